@@ -1,0 +1,21 @@
+"""The record of an artifact: what a job kept, under which name, with which content."""
+
+from dataclasses import dataclass
+
+MAX_ARTIFACT_BYTES = 10 * 1024**3
+"""10 GiB: larger than any package that a small team ships, smaller than the disk of the machine that we budget for."""
+
+MAX_NAME_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """`file_name` is `<name>.tar.gz` for a directory and `<name>` for a single file, below `artifacts/<job_id>/`."""
+
+    id: str
+    job_id: str
+    name: str
+    file_name: str
+    size_bytes: int
+    sha256: str
+    created_at: float

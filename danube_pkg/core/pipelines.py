@@ -1,0 +1,35 @@
+"""A pipeline as the engine sees it: which code, which bounds. The YAML schema around it is the configuration's affair."""
+
+from dataclasses import dataclass
+
+from danube_pkg.core.pods import HOST_IMAGE, Network
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """What a job takes along from its pipeline when it is created, so that a later change does not reach into it."""
+
+    repository: str
+    script: str = "danubefile.py"
+    image: str = HOST_IMAGE
+    max_duration_seconds: int = 3600
+    """An hour: long enough for most builds, short enough that a hanging one is noticed the same day."""
+    workspace_size_gb: int = 5
+    memory_mb: int = 0
+    cpu: float = 0.0
+    network: Network = Network.NONE
+    log_limit_mb: int = 200
+    """A page that a person can still search; a build that prints more is looping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """`removed` marks one that left the configuration: its history stays readable, nothing starts it any more."""
+
+    id: str
+    name: str
+    team: str
+    settings: PipelineSettings
+    branch_filter: tuple[str, ...] = ()
+    cron_schedule: str | None = None
+    removed: bool = False

@@ -1,0 +1,75 @@
+"""Why a job or a step is as it is: stable words beside the status, each with what a person can do about it.
+
+A reason never decides anything; the status does. `HINTS` gives the next thing to try for each reason that is an end.
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The public state of a job and of a step. The last four are ends."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+
+    @property
+    def ended(self) -> bool:
+        return self not in (Status.PENDING, Status.RUNNING)
+
+
+class Reason(StrEnum):
+    """Why; stable, kebab-case, part of the API."""
+
+    NONE = ""
+    QUEUED = "queued"
+    APPROVAL_REQUIRED = "approval-required"
+    PREPARING = "preparing"
+    STEP_FAILED = "step-failed"
+    STEP_TIMEOUT = "step-timeout"
+    STEP_OPEN = "step-open"
+    COMMAND_NOT_STARTED = "command-not-started"
+    SCRIPT_ERROR = "script-error"
+    SCRIPT_INVALID = "script-invalid"
+    SCRIPT_MISSING = "script-missing"
+    SCRIPT_EXITED = "script-exited"
+    PIPELINE_MISSING = "pipeline-missing"
+    INFRASTRUCTURE_LOST = "infrastructure-lost"
+    POD_LOST = "pod-lost"
+    POD_FAILED = "pod-failed"
+    IMAGE_PULL_FAILED = "image-pull-failed"
+    OUT_OF_MEMORY = "out-of-memory"
+    EVICTED = "evicted"
+    WORKSPACE_FULL = "workspace-full"
+    SOURCE_UNAVAILABLE = "source-unavailable"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+    JOB_TIMEOUT = "job-timeout"
+    HOST_LACKS = "host-lacks"
+
+
+HINTS: dict[Reason, str] = {
+    Reason.STEP_FAILED: "read the end of the step's log; run it here with: danube run",
+    Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",
+    Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
+    Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
+    Reason.SCRIPT_ERROR: "mend the line that the traceback names; run it here with: danube run",
+    Reason.SCRIPT_INVALID: "mend the syntax at the line named; check with: python3 -m py_compile danubefile.py",
+    Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
+    Reason.SCRIPT_EXITED: "let the function return instead of leaving the interpreter; raise an exception to fail",
+    Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the danube package",
+    Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
+    Reason.POD_LOST: "rerun the job: danube rerun JOB; look for what removed its pod",
+    Reason.POD_FAILED: "see the cause; check this machine with: danube doctor",
+    Reason.IMAGE_PULL_FAILED: "check the image's name and the registry's credentials",
+    Reason.OUT_OF_MEMORY: "give the pipeline more: resources.memory_mb, or let the command use less",
+    Reason.EVICTED: "rerun the job: danube rerun JOB; the node was short of a resource",
+    Reason.WORKSPACE_FULL: "raise the pipeline's workspace_size_gb, or remove files that later steps do not need",
+    Reason.SOURCE_UNAVAILABLE: "check that the repository and the ref exist and that Danube may read them",
+    Reason.JOB_TIMEOUT: "raise the pipeline's max_duration_seconds, or find the step that takes so long",
+    Reason.CANCELLED: "start it again with: danube rerun JOB",
+    Reason.HOST_LACKS: "check this machine with: danube doctor",
+}

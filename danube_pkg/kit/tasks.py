@@ -1,0 +1,47 @@
+"""Tasks that have a name and an owner.
+
+A `TaskOwner` starts tasks whose set changes while it lives (one a job, one a follower), keeps hold of each, hands a
+failure to one function instead of losing it, and ends what is left when it is closed.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+OnFailure = Callable[[str, BaseException], None]
+
+
+class TaskOwner:
+    """Owns every task that it started; `on_failure(name, error)` hears of each one that raised."""
+
+    def __init__(self, on_failure: OnFailure) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_failure = on_failure
+        self._closed = False
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        if self._closed:
+            work.close()
+            raise RuntimeError(f"the owner is closed; {name!r} cannot start")
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(task.get_name(), error)
+
+    async def close(self) -> None:
+        """Cancel what is left and wait for it."""
+        self._closed = True
+        await end_all(*self._tasks)
+
+
+async def end_all(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they have ended; their failures are their owner's to report."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

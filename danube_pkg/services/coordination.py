@@ -1,0 +1,170 @@
+"""What a coordinator may ask of the server, each call idempotent by (job, sequence): context, source, steps, secrets, artifacts, end.
+
+The gRPC edge authenticates a call by its job token and then calls one method here. Text that comes out of a pod and is
+kept (names, failure messages) is redacted before it reaches a record.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+
+from danube_pkg.core.redaction import Patterns, redact_text
+from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.secrets import Secrets
+
+from danube_pkg.core import job_events as ev
+from danube_pkg.core.artifacts import Artifact
+from danube_pkg.core.coordination import JobContext, StepOutcome, StepRequest
+from danube_pkg.core.errors import Conflict, NotFound, Permanent, Unauthenticated
+from danube_pkg.core.job_events import ScriptFailure
+from danube_pkg.core.jobs import Phase
+from danube_pkg.core.ports import JobKeys, Runtime, Sources
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.steps import Step, StepPhase
+from danube_pkg.services.jobs import Engine
+from danube_pkg.services.live import LiveJob
+from danube_pkg.services.steps import FollowerTools, container_of, read_output_again
+
+MAX_MESSAGE_LENGTH = 2000
+"""A sentence and a little context; the whole traceback is in the log."""
+
+_log = logging.getLogger("danube.coordination")
+
+
+class Coordination:
+    """One object for all jobs; `job_id` is what `authenticate` said."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        keys: JobKeys,
+        runtime: Runtime,
+        sources: Sources,
+        secrets: Secrets,
+        artifacts: Artifacts,
+        tools: FollowerTools,
+    ) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._runtime = runtime
+        self._sources = sources
+        self._secrets = secrets
+        self._artifacts = artifacts
+        self._tools = tools
+
+    def authenticate(self, token: str) -> str:
+        """The job that the token is for; raises Unauthenticated, also when that job is not active any more."""
+        job_id = self._keys.check_job_token(token)
+        try:
+            phase = self._engine.live(job_id).job.phase
+        except NotFound:
+            phase = Phase.CLOSED
+        if phase not in (Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING):
+            raise Unauthenticated("job-token-revoked", f"job {job_id} has ended, and its token with it")
+        return job_id
+
+    async def context(self, job_id: str) -> JobContext:
+        job = self._engine.live(job_id).job
+        trigger = job.trigger
+        return JobContext(
+            job_id=job.id,
+            pipeline=job.pipeline,
+            repository=job.settings.repository,
+            script=job.settings.script,
+            trigger=trigger.type,
+            ref=trigger.ref,
+            branch=trigger.branch,
+            tag=trigger.tag,
+            commit_sha=trigger.commit_sha,
+            params=trigger.params,
+            pull_request=trigger.pull_request,
+            deadline_at=job.deadline_at or 0.0,
+            default_image=job.settings.image,
+        )
+
+    async def source(self, job_id: str) -> AsyncIterator[bytes]:
+        """The source tree as an uncompressed tar."""
+        job = self._engine.live(job_id).job
+        source = await self._sources.open(job.settings.repository, job.trigger.commit_sha)
+        async for chunk in source.stream():
+            yield chunk
+
+    async def run_step(self, job_id: str, request: StepRequest) -> StepOutcome:
+        """Runs the step, or goes on waiting for it, and returns its end; the same call may come any number of times."""
+        live = self._engine.live(job_id)
+        image = request.image or live.job.settings.image
+        name = await self._redacted(live, request.name)
+        asked = ev.StepAsked(request.sequence, name, image, request.check, request.retries, request.timeout_seconds)
+        await live.apply(asked)
+        live.memory(request.sequence).request = request
+        live.notify()
+        while True:
+            step = live.step(request.sequence)
+            if step.phase is StepPhase.ENDED:
+                return await self._outcome(live, step)
+            if step.phase is StepPhase.WAITING and live.job.phase is Phase.RUNNING:
+                await self._place(live, step)
+            await live.wait_until(lambda job: self._calls_for_action(live, request.sequence))
+
+    def _calls_for_action(self, live: LiveJob, sequence: int) -> bool:
+        phase = live.step(sequence).phase
+        return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and live.job.phase is Phase.RUNNING)
+
+    async def _place(self, live: LiveJob, step: Step) -> None:
+        """A living container of its image; from the commit on, the attempt counts as started there and only there."""
+        try:
+            container = await self._runtime.ensure_container(live.job.id, step.image)
+        except Permanent as error:
+            hint = f"; {error.hint}" if error.hint else ""
+            reason = Reason(error.reference) if error.reference in Reason else Reason.POD_FAILED
+            message = f"has no container for image {step.image!r}: {error}{hint}"
+            end = ev.StepEnd(status=Status.FAILURE, reason=reason, message=message)
+            await live.apply(ev.StepEnded(step.sequence, step.attempt, end))
+            return
+        await live.apply(ev.StepPlaced(step.sequence, step.attempt, container.number))
+
+    async def _outcome(self, live: LiveJob, step: Step) -> StepOutcome:
+        if step.end is None:
+            raise Conflict("step-without-end", f"step {step.sequence} has ended without a record")
+        memory = live.memory(step.sequence)
+        output = memory.output
+        if output is None and step.container is not None and step.end.output_bytes:
+            output = await read_output_again(step, container_of(live.job.id, step), self._tools)
+            memory.output_truncated = output is not None and len(output) < step.end.output_bytes
+        return StepOutcome(step.end, step.attempt, output, memory.output_truncated)
+
+    async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:
+        """The value, masked in the log from now on; the read is recorded, the value is not."""
+        live = self._engine.live(job_id)
+        if live.job.phase is not Phase.RUNNING:
+            raise Conflict("job-ending", f"{live.job.label} is ending and reads no more secrets")
+        value = await self._secrets.read_for_job(live.job, sequence, key)
+        log = await self._engine.open_log(live)
+        log.set_secrets([*await self._engine.values_to_mask(live.job), value])
+        return value
+
+    async def receive_artifact(
+        self, job_id: str, sequence: int, name: str, file_name: str, chunks: AsyncIterator[bytes]
+    ) -> Artifact:
+        """Keep an artifact; the same content under the same name is the same artifact."""
+        live = self._engine.live(job_id)
+        if live.job.phase is not Phase.RUNNING:
+            raise Conflict("job-ending", f"{live.job.label} is ending and keeps no more artifacts")
+        artifact = await self._artifacts.receive(live.job, sequence, name, file_name, chunks)
+        log = await self._engine.open_log(live)
+        log.note(
+            f"artifact:{artifact.name}",
+            0,
+            f"--- artifact {artifact.name}: {artifact.size_bytes} bytes, sha256 {artifact.sha256}",
+        )
+        return artifact
+
+    async def finish(self, job_id: str, failure: ScriptFailure | None) -> None:
+        """The pipeline function returned, or did not."""
+        live = self._engine.live(job_id)
+        if failure is not None:
+            message = (await self._redacted(live, failure.message))[:MAX_MESSAGE_LENGTH]
+            failure = ScriptFailure(failure.reason, message, failure.step)
+        await live.apply(ev.Finished(failure))
+
+    async def _redacted(self, live: LiveJob, text: str) -> str:
+        return redact_text(Patterns(await self._engine.values_to_mask(live.job)), text)

@@ -1,0 +1,136 @@
+"""One job in memory: the only place through which its state changes, and where others wait for a change.
+
+Every event goes through the mailbox and is decided and committed there, one at a time, by the mailbox's own task: a caller
+that is cancelled while it waits (a closed connection) never leaves memory and disk with different states.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from danube_pkg.core.coordination import StepRequest
+from danube_pkg.core.effects import Effect
+from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.job_events import JobEvent
+from danube_pkg.core.jobs import Job, Phase, decide
+from danube_pkg.core.ports import Clock, JobLog, JobStore
+from danube_pkg.core.steps import Step
+
+MAILBOX_EVENTS = 1000
+"""More events than one job can have open at once (steps, connections, timers); beyond it callers wait their turn."""
+
+
+@dataclass(slots=True)
+class _Letter:
+    event: JobEvent | None
+    done: Effect | None
+    answer: asyncio.Future[Job] = field(repr=False)
+
+
+@dataclass(slots=True)
+class StepMemory:
+    """What is known of a step only while this server lives: never stored, asked for again after a restart."""
+
+    request: StepRequest | None = field(default=None, repr=False)
+    output: bytes | None = field(default=None, repr=False)
+    output_truncated: bool = False
+
+
+class LiveJob:
+    """A job that has not been closed yet. `on_decided` is called after each commit, in the mailbox's task."""
+
+    def __init__(
+        self, job: Job, owed: Sequence[Effect], store: JobStore, clock: Clock, on_decided: Callable[["LiveJob"], None]
+    ) -> None:
+        self.job = job
+        self.owed: deque[Effect] = deque(owed)
+        self.steps: dict[int, StepMemory] = {}
+        self.log: JobLog | None = None
+        self._store = store
+        self._clock = clock
+        self._on_decided = on_decided
+        self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue(MAILBOX_EVENTS)
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def memory(self, sequence: int) -> StepMemory:
+        return self.steps.setdefault(sequence, StepMemory())
+
+    def step(self, sequence: int) -> Step:
+        """The step, which is known to exist: steps are never removed from a job."""
+        step = self.job.step(sequence)
+        if step is None:
+            raise KeyError(f"{self.job.label} has no step {sequence}")
+        return step
+
+    async def apply(self, event: JobEvent | None, *, done: Effect | None = None) -> Job:
+        """Decide, commit, and return the new state; `done` is the performed effect whose result the event is."""
+        letter = _Letter(event, done, asyncio.get_running_loop().create_future())
+        await self._mailbox.put(letter)
+        return await letter.answer
+
+    async def run_mailbox(self) -> None:
+        """The owner's task: one letter after the other until it is cancelled."""
+        try:
+            while True:
+                letter = await self._mailbox.get()
+                try:
+                    job = await self._take(letter)
+                except Exception as error:  # noqa: BLE001 - every failure belongs to the caller, who retries or reports it
+                    if not letter.answer.done():
+                        letter.answer.set_exception(error)
+                    continue
+                if not letter.answer.done():
+                    letter.answer.set_result(job)
+        finally:
+            self._refuse_rest()
+
+    async def _take(self, letter: _Letter) -> Job:
+        job, owed = (self.job, ()) if letter.event is None else decide(self.job, letter.event, self._clock.now())
+        if job is self.job and letter.done is None and not owed:
+            return job
+        await self._store.save_job(job, done=letter.done, owed=owed)
+        self.job = job
+        if letter.done is not None:
+            self.owed.remove(letter.done)
+        self.owed.extend(owed)
+        self._on_decided(self)
+        self.notify()
+        return job
+
+    def _refuse_rest(self) -> None:
+        while not self._mailbox.empty():
+            letter = self._mailbox.get_nowait()
+            if not letter.answer.done():
+                letter.answer.set_exception(Unavailable("server-stopping", "the server is stopping"))
+
+    def notify(self) -> None:
+        """Wake everybody who waits for something of this job."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def wait_until(self, condition: Callable[[Job], bool]) -> Job:
+        """The first state that fulfils the condition, checked now and after each change."""
+        while not condition(self.job):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+        return self.job
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[Job]]:
+        """The present state, then the newest after each change; a slow reader skips states, never the last one."""
+        yield self._states()
+
+    async def _states(self) -> AsyncIterator[Job]:
+        seen = self.job
+        yield seen
+        while seen.phase is not Phase.CLOSED:
+            seen = await self._wait_for_other_than(seen)
+            yield seen
+
+    async def _wait_for_other_than(self, seen: Job) -> Job:
+        return await self.wait_until(lambda job: job is not seen)
