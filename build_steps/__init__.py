@@ -1,0 +1,1 @@
+"""How each artifact is built; `build.py` calls these."""

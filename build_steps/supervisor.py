@@ -1,0 +1,75 @@
+"""The static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
+
+The result lies in `build/bin/<arch>/` beside a note of what it was built from; building again is free while that holds.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "supervisor"
+PROGRAMS = {
+    "danube-step": ("danube-step", "idle", "start", "spool", "tree", "follow", "request", "client", "blake2b"),
+    "danube-ns": ("danube-ns",),
+}
+FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-static", "-s")
+
+
+class NoCompiler(Exception):
+    """There is neither a C compiler that links statically nor the ziglang package."""
+
+
+def build_supervisor(program: str, *, arch: str | None = None, directory: Path | None = None) -> Path:
+    """Build one program for an architecture (`x86_64`, `aarch64`; default: this machine's) and return its path."""
+    arch = arch or platform.machine()
+    target = (directory or ROOT / "build" / "bin") / arch / program
+    compiler = _compiler(arch)
+    made_from = _fingerprint(program, compiler)
+    note = target.with_suffix(".made-from")
+    if target.exists() and note.exists() and note.read_text() == made_from:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        built = Path(temporary) / program
+        files = [str(SOURCES / f"{name}.c") for name in PROGRAMS[program]]
+        subprocess.run([*compiler, *FLAGS, "-o", str(built), *files], check=True)
+        built.chmod(0o755)
+        os.replace(built, target)
+    note.write_text(made_from)
+    return target
+
+
+def _compiler(arch: str) -> Sequence[str]:
+    if arch == platform.machine():
+        for name in ("musl-gcc", "cc", "gcc", "clang"):
+            if shutil.which(name) and _links_statically(name):
+                return (name,)
+    try:
+        import ziglang  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise NoCompiler(
+            f"no C compiler for {arch}: apt-get install gcc libc6-dev, or: {sys.executable} -m pip install ziglang"
+        ) from None
+    return (sys.executable, "-m", "ziglang", "cc", "-target", f"{arch}-linux-musl")
+
+
+def _links_statically(compiler: str) -> bool:
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory) / "probe.c"
+        source.write_text("int main(void) { return 0; }\n")
+        words = [compiler, "-static", "-o", str(source.with_suffix("")), str(source)]
+        return subprocess.run(words, check=False, capture_output=True).returncode == 0
+
+
+def _fingerprint(program: str, compiler: Sequence[str]) -> str:
+    hash_ = hashlib.sha256(" ".join((*compiler, *FLAGS)).encode())
+    for path in sorted([*SOURCES.glob("*.h"), *(SOURCES / f"{name}.c" for name in PROGRAMS[program])]):
+        hash_.update(path.read_bytes())
+    return hash_.hexdigest()

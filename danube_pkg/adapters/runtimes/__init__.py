@@ -1,0 +1,1 @@
+"""What makes pods. Each runtime implements `core.ports.Runtime`; none imports another."""

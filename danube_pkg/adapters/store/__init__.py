@@ -1,0 +1,1 @@
+"""SQLite: one noun a file. The only place that knows SQL."""

@@ -1,0 +1,1 @@
+"""Inbound: parse, authorise, call one service, render. No rule of CI stands here."""

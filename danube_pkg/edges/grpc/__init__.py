@@ -1,0 +1,1 @@
+"""The coordinator's protocol: messages to typed values and back."""

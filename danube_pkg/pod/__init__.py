@@ -1,0 +1,1 @@
+"""What runs inside a pod. It knows the SDK and the kit, nothing of the server."""

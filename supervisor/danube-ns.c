@@ -1,0 +1,209 @@
+/* danube-ns: makes and joins the namespaces of a sandbox pod; bubblewrap does the rest.
+ *
+ *   danube-ns hold UID_MAP GID_MAP OWNER NETWORK [CGROUP_PROCS ...]
+ *       A process that holds a pod's user, network, IPC and UTS namespaces, and does nothing else. Its process id is
+ *       printed when the maps are written and the loopback is up. OWNER: the user id it is started as; 0 to stay who one is.
+ *   danube-ns enter HOLDER [--cgroup PROCS_FILE]... [--stage SOURCE]... [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
+ *       Joins the holder's namespaces and becomes PROGRAM. As root every SOURCE is bound to /mnt/<index> of a private mount
+ *       namespace first: bubblewrap resolves its sources as the pod's user, who cannot walk through a 0700 directory.
+ *
+ * Both leave the caller at once: they are nobody's child and have a session of their own, so that a pod outlives the server. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void fail(const char *format, ...) {
+    int saved = errno;
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("danube-ns: ", stderr);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, ": %s\n", strerror(saved));
+    exit(1);
+}
+
+static void write_file(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        fail("write %s to %s", text, path);
+    close(fd);
+}
+
+static void loopback_up(void) {
+    struct ifreq request;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    memset(&request, 0, sizeof request);
+    strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        fail("loopback");
+    close(fd);
+}
+
+/* The caller's side ends here; the child goes on alone, with nothing of the caller but the descriptors it was given. */
+static void detach(void) {
+    pid_t pid = fork();
+    if (pid < 0)
+        fail("fork");
+    if (pid > 0)
+        _exit(0);
+    setsid();
+}
+
+static void hold_on(int network, int ready, int go) {
+    char byte = 1;
+    if (unshare(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS | (network ? 0 : CLONE_NEWNET)) < 0)
+        fail("unshare");
+    prctl(PR_SET_DUMPABLE, 1); /* so that the maps of /proc can be written by whom started us */
+    if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
+        _exit(1);
+    if (!network)
+        loopback_up();
+    if (sethostname("danube", 6) < 0)
+        fail("hostname");
+    if (write(ready, &byte, 1) != 1)
+        _exit(1);
+    for (int fd = 0; fd < 64; fd++)
+        close(fd);
+    for (;;)
+        pause();
+}
+
+static int hold(char **argv) {
+    const char *uid_map = argv[0], *gid_map = argv[1];
+    unsigned owner = (unsigned)strtoul(argv[2], NULL, 10);
+    int network = strcmp(argv[3], "host") == 0, ready[2], go[2];
+    char path[64], byte = 1;
+    for (char **file = argv + 4; *file; file++)
+        write_file(*file, "0");
+    if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
+        fail("pipe");
+    pid_t pid = fork();
+    if (pid < 0)
+        fail("fork");
+    if (pid == 0) {
+        close(ready[0]);
+        close(go[1]);
+        setsid();
+        if (owner && (setgroups(0, NULL) < 0 || setresgid(owner, owner, owner) < 0 || setresuid(owner, owner, owner) < 0))
+            fail("become user %u", owner);
+        hold_on(network, ready[1], go[0]);
+    }
+    close(ready[1]);
+    close(go[0]);
+    if (read(ready[0], &byte, 1) != 1)
+        exit(1);
+    if (!owner) {
+        snprintf(path, sizeof path, "/proc/%d/setgroups", (int)pid);
+        write_file(path, "deny");
+    }
+    snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
+    write_file(path, uid_map);
+    snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
+    write_file(path, gid_map);
+    if (write(go[1], &byte, 1) != 1 || read(ready[0], &byte, 1) != 1)
+        exit(1);
+    printf("%d\n", (int)pid);
+    return 0;
+}
+
+static void stage(char **sources, int count) {
+    if (unshare(CLONE_NEWNS) < 0)
+        fail("unshare mounts");
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        fail("private mounts");
+    if (mount("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
+        fail("tmpfs on /mnt");
+    for (int i = 0; i < count; i++) {
+        char place[32];
+        struct stat kind;
+        snprintf(place, sizeof place, "/mnt/%d", i);
+        if (stat(sources[i], &kind) < 0)
+            fail("%s", sources[i]);
+        int made = S_ISDIR(kind.st_mode) ? mkdir(place, 0755) : open(place, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+        if (made < 0 || mount(sources[i], place, NULL, MS_BIND | MS_REC, NULL) < 0)
+            fail("bind %s", sources[i]);
+    }
+}
+
+static void join(const char *holder) {
+    static const char *names[] = {"user", "ipc", "uts", "net"};
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%s/ns/%s", holder, names[i]);
+        fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+        if (fds[i] < 0)
+            fail("%s", path);
+    }
+    for (int i = 0; i < 4; i++)
+        if (setns(fds[i], 0) < 0 && !(i == 3 && errno == EPERM)) /* the host's network is not the pod's to join */
+            fail("join %s namespace of %s", names[i], holder);
+    setgroups(0, NULL); /* not allowed, and not needed, where one id is mapped */
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        fail("become root of the namespace");
+}
+
+static void limit(const char *word) {
+    static const struct { const char *name; int resource; } known[] = {
+        {"as=", RLIMIT_AS}, {"nproc=", RLIMIT_NPROC}, {"nofile=", RLIMIT_NOFILE}, {"core=", RLIMIT_CORE}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strncmp(word, known[i].name, strlen(known[i].name)) == 0) {
+            rlim_t value = strtoull(word + strlen(known[i].name), NULL, 10);
+            struct rlimit both = {value, value};
+            if (setrlimit(known[i].resource, &both) < 0)
+                fail("limit %s", word);
+        }
+}
+
+static int enter(char **argv) {
+    char *holder = *argv++, *sources[64];
+    int count = 0;
+    detach();
+    for (; *argv && strcmp(*argv, "--") != 0; argv += 2) {
+        if (!argv[1])
+            return 2;
+        if (strcmp(argv[0], "--cgroup") == 0)
+            write_file(argv[1], "0");
+        else if (strcmp(argv[0], "--stage") == 0 && count < 64)
+            sources[count++] = argv[1];
+        else if (strcmp(argv[0], "--rlimit") == 0)
+            limit(argv[1]);
+        else
+            return 2;
+    }
+    if (!*argv || !argv[1])
+        return 2;
+    if (count)
+        stage(sources, count);
+    join(holder);
+    execv(argv[1], argv + 1);
+    fail("exec %s", argv[1]);
+    return 1;
+}
+
+int main(int argc, char **argv) {
+    if (argc >= 6 && strcmp(argv[1], "hold") == 0)
+        return hold(argv + 2);
+    if (argc >= 5 && strcmp(argv[1], "enter") == 0)
+        return enter(argv + 2);
+    fputs("usage: danube-ns hold | enter ...\n", stderr);
+    return 2;
+}

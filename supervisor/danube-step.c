@@ -1,0 +1,33 @@
+/* danube-step: the supervisor in every container of a pod.
+ *
+ *   danube-step idle [--exec-fd N]   PID 1: starts, records and ends steps; the only authority on them
+ *   danube-step run                  a request on standard input, frames on standard output (protocol.h)
+ *   danube-step kill                 the same for a step that is to end: TERM, then KILL
+ *   danube-step version
+ *
+ * Nothing of a step is in an argument list. The process is not dumpable, so that a process of the same user can neither
+ * trace it nor read the keys in its memory. */
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "step.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the protocol is little-endian and not converted");
+
+int main(int argc, char **argv) {
+    const char *verb = argc > 1 ? argv[1] : "";
+    if (prctl(PR_SET_DUMPABLE, 0) < 0)
+        return 2;
+    if (strcmp(verb, "idle") == 0)
+        return idle(argc == 4 && strcmp(argv[2], "--exec-fd") == 0 ? atoi(argv[3]) : -1);
+    if (strcmp(verb, "run") == 0)
+        return client('r');
+    if (strcmp(verb, "kill") == 0)
+        return client('k');
+    if (strcmp(verb, "version") == 0) {
+        puts("danube-step 1");
+        return 0;
+    }
+    fputs("usage: danube-step idle [--exec-fd N] | run | kill | version\n", stderr);
+    return 2;
+}

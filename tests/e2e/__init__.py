@@ -1,0 +1,1 @@
+"""Whole jobs through real processes: server, sandbox, coordinator, command line."""

@@ -1,0 +1,124 @@
+"""Each way a job can end has its own status, reason, sentence and hint; none but the right one is green."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import World
+from tests.waiting import wait_until
+
+HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n"
+
+
+def job_of(body: str) -> str:
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return f"{HEAD}@pipeline(name='t')\ndef build():\n{lines}"
+
+
+CASES = {
+    "green": (job_of("step.run('echo hello')"), "success", ""),
+    "exit-code": (job_of("step.run('exit 7', name='seven')"), "failure", "step-failed"),
+    "signal": (job_of("step.run('kill -9 $$', name='nine')"), "failure", "step-failed"),
+    "timeout": (job_of("step.run('sleep 60', timeout_seconds=1)"), "timeout", "step-timeout"),
+    "syntax": (HEAD + "def build(:\n", "failure", "script-invalid"),
+    "raises": (job_of("raise ValueError('broken pipe dreams')"), "failure", "script-error"),
+    "exits": (job_of("import sys\nsys.exit(0)"), "failure", "script-exited"),
+    "leaves": (job_of("import os\nos._exit(0)"), "failure", "script-exited"),
+    "no-pipeline": ("print('nothing here')\n", "failure", "pipeline-missing"),
+    "no-file": (None, "failure", "script-missing"),
+    "open-step": (job_of("step.start('sleep 30', name='left open')"), "failure", "step-open"),
+    "caught": (job_of("try:\n    step.run('false')\nexcept Exception:\n    print('caught')"), "failure", "step-failed"),
+    "unchecked": (job_of("assert step.run('exit 3', check=False).exit_code == 3"), "success", ""),
+    "other-image": (job_of("step.run('true', image='no/such:image')"), "failure", "image-pull-failed"),
+    "no-directory": (job_of("step.run('true', working_directory='/nowhere')"), "failure", "command-not-started"),
+}
+
+
+def test_every_end_says_what_it_is(world: World) -> None:
+    for name, (danubefile, _, _) in CASES.items():
+        world.pipeline(name, danubefile)
+    world.serve()
+    started = {name: world.trigger(name) for name in CASES}
+    found = {name: world.end_of(job_id, 120) for name, job_id in started.items()}
+    ends = {name: (job["status"], job["reason"]) for name, job in found.items()}
+    assert ends == {name: (status, reason) for name, (_, status, reason) in CASES.items()}
+    for name, job in found.items():
+        if job["status"] != "success":
+            assert job["message"], f"{name} has no sentence"
+            assert job["hint"], f"{name} has no hint"
+    assert "exit code 7" in found["exit-code"]["message"]
+    assert "SIGKILL" in found["signal"]["message"] or "137" in found["signal"]["message"]
+    assert "danubefile.py:3" in found["syntax"]["message"]
+    assert "ValueError: broken pipe dreams" in found["raises"]["message"]
+    assert "danubefile.py:5" in found["raises"]["message"]
+
+
+@pytest.mark.root
+def test_a_step_that_is_killed_for_memory_says_so(world: World) -> None:
+    hungry = "python3 -c 'x = bytearray(400 << 20); print(len(x))'"
+    world.pipeline("hungry", job_of(f"step.run({hungry!r}, name='hungry')"), resources={"memory_mb": 128})
+    world.serve()
+    job = world.end_of(world.trigger("hungry"))
+    assert (job["status"], job["reason"]) == ("failure", "out-of-memory")
+
+
+def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(world: World) -> None:
+    world.pipeline("app", job_of("step.run('echo begun; sleep 100')"))
+    world.serve()
+    job_id = world.trigger("app")
+    world.wait_for_log(job_id, "begun")
+    for pid in processes_of_the_pod(world, job_id):
+        os.kill(pid, signal.SIGKILL)
+    job = world.end_of(job_id)
+    assert job["status"] == "failure"
+    assert job["reason"] in ("pod-lost", "infrastructure-lost")
+    wait_until(lambda: not (world.data / "pods" / job_id).exists(), 30, "the pod's directory to be gone")
+
+
+def test_a_job_that_takes_too_long_ends(world: World) -> None:
+    world.pipeline("slow", job_of("step.run('sleep 100', name='sleeper')"), max_duration_seconds=3)
+    world.serve()
+    job = world.end_of(world.trigger("slow"))
+    assert (job["status"], job["reason"]) == ("timeout", "job-timeout")
+    assert "sleeper" in job["message"]
+
+
+def test_a_cancelled_job_leaves_no_process(world: World) -> None:
+    world.pipeline("app", job_of("step.run(\"trap '' TERM; echo begun; sleep 100; sleep 100\")"))
+    world.serve()
+    job_id = world.trigger("app")
+    world.wait_for_log(job_id, "begun")
+    pids = processes_of_the_pod(world, job_id)
+    assert pids
+    world.danube("cancel", job_id)
+    assert world.end_of(job_id)["status"] == "cancelled"
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30, "its processes to be gone")
+
+
+def test_retries_run_as_often_as_their_author_asked(world: World) -> None:
+    flaky = "echo try >> tries; test $(wc -l < tries) -ge 3"
+    world.pipeline("flaky", job_of(f"step.run({flaky!r}, retries=2)\nstep.run('test $(wc -l < tries) -eq 3')"))
+    world.serve()
+    assert world.end_of(world.trigger("flaky"))["status"] == "success"
+
+
+def test_two_jobs_of_one_danubefile_do_not_see_each_other(world: World) -> None:
+    body = "step.run('test ! -e mine; touch mine; sleep 1; ls /workspace; ls /proc | grep -c \"^[0-9]\" > /dev/null')"
+    world.pipeline("twin", job_of(body))
+    world.serve()
+    twins = [world.trigger("twin"), world.trigger("twin")]
+    assert [world.end_of(job_id)["status"] for job_id in twins] == ["success", "success"]
+
+
+def processes_of_the_pod(world: World, job_id: str) -> list[int]:
+    """Host process ids whose root or state belongs to the pod, found by the runtime's own records."""
+    import json
+
+    found = []
+    for record in (world.data / "pods" / job_id).rglob("*.json"):
+        state = json.loads(record.read_text())
+        if isinstance(state, dict) and isinstance(state.get("pid"), int):
+            found.append(state["pid"])
+    return found

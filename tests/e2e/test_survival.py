@@ -1,0 +1,91 @@
+"""The server dies while jobs run: the same process goes on, no line is lost or doubled, green stays proven."""
+
+import random
+import re
+
+import pytest
+
+from tests.e2e.world import World
+from tests.waiting import wait_until
+
+COUNTER = """
+from danube import pipeline, secrets, step
+
+@pipeline(name="counter")
+def build():
+    token = secrets.get("TOKEN")
+    step.run("echo pid $$; i=0; while [ $i -lt 400 ]; do echo line-$i=$TOKEN; i=$((i+1)); sleep 0.01; done",
+             name="count", env={"TOKEN": token})
+    with step.parallel():
+        step.run("for i in 1 2 3 4 5; do echo left-$i; sleep 0.05; done", name="left")
+        step.run("for i in 1 2 3 4 5; do echo right-$i; sleep 0.05; done", name="right")
+"""
+SECRET = "correct-horse-battery-staple"
+
+
+def prepared(world: World) -> None:
+    world.pipeline("counter", COUNTER)
+    world.serve()
+    world.danube("secrets", "set", "TOKEN", stdin=SECRET)
+
+
+def assert_whole(world: World, job_id: str) -> None:
+    printed = world.printed(job_id)
+    assert re.findall(r"line-(\d+)=\*\*\*\n", printed) == [str(n) for n in range(400)]
+    assert len(re.findall(r"^pid \d+$", printed, re.MULTILINE)) == 1, "the step ran twice"
+    for side in ("left", "right"):
+        assert re.findall(rf"{side}-(\d)", printed) == list("12345")
+    assert SECRET not in printed
+
+
+def test_a_killed_server_finds_its_running_step_again(world: World) -> None:
+    prepared(world)
+    job_id = world.trigger("counter")
+    world.wait_for_log(job_id, "line-50=")
+    world.kill()
+    world.serve()
+    assert world.end_of(job_id)["status"] == "success"
+    assert_whole(world, job_id)
+    assert world.files_with(SECRET.encode()) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_server_that_is_killed_at_random_moments_loses_nothing(world: World, seed: int) -> None:
+    survive(world, seed, deaths=4)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10, 20))
+def test_ten_random_deaths_in_a_jobs_life(world: World, seed: int) -> None:
+    survive(world, seed, deaths=10)
+
+
+def survive(world: World, seed: int, deaths: int) -> None:
+    """Kill at a random point of the log's growth, `deaths` times over, then let the job end."""
+    chance = random.Random(seed)
+    print(f"seed {seed}")
+    prepared(world)
+    job_id = world.trigger("counter")
+    for _ in range(deaths):
+        log = world.data / "logs" / f"{job_id}.log"
+        more = (log.stat().st_size if log.exists() else 0) + chance.randrange(0, 900)
+        wait_until(
+            lambda more=more: (log.exists() and log.stat().st_size >= more)
+            or world.job(job_id)["status"] not in ("pending", "running"),
+            30,
+            "the log to grow",
+        )
+        world.kill()
+        world.serve()
+    assert world.end_of(job_id)["status"] == "success"
+    assert_whole(world, job_id)
+
+
+def test_a_gentle_stop_leaves_jobs_running(world: World) -> None:
+    prepared(world)
+    job_id = world.trigger("counter")
+    world.wait_for_log(job_id, "line-20=")
+    world.stop()
+    world.serve()
+    assert world.end_of(job_id)["status"] == "success"
+    assert_whole(world, job_id)

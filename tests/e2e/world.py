@@ -1,0 +1,169 @@
+"""A whole Danube for tests that read like sentences: real server processes, the real sandbox, the command line as a user has it.
+
+    app = world.pipeline("app", DANUBEFILE)
+    world.serve()
+    job = world.trigger("app")
+    assert world.end_of(job)["status"] == "success"
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.waiting import wait_until
+
+DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class World:
+    """One data directory, one configuration directory, at most one server at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data = path / "data"
+        self.config = path / "config"
+        self.repositories = path / "repositories"
+        (self.config / "pipelines").mkdir(parents=True)
+        self.repositories.mkdir()
+        (self.config / "config.yaml").write_text(
+            "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {}\n"
+        )
+        (path / "danube.toml").write_text(
+            '[config_repo]\nurl = "config"\n\n[server]\nbind_address = "127.0.0.1:0"\n'
+        )
+        self.server: subprocess.Popen[bytes] | None = None
+        self.server_log = path / "server.log"
+        self.environment: dict[str, str] = {**os.environ, "DANUBE_DATA": str(self.data), "PYTHONPATH": str(ROOT)}
+
+    # --- what a team writes
+
+    def repository(self, name: str, files: Mapping[str, str]) -> Path:
+        """A directory with the code of an application."""
+        directory = self.repositories / name
+        for file, text in files.items():
+            target = directory / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(textwrap.dedent(text))
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def pipeline(self, name: str, danubefile: str | None, files: Mapping[str, str] | None = None, **spec: Any) -> Path:
+        """A pipeline over a directory with that danubefile; None leaves the file out."""
+        content = dict(files or {})
+        if danubefile is not None:
+            content["danubefile.py"] = danubefile
+        directory = self.repository(name, content)
+        document = {
+            "apiVersion": "danube.dev/v1",
+            "kind": "Pipeline",
+            "metadata": {"name": name},
+            "spec": {"repository": str(directory), "triggers": [{"on": "manual"}], **spec},
+        }
+        (self.config / "pipelines" / f"{name}.yaml").write_text(json.dumps(document))
+        return directory
+
+    # --- the server
+
+    def serve(self) -> None:
+        """Start a server and wait until it answers."""
+        with self.server_log.open("ab") as log:
+            self.server = subprocess.Popen(
+                [*DANUBE, "serve", "--config", str(self.path / "danube.toml"), "--data", str(self.data)],
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                cwd=self.path,
+                start_new_session=True,
+            )
+        wait_until(self._answers, 30, "the server to answer")
+
+    def _answers(self) -> bool:
+        assert self.server is not None
+        assert self.server.poll() is None, f"the server ended:\n{self.server_log.read_text()}"
+        return self.danube("jobs", "--json", check=False).returncode == 0
+
+    def kill(self) -> None:
+        """As if somebody pulled the plug of the server process."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """The gentle way."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        assert self.server is not None
+        self.server.send_signal(number)
+        self.server.wait(30)
+        self.server = None
+
+    def close(self) -> None:
+        """End what still runs; pods of unfinished jobs are removed by cancelling them through a living server."""
+        if self.server is None and (self.data / "danube.db").exists():
+            self.serve()
+        if self.server is None:
+            return
+        for job in self.jobs():
+            if job["status"] in ("pending", "running"):
+                self.danube("cancel", job["id"], check=False)
+        wait_until(lambda: not any((self.data / "pods").glob("*")), 60, "every pod to be gone")
+        self.stop()
+
+    # --- the command line
+
+    def danube(self, *words: str, stdin: bytes | str = b"", check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*DANUBE, *words],
+            input=stdin.decode() if isinstance(stdin, bytes) else stdin,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=self.path,
+            timeout=120,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"danube {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def trigger(self, pipeline: str, *words: str) -> str:
+        """The new job's id."""
+        job_id = json.loads(self.danube("trigger", pipeline, "--json", *words).stdout)["id"]
+        assert isinstance(job_id, str)
+        return job_id
+
+    def jobs(self) -> list[dict[str, Any]]:
+        answer = json.loads(self.danube("jobs", "--json", "--limit", "200").stdout)
+        assert isinstance(answer, list)
+        return answer
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return next(job for job in self.jobs() if job["id"] == job_id)
+
+    def end_of(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
+        """The job once it has ended."""
+        wait_until(lambda: self.job(job_id)["status"] not in ("pending", "running"), seconds, f"job {job_id} to end")
+        return self.job(job_id)
+
+    def log(self, job_id: str) -> str:
+        return (self.data / "logs" / f"{job_id}.log").read_bytes().decode(errors="replace")
+
+    def printed(self, job_id: str) -> str:
+        """The log without the lines of Danube's own."""
+        return "".join(line for line in self.log(job_id).splitlines(True) if not line.startswith("--- "))
+
+    def wait_for_log(self, job_id: str, text: str, seconds: float = 30) -> None:
+        wait_until(
+            lambda: (self.data / "logs" / f"{job_id}.log").exists() and text in self.log(job_id),
+            seconds,
+            f"{text!r} in the log of {job_id}",
+        )
+
+    def files_with(self, value: bytes) -> list[Path]:
+        """Every file below the data directory that holds this value."""
+        return [path for path in self.data.rglob("*") if path.is_file() and value in path.read_bytes()]

@@ -1,0 +1,1 @@
+"""The supervisor as real processes in a real PID namespace."""

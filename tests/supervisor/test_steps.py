@@ -1,0 +1,181 @@
+"""How commands end, and what their records say."""
+
+import os
+import shutil
+import signal
+from hashlib import blake2b
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.core.supervisor import Ended, InauthenticRecord, Output, StepSpec, encode_request, verify_record
+from tests.supervisor.box import KEY, Box, Follow, spec
+from tests.waiting import wait_until
+
+
+def test_every_exit_code_from_0_to_255(box: Box) -> None:
+    codes = [box.end(spec(f"exit {code}", f"s{code}"))[1].exit_code for code in range(256)]
+    assert codes == list(range(256))
+
+
+def test_death_by_signal_is_no_exit_code(box: Box) -> None:
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
+        _, record = box.end(spec(f"kill -{int(number)} $$", f"s{int(number)}"))
+        assert (record.exit_code, record.signal) == (None, number)
+
+
+def test_output_of_both_streams_in_order_and_its_hash(box: Box) -> None:
+    output, record = box.end(spec("echo one; echo two >&2; echo three; echo x > /dev/stderr; printf end"))
+    assert output == b"one\ntwo\nthree\nx\nend"
+    assert record.output_bytes == len(output)
+    assert record.output_hash == blake2b(output, digest_size=32).digest()
+    assert record.wall_us > 0
+
+
+def test_binary_output_passes_unchanged(box: Box) -> None:
+    output, _ = box.end(spec("head -c 300000 /dev/urandom | tee /tmp/danube-test-$$; rm /tmp/danube-test-$$"))
+    assert len(output) == 300000
+
+
+def test_environment_working_directory_and_empty_input(box: Box) -> None:
+    step = spec('echo "$GREETING"; pwd; cat; ps -o pid= | head -1', environment={"GREETING": "a=b c"}, working_directory="/usr")
+    assert box.end(step)[0].startswith(b"a=b c\n/usr\n")
+
+
+def test_nothing_of_a_step_is_in_an_argument_list(box: Box) -> None:
+    step = spec("echo begun; : " + "x" * 10 + "; read line < /dev/zero", environment={"TOKEN": "t0ps3cret"})
+    follow = box.run(step)
+    follow.read_until(b"begun")
+    listings = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
+    assert not any(b"t0ps3cret" in listing for listing in listings)
+    box.run(spec(None), kill=True).frames_to_end()
+    follow.frames_to_end()
+
+
+def test_a_working_directory_that_does_not_exist(box: Box) -> None:
+    _, record = box.end(spec("true", working_directory="/no/such/place"))
+    assert "working directory: /no/such/place" in record.start_error
+    assert record.exit_code is None or record.exit_code == 127
+
+
+def test_an_image_without_a_shell(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "proc").mkdir(parents=True)
+    (root / "dev").mkdir()
+    (root / "dev" / "null").touch()
+    box = Box(tmp_path, root=root) if shutil.copy(Box.__init__.__globals__["build_supervisor"]("danube-step"), root) else None
+    assert box is not None
+    output, record = box.end(spec("/danube-step 'version'"))
+    assert (output, record.exit_code) == (b"danube-step 1\n", 0)
+    _, record = box.end(spec("no-such-program --flag", "s2"))
+    assert "exec: no-such-program" in record.start_error
+    box.close()
+
+
+def test_kill_everything_does_not_reach_the_supervisor(box: Box) -> None:
+    other = box.run(spec("echo up; sleep 60", "other"))
+    other.read_until(b"up")
+    output, record = box.end(spec("echo before; kill -9 -1; echo after; exit 5"))
+    assert output == b"before\nafter\n"
+    assert record.exit_code == 5
+    last = other.frames_to_end()[-1]
+    assert isinstance(last, Ended)
+    assert verify_record(last.payload, KEY, "other", 1).signal == signal.SIGKILL
+    assert box.end(spec("echo alive", "third"))[0] == b"alive\n"
+
+
+def test_the_supervisor_cannot_be_stopped_traced_or_read_from_inside(box: Box) -> None:
+    _, record = box.end(spec("kill -9 1; kill -TERM 1; kill -STOP 1; kill -INT 1; true"))
+    assert record.exit_code == 0
+    for number, target in enumerate(("environ", "mem", "maps", "fd/0", "exe", "root/etc/passwd")):
+        output, record = box.end(spec(f"cat /proc/1/{target}", f"read{number}"))
+        assert record.exit_code == 1, target
+        assert b"denied" in output, target
+
+
+def test_a_step_cannot_write_itself_a_success(box: Box) -> None:
+    fakes = "; ".join(f"printf 'E\\0\\0\\0\\0' > {target}" for target in ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1"))
+    follow = box.run(spec(f"{fakes}; exit 9"))
+    frames = follow.frames_to_end()
+    last = frames[-1]
+    assert isinstance(last, Ended)
+    assert verify_record(last.payload, KEY, "s1", 1).exit_code == 9
+    changed = bytearray(last.payload)
+    changed[40] ^= 1
+    with pytest.raises(InauthenticRecord):
+        verify_record(bytes(changed), KEY, "s1", 1)
+    with pytest.raises(InauthenticRecord):
+        verify_record(last.payload, bytes(32), "s1", 1)
+    with pytest.raises(InauthenticRecord):
+        verify_record(last.payload, KEY, "s1", 2)
+
+
+def test_a_step_that_claims_another_steps_place_cannot_fake_its_record(box: Box, tmp_path: Path) -> None:
+    forged = tmp_path / "request"
+    forged.write_bytes(encode_request(StepSpec("victim", 1, bytes(32), "exit 0"), 0))
+    box.end(spec(f"{box.binary} run < {forged} > /dev/null"))
+    assert box.run(StepSpec("victim", 1, KEY, "exit 1")).refusal() == "wrong-key"
+
+
+def test_background_children_do_not_keep_a_step_open(box: Box) -> None:
+    output, record = box.end(spec("sleep 1000 & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; echo done"))
+    assert output == b"done\n"
+    assert record.exit_code == 0
+    assert record.leftovers >= 3
+    left, _ = box.end(spec("ps -e | grep -c 'sleep$' || true", "count"))
+    assert left.strip() == b"0"
+
+
+def test_a_tree_that_ignores_term_is_killed(box: Box) -> None:
+    step = spec("trap '' TERM; (trap '' TERM; sleep 1000; sleep 1000) & echo up; sleep 1000; sleep 1000", grace_ms=200)
+    follow = box.run(step)
+    follow.read_until(b"up")
+    assert isinstance(box.run(spec(None), kill=True).frames_to_end()[-1], Ended)
+    last = follow.frames_to_end()[-1]
+    assert isinstance(last, Ended)
+    record = verify_record(last.payload, KEY, "s1", 1)
+    assert (record.killed, record.signal) == (True, signal.SIGKILL)
+
+
+def test_a_timeout_is_enforced_without_any_server(box: Box) -> None:
+    follow = box.run(spec("echo up; sleep 1000", timeout_ms=300, grace_ms=100))
+    follow.read_until(b"up")
+    follow.close()
+    _, record = box.end(spec(None))
+    assert record.timed_out
+    assert record.signal == signal.SIGTERM
+
+
+def test_a_full_disk_is_the_commands_affair_only(box: Box) -> None:
+    output, record = box.end(spec("echo x > /dev/full || echo full; exit 4"))
+    assert b"full" in output
+    assert record.exit_code == 4
+
+
+def test_cpu_time_and_peak_memory_are_measured(box: Box) -> None:
+    _, record = box.end(spec("python3 -c 'x = bytearray(60 << 20); sum(range(10**6))'"))
+    assert record.user_us > 10_000
+    assert record.peak_memory_bytes > 60 << 20
+
+
+def test_term_from_outside_ends_the_supervisor_at_once(box: Box) -> None:
+    box.end(spec("true"))
+    os.kill(box.init_pid, signal.SIGTERM)
+    wait_until(lambda: box.process.poll() is not None, 10, "the supervisor to end")
+    box.close = lambda: None  # type: ignore[method-assign]
+
+
+def test_sixty_four_steps_at_once_is_the_bound(box: Box) -> None:
+    follows: list[Follow] = []
+    for number in range(64):
+        follow = box.run(spec("echo up; sleep 100", f"s{number}"))
+        follow.read_until(b"up")
+        follows.append(follow)
+    assert box.run(spec("true", "one-more")).refusal() == "too-many-steps"
+    for follow in follows:
+        follow.close()
+
+
+def test_an_output_frame_is_never_larger_than_the_protocol_says(box: Box) -> None:
+    frames = box.run(spec("head -c 5000000 /dev/zero")).frames_to_end()
+    assert sum(len(f.data) for f in frames if isinstance(f, Output)) == 5_000_000
