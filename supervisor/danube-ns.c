@@ -3,7 +3,7 @@
  *   danube-ns hold UID_MAP GID_MAP OWNER NETWORK [CGROUP_PROCS ...]
  *       A process that holds a pod's user, network, IPC and UTS namespaces, and does nothing else. Its process id is
  *       printed when the maps are written and the loopback is up. OWNER: the user id it is started as; 0 to stay who one is.
- *   danube-ns enter HOLDER [--cgroup PROCS_FILE]... [--stage SOURCE]... [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
+ *   danube-ns enter HOLDER NETWORK [--cgroup PROCS_FILE]... [--stage SOURCE]... [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
  *       Joins the holder's namespaces and becomes PROGRAM. As root every SOURCE is bound to /mnt/<index> of a private mount
  *       namespace first: bubblewrap resolves its sources as the pod's user, who cannot walk through a 0700 directory.
  *
@@ -143,18 +143,18 @@ static void stage(char **sources, int count) {
     }
 }
 
-static void join(const char *holder) {
+static void join(const char *holder, int count) {
     static const char *names[] = {"user", "ipc", "uts", "net"};
     int fds[4];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < count; i++) {
         char path[64];
         snprintf(path, sizeof path, "/proc/%s/ns/%s", holder, names[i]);
         fds[i] = open(path, O_RDONLY | O_CLOEXEC);
         if (fds[i] < 0)
             fail("%s", path);
     }
-    for (int i = 0; i < 4; i++)
-        if (setns(fds[i], 0) < 0 && !(i == 3 && errno == EPERM)) /* the host's network is not the pod's to join */
+    for (int i = 0; i < count; i++)
+        if (setns(fds[i], 0) < 0)
             fail("join %s namespace of %s", names[i], holder);
     setgroups(0, NULL); /* not allowed, and not needed, where one id is mapped */
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
@@ -175,7 +175,7 @@ static void limit(const char *word) {
 
 static int enter(char **argv) {
     char *holder = *argv++, *sources[64];
-    int count = 0;
+    int count = 0, host_network = strcmp(*argv++, "host") == 0;
     detach();
     for (; *argv && strcmp(*argv, "--") != 0; argv += 2) {
         if (!argv[1])
@@ -193,7 +193,7 @@ static int enter(char **argv) {
         return 2;
     if (count)
         stage(sources, count);
-    join(holder);
+    join(holder, host_network ? 3 : 4); /* the host's network is not the pod's to join */
     execv(argv[1], argv + 1);
     fail("exec %s", argv[1]);
     return 1;
@@ -202,7 +202,7 @@ static int enter(char **argv) {
 int main(int argc, char **argv) {
     if (argc >= 6 && strcmp(argv[1], "hold") == 0)
         return hold(argv + 2);
-    if (argc >= 5 && strcmp(argv[1], "enter") == 0)
+    if (argc >= 6 && strcmp(argv[1], "enter") == 0)
         return enter(argv + 2);
     fputs("usage: danube-ns hold | enter ...\n", stderr);
     return 2;

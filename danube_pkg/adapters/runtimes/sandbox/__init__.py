@@ -1,0 +1,9 @@
+"""The embedded runtime: pods as Linux namespaces on this machine, by bubblewrap and two small static programs.
+
+It must not know a job's state, only pods; what both runtimes share is pure and stands in `core/pods.py`.
+"""
+
+from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.settings import CoordinatorProgram, SandboxSettings
+
+__all__ = ["CoordinatorProgram", "SandboxRuntime", "SandboxSettings"]

@@ -1,0 +1,94 @@
+"""Bounds by control groups, version 2 or 1: a directory for each pod, outside of the server's own unit, and one for each
+container in it, whose count of memory kills tells a container from the other.
+
+Where they cannot be made (no right, no hierarchy) the pod's processes get rlimits, and the job is told so.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from danube_pkg.core.pods import Limits
+
+_ROOT = Path("/sys/fs/cgroup")
+_PERIOD_US = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroups:
+    """The hierarchies that pods are bounded in; empty `hierarchies` means that none can be used."""
+
+    hierarchies: tuple[Path, ...]
+    unified: bool
+
+    def make(self, job_id: str, container: int, limits: Limits) -> Sequence[Path]:
+        """The `cgroup.procs` files to join, one for each hierarchy, with the pod's limits set."""
+        found = []
+        for hierarchy in self.hierarchies:
+            pod = hierarchy / "danube" / job_id
+            directory = pod / str(container)
+            directory.mkdir(parents=True, exist_ok=True)
+            if self.unified:
+                for parent in (hierarchy, hierarchy / "danube", pod):
+                    _write(parent / "cgroup.subtree_control", "+memory +pids +cpu")
+            self._limit(pod, limits)
+            found.append(directory / "cgroup.procs")
+        return found
+
+    def _limit(self, pod: Path, limits: Limits) -> None:
+        quota = int(limits.cpu_cores * _PERIOD_US)
+        wanted: dict[str, int | str] = {"pids.max": limits.processes}
+        if limits.memory_bytes and self.unified:
+            wanted |= {"memory.max": limits.memory_bytes, "memory.swap.max": 0}
+        elif limits.memory_bytes:
+            wanted |= {"memory.limit_in_bytes": limits.memory_bytes, "memory.memsw.limit_in_bytes": limits.memory_bytes}
+        if quota and self.unified:
+            wanted["cpu.max"] = f"{quota} {_PERIOD_US}"
+        elif quota:
+            wanted["cpu.cfs_quota_us"] = quota
+        for name, value in wanted.items():
+            if (pod / name).exists():
+                (pod / name).write_text(str(value))
+
+    def memory_kills(self, job_id: str, container: int) -> int:
+        """How many processes of that container the kernel has killed for memory."""
+        for hierarchy in self.hierarchies:
+            for name in ("memory.events", "memory.oom_control"):
+                file = hierarchy / "danube" / job_id / str(container) / name
+                if file.exists():
+                    counts = dict(line.split() for line in file.read_text().splitlines())
+                    return int(counts.get("oom_kill", 0))
+        return 0
+
+    def remove(self, job_id: str) -> None:
+        """Kill what is in them, then remove the directories; a busy one is left for the next call."""
+        for hierarchy in self.hierarchies:
+            pod = hierarchy / "danube" / job_id
+            if not pod.is_dir():
+                continue
+            if (pod / "cgroup.kill").exists():
+                (pod / "cgroup.kill").write_text("1")
+            for directory in (*(path for path in pod.iterdir() if path.is_dir()), pod):
+                with contextlib.suppress(OSError):  # its last process is still ending; delete_pod is repeated
+                    directory.rmdir()
+
+    def gone(self, job_id: str) -> bool:
+        return not any((hierarchy / "danube" / job_id).exists() for hierarchy in self.hierarchies)
+
+
+def _write(path: Path, text: str) -> None:
+    with contextlib.suppress(OSError):  # a controller that is not there is not a reason to run nothing
+        path.write_text(text)
+
+
+def find_cgroups() -> Cgroups:
+    """What this process may use: version 2, else the memory, pids and cpu hierarchies of version 1, else nothing."""
+    if os.geteuid() != 0:
+        return Cgroups((), unified=False)
+    controllers = _ROOT / "cgroup.controllers"
+    if controllers.exists() and "memory" in controllers.read_text().split():
+        return Cgroups((_ROOT,), unified=True)
+    usable = [_ROOT / name for name in ("memory", "pids", "cpu") if os.access(_ROOT / name / "cgroup.procs", os.W_OK)]
+    return Cgroups(tuple(usable), unified=False)

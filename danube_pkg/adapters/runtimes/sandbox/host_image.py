@@ -1,0 +1,76 @@
+"""The image `host`: the machine's own programs, read-only, by an allowlist; never its state, its homes or its sockets.
+
+`/usr` with the links that lead into it, named files of `/etc`, the Python that runs Danube, and what `danube.toml` adds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "debian_version",
+    "inputrc",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "pip.conf",
+    "protocols",
+    "services",
+    "ssl",
+    "terminfo",
+    "timezone",
+)
+HOME = "/home/danube"
+
+
+@dataclass(frozen=True, slots=True)
+class RootFileSystem:
+    """How a container's root is put together: (source, place) to bind read-only, links (target, place), own files."""
+
+    binds: Sequence[tuple[Path, str]]
+    links: Sequence[tuple[str, str]]
+    files: Sequence[tuple[str, str]]
+    environment: Sequence[tuple[str, str]]
+
+
+def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_network: bool) -> RootFileSystem:
+    """The machine's own programs. `user`: the id that steps run as inside."""
+    binds = [(Path("/usr"), "/usr")]
+    links = []
+    for name in _LINKS:
+        path = Path("/") / name
+        if path.is_symlink():
+            links.append((str(path.readlink()), str(path)))
+        elif path.is_dir():
+            binds.append((path, str(path)))
+    network_files = ("resolv.conf", "hosts") if host_network else ()
+    for name in (*_ETC, *network_files):
+        path = Path("/etc") / name
+        if path.exists():
+            binds.append((path.resolve() if path.is_symlink() else path, str(path)))
+    prefixes = [python_prefix] if not python_prefix.is_relative_to("/usr") else []
+    binds += [(path, str(path)) for path in (*prefixes, *extra) if path.exists()]
+    path = ":".join([*(f"{prefix}/bin" for prefix in prefixes), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+    return RootFileSystem(binds, links, _own_files(user, host_network), _environment(path))
+
+
+def _own_files(user: int, host_network: bool) -> list[tuple[str, str]]:
+    people = {0: ("root", HOME), user: ("root" if user == 0 else "danube", HOME), 65534: ("nobody", "/nonexistent")}
+    passwd = "".join(f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/sh\n" for uid, (name, home) in people.items())
+    group = "".join(f"{name if name != 'nobody' else 'nogroup'}:x:{uid}:\n" for uid, (name, _) in people.items())
+    files = [("/etc/passwd", passwd), ("/etc/group", group), ("/etc/hostname", "danube\n")]
+    if not host_network:
+        files.append(("/etc/hosts", "127.0.0.1 localhost danube\n::1 localhost\n"))
+    return files
+
+
+def _environment(path: str) -> list[tuple[str, str]]:
+    return [("PATH", path), ("HOME", HOME), ("LANG", "C.UTF-8"), ("CI", "true"), ("DANUBE", "true")]

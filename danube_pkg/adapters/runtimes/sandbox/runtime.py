@@ -1,0 +1,289 @@
+"""The embedded runtime: pods of Linux namespaces on one machine, without a daemon. See the package for its parts."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import UNPRIVILEGED_USER, ContainerPlan, Mount, prepare_root, scratch_mounts
+from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
+from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
+from danube_pkg.adapters.runtimes.sandbox.launch import FIRST_POD_USER, IDS_OF_A_POD, start_container, start_holder
+from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, directory_bytes
+from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
+from danube_pkg.adapters.runtimes.sandbox.watching import Watcher
+from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.core.pods import (
+    HOST_IMAGE,
+    Container,
+    ContainerEnded,
+    Limits,
+    Network,
+    PodEvent,
+    PodNotice,
+    PodSpec,
+    PodState,
+    Role,
+)
+from danube_pkg.core.reasons import Reason
+
+SUPERVISOR_PLACE = "/.danube/danube-step"
+WORKSPACE_CHECK_SECONDS = 5.0
+"""Between two looks at a workspace's size, where the file system has no quota."""
+
+MAX_PODS = 8192
+"""So many ranges of ids fit above FIRST_POD_USER."""
+
+_log = logging.getLogger("danube.sandbox")
+
+
+class SandboxRuntime:
+    """`core.ports.Runtime` on this machine. The state is on disk; what is in memory only watches it."""
+
+    name = "sandbox"
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._settings = settings
+        self._pods = settings.data_dir / "pods"
+        self._pods.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._cgroups = find_cgroups()
+        self._watcher = Watcher(self._reason_of)
+        self._limits: dict[str, Limits] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._privileged = os.geteuid() == 0
+
+    def _pod(self, job_id: str) -> PodDirectory:
+        return PodDirectory(self._pods, job_id)
+
+    def _lock(self, job_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(job_id, asyncio.Lock())
+
+    # --- making
+
+    async def create_pod(self, spec: PodSpec) -> Container:
+        async with self._lock(spec.job_id):
+            pod = self._pod(spec.job_id)
+            self._limits[spec.job_id] = spec.limits
+            record = pod.read_pod()
+            if record is not None and not record.holder.lives():
+                await self._delete(pod)
+                record = None
+            if record is None:
+                record = await self._make_pod(pod, spec)
+            for known in pod.containers():
+                if known.container.role is Role.COORDINATOR and known.init.lives():
+                    self._watcher.add(known)
+                    return known.container
+            coordinator = Container(spec.job_id, 0, Role.COORDINATOR, HOST_IMAGE)
+            return await self._make_container(pod, record, coordinator, self._coordinator_mounts(pod, record, spec.token))
+
+    async def _make_pod(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
+        pod.path.mkdir(mode=0o700, exist_ok=True)
+        user_base = self._free_user_base() if self._privileged else 0
+        host_network = spec.network is Network.HOST
+        pod.workspace.mkdir(exist_ok=True)
+        if user_base:
+            os.chown(pod.workspace, user_base, user_base)
+        holder = await start_holder(
+            self._settings.namespaces, user_base=user_base, host_network=host_network, log=pod.path / "holder.log"
+        )
+        record = PodRecord(spec.job_id, holder, user_base, host_network)
+        pod.write_pod(record)
+        if not self._cgroups.hierarchies:
+            memory = f"memory of each process {spec.limits.memory_bytes >> 20} MB, " if spec.limits.memory_bytes else ""
+            self._watcher.publish(PodNotice(spec.job_id, f"limits: {memory}no control groups without root, so no bound for the whole pod"))
+        return record
+
+    def _free_user_base(self) -> int:
+        taken = set()
+        for path in self._pods.iterdir():
+            record = self._pod(path.name).read_pod()
+            if record is not None:
+                taken.add(record.user_base)
+        for slot in range(MAX_PODS):
+            base = FIRST_POD_USER + slot * IDS_OF_A_POD
+            if base not in taken:
+                return base
+        raise Unavailable("too-many-pods", f"{MAX_PODS} pods exist", hint="lower max_concurrent_jobs")
+
+    def _coordinator_mounts(self, pod: PodDirectory, record: PodRecord, token: str) -> list[Mount]:
+        directory = pod.container(0)
+        directory.mkdir(parents=True, exist_ok=True)
+        file = directory / "token"
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o400)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(token)
+            if record.user_base:
+                os.fchown(descriptor, record.user_base, record.user_base)
+        mounts = [Mount(file, "/.danube/token"), Mount(self._settings.grpc_directory, "/.danube/run")]
+        return [*mounts, *(Mount(source, place) for source, place in self._settings.program.mounts)]
+
+    async def ensure_container(self, job_id: str, image: str) -> Container:
+        async with self._lock(job_id):
+            pod = self._pod(job_id)
+            record = pod.read_pod()
+            if record is None or not record.holder.lives():
+                raise Permanent("pod-lost", f"job {job_id} has no pod any more")
+            for known in pod.containers():
+                same = known.container.role is Role.WORKER and known.container.image == image
+                if same and known.init.lives():
+                    self._watcher.add(known)
+                    return known.container
+            if image != HOST_IMAGE:
+                raise Permanent(
+                    "image-pull-failed",
+                    f"image {image!r} cannot be used yet",
+                    cause="this version runs steps on the machine's own programs only",
+                    hint='use image="host", or leave image= out',
+                )
+            number = max([0, *pod.numbers()]) + 1
+            return await self._make_container(pod, record, Container(job_id, number, Role.WORKER, image), [])
+
+    async def _make_container(
+        self, pod: PodDirectory, record: PodRecord, container: Container, extra: Sequence[Mount]
+    ) -> Container:
+        directory = pod.container(container.number)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prepare_root(directory, record.user_base)
+        full = record.user_base != 0
+        settings = self._settings
+        supervisor = await asyncio.to_thread(self._supervisor_copy)
+        coordinator = container.role is Role.COORDINATOR
+        plan = ContainerPlan(
+            root=directory / "root",
+            image=host_root(
+                settings.python_prefix,
+                settings.extra_host_paths,
+                user=0 if full else UNPRIVILEGED_USER,
+                host_network=record.host_network,
+            ),
+            mounts=[
+                Mount(supervisor, SUPERVISOR_PLACE),
+                Mount(pod.workspace, "/workspace", writable=True),
+                *scratch_mounts(directory),
+                *extra,
+            ],
+            environment=tuple(settings.program.environment.items()) if coordinator else (),
+            full_id_map=full,
+            command=(SUPERVISOR_PLACE, "idle", "--exec-fd", "{exec-fd}"),
+        )
+        limits = self._limits.get(container.job_id, Limits())
+        init = await start_container(
+            settings.namespaces,
+            record.holder,
+            plan,
+            directory,
+            host_network=record.host_network,
+            cgroup_files=self._cgroups.make(container.job_id, container.number, limits),
+            rlimits=self._rlimits(limits),
+        )
+        known = ContainerRecord(container, init)
+        pod.write_container(known)
+        self._watcher.add(known)
+        return container
+
+    def _rlimits(self, limits: Limits) -> list[str]:
+        found = ["core=0"]
+        if not self._cgroups.hierarchies and limits.memory_bytes:
+            found.append(f"as={limits.memory_bytes}")
+        return found
+
+    def _supervisor_copy(self) -> Path:
+        """A copy that may be executed and not read; a program stays while a pod uses it, so its name has its size and time."""
+        source = self._settings.supervisor.stat()
+        copy = self._settings.data_dir / "run" / f"danube-step-{source.st_mtime_ns:x}"
+        if not copy.exists():
+            temporary = copy.with_suffix(".new")
+            temporary.unlink(missing_ok=True)
+            shutil.copyfile(self._settings.supervisor, temporary)
+            temporary.chmod(0o111)
+            os.replace(temporary, copy)
+        return copy
+
+    # --- using
+
+    async def exec(self, container: Container, argv: Sequence[str]) -> PipeStream:
+        directory = self._pod(container.job_id).container(container.number)
+        return open_exec(container, directory, argv)
+
+    async def memory_kills(self, container: Container) -> int:
+        return self._cgroups.memory_kills(container.job_id, container.number)
+
+    async def list_pods(self) -> Sequence[PodState]:
+        return [self._state(self._pod(path.name)) for path in sorted(self._pods.iterdir()) if path.is_dir()]
+
+    def _state(self, pod: PodDirectory) -> PodState:
+        living = tuple(known.container for known in pod.containers() if known.init.lives())
+        return PodState(pod.job_id, living, complete=any(c.role is Role.COORDINATOR for c in living))
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
+        async with self._watcher.open() as events:
+            for path in sorted(self._pods.iterdir()):
+                for known in self._pod(path.name).containers():
+                    self._watcher.add(known)
+            sizes = asyncio.get_running_loop().create_task(self._watch_sizes(), name="workspace sizes")
+            try:
+                yield events
+            finally:
+                sizes.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await sizes
+
+    def _reason_of(self, container: Container) -> tuple[Reason, str]:
+        if self._cgroups.memory_kills(container.job_id, container.number) > 0:
+            return Reason.OUT_OF_MEMORY, "the kernel ended its container for memory"
+        return Reason.POD_LOST, "its container ended; something killed it from outside"
+
+    async def _watch_sizes(self) -> None:
+        while True:
+            await asyncio.sleep(WORKSPACE_CHECK_SECONDS)
+            for job_id, limits in list(self._limits.items()):
+                pod = self._pod(job_id)
+                used = await asyncio.to_thread(directory_bytes, pod.path)
+                if 0 < limits.workspace_bytes < used:
+                    self._end_for_space(pod, used, limits.workspace_bytes)
+
+    def _end_for_space(self, pod: PodDirectory, used: int, bound: int) -> None:
+        message = f"its workspace holds {used >> 20} MB, the bound is {bound >> 20} MB"
+        self._limits.pop(pod.job_id, None)
+        for known in pod.containers():
+            if known.init.lives():
+                self._watcher.publish(ContainerEnded(known.container, Reason.WORKSPACE_FULL, message))
+                os.kill(known.init.pid, signal.SIGKILL)
+
+    # --- removing
+
+    async def delete_pod(self, job_id: str) -> None:
+        async with self._lock(job_id):
+            await self._delete(self._pod(job_id))
+        self._limits.pop(job_id, None)
+        self._locks.pop(job_id, None)
+
+    async def _delete(self, pod: PodDirectory) -> None:
+        marks = [known.init for known in pod.containers()]
+        record = pod.read_pod()
+        if record is not None:
+            marks.append(record.holder)
+        self._watcher.forget(pod.job_id)
+        for mark in marks:
+            if mark.lives():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(mark.pid, signal.SIGKILL)
+        for mark in marks:
+            await self._watcher.wait_gone(mark)
+        self._cgroups.remove(pod.job_id)
+        await asyncio.to_thread(pod.remove)
+        if not self._cgroups.gone(pod.job_id):
+            self._cgroups.remove(pod.job_id)
+
+    async def close(self) -> None:
+        self._watcher.close()
+

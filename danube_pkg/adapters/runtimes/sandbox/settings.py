@@ -1,0 +1,28 @@
+"""What the sandbox runtime is told when it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorProgram:
+    """The coordinator's code as read-only mounts, (source on the host, place in the container), and its environment."""
+
+    mounts: tuple[tuple[Path, str], ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """data_dir: pods live in `pods/` below it. grpc_directory: holds the server's socket; mounted into coordinators only.
+    supervisor, namespaces: the static programs danube-step and danube-ns. python_prefix: the Python that runs Danube.
+    extra_host_paths: what `danube.toml` adds to the image `host`."""
+
+    data_dir: Path
+    grpc_directory: Path
+    supervisor: Path
+    namespaces: Path
+    program: CoordinatorProgram
+    python_prefix: Path
+    extra_host_paths: tuple[Path, ...] = field(default=())

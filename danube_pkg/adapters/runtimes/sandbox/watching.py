@@ -1,0 +1,100 @@
+"""Who of the pods' processes has ended: a pidfd each, so that nothing is polled and no process need be our child."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, ProcessMark
+from danube_pkg.core.pods import Container, ContainerEnded, PodEvent
+from danube_pkg.core.reasons import Reason
+
+ReasonOf = Callable[[Container], tuple[Reason, str]]
+
+
+class Watcher:
+    """Publishes the end of every container that was added, once, while somebody watches."""
+
+    def __init__(self, reason_of: ReasonOf) -> None:
+        self._reason_of = reason_of
+        self._descriptors: dict[Container, int] = {}
+        self._queue: asyncio.Queue[PodEvent] | None = None
+        self._published: set[Container] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
+        self._queue = queue = asyncio.Queue()
+        try:
+            yield _events(queue)
+        finally:
+            self._queue = None
+
+    def publish(self, event: PodEvent) -> None:
+        if isinstance(event, ContainerEnded):
+            if event.container in self._published:
+                return
+            self._published.add(event.container)
+        if self._queue is not None:
+            self._queue.put_nowait(event)
+
+    def add(self, known: ContainerRecord) -> None:
+        """Watch a container; one that is gone already is published at once."""
+        if known.container in self._descriptors or known.container in self._published:
+            return
+        try:
+            descriptor = os.pidfd_open(known.init.pid)
+        except ProcessLookupError:
+            descriptor = -1
+        if descriptor < 0 or not known.init.lives():
+            if descriptor >= 0:
+                os.close(descriptor)
+            self._ended(known.container)
+            return
+        self._descriptors[known.container] = descriptor
+        asyncio.get_running_loop().add_reader(descriptor, self._ready, known.container)
+
+    def _ready(self, container: Container) -> None:
+        self._drop(container)
+        self._ended(container)
+
+    def _ended(self, container: Container) -> None:
+        self.publish(ContainerEnded(container, *self._reason_of(container)))
+
+    def _drop(self, container: Container) -> None:
+        descriptor = self._descriptors.pop(container, -1)
+        if descriptor >= 0:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+
+    def forget(self, job_id: str) -> None:
+        """A pod that is being removed: its containers' ends are nobody's news."""
+        for container in [known for known in self._descriptors if known.job_id == job_id]:
+            self._drop(container)
+        self._published = {known for known in self._published if known.job_id != job_id}
+
+    async def wait_gone(self, mark: ProcessMark) -> None:
+        """Until that process has ended; at once when it has."""
+        try:
+            descriptor = os.pidfd_open(mark.pid)
+        except ProcessLookupError:
+            return
+        try:
+            if mark.lives():
+                loop = asyncio.get_running_loop()
+                gone: asyncio.Future[None] = loop.create_future()
+                loop.add_reader(descriptor, lambda: gone.done() or gone.set_result(None))
+                try:
+                    await gone
+                finally:
+                    loop.remove_reader(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        for container in list(self._descriptors):
+            self._drop(container)
+
+
+async def _events(queue: "asyncio.Queue[PodEvent]") -> AsyncIterator[PodEvent]:
+    while True:
+        yield await queue.get()
