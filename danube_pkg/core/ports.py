@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from danube_pkg.core.artifacts import Artifact
+from danube_pkg.core.configuration import ConfigurationFiles
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.pipelines import Pipeline
@@ -136,6 +137,14 @@ class JobStore(Protocol):
         self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
     ) -> Sequence[Job]:
         """Newest first; `before` is a job id (ids sort by time) that the answer begins after. Steps are included."""
+        ...
+
+
+class ConfigurationSource(Protocol):
+    """Where the configuration is written."""
+
+    async def read(self) -> ConfigurationFiles:
+        """All of it as it is now; what cannot be parsed is in its findings. Raises Permanent, Unavailable when unreachable."""
         ...
 
 

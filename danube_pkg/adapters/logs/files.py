@@ -1,0 +1,118 @@
+"""All jobs' logs: opened for writing once, read by anybody, followed by hundreds without slowing the writer."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from danube_pkg.adapters.logs.writer import LogWriter
+from danube_pkg.core.logs import IndexRecord, Kind, usable
+
+CHUNK_BYTES = 256 * 1024
+INLINE_BYTES = 1024**2
+"""Up to here a read comes from the page cache in less time than a thread takes to be asked."""
+
+
+class FileJobLogs:
+    """`core.ports.JobLogs` below one directory."""
+
+    def __init__(self, directory: Path, now: Callable[[], float]) -> None:
+        self._directory = directory
+        self._now = now
+        self._open: dict[str, LogWriter] = {}
+        self._latest: tuple[str, int, bytes] = ("", 0, b"")
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+
+    def path(self, job_id: str) -> Path:
+        return self._directory / f"{job_id}.log"
+
+    def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> LogWriter:
+        if job_id not in self._open:
+            closed = lambda: self._open.pop(job_id, None) and None  # noqa: E731
+            self._open[job_id] = LogWriter(self.path(job_id), secrets, limit_bytes, self._now, closed)
+        return self._open[job_id]
+
+    def abandon(self) -> None:
+        """Let go of every open log as a crash would; pods go on, the next server continues."""
+        for log in list(self._open.values()):
+            log.abandon()
+        self._open.clear()
+
+    # --- reading
+
+    def _index(self, job_id: str) -> Sequence[IndexRecord]:
+        path = self.path(job_id)
+        if not path.exists():
+            return ()
+        return usable(path.with_suffix(".idx").read_bytes(), path.stat().st_size)
+
+    def size(self, job_id: str, *, step: int | None = None) -> int:
+        if step is not None:
+            return sum(end - begin for begin, end in self._parts(job_id, step))
+        if job_id in self._open:
+            return self._open[job_id].size_bytes
+        index = self._index(job_id)
+        return index[-1].end if index else 0
+
+    def _parts(self, job_id: str, step: int) -> list[tuple[int, int]]:
+        """The byte ranges that a step printed, neighbours joined."""
+        parts: list[tuple[int, int]] = []
+        for record in self._index(job_id):
+            if record.kind is Kind.OUTPUT and record.step == step and record.end > record.begin:
+                if parts and parts[-1][1] == record.begin:
+                    parts[-1] = parts[-1][0], record.end
+                else:
+                    parts.append((record.begin, record.end))
+        return parts
+
+    async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
+        if end - begin <= INLINE_BYTES and step is None:
+            return self._read(job_id, begin, min(end, self.size(job_id)))
+        return await asyncio.to_thread(self._read_parts, job_id, begin, end, step)
+
+    def _read(self, job_id: str, begin: int, end: int) -> bytes:
+        path = self.path(job_id)
+        if begin >= end or not path.exists():
+            return b""
+        with path.open("rb") as file:
+            return os.pread(file.fileno(), end - begin, begin)
+
+    def _read_parts(self, job_id: str, begin: int, end: int, step: int | None) -> bytes:
+        parts = [(0, self.size(job_id))] if step is None else self._parts(job_id, step)
+        found, at = [], 0
+        for first, last in parts:
+            low, high = max(first, first + begin - at), min(last, first + end - at)
+            if low < high:
+                found.append(self._read(job_id, low, high))
+            at += last - first
+        return b"".join(found)
+
+    def time_at(self, job_id: str, offset: int) -> float | None:
+        """When the byte at that offset was written, in Unix seconds."""
+        for record in self._index(job_id):
+            if record.begin <= offset < record.end:
+                return record.time_us / 1e6
+        return None
+
+    async def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
+        while True:
+            log = self._open.get(job_id)
+            size = self.size(job_id)
+            while begin < size:
+                data = self._shared(job_id, begin, min(size, begin + CHUNK_BYTES))
+                yield begin, data
+                begin += len(data)
+            if log is None or log.closed:
+                if begin >= self.size(job_id):
+                    return
+            elif begin >= log.size_bytes:
+                await log.wait_changed()
+
+    def _shared(self, job_id: str, begin: int, end: int) -> bytes:
+        """Hundreds of readers of the newest lines cost one read of the file."""
+        known, offset, data = self._latest
+        if known == job_id and offset == begin and len(data) == end - begin:
+            return data
+        data = self._read(job_id, begin, end)
+        self._latest = job_id, begin, data
+        return data

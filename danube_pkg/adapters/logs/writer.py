@@ -1,0 +1,271 @@
+"""One job's log while it is written: from raw output to redacted bytes, then the index record that makes them readable.
+
+The order is the whole trick: bytes first, record behind them. A step's output keeps one buffer, the raw bytes that are not
+emitted yet; where it begins is the raw offset that the record carries. Parallel steps switch at line ends: while one's
+line is open the others' bytes wait in their buffers, for a bounded time and size.
+"""
+
+import asyncio
+import errno
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from danube_pkg.core.errors import Defect, StorageFull
+from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, note_key, usable
+from danube_pkg.core.redaction import Patterns
+
+OPEN_LINE_SECONDS = 1.0
+"""A prompt without a line end may keep others waiting for this long."""
+
+WAITING_BYTES = 64 * 1024
+"""Or until another step has so much to say."""
+
+UNRECORDED_BYTES = 1024**2
+"""Beyond the log's bound the raw offset is recorded once for so many dropped bytes."""
+
+WAKE_SECONDS = 0.005
+"""Readers are woken at most once in this time, however often a step prints."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StepWriter:
+    """`core.ports.StepOutput`: what one attempt of a step printed."""
+
+    def __init__(self, log: "LogWriter", step: int, attempt: int, raw_offset: int) -> None:
+        self._log = log
+        self.step = step
+        self.attempt = attempt
+        self.pending = b""
+        self.raw_begin = raw_offset
+        self.recorded = raw_offset
+        self.finished = False
+
+    @property
+    def raw_offset(self) -> int:
+        return self.recorded
+
+    def feed(self, offset: int, data: bytes | memoryview) -> None:
+        known = self.raw_begin + len(self.pending)
+        if offset > known:
+            raise Defect("log-gap", f"step {self.step} continued at {offset}, its log ends at {known}")
+        fresh = data[known - offset :] if offset < known else data
+        if fresh:
+            self.pending = self.pending + fresh if self.pending else bytes(fresh)
+        self._log.emit(self)
+
+    def finish(self) -> None:
+        if not self.finished:
+            self._log.emit(self, final=True)
+            self.finished = True
+
+
+class LogWriter:
+    """`core.ports.JobLog`. Synchronous: an append to the page cache does not block for long."""
+
+    def __init__(
+        self, path: Path, secrets: Sequence[bytes], limit_bytes: int, now: Callable[[], float], on_close: Callable[[], None]
+    ) -> None:
+        self.path = path
+        self._limit_bytes = limit_bytes
+        self._now = now
+        self._on_close = on_close
+        self._patterns = Patterns(secrets)
+        self._secrets = frozenset(secrets)
+        self._log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._index = os.open(path.with_suffix(".idx"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._steps: dict[tuple[int, int], StepWriter] = {}
+        self._notes: set[int] = set()
+        self._ranges: dict[int, tuple[int, int]] = {}
+        self._owner: StepWriter | None = None
+        self._owner_since = 0.0
+        self._line_open = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._wake_planned = False
+        self.size_bytes = 0
+        self._index_bytes = 0
+        self.closed = False
+        self._recover()
+
+    def _recover(self) -> None:
+        index = os.pread(self._index, os.fstat(self._index).st_size, 0)
+        kept = usable(index, os.fstat(self._log).st_size)
+        offsets: dict[tuple[int, int], int] = {}
+        for record in kept:
+            self._account(record)
+            if record.kind is Kind.OUTPUT:
+                offsets[record.step, record.attempt] = record.raw_offset
+        self.size_bytes = kept[-1].end if kept else 0
+        self._index_bytes = len(kept) * RECORD_BYTES
+        os.ftruncate(self._log, self.size_bytes)
+        os.ftruncate(self._index, self._index_bytes)
+        for (step, attempt), offset in offsets.items():
+            self._steps[step, attempt] = StepWriter(self, step, attempt, offset)
+        if self.size_bytes and os.pread(self._log, 1, self.size_bytes - 1) != b"\n":
+            self._line_open = True
+            last = kept[-1]
+            self._owner = self._steps.get((last.step, last.attempt))
+            self._owner_since = time.monotonic()
+
+    def _account(self, record: IndexRecord) -> None:
+        if record.kind is Kind.NOTE:
+            self._notes.add(record.key)
+        elif record.end > record.begin:
+            begin, _ = self._ranges.get(record.step, (record.begin, 0))
+            self._ranges[record.step] = begin, record.end
+
+    # --- the port
+
+    def step_output(self, step: int, attempt: int) -> StepWriter:
+        return self._steps.setdefault((step, attempt), StepWriter(self, step, attempt, 0))
+
+    def note(self, key: str, step: int, text: str) -> None:
+        named = note_key(key)
+        if named not in self._notes:
+            self._close_line()
+            masked, _ = self._patterns.mask(text.encode(), final=True)
+            self._append(masked + b"\n", Kind.NOTE, step, key=named)
+
+    def step_range(self, step: int) -> tuple[int, int]:
+        return self._ranges.get(step, (0, 0))
+
+    def set_secrets(self, values: Sequence[bytes]) -> None:
+        """Values are only ever added: what a job has read stays masked to its end."""
+        if not self._secrets.issuperset(values):
+            self._secrets |= frozenset(values)
+            self._patterns = Patterns(self._secrets)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        for step in self._steps.values():
+            step.finish()
+        if self._is_full():
+            self.note("limit-at-end", 0, self._limit_text())
+        os.fsync(self._log)
+        os.fsync(self._index)
+        self.abandon()
+        self._on_close()
+
+    def abandon(self) -> None:
+        """Let go of the files as they are, as a crash would."""
+        self.closed = True
+        os.close(self._log)
+        os.close(self._index)
+        self._wake()
+
+    # --- writing
+
+    def emit(self, step: StepWriter, *, final: bool = False) -> None:
+        if not step.pending:
+            if final and self._owner is step:
+                self._close_line()
+            return
+        if self._owner not in (None, step) and not self._may_interrupt(step, final):
+            return
+        if self._owner is not step:
+            self._close_line()
+        text, consumed = self._patterns.mask(step.pending, final=final)
+        self._keep(step, text, step.raw_begin + consumed)
+        step.pending = step.pending[consumed:]
+        step.raw_begin += consumed
+        if final:
+            self._close_line()
+        if not self._line_open:
+            self._let_others()
+
+    def _may_interrupt(self, step: StepWriter, final: bool) -> bool:
+        waited = time.monotonic() - self._owner_since >= OPEN_LINE_SECONDS
+        return final or waited or len(step.pending) > WAITING_BYTES
+
+    def _let_others(self) -> None:
+        for other in self._steps.values():
+            if other.pending and not other.finished and not self._line_open:
+                self.emit(other)
+
+    def _keep(self, step: StepWriter, text: bytes, raw_offset: int) -> None:
+        if self._is_full():
+            if raw_offset - step.recorded >= UNRECORDED_BYTES:
+                self._append(b"", Kind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
+                step.recorded = raw_offset
+            return
+        room = self._limit_bytes - self.size_bytes
+        if text:
+            self._append(text[:room], Kind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
+            step.recorded = raw_offset
+            self._line_open = not text.endswith(b"\n")
+            self._owner = step if self._line_open else None
+            self._owner_since = time.monotonic()
+        if len(text) >= room:
+            self._line_open = not text[:room].endswith(b"\n")
+            self.note("limit", 0, self._limit_text())
+
+    def _is_full(self) -> bool:
+        return note_key("limit") in self._notes
+
+    def _limit_text(self) -> str:
+        return f"--- the log's limit of {self._limit_bytes / 1024**2:g} MB is reached; what steps print after it is not kept"
+
+    def _close_line(self) -> None:
+        """A line end that belongs to no step, so that each step's own bytes stay exact."""
+        if self._line_open:
+            self._append(b"\n", Kind.NOTE, 0)
+        self._line_open = False
+        self._owner = None
+
+    def _append(
+        self, data: bytes, kind: Kind, step: int, *, attempt: int = 0, raw_offset: int = 0, key: int = 0
+    ) -> None:
+        begin = self.size_bytes
+        record = IndexRecord(
+            int(self._now() * 1e6), begin, begin + len(data), raw_offset, key, step, attempt, kind
+        )
+        encoded = record.encode()
+        try:
+            _write_all(self._log, data, begin)
+            _write_all(self._index, encoded, self._index_bytes)
+        except OSError as error:
+            os.ftruncate(self._log, begin)
+            os.ftruncate(self._index, self._index_bytes)
+            if error.errno not in _FULL:
+                raise
+            raise StorageFull(
+                "log-disk-full",
+                f"there is no room for {self.path.name}",
+                cause=str(error),
+                hint=f"free space on the file system of {self.path.parent}; the job waits and loses nothing",
+            ) from error
+        self.size_bytes = record.end
+        self._index_bytes += len(encoded)
+        self._account(record)
+        self._plan_wake()
+
+    # --- readers
+
+    async def wait_changed(self) -> None:
+        """Until there is more to read, or the log is closed."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(future)
+        await future
+
+    def _plan_wake(self) -> None:
+        if self._waiters and not self._wake_planned:
+            self._wake_planned = True
+            self._waiters[0].get_loop().call_later(WAKE_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_planned = False
+        waiters, self._waiters = self._waiters, []
+        for future in waiters:
+            if not future.done():
+                future.set_result(None)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        offset += written
+        view = view[written:]

@@ -1,0 +1,189 @@
+"""Jobs' logs: nothing lost, nothing doubled, nothing secret, whatever is cut off and wherever."""
+
+import asyncio
+import errno
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.logs import FileJobLogs
+from danube_pkg.adapters.logs import writer as writer_module
+from danube_pkg.adapters.logs.writer import LogWriter
+from danube_pkg.core.errors import StorageFull
+from tests.waiting import wait_until_async
+
+SECRET = b"hunter2-hunter2"
+LIMIT = 1 << 30
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Iterator[FileJobLogs]:
+    made = FileJobLogs(tmp_path / "logs", lambda: 1_800_000_000.0)
+    yield made
+    made.abandon()
+
+
+def opened(logs: FileJobLogs, limit: int = LIMIT) -> LogWriter:
+    return logs.open("j", secrets=[SECRET], limit_bytes=limit)
+
+
+def content(logs: FileJobLogs) -> bytes:
+    return logs.path("j").read_bytes()
+
+
+def test_output_notes_and_ranges(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    log.note("start", 1, "--- step 1")
+    out = log.step_output(1, 1)
+    out.feed(0, b"hello " + SECRET + b"\nworld")
+    out.finish()
+    log.note("end", 1, "--- end")
+    log.note("end", 1, "--- end")
+    log.close()
+    assert content(logs) == b"--- step 1\nhello ***\nworld\n--- end\n"
+    assert log.step_range(1) == (11, 26)
+    assert asyncio.run(logs.read("j", 0, 100, step=1)) == b"hello ***\nworld"
+    assert asyncio.run(logs.read("j", 6, 9, step=1)) == b"***"
+    assert logs.time_at("j", 12) == 1_800_000_000.0
+
+
+def test_a_crash_at_every_point_continues_exactly(tmp_path: Path) -> None:
+    raw = b"".join(b"line %d %s\n" % (n, SECRET if n % 7 == 0 else b"plain") for n in range(60))
+    chunks = [raw[at : at + 17] for at in range(0, len(raw), 17)]
+    expected = raw.replace(SECRET, b"***")
+    for crash in range(0, len(chunks), 3):
+        for lost_index, lost_log in ((0, 0), (1, 0), (30, 0), (56, 5), (200, 40)):
+            directory = tmp_path / f"{crash}-{lost_index}-{lost_log}"
+            logs = FileJobLogs(directory, lambda: 1.0)
+            out = opened(logs).step_output(1, 1)
+            at = 0
+            for chunk in chunks[:crash]:
+                out.feed(at, chunk)
+                at += len(chunk)
+            logs.abandon()
+            for name, lost in (("j.idx", lost_index), ("j.log", lost_log)):
+                size = (directory / name).stat().st_size
+                os.truncate(directory / name, max(0, size - lost))
+            again = FileJobLogs(directory, lambda: 2.0)
+            log = opened(again)
+            out = log.step_output(1, 1)
+            out.feed(out.raw_offset, raw[out.raw_offset :])
+            log.close()
+            assert content(again) == expected, (crash, lost_index, lost_log)
+            shutil.rmtree(directory)
+
+
+def test_parallel_steps_switch_at_line_ends(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    one, two = log.step_output(1, 1), log.step_output(2, 1)
+    one.feed(0, b"one be")
+    two.feed(0, b"two whole\n")
+    one.feed(6, b"gun\n")
+    two.feed(10, b"open")
+    two.finish()
+    one.finish()
+    log.close()
+    assert content(logs) == b"one begun\ntwo whole\nopen\n"
+
+
+def test_a_prompt_does_not_keep_others_waiting_for_ever(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "OPEN_LINE_SECONDS", 0.0)
+    log = opened(logs)
+    log.step_output(1, 1).feed(0, b"name? ")
+    log.step_output(2, 1).feed(0, b"other\n")
+    log.step_output(1, 1).feed(6, b"late\n")
+    log.close()
+    assert content(logs) == b"name? \nother\nlate\n"
+    assert asyncio.run(logs.read("j", 0, 100, step=1)) == b"name? late\n"
+
+
+def test_seeded_parallel_crashes_keep_each_step_exact(tmp_path: Path) -> None:
+    for seed in range(40):
+        chance = random.Random(seed)
+        texts = {n: b"".join(b"%d:%d %s|" % (n, i, SECRET) + b"\n" * (i % 2) for i in range(50)) for n in (1, 2, 3)}
+        fed = dict.fromkeys(texts, 0)
+        logs = FileJobLogs(tmp_path / str(seed), lambda: 1.0)
+        log = opened(logs)
+        while any(fed[n] < len(texts[n]) for n in texts):
+            n = chance.choice([n for n in texts if fed[n] < len(texts[n])])
+            size = chance.randrange(1, 60)
+            log.step_output(n, 1).feed(fed[n], texts[n][fed[n] : fed[n] + size])
+            fed[n] = min(len(texts[n]), fed[n] + size)
+            if chance.random() < 0.03:
+                logs.abandon()
+                logs = FileJobLogs(tmp_path / str(seed), lambda: 1.0)
+                log = opened(logs)
+                fed = {n: log.step_output(n, 1).raw_offset for n in texts}
+        log.close()
+        for n, text in texts.items():
+            found = asyncio.run(logs.read("j", 0, 1 << 20, step=n))
+            assert found == text.replace(SECRET, b"***"), f"seed {seed} step {n}"
+
+
+def test_the_limit_is_said_in_the_last_line_and_the_rest_is_consumed(logs: FileJobLogs) -> None:
+    log = opened(logs, limit=100)
+    out = log.step_output(1, 1)
+    for at in range(0, 3 << 20, 1 << 16):
+        out.feed(at, b"x" * (1 << 16))
+    assert out.raw_offset >= 1 << 20
+    log.note("end", 1, "--- end")
+    log.close()
+    text = content(logs)
+    assert len(text) < 600
+    assert text.startswith(b"x" * 100 + b"\n--- the log's limit of")
+    assert b"limit of" in text.splitlines()[-1]
+
+
+def test_a_full_disk_loses_nothing(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = opened(logs)
+    out = log.step_output(1, 1)
+    out.feed(0, b"before\n")
+    real, room = os.pwrite, [5]
+
+    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = real(descriptor, data[: room[0]], offset)
+        room[0] -= written
+        return written
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(StorageFull, match="no room"):
+        out.feed(7, b"while full\n")
+    assert out.raw_offset == 7
+    monkeypatch.undo()
+    out.feed(7, b"while full\n")
+    log.close()
+    assert content(logs) == b"before\nwhile full\n"
+
+
+async def test_followers_see_everything_and_end_with_the_log(logs: FileJobLogs) -> None:
+    log = opened(logs)
+
+    async def follow() -> bytes:
+        return b"".join([data async for _, data in logs.follow("j", 0)])
+
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(follow()) for _ in range(200)]
+        out, at = log.step_output(1, 1), 0
+        for n in range(300):
+            line = b"line %d\n" % n
+            out.feed(at, line)
+            at += len(line)
+            if n % 50 == 0:
+                await wait_until_async(lambda: True, 1, "a turn of the loop")
+        log.close()
+    assert {task.result() for task in readers} == {content(logs)}
+
+
+def test_a_secret_that_is_added_later_is_masked_from_then_on(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    out = log.step_output(1, 1)
+    log.set_secrets([b"another-secret"])
+    out.feed(0, b"a another-secret and " + SECRET)
+    out.finish()
+    assert content(logs) == b"a *** and ***\n"
