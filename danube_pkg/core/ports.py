@@ -174,6 +174,17 @@ class SecretStore(Protocol):
 
     async def forget_retired_secrets(self, older_than: float) -> int: ...
 
+    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
+        """That a job read it; a repeated call is the same read."""
+        ...
+
+
+class SecretCipher(Protocol):
+    """Clear to stored and back; the identity of the row is bound to the value."""
+
+    def encrypt_secret(self, secret_id: str, name: SecretName, value: bytes) -> bytes: ...
+    def decrypt_secret(self, secret: StoredSecret) -> bytes: ...
+
 
 class SecretValues(Protocol):
     """What the log of a pipeline's job must mask."""

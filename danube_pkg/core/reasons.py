@@ -51,6 +51,11 @@ class Reason(StrEnum):
     HOST_LACKS = "host-lacks"
 
 
+def reason_named(reference: str, default: Reason) -> Reason:
+    """The reason with that name; an error's reference may be one."""
+    return next((reason for reason in Reason if reason == reference), default)
+
+
 HINTS: dict[Reason, str] = {
     Reason.STEP_FAILED: "read the end of the step's log; run it here with: danube run",
     Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",

@@ -31,7 +31,9 @@ def forms_of(value: bytes) -> set[bytes]:
     plain |= {line.strip() for line in value.splitlines() if len(line.strip()) >= MIN_LINE_BYTES}
     forms = set(plain)
     for one in plain:
-        forms |= _base64_forms(one) | {one.hex().encode(), one.hex().upper().encode()} | _url_forms(one) | _json_forms(one)
+        forms |= (
+            _base64_forms(one) | {one.hex().encode(), one.hex().upper().encode()} | _url_forms(one) | _json_forms(one)
+        )
     return {form for form in forms if len(form) >= MIN_VALUE_BYTES}
 
 

@@ -1,10 +1,9 @@
 """From a supervisor's authentic record to the end of a step: the only place where a success can come from."""
 
-from danube_pkg.core.supervisor import StepRecord
-
 from danube_pkg.core.job_events import StepEnd
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.steps import Step
+from danube_pkg.core.supervisor import StepRecord
 
 
 def end_of_step(step: Step, record: StepRecord, *, memory_kills: int) -> StepEnd:

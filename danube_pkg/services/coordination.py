@@ -7,10 +7,6 @@ kept (names, failure messages) is redacted before it reaches a record.
 import logging
 from collections.abc import AsyncIterator
 
-from danube_pkg.core.redaction import Patterns, redact_text
-from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.secrets import Secrets
-
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.artifacts import Artifact
 from danube_pkg.core.coordination import JobContext, StepOutcome, StepRequest
@@ -18,10 +14,13 @@ from danube_pkg.core.errors import Conflict, NotFound, Permanent, Unauthenticate
 from danube_pkg.core.job_events import ScriptFailure
 from danube_pkg.core.jobs import Phase
 from danube_pkg.core.ports import JobKeys, Runtime, Sources
-from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.reasons import Reason, Status, reason_named
+from danube_pkg.core.redaction import Patterns, redact_text
 from danube_pkg.core.steps import Step, StepPhase
+from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.live import LiveJob
+from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.steps import FollowerTools, container_of, read_output_again
 
 MAX_MESSAGE_LENGTH = 2000
@@ -115,7 +114,7 @@ class Coordination:
             container = await self._runtime.ensure_container(live.job.id, step.image)
         except Permanent as error:
             hint = f"; {error.hint}" if error.hint else ""
-            reason = Reason(error.reference) if error.reference in Reason else Reason.POD_FAILED
+            reason = reason_named(error.reference, Reason.POD_FAILED)
             message = f"has no container for image {step.image!r}: {error}{hint}"
             end = ev.StepEnd(status=Status.FAILURE, reason=reason, message=message)
             await live.apply(ev.StepEnded(step.sequence, step.attempt, end))

@@ -15,7 +15,7 @@ from danube_pkg.core.errors import DanubeError, HostLacks, Permanent, Retryable
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.pods import Limits, PodSpec
 from danube_pkg.core.ports import JobLog
-from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.live import LiveJob
@@ -172,9 +172,8 @@ def pod_spec(job: Job, tools: FollowerTools) -> PodSpec:
 def _pod_failed(error: Permanent) -> ev.PodFailed:
     """A runtime's permanent errors carry a Reason as their reference where there is one."""
     hint = f"; {error.hint}" if error.hint else ""
-    reason = Reason.HOST_LACKS if isinstance(error, HostLacks) else Reason.POD_FAILED
-    if error.reference in Reason:
-        reason = Reason(error.reference)
+    general = Reason.HOST_LACKS if isinstance(error, HostLacks) else Reason.POD_FAILED
+    reason = reason_named(error.reference, general)
     return ev.PodFailed(reason, f"{error}{hint}")
 
 

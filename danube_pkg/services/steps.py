@@ -12,6 +12,15 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
+from danube_pkg.core import job_events as ev
+from danube_pkg.core.coordination import MAX_OUTPUT_BYTES, StepRequest
+from danube_pkg.core.errors import NotFound, Retryable, StorageFull
+from danube_pkg.core.jobs import COORDINATOR_SEQUENCE
+from danube_pkg.core.pods import SUPERVISOR, Container, Role
+from danube_pkg.core.ports import Clock, ExecStream, JobKeys, JobLog, Runtime, StepOutput
+from danube_pkg.core.reasons import Reason
+from danube_pkg.core.step_records import end_of_step, lost
+from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.core.supervisor import (
     Ended,
     FrameParser,
@@ -25,16 +34,6 @@ from danube_pkg.core.supervisor import (
     encode_request,
     verify_record,
 )
-
-from danube_pkg.core import job_events as ev
-from danube_pkg.core.coordination import MAX_OUTPUT_BYTES, StepRequest
-from danube_pkg.core.errors import NotFound, Retryable, StorageFull
-from danube_pkg.core.jobs import COORDINATOR_SEQUENCE
-from danube_pkg.core.pods import SUPERVISOR, Container, Role
-from danube_pkg.core.ports import Clock, ExecStream, JobKeys, JobLog, Runtime, StepOutput
-from danube_pkg.core.reasons import Reason
-from danube_pkg.core.step_records import end_of_step, lost
-from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.services.live import LiveJob
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from danube_pkg.adapters.logs.writer import LogWriter
@@ -28,9 +29,13 @@ class FileJobLogs:
 
     def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> LogWriter:
         if job_id not in self._open:
-            closed = lambda: self._open.pop(job_id, None) and None  # noqa: E731
-            self._open[job_id] = LogWriter(self.path(job_id), secrets, limit_bytes, self._now, closed)
+            self._open[job_id] = LogWriter(
+                self.path(job_id), secrets, limit_bytes, self._now, partial(self._closed, job_id)
+            )
         return self._open[job_id]
+
+    def _closed(self, job_id: str) -> None:
+        self._open.pop(job_id, None)
 
     def abandon(self) -> None:
         """Let go of every open log as a crash would; pods go on, the next server continues."""

@@ -66,7 +66,12 @@ class LogWriter:
     """`core.ports.JobLog`. Synchronous: an append to the page cache does not block for long."""
 
     def __init__(
-        self, path: Path, secrets: Sequence[bytes], limit_bytes: int, now: Callable[[], float], on_close: Callable[[], None]
+        self,
+        path: Path,
+        secrets: Sequence[bytes],
+        limit_bytes: int,
+        now: Callable[[], float],
+        on_close: Callable[[], None],
     ) -> None:
         self.path = path
         self._limit_bytes = limit_bytes
@@ -219,9 +224,7 @@ class LogWriter:
         self, data: bytes, kind: Kind, step: int, *, attempt: int = 0, raw_offset: int = 0, key: int = 0
     ) -> None:
         begin = self.size_bytes
-        record = IndexRecord(
-            int(self._now() * 1e6), begin, begin + len(data), raw_offset, key, step, attempt, kind
-        )
+        record = IndexRecord(int(self._now() * 1e6), begin, begin + len(data), raw_offset, key, step, attempt, kind)
         encoded = record.encode()
         try:
             _write_all(self._log, data, begin)

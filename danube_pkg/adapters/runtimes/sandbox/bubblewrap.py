@@ -62,7 +62,9 @@ class ContainerPlan:
         return [Mount(self.root, "/", writable=True), *image, *self.mounts]
 
 
-def words(plan: ContainerPlan, places: Sequence[str], *, info_fd: int, seccomp_fd: int, data_fds: Sequence[int]) -> list[str]:
+def words(
+    plan: ContainerPlan, places: Sequence[str], *, info_fd: int, seccomp_fd: int, data_fds: Sequence[int]
+) -> list[str]:
     """bubblewrap's arguments. `places`: where each of `all_mounts()` is found; `data_fds`: the image's own files."""
     made: list[str] = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
     if not plan.full_id_map:

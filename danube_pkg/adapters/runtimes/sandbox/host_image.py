@@ -58,8 +58,10 @@ def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_net
             binds.append((path.resolve() if path.is_symlink() else path, str(path)))
     prefixes = [python_prefix] if not python_prefix.is_relative_to("/usr") else []
     binds += [(path, str(path)) for path in (*prefixes, *extra) if path.exists()]
-    path = ":".join([*(f"{prefix}/bin" for prefix in prefixes), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
-    return RootFileSystem(binds, links, _own_files(user, host_network), _environment(path))
+    search = ":".join(
+        [*(f"{prefix}/bin" for prefix in prefixes), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    )
+    return RootFileSystem(binds, links, _own_files(user, host_network), _environment(search))
 
 
 def _own_files(user: int, host_network: bool) -> list[tuple[str, str]]:

@@ -55,8 +55,15 @@ def why_no_namespace(said: str) -> HostLacks:
     for path, bad, mend in checks:
         file = Path(path)
         if file.exists() and file.read_text().strip() == bad:
-            return HostLacks("user-namespaces-off", f"this machine does not let users make namespaces ({path} is {bad})", cause=said, hint=mend)
-    return HostLacks("user-namespaces-refused", "the pod's namespaces could not be made", cause=said, hint="danube doctor")
+            return HostLacks(
+                "user-namespaces-off",
+                f"this machine does not let users make namespaces ({path} is {bad})",
+                cause=said,
+                hint=mend,
+            )
+    return HostLacks(
+        "user-namespaces-refused", "the pod's namespaces could not be made", cause=said, hint="danube doctor"
+    )
 
 
 def bind_exec_socket(directory: Path) -> socket.socket:
@@ -128,7 +135,9 @@ async def _child_pid(descriptor: int) -> int:
     """bubblewrap's `--info-fd` JSON comes in pieces; its end is the end of the pipe. 0 when it said nothing."""
     reader = asyncio.StreamReader()
     pipe = os.fdopen(descriptor, "rb", buffering=0)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
     try:
         async with asyncio.timeout(START_SECONDS):
             text = await reader.readuntil(b"}") if not reader.at_eof() else b""

@@ -10,7 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox.bubblewrap import UNPRIVILEGED_USER, ContainerPlan, Mount, prepare_root, scratch_mounts
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
+    UNPRIVILEGED_USER,
+    ContainerPlan,
+    Mount,
+    prepare_root,
+    scratch_mounts,
+)
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
 from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
 from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
@@ -81,7 +87,9 @@ class SandboxRuntime:
                     self._watcher.add(known)
                     return known.container
             coordinator = Container(spec.job_id, 0, Role.COORDINATOR, HOST_IMAGE)
-            return await self._make_container(pod, record, coordinator, self._coordinator_mounts(pod, record, spec.token))
+            return await self._make_container(
+                pod, record, coordinator, self._coordinator_mounts(pod, record, spec.token)
+            )
 
     async def _make_pod(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
         pod.path.mkdir(mode=0o700, exist_ok=True)
@@ -97,7 +105,9 @@ class SandboxRuntime:
         pod.write_pod(record)
         if not self._cgroups.hierarchies:
             memory = f"memory of each process {spec.limits.memory_bytes >> 20} MB, " if spec.limits.memory_bytes else ""
-            self._watcher.publish(PodNotice(spec.job_id, f"limits: {memory}no control groups without root, so no bound for the whole pod"))
+            self._watcher.publish(
+                PodNotice(spec.job_id, f"limits: {memory}no control groups without root, so no bound for the whole pod")
+            )
         return record
 
     def _free_user_base(self) -> int:
@@ -286,4 +296,3 @@ class SandboxRuntime:
 
     async def close(self) -> None:
         self._watcher.close()
-

@@ -23,7 +23,8 @@ class Watcher:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
-        self._queue = queue = asyncio.Queue()
+        queue: asyncio.Queue[PodEvent] = asyncio.Queue()
+        self._queue = queue
         try:
             yield _events(queue)
         finally:
@@ -82,7 +83,7 @@ class Watcher:
             if mark.lives():
                 loop = asyncio.get_running_loop()
                 gone: asyncio.Future[None] = loop.create_future()
-                loop.add_reader(descriptor, lambda: gone.done() or gone.set_result(None))
+                loop.add_reader(descriptor, _resolve, gone)
                 try:
                     await gone
                 finally:
@@ -98,3 +99,8 @@ class Watcher:
 async def _events(queue: "asyncio.Queue[PodEvent]") -> AsyncIterator[PodEvent]:
     while True:
         yield await queue.get()
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

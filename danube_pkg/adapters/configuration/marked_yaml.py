@@ -1,0 +1,128 @@
+"""YAML text → marked documents: a C parser, no objects, no duplicate keys, nothing that could grow without bound.
+
+Only text, numbers, booleans, null, lists and mappings with text keys exist; anything else is a finding at its line. A key
+is its text as written, so that `on:` is not the boolean that YAML 1.1 reads there.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from danube_pkg.core.errors import Place
+from danube_pkg.core.marked import Findings, Marked
+
+MAX_FILE_BYTES = 1024**2
+"""Ten thousand lines and more; what is larger is data that somebody committed by mistake."""
+
+MAX_NODES = 100_000
+"""Per file, aliases counted as often as they are used: a few lines of nested aliases would be billions otherwise."""
+
+MAX_DEPTH = 40
+"""The schema needs six."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
+_TEXTS = {f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value", "merge")}
+
+
+class _TooMuch(Exception):
+    """A bound was reached; the sentence is for people."""
+
+
+def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]:
+    """The documents of one file. What is wrong goes to `findings`; the documents before a syntax error are returned."""
+    if len(data) > MAX_FILE_BYTES:
+        findings.add(
+            Place(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read", hint="divide it"
+        )
+        return ()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        findings.add(Place(file, line), "the file is not UTF-8", hint="save it as UTF-8")
+        return ()
+    documents: list[Marked] = []
+    converter = _Converter(file, findings)
+    try:
+        for node in _nodes(text):
+            documents.append(converter.convert(node, 0))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        context = f" ({error.context})" if error.context else ""
+        line = mark.line + 1 if mark else 0
+        findings.add(Place(file, line), f"no valid YAML: {error.problem}{context}", hint="check the indentation there")
+    except yaml.YAMLError as error:
+        findings.add(Place(file), f"no valid YAML: {error}", hint="look for control characters")
+    except _TooMuch as error:
+        findings.add(Place(file), str(error), hint="write it without aliases, or divide the file")
+    except RecursionError:
+        findings.add(Place(file), f"nested deeper than {MAX_DEPTH} levels", hint="flatten it")
+    return tuple(documents)
+
+
+def _nodes(text: str) -> Iterator[yaml.Node]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            yield loader.get_node()
+    finally:
+        loader.dispose()
+
+
+class _Converter:
+    """One file's nodes as marked values; counts them."""
+
+    def __init__(self, file: str, findings: Findings) -> None:
+        self._file = file
+        self._findings = findings
+        self._count = 0
+        self._constructor = yaml.constructor.SafeConstructor()
+
+    def convert(self, node: yaml.Node, depth: int) -> Marked:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise _TooMuch(f"more than {MAX_NODES} values, those of aliases counted")
+        if depth > MAX_DEPTH:
+            raise _TooMuch(f"nested deeper than {MAX_DEPTH} levels")
+        place = self._place(node)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return Marked(tuple(self.convert(one, depth + 1) for one in node.value), place, {})
+        return Marked(self._scalar(node, place), place, {})
+
+    def _mapping(self, node: yaml.MappingNode, place: Place, depth: int) -> Marked:
+        values: dict[str, Marked] = {}
+        keys: dict[str, Place] = {}
+        for key_node, value_node in node.value:
+            key_place = self._place(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._findings.add(key_place, "a key must be text", hint="write: key: value")
+                continue
+            key = str(key_node.value)
+            if key in values:
+                first = keys[key].line
+                self._findings.add(
+                    key_place, f"{key!r} is there twice, first in line {first}", hint="remove one of them"
+                )
+                continue
+            keys[key] = key_place
+            values[key] = self.convert(value_node, depth + 1)
+        return Marked(values, place, keys)
+
+    def _scalar(self, node: yaml.Node, place: Place) -> object:
+        if node.tag in _TEXTS:
+            return str(node.value)
+        if node.tag not in _SCALARS:
+            self._findings.add(place, f"the tag {node.tag!r} is not allowed", hint="remove the tag")
+            return str(node.value)
+        try:
+            return self._constructor.construct_object(node)  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            self._findings.add(place, f"{node.value!r} is no value: {error}", hint='put it in quotes: "…"')
+            return str(node.value)
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self._file, node.start_mark.line + 1)

@@ -1,0 +1,130 @@
+"""`danube.toml` → `Settings`, with every mistake at once and at its line.
+
+The standard library's reader gives no lines, so they are looked up in the text afterwards: by table and key.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.core.configuration import is_remote
+from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Place
+from danube_pkg.core.marked import Findings, Marked, read_record
+from danube_pkg.core.settings import Settings
+
+LOCAL_FILE = Path("danube.toml")
+SYSTEM_FILE = Path("/etc/danube/danube.toml")
+MAX_FILE_BYTES = 1024**2
+
+_TABLE = re.compile(r"\s*\[+\s*([A-Za-z0-9_.\"' -]+?)\s*\]+\s*(#.*)?")
+_KEY = re.compile(r"\s*([A-Za-z0-9_\"'.-]+)\s*=")
+
+
+def find_settings(explicit: Path | None = None) -> Path:
+    """The file of `--config`, else ./danube.toml, else /etc/danube/danube.toml. Raises Invalid when there is none."""
+    candidates = [explicit] if explicit is not None else [LOCAL_FILE, SYSTEM_FILE]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    raise Invalid(
+        "settings-missing",
+        f"there is no {' and no '.join(str(one) for one in candidates)}",
+        hint='name one with --config FILE, or write one: [config_repo] with url = "a directory or a Git repository"',
+    )
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings, paths made absolute from the file's directory. Raises ConfigurationInvalid with all findings."""
+    findings = Findings()
+    settings = _read(path, findings)
+    if settings is None or findings:
+        raise ConfigurationInvalid(findings.sorted())
+    return settings
+
+
+def _read(path: Path, findings: Findings) -> Settings | None:
+    file = str(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        findings.add(Place(file), f"the file cannot be read: {error.strerror}", hint="check its name and its mode")
+        return None
+    if len(data) > MAX_FILE_BYTES:
+        findings.add(Place(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read")
+        return None
+    try:
+        text = data.decode("utf-8")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError:
+        findings.add(Place(file), "the file is not UTF-8", hint="save it as UTF-8")
+        return None
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+)", str(error))
+        place = Place(file, int(found[1]) if found else text.count("\n") + 1)
+        findings.add(place, f"no valid TOML: {error}", hint='texts are in quotes: key = "value"')
+        return None
+    lines = _lines(text)
+    settings = read_record(Settings, _marked(document, "", file, lines), findings)
+    if settings is None:
+        return None
+    return _with_paths(settings, path.absolute().parent, lambda key: Place(file, lines.get(key, 0)), findings)
+
+
+def _lines(text: str) -> dict[str, int]:
+    """`server.bind_address` → its line; the first occurrence counts."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := _TABLE.fullmatch(line):
+            table = match[1].replace('"', "").replace(" ", "")
+            found.setdefault(table, number)
+        elif match := _KEY.match(line):
+            key = match[1].replace('"', "")
+            found.setdefault(f"{table}.{key}" if table else key, number)
+    return found
+
+
+def _marked(value: Any, path: str, file: str, lines: Mapping[str, int]) -> Marked:
+    place = Place(file, lines.get(path, lines.get(path.rpartition(".")[0], 0)))
+    if isinstance(value, dict):
+        inner = {key: _marked(one, f"{path}.{key}" if path else key, file, lines) for key, one in value.items()}
+        return Marked(inner, place, {key: one.place for key, one in inner.items()})
+    if isinstance(value, list):
+        return Marked(tuple(_marked(one, path, file, lines) for one in value), place, {})
+    return Marked(value, place, {})
+
+
+def _with_paths(settings: Settings, directory: Path, place: Any, findings: Findings) -> Settings:
+    """Paths absolute; files that must be there are checked."""
+
+    def absolute(text: str) -> str:
+        return str(directory / Path(text).expanduser()) if text else ""
+
+    url = settings.config_repo.url
+    if not url:
+        findings.add(place("config_repo.url"), "config_repo.url is empty", hint='for example: url = "config"')
+    elif not is_remote(url):
+        url = absolute(url.removeprefix("file://"))
+        if not Path(url).is_dir():
+            findings.add(
+                place("config_repo.url"),
+                f"config_repo.url: there is no directory {url}",
+                hint=f"make it: mkdir -p {url}",
+            )
+    tls = settings.tls
+    if bool(tls.certificate) != bool(tls.key):
+        findings.add(place("tls"), "tls needs both certificate and key", hint="name both files, or neither")
+    files = {"tls.certificate": tls.certificate, "tls.key": tls.key, "runtime.kubeconfig": settings.runtime.kubeconfig}
+    for key, text in files.items():
+        if text and not Path(absolute(text)).is_file():
+            findings.add(place(key), f"{key}: there is no file {absolute(text)}", hint="check the name")
+    return replace(
+        settings,
+        config_repo=replace(settings.config_repo, url=url),
+        server=replace(settings.server, data_dir=absolute(settings.server.data_dir)),
+        runtime=replace(settings.runtime, kubeconfig=absolute(settings.runtime.kubeconfig)),
+        tls=replace(tls, certificate=absolute(tls.certificate), key=absolute(tls.key)),
+    )

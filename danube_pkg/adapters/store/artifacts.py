@@ -1,0 +1,58 @@
+"""The SQL of artifacts' records."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.artifacts import Artifact
+from danube_pkg.core.errors import Conflict
+
+
+class SqliteArtifacts:
+    """`core.ports.ArtifactStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_artifact(self, artifact: Artifact) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            known = connection.execute(
+                "SELECT sha256 FROM artifacts WHERE job_id = ? AND name = ?", (artifact.job_id, artifact.name)
+            ).fetchone()
+            if known is not None and known["sha256"] != artifact.sha256:
+                raise Conflict(
+                    "artifact-exists",
+                    f"this job has kept an artifact {artifact.name!r} with another content already",
+                    hint="give each artifacts.upload() of a job its own name=",
+                )
+            if known is None:
+                connection.execute(
+                    "INSERT INTO artifacts (id, job_id, name, path, size_bytes, created_at, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        artifact.id,
+                        artifact.job_id,
+                        artifact.name,
+                        artifact.file_name,
+                        artifact.size_bytes,
+                        artifact.created_at,
+                        artifact.sha256,
+                    ),
+                )
+
+        await self._database.write(work)
+
+    async def list_artifacts(self, job_id: str) -> Sequence[Artifact]:
+        return [
+            _artifact(row)
+            for row in self._database.read("SELECT * FROM artifacts WHERE job_id = ? ORDER BY id", job_id)
+        ]
+
+    async def load_artifact(self, job_id: str, name: str) -> Artifact | None:
+        rows = self._database.read("SELECT * FROM artifacts WHERE job_id = ? AND name = ?", job_id, name)
+        return _artifact(rows[0]) if rows else None
+
+
+def _artifact(row: sqlite3.Row) -> Artifact:
+    return Artifact(
+        row["id"], row["job_id"], row["name"], row["path"], row["size_bytes"], row["sha256"], row["created_at"]
+    )

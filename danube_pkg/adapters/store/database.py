@@ -1,0 +1,186 @@
+"""One SQLite file: one writer thread with group commit, reads inline on a connection that cannot write.
+
+Transactions that wait together are committed together, each in its own savepoint, so that one that fails undoes only
+itself. `synchronous=FULL`: what was answered is on disk. Small reads take microseconds and run in the event loop's thread.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.adapters.store.migrations import MIGRATIONS
+from danube_pkg.core.errors import Defect, Permanent, StorageFull, Unavailable
+
+GROUP_SIZE = 256
+"""Transactions in one commit at most: beyond it the first caller would wait longer than a commit saves."""
+
+WAITING_TRANSACTIONS = 10_000
+"""Callers wait beyond it; more can only come from a burst of webhooks, whose senders wait gladly."""
+
+BUSY_MS = 10_000
+
+Work = Callable[[sqlite3.Connection], Any]
+_Letter = tuple[Work, "Future[Any]"] | None
+
+
+class Database:
+    """Open with `Database(path)`, end with `await close()`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writing = _connect(path, read_only=False)
+        _migrate(self._writing, path)
+        self._reading = _connect(path, read_only=True)
+        self._letters: queue.Queue[_Letter] = queue.Queue(WAITING_TRANSACTIONS)
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_for_ever, name="database writer", daemon=True)
+        self._thread.start()
+
+    def read(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Rows of a small query. Raises Unavailable, Defect."""
+        try:
+            return self._reading.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error, self.path) from error
+
+    async def write(self, work: Work) -> Any:
+        """Run `work` in a transaction of its own and return its value once it is on disk."""
+        if self._closed:
+            raise Unavailable("database-closed", "the server is stopping")
+        future: Future[Any] = Future()
+        try:
+            self._letters.put_nowait((work, future))
+        except queue.Full:
+            raise Unavailable("database-busy", f"{WAITING_TRANSACTIONS} transactions wait already") from None
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    async def close(self) -> None:
+        """What was asked for is committed, then the files are closed."""
+        if not self._closed:
+            self._closed = True
+            self._letters.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._reading.close()
+
+    # --- the writer's thread
+
+    def _write_for_ever(self) -> None:
+        while (first := self._letters.get()) is not None:
+            group, last = [first], False
+            while len(group) < GROUP_SIZE:
+                try:
+                    letter = self._letters.get_nowait()
+                except queue.Empty:
+                    break
+                if letter is None:
+                    last = True
+                    break
+                group.append(letter)
+            self._commit(group)
+            if last:
+                break
+        self._writing.close()
+
+    def _commit(self, group: list[tuple[Work, "Future[Any]"]]) -> None:
+        answers: list[tuple[Future[Any], Any]] = []
+        try:
+            self._writing.execute("BEGIN IMMEDIATE")
+            for work, future in group:
+                self._perform(work, future, answers)
+            self._writing.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself already
+                self._writing.execute("ROLLBACK")
+            failure = _translated(error, self.path)
+            failure.__cause__ = error
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(failure)
+            return
+        for future, value in answers:
+            future.set_result(value)
+
+    def _perform(self, work: Work, future: "Future[Any]", answers: list[tuple["Future[Any]", Any]]) -> None:
+        self._writing.execute("SAVEPOINT one")
+        try:
+            answers.append((future, work(self._writing)))
+        except Exception as error:
+            if not self._writing.in_transaction:
+                raise  # the whole group is lost: a full disk rolls back everything
+            self._writing.execute("ROLLBACK TO one")
+            translated = _translated(error, self.path) if isinstance(error, sqlite3.Error) else error
+            if translated is not error:
+                translated.__cause__ = error
+            future.set_exception(translated)
+        self._writing.execute("RELEASE one")
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=256)
+        connection.row_factory = sqlite3.Row
+        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Each step and its version row in one transaction."""
+    try:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT"
+        )
+        version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise Permanent(
+                "database-newer",
+                f"{path} has schema {version}, this program knows up to {len(MIGRATIONS)}",
+                hint="start the newer Danube that wrote it, or restore the backup from before the upgrade",
+            )
+        for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+            connection.executescript(
+                f"BEGIN; {step} INSERT INTO schema_version VALUES ({number}, {time.time()}); COMMIT;"
+            )
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+
+
+def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | StorageFull | Defect:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and "disk" in str(error)):
+        return StorageFull(
+            "database-disk-full",
+            f"there is no room for {path}",
+            cause=str(error),
+            hint=f"free space on the file system of {path.parent}",
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Permanent(
+            "database-corrupt",
+            f"{path} is not a usable database",
+            cause=str(error),
+            hint="restore it: danube restore BACKUP",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable("database-locked", f"{path} is locked by another program", cause=str(error))
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return Permanent(
+            "database-unreadable",
+            f"{path} cannot be opened for writing",
+            cause=str(error),
+            hint=f"check owner and mode of {path.parent}",
+        )
+    return Defect("database-error", f"the database refused a statement: {error}")

@@ -1,0 +1,208 @@
+"""The SQL of jobs, their steps and the effects they owe."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.effects import Effect, EffectKind
+from danube_pkg.core.job_events import StepEnd
+from danube_pkg.core.jobs import Job, Phase, Trigger
+from danube_pkg.core.pipelines import PipelineSettings
+from danube_pkg.core.pods import Network
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.steps import Step, StepPhase
+
+
+class SqliteJobs:
+    """`core.ports.JobStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._saved: dict[str, Job] = {}
+        """The last saved state of each open job, so that a save writes only the steps that changed."""
+
+    async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            _write_job(connection, job)
+            _owe(connection, effects)
+
+        await self._database.write(work)
+        self._saved[job.id] = job
+
+    async def save_job(self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = ()) -> None:
+        before = self._saved.get(job.id)
+        known = set(before.steps) if before is not None else set()
+
+        def work(connection: sqlite3.Connection) -> None:
+            if job is not before:
+                _write_job(connection, job)
+            for step in job.steps:
+                if step not in known:
+                    _write_step(connection, job.id, step)
+            if done is not None:
+                connection.execute(
+                    "UPDATE effects SET done_at = ? WHERE job_id = ? AND position = ?",
+                    (time.time(), done.job_id, done.position),
+                )
+            _owe(connection, owed)
+
+        await self._database.write(work)
+        if job.phase is Phase.CLOSED:
+            self._saved.pop(job.id, None)
+        else:
+            self._saved[job.id] = job
+
+    async def load_job(self, job_id: str) -> Job | None:
+        rows = self._database.read("SELECT * FROM jobs WHERE id = ?", job_id)
+        return self._with_steps(rows)[0] if rows else None
+
+    async def unfinished_jobs(self) -> Sequence[Job]:
+        return self._with_steps(self._database.read("SELECT * FROM jobs WHERE phase <> 'closed' ORDER BY id"))
+
+    async def owed_effects(self, job_id: str) -> Sequence[Effect]:
+        rows = self._database.read(
+            "SELECT * FROM effects WHERE job_id = ? AND done_at IS NULL ORDER BY position", job_id
+        )
+        return [Effect(row["job_id"], row["position"], row["generation"], EffectKind(row["kind"])) for row in rows]
+
+    async def list_jobs(
+        self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
+    ) -> Sequence[Job]:
+        wanted = {"pipeline = ?": pipeline, "status = ?": status, "id < ?": before}
+        conditions = [condition for condition, value in wanted.items() if value is not None]
+        values = [value for value in wanted.values() if value is not None]
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        return self._with_steps(
+            self._database.read(f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ?", *values, limit)
+        )
+
+    def _with_steps(self, rows: Sequence[sqlite3.Row]) -> list[Job]:
+        ids = [row["id"] for row in rows]
+        steps: dict[str, list[Step]] = {job_id: [] for job_id in ids}
+        for at in range(0, len(ids), 500):
+            some = ids[at : at + 500]
+            marks = ",".join("?" * len(some))
+            for row in self._database.read(f"SELECT * FROM steps WHERE job_id IN ({marks}) ORDER BY sequence", *some):
+                steps[row["job_id"]].append(_step(row))
+        return [_job(row, tuple(steps[row["id"]])) for row in rows]
+
+
+def _write_job(connection: sqlite3.Connection, job: Job) -> None:
+    values: dict[str, Any] = {
+        "id": job.id,
+        "pipeline_id": job.pipeline_id,
+        "pipeline": job.pipeline,
+        "trigger_type": job.trigger.type,
+        "trigger_ref": job.trigger.ref,
+        "trigger": json.dumps(asdict(job.trigger)),
+        "settings": json.dumps(asdict(job.settings)),
+        "status": job.status,
+        "phase": job.phase,
+        "reason": job.reason,
+        "message": job.message,
+        "generation": job.generation,
+        "effect_count": job.effect_count,
+        "outcome": job.outcome,
+        "cancelled_by": job.cancelled_by,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "deadline_at": job.deadline_at,
+        "finished_at": job.finished_at,
+        "log_path": f"logs/{job.id}.log",
+    }
+    _upsert(connection, "jobs", values)
+
+
+def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None:
+    values: dict[str, Any] = {
+        "id": step.id,
+        "job_id": job_id,
+        "name": step.name,
+        "sequence": step.sequence,
+        "status": step.status,
+        "exit_code": step.end.exit_code if step.end else None,
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        "log_offset_start": step.log_begin,
+        "log_offset_end": step.log_end,
+        "image": step.image,
+        "checked": int(step.check),
+        "retries": step.retries,
+        "timeout_seconds": step.timeout_seconds,
+        "attempt": step.attempt,
+        "phase": step.phase,
+        "container": step.container,
+        "asked_at": step.asked_at,
+        "record": json.dumps(asdict(step.end)) if step.end else None,
+    }
+    _upsert(connection, "steps", values)
+
+
+def _upsert(connection: sqlite3.Connection, table: str, values: dict[str, Any]) -> None:
+    names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in values if name != "id")
+    connection.execute(
+        f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {changes}", values
+    )
+
+
+def _owe(connection: sqlite3.Connection, effects: Sequence[Effect]) -> None:
+    connection.executemany(
+        "INSERT INTO effects (job_id, position, generation, kind) VALUES (?, ?, ?, ?)",
+        [(effect.job_id, effect.position, effect.generation, effect.kind) for effect in effects],
+    )
+
+
+def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
+    settings = json.loads(row["settings"])
+    settings["network"] = Network(settings["network"])
+    return Job(
+        id=row["id"],
+        pipeline_id=row["pipeline_id"],
+        pipeline=row["pipeline"],
+        trigger=Trigger(**json.loads(row["trigger"])),
+        settings=PipelineSettings(**settings),
+        created_at=row["created_at"],
+        phase=Phase(row["phase"]),
+        status=Status(row["status"]),
+        reason=Reason(row["reason"]),
+        message=row["message"],
+        generation=row["generation"],
+        effect_count=row["effect_count"],
+        outcome=Status(row["outcome"]) if row["outcome"] else None,
+        cancelled_by=row["cancelled_by"],
+        started_at=row["started_at"],
+        deadline_at=row["deadline_at"],
+        finished_at=row["finished_at"],
+        steps=steps,
+    )
+
+
+def _step(row: sqlite3.Row) -> Step:
+    return Step(
+        id=row["id"],
+        sequence=row["sequence"],
+        name=row["name"],
+        image=row["image"],
+        check=bool(row["checked"]),
+        retries=row["retries"],
+        timeout_seconds=row["timeout_seconds"],
+        attempt=row["attempt"],
+        phase=StepPhase(row["phase"]),
+        status=Status(row["status"]),
+        container=row["container"],
+        asked_at=row["asked_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        end=_end(json.loads(row["record"])) if row["record"] else None,
+        log_begin=row["log_offset_start"],
+        log_end=row["log_offset_end"],
+    )
+
+
+def _end(data: dict[str, Any]) -> StepEnd:
+    return StepEnd(**{**data, "status": Status(data["status"]), "reason": Reason(data["reason"])})

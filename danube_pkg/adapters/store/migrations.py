@@ -1,0 +1,80 @@
+"""The schema as numbered steps, append-only: a step that was released is never changed, only followed by another."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+CREATE TABLE users (
+    id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, oidc_subject TEXT UNIQUE,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL
+) STRICT;
+CREATE TABLE teams (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at REAL NOT NULL) STRICT;
+CREATE TABLE team_members (
+    team_id TEXT NOT NULL REFERENCES teams(id) ON DELETE CASCADE,
+    user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    role TEXT NOT NULL CHECK (role IN ('member', 'admin')),
+    PRIMARY KEY (team_id, user_id)
+) STRICT;
+CREATE INDEX team_members_user ON team_members(user_id);
+CREATE TABLE pipelines (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, team_id TEXT REFERENCES teams(id) ON DELETE SET NULL,
+    repo_url TEXT NOT NULL, branch_filter TEXT NOT NULL DEFAULT '[]', cron_schedule TEXT,
+    config_path TEXT NOT NULL DEFAULT 'danubefile.py',
+    max_duration_seconds INTEGER NOT NULL DEFAULT 3600, workspace_size_gb INTEGER NOT NULL DEFAULT 5,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL,
+    team TEXT NOT NULL DEFAULT '', settings TEXT NOT NULL, revision TEXT NOT NULL DEFAULT '', removed_at REAL
+) STRICT;
+CREATE TABLE pipeline_permissions (
+    pipeline_id TEXT NOT NULL REFERENCES pipelines(id) ON DELETE CASCADE,
+    team_id TEXT NOT NULL REFERENCES teams(id) ON DELETE CASCADE,
+    level TEXT NOT NULL CHECK (level IN ('read', 'write', 'admin')),
+    PRIMARY KEY (pipeline_id, team_id)
+) STRICT;
+CREATE INDEX pipeline_permissions_team ON pipeline_permissions(team_id);
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, pipeline_id TEXT NOT NULL REFERENCES pipelines(id),
+    trigger_type TEXT NOT NULL CHECK (trigger_type IN ('webhook', 'cron', 'manual', 'pipeline')),
+    trigger_ref TEXT NOT NULL DEFAULT '', status TEXT NOT NULL, started_at REAL, finished_at REAL,
+    log_path TEXT NOT NULL, created_at REAL NOT NULL,
+    pipeline TEXT NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
+    generation INTEGER NOT NULL, effect_count INTEGER NOT NULL, outcome TEXT, deadline_at REAL,
+    cancelled_by TEXT NOT NULL DEFAULT '', trigger TEXT NOT NULL, settings TEXT NOT NULL
+) STRICT;
+CREATE INDEX jobs_pipeline ON jobs(pipeline_id, id);
+CREATE INDEX jobs_status ON jobs(status, id);
+CREATE INDEX jobs_pipeline_name ON jobs(pipeline, status, id);
+CREATE INDEX jobs_open ON jobs(phase) WHERE phase <> 'closed';
+CREATE TABLE steps (
+    id TEXT PRIMARY KEY, job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, name TEXT NOT NULL,
+    sequence INTEGER NOT NULL, status TEXT NOT NULL, exit_code INTEGER, started_at REAL, finished_at REAL,
+    log_offset_start INTEGER NOT NULL DEFAULT 0, log_offset_end INTEGER NOT NULL DEFAULT 0,
+    image TEXT NOT NULL, checked INTEGER NOT NULL, retries INTEGER NOT NULL, timeout_seconds INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, phase TEXT NOT NULL, container INTEGER, asked_at REAL, record TEXT,
+    UNIQUE (job_id, sequence)
+) STRICT;
+CREATE INDEX steps_job ON steps(job_id);
+CREATE TABLE effects (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, position INTEGER NOT NULL,
+    generation INTEGER NOT NULL, kind TEXT NOT NULL, done_at REAL,
+    PRIMARY KEY (job_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE secrets (
+    id TEXT PRIMARY KEY, pipeline_id TEXT, key TEXT NOT NULL, value_encrypted BLOB NOT NULL, created_at REAL NOT NULL,
+    updated_at REAL NOT NULL, UNIQUE (pipeline_id, key)
+) STRICT;
+CREATE UNIQUE INDEX secrets_global ON secrets(key) WHERE pipeline_id IS NULL;
+CREATE TABLE retired_secrets (
+    id TEXT PRIMARY KEY, secret_id TEXT NOT NULL, pipeline_id TEXT, key TEXT NOT NULL, value_encrypted BLOB NOT NULL,
+    created_at REAL NOT NULL, retired_at REAL NOT NULL
+) STRICT;
+CREATE TABLE secret_reads (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, key TEXT NOT NULL,
+    at REAL NOT NULL, PRIMARY KEY (job_id, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE artifacts (
+    id TEXT PRIMARY KEY, job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, name TEXT NOT NULL,
+    path TEXT NOT NULL, size_bytes INTEGER NOT NULL, created_at REAL NOT NULL, sha256 TEXT NOT NULL,
+    UNIQUE (job_id, name)
+) STRICT;
+""",
+)
+"""`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a pipeline
+keeps its name for life (a renamed one is another)."""

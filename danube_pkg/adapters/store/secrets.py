@@ -1,0 +1,99 @@
+"""The SQL of secrets. What it handles is encrypted already."""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+
+from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.secrets import SecretName, StoredSecret
+
+
+class SqliteSecrets:
+    """`core.ports.SecretStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put_secret(self, secret: StoredSecret, *, keep_previous: bool) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            _remove(connection, secret.name, keep_previous)
+            connection.execute(
+                "INSERT INTO secrets (id, pipeline_id, key, value_encrypted, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    secret.id,
+                    secret.name.pipeline,
+                    secret.name.key,
+                    secret.value_encrypted,
+                    secret.created_at,
+                    secret.updated_at,
+                ),
+            )
+
+        await self._database.write(work)
+
+    async def delete_secret(self, name: SecretName, *, keep_previous: bool) -> bool:
+        return bool(await self._database.write(lambda connection: _remove(connection, name, keep_previous)))
+
+    async def load_secret(self, name: SecretName) -> StoredSecret | None:
+        rows = self._database.read("SELECT * FROM secrets WHERE pipeline_id IS ? AND key = ?", name.pipeline, name.key)
+        return _secret(rows[0]) if rows else None
+
+    async def list_secrets(self, pipeline: str | None) -> Sequence[StoredSecret]:
+        rows = self._database.read("SELECT * FROM secrets WHERE pipeline_id IS ? ORDER BY key", pipeline)
+        return [_secret(row) for row in rows]
+
+    async def maskable_secrets(self, pipeline: str) -> Sequence[StoredSecret]:
+        columns = "pipeline_id, key, value_encrypted, created_at"
+        rows = self._database.read(
+            f"""
+            SELECT id, {columns}, updated_at, NULL AS retired_at FROM secrets WHERE pipeline_id IS NULL OR pipeline_id = ?
+            UNION ALL
+            SELECT secret_id, {columns}, retired_at, retired_at FROM retired_secrets
+            WHERE pipeline_id IS NULL OR pipeline_id = ?
+            """,
+            pipeline,
+            pipeline,
+        )
+        return [_secret(row) for row in rows]
+
+    async def forget_retired_secrets(self, older_than: float) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            return connection.execute("DELETE FROM retired_secrets WHERE retired_at < ?", (older_than,)).rowcount
+
+        return int(await self._database.write(work))
+
+    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
+        """Who read what and when; a repeated call is the same read."""
+        await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "INSERT OR IGNORE INTO secret_reads VALUES (?, ?, ?, ?)", (job_id, sequence, key, at)
+                )
+                and None
+            )
+        )
+
+
+def _remove(connection: sqlite3.Connection, name: SecretName, keep_previous: bool) -> bool:
+    if keep_previous:
+        connection.execute(
+            """
+            INSERT INTO retired_secrets (id, secret_id, pipeline_id, key, value_encrypted, created_at, retired_at)
+            SELECT id || '-' || ?, id, pipeline_id, key, value_encrypted, created_at, ? FROM secrets
+            WHERE pipeline_id IS ? AND key = ?
+            """,
+            (time.time_ns(), time.time(), name.pipeline, name.key),
+        )
+    deleted = connection.execute("DELETE FROM secrets WHERE pipeline_id IS ? AND key = ?", (name.pipeline, name.key))
+    return deleted.rowcount > 0
+
+
+def _secret(row: sqlite3.Row) -> StoredSecret:
+    return StoredSecret(
+        id=row["id"],
+        name=SecretName(row["pipeline_id"], row["key"]),
+        value_encrypted=row["value_encrypted"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        retired_at=row["retired_at"] if "retired_at" in row.keys() else None,  # noqa: SIM118 - a Row is no dict
+    )

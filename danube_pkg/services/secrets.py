@@ -1,0 +1,66 @@
+"""Secrets: set, removed and listed by people; read by active jobs; known to the logs that must mask them."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from danube_pkg.core.errors import NotFound
+from danube_pkg.core.jobs import Job
+from danube_pkg.core.ports import Clock, SecretCipher, SecretStore
+from danube_pkg.core.secrets import SecretName, StoredSecret, check_key, check_value
+
+_log = logging.getLogger("danube.secrets")
+
+
+class Secrets:
+    """`overrides` are values of one run (`danube run --secret`): in memory only, found first."""
+
+    def __init__(
+        self,
+        store: SecretStore,
+        cipher: SecretCipher,
+        clock: Clock,
+        new_id: Callable[[], str],
+        overrides: Mapping[str, bytes] | None = None,
+    ) -> None:
+        self._store = store
+        self._cipher = cipher
+        self._clock = clock
+        self._new_id = new_id
+        self._overrides = {check_key(key): check_value(value) for key, value in (overrides or {}).items()}
+
+    async def set(self, name: SecretName, value: bytes, actor: str) -> None:
+        """Keep a value, encrypted. Raises Invalid for one that could not be masked, TooLarge."""
+        check_key(name.key)
+        check_value(value)
+        secret_id, now = self._new_id(), self._clock.now()
+        encrypted = self._cipher.encrypt_secret(secret_id, name, value)
+        await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now), keep_previous=True)
+        _log.info("secret-set", extra={"fields": {"name": str(name), "actor": actor}})
+
+    async def delete(self, name: SecretName, actor: str) -> bool:
+        removed = await self._store.delete_secret(name, keep_previous=True)
+        _log.info("secret-removed", extra={"fields": {"name": str(name), "actor": actor, "existed": removed}})
+        return removed
+
+    async def list(self, pipeline: str | None) -> Sequence[StoredSecret]:
+        return await self._store.list_secrets(pipeline)
+
+    async def read_for_job(self, job: Job, sequence: int, key: str) -> bytes:
+        """The pipeline's own value, else the global one; the read is recorded before the value is given."""
+        if key in self._overrides:
+            return self._overrides[key]
+        for name in (SecretName(job.pipeline, key), SecretName(None, key)):
+            stored = await self._store.load_secret(name)
+            if stored is not None:
+                await self._store.record_read(job.id, sequence, key, self._clock.now())
+                return self._cipher.decrypt_secret(stored)
+        raise NotFound(
+            "secret-not-set",
+            f"there is no secret {key!r} for pipeline {job.pipeline!r}",
+            hint=f"danube secrets set {key} --pipeline {job.pipeline}   (with danube run: --secret {key}=@FILE)",
+        )
+
+    async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
+        """Everything that a job of this pipeline could have read, retired values included."""
+        stored = [self._cipher.decrypt_secret(secret) for secret in await self._store.maskable_secrets(pipeline)]
+        return [*stored, *self._overrides.values()]
