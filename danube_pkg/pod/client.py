@@ -1,0 +1,157 @@
+"""The coordinator's connection to its server: every call repeated, with the same sequence, until it is answered.
+
+A lost server is no failure: the call waits with backoff until the job's deadline. Only what the server refuses for good
+reaches the danubefile, as a DanubeError.
+"""
+
+import itertools
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import grpc
+from danube._errors import DanubeError
+from danube._proto import coordinator_pb2 as pb
+from danube._proto.coordinator_pb2_grpc import CoordinatorStub
+from danube._results import StepResult
+from danube._session import Chunks, StepCall
+
+from danube_pkg.kit.backoff import Backoff
+
+PROTOCOL_VERSION = 1
+RETRY_CAP_SECONDS = 1.0
+"""A restarted server is found again within this."""
+
+MESSAGE_BYTES = 8 * 1024**2
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.enable_http_proxy", 0),
+)
+
+Answer = TypeVar("Answer")
+
+
+class Client:
+    """`danube._session.Session` over gRPC."""
+
+    def __init__(self, address: str, token: str, workspace: str) -> None:
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = CoordinatorStub(self._channel)
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._workspace = workspace
+        self._counters: dict[str, Iterator[int]] = {}
+        self._lock = threading.Lock()
+        self._deadline_at = time.time() + 3600
+        self._context: Mapping[str, Any] = {}
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        return self._context
+
+    @property
+    def workspace(self) -> str:
+        return self._workspace
+
+    def next_sequence(self, kind: str) -> int:
+        with self._lock:
+            return next(self._counters.setdefault(kind, itertools.count(1)))
+
+    # --- calls
+
+    def start(self) -> None:
+        """Learn the job's context."""
+        request = pb.StartRequest(protocol_version=PROTOCOL_VERSION)
+        answer = self._repeat(lambda: self._stub.Start(request, metadata=self._metadata))
+        self._deadline_at = answer.deadline_at
+        self._context = {
+            **{field.name: getattr(answer, field.name) for field in answer.DESCRIPTOR.fields},
+            "params": dict(answer.params),
+            "pull_request": json.loads(answer.pull_request_json) if answer.pull_request_json else None,
+        }
+
+    def fetch_source(self, unpack: Callable[[Iterator[bytes]], None]) -> None:
+        """Stream the source tree into `unpack`; begun again when the connection is lost."""
+        request = pb.FetchSourceRequest(protocol_version=PROTOCOL_VERSION)
+
+        def once() -> None:
+            unpack(chunk.data for chunk in self._stub.FetchSource(request, metadata=self._metadata))
+
+        self._repeat(once)
+
+    def run_step(self, call: StepCall) -> StepResult:
+        request = pb.RunStepRequest(
+            protocol_version=PROTOCOL_VERSION,
+            sequence=call.sequence,
+            name=call.name,
+            command=call.command,
+            image=call.image,
+            environment=call.environment,
+            working_directory=call.working_directory,
+            timeout_seconds=call.timeout_seconds,
+            retries=call.retries,
+            check=call.check,
+        )
+        end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
+        signal = end.signal if end.HasField("signal") else 0
+        return StepResult(
+            name=call.name,
+            status=end.status,
+            exit_code=end.exit_code if end.HasField("exit_code") else 128 + signal if signal else -1,
+            duration_seconds=end.duration_seconds,
+            reason=end.reason,
+            message=end.message,
+            attempt=end.attempt,
+            output_truncated=end.output_truncated,
+            sequence=call.sequence,
+            raw_output=end.output if end.HasField("output") else None,
+        )
+
+    def read_secret(self, sequence: int, key: str) -> bytes:
+        request = pb.ReadSecretRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, key=key)
+        return self._repeat(lambda: self._stub.ReadSecret(request, metadata=self._metadata)).value
+
+    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
+        def messages() -> Iterator[pb.ArtifactChunk]:
+            yield pb.ArtifactChunk(protocol_version=PROTOCOL_VERSION, sequence=sequence, name=name, file_name=file_name)
+            for data in chunks():
+                yield pb.ArtifactChunk(data=data)
+
+        self._repeat(lambda: self._stub.UploadArtifact(messages(), metadata=self._metadata))
+
+    def finish(self, *, success: bool, reason: str = "", message: str = "", step: int = 0) -> None:
+        request = pb.FinishRequest(
+            protocol_version=PROTOCOL_VERSION, success=success, reason=reason, message=message, step=step
+        )
+        self._repeat(lambda: self._stub.Finish(request, metadata=self._metadata))
+
+    def _repeat(self, call: Callable[[], Answer]) -> Answer:
+        backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
+        while True:
+            try:
+                return call()
+            except grpc.RpcError as error:
+                refusal = _refusal(error)
+                if refusal is not None:
+                    raise refusal from None
+                if time.time() > self._deadline_at:
+                    raise DanubeError("server-lost", "the server was away until the job's deadline") from None
+            time.sleep(backoff.next())
+
+
+def _refusal(error: grpc.RpcError) -> DanubeError | None:
+    """What the server refuses for good; None for what a repeated call may bring."""
+    code = error.code()
+    metadata = {key: value for key, value in error.trailing_metadata() or ()}
+    data = metadata.get("danube-problem-bin")
+    if code is grpc.StatusCode.UNAVAILABLE or not isinstance(data, bytes):
+        return None
+    problem = pb.Problem.FromString(data)
+    return DanubeError(problem.reference, problem.what, cause=problem.cause, hint=problem.hint)

@@ -1,0 +1,92 @@
+"""Running a danubefile: find its one pipeline, call it, and say in one sentence how that ended."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+from danube._errors import DanubeError, StepFailed
+from danube._pipeline import MARK
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`reason` is empty for success, else one of the server's reasons. `step` is the failed step's sequence."""
+
+    reason: str = ""
+    message: str = ""
+    step: int = 0
+
+
+def run_script(workspace: Path, script: str) -> Outcome:
+    """Import the danubefile and call its pipeline; every way that this can go is an Outcome."""
+    path = workspace / script
+    if not path.is_file():
+        return Outcome("script-missing", f"the repository has no file {script}")
+    os.chdir(workspace)
+    sys.path.insert(0, str(path.parent))
+    try:
+        code = compile(path.read_bytes(), str(path), "exec")
+    except (SyntaxError, ValueError) as error:
+        traceback.print_exception(type(error), error, None)
+        line = getattr(error, "lineno", None) or 0
+        return Outcome("script-invalid", f"{script}:{line}: {getattr(error, 'msg', None) or error}")
+    module = ModuleType("danubefile")
+    module.__file__ = str(path)
+    sys.modules["danubefile"] = module
+    return _guarded(lambda: _import_and_call(code, module, script), workspace)
+
+
+def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
+    exec(code, module.__dict__)
+    found = list(
+        {id(value): value for value in vars(module).values() if callable(value) and hasattr(value, MARK)}.values()
+    )
+    if len(found) != 1:
+        names = ", ".join(value.__name__ for value in found) or "none"
+        return Outcome("pipeline-missing", f"{script} must mark exactly one function with @pipeline; found: {names}")
+    found[0]()
+    return Outcome()
+
+
+def _guarded(call: Callable[[], Outcome], workspace: Path) -> Outcome:
+    try:
+        return call()
+    except StepFailed as failure:
+        print(failure.what, file=sys.stderr)
+        return Outcome("step-failed", failure.what, failure.result.sequence)
+    except SystemExit as error:
+        where = _where(error.__traceback__, workspace)
+        return Outcome("script-exited", f"the danubefile left the interpreter with sys.exit({error.code!r}){where}")
+    except BaseException as error:  # noqa: BLE001 - whatever the author raises ends the job with its traceback
+        _print_cut(error, workspace)
+        where = _where(error.__traceback__, workspace)
+        if isinstance(error, DanubeError):
+            hint = f"; {error.hint}" if error.hint else ""
+            return Outcome("script-error", f"{error.what}{where}{hint}")
+        text = traceback.format_exception_only(type(error), error)[-1].strip()
+        return Outcome("script-error", f"{text}{where}")
+
+
+def _author_frames(trace: TracebackType | None, workspace: Path) -> list[traceback.FrameSummary]:
+    return [frame for frame in traceback.extract_tb(trace) if Path(frame.filename).is_relative_to(workspace)]
+
+
+def _where(trace: TracebackType | None, workspace: Path) -> str:
+    frames = _author_frames(trace, workspace)
+    if not frames:
+        return ""
+    return f" ({Path(frames[-1].filename).relative_to(workspace)}:{frames[-1].lineno})"
+
+
+def _print_cut(error: BaseException, workspace: Path) -> None:
+    """The traceback with the author's frames only, file names as they are in the repository."""
+    print("Traceback (most recent call last):", file=sys.stderr)
+    for frame in _author_frames(error.__traceback__, workspace):
+        name = Path(frame.filename).relative_to(workspace)
+        print(f'  File "{name}", line {frame.lineno}, in {frame.name}\n    {frame.line}', file=sys.stderr)
+    print("".join(traceback.format_exception_only(type(error), error)), end="", file=sys.stderr)

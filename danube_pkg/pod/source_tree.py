@@ -1,0 +1,83 @@
+"""Unpacking the source: a tar stream into the workspace, never outside of it.
+
+The stream comes from the server, but what is in it comes from whoever can push: names that leave the tree, and members
+that would be written through a link, are refused. Symbolic links are made as they are and never followed.
+"""
+
+import contextlib
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class BadSource(Exception):
+    """The archive has a member that must not be unpacked."""
+
+
+class _Stream:
+    """The `read` that tarfile wants, over chunks."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._held = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._held) < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._held += chunk
+        data, self._held = self._held[:size], self._held[size:]
+        return data
+
+
+def unpack(chunks: Iterator[bytes], workspace: Path) -> None:
+    """Make the workspace hold exactly the tree of the stream. Begun again, it starts from an empty workspace."""
+    for left in workspace.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+    with tarfile.open(fileobj=_Stream(chunks), mode="r|", bufsize=256 * 1024) as archive:  # type: ignore[call-overload]
+        directories: list[tuple[Path, int]] = []
+        for member in archive:
+            place = _place(workspace, member.name)
+            if member.isdir():
+                place.mkdir(exist_ok=True, parents=True)
+                directories.append((place, member.mode & 0o777))
+            elif member.issym():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(member.linkname)
+            elif member.isreg():
+                _write(archive, member, place)
+            else:
+                raise BadSource(f"{member.name} is neither a file, a directory nor a symbolic link")
+    for place, mode in reversed(directories):
+        place.chmod(mode | 0o700)
+
+
+def _place(workspace: Path, name: str) -> Path:
+    parts = Path(name).parts
+    if name.startswith("/") or ".." in parts:
+        raise BadSource(f"{name} leads out of the tree")
+    place = workspace
+    for part in parts[:-1]:
+        place = place / part
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.islink(place):
+                raise BadSource(f"{name} would be written through the link {place.relative_to(workspace)}")
+    return workspace.joinpath(*parts)
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    content = archive.extractfile(member)
+    if content is None:
+        raise BadSource(f"{member.name} has no content")
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o777)
+    with os.fdopen(descriptor, "wb") as file:
+        shutil.copyfileobj(content, file, 256 * 1024)
+        os.fchmod(descriptor, member.mode & 0o777)
+    os.utime(place, (member.mtime, member.mtime))

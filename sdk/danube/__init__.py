@@ -1,0 +1,33 @@
+"""The language of a `danubefile.py`.
+
+    from danube import pipeline, step, ctx, secrets, artifacts
+
+    @pipeline(name="Frontend Build")
+    def build():
+        step.run("npm ci && npm test", name="Run Tests", image="node:20", timeout_seconds=600)
+        artifacts.upload("coverage/", name="coverage-report")
+        if ctx.branch == "main":
+            step.run("./deploy.sh", env={"TOKEN": secrets.get("DEPLOY_TOKEN")})
+
+Everything else is Python: loops are matrices, `if` is a condition, functions and modules are templates.
+"""
+
+from danube import artifacts, secrets, step
+from danube._context import Context, ctx
+from danube._errors import DanubeError, StepFailed
+from danube._pipeline import pipeline
+from danube._results import StepHandle, StepResult
+
+__all__ = [
+    "Context",
+    "DanubeError",
+    "StepFailed",
+    "StepHandle",
+    "StepResult",
+    "artifacts",
+    "ctx",
+    "pipeline",
+    "secrets",
+    "step",
+]
+__version__ = "0.1.0"

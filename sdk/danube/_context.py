@@ -1,0 +1,68 @@
+"""`ctx`: what a job knows about itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from danube._session import current
+
+
+class Context:
+    """Read-only. Every attribute raises DanubeError outside of a job."""
+
+    def _get(self, name: str) -> Any:
+        return current().context[name]
+
+    @property
+    def branch(self) -> str:
+        """The branch's short name; empty for a tag or a bare commit."""
+        return str(self._get("branch"))
+
+    @property
+    def tag(self) -> str:
+        """The tag's short name; empty where none triggered the job."""
+        return str(self._get("tag"))
+
+    @property
+    def ref(self) -> str:
+        """What the trigger named: `refs/heads/main`, `refs/tags/v1`, or what a person typed."""
+        return str(self._get("ref"))
+
+    @property
+    def commit_sha(self) -> str:
+        """The commit's full hash; empty where the source is a directory that is no Git repository."""
+        return str(self._get("commit_sha"))
+
+    @property
+    def repository(self) -> str:
+        """The repository's URL as the pipeline names it."""
+        return str(self._get("repository"))
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return str(self._get("pipeline"))
+
+    @property
+    def job_id(self) -> str:
+        """This job's id; ids sort by time."""
+        return str(self._get("job_id"))
+
+    @property
+    def trigger(self) -> str:
+        """`manual`, `webhook` or `cron`."""
+        return str(self._get("trigger"))
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The parameters of a manual trigger."""
+        params: Mapping[str, str] = self._get("params")
+        return params
+
+    @property
+    def pull_request(self) -> Mapping[str, Any] | None:
+        """The pull request's number, branches and whether it comes from a fork; None for any other trigger."""
+        pull_request: Mapping[str, Any] | None = self._get("pull_request")
+        return pull_request
+
+
+ctx = Context()

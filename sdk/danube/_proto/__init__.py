@@ -1,0 +1,1 @@
+"""Generated from proto/danube/v1 by `make proto`; do not edit."""

@@ -1,0 +1,98 @@
+"""Artifacts: files of the workspace that outlive the job."""
+
+import glob
+import gzip
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from danube._errors import DanubeError
+from danube._session import current
+
+CHUNK_BYTES = 256 * 1024
+
+
+def upload(path: str, *, name: str) -> None:
+    """Keep a file, a directory, or what a pattern (`dist/*.whl`) matches, under a name that is unique in the job.
+
+    A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the same
+    files give the same bytes. Raises DanubeError where nothing is there.
+    """
+    session = current()
+    workspace = Path(session.workspace)
+    found = sorted(glob.glob(str(workspace / path), recursive=True))
+    if not found:
+        raise DanubeError(
+            "artifact-missing",
+            f"there is nothing at {path!r}",
+            hint="the path is relative to /workspace; list it in a step: ls -la",
+        )
+    single = len(found) == 1 and os.path.isfile(found[0])
+
+    def chunks() -> Iterator[bytes]:
+        return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
+
+    file_name = name if single else f"{name}.tar.gz"
+    session.upload(session.next_sequence("artifact"), name, file_name, chunks)
+
+
+def _file_chunks(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+class _Buffer(io.RawIOBase):
+    """Where the archive is written to; `take` hands on what has gathered."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+        self._data += data
+        return len(data)
+
+    def take(self, at_least: int) -> Iterator[bytes]:
+        while len(self._data) >= max(1, at_least):
+            yield bytes(self._data[:CHUNK_BYTES])
+            del self._data[:CHUNK_BYTES]
+
+
+def _archive_chunks(workspace: Path, found: Sequence[str]) -> Iterator[bytes]:
+    buffer = _Buffer()
+    base = found[0] if len(found) == 1 else str(workspace)
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for member in _members(found):
+            info = archive.gettarinfo(member, arcname=os.path.relpath(member, base))
+            info.uid = info.gid = 0
+            info.uname = info.gname = ""
+            if info.isreg():
+                with open(member, "rb") as file:
+                    archive.addfile(info, file)
+            elif info.isdir() or info.issym():
+                archive.addfile(info)
+            yield from buffer.take(CHUNK_BYTES)
+    yield from buffer.take(1)
+
+
+def _members(found: Sequence[str]) -> Iterator[str]:
+    for path in found:
+        if os.path.isdir(path) and not os.path.islink(path):
+            for directory, directories, files in os.walk(path):
+                directories.sort()
+                yield directory
+                yield from (os.path.join(directory, name) for name in sorted([*files, *_links(directory, directories)]))
+        else:
+            yield path
+
+
+def _links(directory: str, names: Sequence[str]) -> Iterator[str]:
+    return (name for name in names if os.path.islink(os.path.join(directory, name)))
