@@ -279,7 +279,8 @@ class JobLogs(Protocol):
 class Source(Protocol):
     """One commit (or working tree) of an application repository, as a tar stream with a shallow `.git` where there is one."""
 
-    commit_sha: str
+    @property
+    def commit_sha(self) -> str: ...
 
     def stream(self) -> AsyncIterator[bytes]:
         """An uncompressed tar, in chunks of at most 256 KiB."""

@@ -119,7 +119,7 @@ class _Converter:
             self._findings.add(place, f"the tag {node.tag!r} is not allowed", hint="remove the tag")
             return str(node.value)
         try:
-            return self._constructor.construct_object(node)  # type: ignore[no-untyped-call]
+            return self._constructor.construct_object(node)
         except ValueError as error:
             self._findings.add(place, f"{node.value!r} is no value: {error}", hint='put it in quotes: "…"')
             return str(node.value)
