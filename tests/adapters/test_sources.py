@@ -89,7 +89,7 @@ async def unpacked(source: Source, target: Path) -> Path:
     with tarfile.open(fileobj=io.BytesIO(await read(source)), errors="surrogateescape") as tar:
         for member in tar:
             assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
-            tar.extract(member, target, filter="tar")
+            tar.extract(member, target)
     return target
 
 

@@ -1,7 +1,7 @@
 """A commit as a checkout: its tree as tar entries, and behind it a shallow `.git` that Git finds clean.
 
 Objects are read once: while the tree is written, each goes into a pack in an unnamed temporary file, which follows at the
-end. Objects are stored whole, lightly compressed: a pod needs them once. The index has zero sizes and times, which is how
+end. Objects are stored whole and not compressed: a pod needs them once, and compressing took half of the time. The index has zero sizes and times, which is how
 Git marks entries whose content it has still to compare (as after `git read-tree`).
 """
 
@@ -51,7 +51,7 @@ class _Pack:
             byte = size & 0x7F
             size >>= 7
         header.append(byte)
-        stored = bytes(header) + zlib.compress(data, 1)
+        stored = bytes(header) + zlib.compress(data, 0)
         self.entries.append((bytes.fromhex(one.id.decode("ascii")), self.file.tell(), zlib.crc32(stored)))
         self.file.write(stored)
 
