@@ -1,8 +1,8 @@
 """A commit as a checkout: its tree as tar entries, and behind it a shallow `.git` that Git finds clean.
 
 Objects are read once: while the tree is written, each goes into a pack in an unnamed temporary file, which follows at the
-end. Objects are stored whole and not compressed: a pod needs them once, and compressing took half of the time. The index has zero sizes and times, which is how
-Git marks entries whose content it has still to compare (as after `git read-tree`).
+end. Objects are stored whole and not compressed: a pod needs them once, and compressing took half of the time. The index
+has zero sizes and times, which is how Git marks entries whose content it has still to compare (as after `git read-tree`).
 """
 
 import hashlib
