@@ -1,8 +1,9 @@
 /* danube-ns: makes and joins the namespaces of a sandbox pod; bubblewrap does the rest.
  *
- *   danube-ns hold UID_MAP GID_MAP OWNER NETWORK [CGROUP_PROCS ...]
+ *   danube-ns hold UID_MAP GID_MAP OWNER NETWORK CONFIRM_FD [CGROUP_PROCS ...]
  *       A process that holds a pod's user, network, IPC and UTS namespaces, and does nothing else. Its process id is
  *       printed when the maps are written and the loopback is up. OWNER: the user id it is started as; 0 to stay who one is.
+ *       It ends unless a byte comes over CONFIRM_FD: the caller has written down that it exists.
  *   danube-ns enter HOLDER NETWORK [--cgroup PROCS_FILE]... [--stage SOURCE]... [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
  *       Joins the holder's namespaces and becomes PROGRAM. As root every SOURCE is bound to /mnt/<index> of a private mount
  *       namespace first: bubblewrap resolves its sources as the pod's user, who cannot walk through a 0700 directory.
@@ -67,7 +68,7 @@ static void detach(void) {
     setsid();
 }
 
-static void hold_on(int network, int ready, int go) {
+static void hold_on(int network, int ready, int go, int confirm) {
     char byte = 1;
     if (unshare(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS | (network ? 0 : CLONE_NEWNET)) < 0)
         fail("unshare");
@@ -80,8 +81,12 @@ static void hold_on(int network, int ready, int go) {
         fail("hostname");
     if (write(ready, &byte, 1) != 1)
         _exit(1);
-    for (int fd = 0; fd < 64; fd++)
-        close(fd);
+    for (int fd = 0; fd < 1024; fd++) /* the server gives it descriptors for these few ends only */
+        if (fd != confirm)
+            close(fd);
+    if (read(confirm, &byte, 1) != 1)
+        _exit(1);
+    close(confirm);
     for (;;)
         pause();
 }
@@ -89,9 +94,9 @@ static void hold_on(int network, int ready, int go) {
 static int hold(char **argv) {
     const char *uid_map = argv[0], *gid_map = argv[1];
     unsigned owner = (unsigned)strtoul(argv[2], NULL, 10);
-    int network = strcmp(argv[3], "host") == 0, ready[2], go[2];
+    int network = strcmp(argv[3], "host") == 0, confirm = atoi(argv[4]), ready[2], go[2];
     char path[64], byte = 1;
-    for (char **file = argv + 4; *file; file++)
+    for (char **file = argv + 5; *file; file++)
         write_file(*file, "0");
     if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
         fail("pipe");
@@ -104,7 +109,7 @@ static int hold(char **argv) {
         setsid();
         if (owner && (setgroups(0, NULL) < 0 || setresgid(owner, owner, owner) < 0 || setresuid(owner, owner, owner) < 0))
             fail("become user %u", owner);
-        hold_on(network, ready[1], go[0]);
+        hold_on(network, ready[1], go[0], confirm);
     }
     close(ready[1]);
     close(go[0]);
@@ -200,7 +205,7 @@ static int enter(char **argv) {
 }
 
 int main(int argc, char **argv) {
-    if (argc >= 6 && strcmp(argv[1], "hold") == 0)
+    if (argc >= 7 && strcmp(argv[1], "hold") == 0)
         return hold(argv + 2);
     if (argc >= 6 && strcmp(argv[1], "enter") == 0)
         return enter(argv + 2);

@@ -1,6 +1,8 @@
 /* danube-step: the supervisor in every container of a pod.
  *
- *   danube-step idle [--exec-fd N]   PID 1: starts, records and ends steps; the only authority on them
+ *   danube-step idle [--exec-fd N [--confirm-fd N]]
+ *                                    PID 1: starts, records and ends steps; the only authority on them. It begins when a byte
+ *                                    comes over the second descriptor: who made it has written down that it exists
  *   danube-step run                  a request on standard input, frames on standard output (protocol.h)
  *   danube-step kill                 the same for a step that is to end: TERM, then KILL
  *   danube-step version
@@ -14,12 +16,16 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the protocol is little-endian and not converted");
 
+static int argument(int argc, char **argv, int at, const char *name) {
+    return argc > at + 1 && strcmp(argv[at], name) == 0 ? atoi(argv[at + 1]) : -1;
+}
+
 int main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "";
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return 2;
     if (strcmp(verb, "idle") == 0)
-        return idle(argc == 4 && strcmp(argv[2], "--exec-fd") == 0 ? atoi(argv[3]) : -1);
+        return idle(argument(argc, argv, 2, "--exec-fd"), argument(argc, argv, 4, "--confirm-fd"));
     if (strcmp(verb, "run") == 0)
         return client('r');
     if (strcmp(verb, "kill") == 0)
@@ -28,6 +34,6 @@ int main(int argc, char **argv) {
         puts("danube-step 1");
         return 0;
     }
-    fputs("usage: danube-step idle [--exec-fd N] | run | kill | version\n", stderr);
+    fputs("usage: danube-step idle [--exec-fd N [--confirm-fd N]] | run | kill | version\n", stderr);
     return 2;
 }

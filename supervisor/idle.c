@@ -229,7 +229,10 @@ static void tick(void) {
             follower_tick(&followers[i], now);
 }
 
-int idle(int exec_fd) {
+int idle(int exec_fd, int confirm_fd) {
+    char byte;
+    if (confirm_fd >= 0 && (read(confirm_fd, &byte, 1) != 1 || close(confirm_fd) < 0))
+        return 1; /* nobody knows of this container, so nobody would ever end it */
     static struct watch calls, signals, exec;
     sigset_t mask;
     sigfillset(&mask);

@@ -62,13 +62,15 @@ class ContainerPlan:
         return [Mount(self.root, "/", writable=True), *image, *self.mounts]
 
 
-def words(
+def bubblewrap_words(
     plan: ContainerPlan, places: Sequence[str], *, info_fd: int, seccomp_fd: int, data_fds: Sequence[int]
 ) -> list[str]:
     """bubblewrap's arguments. `places`: where each of `all_mounts()` is found; `data_fds`: the image's own files."""
     made: list[str] = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
     if not plan.full_id_map:
         made += ["--unshare-user", "--uid", str(UNPRIVILEGED_USER), "--gid", str(UNPRIVILEGED_USER)]
+    for parent in _parents(plan):
+        made += ["--perms", "0755", "--dir", parent]
     for mount, place in zip(plan.all_mounts(), places, strict=True):
         made += ["--bind" if mount.writable else "--ro-bind", place, mount.place]
     for target, link in plan.image.links:
@@ -83,6 +85,14 @@ def words(
     for name, value in (*plan.image.environment, *plan.environment):
         made += ["--setenv", name, value]
     return [*made, "--", *plan.command]
+
+
+def _parents(plan: ContainerPlan) -> list[str]:
+    """The directories that mounts and files lie in, outermost first: left to bubblewrap they would be root's alone, and a
+    program that gives up its rights (apt's downloads, a database under test) could not even read /etc/passwd."""
+    places = [*(mount.place for mount in plan.all_mounts()), *(path for path, _ in plan.image.files)]
+    found = {str(parent) for place in places for parent in Path(place).parents}
+    return sorted(found - {"/"} - {mount.place for mount in plan.all_mounts()})
 
 
 def prepare_root(directory: Path, owner: int) -> None:

@@ -6,6 +6,7 @@ Where they cannot be made (no right, no hierarchy) the pod's processes get rlimi
 
 import contextlib
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,13 @@ class Cgroups:
     hierarchies: tuple[Path, ...]
     unified: bool
 
-    def make(self, job_id: str, container: int, limits: Limits) -> Sequence[Path]:
-        """The `cgroup.procs` files to join, one for each hierarchy, with the pod's limits set."""
+    def make(self, job_id: str, name: str, limits: Limits) -> Sequence[Path]:
+        """The `cgroup.procs` files to join, one for each hierarchy, with the pod's limits set. `name`: a container's number,
+        or `holder`."""
         found = []
         for hierarchy in self.hierarchies:
             pod = hierarchy / "danube" / job_id
-            directory = pod / str(container)
+            directory = pod / name
             directory.mkdir(parents=True, exist_ok=True)
             if self.unified:
                 for parent in (hierarchy, hierarchy / "danube", pod):
@@ -68,9 +70,14 @@ class Cgroups:
             pod = hierarchy / "danube" / job_id
             if not pod.is_dir():
                 continue
+            directories = (*(path for path in pod.iterdir() if path.is_dir()), pod)
             if (pod / "cgroup.kill").exists():
                 (pod / "cgroup.kill").write_text("1")
-            for directory in (*(path for path in pod.iterdir() if path.is_dir()), pod):
+            else:
+                for pid in [int(line) for path in directories for line in (path / "cgroup.procs").read_text().split()]:
+                    with contextlib.suppress(ProcessLookupError):  # it ended before its turn
+                        os.kill(pid, signal.SIGKILL)
+            for directory in directories:
                 with contextlib.suppress(OSError):  # its last process is still ending; delete_pod is repeated
                     directory.rmdir()
 

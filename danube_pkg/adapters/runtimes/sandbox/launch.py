@@ -1,4 +1,8 @@
-"""Starting a pod's processes: the holder of its namespaces and a container in them. Never by fork from the server."""
+"""Starting a pod's processes: the holder of its namespaces and a container in them. Never by fork from the server.
+
+Each of them ends by itself unless the server confirms it, and the server does so after writing down that it exists. So a
+server that is killed at any moment leaves no process that nobody knows of.
+"""
 
 import asyncio
 import contextlib
@@ -6,10 +10,10 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox.bubblewrap import ContainerPlan, find_bubblewrap, words
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import ContainerPlan, bubblewrap_words, find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.core.errors import HostLacks, Permanent, Unavailable
@@ -17,28 +21,62 @@ from danube_pkg.core.errors import HostLacks, Permanent, Unavailable
 START_SECONDS = 20.0
 """Milliseconds on a quiet machine; a machine that swaps still gets there."""
 
+_LOG = "start.log"
+"""What a container's start printed, which is nothing when all is well."""
+
 IDS_OF_A_POD = 65536
 FIRST_POD_USER = 0x70000000
 """Above what systemd gives to its own containers, so that no two programs hand out the same ids."""
 
 
-async def start_holder(program: Path, *, user_base: int, host_network: bool, log: Path) -> ProcessMark:
-    """A process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks, Unavailable."""
+Record = Callable[[ProcessMark], None]
+"""Writes down that a process exists."""
+
+
+class Confirmation:
+    """A pipe whose reading end goes to a new process: a byte says that it may stay, the end of the pipe that it must not."""
+
+    def __init__(self) -> None:
+        self.descriptor, self._write = os.pipe2(os.O_CLOEXEC)
+
+    def confirm(self) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, which whoever watches it will say
+            os.write(self._write, b"1")
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        os.close(self._write)
+
+
+@contextlib.contextmanager
+def confirmation() -> Iterator[Confirmation]:
+    made = Confirmation()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+async def start_holder(
+    program: Path, record: Record, *, user_base: int, host_network: bool, cgroup_files: Sequence[Path], log: Path
+) -> None:
+    """A process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks."""
     inside = f"0 {user_base} {IDS_OF_A_POD}" if user_base else None
     uid_map = inside or f"0 {os.geteuid()} 1"
     gid_map = inside or f"0 {os.getegid()} 1"
     network = "host" if host_network else "none"
-    with log.open("ab") as errors:
+    with log.open("ab") as errors, confirmation() as kept:
         process = await asyncio.create_subprocess_exec(
-            str(program), "hold", uid_map, gid_map, str(user_base), network,
+            str(program), "hold", uid_map, gid_map, str(user_base), network, str(kept.descriptor), *map(str, cgroup_files),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=errors,
-            env={}, cwd="/",
+            env={}, cwd="/", pass_fds=(kept.descriptor,),
         )  # fmt: skip
         output, _ = await process.communicate()
-    mark = ProcessMark.of(int(output)) if output.strip() else None
-    if mark is None:
-        raise why_no_namespace(log.read_text(errors="replace").strip())
-    return mark
+        mark = ProcessMark.of(int(output)) if output.strip() else None
+        if mark is None:
+            raise why_no_namespace(log.read_text(errors="replace").strip())
+        record(mark)
+        kept.confirm()
 
 
 def why_no_namespace(said: str) -> HostLacks:
@@ -89,12 +127,32 @@ async def start_container(
     holder: ProcessMark,
     plan: ContainerPlan,
     directory: Path,
+    record: Record,
     *,
     host_network: bool,
     cgroup_files: Sequence[Path],
     rlimits: Sequence[str],
-) -> ProcessMark:
+) -> None:
     """PID 1 of a new container. It gets the listening exec socket, and belongs to nobody once this returns."""
+    with confirmation() as kept:
+        joined = [
+            "enter", str(holder.pid), "host" if host_network else "none",
+            *(word for file in cgroup_files for word in ("--cgroup", str(file))),
+            *(word for limit in rlimits for word in ("--rlimit", limit)),
+        ]  # fmt: skip
+        pid = await _start_init(program, joined, plan, directory, kept.descriptor)
+        mark = ProcessMark.of(pid) if pid else None
+        if mark is None:
+            said = _said(directory)
+            raise Permanent("pod-failed", "the container could not be started", cause=said, hint="danube doctor")
+        record(mark)
+        kept.confirm()
+
+
+async def _start_init(
+    program: Path, joined: Sequence[str], plan: ContainerPlan, directory: Path, confirm_fd: int
+) -> int:
+    """Its process id; 0 when there is none. `joined`: danube-ns' words that say what it joins."""
     listening = bind_exec_socket(directory)
     info_read, info_write = os.pipe2(os.O_CLOEXEC)
     filters = [_memory_file(data) for data in (seccomp_program(),) if data]
@@ -103,18 +161,16 @@ async def start_container(
     staged = os.geteuid() == 0
     places = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
     stages = [word for mount in mounts for word in ("--stage", str(mount.source))] if staged else []
-    arguments = words(plan, places, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files)
-    arguments = [word.replace("{exec-fd}", str(listening.fileno())) for word in arguments]
-    log = directory / "start.log"
+    arguments = bubblewrap_words(
+        plan, places, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files
+    )
+    arguments += ["idle", "--exec-fd", str(listening.fileno()), "--confirm-fd", str(confirm_fd)]
     try:
-        with log.open("wb") as errors:
+        with (directory / _LOG).open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                str(program), "enter", str(holder.pid), "host" if host_network else "none",
-                *(word for file in cgroup_files for word in ("--cgroup", str(file))),
-                *(word for limit in rlimits for word in ("--rlimit", limit)),
-                *stages, "--", str(find_bubblewrap()), *arguments,
+                str(program), *joined, *stages, "--", str(find_bubblewrap()), *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, env={}, cwd="/",
-                pass_fds=(listening.fileno(), info_write, *filters, *files),
+                pass_fds=(listening.fileno(), info_write, confirm_fd, *filters, *files),
             )  # fmt: skip
             await process.wait()
     finally:
@@ -122,13 +178,9 @@ async def start_container(
         for descriptor in (info_write, *filters, *files):
             os.close(descriptor)
     try:
-        pid = await _child_pid(info_read)
+        return await _child_pid(info_read)
     except TimeoutError as error:
-        raise Unavailable("container-slow", "the container did not start in time", cause=_said(log)) from error
-    mark = ProcessMark.of(pid) if pid else None
-    if mark is None:
-        raise Permanent("pod-failed", "the container could not be started", cause=_said(log), hint="danube doctor")
-    return mark
+        raise Unavailable("container-slow", "the container did not start in time", cause=_said(directory)) from error
 
 
 async def _child_pid(descriptor: int) -> int:
@@ -155,5 +207,5 @@ def _memory_file(data: bytes) -> int:
     return descriptor
 
 
-def _said(log: Path) -> str:
-    return log.read_text(errors="replace").strip()[-500:] or f"no message ({sys.platform})"
+def _said(directory: Path) -> str:
+    return (directory / _LOG).read_text(errors="replace").strip()[-500:] or f"no message ({sys.platform})"

@@ -4,16 +4,19 @@ State files are written atomically after what they describe exists; a process co
 time are both right, so that a reused id is never taken for a pod's.
 """
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.core.pods import Container, Role
+from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.pods import Container, Limits, Role
 from danube_pkg.kit.files import write_atomically
 
 
@@ -35,6 +38,19 @@ class ProcessMark:
     def lives(self) -> bool:
         return ProcessMark.of(self.pid) == self
 
+    def kill(self) -> None:
+        """Through a descriptor that was right when it was opened, so that an id used again is never hit."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        try:
+            if self.lives():
+                with contextlib.suppress(ProcessLookupError):  # it ended between the two calls: that was the wish
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        finally:
+            os.close(descriptor)
+
 
 @dataclass(frozen=True, slots=True)
 class PodRecord:
@@ -44,6 +60,7 @@ class PodRecord:
     holder: ProcessMark
     user_base: int
     host_network: bool
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,8 @@ class PodDirectory:
         data = _read(self.path / "pod.json")
         if data is None:
             return None
-        return PodRecord(data["job_id"], ProcessMark(**data["holder"]), data["user_base"], data["host_network"])
+        holder, limits = ProcessMark(**data["holder"]), Limits(**data["limits"])
+        return PodRecord(data["job_id"], holder, data["user_base"], data["host_network"], limits)
 
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
@@ -93,22 +111,31 @@ class PodDirectory:
         return sorted(int(path.name) for path in directory.iterdir()) if directory.is_dir() else []
 
     def remove(self) -> None:
-        """Everything, whatever modes a step has left; symbolic links are never followed."""
-        if self.path.is_dir():
-            shutil.rmtree(self.path, onerror=_open_up)
+        """Everything, whatever modes a step has left; symbolic links are never followed. Raises Unavailable.
+
+        Its processes have ended, so nobody changes a directory into a link meanwhile. What a torn creation is still about
+        to make is gone the next time.
+        """
+        if not self.path.is_dir():
+            return
+        try:
+            _open_up(self.path)
+            shutil.rmtree(self.path)
+        except OSError as error:
+            raise Unavailable(
+                "pod-busy", f"the files of job {self.job_id} are not gone yet", cause=str(error)
+            ) from error
 
 
-def _open_up(function: Callable[..., Any], path: str, error: Any) -> None:
-    """A directory without its owner's rights is given them, then tried again; what vanished meanwhile is fine."""
-    if isinstance(error[1], FileNotFoundError):
-        return
-    for place in (os.path.dirname(path), path):
-        if not stat.S_ISLNK(os.lstat(place).st_mode):
+def _open_up(top: Path) -> None:
+    """Give every directory its owner's rights, without which not even the owner can empty it."""
+    places = [str(top)]
+    while places:
+        place = places.pop()
+        if os.lstat(place).st_mode & stat.S_IRWXU != stat.S_IRWXU:
             os.chmod(place, 0o700)
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        function(path)
+        with os.scandir(place) as entries:
+            places += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +20,13 @@ from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
 from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
 from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
 from danube_pkg.adapters.runtimes.sandbox.launch import FIRST_POD_USER, IDS_OF_A_POD, start_container, start_holder
-from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, directory_bytes
+from danube_pkg.adapters.runtimes.sandbox.pod_files import (
+    ContainerRecord,
+    PodDirectory,
+    PodRecord,
+    ProcessMark,
+    directory_bytes,
+)
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.watching import Watcher
 from danube_pkg.core.errors import Permanent, Unavailable
@@ -40,9 +45,6 @@ from danube_pkg.core.pods import (
 from danube_pkg.core.reasons import Reason
 
 SUPERVISOR_PLACE = "/.danube/danube-step"
-WORKSPACE_CHECK_SECONDS = 5.0
-"""Between two looks at a workspace's size, where the file system has no quota."""
-
 MAX_PODS = 8192
 """So many ranges of ids fit above FIRST_POD_USER."""
 
@@ -60,7 +62,6 @@ class SandboxRuntime:
         self._pods.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._cgroups = find_cgroups()
         self._watcher = Watcher(self._reason_of)
-        self._limits: dict[str, Limits] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._privileged = os.geteuid() == 0
 
@@ -75,7 +76,6 @@ class SandboxRuntime:
     async def create_pod(self, spec: PodSpec) -> Container:
         async with self._lock(spec.job_id):
             pod = self._pod(spec.job_id)
-            self._limits[spec.job_id] = spec.limits
             record = pod.read_pod()
             if record is not None and not record.holder.lives():
                 await self._delete(pod)
@@ -98,17 +98,28 @@ class SandboxRuntime:
         pod.workspace.mkdir(exist_ok=True)
         if user_base:
             os.chown(pod.workspace, user_base, user_base)
-        holder = await start_holder(
-            self._settings.namespaces, user_base=user_base, host_network=host_network, log=pod.path / "holder.log"
+        made: list[PodRecord] = []
+
+        def write_down(holder: ProcessMark) -> None:
+            made.append(PodRecord(spec.job_id, holder, user_base, host_network, spec.limits))
+            pod.write_pod(made[0])
+
+        await start_holder(
+            self._settings.namespaces,
+            write_down,
+            user_base=user_base,
+            host_network=host_network,
+            cgroup_files=self._cgroups.make(spec.job_id, "holder", spec.limits),
+            log=pod.path / "holder.log",
         )
-        record = PodRecord(spec.job_id, holder, user_base, host_network)
-        pod.write_pod(record)
         if not self._cgroups.hierarchies:
             memory = f"memory of each process {spec.limits.memory_bytes >> 20} MB, " if spec.limits.memory_bytes else ""
             self._watcher.publish(
-                PodNotice(spec.job_id, f"limits: {memory}no control groups without root, so no bound for the whole pod")
+                PodNotice(
+                    spec.job_id, f"limits: {memory}no control groups without root, so no memory bound for the whole pod"
+                )
             )
-        return record
+        return made[0]
 
     def _free_user_base(self) -> int:
         taken = set()
@@ -182,27 +193,33 @@ class SandboxRuntime:
             ],
             environment=tuple(settings.program.environment.items()) if coordinator else (),
             full_id_map=full,
-            command=(SUPERVISOR_PLACE, "idle", "--exec-fd", "{exec-fd}"),
+            command=(SUPERVISOR_PLACE,),
         )
-        limits = self._limits.get(container.job_id, Limits())
-        init = await start_container(
+
+        def write_down(init: ProcessMark) -> None:
+            known = ContainerRecord(container, init)
+            pod.write_container(known)
+            self._watcher.add(known)
+
+        await start_container(
             settings.namespaces,
             record.holder,
             plan,
             directory,
+            write_down,
             host_network=record.host_network,
-            cgroup_files=self._cgroups.make(container.job_id, container.number, limits),
-            rlimits=self._rlimits(limits),
+            cgroup_files=self._cgroups.make(container.job_id, str(container.number), record.limits),
+            rlimits=self._rlimits(record.limits),
         )
-        known = ContainerRecord(container, init)
-        pod.write_container(known)
-        self._watcher.add(known)
         return container
 
     def _rlimits(self, limits: Limits) -> list[str]:
+        """Bounds of each process, where control groups cannot bound the pod. The number of processes is one of the pod all
+        the same: since Linux 5.14 it is counted for each user namespace, and the pod's containers share one."""
         found = ["core=0"]
-        if not self._cgroups.hierarchies and limits.memory_bytes:
-            found.append(f"as={limits.memory_bytes}")
+        if not self._cgroups.hierarchies:
+            found += [f"as={limits.memory_bytes}"] if limits.memory_bytes else []
+            found += [f"nproc={limits.processes}"] if limits.processes else []
         return found
 
     def _supervisor_copy(self) -> Path:
@@ -225,6 +242,18 @@ class SandboxRuntime:
 
     async def memory_kills(self, container: Container) -> int:
         return self._cgroups.memory_kills(container.job_id, container.number)
+
+    def container_process(self, container: Container) -> int | None:
+        """The process id of a living container's PID 1 as this machine counts."""
+        for known in self._pod(container.job_id).containers():
+            if known.container == container and known.init.lives():
+                return known.init.pid
+        return None
+
+    def holder_process(self, job_id: str) -> int | None:
+        """The same of the process that holds a pod's namespaces."""
+        record = self._pod(job_id).read_pod()
+        return record.holder.pid if record is not None and record.holder.lives() else None
 
     async def list_pods(self) -> Sequence[PodState]:
         return [self._state(self._pod(path.name)) for path in sorted(self._pods.iterdir()) if path.is_dir()]
@@ -254,27 +283,26 @@ class SandboxRuntime:
 
     async def _watch_sizes(self) -> None:
         while True:
-            await asyncio.sleep(WORKSPACE_CHECK_SECONDS)
-            for job_id, limits in list(self._limits.items()):
-                pod = self._pod(job_id)
-                used = await asyncio.to_thread(directory_bytes, pod.path)
-                if 0 < limits.workspace_bytes < used:
-                    self._end_for_space(pod, used, limits.workspace_bytes)
+            await asyncio.sleep(self._settings.workspace_check_seconds)
+            for path in sorted(self._pods.iterdir()):
+                pod = self._pod(path.name)
+                record = pod.read_pod()
+                bound = record.limits.workspace_bytes if record is not None else 0
+                if bound and (used := await asyncio.to_thread(directory_bytes, path)) > bound:
+                    self._end_for_space(pod, used, bound)
 
     def _end_for_space(self, pod: PodDirectory, used: int, bound: int) -> None:
         message = f"its workspace holds {used >> 20} MB, the bound is {bound >> 20} MB"
-        self._limits.pop(pod.job_id, None)
         for known in pod.containers():
             if known.init.lives():
                 self._watcher.publish(ContainerEnded(known.container, Reason.WORKSPACE_FULL, message))
-                os.kill(known.init.pid, signal.SIGKILL)
+                known.init.kill()
 
     # --- removing
 
     async def delete_pod(self, job_id: str) -> None:
         async with self._lock(job_id):
             await self._delete(self._pod(job_id))
-        self._limits.pop(job_id, None)
         self._locks.pop(job_id, None)
 
     async def _delete(self, pod: PodDirectory) -> None:
@@ -284,9 +312,7 @@ class SandboxRuntime:
             marks.append(record.holder)
         self._watcher.forget(pod.job_id)
         for mark in marks:
-            if mark.lives():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(mark.pid, signal.SIGKILL)
+            mark.kill()
         for mark in marks:
             await self._watcher.wait_gone(mark)
         self._cgroups.remove(pod.job_id)
