@@ -19,21 +19,24 @@ CHECK_SECONDS = 0.1
 EVENT_SECONDS = 30.0
 
 
-def new_runtime(data: Path) -> SandboxRuntime:
-    """What a server makes when it starts: a second one on the same directory is a restarted server."""
+def settings_of(data: Path) -> SandboxSettings:
+    """A runtime's settings over this tree's programs."""
     sockets = data / "run" / "grpc"
     sockets.mkdir(parents=True, exist_ok=True)
-    return SandboxRuntime(
-        SandboxSettings(
-            data_dir=data,
-            grpc_directory=sockets,
-            supervisor=build_supervisor("danube-step"),
-            namespaces=build_supervisor("danube-ns"),
-            program=CoordinatorProgram((), {"COORDINATOR": "yes"}),
-            python_prefix=Path(sys.base_prefix),
-            workspace_check_seconds=CHECK_SECONDS,
-        )
+    return SandboxSettings(
+        data_dir=data,
+        grpc_directory=sockets,
+        supervisor=build_supervisor("danube-step"),
+        namespaces=build_supervisor("danube-ns"),
+        program=CoordinatorProgram((), {"COORDINATOR": "yes"}),
+        python_prefix=Path(sys.base_prefix),
+        workspace_check_seconds=CHECK_SECONDS,
     )
+
+
+def new_runtime(data: Path) -> SandboxRuntime:
+    """What a server makes when it starts: a second one on the same directory is a restarted server."""
+    return SandboxRuntime(settings_of(data))
 
 
 def new_job_id() -> str:

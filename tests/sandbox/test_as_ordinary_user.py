@@ -20,7 +20,7 @@ from build_steps.supervisor import build_supervisor
 USER = 1234
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = sorted({Path(sys.base_prefix), Path(sys.prefix), ROOT})
-SUITES = ("tests/sandbox", "tests/contract")
+SUITES = ("tests/sandbox", "tests/contract", "tests/ops/test_doctor.py")
 
 
 def closed_directory(path: Path) -> Path | None:

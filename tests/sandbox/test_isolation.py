@@ -251,3 +251,10 @@ async def test_ordinary_work_goes_on_inside(pods: Pods) -> None:
     )
     lines = printed.decode().splitlines()
     assert (code, lines[0], lines[2:]) == (0, "42", ["through", "/home/danube", "1"])
+
+
+async def test_a_program_that_gives_up_its_rights_still_finds_its_files(pods: Pods) -> None:
+    """What apt's downloads and databases under test do: their user is not the owner of the root."""
+    _, worker = await pods.pod()
+    assert await pods.shell(worker, "stat -c %a / /etc /home /.danube /dev") == (0, b"755\n" * 5)
+    assert await pods.shell(worker, "stat -c %a /tmp") == (0, b"1777\n")

@@ -133,6 +133,7 @@ async def test_a_creation_torn_at_any_moment_leaves_nothing_that_delete_does_not
 async def test_a_torn_creation_can_be_repeated(pods: Pods) -> None:
     spec = spec_of(new_job_id())
     coordinator = await pods.runtime.create_pod(spec)
+    os.kill(pods.runtime.container_process(coordinator) or 0, signal.SIGKILL)
     (pods.data / "pods" / spec.job_id / "c" / "0" / "container.json").unlink()
     assert [state.complete for state in await pods.runtime.list_pods()] == [False]
     assert await pods.runtime.create_pod(spec) == coordinator

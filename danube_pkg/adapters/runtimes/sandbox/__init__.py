@@ -3,7 +3,17 @@
 It must not know a job's state, only pods; what both runtimes share is pure and stands in `core/pods.py`.
 """
 
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
+from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
 from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.adapters.runtimes.sandbox.settings import CoordinatorProgram, SandboxSettings
 
-__all__ = ["CoordinatorProgram", "SandboxRuntime", "SandboxSettings"]
+__all__ = [
+    "CoordinatorProgram",
+    "SandboxRuntime",
+    "SandboxSettings",
+    "find_bubblewrap",
+    "find_cgroups",
+    "seccomp_program",
+]

@@ -95,7 +95,8 @@ def find_cgroups() -> Cgroups:
     if os.geteuid() != 0:
         return Cgroups((), unified=False)
     controllers = _ROOT / "cgroup.controllers"
-    if controllers.exists() and "memory" in controllers.read_text().split():
+    here = os.access(_ROOT / "cgroup.procs", os.W_OK)  # root of a container that was given no groups may not
+    if here and controllers.exists() and "memory" in controllers.read_text().split():
         return Cgroups((_ROOT,), unified=True)
     usable = [_ROOT / name for name in ("memory", "pids", "cpu") if os.access(_ROOT / name / "cgroup.procs", os.W_OK)]
     return Cgroups(tuple(usable), unified=False)

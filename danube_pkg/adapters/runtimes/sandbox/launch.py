@@ -28,6 +28,9 @@ IDS_OF_A_POD = 65536
 FIRST_POD_USER = 0x70000000
 """Above what systemd gives to its own containers, so that no two programs hand out the same ids."""
 
+MAX_PODS = 8192
+"""So many ranges of ids fit above FIRST_POD_USER."""
+
 
 Record = Callable[[ProcessMark], None]
 """Writes down that a process exists."""
@@ -55,6 +58,15 @@ def confirmation() -> Iterator[Confirmation]:
         yield made
     finally:
         made.close()
+
+
+def has_ids_for_pods() -> bool:
+    """Whether this process may give each pod a range of ids: root, and not the root of a container that has few itself."""
+    if os.geteuid() != 0:
+        return False
+    last = FIRST_POD_USER + MAX_PODS * IDS_OF_A_POD
+    maps = [[int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return any(first <= FIRST_POD_USER and last <= first + count for first, _, count in maps)
 
 
 async def start_holder(
@@ -158,7 +170,7 @@ async def _start_init(
     filters = [_memory_file(data) for data in (seccomp_program(),) if data]
     files = [_memory_file(text.encode()) for _, text in plan.image.files]
     mounts = plan.all_mounts()
-    staged = os.geteuid() == 0
+    staged = plan.full_id_map  # the pod's user is another one than the server's
     places = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
     stages = [word for mount in mounts for word in ("--stage", str(mount.source))] if staged else []
     arguments = bubblewrap_words(

@@ -19,7 +19,14 @@ from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
 from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
 from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
-from danube_pkg.adapters.runtimes.sandbox.launch import FIRST_POD_USER, IDS_OF_A_POD, start_container, start_holder
+from danube_pkg.adapters.runtimes.sandbox.launch import (
+    FIRST_POD_USER,
+    IDS_OF_A_POD,
+    MAX_PODS,
+    has_ids_for_pods,
+    start_container,
+    start_holder,
+)
 from danube_pkg.adapters.runtimes.sandbox.pod_files import (
     ContainerRecord,
     PodDirectory,
@@ -45,9 +52,6 @@ from danube_pkg.core.pods import (
 from danube_pkg.core.reasons import Reason
 
 SUPERVISOR_PLACE = "/.danube/danube-step"
-MAX_PODS = 8192
-"""So many ranges of ids fit above FIRST_POD_USER."""
-
 _log = logging.getLogger("danube.sandbox")
 
 
@@ -63,7 +67,7 @@ class SandboxRuntime:
         self._cgroups = find_cgroups()
         self._watcher = Watcher(self._reason_of)
         self._locks: dict[str, asyncio.Lock] = {}
-        self._privileged = os.geteuid() == 0
+        self._privileged = has_ids_for_pods()
 
     def _pod(self, job_id: str) -> PodDirectory:
         return PodDirectory(self._pods, job_id)

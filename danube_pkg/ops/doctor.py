@@ -1,0 +1,159 @@
+"""`danube doctor`: whether this machine can run pods, as data: what was looked at, whether it will do, what mends it.
+
+Each check says one thing and never raises for a machine that lacks something. The last one makes a pod and runs a program
+in it, because a machine whose every setting looks right can still refuse.
+"""
+
+import asyncio
+import contextlib
+import os
+import platform
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox import (
+    SandboxRuntime,
+    SandboxSettings,
+    find_bubblewrap,
+    find_cgroups,
+    seccomp_program,
+)
+from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.pods import HOST_IMAGE, Limits, Network, PodSpec
+
+KERNEL = (5, 10)
+"""Of Debian 11: processes are followed by pidfd, which came with 5.3; older kernels than this are not tried."""
+
+FREE_BYTES = 1024**3
+"""Less than this is gone within one job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """name: what was looked at. what: what was found, for people. hint: what mends it, or "" where nothing is to be done;
+    a check that is ok may have one too: it works, and could work better."""
+
+    name: str
+    ok: bool
+    what: str
+    hint: str = ""
+
+
+async def diagnose(settings: SandboxSettings) -> list[Finding]:
+    """Every check, in the order in which they should be mended: a later one may fail because of an earlier one."""
+    return [
+        check_kernel(platform.system(), platform.release()),
+        check_filter(platform.machine()),
+        await check_bubblewrap(),
+        check_limits(),
+        check_data_directory(settings.data_dir),
+        await check_pod(settings),
+    ]
+
+
+def check_kernel(system: str, release: str) -> Finding:
+    """Whether the kernel is Linux and new enough."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
+    least = ".".join(map(str, KERNEL))
+    if system != "Linux":
+        return Finding("kernel", False, f"this is {system}; pods need Linux", f"use a Linux of {least} or newer")
+    return Finding("kernel", numbers >= KERNEL, f"Linux {release}", "" if numbers >= KERNEL else f"upgrade to {least}")
+
+
+def check_filter(machine: str) -> Finding:
+    """Whether the system calls of this architecture can be filtered."""
+    if seccomp_program(machine):
+        return Finding("filter", True, f"system calls are filtered on {machine}")
+    what = f"the system calls of {machine} are not known, so steps would run without a filter"
+    return Finding("filter", False, what, "use a machine with x86_64 or aarch64")
+
+
+async def check_bubblewrap() -> Finding:
+    """Which bubblewrap there is, and whether it starts."""
+    try:
+        program = find_bubblewrap()
+        process = await asyncio.create_subprocess_exec(
+            str(program), "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output, _ = await process.communicate()
+    except DanubeError as error:
+        return Finding("bubblewrap", False, str(error), error.hint)
+    except OSError as error:
+        return Finding("bubblewrap", False, f"bubblewrap does not start: {error}", "apt-get install bubblewrap")
+    said = output.decode(errors="replace").strip()
+    if process.returncode != 0:
+        return Finding("bubblewrap", False, f"{program} fails: {said}", "apt-get install bubblewrap")
+    return Finding("bubblewrap", True, f"{said} at {program}")
+
+
+def check_limits() -> Finding:
+    """Which bounds pods get. Weaker ones are a fact about an ordinary user, not a fault."""
+    groups = find_cgroups()
+    if groups.hierarchies:
+        version = 2 if groups.unified else 1
+        return Finding(
+            "limits", True, f"a pod's memory, processes and CPU are bounded by control groups, version {version}"
+        )
+    what = "memory is bounded for each process and not for the pod: there is no right to make control groups"
+    return Finding("limits", True, what, "run the server as root for bounds of the whole pod")
+
+
+def check_data_directory(data_dir: Path) -> Finding:
+    """Whether the server can write there, nobody else reads there, and there is room."""
+    name = "data directory"
+    if not data_dir.is_dir():
+        return Finding(name, False, f"{data_dir} is not a directory", f"install -d -m 0700 {data_dir}")
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        return Finding(name, False, f"{data_dir} cannot be written", f"chown {os.geteuid()} {data_dir}")
+    free = shutil.disk_usage(data_dir).free
+    if free < FREE_BYTES:
+        return Finding(
+            name, False, f"{data_dir} has {free >> 20} MB left", "make room, or set server.data_dir elsewhere"
+        )
+    return Finding(name, True, f"{data_dir} is writable and has {free >> 30} GB left")
+
+
+async def check_pod(settings: SandboxSettings) -> Finding:
+    """Whether a pod can be made and a program run in it, in a directory of its own beside the real pods."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=settings.data_dir) as name:
+            place = Path(name)
+            for directory in (place / "run", place / "grpc"):
+                directory.mkdir()
+            async with _runtime(replace(settings, data_dir=place, grpc_directory=place / "grpc")) as runtime:
+                code = await _run_something(runtime)
+    except DanubeError as error:
+        return Finding("pod", False, str(error), error.hint)
+    except OSError as error:
+        return Finding("pod", False, f"no pod can be made: {error}", "mend what is named above, then try again")
+    if code != 0:
+        return Finding("pod", False, f"/bin/true ended with {code} in a pod", "look at the kernel's log: dmesg | tail")
+    return Finding("pod", True, "a pod was made, a program ran in it, and it was removed")
+
+
+@contextlib.asynccontextmanager
+async def _runtime(settings: SandboxSettings) -> AsyncIterator[SandboxRuntime]:
+    runtime = SandboxRuntime(settings)
+    try:
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+async def _run_something(runtime: SandboxRuntime) -> int:
+    """The exit code of /bin/true in a worker."""
+    job_id = f"doctor-{secrets.token_hex(6)}"
+    try:
+        await runtime.create_pod(PodSpec(job_id, "doctor", Limits(), Network.NONE, ""))
+        stream = await runtime.exec(await runtime.ensure_container(job_id, HOST_IMAGE), ("/bin/true",))
+        try:
+            return await stream.wait()
+        finally:
+            await stream.close()
+    finally:
+        await runtime.delete_pod(job_id)

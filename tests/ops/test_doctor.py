@@ -1,0 +1,120 @@
+"""The doctor: all is well on a machine that can, and each lack is named with what mends it on a machine that cannot."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.core.errors import HostLacks
+from danube_pkg.ops import doctor
+from danube_pkg.ops.doctor import Finding, check_data_directory, check_filter, check_kernel, check_pod, diagnose
+from tests.sandbox.pods import settings_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DIAGNOSE = """
+import asyncio, dataclasses, json, pathlib, sys
+from danube_pkg.ops.doctor import diagnose
+from tests.sandbox.pods import settings_of
+found = asyncio.run(diagnose(settings_of(pathlib.Path(sys.argv[1]))))
+print(json.dumps([dataclasses.asdict(finding) for finding in found]))
+"""
+
+
+async def diagnose_as_root_of_a_container(data: Path, prepare: str) -> dict[str, dict[str, Any]]:
+    """The findings by name in a user namespace that has one id: what root is inside a rootless container."""
+    words: Sequence[str] = (
+        "unshare", "--user", "--map-root-user",
+        "/bin/sh", "-c", f'{prepare}; exec "$@"', "sh", sys.executable, "-c", DIAGNOSE, str(data),
+    )  # fmt: skip
+    child = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    output, _ = await child.communicate()
+    assert child.returncode == 0
+    return {finding["name"]: finding for finding in json.loads(output)}
+
+
+async def test_all_is_well_here(tmp_path: Path) -> None:
+    findings = await diagnose(settings_of(tmp_path))
+    assert [finding.name for finding in findings] == [
+        "kernel", "filter", "bubblewrap", "limits", "data directory", "pod",
+    ]  # fmt: skip
+    assert [finding for finding in findings if not finding.ok] == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+async def test_root_of_a_container_with_one_id_can_make_pods(tmp_path: Path) -> None:
+    found = await diagnose_as_root_of_a_container(tmp_path, "true")
+    assert [name for name, finding in found.items() if not finding["ok"]] == []
+
+
+async def test_namespaces_that_are_switched_off_are_named_with_their_switch(tmp_path: Path) -> None:
+    switch = "/proc/sys/user/max_user_namespaces"
+    found = await diagnose_as_root_of_a_container(tmp_path, f"echo 0 > {switch}")
+    assert [name for name, finding in found.items() if not finding["ok"]] == ["pod"]
+    assert switch in found["pod"]["what"]
+    assert found["pod"]["hint"] == "sysctl -w user.max_user_namespaces=15000"
+
+
+async def test_a_missing_bubblewrap_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Path:
+        raise HostLacks("bubblewrap-missing", "there is no bubblewrap", hint="apt-get install bubblewrap")
+
+    monkeypatch.setattr(doctor, "find_bubblewrap", missing)
+    assert await doctor.check_bubblewrap() == Finding(
+        "bubblewrap", False, "there is no bubblewrap", "apt-get install bubblewrap"
+    )
+
+
+async def test_a_bubblewrap_that_fails_or_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in ("/bin/false", "/etc/passwd"):
+        monkeypatch.setattr(doctor, "find_bubblewrap", lambda program=program: Path(program))
+        finding = await doctor.check_bubblewrap()
+        assert (finding.ok, finding.hint) == (False, "apt-get install bubblewrap")
+
+
+async def test_a_program_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    finding = await check_pod(replace(settings_of(tmp_path), namespaces=Path("/no/danube-ns")))
+    assert (finding.ok, "/no/danube-ns" in finding.what) == (False, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+async def test_a_pod_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The holder is made, the container is not: the supervisor is no program."""
+    broken = tmp_path / "broken"
+    broken.write_text("not a program")
+    finding = await check_pod(replace(settings_of(tmp_path), supervisor=broken))
+    assert not finding.ok
+    assert await SandboxRuntime(settings_of(tmp_path)).list_pods() == []
+    assert list(tmp_path.glob("doctor-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "ok"),
+    [
+        ("Linux", "6.1.0-21-amd64", True),
+        ("Linux", "5.10", True),
+        ("Linux", "5.4.0-150-generic", False),
+        ("Linux", "4.19", False),
+        ("Darwin", "23.4.0", False),
+    ],
+)
+def test_kernels(system: str, release: str, ok: bool) -> None:
+    finding = check_kernel(system, release)
+    assert (finding.ok, bool(finding.hint)) == (ok, not ok)
+
+
+def test_machines() -> None:
+    assert [check_filter(machine).ok for machine in ("x86_64", "aarch64", "riscv64")] == [True, True, False]
+
+
+def test_data_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_data_directory(tmp_path).ok
+    assert "install -d" in check_data_directory(tmp_path / "none").hint
+    monkeypatch.setattr(doctor, "FREE_BYTES", 1 << 62)
+    assert "MB left" in check_data_directory(tmp_path).what
