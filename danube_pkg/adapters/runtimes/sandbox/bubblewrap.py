@@ -69,10 +69,10 @@ def bubblewrap_words(
     made: list[str] = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
     if not plan.full_id_map:
         made += ["--unshare-user", "--uid", str(UNPRIVILEGED_USER), "--gid", str(UNPRIVILEGED_USER)]
-    for parent in _parents(plan):
-        made += ["--perms", "0755", "--dir", parent]
     for mount, place in zip(plan.all_mounts(), places, strict=True):
         made += ["--bind" if mount.writable else "--ro-bind", place, mount.place]
+        if mount.place == "/":
+            made += [word for parent in _parents(plan) for word in ("--perms", "0755", "--dir", parent)]
     for target, link in plan.image.links:
         made += ["--symlink", target, link]
     for (path, _), descriptor in zip(plan.image.files, data_fds, strict=True):
