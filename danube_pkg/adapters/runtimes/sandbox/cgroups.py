@@ -6,11 +6,11 @@ Where they cannot be made (no right, no hierarchy) the pod's processes get rlimi
 
 import contextlib
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.pods import Limits
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -64,25 +64,29 @@ class Cgroups:
                     return int(counts.get("oom_kill", 0))
         return 0
 
-    def remove(self, job_id: str) -> None:
-        """Kill what is in them, then remove the directories; a busy one is left for the next call."""
-        for hierarchy in self.hierarchies:
-            pod = hierarchy / "danube" / job_id
-            if not pod.is_dir():
-                continue
-            directories = (*(path for path in pod.iterdir() if path.is_dir()), pod)
-            if (pod / "cgroup.kill").exists():
-                (pod / "cgroup.kill").write_text("1")
-            else:
-                for pid in [int(line) for path in directories for line in (path / "cgroup.procs").read_text().split()]:
-                    with contextlib.suppress(ProcessLookupError):  # it ended before its turn
-                        os.kill(pid, signal.SIGKILL)
-            for directory in directories:
-                with contextlib.suppress(OSError):  # its last process is still ending; delete_pod is repeated
-                    directory.rmdir()
+    def _directories(self, job_id: str) -> list[Path]:
+        """Of one pod, the inner ones first."""
+        pods = [hierarchy / "danube" / job_id for hierarchy in self.hierarchies]
+        return [
+            path
+            for pod in pods
+            if pod.is_dir()
+            for path in (*(inner for inner in pod.iterdir() if inner.is_dir()), pod)
+        ]
 
-    def gone(self, job_id: str) -> bool:
-        return not any((hierarchy / "danube" / job_id).exists() for hierarchy in self.hierarchies)
+    def processes(self, job_id: str) -> set[int]:
+        """Every process of a pod, also those that a torn creation never wrote down."""
+        found = {int(pid) for path in self._directories(job_id) for pid in (path / "cgroup.procs").read_text().split()}
+        return found - {0}  # of a process id namespace that is not below this one
+
+    def remove(self, job_id: str) -> None:
+        """Remove a pod's directories. Raises Unavailable while a process is still on its way into one of them."""
+        for directory in self._directories(job_id):
+            try:
+                directory.rmdir()
+            except OSError as error:
+                what = f"the control groups of job {job_id} are not empty yet"
+                raise Unavailable("pod-busy", what, cause=str(error)) from error
 
 
 def _write(path: Path, text: str) -> None:

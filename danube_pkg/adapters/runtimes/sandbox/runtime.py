@@ -310,19 +310,21 @@ class SandboxRuntime:
         self._locks.pop(job_id, None)
 
     async def _delete(self, pod: PodDirectory) -> None:
-        marks = [known.init for known in pod.containers()]
-        record = pod.read_pod()
-        if record is not None:
-            marks.append(record.holder)
         self._watcher.forget(pod.job_id)
+        record = pod.read_pod()
+        marks = [*(known.init for known in pod.containers()), *([record.holder] if record is not None else [])]
+        await self._end(marks)
+        while stragglers := [mark for pid in self._cgroups.processes(pod.job_id) if (mark := ProcessMark.of(pid))]:
+            await self._end(stragglers)
+        self._cgroups.remove(pod.job_id)
+        await asyncio.to_thread(pod.remove)
+
+    async def _end(self, marks: Sequence[ProcessMark]) -> None:
+        """Kill these processes; a namespace's first one takes all others of it along."""
         for mark in marks:
             mark.kill()
         for mark in marks:
             await self._watcher.wait_gone(mark)
-        self._cgroups.remove(pod.job_id)
-        await asyncio.to_thread(pod.remove)
-        if not self._cgroups.gone(pod.job_id):
-            self._cgroups.remove(pod.job_id)
 
     async def close(self) -> None:
         self._watcher.close()
