@@ -70,8 +70,10 @@ def survive(world: World, seed: int, deaths: int) -> None:
         log = world.data / "logs" / f"{job_id}.log"
         more = (log.stat().st_size if log.exists() else 0) + chance.randrange(0, 900)
         wait_until(
-            lambda more=more: (log.exists() and log.stat().st_size >= more)
-            or world.job(job_id)["status"] not in ("pending", "running"),
+            lambda more=more: (
+                (log.exists() and log.stat().st_size >= more)
+                or world.job(job_id)["status"] not in ("pending", "running")
+            ),
             30,
             "the log to grow",
         )

@@ -1,9 +1,9 @@
 """A whole Danube for tests that read like sentences: real server processes, the real sandbox, the command line as a user has it.
 
-    app = world.pipeline("app", DANUBEFILE)
-    world.serve()
-    job = world.trigger("app")
-    assert world.end_of(job)["status"] == "success"
+app = world.pipeline("app", DANUBEFILE)
+world.serve()
+job = world.trigger("app")
+assert world.end_of(job)["status"] == "success"
 """
 
 import json
@@ -35,9 +35,7 @@ class World:
         (self.config / "config.yaml").write_text(
             "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {}\n"
         )
-        (path / "danube.toml").write_text(
-            '[config_repo]\nurl = "config"\n\n[server]\nbind_address = "127.0.0.1:0"\n'
-        )
+        (path / "danube.toml").write_text('[config_repo]\nurl = "config"\n\n[server]\nbind_address = "127.0.0.1:0"\n')
         self.server: subprocess.Popen[bytes] | None = None
         self.server_log = path / "server.log"
         self.environment: dict[str, str] = {**os.environ, "DANUBE_DATA": str(self.data), "PYTHONPATH": str(ROOT)}
@@ -128,7 +126,9 @@ class World:
             timeout=120,
             check=False,
         )
-        assert not check or done.returncode == 0, f"danube {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert not check or done.returncode == 0, (
+            f"danube {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         return done
 
     def trigger(self, pipeline: str, *words: str) -> str:

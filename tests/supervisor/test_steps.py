@@ -38,7 +38,9 @@ def test_binary_output_passes_unchanged(box: Box) -> None:
 
 
 def test_environment_working_directory_and_empty_input(box: Box) -> None:
-    step = spec('echo "$GREETING"; pwd; cat; ps -o pid= | head -1', environment={"GREETING": "a=b c"}, working_directory="/usr")
+    step = spec(
+        'echo "$GREETING"; pwd; cat; ps -o pid= | head -1', environment={"GREETING": "a=b c"}, working_directory="/usr"
+    )
     assert box.end(step)[0].startswith(b"a=b c\n/usr\n")
 
 
@@ -63,7 +65,11 @@ def test_an_image_without_a_shell(tmp_path: Path) -> None:
     (root / "proc").mkdir(parents=True)
     (root / "dev").mkdir()
     (root / "dev" / "null").touch()
-    box = Box(tmp_path, root=root) if shutil.copy(Box.__init__.__globals__["build_supervisor"]("danube-step"), root) else None
+    box = (
+        Box(tmp_path, root=root)
+        if shutil.copy(Box.__init__.__globals__["build_supervisor"]("danube-step"), root)
+        else None
+    )
     assert box is not None
     output, record = box.end(spec("/danube-step 'version'"))
     assert (output, record.exit_code) == (b"danube-step 1\n", 0)
@@ -94,7 +100,9 @@ def test_the_supervisor_cannot_be_stopped_traced_or_read_from_inside(box: Box) -
 
 
 def test_a_step_cannot_write_itself_a_success(box: Box) -> None:
-    fakes = "; ".join(f"printf 'E\\0\\0\\0\\0' > {target}" for target in ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1"))
+    fakes = "; ".join(
+        f"printf 'E\\0\\0\\0\\0' > {target}" for target in ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1")
+    )
     follow = box.run(spec(f"{fakes}; exit 9"))
     frames = follow.frames_to_end()
     last = frames[-1]
@@ -118,7 +126,9 @@ def test_a_step_that_claims_another_steps_place_cannot_fake_its_record(box: Box,
 
 
 def test_background_children_do_not_keep_a_step_open(box: Box) -> None:
-    output, record = box.end(spec("sleep 1000 & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; echo done"))
+    output, record = box.end(
+        spec("sleep 1000 & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; echo done")
+    )
     assert output == b"done\n"
     assert record.exit_code == 0
     assert record.leftovers >= 3
