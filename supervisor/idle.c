@@ -108,7 +108,7 @@ static void run_program(char *words, size_t size, int *fds) {
     for (int i = 0; i < 3; i++)
         if (dup2(fds[i], i) < 0)
             _exit(126);
-    close_range(3, ~0u, 0);
+    close_between(3, ~0u);
     setsid();
     if (count && strcmp(argv[0], "danube-step") == 0)
         execv("/proc/self/exe", argv);

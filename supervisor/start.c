@@ -99,8 +99,8 @@ static void become_command(struct spec *spec, int output, int report) {
     if (dup2(output, 1) < 0 || dup2(output, 2) < 0)
         give_up(report, "dup2", "output");
     int kept = fcntl(report, F_DUPFD_CLOEXEC, 64); /* out of the way, and closed by the exec */
-    close_range(3, 63, 0);
-    close_range((unsigned)kept + 1, ~0u, 0);
+    close_between(3, 63);
+    close_between((unsigned)kept + 1, ~0u);
     add_environment(spec);
     become_user(spec, kept);
     if (spec->workdir && spec->workdir[0] && chdir(spec->workdir) < 0)
