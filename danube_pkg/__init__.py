@@ -1,1 +1,3 @@
-"""The server and the command line of Danube; docs/ARCHITECTURE.md says which package knows what."""
+"""Danube: a self-hosted CI/CD platform in one executable."""
+
+__version__ = "0.1.0"

@@ -1,4 +1,219 @@
-"""The composition root: builds the objects, joins ports to adapters, owns the tasks, handles signals.
+"""The composition root: builds the objects, joins ports to adapters, owns the tasks.
 
-`danube serve` and `danube run` build the same house; they differ only in where the pipeline and the code come from.
+`danube serve` and `danube run` build the same house; they differ only in where the pipelines and the code come from.
 """
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from danube_pkg.adapters.artifacts import ArtifactDirectory
+from danube_pkg.adapters.configuration import ConfigurationDirectory
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.adapters.keys import Keys
+from danube_pkg.adapters.logs import FileJobLogs
+from danube_pkg.adapters.runtimes.sandbox import (
+    SandboxRuntime,
+    SandboxSettings,
+    coordinator_command,
+    coordinator_program,
+    find_program,
+)
+from danube_pkg.adapters.store import Database, SqliteArtifacts, SqliteJobs, SqlitePipelines, SqliteSecrets
+from danube_pkg.core.configuration import is_remote
+from danube_pkg.core.errors import Conflict, Permanent
+from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
+from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings
+from danube_pkg.edges.grpc.server import CoordinatorEdge
+from danube_pkg.edges.http.server import HttpEdge
+from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.ids import sortable_id
+from danube_pkg.kit.locks import FileLock, Locked
+from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.configuration import Configuration
+from danube_pkg.services.coordination import Coordination
+from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.steps import FollowerTools
+
+SOCKET_NAME = "danube.sock"
+
+RUN_MAX_CONCURRENT_JOBS = 1
+"""A house without a configuration is one `danube run`."""
+
+_log = logging.getLogger("danube.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to build. data_dir: absolute; made where it is missing.
+
+    config_repo and sync are for a server; without them there is no configuration and no listening, and `sources` and
+    `secret_overrides` bring what a single run needs.
+    """
+
+    data_dir: Path
+    known: KnownValues
+    runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
+    config_repo: ConfigRepository | None = None
+    bind_address: str = ""
+    sources: Callable[[Path], Sources] = GitSources
+    secret_overrides: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is reachable of a running one. address: `http://HOST:PORT`, "" where it does not listen."""
+
+    engine: Engine
+    jobs: JobStore
+    pipelines: PipelineStore
+    logs: JobLogs
+    artifacts: Artifacts
+    artifact_directory: Path
+    configuration: Configuration | None
+    address: str
+
+
+@asynccontextmanager
+async def open_house(plan: Plan) -> AsyncIterator[House]:
+    """Everything built and running; when the block is left all of it is let go, and pods go on."""
+    async with AsyncExitStack() as stack:
+        data = _data_directory(plan.data_dir)
+        lock = _lock(data)
+        stack.callback(lock.release)
+        clock, keys = SystemClock(), Keys.open(data / "keys")
+        database = Database(data / "danube.db")
+        stack.push_async_callback(database.close)
+        jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
+        logs = FileJobLogs(data / "logs", clock.now)
+        stack.callback(logs.abandon)
+        runtime = _sandbox(plan.runtime, data)
+        stack.push_async_callback(runtime.close)
+        sources = plan.sources(data / "repos")
+        secret_service = Secrets(
+            SqliteSecrets(database), keys, clock, new_id, plan.known, overrides=plan.secret_overrides
+        )
+        files = ArtifactDirectory(data / "artifacts")
+        artifacts = Artifacts(SqliteArtifacts(database), files, clock, new_id)
+        configuration: Configuration | None = None
+
+        def max_concurrent_jobs() -> int:
+            return configuration.config.max_concurrent_jobs if configuration is not None else RUN_MAX_CONCURRENT_JOBS
+
+        engine = Engine(
+            EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, new_id),
+            EngineSettings(max_concurrent_jobs, coordinator_command()),
+        )
+        if plan.config_repo is not None:
+            source = ConfigurationDirectory(plan.config_repo, sources)
+            configuration = Configuration(source, pipelines, clock, new_id, engine.reconsider_queue)
+            if not is_remote(plan.config_repo.url):
+                await configuration.sync()  # a repository elsewhere may be away, which must not keep the server
+        tools = FollowerTools(runtime, keys, clock)
+        coordination = Coordination(engine, keys, runtime, sources, secret_service, artifacts, tools)
+        await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
+        await stack.enter_async_context(engine.running())
+        address = ""
+        if plan.config_repo is not None and configuration is not None:
+            owner = TaskOwner(_task_failed)
+            stack.push_async_callback(owner.close)
+            owner.start("configuration", configuration.follow(plan.config_repo.sync_interval))
+            services = Services(
+                jobs, pipelines, logs, engine, secret_service, artifacts, str(data / "artifacts"), configuration
+            )
+            edge = HttpEdge(services)
+            address = await stack.enter_async_context(edge.serving(data / SOCKET_NAME, plan.bind_address))
+        yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
+
+
+async def serve(plan: Plan, stop: asyncio.Event) -> None:
+    """A server until `stop` is set."""
+    async with open_house(plan) as house:
+        _log.info(
+            "server-ready",
+            extra={"fields": {"address": house.address, "data": str(plan.data_dir), "process": os.getpid()}},
+        )
+        await stop.wait()
+        _log.info("server-stopping", extra={"fields": {"jobs": "go on; the next server continues them"}})
+
+
+async def remove_pods(data_dir: Path) -> None:
+    """What a house that was killed has left of pods on a data directory that nobody will open again. Raises Conflict."""
+    lock = _lock(_data_directory(data_dir))
+    try:
+        runtime = _sandbox(RuntimeSettings(), data_dir)
+        try:
+            for pod in await runtime.list_pods():
+                await runtime.delete_pod(pod.job_id)
+        finally:
+            await runtime.close()
+    finally:
+        lock.release()
+
+
+def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
+    """How the sandbox works on a data directory."""
+    return SandboxSettings(
+        data_dir=data,
+        grpc_directory=data / "run" / "grpc",
+        supervisor=find_program("danube-step"),
+        namespaces=find_program("danube-ns"),
+        program=coordinator_program(),
+        python_prefix=Path(sys.base_prefix).resolve(),
+        extra_host_paths=tuple(map(Path, settings.host_paths)),
+    )
+
+
+def new_id() -> str:
+    """An id that sorts by time."""
+    return sortable_id(SystemClock().now(), secrets.token_bytes(10))
+
+
+def _sandbox(settings: RuntimeSettings, data: Path) -> Runtime:
+    if settings.kind is RuntimeKind.KUBERNETES:
+        raise Permanent(
+            "runtime-missing",
+            "this version runs jobs in the sandbox only",
+            hint='in danube.toml: [runtime] kind = "sandbox"',
+        )
+    return SandboxRuntime(sandbox_settings(settings, data))
+
+
+def _data_directory(data: Path) -> Path:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("run", "run/grpc"):
+            (data / name).mkdir(exist_ok=True, mode=0o755)
+    except OSError as error:
+        raise Permanent(
+            "data-directory-unusable",
+            f"the data directory {data} cannot be used",
+            cause=error.strerror or str(error),
+            hint=f"make it: install -d -m 0700 -o {os.geteuid()} {data}, or name another one: --data DIR",
+        ) from error
+    return data
+
+
+def _lock(data: Path) -> FileLock:
+    try:
+        return FileLock(data / "danube.lock")
+    except Locked as error:
+        raise Conflict(
+            "data-directory-locked",
+            f"another server works on {data}",
+            cause=f"process {error.holder} holds its lock",
+            hint=f"stop it first: kill {error.holder}, or name another directory: --data DIR",
+        ) from error
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})

@@ -149,8 +149,7 @@ class Client:
 def _refusal(error: grpc.RpcError) -> DanubeError | None:
     """What the server refuses for good; None for what a repeated call may bring."""
     code = error.code()
-    metadata = {key: value for key, value in error.trailing_metadata() or ()}
-    data = metadata.get("danube-problem-bin")
+    data = next((value for key, value in error.trailing_metadata() or () if key == "danube-problem-bin"), None)
     if code is grpc.StatusCode.UNAVAILABLE or not isinstance(data, bytes):
         return None
     problem = pb.Problem.FromString(data)

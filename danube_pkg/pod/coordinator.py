@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from danube import _session
 from danube._errors import DanubeError
 
+from danube import _session
 from danube_pkg.pod.client import Client
 from danube_pkg.pod.script import Outcome, run_script
 from danube_pkg.pod.source_tree import BadSource, unpack

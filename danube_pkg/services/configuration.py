@@ -36,15 +36,23 @@ class ConfigurationStatus:
 
 
 class Configuration:
-    """The one that applies configuration; `state` is the last good one (None before the first)."""
+    """The one that applies configuration; `state` is the last good one (None before the first).
+
+    on_applied: called after each change, so that who depends on it looks again."""
 
     def __init__(
-        self, source: ConfigurationSource, store: PipelineStore, clock: Clock, new_id: Callable[[], str]
+        self,
+        source: ConfigurationSource,
+        store: PipelineStore,
+        clock: Clock,
+        new_id: Callable[[], str],
+        on_applied: Callable[[], None],
     ) -> None:
         self._source = source
         self._store = store
         self._clock = clock
         self._new_id = new_id
+        self._on_applied = on_applied
         self._lock = asyncio.Lock()
         self._status = ConfigurationStatus()
         self._state: DesiredState | None = None
@@ -92,6 +100,7 @@ class Configuration:
         except DanubeError as error:
             return replace(seen, problem=error)
         self._state = state
+        self._on_applied()
         return replace(seen, applied_revision=files.revision, applied_at=now)
 
     async def _with_id(self, pipeline: Pipeline) -> Pipeline:

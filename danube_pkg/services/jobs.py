@@ -49,10 +49,10 @@ _log = logging.getLogger("danube.jobs")
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """max_concurrent_jobs: 4 suits two cores, since builds wait for disks and networks half of the time.
+    """max_concurrent_jobs: asked at each admission, since the configuration may change it.
     coordinator_command: what the coordinator's container runs; no secret is in it."""
 
-    max_concurrent_jobs: int = 4
+    max_concurrent_jobs: Callable[[], int]
     coordinator_command: str = "exec python3 -m danube_pkg.pod.coordinator"
 
 
@@ -175,6 +175,10 @@ class Engine:
             raise NotFound("job-not-active", f"job {job_id} is not active")
         return live
 
+    def reconsider_queue(self) -> None:
+        """Limits may have changed: look at the queue again."""
+        self._admission.set()
+
     # --- what is derived from a job's state
 
     def _take_up(self, job: Job, live: LiveJob) -> None:
@@ -278,7 +282,7 @@ class Engine:
             await self._admission.wait()
             self._admission.clear()
             jobs = [live.job for live in self._live.values()]
-            for job_id in admissible(jobs, self._settings.max_concurrent_jobs):
+            for job_id in admissible(jobs, self._settings.max_concurrent_jobs()):
                 await self._admit(self._live[job_id])
 
     async def _admit(self, live: LiveJob) -> None:

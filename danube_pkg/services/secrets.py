@@ -6,13 +6,34 @@ from collections.abc import Callable, Mapping, Sequence
 from danube_pkg.core.errors import NotFound
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.ports import Clock, SecretCipher, SecretStore
+from danube_pkg.core.redaction import Patterns, redact_text
 from danube_pkg.core.secrets import SecretName, StoredSecret, check_key, check_value
 
 _log = logging.getLogger("danube.secrets")
 
 
+class KnownValues:
+    """Every clear value that this process has held: what its own log must never show, whoever writes the line."""
+
+    def __init__(self) -> None:
+        self._values: set[bytes] = set()
+        self._patterns: Patterns | None = None
+
+    def add(self, *values: bytes) -> None:
+        if not self._values.issuperset(values):
+            self._values.update(values)
+            self._patterns = None
+
+    def redact(self, text: str) -> str:
+        if self._patterns is None:
+            self._patterns = Patterns(self._values)
+        return redact_text(self._patterns, text) if self._values else text
+
+
 class Secrets:
-    """`overrides` are values of one run (`danube run --secret`): in memory only, found first."""
+    """`overrides` are values of one run (`danube run --secret`): in memory only, found first.
+
+    known: told of each value before anything else happens to it."""
 
     def __init__(
         self,
@@ -20,18 +41,22 @@ class Secrets:
         cipher: SecretCipher,
         clock: Clock,
         new_id: Callable[[], str],
+        known: KnownValues,
         overrides: Mapping[str, bytes] | None = None,
     ) -> None:
         self._store = store
         self._cipher = cipher
         self._clock = clock
         self._new_id = new_id
+        self._known = known
         self._overrides = {check_key(key): check_value(value) for key, value in (overrides or {}).items()}
+        known.add(*self._overrides.values())
 
     async def set(self, name: SecretName, value: bytes, actor: str) -> None:
         """Keep a value, encrypted. Raises Invalid for one that could not be masked, TooLarge."""
         check_key(name.key)
         check_value(value)
+        self._known.add(value)
         secret_id, now = self._new_id(), self._clock.now()
         encrypted = self._cipher.encrypt_secret(secret_id, name, value)
         await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now), keep_previous=True)
@@ -53,7 +78,7 @@ class Secrets:
             stored = await self._store.load_secret(name)
             if stored is not None:
                 await self._store.record_read(job.id, sequence, key, self._clock.now())
-                return self._cipher.decrypt_secret(stored)
+                return self._decrypted(stored)
         raise NotFound(
             "secret-not-set",
             f"there is no secret {key!r} for pipeline {job.pipeline!r}",
@@ -62,5 +87,10 @@ class Secrets:
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
         """Everything that a job of this pipeline could have read, retired values included."""
-        stored = [self._cipher.decrypt_secret(secret) for secret in await self._store.maskable_secrets(pipeline)]
+        stored = [self._decrypted(secret) for secret in await self._store.maskable_secrets(pipeline)]
         return [*stored, *self._overrides.values()]
+
+    def _decrypted(self, secret: StoredSecret) -> bytes:
+        value = self._cipher.decrypt_secret(secret)
+        self._known.add(value)
+        return value

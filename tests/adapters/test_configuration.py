@@ -60,7 +60,7 @@ def store() -> Pipelines:
 def configuration(url: Path, store: Pipelines, tmp_path: Path, branch: str = "") -> Configuration:
     source = ConfigurationDirectory(ConfigRepository(str(url), branch), GitSources(tmp_path / "repos"))
     numbers = itertools.count(1)
-    return Configuration(source, store, SystemClock(), lambda: f"id{next(numbers)}")
+    return Configuration(source, store, SystemClock(), lambda: f"id{next(numbers)}", lambda: None)
 
 
 # --- danube.toml

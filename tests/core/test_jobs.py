@@ -27,7 +27,7 @@ def a_job(**changes: object) -> Job:
 
 
 def after(*events: ev.JobEvent, job: Job | None = None) -> tuple[Job, list[Effect]]:
-    job, owed = job or a_job(), []
+    job, owed = job or a_job(), list[Effect]()
     for event in events:
         job, effects = decide(job, event, NOW + 1)
         owed.extend(effects)

@@ -2,6 +2,7 @@
 
 import random
 import re
+from functools import partial
 
 import pytest
 
@@ -70,10 +71,7 @@ def survive(world: World, seed: int, deaths: int) -> None:
         log = world.data / "logs" / f"{job_id}.log"
         more = (log.stat().st_size if log.exists() else 0) + chance.randrange(0, 900)
         wait_until(
-            lambda more=more: (
-                (log.exists() and log.stat().st_size >= more)
-                or world.job(job_id)["status"] not in ("pending", "running")
-            ),
+            partial(has_grown, world, job_id, more),
             30,
             "the log to grow",
         )
@@ -81,6 +79,14 @@ def survive(world: World, seed: int, deaths: int) -> None:
         world.serve()
     assert world.end_of(job_id)["status"] == "success"
     assert_whole(world, job_id)
+
+
+def has_grown(world: World, job_id: str, size: int) -> bool:
+    """Or has ended, and will not grow any more."""
+    log = world.data / "logs" / f"{job_id}.log"
+    if log.exists() and log.stat().st_size >= size:
+        return True
+    return world.job(job_id)["status"] not in ("pending", "running")
 
 
 def test_a_gentle_stop_leaves_jobs_running(world: World) -> None:

@@ -6,6 +6,7 @@ job = world.trigger("app")
 assert world.end_of(job)["status"] == "success"
 """
 
+import argparse
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from danube_pkg.cli.client import Client
+from danube_pkg.core.errors import Unavailable
 from tests.waiting import wait_until
 
 DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
@@ -85,7 +88,11 @@ class World:
     def _answers(self) -> bool:
         assert self.server is not None
         assert self.server.poll() is None, f"the server ended:\n{self.server_log.read_text()}"
-        return self.danube("jobs", "--json", check=False).returncode == 0
+        try:
+            self.client.get("/health")
+        except Unavailable:
+            return False
+        return True
 
     def kill(self) -> None:
         """As if somebody pulled the plug of the server process."""
@@ -137,13 +144,20 @@ class World:
         assert isinstance(job_id, str)
         return job_id
 
+    @property
+    def client(self) -> Client:
+        """The API as the command line asks it, without a process for each look."""
+        return Client(argparse.Namespace(data=str(self.data)))
+
     def jobs(self) -> list[dict[str, Any]]:
         answer = json.loads(self.danube("jobs", "--json", "--limit", "200").stdout)
         assert isinstance(answer, list)
         return answer
 
     def job(self, job_id: str) -> dict[str, Any]:
-        return next(job for job in self.jobs() if job["id"] == job_id)
+        found = self.client.get(f"/api/v1/jobs/{job_id}")
+        assert isinstance(found, dict)
+        return found
 
     def end_of(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
         """The job once it has ended."""

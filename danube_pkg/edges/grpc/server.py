@@ -173,7 +173,7 @@ class CoordinatorEdge(CoordinatorServicer):
             await _refuse(context, error)
         except asyncio.CancelledError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a bug answers its call, and the server goes on
             _log.exception("call-failed")
             await _refuse(context, DanubeError("internal-error", "the server failed", cause=type(error).__name__))
 

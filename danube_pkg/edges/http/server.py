@@ -29,14 +29,9 @@ class HttpEdge:
         self._connections: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def serving(self, socket_path: Path | None, bind_address: str | None) -> AsyncIterator[str | None]:
-        """Yields the TCP address that it listens on, `http://HOST:PORT`, or None."""
-        async with contextlib.AsyncExitStack() as stack:
-            if socket_path is not None:
-                await stack.enter_async_context(self._unix(socket_path))
-            address = None
-            if bind_address is not None:
-                address = await stack.enter_async_context(self._tcp(bind_address))
+    async def serving(self, socket_path: Path, bind_address: str) -> AsyncIterator[str]:
+        """Yields the TCP address that it listens on: `http://HOST:PORT`."""
+        async with self._unix(socket_path), self._tcp(bind_address) as address:
             try:
                 yield address
             finally:

@@ -1,0 +1,187 @@
+"""The API from the command line: HTTP over the unix socket of a data directory, errors as the objects that they were."""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from danube_pkg.core import errors
+from danube_pkg.core.errors import DanubeError, Invalid, Unavailable
+
+TIMEOUT_SECONDS = 60.0
+"""The server's heartbeat on an event stream comes every 15 s; four missed ones mean that it is gone."""
+
+RECONNECT_SECONDS = 60.0
+"""How long a follower waits for a server that is restarted, upgraded or being moved."""
+
+RECONNECT_INTERVAL_SECONDS = 0.2
+
+_LOCAL_DATA = Path(".danube")
+_SYSTEM_DATA = Path("/var/lib/danube")
+
+_KINDS: Mapping[int, type[DanubeError]] = {
+    400: errors.Invalid,
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    413: errors.TooLarge,
+    503: errors.Unavailable,
+    507: errors.StorageFull,
+}
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket; its path may be longer than an address can be."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("danube", timeout=TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        place = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(TIMEOUT_SECONDS)
+            self.sock.connect(f"/proc/self/fd/{place}/{self._path.name}")
+        finally:
+            os.close(place)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """One server-sent event; `id` as the server gave it, "" where it gave none."""
+
+    name: str
+    data: Any
+    id: str
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the server is."""
+    parser.add_argument(
+        "--data", metavar="DIR", help="the server's data directory (DANUBE_DATA; else ./.danube, else /var/lib/danube)"
+    )
+
+
+def data_directory(option: str | None) -> Path:
+    """The flag, else DANUBE_DATA, else a `.danube` in this directory, else the system's."""
+    if text := option or os.environ.get("DANUBE_DATA"):
+        return Path(text).absolute()
+    return (_LOCAL_DATA if _LOCAL_DATA.is_dir() else _SYSTEM_DATA).absolute()
+
+
+class Client:
+    """One server. Every call opens a connection of its own, so that a restart between two calls is not noticed."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._data = data_directory(options.data)
+
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
+        """A JSON answer. Raises what the server refused with, Unavailable where there is no server."""
+        words = "&".join(f"{name}={quote(str(value))}" for name, value in (query or {}).items() if value is not None)
+        with self._request("GET", f"{path}?{words}" if words else path) as response:
+            return json.loads(response.read())
+
+    def post(self, path: str, body: object = None) -> Any:
+        data = json.dumps(body).encode() if body is not None else b""
+        with self._request("POST", path, data) as response:
+            return json.loads(response.read() or b"null")
+
+    def put(self, path: str, data: bytes) -> None:
+        with self._request("PUT", path, data) as response:
+            response.read()
+
+    def delete(self, path: str) -> None:
+        with self._request("DELETE", path) as response:
+            response.read()
+
+    @contextlib.contextmanager
+    def open(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
+        """An answer to be read as a stream."""
+        with self._request("GET", path, headers=headers) as response:
+            yield response
+
+    def follow(self, path: str) -> Iterator[ServerEvent]:
+        """The events of a stream until its `end`; a lost connection is made again and goes on where it was."""
+        last, lost_at = "", 0.0
+        while True:
+            headers = {"Last-Event-ID": last} if last else {}
+            try:
+                with self.open(path, headers) as response:
+                    lost_at = 0.0
+                    for event in _events(response):
+                        last = event.id or last
+                        yield event
+                        if event.name == "end":
+                            return
+            except (Unavailable, OSError, http.client.HTTPException) as error:
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > RECONNECT_SECONDS:
+                    raise self._not_there(error) from error
+            time.sleep(RECONNECT_INTERVAL_SECONDS)
+
+    @contextlib.contextmanager
+    def _request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = _SocketConnection(self._data / "danube.sock")
+        try:
+            try:
+                connection.request(method, path, body=body or None, headers=dict(headers or {}))
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._not_there(error) from error
+            if response.status >= 400:
+                raise _refusal(response.status, response.read())
+            yield response
+        finally:
+            connection.close()
+
+    def _not_there(self, error: Exception) -> Unavailable:
+        return Unavailable(
+            "server-unreachable",
+            f"no server answers at {self._data / 'danube.sock'}",
+            cause=getattr(error, "strerror", "") or str(error) or type(error).__name__,
+            hint=f"start one: danube serve --data {self._data}, or name its directory: --data DIR or DANUBE_DATA",
+        )
+
+
+def _events(response: IO[bytes]) -> Iterator[ServerEvent]:
+    """The stream's events (WHATWG HTML, section 9.2), each with one line of data as this server sends them."""
+    fields: dict[str, str] = {}
+    for line in response:
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name:
+            fields[name] = value
+        elif fields.get("event"):
+            yield ServerEvent(fields["event"], json.loads(fields.get("data", "null")), fields.get("id", ""))
+            fields = {}
+
+
+def _refusal(status: int, body: bytes) -> DanubeError:
+    try:
+        document = json.loads(body)
+        kind = _KINDS.get(status, DanubeError)
+        return kind(document["reference"], document["title"], cause=document["detail"], hint=document["hint"])
+    except (ValueError, KeyError, TypeError):
+        return DanubeError("answer-not-understood", f"the server answered {status}", cause=body[:200].decode("latin-1"))
+
+
+def key_values(words: list[str], what: str) -> dict[str, str]:
+    """`K=V` words as a mapping. Raises Invalid."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise Invalid(f"{what}-invalid", f"{word!r} is no {what}", hint=f"write --{what} KEY=VALUE")
+        found[key] = value
+    return found

@@ -1,0 +1,78 @@
+"""`danube jobs`: what ran and what runs, newest first; with a job's id, its steps."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.output import ago, duration, print_json, print_table
+
+PAGE = 200
+"""What the API gives at once at most."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", nargs="?", help="one job, with its steps")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--pipeline", help="only of this pipeline")
+    parser.add_argument("--status", help="only with this status")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_server_arguments(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    client = Client(options)
+    if options.job:
+        return _one(client.get(f"/api/v1/jobs/{quote(options.job)}"), as_json=options.json)
+    jobs = _list(client, options)
+    if options.json:
+        print_json(jobs)
+        return 0
+    rows = [
+        (job["id"], job["pipeline"], job["status"], job["reason"], _source(job), ago(job["created_at"])) for job in jobs
+    ]
+    print_table(("JOB", "PIPELINE", "STATUS", "REASON", "SOURCE", "AGE"), rows)
+    return 0
+
+
+def _list(client: Client, options: argparse.Namespace) -> list[Mapping[str, Any]]:
+    """Page after page up to the limit."""
+    found: list[Mapping[str, Any]] = []
+    cursor = None
+    while len(found) < options.limit:
+        query = {
+            "limit": min(PAGE, options.limit - len(found)),
+            "pipeline": options.pipeline,
+            "status": options.status,
+            "cursor": cursor,
+        }
+        page = client.get("/api/v1/jobs", query)
+        found += page["jobs"]
+        cursor = page["cursor"]
+        if cursor is None:
+            break
+    return found
+
+
+def _one(job: Mapping[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json(job)
+        return 0
+    head = (("job", job["id"]), ("pipeline", job["pipeline"]), ("status", job["status"]), ("reason", job["reason"]))
+    print_table(("", ""), [*head, ("source", _source(job)), ("why", job["message"]), ("hint", job["hint"])])
+    rows = [
+        (str(step["sequence"]), step["name"], step["status"], _took(step), step["message"]) for step in job["steps"]
+    ]
+    print_table(("STEP", "NAME", "STATUS", "TOOK", ""), rows)
+    return 0
+
+
+def _source(job: Mapping[str, Any]) -> str:
+    trigger = job["trigger"]
+    where = trigger["branch"] or trigger["tag"] or trigger["ref"]
+    return " ".join(filter(None, (where, trigger["commit_sha"][:10])))
+
+
+def _took(step: Mapping[str, Any]) -> str:
+    return duration(step["duration_seconds"]) if step["duration_seconds"] is not None else ""

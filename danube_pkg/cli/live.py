@@ -1,0 +1,70 @@
+"""A job on the terminal while it runs: its log, Danube's own lines apart from what commands print, and one line at the end."""
+
+import codecs
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from danube_pkg.cli.output import STATUS_COLOURS, one_line, painted
+
+OWN_LINE = "--- "
+"""What Danube's own lines in a log begin with."""
+
+
+class LivePrinter:
+    """Prints text as it comes; on a terminal Danube's own lines are coloured."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._held = ""
+        self._at_line_start = True
+
+    def feed(self, data: bytes) -> None:
+        self.text(self._decoder.decode(data))
+
+    def text(self, text: str) -> None:
+        """Whole lines are told apart by how they begin; the beginning of a line is held while it could still be one of ours."""
+        self._held += text
+        while self._held:
+            line, newline, rest = self._held.partition("\n")
+            undecided = self._at_line_start and not newline and (line + OWN_LINE).startswith(OWN_LINE[: len(line)])
+            if undecided and len(line) < len(OWN_LINE):
+                break
+            own = self._at_line_start and line.startswith(OWN_LINE)
+            if own and not newline:
+                break
+            self._stream.write((painted(line, "1;36", self._stream) if own else line) + newline)
+            self._held, self._at_line_start = rest, bool(newline)
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.write(self._held)
+        self._held = ""
+        if not self._at_line_start:
+            self._stream.write("\n")
+        self._stream.flush()
+
+
+class JsonPrinter:
+    """Events as JSON lines, for scripts."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def event(self, name: str, data: Any) -> None:
+        self._stream.write(json.dumps({"event": name, **data}, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+
+def print_end(job: Mapping[str, Any]) -> int:
+    """One line with the end, and what mends it; the exit code that says it."""
+    status = job["status"]
+    reason = f" ({job['reason']})" if job["reason"] else ""
+    message = f": {one_line(job['message'])}" if job["message"] else ""
+    line = f"{job['pipeline']} {painted(status, STATUS_COLOURS.get(status, ''), sys.stderr)}{reason}{message}"
+    print(line, file=sys.stderr)
+    if job["hint"]:
+        print(f"  hint: {job['hint']}", file=sys.stderr)
+    return 0 if status == "success" else 1

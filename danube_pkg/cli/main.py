@@ -1,0 +1,87 @@
+"""The command `danube`: a table of commands, of which only the one that is asked for is imported.
+
+A command is a module with `arguments(parser)` and `main(options) -> int`. Exit codes: 0 done, 1 the job or the check failed,
+2 bad usage, 3 could not reach or could not do.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from danube_pkg import __version__
+
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("run", "run", "run the danubefile of this directory here, without a server"),
+    ("serve", "serve", "run the server"),
+    ("trigger", "trigger", "start a job of a pipeline"),
+    ("jobs", "jobs", "list jobs, newest first"),
+    ("logs", "logs", "print a job's log, or follow it"),
+    ("cancel", "cancel", "end a job that has not ended"),
+    ("artifacts", "artifacts", "list and download what jobs kept"),
+    ("secrets", "secrets", "set, list and remove secrets"),
+    ("pipelines", "pipelines", "list the pipelines of the configuration"),
+    ("doctor", "doctor", "check whether this machine can run jobs"),
+    ("version", "version", "print the version"),
+)
+"""(command, module of this package, help), by use."""
+
+
+def script() -> None:
+    """The console script."""
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has enough
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command; the answer is the exit code."""
+    if words and words[0] in ("--version", "-V"):
+        print(f"danube {__version__}")
+        return 0
+    name = words[0] if words else ""
+    parser = _parser(name)
+    options = parser.parse_args(words)
+    if not name:
+        parser.print_help()
+        return 2
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from danube_pkg.cli.output import print_error
+    from danube_pkg.core.errors import DanubeError, Invalid
+
+    command = importlib.import_module(options.module)
+    try:
+        return int(command.main(options))
+    except DanubeError as error:
+        print_error(error, as_json=getattr(options, "json", False))
+        return 2 if isinstance(error, Invalid) else 3
+
+
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    """The parser of all commands; only the wanted one knows its arguments."""
+    parser = argparse.ArgumentParser(
+        prog="danube", description="CI/CD in one executable. Start with: danube run", allow_abbrev=False
+    )
+    parser.add_argument("-V", "--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, module, text in COMMANDS:
+        known = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        path = f"danube_pkg.cli.{module}"
+        known.set_defaults(module=path)
+        if name == wanted:
+            importlib.import_module(path).arguments(known)
+    return parser
+
+
+if __name__ == "__main__":
+    script()

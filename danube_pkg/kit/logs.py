@@ -1,0 +1,79 @@
+"""A process's own log: one JSON object a line, or a form for people on a terminal.
+
+A record's message is a short name of what happened (`job-queued`); its details are `extra={"fields": {…}}`. Every line goes
+through `redact` as its last station, so that nothing secret can be written by any logger, a library's included.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+
+Redact = Callable[[str], str]
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class JsonLines(logging.Formatter):
+    """`{"time": …, "level": …, "logger": …, "event": …, fields…, "error": traceback}`; times are ISO 8601 in UTC."""
+
+    def __init__(self, redact: Redact) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return self._redact(json.dumps(line, default=str, ensure_ascii=False))
+
+
+class HumanLines(logging.Formatter):
+    """`12:00:00 warning danube.jobs: event key=value …`, and the traceback below it."""
+
+    def __init__(self, redact: Redact) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        fields = "".join(f" {key}={value}" for key, value in _fields(record).items() if value not in ("", None))
+        line = f"{time} {record.levelname.lower()} {record.name}: {record.getMessage()}{fields}"
+        error = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return self._redact(line + error)
+
+
+def set_up_logging(stream: TextIO, wanted: str, redact: Redact) -> None:
+    """Write every logger's records to `stream`. Raises ValueError for words that are not understood.
+
+    wanted: words with commas between them: a level for all (`debug`, `info`, `warning`, `error`), `NAME=LEVEL` for one
+    logger, and `json` or `human` for the form; JSON is the default where the stream is no terminal.
+    """
+    human = stream.isatty()
+    levels: dict[str, int] = {"": logging.INFO}
+    for word in filter(None, (part.strip() for part in wanted.split(","))):
+        name, equals, level = word.rpartition("=")
+        if word in ("json", "human"):
+            human = word == "human"
+        elif level in _LEVELS and bool(name) == bool(equals):
+            levels[name] = logging.getLevelNamesMapping()[level.upper()]
+        else:
+            raise ValueError(f"{word!r} is none of {', '.join(_LEVELS)}, NAME=LEVEL, json, human")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(HumanLines(redact) if human else JsonLines(redact))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    for name, number in levels.items():
+        logging.getLogger(name).setLevel(number)
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    fields = getattr(record, "fields", None)
+    return fields if isinstance(fields, Mapping) else {}
