@@ -119,7 +119,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             if not is_remote(plan.config_repo.url):
                 await configuration.sync()  # a repository elsewhere may be away, which must not keep the server
         tools = FollowerTools(runtime, keys, clock)
-        coordination = Coordination(engine, keys, runtime, sources, secret_service, artifacts, tools)
+        coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
         await stack.enter_async_context(engine.running())
         address = ""

@@ -9,8 +9,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 import grpc
 from danube._errors import DanubeError
@@ -149,7 +149,8 @@ class Client:
 def _refusal(error: grpc.RpcError) -> DanubeError | None:
     """What the server refuses for good; None for what a repeated call may bring."""
     code = error.code()
-    data = next((value for key, value in error.trailing_metadata() or () if key == "danube-problem-bin"), None)
+    trailing = cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())
+    data = dict(trailing).get("danube-problem-bin")
     if code is grpc.StatusCode.UNAVAILABLE or not isinstance(data, bytes):
         return None
     problem = pb.Problem.FromString(data)

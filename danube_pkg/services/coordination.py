@@ -13,7 +13,7 @@ from danube_pkg.core.coordination import JobContext, StepOutcome, StepRequest
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, Unauthenticated
 from danube_pkg.core.job_events import ScriptFailure
 from danube_pkg.core.jobs import Phase
-from danube_pkg.core.ports import JobKeys, Runtime, Sources
+from danube_pkg.core.ports import JobKeys, Runtime
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.redaction import Patterns, redact_text
 from danube_pkg.core.steps import Step, StepPhase
@@ -37,7 +37,6 @@ class Coordination:
         engine: Engine,
         keys: JobKeys,
         runtime: Runtime,
-        sources: Sources,
         secrets: Secrets,
         artifacts: Artifacts,
         tools: FollowerTools,
@@ -45,7 +44,6 @@ class Coordination:
         self._engine = engine
         self._keys = keys
         self._runtime = runtime
-        self._sources = sources
         self._secrets = secrets
         self._artifacts = artifacts
         self._tools = tools
@@ -80,12 +78,9 @@ class Coordination:
             default_image=job.settings.image,
         )
 
-    async def source(self, job_id: str) -> AsyncIterator[bytes]:
+    def source(self, job_id: str) -> AsyncIterator[bytes]:
         """The source tree as an uncompressed tar."""
-        job = self._engine.live(job_id).job
-        source = await self._sources.open(job.settings.repository, job.trigger.commit_sha)
-        async for chunk in source.stream():
-            yield chunk
+        return self._engine.source(self._engine.live(job_id)).read()
 
     async def run_step(self, job_id: str, request: StepRequest) -> StepOutcome:
         """Runs the step, or goes on waiting for it, and returns its end; the same call may come any number of times."""

@@ -39,6 +39,7 @@ from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all
 from danube_pkg.services.effects import EffectPerformer
 from danube_pkg.services.live import LiveJob
+from danube_pkg.services.sources import JobSource
 from danube_pkg.services.steps import GRACE_SECONDS, FollowerTools, StepFollower, container_of
 
 RECONCILE_SECONDS = 60.0
@@ -100,6 +101,8 @@ class Engine:
         finally:
             await owner.close()
             self._owner = None
+            for live in self._live.values():
+                await self.source(live).close()
 
     def _live_parts(self) -> tuple[JobStore, Clock, Callable[[LiveJob], None]]:
         return self._ports.jobs, self._ports.clock, self._derive
@@ -204,6 +207,8 @@ class Engine:
             self._admission.set()
             self._ensure(live, "close", partial(self._close, live))
             return
+        if job.phase is Phase.PREPARING:
+            self._ensure(live, "source", self.source(live).prepare)
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self._ensure(live, "deadline", partial(self._deadline, live))
         for step in job.steps:
@@ -218,6 +223,7 @@ class Engine:
         self._live.pop(job.id, None)
         self._log_locks.pop(job.id, None)
         live.notify()
+        await self.source(live).close()
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
 
@@ -259,6 +265,12 @@ class Engine:
             retries=0,
             check=True,
         )
+
+    def source(self, live: LiveJob) -> JobSource:
+        """The job's source tree."""
+        if live.source is None:
+            live.source = JobSource(self._ports.sources, live.job)
+        return live.source
 
     async def open_log(self, live: LiveJob) -> JobLog:
         """The job's log, masking everything that the job could read, and its own token."""

@@ -17,6 +17,7 @@ from danube_pkg.core.job_events import JobEvent
 from danube_pkg.core.jobs import Job, Phase, decide
 from danube_pkg.core.ports import Clock, JobLog, JobStore
 from danube_pkg.core.steps import Step
+from danube_pkg.services.sources import JobSource
 
 MAILBOX_EVENTS = 1000
 """More events than one job can have open at once (steps, connections, timers); beyond it callers wait their turn."""
@@ -48,6 +49,7 @@ class LiveJob:
         self.owed: deque[Effect] = deque(owed)
         self.steps: dict[int, StepMemory] = {}
         self.log: JobLog | None = None
+        self.source: JobSource | None = None
         self._store = store
         self._clock = clock
         self._on_decided = on_decided

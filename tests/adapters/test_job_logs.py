@@ -187,3 +187,14 @@ def test_a_secret_that_is_added_later_is_masked_from_then_on(logs: FileJobLogs) 
     out.feed(0, b"a another-secret and " + SECRET)
     out.finish()
     assert content(logs) == b"a *** and ***\n"
+
+
+def test_a_beginning_of_a_secret_that_is_held_back_keeps_nobody(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    left, right = log.step_output(1, 1), log.step_output(2, 1)
+    left.feed(0, b"whole line\n" + SECRET[:5])
+    right.feed(0, b"beside it\n" + SECRET[:3])
+    assert content(logs) == b"whole line\nbeside it\n"
+    left.feed(16, b" was no secret\n")
+    right.finish()
+    assert content(logs) == b"whole line\nbeside it\n" + SECRET[:5] + b" was no secret\n" + SECRET[:3] + b"\n"

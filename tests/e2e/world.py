@@ -85,6 +85,12 @@ class World:
             )
         wait_until(self._answers, 30, "the server to answer")
 
+    @property
+    def process_id(self) -> int:
+        """Of the server that runs."""
+        assert self.server is not None
+        return self.server.pid
+
     def _answers(self) -> bool:
         assert self.server is not None
         assert self.server.poll() is None, f"the server ended:\n{self.server_log.read_text()}"

@@ -41,6 +41,8 @@ class GitSources:
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """Local: branch, tag, full or short hash. Remote: branch, tag, full hash."""
+        if not ref and is_plain_directory(repository):
+            return Revision("")
         request = {
             "do": "resolve",
             "repository": repository.removeprefix("file://"),
@@ -68,6 +70,14 @@ class GitSources:
         if is_remote(repository):
             return self._mirrors.setdefault(repository, asyncio.Semaphore(1))
         return asyncio.Semaphore(1)
+
+
+def is_plain_directory(repository: str) -> bool:
+    """A directory that is certainly no repository has nothing to resolve, and needs no process to say so."""
+    if is_remote(repository):
+        return False
+    path = Path(repository.removeprefix("file://"))
+    return path.is_dir() and not (path / ".git").exists() and not (path / "HEAD").exists()
 
 
 class WorkingTree:

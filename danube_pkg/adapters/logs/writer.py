@@ -164,6 +164,15 @@ class LogWriter:
     # --- writing
 
     def emit(self, step: StepWriter, *, final: bool = False) -> None:
+        """What of the step's pending bytes may go out now; then it is the turn of those that waited for its line to end."""
+        self._emit_one(step, final=final)
+        for other in self._steps.values():
+            if self._line_open:
+                return
+            if other is not step and other.pending and not other.finished:
+                self._emit_one(other, final=False)
+
+    def _emit_one(self, step: StepWriter, *, final: bool) -> None:
         if not step.pending:
             if final and self._owner is step:
                 self._close_line()
@@ -178,17 +187,10 @@ class LogWriter:
         step.raw_begin += consumed
         if final:
             self._close_line()
-        if not self._line_open:
-            self._let_others()
 
     def _may_interrupt(self, step: StepWriter, final: bool) -> bool:
         waited = time.monotonic() - self._owner_since >= OPEN_LINE_SECONDS
         return final or waited or len(step.pending) > WAITING_BYTES
-
-    def _let_others(self) -> None:
-        for other in self._steps.values():
-            if other.pending and not other.finished and not self._line_open:
-                self.emit(other)
 
     def _keep(self, step: StepWriter, text: bytes, raw_offset: int) -> None:
         if self._is_full():

@@ -1,0 +1,57 @@
+"""A job's source tree: opened while its pod is being made, so that the coordinator does not wait for it.
+
+The first reader gets the stream that was begun; one that comes again (its connection was lost) begins a new one. An error
+while it is prepared is not reported from here: the reader meets it again and knows whom to tell.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.jobs import Job
+from danube_pkg.core.ports import Sources
+
+_log = logging.getLogger("danube.sources")
+
+
+class JobSource:
+    """One job's. `close` when the job is over: what was begun and never read is let go."""
+
+    def __init__(self, sources: Sources, job: Job) -> None:
+        self._sources = sources
+        self._job = job
+        self._lock = asyncio.Lock()
+        self._begun: tuple[bytes, AsyncIterator[bytes]] | None = None
+
+    async def prepare(self) -> None:
+        """Begin the stream, up to its first chunk."""
+        async with self._lock:
+            try:
+                stream = await self._open()
+                self._begun = await anext(stream, b""), stream
+            except DanubeError as error:
+                fields = {"job": self._job.id, "reference": error.reference, "cause": str(error)}
+                _log.info("source-not-prepared", extra={"fields": fields})
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """The tree as an uncompressed tar. Raises Permanent `source-unavailable`, Unavailable."""
+        async with self._lock:
+            begun, self._begun = self._begun, None
+        if begun is None:
+            stream = await self._open()
+        else:
+            first, stream = begun
+            yield first
+        async for chunk in stream:
+            yield chunk
+
+    async def _open(self) -> AsyncIterator[bytes]:
+        source = await self._sources.open(self._job.settings.repository, self._job.trigger.commit_sha)
+        return source.stream()
+
+    async def close(self) -> None:
+        async with self._lock:
+            begun, self._begun = self._begun, None
+        if begun is not None and (close := getattr(begun[1], "aclose", None)) is not None:
+            await close()
