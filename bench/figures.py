@@ -51,7 +51,10 @@ def print_figures(figures: Sequence[Figure]) -> None:
     for figure in figures:
         sign = {True: "ok  ", False: "OVER", None: "    "}[figure.kept]
         budget = f"{'≤' if figure.at_most else '≥'} {figure.budget:g}" if figure.budget is not None else ""
-        print(f"{sign} {figure.name:<{width}} {figure.value:>10.3f} {figure.unit:<7} {budget:<9} {figure.note}", flush=True)
+        print(
+            f"{sign} {figure.name:<{width}} {figure.value:>10.3f} {figure.unit:<7} {budget:<9} {figure.note}",
+            flush=True,
+        )
 
 
 def write_figures(figures: Sequence[Figure], path: Path) -> None:

@@ -1,0 +1,173 @@
+"""`danube run`: the working tree as it is, here and now, without a server."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.runs import danube_run
+from tests.e2e.world import DANUBE, ROOT
+from tests.waiting import wait_until
+
+HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n@pipeline(name='t')\ndef build():\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    directory = tmp_path / "tree"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    return directory
+
+
+def write(tree: Path, *lines: str) -> None:
+    (tree / "danubefile.py").write_text(HEAD + "".join(f"    {line}\n" for line in lines))
+
+
+def runs_of(state: Path) -> list[Path]:
+    return sorted((state / "danube" / "runs").iterdir())
+
+
+def test_green_says_so_in_one_line_and_keeps_artifacts(tree: Path, state: Path) -> None:
+    write(tree, "step.run('echo hi > kept; echo said', name='Say')", "artifacts.upload('kept', name='kept')")
+    run = danube_run(tree, state=state)
+    assert run.code == 0, run.everything
+    assert run.printed.startswith('--- step 1 "Say" (host)\nsaid\n--- step 1 success')
+    assert "\x1b" not in run.everything
+    assert run.errors.splitlines()[-1] == "tree success"
+    kept = Path(run.errors.splitlines()[0].split(": ")[1].split(" (")[0])
+    assert kept.read_text() == "hi\n"
+    assert not (runs_of(state)[0] / "keys").exists()
+    assert list((runs_of(state)[0] / "pods").iterdir()) == []
+
+
+def test_red_ends_with_one_and_says_what_mends_it(tree: Path, state: Path) -> None:
+    write(tree, "step.run('exit 9', name='Nine')")
+    run = danube_run(tree, state=state)
+    assert run.code == 1
+    assert "tree failure (step-failed): step 1 'Nine' failed with exit code 9" in run.errors
+    assert "hint: " in run.errors
+
+
+def test_uncommitted_changes_run_and_ignored_files_do_not(tree: Path, state: Path) -> None:
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(tree)]
+    write(
+        tree,
+        "step.run('cat code; test ! -e ignored; git status --short; git rev-parse HEAD', name='Look')",
+        "print(ctx.branch)",
+    )
+    (tree / "code").write_text("old\n")
+    (tree / ".gitignore").write_text("ignored\n")
+    for words in (["init", "-q", "-b", "topic"], ["add", "-A"], ["commit", "-q", "-m", "First"]):
+        subprocess.run([*git, *words], check=True)
+    (tree / "code").write_text("changed\n")
+    (tree / "ignored").touch()
+    (tree / "new").touch()
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    run = danube_run(tree, state=state)
+    assert run.code == 0, run.everything
+    assert "changed\n M code\n?? new\n" + head in run.printed
+    assert "topic\n" in run.printed
+
+
+def test_params_secrets_and_events_as_json(tree: Path, state: Path) -> None:
+    write(tree, "step.run('echo \"$T $P\"', env={'T': secrets.get('T'), 'P': ctx.params['P']})")
+    (state / "value").write_text("only-for-this-run\n")
+    words = ("--json", "--param", "P=parameter", "--secret", f"T=@{state / 'value'}")
+    run = danube_run(tree, *words, state=state)
+    assert run.code == 0, run.everything
+    events = [json.loads(line) for line in run.printed.splitlines()]
+    assert {event["event"] for event in events} == {"log", "step", "job"}
+    assert "*** parameter\n" in "".join(event["text"] for event in events if event["event"] == "log")
+    assert events[-1]["status"] == "success"
+    again = danube_run(tree, "--param", "P=x", "--secret", "T=@-", state=state, stdin="from-standard-input")
+    assert again.code == 0, again.everything
+    for path in (path for path in state.rglob("*") if path.is_file() and path != state / "value"):
+        assert b"only-for-this-run" not in path.read_bytes()
+        assert b"from-standard-input" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--secret", "T=in-the-arguments"), 2, "must come from a file"),
+        (("--secret", "T=@/no/such/file"), 2, "cannot be read"),
+        (("--param", "no-equals-sign"), 2, "--param KEY=VALUE"),
+        (("--script", "ci/missing.py"), 2, "there is no ci/missing.py"),
+        (("--network", "everything"), 2, "invalid choice"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(
+    tree: Path, state: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    write(tree, "step.run('true')")
+    run = danube_run(tree, *words, state=state)
+    assert run.code == code
+    assert said in run.errors
+    assert "in-the-arguments" not in run.errors
+
+
+def test_a_directory_without_a_danubefile_says_what_to_do(tree: Path, state: Path) -> None:
+    run = danube_run(tree, state=state)
+    assert run.code == 2
+    assert "there is no danubefile.py in" in run.errors
+    assert "hint:" in run.errors
+
+
+def started(tree: Path, state: Path) -> subprocess.Popen[bytes]:
+    """A run of `write(…)`'s file in the background, once its step prints `begun`."""
+    output = state / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [*DANUBE, "run", str(tree)],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT)},
+        )
+    wait_until(lambda: b"begun" in output.read_bytes(), 30, "the step to begin")
+    return process
+
+
+def test_an_interrupt_cancels_and_leaves_nothing(tree: Path, state: Path) -> None:
+    write(tree, "step.run('echo begun; sleep 100')")
+    process = started(tree, state)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 1
+    assert b"cancelled by an interrupt" in (state / "output").read_bytes()
+    assert list((runs_of(state)[0] / "pods").iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tree: Path, state: Path) -> None:
+    write(tree, "step.run('echo begun; test -e quick || sleep 100')")
+    process = started(tree, state)
+    process.kill()
+    process.wait(30)
+    left = runs_of(state)[0] / "pods"
+    assert len(list(left.iterdir())) == 1
+    (tree / "quick").touch()
+    assert danube_run(tree, state=state).code == 0
+    assert list(left.iterdir()) == []
+
+
+def test_it_works_as_an_ordinary_user_too(tree: Path, state: Path) -> None:
+    """By the same way into directories of root's as the sandbox's own tests."""
+    from tests.sandbox.as_user import run_as_ordinary_user
+
+    write(
+        tree,
+        "step.run('echo \"user $(id -u)\"; touch mine; ls -ln mine', name='Who')",
+        "artifacts.upload('mine', name='mine')",
+    )
+    done = run_as_ordinary_user([*DANUBE, "run", "tree"], tree)
+    assert done.returncode == 0, done.stdout
+    assert "user 1000\n" in done.stdout
+    assert "no control groups" in done.stdout
