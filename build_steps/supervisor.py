@@ -1,9 +1,12 @@
 """The static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
 
 The result lies in `build/bin/<arch>/` beside a note of what it was built from; building again is free while that holds.
+`python -m build_steps.supervisor` builds both programs for this machine, and fetches ziglang first where nothing else does.
 """
 
 import hashlib
+import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -51,12 +54,10 @@ def _compiler(arch: str) -> Sequence[str]:
         for name in ("musl-gcc", "cc", "gcc", "clang"):
             if shutil.which(name) and _links_statically(name):
                 return (name,)
-    try:
-        import ziglang  # noqa: F401 - only whether it is there
-    except ImportError:
+    if importlib.util.find_spec("ziglang") is None:
         raise NoCompiler(
             f"no C compiler for {arch}: apt-get install gcc libc6-dev, or: {sys.executable} -m pip install ziglang"
-        ) from None
+        )
     return (sys.executable, "-m", "ziglang", "cc", "-target", f"{arch}-linux-musl")
 
 
@@ -68,8 +69,31 @@ def _links_statically(compiler: str) -> bool:
         return subprocess.run(words, check=False, capture_output=True).returncode == 0
 
 
+def fetch_ziglang() -> None:
+    """Install the compiler that the release lock file pins, if it is not there: 100 MB to fetch, so only where it is needed."""
+    if importlib.util.find_spec("ziglang") is None:
+        print("Fetching a C compiler (ziglang, requirements-release.lock)", flush=True)
+        words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]
+        subprocess.run([*words, "-r", str(ROOT / "requirements-release.lock")], check=True)
+        importlib.invalidate_caches()
+
+
 def _fingerprint(program: str, compiler: Sequence[str]) -> str:
     hash_ = hashlib.sha256(" ".join((*compiler, *FLAGS)).encode())
     for path in sorted([*SOURCES.glob("*.h"), *(SOURCES / f"{name}.c" for name in PROGRAMS[program])]):
         hash_.update(path.read_bytes())
     return hash_.hexdigest()
+
+
+def main() -> None:
+    """Build both programs for this machine."""
+    try:
+        _compiler(platform.machine())
+    except NoCompiler:
+        fetch_ziglang()
+    for program in PROGRAMS:
+        build_supervisor(program)
+
+
+if __name__ == "__main__":
+    main()
