@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from collections.abc import Callable
@@ -46,22 +45,20 @@ class Example:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._log = data / "server.log"
-        self._settings = _settings_with_a_free_port()
-        self.address = f"http://{self._settings['server']['bind_address']}"
+        self._listen = _free_address()
+        self.address = f"http://{self._listen}"
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server and wait until its socket answers."""
         self._data.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", suffix=".toml", dir=self._data) as file, self._log.open("wb") as log:
-            file.write(_as_toml(self._settings))
-            file.flush()
+        with self._log.open("wb") as log:
             # In a session of its own, so that a Ctrl-C reaches it once: as the SIGTERM that `stop` sends.
             self._server = subprocess.Popen(
-                [DANUBE, "serve", "--config", file.name, "--data", self._data],
+                [DANUBE, "serve", "--config", SETTINGS, "--data", self._data, "--listen", self._listen],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-            self._wait(self._answers, START_SECONDS, "the server did not answer")
+        self._wait(self._answers, START_SECONDS, "the server did not answer")
 
     def serve(self) -> None:
         """Return when the server ends by itself, which it should not."""
@@ -126,27 +123,17 @@ class Example:
         return "\n".join(["the server ended:", *said])
 
 
-def _settings_with_a_free_port() -> dict[str, dict[str, str]]:
-    """The example's settings, usable from any directory, with another port where theirs is taken."""
-    settings: dict[str, dict[str, str]] = tomllib.loads(SETTINGS.read_text())
-    settings["config_repo"]["url"] = str(SETTINGS.parent / settings["config_repo"]["url"])
-    host, _, port = settings["server"]["bind_address"].rpartition(":")
+def _free_address() -> str:
+    """The example's address, with another port where its own is taken."""
+    address = str(tomllib.loads(SETTINGS.read_text())["server"]["bind_address"])
+    host, _, port = address.rpartition(":")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, int(port)))
         except OSError:
             probe.bind((host, 0))
-        settings["server"]["bind_address"] = f"{host}:{probe.getsockname()[1]}"
-    return settings
-
-
-def _as_toml(settings: dict[str, dict[str, str]]) -> str:
-    tables = []
-    for table, values in settings.items():
-        # A JSON string is a TOML basic string.
-        tables += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    return "\n".join(tables) + "\n"
+        return f"{host}:{probe.getsockname()[1]}"
 
 
 def _interrupted(number: int, _frame: FrameType | None) -> None:

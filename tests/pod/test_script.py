@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from danube import _session
 
+from danube import _session
 from danube_pkg.pod.script import Outcome, run_script
 from tests.sdk.session import RecordingSession, fail
 

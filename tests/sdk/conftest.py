@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from danube import _session
 
+from danube import _session
 from tests.sdk.session import RecordingSession
 
 

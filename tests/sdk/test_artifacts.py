@@ -7,8 +7,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from danube import DanubeError, artifacts
 
+from danube import DanubeError, artifacts
 from tests.sdk.session import RecordingSession
 
 

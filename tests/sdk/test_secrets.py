@@ -1,8 +1,8 @@
 """Secrets: text or bytes, a default only where none is set."""
 
 import pytest
-from danube import DanubeError, secrets
 
+from danube import DanubeError, secrets
 from tests.sdk.session import RecordingSession
 
 

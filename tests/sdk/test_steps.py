@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from danube import DanubeError, StepFailed, StepResult, step
 from danube._session import StepCall
 
+from danube import DanubeError, StepFailed, StepResult, step
 from tests.sdk.session import RecordingSession, fail
 
 
@@ -98,6 +98,13 @@ def test_outside_of_a_job_the_refusal_names_the_command_that_runs_one(monkeypatc
 # --- beside each other
 
 
+def all_of(*names: str) -> None:
+    """A block of steps with these names."""
+    with step.parallel():
+        for name in names:
+            step.start("make", name=name)
+
+
 def test_a_started_step_runs_beside_what_follows(session: RecordingSession) -> None:
     go_on = threading.Event()
 
@@ -135,9 +142,8 @@ def test_parallel_waits_for_all_and_raises_the_first_with_the_others_as_notes(se
         return fail(call)
 
     session.ends = {"a": fails_last, "c": fails_first}
-    with pytest.raises(StepFailed) as failure, step.parallel():
-        for name in ("a", "b", "c"):
-            step.start("make", name=name)
+    with pytest.raises(StepFailed) as failure:
+        all_of("a", "b", "c")
     assert failure.value.result.name == "a"
     assert failure.value.__notes__ == ["step 'c' failed with exit code 3"]
     assert sorted(session.ended) == ["a", "b", "c"]
@@ -155,18 +161,22 @@ def test_parallel_waits_for_all_when_the_server_refuses_one(session: RecordingSe
         return fail(call)
 
     session.ends = {"large": refuse, "other": outlasts}
-    with pytest.raises(DanubeError, match="too large") as failure, step.parallel():
-        step.start("make", name="large")
-        step.start("make", name="other")
+    with pytest.raises(DanubeError, match="too large") as failure:
+        all_of("large", "other")
     assert session.ended.count("other") == 1
     assert failure.value.__notes__ == ["step 'other' failed with exit code 3"]
 
 
 def test_an_exception_in_the_block_is_raised_once_all_have_ended(session: RecordingSession) -> None:
     session.ends["Test"] = fail
-    with pytest.raises(ZeroDivisionError), step.parallel():
-        step.start("make test", name="Test")
-        print(1 // 0)
+
+    def block() -> None:
+        with step.parallel():
+            step.start("make test", name="Test")
+            print(1 // 0)
+
+    with pytest.raises(ZeroDivisionError):
+        block()
     assert session.ended == ["Test"]
 
 
