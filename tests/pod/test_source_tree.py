@@ -3,8 +3,9 @@
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -17,7 +18,10 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int =
     return info
 
 
-def archive(*entries: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> bytes:
+Entry: TypeAlias = tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]
+
+
+def archive(*entries: Entry) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as made:
         for entry in entries:
@@ -85,7 +89,7 @@ def test_bits_that_change_who_a_program_runs_as_are_dropped(workspace: Path) -> 
 
 
 OUT = "../outside"
-HOSTILE = {
+HOSTILE: Mapping[str, Sequence[Entry]] = {
     "a name with two dots": [(member("../evil"), b"x")],
     "two dots in the middle": [(member("a/../../evil"), b"x")],
     "an absolute name": [(member("/tmp/danube-evil"), b"x")],

@@ -29,8 +29,10 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "venv" / "bin" / "python"
 
 
-def mypy(python: Path, danubefile: Path) -> set[tuple[int, str]]:
-    """The errors as (line, code)."""
+def mypy(python: Path, case: Path) -> set[tuple[int, str]]:
+    """The errors as (line, code). The file is checked in a directory of its own, as that of an application is."""
+    danubefile = python.parent / "danubefile.py"
+    shutil.copy(case, danubefile)
     words = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-color-output", "--show-error-codes"]
     words += ["--cache-dir", str(python.parent / "cache"), "--python-executable", str(python), str(danubefile)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=python.parent)
