@@ -162,6 +162,8 @@ def main() -> int:
         print(f"danube: {end}", file=sys.stderr)
         return 0 if end.code == 128 + signal.SIGINT else end.code
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it stops already, and that has a bound
         example.stop()
     return 0
 
