@@ -92,7 +92,7 @@ def _links_statically(compiler: str) -> bool:
 def fetch_ziglang() -> None:
     """Install the compiler that the release lock file pins, if it is not there: 100 MB to fetch, so only where it is needed."""
     if importlib.util.find_spec("ziglang") is None:
-        print("Fetching a C compiler (ziglang, requirements-release.lock)", flush=True)
+        print("Fetching a C compiler, which takes a minute (ziglang, requirements-release.lock)", flush=True)
         words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]
         subprocess.run([*words, "-r", str(ROOT / "requirements-release.lock")], check=True)
         importlib.invalidate_caches()
