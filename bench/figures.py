@@ -31,16 +31,19 @@ class Figure:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
+    """How long one call takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def median_of(times: int, work: Callable[[], float]) -> float:
+    """The middle of so many measurements."""
     return statistics.median(work() for _ in range(times))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
+    """The value that so many percent do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
@@ -51,7 +54,10 @@ def print_figures(figures: Sequence[Figure]) -> None:
     for figure in figures:
         sign = {True: "ok  ", False: "OVER", None: "    "}[figure.kept]
         budget = f"{'≤' if figure.at_most else '≥'} {figure.budget:g}" if figure.budget is not None else ""
-        print(f"{sign} {figure.name:<{width}} {figure.value:>10.3f} {figure.unit:<7} {budget:<9} {figure.note}", flush=True)
+        print(
+            f"{sign} {figure.name:<{width}} {figure.value:>10.3f} {figure.unit:<7} {budget:<9} {figure.note}",
+            flush=True,
+        )
 
 
 def write_figures(figures: Sequence[Figure], path: Path) -> None:

@@ -22,7 +22,10 @@ SETTLE_SECONDS = 2.0
 
 
 def measure() -> list[Figure]:
-    version = median_of(TIMES, lambda: seconds_of(lambda: subprocess.run([*DANUBE, "--version"], check=True, capture_output=True)))
+    """The figures of this suite."""
+    version = median_of(
+        TIMES, lambda: seconds_of(lambda: subprocess.run([*DANUBE, "--version"], check=True, capture_output=True))
+    )
     bare = median_of(TIMES, lambda: seconds_of(lambda: subprocess.run([sys.executable, "-c", ""], check=True)))
     found = [Figure("danube --version", version, "s", 0.05, note=f"python -c '': {bare:.3f} s")]
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
@@ -33,7 +36,11 @@ def measure() -> list[Figure]:
             time.sleep(SETTLE_SECONDS)
             found.append(Figure("server: resident memory at idle", resident_mb(world.process_id), "MB", 70))
             ways = [_trigger_to_first_line(world) for _ in range(TIMES)]
-            found.append(Figure("trigger to first log line", statistics.median(ways), "s", 0.25, note=f"longest {max(ways):.3f} s"))
+            found.append(
+                Figure(
+                    "trigger to first log line", statistics.median(ways), "s", 0.25, note=f"longest {max(ways):.3f} s"
+                )
+            )
         finally:
             world.close()
     return found

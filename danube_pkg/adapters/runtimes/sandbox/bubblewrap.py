@@ -110,4 +110,5 @@ def prepare_root(directory: Path, owner: int) -> None:
 
 
 def scratch_mounts(directory: Path) -> list[Mount]:
+    """What a container may write to beside its root and the workspace."""
     return [Mount(directory / "tmp", "/tmp", writable=True), Mount(directory / "home", HOME, writable=True)]

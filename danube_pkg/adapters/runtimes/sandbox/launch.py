@@ -53,6 +53,7 @@ class Confirmation:
 
 @contextlib.contextmanager
 def confirmation() -> Iterator[Confirmation]:
+    """A confirmation whose pipe is closed at the end, so that what was not confirmed ends."""
     made = Confirmation()
     try:
         yield made
