@@ -31,16 +31,19 @@ class Figure:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
+    """How long one call takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def median_of(times: int, work: Callable[[], float]) -> float:
+    """The middle of so many measurements."""
     return statistics.median(work() for _ in range(times))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
+    """The value that so many percent do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 

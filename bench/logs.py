@@ -35,6 +35,7 @@ def build():
 
 
 def measure() -> list[Figure]:
+    """The figures of this suite."""
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
         world = World(Path(directory))
         world.pipeline("print", PRINT, log_limit_mb=1000)

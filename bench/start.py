@@ -22,6 +22,7 @@ SETTLE_SECONDS = 2.0
 
 
 def measure() -> list[Figure]:
+    """The figures of this suite."""
     version = median_of(
         TIMES, lambda: seconds_of(lambda: subprocess.run([*DANUBE, "--version"], check=True, capture_output=True))
     )

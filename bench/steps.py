@@ -30,6 +30,7 @@ def build():
 
 
 def measure() -> list[Figure]:
+    """The figures of this suite."""
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
         bare = asyncio.run(_bare_execs(Path(directory) / "bare"))
         steps = _steps(Path(directory) / "world")

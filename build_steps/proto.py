@@ -37,3 +37,7 @@ def generate(target: Path = TARGET) -> None:
         )
         path.write_text(text)
     (target / "__init__.py").write_text('"""Generated from proto/danube/v1 by `make proto`; do not edit."""\n')
+
+
+if __name__ == "__main__":
+    generate()

@@ -1,9 +1,12 @@
 """The static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
 
 The result lies in `build/bin/<arch>/` beside a note of what it was built from; building again is free while that holds.
+`python -m build_steps.supervisor` builds both programs for this machine, and fetches ziglang first where nothing else does.
 """
 
 import hashlib
+import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -19,18 +22,36 @@ PROGRAMS = {
     "danube-step": ("danube-step", "idle", "start", "spool", "tree", "follow", "request", "client", "blake2b"),
     "danube-ns": ("danube-ns",),
 }
+ARCHITECTURES = ("x86_64", "aarch64")
+"""What is released."""
+
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-static", "-s")
+_ZIG_FLAGS = (*FLAGS, "-Wno-sign-compare")
+"""A macro of musl's headers, into which clang looks, compares a signed with an unsigned number; gcc still checks our code."""
 
 
 class NoCompiler(Exception):
     """There is neither a C compiler that links statically nor the ziglang package."""
 
 
-def build_supervisor(program: str, *, arch: str | None = None, directory: Path | None = None) -> Path:
-    """Build one program for an architecture (`x86_64`, `aarch64`; default: this machine's) and return its path."""
-    arch = arch or platform.machine()
-    target = (directory or ROOT / "build" / "bin") / arch / program
-    compiler = _compiler(arch)
+def build_supervisor(program: str) -> Path:
+    """Build one program for this machine and return its path."""
+    return _build(program, platform.machine(), _compiler(), ROOT / "build" / "bin")
+
+
+def build_for_release(arch: str) -> Path:
+    """Build every program for an architecture (`x86_64`, `aarch64`), whatever this machine's; their directory.
+
+    Always with ziglang's musl, so that a release does not depend on where it was made.
+    """
+    fetch_ziglang()
+    for program in PROGRAMS:
+        _build(program, arch, _zig(arch), ROOT / "build" / "release")
+    return ROOT / "build" / "release" / arch
+
+
+def _build(program: str, arch: str, compiler: Sequence[str], directory: Path) -> Path:
+    target = directory / arch / program
     made_from = _fingerprint(program, compiler)
     note = target.with_suffix(".made-from")
     if target.exists() and note.exists() and note.read_text() == made_from:
@@ -39,25 +60,25 @@ def build_supervisor(program: str, *, arch: str | None = None, directory: Path |
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         built = Path(temporary) / program
         files = [str(SOURCES / f"{name}.c") for name in PROGRAMS[program]]
-        subprocess.run([*compiler, *FLAGS, "-o", str(built), *files], check=True)
+        subprocess.run([*compiler, "-o", str(built), *files], check=True)
         built.chmod(0o755)
         os.replace(built, target)
     note.write_text(made_from)
     return target
 
 
-def _compiler(arch: str) -> Sequence[str]:
-    if arch == platform.machine():
-        for name in ("musl-gcc", "cc", "gcc", "clang"):
-            if shutil.which(name) and _links_statically(name):
-                return (name,)
-    try:
-        import ziglang  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise NoCompiler(
-            f"no C compiler for {arch}: apt-get install gcc libc6-dev, or: {sys.executable} -m pip install ziglang"
-        ) from None
-    return (sys.executable, "-m", "ziglang", "cc", "-target", f"{arch}-linux-musl")
+def _compiler() -> Sequence[str]:
+    """The compiler for this machine and its flags."""
+    for name in ("musl-gcc", "cc", "gcc", "clang"):
+        if shutil.which(name) and _links_statically(name):
+            return (name, *FLAGS)
+    if importlib.util.find_spec("ziglang") is None:
+        raise NoCompiler("no C compiler that links statically: apt-get install gcc libc6-dev, or: make setup")
+    return _zig(platform.machine())
+
+
+def _zig(arch: str) -> Sequence[str]:
+    return (sys.executable, "-m", "ziglang", "cc", "-target", f"{arch}-linux-musl", *_ZIG_FLAGS)
 
 
 def _links_statically(compiler: str) -> bool:
@@ -68,8 +89,31 @@ def _links_statically(compiler: str) -> bool:
         return subprocess.run(words, check=False, capture_output=True).returncode == 0
 
 
+def fetch_ziglang() -> None:
+    """Install the compiler that the release lock file pins, if it is not there: 100 MB to fetch, so only where it is needed."""
+    if importlib.util.find_spec("ziglang") is None:
+        print("Fetching a C compiler, which takes a minute (ziglang, requirements-release.lock)", flush=True)
+        words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]
+        subprocess.run([*words, "-r", str(ROOT / "requirements-release.lock")], check=True)
+        importlib.invalidate_caches()
+
+
 def _fingerprint(program: str, compiler: Sequence[str]) -> str:
-    hash_ = hashlib.sha256(" ".join((*compiler, *FLAGS)).encode())
+    hash_ = hashlib.sha256(" ".join(compiler).encode())
     for path in sorted([*SOURCES.glob("*.h"), *(SOURCES / f"{name}.c" for name in PROGRAMS[program])]):
         hash_.update(path.read_bytes())
     return hash_.hexdigest()
+
+
+def main() -> None:
+    """Build both programs for this machine."""
+    try:
+        _compiler()
+    except NoCompiler:
+        fetch_ziglang()
+    for program in PROGRAMS:
+        build_supervisor(program)
+
+
+if __name__ == "__main__":
+    main()

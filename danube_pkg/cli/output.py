@@ -50,6 +50,7 @@ def painted(text: str, colour: str, stream: TextIO | None = None) -> str:
 
 
 def wants_colour(stream: TextIO) -> bool:
+    """On a terminal that can, unless NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

@@ -47,6 +47,7 @@ ALLOWED: dict[Role, frozenset[Action]] = {
 
 
 def can(actor: Actor, action: Action) -> bool:
+    """Whether the table allows it."""
     return action in ALLOWED[actor.role]
 
 

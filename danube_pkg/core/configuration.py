@@ -124,6 +124,8 @@ _SPECS: Mapping[str, type[Any]] = {"Config": ConfigSpec, "User": UserSpec, "Team
 
 @dataclass(frozen=True, slots=True)
 class User:
+    """Somebody who may log in. password_hash: bcrypt, "" where another provider knows the password."""
+
     name: str
     email: str
     password_hash: str = field(repr=False)
@@ -131,6 +133,8 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Team:
+    """Users who have the same rights. members: e-mail addresses."""
+
     name: str
     members: tuple[str, ...]
     global_admin: bool

@@ -34,17 +34,29 @@ class _Stream:
 
 
 def unpack(chunks: Iterator[bytes], workspace: Path) -> None:
-    """Make the workspace hold exactly the tree of the stream. Begun again, it starts from an empty workspace."""
+    """Make the workspace hold exactly the tree of the stream. Begun again, it starts from an empty workspace.
+
+    Raises BadSource for a member that must not be unpacked and for a stream that is no tar.
+    """
     for left in workspace.iterdir():
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
         else:
             left.unlink()
+    try:
+        _unpack(chunks, workspace)
+    except (tarfile.TarError, ValueError) as error:
+        raise BadSource(f"the archive cannot be read: {error}") from error
+
+
+def _unpack(chunks: Iterator[bytes], workspace: Path) -> None:
     with tarfile.open(fileobj=_Stream(chunks), mode="r|", bufsize=256 * 1024) as archive:  # type: ignore[call-overload]
         directories: list[tuple[Path, int]] = []
         for member in archive:
             place = _place(workspace, member.name)
             if member.isdir():
+                if place.is_symlink():
+                    raise BadSource(f"{member.name} is a directory, and before it was a link")
                 place.mkdir(exist_ok=True, parents=True)
                 directories.append((place, member.mode & 0o777))
             elif member.issym():

@@ -18,7 +18,7 @@ def upload(path: str, *, name: str) -> None:
     """Keep a file, a directory, or what a pattern (`dist/*.whl`) matches, under a name that is unique in the job.
 
     A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the same
-    files give the same bytes. Raises DanubeError where nothing is there.
+    files give the same bytes. Raises DanubeError where nothing is there, and where the path leads out of the workspace.
     """
     session = current()
     workspace = Path(session.workspace)
@@ -30,12 +30,29 @@ def upload(path: str, *, name: str) -> None:
             hint="the path is relative to /workspace; list it in a step: ls -la",
         )
     single = len(found) == 1 and os.path.isfile(found[0])
+    _refuse_what_lies_outside(workspace, [Path(place) for place in found], followed=single)
 
     def chunks() -> Iterator[bytes]:
         return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
 
     file_name = name if single else f"{name}.tar.gz"
     session.upload(session.next_sequence("artifact"), name, file_name, chunks)
+
+
+def _refuse_what_lies_outside(workspace: Path, found: Sequence[Path], *, followed: bool) -> None:
+    """A link that a step left in the workspace must not bring out a file that only the coordinator can read.
+
+    followed: whether the last link of a path is; in an archive it is kept as a link, wherever it leads.
+    """
+    inside = workspace.resolve()
+    for path in found:
+        kept = path.is_symlink() and not followed
+        if not (path.parent.resolve() / path.name if kept else path.resolve()).is_relative_to(inside):
+            raise DanubeError(
+                "artifact-outside",
+                f"{os.path.relpath(path, workspace)!r} leads out of the workspace",
+                hint="copy what the artifact needs into the workspace in a step",
+            )
 
 
 def _file_chunks(path: str) -> Iterator[bytes]:
@@ -71,13 +88,16 @@ def _archive_chunks(workspace: Path, found: Sequence[str]) -> Iterator[bytes]:
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
         for member in _members(found):
-            info = archive.gettarinfo(member, arcname=os.path.relpath(member, base))
+            # tarfile's own types do not say that there is none for a socket.
+            info: tarfile.TarInfo | None = archive.gettarinfo(member, arcname=os.path.relpath(member, base))
+            if info is None:
+                continue
             info.uid = info.gid = 0
             info.uname = info.gname = ""
             if info.isreg():
                 with open(member, "rb") as file:
                     archive.addfile(info, file)
-            elif info.isdir() or info.issym():
+            elif info.isdir() or info.issym() or info.islnk():
                 archive.addfile(info)
             yield from buffer.take(CHUNK_BYTES)
     yield from buffer.take(1)

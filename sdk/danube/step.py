@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 
-from danube._errors import DanubeError, StepFailed
+from danube._errors import DanubeError
 from danube._results import StepHandle, StepResult
 from danube._session import StepCall, current
 
@@ -83,12 +83,13 @@ def parallel() -> Iterator[None]:
         raise failures[0]
 
 
-def _join(group: list[StepHandle]) -> list[StepFailed]:
+def _join(group: list[StepHandle]) -> list[DanubeError]:
+    """Wait for all, whatever becomes of each; what went wrong, in the order in which they were started."""
     failures = []
     for handle in group:
         try:
             handle.wait()
-        except StepFailed as failure:
+        except DanubeError as failure:  # StepFailed, or what the server refused for good
             failures.append(failure)
     return failures
 

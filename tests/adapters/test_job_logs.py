@@ -168,7 +168,7 @@ async def test_followers_see_everything_and_end_with_the_log(logs: FileJobLogs) 
         return b"".join([data async for _, data in logs.follow("j", 0)])
 
     async with asyncio.TaskGroup() as group:
-        readers = [group.create_task(follow()) for _ in range(200)]
+        readers = [group.create_task(follow(), name=f"reader {n}") for n in range(200)]
         out, at = log.step_output(1, 1), 0
         for n in range(300):
             line = b"line %d\n" % n

@@ -202,7 +202,8 @@ async def test_containers_share_loopback_and_workspace_only(pods: Pods) -> None:
             "listening = socket.create_server(('127.0.0.1', 8123))\n"
             "pathlib.Path('/workspace/listens').touch()\n"
             "listening.accept()[0].sendall(b'from the coordinator')\n",
-        )
+        ),
+        name="coordinator",
     )
     asked = await pods.shell(
         worker,

@@ -37,6 +37,7 @@ def working_revision(path: Path) -> Revision:
 
 
 def write_working_tree(path: Path, tar: TreeTar, temporary: Path) -> None:
+    """What a person sees there: tracked and untracked files as they are, without what Git ignores, and a shallow `.git`."""
     repo = open_local(path)
     if repo is None:
         write_directory(path, tar)

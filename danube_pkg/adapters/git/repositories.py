@@ -62,6 +62,7 @@ def open_local(path: Path) -> Repo | None:
 
 
 def resolve_local(repo: Repo, ref: str, name: str) -> Revision:
+    """The commit that a branch, a tag, a hash or "" (HEAD) means in a repository on this machine. Raises Permanent."""
     refs = {one: ObjectID(sha) for one, sha in repo.refs.as_dict().items()}
     head = repo.refs.get_symrefs().get(HEADREF, Ref(b""))
     branch = head.removeprefix(b"refs/heads/").decode("utf-8", "replace") if head.startswith(b"refs/heads/") else ""

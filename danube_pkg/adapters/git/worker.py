@@ -21,6 +21,7 @@ from danube_pkg.core.errors import DanubeError
 
 
 def main() -> int:
+    """One request from standard input, its answer on standard output; 1 where it was refused."""
     request = json.loads(sys.stdin.buffer.read())
     # What a library prints must not end up in the answer.
     output = os.fdopen(os.dup(1), "wb")

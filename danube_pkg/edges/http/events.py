@@ -23,6 +23,9 @@ HEARTBEAT_SECONDS = 15.0
 
 
 class JobEvents(Resource):
+    """A job as it goes on, as server-sent events: a snapshot, then `log`, `step` and `job`. An id is a byte offset of the log,
+    so that a browser that connects again continues exactly."""
+
     async def GET(self, request: Request) -> Response:
         job = await self.job(request)
         last = request.headers.get("last-event-id", request.query.get("from", "0"))

@@ -32,28 +32,38 @@ class Resource:
 
 
 class Health(Resource):
+    """Whether the process answers at all; no login."""
+
     async def GET(self, request: Request) -> Response:
         return json_response({"status": "ok"})
 
 
 class Readiness(Resource):
+    """Whether it can do its work: the database answers; no login."""
+
     async def GET(self, request: Request) -> Response:
         await self.services.jobs.list_jobs(limit=1)
         return json_response({"status": "ready"})
 
 
 class Me(Resource):
+    """Who the caller is."""
+
     async def GET(self, request: Request) -> Response:
         return json_response({"name": request.actor.name, "role": request.actor.role})
 
 
 class Pipelines(Resource):
+    """What the configuration defines."""
+
     async def GET(self, request: Request) -> Response:
         pipelines = await self.services.pipelines.list_pipelines()
         return json_response({"pipelines": [show.pipeline_view(pipeline) for pipeline in pipelines]})
 
 
 class PipelineJobs(Resource):
+    """The jobs of one pipeline: new ones are made here."""
+
     async def POST(self, request: Request) -> Response:
         """Trigger: `{"ref": …, "params": {…}}`."""
         body = await request.json_object(TRIGGER_BYTES)
@@ -68,6 +78,8 @@ class PipelineJobs(Resource):
 
 
 class Jobs(Resource):
+    """All jobs, newest first, by pages: `pipeline`, `status`, `cursor`, `limit`."""
+
     async def GET(self, request: Request) -> Response:
         status = request.query.get("status")
         if status is not None and status not in set(map(str, Status)):
@@ -81,17 +93,23 @@ class Jobs(Resource):
 
 
 class OneJob(Resource):
+    """A job with its steps."""
+
     async def GET(self, request: Request) -> Response:
         return json_response(show.job_detail(await self.job(request)))
 
 
 class JobCancel(Resource):
+    """The end of a job that somebody wants; it is asked for, not waited for."""
+
     async def POST(self, request: Request) -> Response:
         job = await self.services.engine.cancel(request.arguments["job"], request.actor.name)
         return json_response(show.job_summary(job), 202)
 
 
 class JobLog(Resource):
+    """A job's log as it lies on disk, redacted."""
+
     async def GET(self, request: Request) -> Response:
         """Plain text; `Range` of bytes; `?step=N` for one step alone."""
         job = await self.job(request)
@@ -111,12 +129,16 @@ class JobLog(Resource):
 
 
 class Artifacts(Resource):
+    """What a job kept: names, sizes, digests."""
+
     async def GET(self, request: Request) -> Response:
         artifacts = await self.services.artifacts.list((await self.job(request)).id)
         return json_response({"artifacts": [show.artifact_view(artifact) for artifact in artifacts]})
 
 
 class OneArtifact(Resource):
+    """An artifact's bytes; `Range` of bytes; its digest is the entity tag."""
+
     async def GET(self, request: Request) -> Response:
         artifact = await self.services.artifacts.find(request.arguments["job"], request.arguments["artifact"])
         path = Path(self.services.artifact_directory) / artifact.job_id / artifact.file_name
@@ -147,6 +169,8 @@ class SecretNames(Resource):
 
 
 class OneSecret(Resource):
+    """A secret of all pipelines or of one: set and removed, never read."""
+
     async def PUT(self, request: Request) -> Response:
         value = await request.read_body(MAX_VALUE_BYTES)
         await self.services.secrets.set(_name(request), value, request.actor.name)
@@ -163,6 +187,8 @@ def _name(request: Request) -> SecretName:
 
 
 class ConfigurationSync(Resource):
+    """A look at the configuration now, instead of at the next interval. Raises ConfigurationInvalid."""
+
     async def POST(self, request: Request) -> Response:
         if self.services.configuration is None:
             raise NotFound("no-configuration", "this server was started without a configuration repository")

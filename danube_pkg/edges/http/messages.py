@@ -55,6 +55,7 @@ class Response:
 
 
 def json_response(value: Any, status: int = 200) -> Response:
+    """A value as a JSON document."""
     return Response(status, json.dumps(value, separators=(",", ":")).encode(), (("content-type", "application/json"),))
 
 

@@ -12,10 +12,12 @@ from danube_pkg.core.steps import Step
 
 
 def iso(seconds: float | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC, to the millisecond."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def job_summary(job: Job) -> dict[str, Any]:
+    """A job in a list: no steps."""
     trigger = job.trigger
     return {
         "id": job.id,
@@ -40,11 +42,13 @@ def job_summary(job: Job) -> dict[str, Any]:
 
 
 def job_detail(job: Job) -> dict[str, Any]:
+    """A job with its deadline and its steps; the coordinator's own step is not one of them."""
     steps = [step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE]
     return {**job_summary(job), "deadline_at": iso(job.deadline_at), "steps": steps}
 
 
 def step_view(step: Step) -> dict[str, Any]:
+    """A step; what its end says is null or empty until it has ended."""
     end = step.end
     return {
         "sequence": step.sequence,
@@ -70,6 +74,7 @@ def step_view(step: Step) -> dict[str, Any]:
 
 
 def pipeline_view(pipeline: Pipeline) -> dict[str, Any]:
+    """A pipeline and what people ask of it."""
     settings = pipeline.settings
     return {
         "name": pipeline.name,
@@ -83,6 +88,7 @@ def pipeline_view(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def artifact_view(artifact: Artifact) -> dict[str, Any]:
+    """An artifact without its bytes."""
     return {
         "name": artifact.name,
         "file_name": artifact.file_name,
@@ -93,6 +99,7 @@ def artifact_view(artifact: Artifact) -> dict[str, Any]:
 
 
 def secret_view(secret: StoredSecret) -> dict[str, Any]:
+    """A secret's name and times; its value has no view."""
     return {
         "key": secret.name.key,
         "pipeline": secret.name.pipeline,

@@ -1,3 +1,5 @@
+"""Counting words."""
+
 # ruff: noqa: PT009 - the standard library's own assertions: the example needs nothing else
 
 import unittest

@@ -36,6 +36,11 @@ def find_bubblewrap() -> Path:
     )
 
 
+def home_of(bubblewrap: Path) -> Path:
+    """The directory with all that the program starts from: the wheel's finds its library beside its package."""
+    return bubblewrap.parents[2] if bubblewrap.parent.name == "_bin" else bubblewrap.parent
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A source on the host at a place in the container."""
@@ -105,4 +110,5 @@ def prepare_root(directory: Path, owner: int) -> None:
 
 
 def scratch_mounts(directory: Path) -> list[Mount]:
+    """What a container may write to beside its root and the workspace."""
     return [Mount(directory / "tmp", "/tmp", writable=True), Mount(directory / "home", HOME, writable=True)]

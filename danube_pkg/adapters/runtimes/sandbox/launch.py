@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox.bubblewrap import ContainerPlan, bubblewrap_words, find_bubblewrap
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import ContainerPlan, bubblewrap_words, find_bubblewrap, home_of
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.core.errors import HostLacks, Permanent, Unavailable
@@ -53,6 +53,7 @@ class Confirmation:
 
 @contextlib.contextmanager
 def confirmation() -> Iterator[Confirmation]:
+    """A confirmation whose pipe is closed at the end, so that what was not confirmed ends."""
     made = Confirmation()
     try:
         yield made
@@ -173,6 +174,10 @@ async def _start_init(
     staged = plan.full_id_map  # the pod's user is another one than the server's
     places = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
     stages = [word for mount in mounts for word in ("--stage", str(mount.source))] if staged else []
+    bubblewrap = find_bubblewrap()
+    if staged:  # a checkout below /root has it where the pod's user cannot go
+        stages += ["--stage", str(home_of(bubblewrap))]
+        bubblewrap = Path(f"/mnt/{len(mounts)}") / bubblewrap.relative_to(home_of(bubblewrap))
     arguments = bubblewrap_words(
         plan, places, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files
     )
@@ -180,7 +185,7 @@ async def _start_init(
     try:
         with (directory / _LOG).open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                str(program), *joined, *stages, "--", str(find_bubblewrap()), *arguments,
+                str(program), *joined, *stages, "--", str(bubblewrap), *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, env={}, cwd="/",
                 pass_fds=(listening.fileno(), info_write, confirm_fd, *filters, *files),
             )  # fmt: skip

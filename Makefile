@@ -1,0 +1,89 @@
+# Danube's commands. `make` alone lists them; each does its whole set-up, and what is set up already is not done again.
+#
+# Stamps say what is there: .venv/.runtime and .venv/.dev (the lock files are installed), .venv/.danube (so is Danube itself,
+# from this tree), build/bin/.made (the supervisor is built). Delete .venv and build to begin anew.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip --quiet
+DATA := .danube
+
+# What the tests use of the machine: a C compiler, a Git server, an SSH server, namespaces.
+DEBIAN_PACKAGES := gcc libc6-dev git openssh-client openssh-server util-linux procps
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test e2e check format bench build proto lock test-packages
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.danube build/bin/.made ## make .venv, so that .venv/bin/danube is the command
+
+run: setup ## serve on this machine with the example, trigger it, show its log, go on serving; ONCE=1 ends with the job
+	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
+
+test: $(VENV)/.dev build/bin/.made test-packages ## run the tests; ARGS="tests/core -k name" for some of them
+	$(PY) -m pytest $(ARGS)
+
+e2e: $(VENV)/.dev build/bin/.made test-packages ## run the tests that take minutes
+	$(PY) -m pytest -m long $(ARGS)
+
+# import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
+check: $(VENV)/.dev ## ruff, mypy, import-linter and the tidy tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy .
+	cd sdk && ../$(VENV)/bin/lint-imports --cache-dir ../.import_linter_cache ../pyproject.toml
+	$(PY) -m pytest tests/tidy
+
+format: $(VENV)/.dev ## put the code into the form that `make check` asks for
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.dev build/bin/.made ## measure against the budgets; prints a table and writes build/bench.json
+	$(PY) -m bench $(ARGS)
+
+build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
+	$(PY) build.py $(ARGS)
+
+proto: $(VENV)/.dev ## make the stubs of proto/ again
+	$(PY) -m build_steps.proto
+
+# The pins of Python 3.11 are those of 3.12 and 3.13 too: every package that only an older Python needs is among them.
+LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-options --build-deps-for editable $(if $(UPGRADE),--upgrade)
+
+lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=1 takes the newest versions
+	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs Python 3.11, the oldest that Danube supports")'
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(LOCK) --extra release --constraint requirements.lock --output-file requirements-release.lock pyproject.toml
+
+test-packages: ## what the tests need of Debian's packages: installed as root, named otherwise
+	@sh build_steps/debian_packages.sh $(DEBIAN_PACKAGES)
+
+# --- the set-up
+
+$(VENV)/.python:
+	@sh build_steps/make_venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements.lock $(VENV)/.python
+	@echo "Installing what Danube needs (requirements.lock)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.danube: pyproject.toml $(VENV)/.runtime
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.danube
+	@echo "Installing what tests and checks need (requirements-dev.lock)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/supervisor.py $(VENV)/.python
+	@echo "Building the supervisor"
+	@$(PY) -m build_steps.supervisor
+	@touch $@

@@ -1,0 +1,172 @@
+"""`make run`: a server with the example configuration, one job of it with its live log, then the server goes on.
+
+Ctrl-C or SIGTERM stops the server gently. With `--once` it stops by itself when the job has ended, the exit code is the
+job's, and no process is left. The server's own log goes to `server.log` in the data directory, so that the terminal shows
+the job's.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+DANUBE = Path(sys.executable).with_name("danube")
+SETTINGS = ROOT / "examples" / "danube.toml"
+PIPELINE = "hello"
+
+START_SECONDS = 30
+"""A first start makes keys and a database, which takes less than a second; the rest is for a machine that is busy."""
+
+STOP_SECONDS = 20
+"""For a gentle stop, and for the pod of the ended job to be gone; afterwards the server is killed."""
+
+
+class Ended(Exception):
+    """The example cannot go on; `code` is the exit code."""
+
+    def __init__(self, code: int, what: str) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+class Example:
+    """One server, owned from its start to its end, and the commands that talk to it."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._log = data / "server.log"
+        self._listen = _free_address()
+        self.address = f"http://{self._listen}"
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until its socket answers."""
+        self._data.mkdir(mode=0o700, exist_ok=True)
+        with self._log.open("wb") as log:
+            # In a session of its own, so that a Ctrl-C reaches it once: as the SIGTERM that `stop` sends.
+            self._server = subprocess.Popen(
+                [DANUBE, "serve", "--config", SETTINGS, "--data", self._data, "--listen", self._listen],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._wait(self._answers, START_SECONDS, "the server did not answer")
+
+    def serve(self) -> None:
+        """Return when the server ends by itself, which it should not."""
+        assert self._server is not None
+        raise Ended(self._server.wait() or 1, self._why_it_ended())
+
+    def stop(self) -> None:
+        """Stop the server gently, with a bound."""
+        if self._server is None or self._server.poll() is not None:
+            return
+        self._server.terminate()
+        try:
+            self._server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+    def run_job(self) -> bool:
+        """Give the example its secret, trigger it, show its log. Whether it ended green."""
+        # Only Danube's own pages show a mask for it; a random value shows that nothing depends on what it is.
+        self._danube("secrets", "set", "GREETING_TOKEN", given=secrets.token_urlsafe(24))
+        job_id = json.loads(self._danube("trigger", PIPELINE, "--json"))["id"]
+        followed = subprocess.run([DANUBE, "logs", "-f", job_id, "--data", self._data], check=False)
+        if followed.returncode not in (0, 1):
+            raise Ended(followed.returncode, f"the log of job {job_id} could not be followed")
+        jobs = json.loads(self._danube("jobs", "--json"))
+        return any(job["id"] == job_id and job["status"] == "success" for job in jobs)
+
+    def wait_until_clean(self) -> None:
+        """Return when the ended job's pod is gone."""
+        pods = self._data / "pods"
+        self._wait(lambda: not pods.is_dir() or not any(pods.iterdir()), STOP_SECONDS, f"pods are left in {pods}")
+
+    def _danube(self, *words: str, given: str = "") -> str:
+        command: list[str | Path] = [DANUBE, *words, "--data", self._data]
+        done = subprocess.run(command, input=given, text=True, stdout=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise Ended(done.returncode, f"danube {' '.join(words)} ended with {done.returncode}")
+        return str(done.stdout)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            try:
+                connection.connect(os.path.relpath(self._data / "danube.sock"))
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: danube\r\nConnection: close\r\n\r\n")
+                return connection.recv(64).startswith(b"HTTP/1.1 200")
+            except OSError:
+                return False  # not there yet
+
+    def _wait(self, condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+        assert self._server is not None
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self._server.poll() is not None:
+                raise Ended(self._server.returncode or 1, self._why_it_ended())
+            if time.monotonic() > deadline:
+                raise Ended(3, f"{otherwise} within {seconds} seconds; see {self._log}")
+            time.sleep(0.02)
+
+    def _why_it_ended(self) -> str:
+        said = self._log.read_text(errors="replace").strip().splitlines()[-10:]
+        return "\n".join(["the server ended:", *said])
+
+
+def _free_address() -> str:
+    """The example's address, with another port where its own is taken."""
+    address = str(tomllib.loads(SETTINGS.read_text())["server"]["bind_address"])
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            probe.bind((host, 0))
+        return f"{host}:{probe.getsockname()[1]}"
+
+
+def _interrupted(number: int, _frame: FrameType | None) -> None:
+    raise Ended(128 + number, "stopping")
+
+
+def main() -> int:
+    """The job's exit code with `--once`; otherwise that of the way it was stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the data directory")
+    parser.add_argument("--once", action="store_true", help="stop when the job has ended")
+    options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
+    example = Example(options.data.absolute())
+    try:
+        example.start()
+        green = example.run_job()
+        if options.once:
+            example.wait_until_clean()
+            return 0 if green else 1
+        print(f"\nDanube serves at {example.address} (log: {options.data / 'server.log'}). Ctrl-C stops it.")
+        print(f"  another job:  {DANUBE.relative_to(ROOT)} trigger {PIPELINE} --data {options.data} --wait", flush=True)
+        example.serve()
+    except Ended as end:
+        print(f"danube: {end}", file=sys.stderr)
+        return 0 if end.code == 128 + signal.SIGINT else end.code
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it stops already, and that has a bound
+        example.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

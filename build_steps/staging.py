@@ -1,0 +1,35 @@
+"""The tree that zipapp and frozen program are made from: `danube_pkg/` and the SDK, without danube.py.
+
+In the checkout `danube` could mean the entry script or the SDK; in this tree there is only the SDK. The static programs lie
+in `danube_pkg/bin/<arch>/`, where the runtime looks first.
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from build_steps.supervisor import PROGRAMS
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+
+
+def make_staging(target: Path, programs: Mapping[str, Path]) -> Path:
+    """Lay the tree out anew in `target` and return it. programs: for each architecture the directory with its programs."""
+    if target.exists():
+        shutil.rmtree(target)
+    shutil.copytree(ROOT / "danube_pkg", target / "danube_pkg", ignore=LEFT_OUT)
+    shutil.copytree(ROOT / "sdk" / "danube", target / "danube", ignore=LEFT_OUT)
+    for arch, directory in programs.items():
+        place = target / "danube_pkg" / "bin" / arch
+        place.mkdir(parents=True)
+        for name in PROGRAMS:
+            shutil.copy2(directory / name, place / name)
+    shutil.copy2(ROOT / "LICENSE", target / "danube_pkg" / "LICENSE")
+    return target
+
+
+def python_tag() -> str:
+    """The interpreter that compiled packages are for: `cp311`."""
+    return f"cp{sys.version_info.major}{sys.version_info.minor}"

@@ -1,0 +1,108 @@
+"""`dist/danube-VERSION-PYTHON-ARCH.pyz`: the whole of Danube in one file, for a machine that has that Python.
+
+The file is a zip archive behind a `#!` line. Compiled packages and static programs cannot run from inside of an archive, so
+the first start unpacks it into a directory that is named by the content's hash, and later starts only look whether that
+directory is there. All but the launcher lies in an archive within the archive, because Python reads the whole directory of
+the outer one at each start: 15 ms for two thousand members. The same tree gives the same bytes.
+"""
+
+import compileall
+import hashlib
+import io
+import platform
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from build_steps.staging import ROOT, python_tag
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The date of every member: the oldest that a zip archive can say."""
+
+COMPRESSION_LEVEL = 9
+"""Built once, fetched often."""
+
+_LAUNCHER = Path(__file__).resolve().parent / "launcher.py"
+
+
+def install_dependencies(target: Path, lock: Path = ROOT / "requirements.lock") -> None:
+    """The packages of the runtime's lock file, with their hashes checked, but what only builds need."""
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = target / "requirements.txt"
+    wanted.write_text("".join(block for block in _blocks(lock.read_text()) if not block.startswith("setuptools==")))
+    words = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--quiet",
+        "--disable-pip-version-check",
+        "install",
+        "--no-compile",
+        "--no-deps",
+    ]
+    subprocess.run([*words, "--require-hashes", "--target", str(target), "-r", str(wanted)], check=True)
+    wanted.unlink()
+    shutil.rmtree(target / "bin", ignore_errors=True)  # scripts that name this machine's Python in their first line
+
+
+def build_zipapp(staging: Path, target: Path | None = None) -> Path:
+    """Pack a staging tree that holds Danube and its dependencies, and return the file."""
+    target = target or ROOT / "dist" / f"danube-{version()}-{python_tag()}-{platform.machine()}.pyz"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    compileall.compile_dir(
+        str(staging),
+        quiet=2,
+        stripdir=str(staging),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    launcher = _LAUNCHER.read_text()
+    for name, value in (("CONTENT", _hash_of(staging)), ("PYTHON", python_tag()), ("MACHINE", platform.machine())):
+        launcher = re.sub(rf'^{name} = ".*"$', f'{name} = "{value}"', launcher, flags=re.MULTILINE)
+    site = io.BytesIO()
+    with zipfile.ZipFile(site, "w", compresslevel=COMPRESSION_LEVEL) as archive:
+        for path in _files(staging):
+            mode = 0o755 if path.stat().st_mode & 0o111 else 0o644
+            _add(archive, str(path.relative_to(staging)), path.read_bytes(), zipfile.ZIP_DEFLATED, mode)
+    made = target.with_suffix(".new")
+    with made.open("wb") as file:
+        file.write(b"#!/usr/bin/env python3\n")
+        with zipfile.ZipFile(file, "w") as archive:
+            _add(archive, "__main__.py", launcher.encode(), zipfile.ZIP_STORED)
+            _add(archive, "site.zip", site.getvalue(), zipfile.ZIP_STORED)  # stored, so that it can be read in place
+    made.chmod(0o755)
+    made.replace(target)
+    return target
+
+
+def version() -> str:
+    """Of pyproject.toml."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def _blocks(lock: str) -> Iterator[str]:
+    """One for each pinned package: its line and the hashes that follow."""
+    return (block for block in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE) if "==" in block)
+
+
+def _files(tree: Path) -> list[Path]:
+    return sorted(path for path in tree.rglob("*") if path.is_file())
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int, mode: int = 0o644) -> None:
+    member = zipfile.ZipInfo(name, EPOCH)
+    member.external_attr = mode << 16
+    archive.writestr(member, data, compression)
+
+
+def _hash_of(tree: Path) -> str:
+    found = hashlib.sha256()
+    for path in _files(tree):
+        found.update(f"{path.relative_to(tree)}\0{path.stat().st_mode & 0o111 != 0}\0{path.stat().st_size}\0".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""How Danube is built: what is generated is up to date, what is packed works."""

@@ -1,0 +1,153 @@
+"""Running a danubefile: every way that this can go is one Outcome, with the author's own file and line."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from danube import _session
+from danube_pkg.pod.script import Outcome, run_script
+from tests.sdk.session import RecordingSession, fail
+
+CASES = Path(__file__).resolve().parents[1] / "sdk" / "cases"
+HEAD = "from danube import pipeline, secrets, step\n\n"
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingSession]:
+    """A job in `tmp_path`; what running a script changes of this process is put back."""
+    made = RecordingSession(tmp_path)
+    monkeypatch.setattr(_session, "_current", made)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+    yield made
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def run(session: RecordingSession, text: str | bytes, name: str = "danubefile.py") -> Outcome:
+    path = Path(session.workspace) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return run_script(Path(session.workspace), name)
+
+
+def pipeline_of(*lines: str) -> str:
+    return f"{HEAD}@pipeline(name='t')\ndef build():\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def test_a_pipeline_that_returns_is_green(session: RecordingSession) -> None:
+    assert run(session, pipeline_of("step.run('make')")) == Outcome()
+    assert [call.command for call in session.calls] == ["make"]
+
+
+def test_the_case_that_uses_every_word_of_the_sdk_runs(
+    session: RecordingSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(CASES / "uses_everything.py", Path(session.workspace) / "danubefile.py")
+    (Path(session.workspace) / "dist").mkdir()
+    session.secrets["TOKEN"] = b"correct horse"
+    session.ends["Deploy"] = fail
+    outcome = run_script(Path(session.workspace), "danubefile.py")
+    assert outcome == Outcome()
+    assert [call.name for call in session.calls].count("make docs") == 1
+    assert list(session.uploads) == ["dist"]
+    assert "3 step-failed" in capsys.readouterr().out
+
+
+def test_a_missing_file_is_named(session: RecordingSession) -> None:
+    assert run_script(Path(session.workspace), "ci/danubefile.py") == Outcome(
+        "script-missing", "the repository has no file ci/danubefile.py"
+    )
+
+
+def test_a_syntax_error_has_its_line(session: RecordingSession, capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = run(session, HEAD + "def build(:\n")
+    assert outcome.reason == "script-invalid"
+    assert outcome.message.startswith("danubefile.py:3: ")
+    assert "def build(:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [b"x = '\xff'\n", b"x = 1\0\n"])
+def test_what_is_no_text_is_a_syntax_error_too(session: RecordingSession, text: bytes) -> None:
+    assert run(session, text).reason == "script-invalid"
+
+
+def test_no_pipeline_and_two_pipelines_are_named(session: RecordingSession) -> None:
+    assert run(session, "print('nothing here')\n") == Outcome(
+        "pipeline-missing", "danubefile.py must mark exactly one function with @pipeline; found: none"
+    )
+    two = HEAD + "@pipeline(name='a')\ndef a(): ...\n\n@pipeline(name='b')\ndef b(): ...\n"
+    assert run(session, two).message.endswith("found: a, b")
+
+
+def test_a_second_name_of_the_same_function_is_no_second_pipeline(session: RecordingSession) -> None:
+    assert run(session, pipeline_of("pass") + "main = build\n") == Outcome()
+
+
+def test_an_exception_has_the_authors_frames_only(
+    session: RecordingSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(session.workspace) / "library.py").write_text("def deep(text):\n    return int(text)\n")
+    text = "import library\n" + pipeline_of("library.deep('seven')")
+    outcome = run(session, text)
+    assert outcome == Outcome(
+        "script-error", "ValueError: invalid literal for int() with base 10: 'seven' (library.py:2)"
+    )
+    printed = capsys.readouterr().err
+    assert 'File "danubefile.py", line 6, in build' in printed
+    assert 'File "library.py", line 2, in deep' in printed
+    assert "danube_pkg" not in printed
+    assert str(session.workspace) not in printed
+
+
+def test_an_exception_while_it_is_imported_counts_too(session: RecordingSession) -> None:
+    assert run(session, "import no_such_module\n") == Outcome(
+        "script-error", "ModuleNotFoundError: No module named 'no_such_module' (danubefile.py:1)"
+    )
+
+
+def test_a_failed_step_is_named_by_its_sequence(session: RecordingSession) -> None:
+    session.ends["Test"] = fail
+    outcome = run(session, pipeline_of("step.run('true')", "step.run('make test', name='Test')"))
+    assert outcome == Outcome("step-failed", "step 'Test' failed with exit code 3", 2)
+
+
+def test_a_refusal_keeps_its_hint(session: RecordingSession) -> None:
+    outcome = run(session, pipeline_of("secrets.get('TOKEN')"))
+    assert outcome.reason == "script-error"
+    assert outcome.message == "there is no secret TOKEN (danubefile.py:5); danube secrets set TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("sys.exit(0)", "sys.exit(0)"), ("sys.exit('no')", "sys.exit('no')"), ("exit()", "sys.exit(None)")],
+)
+def test_leaving_the_interpreter_is_no_success(session: RecordingSession, line: str, said: str) -> None:
+    outcome = run(session, "import sys\n" + pipeline_of(line))
+    assert outcome.reason == "script-exited"
+    assert said in outcome.message
+
+
+def test_ctrl_c_in_the_code_is_an_error_like_any_other(session: RecordingSession) -> None:
+    assert run(session, pipeline_of("raise KeyboardInterrupt")).reason == "script-error"
+
+
+def test_it_runs_in_the_workspace_and_imports_what_lies_beside_it(session: RecordingSession) -> None:
+    (Path(session.workspace) / "ci").mkdir()
+    (Path(session.workspace) / "ci" / "matrix.py").write_text("NAMES = ['a', 'b']\n")
+    text = "import matrix\n" + pipeline_of("for name in matrix.NAMES:", "    step.run('make', name=name)")
+    assert run(session, text, "ci/danubefile.py") == Outcome()
+    assert [call.name for call in session.calls] == ["a", "b"]
+    assert os.getcwd() == os.path.realpath(session.workspace)
+
+
+def test_classes_of_the_danubefile_know_their_module(session: RecordingSession) -> None:
+    """dataclasses and pickle look a class's module up by name."""
+    text = "from dataclasses import dataclass\n" + pipeline_of("step.run(Target('make').word)")
+    text += "\n@dataclass(slots=True)\nclass Target:\n    word: str\n"
+    assert run(session, text) == Outcome()

@@ -1,0 +1,15 @@
+"""A job's session for each test, entered as the coordinator would."""
+
+from pathlib import Path
+
+import pytest
+
+from danube import _session
+from tests.sdk.session import RecordingSession
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingSession:
+    made = RecordingSession(tmp_path)
+    monkeypatch.setattr(_session, "_current", made)
+    return made

@@ -1,0 +1,78 @@
+"""A session that needs no server: it remembers what was asked of it, and a test says how steps end."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from danube._errors import DanubeError
+from danube._results import StepResult
+from danube._session import Chunks, StepCall
+
+CONTEXT: Mapping[str, Any] = {
+    "branch": "main",
+    "tag": "",
+    "ref": "refs/heads/main",
+    "commit_sha": "0" * 40,
+    "repository": "ssh://git.example/app.git",
+    "pipeline": "app",
+    "job_id": "01j",
+    "trigger": "manual",
+    "params": {"level": "debug"},
+    "pull_request": None,
+}
+
+
+class RecordingSession:
+    """`danube._session.Session` in memory. `ends`: what becomes of a step with that name; any other succeeds."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._sequences: dict[str, Iterator[int]] = {}
+        self._lock = threading.Lock()
+        self.context: Mapping[str, Any] = dict(CONTEXT)
+        self.ends: dict[str, Callable[[StepCall], StepResult]] = {}
+        self.secrets: dict[str, bytes] = {}
+        self.calls: list[StepCall] = []
+        self.ended: list[str] = []
+        self.uploads: dict[str, tuple[str, Chunks]] = {}
+
+    @property
+    def workspace(self) -> str:
+        return str(self._workspace)
+
+    def next_sequence(self, kind: str) -> int:
+        with self._lock:
+            return next(self._sequences.setdefault(kind, itertools.count(1)))
+
+    def run_step(self, call: StepCall) -> StepResult:
+        with self._lock:
+            self.calls.append(call)
+        try:
+            return self.ends.get(call.name, succeed)(call)
+        finally:
+            with self._lock:
+                self.ended.append(call.name)
+
+    def read_secret(self, sequence: int, key: str) -> bytes:
+        if key not in self.secrets:
+            raise DanubeError("secret-not-set", f"there is no secret {key}", hint=f"danube secrets set {key}")
+        return self.secrets[key]
+
+    def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
+        self.uploads[name] = (file_name, chunks)
+
+    def uploaded(self, name: str) -> bytes:
+        """The artifact's bytes; asked again they are streamed again, as after a lost connection."""
+        return b"".join(self.uploads[name][1]())
+
+
+def succeed(call: StepCall) -> StepResult:
+    """The end of a step that went well."""
+    return StepResult(call.name, "success", 0, 0.1, sequence=call.sequence, raw_output=b"done\n")
+
+
+def fail(call: StepCall) -> StepResult:
+    """The end of a step whose command had exit code 3."""
+    return StepResult(call.name, "failure", 3, 0.1, reason="step-failed", sequence=call.sequence)

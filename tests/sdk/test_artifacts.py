@@ -1,0 +1,113 @@
+"""Artifacts: a file as it is, anything else as an archive that is the same for the same files."""
+
+import io
+import os
+import socket
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from danube import DanubeError, artifacts
+from tests.sdk.session import RecordingSession
+
+
+def members(archive: bytes) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        return {member.name: member for member in opened}
+
+
+def content(archive: bytes, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        file = opened.extractfile(name)
+        assert file is not None
+        return file.read()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """dist/ with two files, a directory, a link, and a second name of the first file."""
+    dist = tmp_path / "dist"
+    (dist / "sub").mkdir(parents=True)
+    (dist / "b.txt").write_text("second")
+    (dist / "a.txt").write_text("first")
+    (dist / "sub" / "c.bin").write_bytes(os.urandom(1 << 20))
+    (dist / "link").symlink_to("a.txt")
+    (dist / "z.txt").hardlink_to(dist / "a.txt")
+    return dist
+
+
+def test_a_single_file_is_kept_as_it_is(session: RecordingSession, tree: Path) -> None:
+    artifacts.upload("dist/sub/c.bin", name="program")
+    assert session.uploads["program"][0] == "program"
+    assert session.uploaded("program") == (tree / "sub" / "c.bin").read_bytes()
+
+
+def test_a_pattern_that_matches_one_file_keeps_that_file(session: RecordingSession, tree: Path) -> None:
+    artifacts.upload("dist/**/*.bin", name="program")
+    assert session.uploaded("program") == (tree / "sub" / "c.bin").read_bytes()
+
+
+def test_a_directory_becomes_an_archive_of_all_that_is_in_it(session: RecordingSession, tree: Path) -> None:
+    artifacts.upload("dist/", name="dist")
+    assert session.uploads["dist"][0] == "dist.tar.gz"
+    packed = session.uploaded("dist")
+    assert list(members(packed)) == [".", "a.txt", "b.txt", "link", "z.txt", "sub", "sub/c.bin"]
+    assert members(packed)["link"].linkname == "a.txt"
+    assert content(packed, "z.txt") == b"first"
+    assert content(packed, "sub/c.bin") == (tree / "sub" / "c.bin").read_bytes()
+
+
+def test_a_pattern_keeps_names_relative_to_the_workspace(session: RecordingSession, tree: Path) -> None:
+    artifacts.upload("dist/[ab].txt", name="texts")
+    assert list(members(session.uploaded("texts"))) == ["dist/a.txt", "dist/b.txt"]
+
+
+def test_the_same_files_give_the_same_bytes_whoever_owns_them(
+    session: RecordingSession, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts.upload("dist", name="dist")
+    first = session.uploaded("dist")
+    assert session.uploaded("dist") == first, "streamed again after a lost connection"
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    assert session.uploaded("dist") == first, "streamed at another time"
+    assert {(m.uid, m.gid, m.uname, m.gname) for m in members(first).values()} == {(0, 0, "", "")}
+
+
+def test_what_is_no_file_is_left_out(session: RecordingSession, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tree / "pipe")
+    monkeypatch.chdir(tree)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("sock")
+        artifacts.upload("dist", name="dist")
+        names = members(session.uploaded("dist"))
+    assert "a.txt" in names
+    assert not {"pipe", "sock"} & set(names)
+
+
+def test_a_path_with_nothing_there_is_refused(session: RecordingSession, tree: Path) -> None:
+    for path in ("missing", "dist/*.whl"):
+        with pytest.raises(DanubeError, match="there is nothing at") as refusal:
+            artifacts.upload(path, name="x")
+        assert refusal.value.reference == "artifact-missing"
+    assert session.uploads == {}
+
+
+@pytest.mark.parametrize("path", ["../outside.txt", "link", "linked/*.txt", "/etc/passwd", "..", "*/.."])
+def test_what_lies_outside_of_the_workspace_is_refused(session: RecordingSession, tmp_path: Path, path: str) -> None:
+    outside = tmp_path.parent / "outside.txt"
+    outside.write_text("a token that only the coordinator can read")
+    (tmp_path / "link").symlink_to(outside)
+    (tmp_path / "linked").symlink_to(tmp_path.parent)
+    with pytest.raises(DanubeError, match="leads out of the workspace") as refusal:
+        artifacts.upload(path, name="x")
+    assert refusal.value.reference == "artifact-outside"
+    assert session.uploads == {}
+
+
+@pytest.mark.parametrize(("path", "name"), [("dist", "outside"), ("dist/*", "dist/outside"), (".", "dist/outside")])
+def test_a_link_in_an_archive_is_kept_as_a_link(session: RecordingSession, tree: Path, path: str, name: str) -> None:
+    """It is not followed, so it brings nothing out, wherever it leads."""
+    (tree / "outside").symlink_to("/etc/passwd")
+    artifacts.upload(path, name="dist")
+    assert members(session.uploaded("dist"))[name].linkname == "/etc/passwd"

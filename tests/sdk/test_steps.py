@@ -1,0 +1,214 @@
+"""Steps: what is refused before it is sent, what is sent, how ends come back."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from danube._session import StepCall
+
+from danube import DanubeError, StepFailed, StepResult, step
+from tests.sdk.session import RecordingSession, fail
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: step.run(""),
+        lambda: step.run("  \n"),
+        lambda: step.run("echo \0"),
+        lambda: step.run(["echo", "hi"]),  # type: ignore[arg-type]
+        lambda: step.run("true", env={"": "x"}),
+        lambda: step.run("true", env={"A=B": "x"}),
+        lambda: step.run("true", env={"A": "\0"}),
+        lambda: step.run("true", timeout_seconds=0),
+        lambda: step.run("true", timeout_seconds=-1),
+        lambda: step.run("true", retries=-1),
+        lambda: step.run("true", retries=11),
+    ],
+)
+def test_a_step_that_cannot_be_run_is_refused_before_it_is_sent(
+    session: RecordingSession, call: Callable[[], object]
+) -> None:
+    with pytest.raises(DanubeError) as refusal:
+        call()
+    assert refusal.value.reference == "step-invalid"
+    assert session.calls == []
+
+
+def test_what_is_sent_is_what_was_written(session: RecordingSession) -> None:
+    step.run(
+        "make test\nmake lint",
+        name="Test",
+        image="node:20",
+        env={"CI": "1"},
+        working_directory="web",
+        timeout_seconds=60,
+        retries=2,
+    )
+    assert session.calls == [
+        StepCall(1, "Test", "make test\nmake lint", "node:20", {"CI": "1"}, f"{session.workspace}/web", 60, 2, True)
+    ]
+
+
+def test_defaults_and_sequences(session: RecordingSession) -> None:
+    step.run("\n make test\nmake lint")
+    step.run("x" * 100, working_directory="/tmp", check=False)
+    first, second = session.calls
+    assert first == StepCall(1, "make test", "\n make test\nmake lint", "", {}, session.workspace, 0, 0, True)
+    assert (second.sequence, second.name, second.working_directory) == (2, "x" * 57 + "...", "/tmp")
+
+
+def test_neither_command_nor_environment_is_in_the_text_of_a_call(session: RecordingSession) -> None:
+    step.run("deploy --with hunter2", name="Deploy", env={"TOKEN": "hunter2"})
+    assert "hunter2" not in repr(session.calls[0])
+
+
+def test_a_result_says_how_it_went(session: RecordingSession) -> None:
+    result = step.run("make")
+    assert (result.ok, result.exit_code, result.output) == (True, 0, "done\n")
+
+
+def test_a_checked_step_that_fails_raises(session: RecordingSession) -> None:
+    session.ends["Test"] = fail
+    with pytest.raises(StepFailed, match="step 'Test' failed with exit code 3") as failure:
+        step.run("make test", name="Test")
+    assert (failure.value.reference, failure.value.result.exit_code) == ("step-failed", 3)
+
+
+def test_an_unchecked_step_that_fails_is_an_answer(session: RecordingSession) -> None:
+    session.ends["Test"] = fail
+    result = step.run("make test", name="Test", check=False)
+    assert (result.ok, result.exit_code, result.reason) == (False, 3, "step-failed")
+
+
+def test_output_that_was_lost_is_refused_by_name(session: RecordingSession) -> None:
+    session.ends["Test"] = lambda call: StepResult(call.name, "success", 0, 0.1)
+    with pytest.raises(DanubeError) as refusal:
+        print(step.run("make test", name="Test").output)
+    assert refusal.value.reference == "output-lost"
+
+
+def test_outside_of_a_job_the_refusal_names_the_command_that_runs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("danube._session._current", None)
+    with pytest.raises(DanubeError, match="danube run") as refusal:
+        step.run("true")
+    assert refusal.value.reference == "not-in-a-job"
+
+
+# --- beside each other
+
+
+def all_of(*names: str) -> None:
+    """A block of steps with these names."""
+    with step.parallel():
+        for name in names:
+            step.start("make", name=name)
+
+
+def test_a_started_step_runs_beside_what_follows(session: RecordingSession) -> None:
+    go_on = threading.Event()
+
+    def waits(call: StepCall) -> StepResult:
+        assert go_on.wait(30)
+        return StepResult(call.name, "success", 0, 0.1)
+
+    session.ends["slow"] = waits
+    handle = step.start("make docs", name="slow")
+    assert not handle.done
+    step.run("make", name="quick")
+    assert session.ended == ["quick"]
+    go_on.set()
+    assert handle.wait().ok
+    assert handle.done
+
+
+def test_a_handle_raises_where_it_is_waited_for(session: RecordingSession) -> None:
+    session.ends["Test"] = fail
+    handle = step.start("make test", name="Test")
+    for _ in range(2):
+        with pytest.raises(StepFailed):
+            handle.wait()
+
+
+def test_parallel_waits_for_all_and_raises_the_first_with_the_others_as_notes(session: RecordingSession) -> None:
+    first_may_end = threading.Event()
+
+    def fails_last(call: StepCall) -> StepResult:
+        assert first_may_end.wait(30)
+        return fail(call)
+
+    def fails_first(call: StepCall) -> StepResult:
+        first_may_end.set()
+        return fail(call)
+
+    session.ends = {"a": fails_last, "c": fails_first}
+    with pytest.raises(StepFailed) as failure:
+        all_of("a", "b", "c")
+    assert failure.value.result.name == "a"
+    assert failure.value.__notes__ == ["step 'c' failed with exit code 3"]
+    assert sorted(session.ended) == ["a", "b", "c"]
+
+
+def test_parallel_waits_for_all_when_the_server_refuses_one(session: RecordingSession) -> None:
+    refused = threading.Event()
+
+    def refuse(call: StepCall) -> StepResult:
+        refused.set()
+        raise DanubeError("step-too-large", "the command is too large")
+
+    def outlasts(call: StepCall) -> StepResult:
+        assert refused.wait(30)
+        return fail(call)
+
+    session.ends = {"large": refuse, "other": outlasts}
+    with pytest.raises(DanubeError, match="too large") as failure:
+        all_of("large", "other")
+    assert session.ended.count("other") == 1
+    assert failure.value.__notes__ == ["step 'other' failed with exit code 3"]
+
+
+def test_an_exception_in_the_block_is_raised_once_all_have_ended(session: RecordingSession) -> None:
+    session.ends["Test"] = fail
+
+    def block() -> None:
+        with step.parallel():
+            step.start("make test", name="Test")
+            print(1 // 0)
+
+    with pytest.raises(ZeroDivisionError):
+        block()
+    assert session.ended == ["Test"]
+
+
+def test_blocks_nest_and_end(session: RecordingSession) -> None:
+    with step.parallel():
+        step.start("make", name="outer")
+        with step.parallel():
+            step.start("make", name="inner")
+        assert "inner" in session.ended
+    assert sorted(session.ended) == ["inner", "outer"]
+    session.ends["later"] = fail
+    step.start("make", name="later")  # belongs to no block: nothing is raised here
+
+
+def test_so_many_steps_run_at_once_and_no_more(session: RecordingSession) -> None:
+    running, most, lock, full = 0, 0, threading.Lock(), threading.Event()
+
+    def counts(call: StepCall) -> StepResult:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+            if running == step.MAX_PARALLEL:
+                full.set()
+        assert full.wait(30)
+        with lock:
+            running -= 1
+        return StepResult(call.name, "success", 0, 0.1)
+
+    with step.parallel():
+        for number in range(step.MAX_PARALLEL + 20):
+            session.ends[str(number)] = counts
+            step.start("make", name=str(number))
+    assert most == step.MAX_PARALLEL
+    assert len(session.ended) == step.MAX_PARALLEL + 20

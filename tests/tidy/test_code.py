@@ -1,0 +1,64 @@
+"""The rules, over the whole tree."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tests.tidy import rules
+from tests.tidy.tree import Source, python, written
+
+CODE = ("danube_pkg/", "sdk/", "build_steps/", "bench/", "build.py", "danube.py")
+
+ENVIRONMENT_READERS = {
+    "danube_pkg/pod/coordinator.py": "a process of its own, which is told this way",
+    "danube_pkg/adapters/git/process.py": "hands the path of programs on to its child",
+    "build_steps/": "no part of the server",
+    "bench/": "no part of the server",
+}
+"""Beside the command line, and why."""
+
+
+def assert_kept(rule: Callable[[Source], Iterator[str]], files: Iterable[Source]) -> None:
+    found = [f"{source.name}:{finding}" for source in files for finding in rule(source)]
+    assert not found, "\n".join(found)
+
+
+def test_files_have_a_length_that_can_be_read() -> None:
+    prose = (".md", ".lock", ".json", ".svg")
+    assert_kept(rules.too_long, (s for s in written() if not s.name.endswith(prose) and s.name != "LICENSE"))
+
+
+def test_names_say_what_is_inside() -> None:
+    assert_kept(rules.vague_name, written())
+
+
+def test_nothing_is_left_for_later() -> None:
+    assert_kept(rules.unfinished, written())
+
+
+def test_no_registry_is_named() -> None:
+    assert_kept(rules.registry_host, written())
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    ours = (source for source in python() if not source.name.startswith("examples/") or source.text)
+    assert_kept(rules.no_module_docstring, ours)
+
+
+def test_every_public_function_and_class_says_what_it_is_for() -> None:
+    assert_kept(rules.no_docstring, python(*CODE))
+
+
+def test_no_exception_is_swallowed() -> None:
+    assert_kept(rules.swallowed, python())
+
+
+def test_every_task_has_a_name() -> None:
+    assert_kept(rules.nameless_task, python())
+
+
+def test_tests_wait_for_conditions() -> None:
+    assert_kept(rules.sleeps, (s for s in python("tests/") if s.name != "tests/waiting.py"))
+
+
+def test_only_the_command_line_reads_the_environment() -> None:
+    others = (s for s in python(*CODE) if not s.name.startswith(("danube_pkg/cli/", *ENVIRONMENT_READERS)))
+    assert_kept(rules.reads_environment, others)
