@@ -2,11 +2,12 @@
 
 import random
 import re
+import subprocess
 from functools import partial
 
 import pytest
 
-from tests.e2e.world import World
+from tests.e2e.world import DANUBE, World
 from tests.waiting import wait_until
 
 COUNTER = """
@@ -79,6 +80,21 @@ def survive(world: World, seed: int, deaths: int) -> None:
         world.serve()
     assert world.end_of(job_id)["status"] == "success"
     assert_whole(world, job_id)
+
+
+def test_a_follower_goes_on_exactly_where_it_was_when_the_server_comes_back(world: World) -> None:
+    prepared(world)
+    job_id = world.trigger("counter")
+    following = subprocess.Popen(
+        [*DANUBE, "logs", "-f", job_id], stdout=subprocess.PIPE, text=True, env=world.environment, cwd=world.path
+    )
+    for number in (40, 200):
+        world.wait_for_log(job_id, f"line-{number}=")
+        world.kill()
+        world.serve()
+    printed, _ = following.communicate(timeout=60)
+    assert following.returncode == 0
+    assert printed == world.log(job_id)
 
 
 def has_grown(world: World, job_id: str, size: int) -> bool:
