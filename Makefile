@@ -23,10 +23,10 @@ setup: $(VENV)/.danube build/bin/.made ## make .venv, so that .venv/bin/danube i
 run: setup ## serve on this machine with the example, trigger it, show its log, go on serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
 
-test: $(VENV)/.dev build/bin/.made test-packages ## run the tests; ARGS="tests/core -k name" for some of them
+test: test-packages $(VENV)/.dev build/bin/.made ## run the tests; ARGS="tests/core -k name" for some of them
 	$(PY) -m pytest $(ARGS)
 
-e2e: $(VENV)/.dev build/bin/.made test-packages ## run the tests that take minutes
+e2e: test-packages $(VENV)/.dev build/bin/.made ## run the tests that take minutes
 	$(PY) -m pytest -m long $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
@@ -83,7 +83,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.danube
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
-build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/supervisor.py $(VENV)/.python
+build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/supervisor.py | $(VENV)/.danube
 	@echo "Building the supervisor"
 	@$(PY) -m build_steps.supervisor
 	@touch $@

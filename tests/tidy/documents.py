@@ -1,0 +1,76 @@
+"""What documents say that code can contradict: commands, flags, variables, targets, endpoints, settings, paths."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.tidy.tree import Source, sources
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`([^`\n]+)`")
+
+SHELL = ("sh", "console", "bash")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block and its language."""
+
+    language: str
+    text: str
+
+
+def documents() -> Iterator[Source]:
+    """What people read."""
+    return (source for source in sources() if source.name.endswith(".md"))
+
+
+def blocks(document: Source) -> list[Block]:
+    """The fenced blocks."""
+    return [Block(language, text) for language, text in _FENCE.findall(document.text)]
+
+
+def spans(document: Source) -> list[str]:
+    """What stands in backticks within the text."""
+    return _SPAN.findall(_FENCE.sub("", document.text))
+
+
+def command_lines(document: Source) -> list[str]:
+    """Each line of a shell block, and each span, that may be a command; lines that a backslash continues are joined."""
+    shell = [block.text.replace("\\\n", " ") for block in blocks(document) if block.language in SHELL]
+    return [line.strip().removeprefix("$ ") for text in shell for line in text.splitlines()] + spans(document)
+
+
+def danube_commands(document: Source) -> Iterator[tuple[str, list[str]]]:
+    """Each use of `danube WORD …`: the word, and the flags that follow it."""
+    for line in command_lines(document):
+        for used in re.finditer(r"(?:^|[|&;(]\s*|\s)(?:\S*/)?danube ([a-z][a-z-]*)([^|&;#]*)", line):
+            yield used.group(1), re.findall(r"(?<![\w-])--?[a-z][a-z-]*", used.group(2))
+
+
+def make_targets(document: Source) -> Iterator[str]:
+    """Each target of a `make` that is named."""
+    for line in command_lines(document):
+        for used in re.finditer(r"(?:^|[|&;(]\s*)make ([^|&;#]*)", line):
+            yield from (word for word in used.group(1).split() if re.fullmatch(r"[a-z][a-z0-9-]*", word))
+
+
+def variables(document: Source) -> set[str]:
+    """Environment variables of Danube's own."""
+    return set(re.findall(r"\bDANUBE_[A-Z_]+\b", document.text))
+
+
+def endpoints(document: Source) -> Iterator[str]:
+    """Paths of the API: `GET /api/v1/jobs`, `/health`."""
+    for span in spans(document):
+        if found := re.fullmatch(r"(?:(?:GET|POST|PUT|DELETE) )?(/(?:api/v1|health)[\w/{}.-]*)(?:\?.*)?", span):
+            yield found.group(1)
+
+
+def paths(document: Source) -> Iterator[str]:
+    """Spans that look like files or directories of a repository."""
+    for span in spans(document):
+        if re.fullmatch(r"[\w.-]+(/[\w.*-]+)*/?", span) and (
+            "/" in span or re.search(r"\.(py|md|toml|lock|c|proto)$", span)
+        ):
+            yield span

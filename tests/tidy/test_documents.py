@@ -1,0 +1,99 @@
+"""What documents name is there."""
+
+import argparse
+import importlib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+
+import pytest
+
+from danube_pkg.cli.main import COMMANDS
+from danube_pkg.core.settings import Settings
+from danube_pkg.edges.http.routes import ROUTES
+from tests.tidy import documents
+from tests.tidy.tree import ROOT, Source, python
+
+DOCUMENTS = list(documents.documents())
+
+
+@pytest.fixture(params=DOCUMENTS, ids=[document.name for document in DOCUMENTS])
+def document(request: pytest.FixtureRequest) -> Source:
+    assert isinstance(request.param, Source)
+    return request.param
+
+
+@cache
+def flags_of(command: str) -> frozenset[str]:
+    """Every flag of a command and of the commands below it."""
+    module = next(module for name, module, _ in COMMANDS if name == command)
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"danube_pkg.cli.{module}").arguments(parser)
+    return frozenset(_flags(parser))
+
+
+def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _flags(below)
+
+
+def test_every_command_is_there_with_its_flags(document: Source) -> None:
+    known = {name for name, _, _ in COMMANDS}
+    for command, flags in documents.danube_commands(document):
+        assert command in known, f"danube {command}"
+        assert set(flags) <= flags_of(command), f"danube {command} {' '.join(flags)}"
+
+
+def test_every_target_is_there(document: Source) -> None:
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(documents.make_targets(document)) <= targets
+
+
+def test_every_variable_is_read(document: Source) -> None:
+    read = {name for source in python("danube_pkg/") for name in re.findall(r"\bDANUBE_[A-Z_]+\b", source.text)}
+    assert documents.variables(document) <= read
+
+
+def test_every_endpoint_is_there(document: Source) -> None:
+    known = [re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path)) for route in ROUTES]
+    for path in documents.endpoints(document):
+        assert path == "/api/v1" or any(pattern.fullmatch(path) for pattern in known), path
+
+
+def test_every_setting_is_there(document: Source) -> None:
+    tables = {field.name: {one.name for one in fields(_table(field.name))} for field in fields(Settings)}
+    for block in documents.blocks(document):
+        if block.language == "toml":
+            for table, values in tomllib.loads(block.text).items():
+                assert table in tables, f"[{table}]"
+                assert set(values) <= tables[table], f"[{table}] {' '.join(values)}"
+    for span in documents.spans(document):
+        table, _, key = span.partition(".")
+        if table in tables and re.fullmatch(r"[a-z_]+", key):
+            assert key in tables[table] | {"toml", "py"}, span
+
+
+def _table(name: str) -> type:
+    annotation = Settings.__dataclass_fields__[name].type
+    assert isinstance(annotation, type)
+    return annotation
+
+
+def test_every_path_is_there(document: Source) -> None:
+    """Paths begin at the root, in `danube_pkg/` or beside the document. What begins with none of them is a user's own."""
+    places = [ROOT, ROOT / "danube_pkg", (ROOT / document.name).parent]
+    for path in documents.paths(document):
+        first = path.split("/")[0]
+        ours = [place for place in places if (place / first).exists()]
+        assert not ours or any(found for place in ours for found in place.glob(path.rstrip("/"))), path
+
+
+def test_every_link_leads_somewhere(document: Source) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.text):
+        if "://" not in target:
+            assert ((ROOT / document.name).parent / target).exists(), target
