@@ -58,6 +58,7 @@ def build_zipapp(staging: Path, target: Path | None = None) -> Path:
     compileall.compile_dir(
         str(staging),
         quiet=2,
+        force=True,  # what an import has left there would be of another kind
         stripdir=str(staging),
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
