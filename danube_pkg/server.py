@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
+from danube_pkg.adapters.oidc import OidcProvider
+from danube_pkg.adapters.passwords import BcryptPasswords
 from danube_pkg.adapters.runtimes.sandbox import (
     SandboxRuntime,
     SandboxSettings,
@@ -25,24 +27,44 @@ from danube_pkg.adapters.runtimes.sandbox import (
     coordinator_program,
     find_program,
 )
-from danube_pkg.adapters.store import Database, SqliteArtifacts, SqliteJobs, SqlitePipelines, SqliteSecrets
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteAccess,
+    SqliteArtifacts,
+    SqliteAudit,
+    SqliteIdempotency,
+    SqliteJobs,
+    SqlitePipelines,
+    SqliteSecrets,
+    SqliteServerState,
+    SqliteSessions,
+    SqliteTokens,
+)
 from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import Conflict, Permanent
+from danube_pkg.core.oidc import ClientSettings
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
 from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings
 from danube_pkg.edges.grpc.server import CoordinatorEdge
 from danube_pkg.edges.http.server import HttpEdge
-from danube_pkg.edges.http.services import Services
+from danube_pkg.edges.http.services import Logins, Services, Site
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
 from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.coordination import Coordination
+from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.oidc import OidcLogin
+from danube_pkg.services.passwords import Passwords
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.sessions import Sessions
 from danube_pkg.services.steps import FollowerTools
+from danube_pkg.services.tokens import Tokens
 
 SOCKET_NAME = "danube.sock"
 
@@ -50,6 +72,11 @@ RUN_MAX_CONCURRENT_JOBS = 1
 """A house without a configuration is one `danube run`."""
 
 _log = logging.getLogger("danube.server")
+
+
+async def _no_issuer() -> ClientSettings | None:
+    """People log in with their own passwords."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +94,9 @@ class Plan:
     bind_address: str = ""
     sources: Callable[[Path], Sources] = GitSources
     secret_overrides: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    external_url: str = ""
+    certificate: tuple[Path, Path] | None = None
+    oidc_client: Callable[[], Awaitable[ClientSettings | None]] = _no_issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +157,39 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
             owner.start("configuration", configuration.follow(plan.config_repo.sync_interval))
+            access = Access(SqliteAccess(database))
+            draining = Draining(SqliteServerState(database))
+            await draining.recall()
+            engine.refuse_work_by(draining.check)
+            provider, checks = OidcProvider(), BcryptPasswords()
+            stack.push_async_callback(provider.close)
+            stack.callback(checks.close)
             services = Services(
-                jobs, pipelines, logs, engine, secret_service, artifacts, str(data / "artifacts"), configuration
+                jobs=jobs,
+                pipelines=pipelines,
+                logs=logs,
+                engine=engine,
+                secrets=secret_service,
+                artifacts=artifacts,
+                artifact_directory=str(data / "artifacts"),
+                configuration=configuration,
+                access=access,
+                logins=Logins(
+                    sessions=Sessions(SqliteSessions(database), access, clock, new_id, secrets.token_bytes),
+                    tokens=Tokens(SqliteTokens(database), access, clock, new_id, secrets.token_bytes),
+                    passwords=Passwords(access.store, checks, clock),
+                    oidc=OidcLogin(plan.oidc_client, provider, access.store, keys, clock, secrets.token_bytes),
+                ),
+                audit=Audit(SqliteAudit(database, keys.audit_key), clock, keys.audit_key),
+                draining=draining,
+                idempotency=SqliteIdempotency(database),
+                clock=clock,
+                new_id=new_id,
+                site=Site(plan.external_url, tls=plan.certificate is not None),
             )
             edge = HttpEdge(services)
-            address = await stack.enter_async_context(edge.serving(data / SOCKET_NAME, plan.bind_address))
+            serving = edge.serving(data / SOCKET_NAME, plan.bind_address, plan.certificate)
+            address = await stack.enter_async_context(serving)
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
 
 
