@@ -13,13 +13,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from danube_pkg import front
 from danube_pkg.adapters.artifacts import ArtifactDirectory
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.oidc import OidcProvider
-from danube_pkg.adapters.passwords import BcryptPasswords
 from danube_pkg.adapters.runtimes.sandbox import (
     SandboxRuntime,
     SandboxSettings,
@@ -29,16 +28,11 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.adapters.store import (
     Database,
-    SqliteAccess,
     SqliteArtifacts,
-    SqliteAudit,
-    SqliteIdempotency,
     SqliteJobs,
     SqlitePipelines,
     SqliteSecrets,
     SqliteServerState,
-    SqliteSessions,
-    SqliteTokens,
 )
 from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import Conflict, Permanent
@@ -46,25 +40,17 @@ from danube_pkg.core.oidc import ClientSettings
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
 from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings
 from danube_pkg.edges.grpc.server import CoordinatorEdge
-from danube_pkg.edges.http.server import HttpEdge
-from danube_pkg.edges.http.services import Logins, Services, Site
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
 from danube_pkg.kit.tasks import TaskOwner
-from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.coordination import Coordination
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
-from danube_pkg.services.oidc import OidcLogin
-from danube_pkg.services.passwords import Passwords
 from danube_pkg.services.secrets import KnownValues, Secrets
-from danube_pkg.services.sessions import Sessions
 from danube_pkg.services.steps import FollowerTools
-from danube_pkg.services.tokens import Tokens
 
 SOCKET_NAME = "danube.sock"
 
@@ -151,45 +137,32 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         tools = FollowerTools(runtime, keys, clock)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
+        draining = engine.draining = Draining(SqliteServerState(database))
+        await draining.recall()
         await stack.enter_async_context(engine.running())
         address = ""
         if plan.config_repo is not None and configuration is not None:
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
             owner.start("configuration", configuration.follow(plan.config_repo.sync_interval))
-            access = Access(SqliteAccess(database))
-            draining = Draining(SqliteServerState(database))
-            await draining.recall()
-            engine.refuse_work_by(draining.check)
-            provider, checks = OidcProvider(), BcryptPasswords()
-            stack.push_async_callback(provider.close)
-            stack.callback(checks.close)
-            services = Services(
+            behind = front.House(
+                database=database,
+                keys=keys,
+                clock=clock,
+                new_id=new_id,
                 jobs=jobs,
                 pipelines=pipelines,
                 logs=logs,
                 engine=engine,
                 secrets=secret_service,
                 artifacts=artifacts,
-                artifact_directory=str(data / "artifacts"),
+                artifact_directory=data / "artifacts",
                 configuration=configuration,
-                access=access,
-                logins=Logins(
-                    sessions=Sessions(SqliteSessions(database), access, clock, new_id, secrets.token_bytes),
-                    tokens=Tokens(SqliteTokens(database), access, clock, new_id, secrets.token_bytes),
-                    passwords=Passwords(access.store, checks, clock),
-                    oidc=OidcLogin(plan.oidc_client, provider, access.store, keys, clock, secrets.token_bytes),
-                ),
-                audit=Audit(SqliteAudit(database, keys.audit_key), clock, keys.audit_key),
                 draining=draining,
-                idempotency=SqliteIdempotency(database),
-                clock=clock,
-                new_id=new_id,
-                site=Site(plan.external_url, tls=plan.certificate is not None),
+                oidc_client=plan.oidc_client,
             )
-            edge = HttpEdge(services)
-            serving = edge.serving(data / SOCKET_NAME, plan.bind_address, plan.certificate)
-            address = await stack.enter_async_context(serving)
+            facing = front.FrontSettings(data / SOCKET_NAME, plan.bind_address, plan.external_url, plan.certificate)
+            address = await stack.enter_async_context(front.open_front(behind, facing))
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
 
 

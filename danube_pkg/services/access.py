@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from danube_pkg.core.access import Actor, Kind, Role, Scope, Thing
-from danube_pkg.core.people import Person
 from danube_pkg.core.identity_ports import AccessStore
+from danube_pkg.core.people import Person
 
 KEPT_ANSWERS = 10_000
 """People and pipelines of a large organisation; beyond it everything is asked again."""

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from danube_pkg.core import job_events as ev
 from danube_pkg.core.access import unknown_pipeline
 from danube_pkg.core.coordination import StepRequest
 from danube_pkg.core.errors import Conflict, NotFound, Unavailable
-from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, reason_to_wait, unknown_job
+from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, unknown_job
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import ContainerEnded, PodEvent, PodNotice
 from danube_pkg.core.ports import (
@@ -39,6 +39,7 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.steps import StepPhase
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all
+from danube_pkg.services.draining import Draining
 from danube_pkg.services.effects import EffectPerformer
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.sources import JobSource
@@ -75,7 +76,7 @@ class EnginePorts:
 
 
 class Engine:
-    """All jobs that are not closed. `async with engine.running():` owns every task of it."""
+    """All jobs that are not closed. `async with engine.running():` owns every task of it. `draining`: set on a server."""
 
     def __init__(self, ports: EnginePorts, settings: EngineSettings) -> None:
         self._ports = ports
@@ -88,7 +89,7 @@ class Engine:
         self._admission = asyncio.Event()
         self._log_locks: dict[str, asyncio.Lock] = {}
         self._listeners: list[Listener] = []
-        self._check_open: Callable[[], None] = _always_open
+        self.draining: Draining | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -132,7 +133,7 @@ class Engine:
         """
         if job_id is not None and (known_job := await self.find(job_id)) is not None:
             return known_job
-        known = await self._triggerable(pipeline)
+        known = await self.triggerable(pipeline)
         resolved = await self._ports.sources.resolve(known.settings.repository, ref)
         trigger = Trigger(
             type=type,
@@ -145,35 +146,14 @@ class Engine:
         )
         return await self.submit(known, trigger, job_id=job_id)
 
-    async def _triggerable(self, name: str) -> Pipeline:
-        self._check_open()
+    async def triggerable(self, name: str) -> Pipeline:
+        """A pipeline of which there may be a new job now. Raises NotFound, Unavailable."""
+        if self.draining is not None:
+            self.draining.check()
         known = await self._ports.pipelines.load_pipeline(name)
         if known is None or known.removed:
             raise unknown_pipeline(name)
         return known
-
-    async def rerun(self, job_id: str, actor: str, *, new_job_id: str | None = None) -> Job:
-        """A new job of the same commit with the same parameters, by the pipeline as it is now. Raises NotFound, Unavailable."""
-        if new_job_id is not None and (known_job := await self.find(new_job_id)) is not None:
-            return known_job
-        job = await self.find(job_id)
-        if job is None:
-            raise unknown_job(job_id)
-        pipeline = await self._triggerable(job.pipeline)
-        trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id)
-        return await self.submit(pipeline, trigger, job_id=new_job_id, reason=reason_to_wait(trigger))
-
-    async def approve(self, job_id: str, commit_sha: str, by: str) -> Job:
-        """Let a job run that waits for it; the approval is for exactly this commit. Raises NotFound, Conflict."""
-        live = self._live.get(job_id)
-        job = live.job if live else await self._ports.jobs.load_job(job_id)
-        if job is None:
-            raise unknown_job(job_id)
-        if live is None:
-            raise Conflict("approval-not-needed", f"{job.label} does not wait for an approval")
-        approved = await live.apply(ev.Approved(by, commit_sha))
-        self._admission.set()
-        return approved
 
     async def find(self, job_id: str) -> Job | None:
         """A job as it is now, live or stored."""
@@ -241,18 +221,6 @@ class Engine:
     def listen(self, listener: Listener) -> None:
         """Call it with each new state of each job, in the job's own task: it must be quick and must not raise."""
         self._listeners.append(listener)
-
-    def refuse_work_by(self, check: Callable[[], None]) -> None:
-        """Ask before each new job; `check` raises Unavailable while there must be none."""
-        self._check_open = check
-
-    @property
-    def _is_closed_for_work(self) -> bool:
-        try:
-            self._check_open()
-        except Unavailable:
-            return True
-        return False
 
     def reconsider_queue(self) -> None:
         """Limits may have changed: look at the queue again."""
@@ -371,7 +339,7 @@ class Engine:
         while True:
             await self._admission.wait()
             self._admission.clear()
-            if self._is_closed_for_work:
+            if self.draining is not None and self.draining.active:
                 continue
             jobs = [live.job for live in self._live.values()]
             for job_id in admissible(jobs, self._settings.max_concurrent_jobs()):
@@ -419,10 +387,6 @@ class Engine:
             for number in {step.container for step in job.open_steps if step.container is not None} - alive:
                 message = "its container is not there any more; something removed it behind Danube's back"
                 await live.apply(ev.ContainerLost(number, Reason.POD_LOST, message))
-
-
-def _always_open() -> None:
-    """Until somebody drains it, a server takes work."""
 
 
 async def _only(job: Job) -> AsyncIterator[Job]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from danube_pkg.core.errors import NotFound, Permanent, Unavailable
+from danube_pkg.core.identity_ports import AccessStore, IdentityProvider
 from danube_pkg.core.oidc import (
     Attempt,
     ClientSettings,
@@ -22,7 +23,6 @@ from danube_pkg.core.oidc import (
     check_claims,
 )
 from danube_pkg.core.people import Person, new_secret
-from danube_pkg.core.identity_ports import AccessStore, IdentityProvider
 from danube_pkg.core.ports import Clock
 
 MAX_DEVICE_LOGINS = 1000

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from danube_pkg.core.errors import Permanent, Unauthenticated
-from danube_pkg.core.people import Person
 from danube_pkg.core.identity_ports import AccessStore, PasswordCheck
+from danube_pkg.core.people import Person
 from danube_pkg.core.ports import Clock
 
 ACCOUNT_TRIES = 10

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from danube_pkg.core.access import Actor
 from danube_pkg.core.errors import NotFound, Unauthenticated
+from danube_pkg.core.identity_ports import SessionStore
 from danube_pkg.core.people import (
     SECRET_BYTES,
     SESSION_PREFIX,
@@ -16,7 +17,6 @@ from danube_pkg.core.people import (
     new_secret,
     secret_hash,
 )
-from danube_pkg.core.identity_ports import SessionStore
 from danube_pkg.core.ports import Clock
 from danube_pkg.services.access import Access
 

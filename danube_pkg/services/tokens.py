@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from danube_pkg.core.access import Actor, Scope
 from danube_pkg.core.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from danube_pkg.core.identity_ports import TokenStore
 from danube_pkg.core.people import (
     MAX_TOKEN_DAYS,
     SECRET_BYTES,
@@ -13,7 +14,6 @@ from danube_pkg.core.people import (
     new_secret,
     secret_hash,
 )
-from danube_pkg.core.identity_ports import TokenStore
 from danube_pkg.core.ports import Clock
 from danube_pkg.services.access import Access
 

@@ -29,16 +29,22 @@ class ArtifactView:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactList:
+    """All that a job kept."""
+
     artifacts: tuple[ArtifactView, ...]
 
 
 class Artifacts(Resource):
+    """`/api/v1/jobs/{job}/artifacts`."""
+
     async def GET(self, request: Request) -> ArtifactList:
         """A job's artifacts."""
         return ArtifactList(tuple(map(_view, await self.services.artifacts.list(request.job.id))))
 
 
 class OneArtifact(Resource):
+    """`/api/v1/jobs/{job}/artifacts/{artifact}`."""
+
     @answers(200, 206, 304, content="application/octet-stream", refuses=(416,))
     async def GET(self, request: Request) -> Response:
         """The bytes; `Range`, and `If-Range` with the ETag, for a download that was cut."""

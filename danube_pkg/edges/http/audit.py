@@ -44,6 +44,8 @@ class AuditQuery:
 
 
 class Audit(Resource):
+    """`/api/v1/audit`."""
+
     async def GET(self, request: Request, query: AuditQuery) -> AuditPage:
         """Entries, newest first."""
         entries = await self.services.audit.list(
@@ -62,6 +64,8 @@ class AuditCheckView:
 
 
 class AuditCheck(Resource):
+    """`/api/v1/audit/check`."""
+
     async def GET(self, request: Request) -> AuditCheckView:
         """Whether every entry ever written is there as it was written."""
         state = await self.services.audit.check()

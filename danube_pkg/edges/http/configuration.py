@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from danube_pkg.core.errors import DanubeError, NotFound
 from danube_pkg.edges.http.messages import Request
-from danube_pkg.edges.http.models import Time, iso
+from danube_pkg.edges.http.models import Time, iso_or_none
 from danube_pkg.edges.http.resource import Resource
 from danube_pkg.services.configuration import Configuration, ConfigurationStatus
 
@@ -33,6 +33,8 @@ class ConfigurationView:
 
 
 class ConfigurationState(Resource):
+    """`/api/v1/config`."""
+
     async def GET(self, request: Request) -> ConfigurationView:
         """The state of the configuration."""
         return _view(self.configuration().status)
@@ -44,6 +46,8 @@ class ConfigurationState(Resource):
 
 
 class ConfigurationSync(ConfigurationState):
+    """`/api/v1/config/sync`."""
+
     async def POST(self, request: Request) -> ConfigurationView:
         """Look at the repository now. Mistakes are in the answer; the last good configuration stays in force."""
         return _view(await self.configuration().sync())
@@ -53,9 +57,9 @@ def _view(status: ConfigurationStatus) -> ConfigurationView:
     return ConfigurationView(
         ok=status.ok,
         applied_revision=status.applied_revision,
-        applied_at=iso(status.applied_at),
+        applied_at=iso_or_none(status.applied_at),
         seen_revision=status.seen_revision,
-        checked_at=iso(status.checked_at),
+        checked_at=iso_or_none(status.checked_at),
         problem=_finding(status.problem) if status.problem else None,
         findings=tuple(map(_finding, status.findings)),
     )

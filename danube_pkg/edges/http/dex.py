@@ -11,6 +11,8 @@ BODY_BYTES = 64 * 1024
 
 
 class Dex(Resource):
+    """`/dex/{rest*}`."""
+
     @answers(200, 302, 303, content="text/html", refuses=(400, 401, 403, 404, 413, 500, 503))
     async def GET(self, request: Request) -> Response:
         """Dex's pages, keys and discovery."""

@@ -35,6 +35,8 @@ def _kept(request: Request, body: bytes, content: str, policy: str) -> Response:
 
 
 class OpenApi(Resource):
+    """`/api/v1/openapi.json`."""
+
     @answers(200, 304)
     async def GET(self, request: Request) -> Response:
         """The OpenAPI 3.1 document of this server."""
@@ -44,6 +46,8 @@ class OpenApi(Resource):
 
 
 class Docs(Resource):
+    """`/docs`."""
+
     @answers(200, 304, content="text/html; charset=utf-8")
     async def GET(self, request: Request) -> Response:
         """This API as a page."""
@@ -51,6 +55,8 @@ class Docs(Resource):
 
 
 class DocsStyle(Resource):
+    """`/docs/style.css`."""
+
     @answers(200, 304, content="text/css; charset=utf-8")
     async def GET(self, request: Request) -> Response:
         """How the page looks."""

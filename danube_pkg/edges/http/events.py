@@ -61,6 +61,8 @@ class FollowQuery:
 
 
 class JobEvents(LiveResource):
+    """`/api/v1/jobs/{job}/events`."""
+
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._broadcasts = Broadcasts(services, self._tasks.start)
@@ -150,6 +152,8 @@ class _Follower:
 
 
 class ListEvents(LiveResource):
+    """`/api/v1/events`."""
+
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._followers: set[_Follower] = set()

@@ -16,12 +16,16 @@ class HealthView:
 
 
 class Health(Resource):
+    """`/health`."""
+
     async def GET(self, request: Request) -> HealthView:
         """The process answers."""
         return HealthView("ok")
 
 
 class Readiness(Resource):
+    """`/health/ready`."""
+
     @answers(200, refuses=(503,))
     async def GET(self, request: Request) -> Response:
         """It can take work: the database answers and nobody is draining it. 503 otherwise."""

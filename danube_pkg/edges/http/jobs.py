@@ -13,9 +13,10 @@ from danube_pkg.core.steps import Step
 from danube_pkg.edges.http.caching import AnswerCache, json_answer, unless_known
 from danube_pkg.edges.http.compression import takes_gzip
 from danube_pkg.edges.http.messages import Request, Response
-from danube_pkg.edges.http.models import Time, iso
+from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
+from danube_pkg.services.job_requests import approve, rerun
 
 JOB_PATTERN = r"[0-9a-z-]{1,64}"
 PAGE = 50
@@ -116,6 +117,8 @@ class JobsQuery:
 
 
 class Jobs(Resource):
+    """`/api/v1/jobs`."""
+
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._kept = AnswerCache()
@@ -141,6 +144,8 @@ class Jobs(Resource):
 
 
 class OneJob(Resource):
+    """`/api/v1/jobs/{job}`."""
+
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
         may = tuple(action for action in Action if can(request.actor, action, request.thing))
@@ -148,6 +153,8 @@ class OneJob(Resource):
 
 
 class JobCancel(Resource):
+    """`/api/v1/jobs/{job}/cancel`."""
+
     @answers(202, refuses=(409,))
     async def POST(self, request: Request) -> JobSummary:
         """End a job that has not ended; its commands get SIGTERM, then SIGKILL."""
@@ -155,11 +162,13 @@ class JobCancel(Resource):
 
 
 class JobRerun(Resource):
+    """`/api/v1/jobs/{job}/rerun`."""
+
     @answers(201, refuses=(409, 422, 503))
     async def POST(self, request: Request) -> JobSummary:
         """A new job of the same commit with the same parameters, by the pipeline as it is configured now."""
-        job = await self.services.engine.rerun(request.job.id, request.actor.name, new_job_id=request.reserved_id)
-        return job_summary(job)
+        engine, by = self.services.engine, request.actor.name
+        return job_summary(await rerun(engine, request.job, by, new_job_id=request.reserved_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +179,12 @@ class Approval:
 
 
 class JobApprove(Resource):
+    """`/api/v1/jobs/{job}/approve`."""
+
     @answers(202, refuses=(409,))
     async def POST(self, request: Request, body: Approval) -> JobSummary:
         """Let a job of strangers' code run. The approval is for exactly that commit."""
-        return job_summary(await self.services.engine.approve(request.job.id, body.commit_sha, request.actor.name))
+        return job_summary(await approve(self.services.engine, request.job, body.commit_sha, request.actor.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +196,8 @@ class Explanation:
 
 
 class JobExplanation(Resource):
+    """`/api/v1/jobs/{job}/explanation`."""
+
     async def GET(self, request: Request) -> Explanation:
         """Why a job waits, or why it failed."""
         engine = self.services.engine
@@ -193,6 +206,7 @@ class JobExplanation(Resource):
 
 
 def job_summary(job: Job) -> JobSummary:
+    """A job in a list."""
     return JobSummary(
         id=job.id,
         pipeline=job.pipeline,
@@ -202,12 +216,13 @@ def job_summary(job: Job) -> JobSummary:
         hint=HINTS.get(job.reason, "") if job.status.ended else "",
         trigger=_trigger_view(job),
         created_at=iso(job.created_at),
-        started_at=iso(job.started_at),
-        finished_at=iso(job.finished_at),
+        started_at=iso_or_none(job.started_at),
+        finished_at=iso_or_none(job.finished_at),
     )
 
 
 def job_detail(job: Job, may: tuple[str, ...] = ()) -> JobDetail:
+    """A job with its steps."""
     return JobDetail(
         id=job.id,
         pipeline=job.pipeline,
@@ -217,9 +232,9 @@ def job_detail(job: Job, may: tuple[str, ...] = ()) -> JobDetail:
         hint=HINTS.get(job.reason, "") if job.status.ended else "",
         trigger=_trigger_view(job),
         created_at=iso(job.created_at),
-        started_at=iso(job.started_at),
-        finished_at=iso(job.finished_at),
-        deadline_at=iso(job.deadline_at),
+        started_at=iso_or_none(job.started_at),
+        finished_at=iso_or_none(job.finished_at),
+        deadline_at=iso_or_none(job.deadline_at),
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
         may=may,
     )
@@ -231,6 +246,7 @@ def _trigger_view(job: Job) -> TriggerView:
 
 
 def step_view(step: Step) -> StepView:
+    """A step."""
     end = step.end
     return StepView(
         sequence=step.sequence,
@@ -244,8 +260,8 @@ def step_view(step: Step) -> StepView:
         attempt=step.attempt,
         retries=step.retries,
         checked=step.check,
-        started_at=iso(step.started_at),
-        finished_at=iso(step.finished_at),
+        started_at=iso_or_none(step.started_at),
+        finished_at=iso_or_none(step.finished_at),
         duration_seconds=end.wall_us / 1e6 if end else None,
         cpu_seconds=(end.user_us + end.system_us) / 1e6 if end else None,
         peak_memory_bytes=end.peak_memory_bytes if end else None,

@@ -78,6 +78,8 @@ class Methods:
 
 
 class LoginMethods(Resource):
+    """`/auth/methods`."""
+
     async def GET(self, request: Request) -> Methods:
         """How one can log in here."""
         oidc = await self.services.logins.oidc.is_configured()
@@ -92,6 +94,8 @@ class LoginQuery:
 
 
 class BeginLogin(LoginResource):
+    """`/auth/login`."""
+
     @answers(302, content="text/plain", refuses=(404, 503))
     async def GET(self, request: Request, query: LoginQuery) -> Response:
         """Send the browser to the issuer."""
@@ -102,6 +106,8 @@ class BeginLogin(LoginResource):
 
 
 class LoginCallback(LoginResource):
+    """`/auth/callback`."""
+
     @answers(302, content="text/plain", refuses=(401, 404, 409, 503))
     async def GET(self, request: Request) -> Response:
         """Where the issuer sends the browser back to."""
@@ -126,6 +132,8 @@ class PasswordBody:
 
 
 class PasswordLogin(LoginResource):
+    """`/auth/password`."""
+
     @answers(204, refuses=(401, 403, 429, 503))
     async def POST(self, request: Request, body: PasswordBody) -> Response:
         """Log a browser in with a password. Over plain http from this machine only."""
@@ -136,6 +144,8 @@ class PasswordLogin(LoginResource):
 
 
 class Logout(Resource):
+    """`/auth/logout`."""
+
     @answers(204)
     async def POST(self, request: Request) -> Response:
         """End this session."""
@@ -175,6 +185,8 @@ class TokenResource(LoginResource):
 
 
 class PasswordToken(TokenResource):
+    """`/auth/token`."""
+
     @answers(201, refuses=(401, 403, 409, 429, 503))
     async def POST(self, request: Request, body: PasswordTokenBody) -> MadeToken:
         """Log the command line in with a password. Over plain http from this machine only."""
@@ -197,6 +209,8 @@ class DeviceView:
 
 
 class DeviceLogin(Resource):
+    """`/auth/device`."""
+
     @answers(201, refuses=(403, 404, 503))
     async def POST(self, request: Request) -> DeviceView:
         """Begin a login by device code, where the issuer has it (RFC 8628)."""
@@ -229,6 +243,8 @@ class Pending:
 
 
 class DeviceToken(TokenResource):
+    """`/auth/device/token`."""
+
     @answers(201, 202, refuses=(401, 403, 404, 409, 503))
     async def POST(self, request: Request, body: DeviceTokenBody) -> MadeToken | Response:
         """A token once somebody has confirmed the code; 202 until then."""

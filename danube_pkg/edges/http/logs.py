@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from danube_pkg.core.marked import rule
 from danube_pkg.edges.http.messages import Request, Response
-from danube_pkg.edges.http.models import Time, iso
+from danube_pkg.edges.http.models import Time, iso_or_none
 from danube_pkg.edges.http.ranges import requested_range
 from danube_pkg.edges.http.resource import Resource, answers
 
@@ -21,6 +21,8 @@ class LogQuery:
 
 
 class JobLog(Resource):
+    """`/api/v1/jobs/{job}/log`."""
+
     @answers(200, 206, content="text/plain; charset=utf-8", refuses=(416,))
     async def GET(self, request: Request, query: LogQuery) -> Response:
         """Plain text; `Range` of bytes."""
@@ -68,6 +70,8 @@ class HitPage:
 
 
 class JobLogSearch(Resource):
+    """`/api/v1/jobs/{job}/log/search`."""
+
     async def GET(self, request: Request, query: SearchQuery) -> HitPage:
         """Lines of the log that hold a text, in order."""
         found = await self.services.logs.search(
@@ -93,6 +97,8 @@ class TimeView:
 
 
 class JobLogTime(Resource):
+    """`/api/v1/jobs/{job}/log/time`."""
+
     async def GET(self, request: Request, query: TimesQuery) -> TimeView:
         """When something was printed."""
-        return TimeView(query.at, iso(self.services.logs.time_at(request.job.id, query.at)))
+        return TimeView(query.at, iso_or_none(self.services.logs.time_at(request.job.id, query.at)))

@@ -6,7 +6,7 @@ from danube_pkg.core.access import Action, Scope, can
 from danube_pkg.core.marked import rule
 from danube_pkg.core.people import TOKEN_DAYS, Session, Token
 from danube_pkg.edges.http.messages import Request
-from danube_pkg.edges.http.models import Time, iso
+from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
 
 
@@ -25,6 +25,8 @@ class MeView:
 
 
 class Me(Resource):
+    """`/api/v1/me`."""
+
     async def GET(self, request: Request) -> MeView:
         """Who the server takes the caller for."""
         actor = request.actor
@@ -55,10 +57,14 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True)
 class SessionList:
+    """Those that are alive."""
+
     sessions: tuple[SessionView, ...]
 
 
 class Sessions(Resource):
+    """`/api/v1/sessions`."""
+
     async def GET(self, request: Request) -> SessionList:
         """The caller's own sessions, newest first."""
         sessions = await self.services.logins.sessions.list(request.actor.user_id)
@@ -66,6 +72,8 @@ class Sessions(Resource):
 
 
 class OneSession(Resource):
+    """`/api/v1/sessions/{session}`."""
+
     @answers(204)
     async def DELETE(self, request: Request) -> None:
         """End one of the caller's own sessions."""
@@ -87,6 +95,8 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True)
 class TokenList:
+    """Those that were not revoked."""
+
     tokens: tuple[TokenView, ...]
 
 
@@ -108,6 +118,8 @@ class MadeToken:
 
 
 class Tokens(Resource):
+    """`/api/v1/tokens`."""
+
     async def GET(self, request: Request) -> TokenList:
         """The caller's own tokens, newest first."""
         return TokenList(tuple(map(token_view, await self.services.logins.tokens.list(request.actor.user_id))))
@@ -121,6 +133,8 @@ class Tokens(Resource):
 
 
 class OneToken(Resource):
+    """`/api/v1/tokens/{token}`."""
+
     @answers(204)
     async def DELETE(self, request: Request) -> None:
         """Revoke one of the caller's own tokens."""
@@ -141,12 +155,13 @@ def _session_view(session: Session, current: str) -> SessionView:
 
 
 def token_view(token: Token) -> TokenView:
+    """Without the text, which nobody has."""
     return TokenView(
         id=token.id,
         name=token.name,
         scopes=tuple(sorted(token.scopes)),
         created_at=iso(token.created_at),
         expires_at=iso(token.expires_at),
-        used_at=iso(token.used_at),
+        used_at=iso_or_none(token.used_at),
         used_from=token.used_from,
     )

@@ -30,15 +30,14 @@ Time = typing.NewType("Time", str)
 """ISO 8601 in UTC with milliseconds."""
 
 
-@typing.overload
-def iso(seconds: float) -> Time: ...
-@typing.overload
-def iso(seconds: None) -> None: ...
-def iso(seconds: float | None) -> Time | None:
+def iso(seconds: float) -> Time:
     """Unix seconds as `Time`."""
-    if seconds is None:
-        return None
     return Time(datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"))
+
+
+def iso_or_none(seconds: float | None) -> Time | None:
+    """The same for what may not have happened yet."""
+    return None if seconds is None else iso(seconds)
 
 
 _known: dict[type[Any], tuple[str, ...]] = {}
@@ -72,6 +71,7 @@ def plain(value: Any) -> dict[str, Any]:
 
 
 def json_response(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """A value as a JSON answer."""
     return Response(status, to_json(value), (("content-type", "application/json"), *headers))
 
 
@@ -86,7 +86,8 @@ def read_body(kind: type[Model], data: bytes) -> Model:
 
 def read_query(kind: type[Model], text: str) -> Model:
     """The query as that dataclass; numbers and truths are read from their text. Raises InputInvalid."""
-    hints = _scalars(kind)
+    expected: Any = kind
+    hints = _scalars(expected)
     values: dict[str, Any] = {}
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS, errors="strict")
@@ -98,17 +99,13 @@ def read_query(kind: type[Model], text: str) -> Model:
 
 
 @lru_cache(maxsize=256)
-def _hints(kind: Any) -> Mapping[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _scalars(kind: type[Any]) -> Mapping[str, Any]:
+def _scalars(kind: Any) -> Mapping[str, Any]:
     """Each field's plain type, `X | None` as X."""
     return {
         name: next(one for one in typing.get_args(hint) if one is not types.NoneType)
         if isinstance(hint, types.UnionType)
         else hint
-        for name, hint in _hints(kind).items()
+        for name, hint in typing.get_type_hints(kind).items()
     }
 
 

@@ -76,6 +76,8 @@ class PipelinesQuery:
 
 
 class Pipelines(Resource):
+    """`/api/v1/pipelines`."""
+
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._kept = AnswerCache()
@@ -105,25 +107,27 @@ class Pipelines(Resource):
         shown = wanted[: query.limit]
         newest = await self.services.jobs.newest_jobs([one.name for one in shown], query.runs) if query.runs else {}
         views = tuple(
-            PipelineView(**_common(one), newest=tuple(map(job_summary, newest.get(one.name, ())))) for one in shown
+            PipelineView(**_facts(one), newest=tuple(map(job_summary, newest.get(one.name, ())))) for one in shown
         )
         return PipelinePage(views, shown[-1].name if len(wanted) > len(shown) else None)
 
 
 class OnePipeline(Resource):
+    """`/api/v1/pipelines/{pipeline}`."""
+
     async def GET(self, request: Request) -> PipelineDetail:
         """One pipeline, with who may what."""
         pipeline, thing = request.pipeline, request.thing
         owner = {thing.owner: "admin"} if thing.owner else {}
         return PipelineDetail(
-            **_common(pipeline),
+            **_facts(pipeline),
             branch_filter=pipeline.branch_filter,
             levels={**{team: str(level) for team, level in sorted(thing.levels.items())}, **owner},
             may=tuple(action for action in Action if can(request.actor, action, thing)),
         )
 
 
-def _common(pipeline: Pipeline) -> dict[str, Any]:
+def _facts(pipeline: Pipeline) -> dict[str, Any]:
     """What both views begin with."""
     settings = pipeline.settings
     return {
@@ -153,6 +157,8 @@ class StatisticsView:
 
 
 class PipelineStatistics(Resource):
+    """`/api/v1/pipelines/{pipeline}/stats`."""
+
     async def GET(self, request: Request) -> StatisticsView:
         """How a pipeline has been doing."""
         found = pipeline_statistics(await self.services.jobs.job_times(request.pipeline.name, STATISTICS_JOBS))
@@ -175,6 +181,8 @@ class TriggerBody:
 
 
 class PipelineJobs(Resource):
+    """`/api/v1/pipelines/{pipeline}/jobs`."""
+
     @answers(201, refuses=(409, 422, 503))
     async def POST(self, request: Request, body: TriggerBody) -> JobSummary:
         """Start a job for the commit that `ref` names now."""

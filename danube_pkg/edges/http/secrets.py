@@ -21,16 +21,22 @@ class SecretView:
 
 @dataclass(frozen=True, slots=True)
 class SecretList:
+    """Of one pipeline, or of all."""
+
     secrets: tuple[SecretView, ...]
 
 
 class SecretNames(Resource):
+    """`/api/v1/secrets` and `/api/v1/pipelines/{pipeline}/secrets`."""
+
     async def GET(self, request: Request) -> SecretList:
         """Names and times."""
         return SecretList(tuple(map(_view, await self.services.secrets.list(request.arguments.get("pipeline")))))
 
 
 class OneSecret(Resource):
+    """`/api/v1/secrets/{key}` and `/api/v1/pipelines/{pipeline}/secrets/{key}`."""
+
     @answers(204, refuses=(413,), takes="application/octet-stream")
     async def PUT(self, request: Request) -> None:
         """Set a value: the body, byte for byte."""

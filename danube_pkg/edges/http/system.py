@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from danube_pkg import __version__
 from danube_pkg.core.jobs import Phase
 from danube_pkg.edges.http.messages import Request
-from danube_pkg.edges.http.models import Time, iso
+from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource
 from danube_pkg.edges.http.services import Services
 
@@ -35,6 +35,8 @@ class SystemView:
 
 
 class System(Resource):
+    """`/api/v1/system`."""
+
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._started_at = services.clock.now()
@@ -56,10 +58,12 @@ class System(Resource):
 
     def _drain_view(self) -> DrainView:
         draining = self.services.draining
-        return DrainView(draining.active, draining.by, iso(draining.since))
+        return DrainView(draining.active, draining.by, iso_or_none(draining.since))
 
 
 class Drain(System):
+    """`/api/v1/system/drain`."""
+
     async def POST(self, request: Request) -> DrainView:
         """Take no new work; what runs goes on. It stays so over a restart."""
         await self.services.draining.drain(request.actor.name)
@@ -67,6 +71,8 @@ class Drain(System):
 
 
 class Resume(System):
+    """`/api/v1/system/resume`."""
+
     async def POST(self, request: Request) -> DrainView:
         """Take work again."""
         await self.services.draining.resume()

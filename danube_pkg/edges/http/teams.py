@@ -18,10 +18,14 @@ class TeamView:
 
 @dataclass(frozen=True, slots=True)
 class TeamList:
+    """By name."""
+
     teams: tuple[TeamView, ...]
 
 
 class Teams(Resource):
+    """`/api/v1/teams`."""
+
     async def GET(self, request: Request) -> TeamList:
         """The caller's own teams; a global administrator sees all."""
         actor = request.actor
@@ -46,10 +50,14 @@ class UserView:
 
 @dataclass(frozen=True, slots=True)
 class UserList:
+    """By address."""
+
     users: tuple[UserView, ...]
 
 
 class Users(Resource):
+    """`/api/v1/users`."""
+
     async def GET(self, request: Request) -> UserList:
         """Everybody, also who has left."""
         people = await self.services.access.store.list_people()
