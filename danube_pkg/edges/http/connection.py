@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import h11
 
 from danube_pkg.core.errors import Invalid, TooLarge
-from danube_pkg.edges.http.framing import HEAD_BYTES, BadFraming, check_framing, check_head, headers_of
+from danube_pkg.edges.http.framing import HEAD_BYTES, BadFraming, announced_bytes, check_framing, check_head, headers_of
 from danube_pkg.edges.http.messages import Request, Response, Stream, problem
 from danube_pkg.edges.http.sending import Sender
 from danube_pkg.kit.tasks import TaskOwner
@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
     """Serves requests until either side closes. `local` is a connection of the owner's unix socket."""
 
     __slots__ = (
+        "_announced_bytes",
         "_buffer",
         "_edge",
         "_eof",
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self.local = local
         self.address = ""
         self.deadline = _NEVER
+        self._announced_bytes = 0
         self._buffer: bytearray | None = None
         self._eof = False
         self._finished = False
@@ -223,6 +225,7 @@ class Connection(asyncio.Protocol):
             if event is None:
                 return False
             request = self._made_request(event, request_id)
+            self._announced_bytes = announced_bytes(event)
             self.deadline = _NEVER
             response = await self._edge.handle(request)
         except BadFraming as error:
@@ -298,9 +301,18 @@ class Connection(asyncio.Protocol):
         )
 
     async def _read_body(self, limit_bytes: int) -> bytes:
+        """A whole body. Raises TooLarge, BadFraming, TimeoutError, ConnectionError."""
         wire, sender = self._wire, self._sender
         assert wire is not None
         assert sender is not None
+        try:
+            return await self._take_body(wire, sender, limit_bytes)
+        except h11.RemoteProtocolError as error:
+            raise BadFraming("body-unclear", f"the body is not what HTTP/1.1 allows: {error}") from error
+
+    async def _take_body(self, wire: h11.Connection, sender: Sender, limit_bytes: int) -> bytes:
+        if self._announced_bytes > limit_bytes:
+            raise TooLarge("body-too-large", f"the body is larger than {limit_bytes} bytes")
         data = bytearray()
         self.deadline = time.monotonic() + BODY_SECONDS
         while wire.their_state is h11.SEND_BODY:

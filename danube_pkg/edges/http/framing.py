@@ -16,6 +16,7 @@ MAX_HEADERS = 100
 """A browser behind three proxies sends about forty."""
 
 _UNCLEAR = re.compile(rb"\r(?!\n)|(?<!\r)\n|\r\n[ \t]|\0")
+_LENGTH_LIST = re.compile(rb"\ncontent-length:[^\r]*,", re.IGNORECASE)
 
 _ONCE = frozenset({"authorization", "content-type", "host", "last-event-id", "origin", "range", "x-csrf-token"})
 
@@ -29,13 +30,17 @@ class BadFraming(DanubeError):
 
 
 def check_head(head: bytes) -> None:
-    """Raises BadFraming for a bare CR or LF, a folded header line, a NUL."""
+    """Raises BadFraming for a bare CR or LF, a folded header line, a NUL, a list of lengths."""
     if _UNCLEAR.search(head):
         raise BadFraming("head-unclear", "a header line holds a bare line end, a fold or a NUL")
+    if _LENGTH_LIST.search(head):
+        raise BadFraming("length-unclear", "a request has one Content-Length")
 
 
 def check_framing(request: h11.Request) -> bool:
     """Whether a body follows. Raises BadFraming when its length is said twice, or not in HTTP's own terms."""
+    if request.http_version not in (b"1.1", b"1.0"):
+        raise BadFraming("version-unknown", "this server speaks HTTP/1.1", status=505)
     lengths = coded = 0
     length = b"0"
     for name, value in request.headers:
@@ -50,6 +55,11 @@ def check_framing(request: h11.Request) -> bool:
     if lengths > 1 or not length.isdigit():
         raise BadFraming("length-unclear", "a request has one Content-Length")
     return bool(coded) or int(length) > 0
+
+
+def announced_bytes(request: h11.Request) -> int:
+    """How long the body says it is; 0 where it does not say."""
+    return next((int(value) for name, value in request.headers if name == b"content-length"), 0)
 
 
 def headers_of(request: h11.Request) -> dict[str, str]:

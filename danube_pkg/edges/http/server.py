@@ -18,6 +18,7 @@ from danube_pkg.edges.http.messages import Request, Response
 from danube_pkg.edges.http.router import Router
 from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.tls import ReloadingCertificate
+from danube_pkg.kit.limits import raise_open_files
 from danube_pkg.kit.tasks import TaskOwner
 
 MAX_CONNECTIONS = 20_000
@@ -50,6 +51,7 @@ class HttpEdge:
         self, socket_path: Path | None, bind_address: str, certificate: tuple[Path, Path] | None = None
     ) -> AsyncIterator[str]:
         """Yields the TCP address that it listens on: `http://HOST:PORT`. `certificate`: a PEM file, and its key's."""
+        raise_open_files()
         async with contextlib.AsyncExitStack() as stack:
             sweep = self.tasks.start("http-sweep", self._sweep())
             stack.push_async_callback(self._stop)
