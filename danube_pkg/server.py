@@ -8,11 +8,12 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from danube_pkg import front
 from danube_pkg.adapters.artifacts import ArtifactDirectory
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.git.sources import GitSources
@@ -25,14 +26,20 @@ from danube_pkg.adapters.runtimes.sandbox import (
     coordinator_program,
     find_program,
 )
-from danube_pkg.adapters.store import Database, SqliteArtifacts, SqliteJobs, SqlitePipelines, SqliteSecrets
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteArtifacts,
+    SqliteJobs,
+    SqlitePipelines,
+    SqliteSecrets,
+    SqliteServerState,
+)
 from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import Conflict, Permanent
+from danube_pkg.core.oidc import ClientSettings
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
 from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings
 from danube_pkg.edges.grpc.server import CoordinatorEdge
-from danube_pkg.edges.http.server import HttpEdge
-from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
@@ -40,6 +47,7 @@ from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.coordination import Coordination
+from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.steps import FollowerTools
@@ -50,6 +58,11 @@ RUN_MAX_CONCURRENT_JOBS = 1
 """A house without a configuration is one `danube run`."""
 
 _log = logging.getLogger("danube.server")
+
+
+async def _no_issuer() -> ClientSettings | None:
+    """People log in with their own passwords."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,9 @@ class Plan:
     bind_address: str = ""
     sources: Callable[[Path], Sources] = GitSources
     secret_overrides: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    external_url: str = ""
+    certificate: tuple[Path, Path] | None = None
+    oidc_client: Callable[[], Awaitable[ClientSettings | None]] = _no_issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +137,32 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         tools = FollowerTools(runtime, keys, clock)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
+        draining = engine.draining = Draining(SqliteServerState(database))
+        await draining.recall()
         await stack.enter_async_context(engine.running())
         address = ""
         if plan.config_repo is not None and configuration is not None:
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
             owner.start("configuration", configuration.follow(plan.config_repo.sync_interval))
-            services = Services(
-                jobs, pipelines, logs, engine, secret_service, artifacts, str(data / "artifacts"), configuration
+            behind = front.House(
+                database=database,
+                keys=keys,
+                clock=clock,
+                new_id=new_id,
+                jobs=jobs,
+                pipelines=pipelines,
+                logs=logs,
+                engine=engine,
+                secrets=secret_service,
+                artifacts=artifacts,
+                artifact_directory=data / "artifacts",
+                configuration=configuration,
+                draining=draining,
+                oidc_client=plan.oidc_client,
             )
-            edge = HttpEdge(services)
-            address = await stack.enter_async_context(edge.serving(data / SOCKET_NAME, plan.bind_address))
+            facing = front.FrontSettings(data / SOCKET_NAME, plan.bind_address, plan.external_url, plan.certificate)
+            address = await stack.enter_async_context(front.open_front(behind, facing))
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
 
 
