@@ -223,7 +223,8 @@ def _data_directory(data: Path) -> Path:
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("run", "run/grpc"):
-            (data / name).mkdir(exist_ok=True, mode=0o755)
+            (data / name).mkdir(exist_ok=True)
+            (data / name).chmod(0o755)  # whatever the umask: coordinators, who are other users, come through here
     except OSError as error:
         raise Permanent(
             "data-directory-unusable",

@@ -62,12 +62,17 @@ async def serve_until_killed(data: Path, job_id: str, actions: int = NEVER) -> i
 
 
 def processes_of(data: Path) -> list[str]:
-    """What still runs of the pods of a data directory: their mounts or their arguments name it."""
+    """What still runs of the pods of a data directory: their mounts or their arguments name it.
+
+    Mounts name it as its own file system does, which need not be the root's: /tmp of Debian 13 is one in memory.
+    """
+    mount = next(place for place in data.parents if place.is_mount())
+    name = f"/{data.relative_to(mount)}"
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended, or is not ours to look into
             said = (place / "cmdline").read_text()
-            if "pytest" not in said and str(data) in said + (place / "mountinfo").read_text():
+            if "pytest" not in said and name in said + (place / "mountinfo").read_text():
                 found.append(f"{place.name} {said!r}")
     return found
 
