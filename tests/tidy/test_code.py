@@ -51,6 +51,10 @@ def test_no_exception_is_swallowed() -> None:
     assert_kept(rules.swallowed, python())
 
 
+def test_the_oldest_python_can_run_it() -> None:
+    assert_kept(rules.too_new, python())
+
+
 def test_every_task_has_a_name() -> None:
     assert_kept(rules.nameless_task, python())
 
