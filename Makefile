@@ -50,7 +50,7 @@ build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 proto: $(VENV)/.dev ## make the stubs of proto/ again
 	$(PY) -m build_steps.proto
 
-# The pins of Python 3.11 are those of 3.12 and 3.13 too: every package that only an older Python needs is among them.
+# The pins of Python 3.11 serve 3.12 and 3.13 too: what only an older Python needs is among them, and nothing needs a newer.
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-options --build-deps-for editable $(if $(UPGRADE),--upgrade)
 
