@@ -160,9 +160,10 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 configuration=configuration,
                 draining=draining,
                 oidc_client=plan.oidc_client,
+                groups_of_teams=dict,
             )
             facing = front.FrontSettings(data / SOCKET_NAME, plan.bind_address, plan.external_url, plan.certificate)
-            address = await stack.enter_async_context(front.open_front(behind, facing))
+            address = (await stack.enter_async_context(front.open_front(behind, facing))).address
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
 
 

@@ -34,6 +34,8 @@ def main(options: argparse.Namespace) -> int:
         runtime=settings.runtime,
         config_repo=settings.config_repo,
         bind_address=options.listen or settings.server.bind_address,
+        external_url=settings.server.external_url,
+        certificate=(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls.certificate else None,
     )
     asyncio.run(_serve(plan))
     return 0

@@ -127,7 +127,7 @@ class PasswordCheck(Protocol):
 
 
 class IdentityProvider(Protocol):
-    """An OpenID Connect issuer, over HTTP. Raises Unavailable when it does not answer, Permanent when it answers wrongly."""
+    """An OpenID Connect issuer, over HTTP. Raises Unavailable when it does not answer, IssuerUnusable when it answers wrongly."""
 
     async def discover(self, issuer: str) -> IdentityDocument: ...
 
