@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from danube_pkg.core.pods import HOST_IMAGE, SUPERVISOR, Container, ContainerEnded, PodEvent, PodSpec, Role
 from danube_pkg.core.reasons import Reason
 from tests.fakes.connections import PIPE_BYTES, Connection
-from tests.fakes.processes import Behaviour, Process
-from tests.fakes.supervisor import Bounds, Command, FakeStep, FakeSupervisor
+from tests.fakes.processes import Behaviour, Command, Process
+from tests.fakes.supervisor import Bounds, FakeStep, FakeSupervisor
 
 REMOVED = "its container ended; something killed it from outside"
 

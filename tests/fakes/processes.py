@@ -173,3 +173,47 @@ async def _perform(act: Act, process: Process) -> None:
             await asyncio.Event().wait()
         case Hang() | Exit():
             await asyncio.Event().wait()
+
+
+class Command:
+    """A scripted command while it runs. `on_end(exit code or None, signal or None)` is called once, unless it is dropped."""
+
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        process: Process,
+        on_end: Callable[[int | None, int | None], None],
+        on_defect: Callable[[BaseException], None],
+    ) -> None:
+        self._process = process
+        self._on_end = on_end
+        self._on_defect = on_defect
+        self._signal = 0
+        self._dropped = False
+        self._task = asyncio.ensure_future(behaviour(process))
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Future[int]") -> None:
+        """Also for a task that was cancelled before it began."""
+        if self._dropped:
+            return
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            self._on_end(None, self._signal or signal.SIGKILL)
+        elif isinstance(error, Killed):
+            self._on_end(None, error.number)
+        elif error is not None:
+            self._on_defect(error)
+            self._on_end(70, None)
+        else:
+            self._on_end(task.result() & 0xFF, None)
+
+    def send(self, number: int) -> None:
+        if number == signal.SIGKILL or not self._process.ignores_term:
+            self._signal = number
+            self._task.cancel()
+
+    def drop(self) -> None:
+        """Its container is gone; nobody hears of its end."""
+        self._dropped = True
+        self._task.cancel()

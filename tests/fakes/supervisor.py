@@ -8,12 +8,13 @@ import asyncio
 import signal
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from danube_pkg.core.supervisor import HASH_BYTES, MAGIC, MAX_BODY_BYTES, PROTOCOL_VERSION
 from tests.fakes.connections import Connection
-from tests.fakes.processes import Behaviour, Killed, Process, Surroundings
+from tests.fakes.processes import Behaviour, Command, Process, Surroundings
+from tests.fakes.requests import BadRequest, Request, parse_request
 
 HEARTBEAT_SECONDS = 2.0
 FRAME_BYTES = 1024**2
@@ -25,110 +26,6 @@ class Bounds:
 
     ring_bytes: int = 8 * 1024**2
     tail_bytes: int = 1024**2
-
-
-@dataclass(slots=True)
-class Request:
-    """A request as PID 1 reads it."""
-
-    step_id: str = ""
-    attempt: int = 0
-    key: bytes = b""
-    command: str | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-    timeout_seconds: float = 0.0
-    grace_seconds: float = 5.0
-    from_offset: int = 0
-    kill: bool = False
-
-
-class BadRequest(Exception):
-    """A request that is refused before it is about any step; the argument is the refusal's code."""
-
-
-def parse_request(body: bytes) -> Request:
-    """Raises BadRequest."""
-    found, version, at = Request(), 0, 0
-    while at < len(body):
-        if len(body) - at < 5:
-            raise BadRequest("bad-request")
-        tag, size = struct.unpack_from("<BI", body, at)
-        value = body[at + 5 : at + 5 + size]
-        if len(value) < size:
-            raise BadRequest("bad-request")
-        at += 5 + size
-        number = int.from_bytes(value, "little")
-        match tag:
-            case 1:
-                version = number
-            case 2:
-                found.step_id = value.decode()
-            case 3:
-                found.attempt = number
-            case 4:
-                found.key = value
-            case 5:
-                found.command = value.decode()
-            case 6:
-                name, text = value.decode().split("=", 1)
-                found.environment[name] = text
-            case 8:
-                found.timeout_seconds = number / 1000
-            case 10:
-                found.from_offset = number
-            case 11:
-                found.grace_seconds = number / 1000
-            case 12:
-                found.kill = bool(number)
-    if version != PROTOCOL_VERSION:
-        raise BadRequest("unsupported-version")
-    if not found.step_id or len(found.key) != 32:
-        raise BadRequest("bad-request")
-    return found
-
-
-class Command:
-    """A scripted command while it runs. `on_end(exit code or None, signal or None)` is called once, unless it is dropped."""
-
-    def __init__(
-        self,
-        behaviour: Behaviour,
-        process: Process,
-        on_end: Callable[[int | None, int | None], None],
-        on_defect: Callable[[BaseException], None],
-    ) -> None:
-        self._process = process
-        self._on_end = on_end
-        self._on_defect = on_defect
-        self._signal = 0
-        self._dropped = False
-        self._task = asyncio.ensure_future(behaviour(process))
-        self._task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Future[int]") -> None:
-        """Also for a task that was cancelled before it began."""
-        if self._dropped:
-            return
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled():
-            self._on_end(None, self._signal or signal.SIGKILL)
-        elif isinstance(error, Killed):
-            self._on_end(None, error.number)
-        elif error is not None:
-            self._on_defect(error)
-            self._on_end(70, None)
-        else:
-            self._on_end(task.result() & 0xFF, None)
-
-    def send(self, number: int) -> None:
-        if number == signal.SIGKILL or not self._process.ignores_term:
-            self._signal = number
-            self._task.cancel()
-
-    def drop(self) -> None:
-        """Its container is gone; nobody hears of its end."""
-        self._dropped = True
-        self._task.cancel()
 
 
 class FakeStep:
