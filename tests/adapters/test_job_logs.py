@@ -90,6 +90,17 @@ def test_parallel_steps_switch_at_line_ends(logs: FileJobLogs) -> None:
     assert content(logs) == b"one begun\ntwo whole\nopen\n"
 
 
+def test_the_beginning_of_a_secret_is_held_back_in_two_steps_at_once(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    one, two = log.step_output(1, 1), log.step_output(2, 1)
+    one.feed(0, b"one\n" + SECRET[:5])
+    two.feed(0, b"two\n" + SECRET[:7])
+    two.feed(11, SECRET[7:] + b"\n")
+    one.feed(9, b" was none\n")
+    log.close()
+    assert content(logs) == b"one\ntwo\n***\n" + SECRET[:5] + b" was none\n"
+
+
 def test_a_prompt_does_not_keep_others_waiting_for_ever(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "OPEN_LINE_SECONDS", 0.0)
     log = opened(logs)
