@@ -17,7 +17,7 @@ from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
 from tests.fakes.runtime import FakeRuntime
 from tests.sandbox.pods import EVENT_SECONDS, Pods, new_job_id, new_runtime, open_pods, spec_of
-from tests.waiting import INTERVAL_SECONDS
+from tests.waiting import wait_until_true
 
 LINES = b"".join(b"line %d\n" % number for number in range(300))
 
@@ -87,9 +87,11 @@ class ContractPods(ABC):
 
     async def wait_ended(self, container: Container) -> None:
         """Until the runtime knows that it does not live any more."""
-        async with asyncio.timeout(EVENT_SECONDS):
-            while any(container in state.containers for state in await self.runtime.list_pods()):
-                await asyncio.sleep(INTERVAL_SECONDS)
+
+        async def ended() -> bool:
+            return not any(container in state.containers for state in await self.runtime.list_pods())
+
+        await wait_until_true(ended, EVENT_SECONDS, f"the end of {container}")
 
 
 class SandboxPods(ContractPods):
