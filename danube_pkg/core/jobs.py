@@ -365,4 +365,5 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
         for event in (ev.StepStarted, ev.StepEnded, ev.ContainerLost, ev.LogClosed, ev.StepsStopped)
     },
     (Phase.CLOSED, ev.PodDeleted): _unchanged,
+    (Phase.CLOSED, ev.Admitted): _unchanged,  # cancelled in the queue at the very moment when a place became free
 }

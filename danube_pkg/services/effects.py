@@ -17,7 +17,7 @@ from danube_pkg.core.pods import Limits, PodSpec
 from danube_pkg.core.ports import JobLog
 from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.kit.backoff import Backoff
-from danube_pkg.kit.tasks import end_all
+from danube_pkg.kit.tasks import until
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.steps import FollowerTools, container_of, one_line, stop_step, write_step_end
 
@@ -67,12 +67,7 @@ class EffectPerformer:
 
         if stale(live.job):
             return None
-        async with asyncio.TaskGroup() as group:
-            work = group.create_task(self._perform(live, effect), name=f"{effect.kind} {live.job.id}")
-            watcher = group.create_task(live.wait_until(stale), name=f"generation {live.job.id}")
-            await asyncio.wait((work, watcher), return_when=asyncio.FIRST_COMPLETED)
-            await end_all(*(task for task in (work, watcher) if not task.done()))
-        return work.result() if not work.cancelled() else None
+        return await until(live.wait_until(stale), self._perform(live, effect), name=f"{effect.kind} {live.job.id}")
 
     async def _perform(self, live: LiveJob, effect: Effect) -> ev.JobEvent:
         act = {

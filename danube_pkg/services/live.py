@@ -50,6 +50,7 @@ class LiveJob:
         self.owed: deque[Effect] = deque(owed)
         self.steps: dict[int, StepMemory] = {}
         self.log: JobLog | None = None
+        self.log_lock = asyncio.Lock()
         self.source: JobSource | None = None
         self._store = store
         self._clock = clock
