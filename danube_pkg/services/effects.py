@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.effects import Effect, EffectKind
-from danube_pkg.core.errors import DanubeError, HostLacks, Permanent, Retryable
+from danube_pkg.core.errors import DanubeError, HostLacks, Permanent, Retryable, StorageFull
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.pods import Limits, PodSpec
 from danube_pkg.core.ports import JobLog
 from danube_pkg.core.reasons import Reason, Status, reason_named
+from danube_pkg.core.steps import Step
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import until
 from danube_pkg.services.live import LiveJob
@@ -105,7 +106,7 @@ class EffectPerformer:
             if step.sequence == COORDINATOR_SEQUENCE and live.job.outcome is Status.SUCCESS:
                 continue
             if step.container is not None:
-                log.note(f"stop:{step.sequence}", step.sequence, f"--- stopping {one_line(step.name)}")
+                _say_that_it_stops(log, step)
         try:
             async with asyncio.timeout(STOP_SECONDS), asyncio.TaskGroup() as group:
                 for step in live.job.open_steps:
@@ -129,8 +130,7 @@ class EffectPerformer:
                     return
             except TimeoutError:
                 _log.debug("coordinator-stopped", extra={"fields": {"job": live.job.id}})
-        await stop_step(live, step, container_of(live.job.id, step), self._tools)
-        if live.memory(sequence).request is not None:
+        if await stop_step(live, step, container_of(live.job.id, step), self._tools):
             await live.wait_until(has_ended)
 
     async def _close_log(self, live: LiveJob) -> ev.JobEvent:
@@ -162,6 +162,14 @@ def pod_spec(job: Job, tools: FollowerTools) -> PodSpec:
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
     return PodSpec(job.id, job.pipeline, limits, settings.network, tools.keys.job_token(job.id))
+
+
+def _say_that_it_stops(log: JobLog, step: Step) -> None:
+    """A full disk keeps the word from the log, and must not keep the step running."""
+    try:
+        log.note(f"stop:{step.sequence}", step.sequence, f"--- stopping {one_line(step.name)}")
+    except StorageFull as error:
+        _log.error("log-disk-full", extra={"fields": {"step": step.id, "cause": str(error)}})
 
 
 def _pod_failed(error: Permanent) -> ev.PodFailed:

@@ -276,6 +276,8 @@ class Engine:
         follower = StepFollower(live, log, step, container_of(live.job.id, step), self._tools)
         await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
+        if live.step(step.sequence).phase is StepPhase.ENDED:
+            live.memory(step.sequence).request = None
 
     def _coordinator_request(self, job: Job) -> StepRequest:
         """The coordinator's program is a step like any other, with a bound of its own that needs no server."""

@@ -24,6 +24,10 @@ MAILBOX_EVENTS = 1000
 """More events than one job can have open at once (steps, connections, timers); beyond it callers wait their turn."""
 
 
+MAX_KEPT_OUTPUT_BYTES = 8 * 1024**2
+"""Of all of a job's results: those of a handful of parallel steps until their calls are answered."""
+
+
 @dataclass(slots=True)
 class _Letter:
     event: JobEvent | None
@@ -33,11 +37,15 @@ class _Letter:
 
 @dataclass(slots=True)
 class StepMemory:
-    """What is known of a step only while this server lives: never stored, asked for again after a restart."""
+    """What is known of a step only while this server lives: never stored, asked for again after a restart.
+
+    request: until the step has ended. output: the end of what the attempt with that number printed; the newest outputs of
+    a job are kept, older ones are in the supervisor for as long as its container lives.
+    """
 
     request: StepRequest | None = field(default=None, repr=False)
     output: bytes | None = field(default=None, repr=False)
-    output_truncated: bool = False
+    output_attempt: int = 0
 
 
 class LiveJob:
@@ -49,6 +57,7 @@ class LiveJob:
         self.job = job
         self.owed: deque[Effect] = deque(owed)
         self.steps: dict[int, StepMemory] = {}
+        self._kept_outputs: dict[int, int] = {}
         self.log: JobLog | None = None
         self.log_lock = asyncio.Lock()
         self.source: JobSource | None = None
@@ -61,6 +70,23 @@ class LiveJob:
 
     def memory(self, sequence: int) -> StepMemory:
         return self.steps.setdefault(sequence, StepMemory())
+
+    def keep_output(self, sequence: int, attempt: int, output: bytes | None) -> None:
+        """The end of what an attempt printed; None where this server did not see all of it. The oldest give way."""
+        memory = self.memory(sequence)
+        memory.output, memory.output_attempt = output, attempt
+        self._kept_outputs.pop(sequence, None)
+        self._kept_outputs[sequence] = len(output or b"")
+        while sum(self._kept_outputs.values()) > MAX_KEPT_OUTPUT_BYTES:
+            oldest = next(iter(self._kept_outputs))
+            del self._kept_outputs[oldest]
+            self.memory(oldest).output = None
+
+    def output_of(self, step: Step) -> bytes | None:
+        """The end of what an ended step's last attempt printed, if it is still kept and a record says that it is whole."""
+        memory = self.memory(step.sequence)
+        whole = step.end is not None and step.end.output_hash and memory.output_attempt == step.attempt
+        return memory.output if whole else None
 
     def step(self, sequence: int) -> Step:
         """The step, which is known to exist: steps are never removed from a job."""
