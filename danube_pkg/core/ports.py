@@ -234,7 +234,10 @@ class StepOutput(Protocol):
 
 
 class JobLog(Protocol):
-    """One job's log: appended by its steps, already redacted, read by any number of viewers."""
+    """One job's log: appended by its steps, already redacted, read by any number of viewers.
+
+    Once it is closed it is whole: what comes later, of a notice or of a step that could not be stopped, is not part of it.
+    """
 
     @property
     def size_bytes(self) -> int:
@@ -255,8 +258,8 @@ class JobLog(Protocol):
         """Mask these from now on, in each of their forms."""
         ...
 
-    def close(self) -> None:
-        """No more output: emit what is held back, fsync. Idempotent."""
+    async def close(self) -> None:
+        """No more output: emit what is held back, fsync. Idempotent. Raises StorageFull: close again later."""
         ...
 
 

@@ -137,16 +137,16 @@ class EffectPerformer:
         log = await self._open_log(live)
         job = live.job
         for step in job.steps:
-            log.step_output(step.sequence, step.attempt).finish()
+            for attempt in range(1, step.attempt + 1):
+                log.step_output(step.sequence, attempt).finish()
             if step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
                 write_step_end(log, step.sequence, step.attempt, step.end)
         took = f" in {self._tools.clock.now() - job.started_at:.1f} s" if job.started_at is not None else ""
         reason = f" ({job.reason})" if job.reason else ""
         why = f": {one_line(job.message)}" if job.message else ""
         log.note("job-end", 0, f"--- job {job.outcome}{reason}{took}{why}")
-        ranges = {step.sequence: log.step_range(step.sequence) for step in job.steps}
-        log.close()
-        return ev.LogClosed(ranges)
+        await log.close()
+        return ev.LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps})
 
     async def _delete_pod(self, live: LiveJob) -> ev.JobEvent:
         await self._tools.runtime.delete_pod(live.job.id)
