@@ -155,9 +155,13 @@ class Coordination:
     ) -> Artifact:
         """Keep an artifact; the same content under the same name is the same artifact."""
         live = self._engine.live(job_id)
-        if live.job.phase is not Phase.RUNNING:
-            raise Conflict("job-ending", f"{live.job.label} is ending and keeps no more artifacts")
-        artifact = await self._artifacts.receive(live.job, sequence, name, file_name, chunks)
+
+        def check_wanted() -> None:
+            if live.job.phase is not Phase.RUNNING:
+                raise Conflict("job-ending", f"{live.job.label} is ending and keeps no more artifacts")
+
+        check_wanted()
+        artifact = await self._artifacts.receive(live.job, name, file_name, chunks, check_wanted)
         log = await self._engine.open_log(live)
         log.note(
             f"artifact:{artifact.name}",
