@@ -216,13 +216,26 @@ class ArtifactStore(Protocol):
     async def load_artifact(self, job_id: str, name: str) -> Artifact | None: ...
 
 
-class ArtifactFiles(Protocol):
-    """Artifact bytes below `artifacts/<job_id>/`: written beside, fsynced, renamed."""
+class ReceivedArtifact(Protocol):
+    """Bytes that have arrived whole and are on disk, not yet under their name."""
 
-    async def receive(
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+    async def keep(self) -> None:
+        """Give them their name, in place of what had it before. Raises StorageFull."""
+        ...
+
+
+class ArtifactFiles(Protocol):
+    """Artifact bytes below `artifacts/<job_id>/`: written apart, fsynced, renamed when they are to be kept."""
+
+    def receive(
         self, job_id: str, file_name: str, chunks: AsyncIterator[bytes], limit_bytes: int
-    ) -> tuple[int, str]:
-        """Store a stream; the answer is (size in bytes, sha256 in hex). Raises TooLarge, StorageFull; leaves no part behind."""
+    ) -> AbstractAsyncContextManager[ReceivedArtifact]:
+        """Take in a stream; what was not kept when the block is left is gone, also after a crash. Raises TooLarge, StorageFull."""
         ...
 
     def open_path(self, job_id: str, file_name: str) -> str: ...
@@ -247,7 +260,10 @@ class StepOutput(Protocol):
 
 
 class JobLog(Protocol):
-    """One job's log: appended by its steps, already redacted, read by any number of viewers."""
+    """One job's log: appended by its steps, already redacted, read by any number of viewers.
+
+    Once it is closed it is whole: what comes later, of a notice or of a step that could not be stopped, is not part of it.
+    """
 
     @property
     def size_bytes(self) -> int:
@@ -268,8 +284,8 @@ class JobLog(Protocol):
         """Mask these from now on, in each of their forms."""
         ...
 
-    def close(self) -> None:
-        """No more output: emit what is held back, fsync. Idempotent."""
+    async def close(self) -> None:
+        """No more output: emit what is held back, fsync. Idempotent. Raises StorageFull: close again later."""
         ...
 
 

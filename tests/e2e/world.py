@@ -155,7 +155,7 @@ class World:
     @property
     def client(self) -> Client:
         """The API as the command line asks it, without a process for each look."""
-        return Client(argparse.Namespace(data=str(self.data)))
+        return Client(argparse.Namespace(data=str(self.data), server=None))
 
     def jobs(self) -> list[dict[str, Any]]:
         answer = json.loads(self.danube("jobs", "--json", "--limit", "200").stdout)

@@ -206,12 +206,12 @@ class Api:
         reason = Reason.APPROVAL_REQUIRED if fork else Reason.QUEUED
         return await self.house.engine.submit(known, trigger, reason=reason)
 
-    def log(self, job_id: str, data: bytes) -> None:
+    async def log(self, job_id: str, data: bytes) -> None:
         """A whole log."""
         log = self.house.logs.open(job_id, secrets=[], limit_bytes=1 << 30)
         output = log.step_output(1, 1)
         output.feed(output.raw_offset, data)
-        log.close()
+        await log.close()
 
 
 @asynccontextmanager

@@ -60,7 +60,7 @@ async def test_pages_follow_each_other_without_a_gap(alice: Caller) -> None:
 )
 async def test_parts_of_a_log(api: Api, alice: Caller, header: str, status: int, body: bytes | None) -> None:
     job = await api.job("app")
-    api.log(job.id, b"012345678\n")
+    await api.log(job.id, b"012345678\n")
     answer = await alice.get(f"/api/v1/jobs/{job.id}/log", range=header)
     assert answer.status == status
     assert body is None or answer.body == body
@@ -69,7 +69,7 @@ async def test_parts_of_a_log(api: Api, alice: Caller, header: str, status: int,
 async def test_a_text_is_found_in_a_log_with_its_lines(api: Api, alice: Caller) -> None:
     job = await api.job("app")
     lines = [f"line {n}{' ERROR' if n % 1000 == 7 else ''}\n" for n in range(10_000)]
-    api.log(job.id, "".join(lines).encode())
+    await api.log(job.id, "".join(lines).encode())
     path = f"/api/v1/jobs/{job.id}/log/search?q=error"
     found = (await alice.get(path)).json
     assert [hit["line"] for hit in found["hits"]] == [n + 1 for n in range(10_000) if n % 1000 == 7]

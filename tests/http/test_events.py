@@ -97,7 +97,7 @@ class Printing:
 
     async def end(self) -> None:
         """The log is whole and the job is over."""
-        self.log.close()
+        await self.log.close()
         await self.api.house.engine.live(self.job.id).apply(ev.CancelAsked("a test"))
 
 
@@ -228,7 +228,7 @@ async def test_who_may_not_any_more_is_cut_off(api: Api, job: Job, monkeypatch: 
 async def test_the_finished_log_of_a_closed_job_is_streamed_whole(api: Api, job: Job) -> None:
     closed = await api.job("app")
     data = os.urandom(300_000).hex().encode() + b"\n"
-    api.log(closed.id, data)
+    await api.log(closed.id, data)
     async with following(api.local, f"/api/v1/jobs/{closed.id}/events") as stream:
         assert text_of(await stream.until("end")) == data.decode()
     async with following(api.local, f"/api/v1/jobs/{closed.id}/events?from={len(data)}") as stream:
