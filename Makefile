@@ -13,7 +13,7 @@ DEBIAN_PACKAGES := gcc libc6-dev git openssh-client openssh-server util-linux pr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test e2e check format bench build proto lock test-packages
+.PHONY: help setup run test e2e fuzz check format bench build proto lock test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: test-packages $(VENV)/.dev build/bin/.made ## run the tests; ARGS="tests/c
 
 e2e: test-packages $(VENV)/.dev build/bin/.made ## run the tests that take minutes
 	$(PY) -m pytest -m long $(ARGS)
+
+fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
+	$(PY) -m pytest -m long tests/http/test_document.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter and the tidy tests

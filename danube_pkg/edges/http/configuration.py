@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from danube_pkg.core.errors import DanubeError, NotFound
 from danube_pkg.edges.http.messages import Request
 from danube_pkg.edges.http.models import Time, iso_or_none
-from danube_pkg.edges.http.resource import Resource
+from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.services.configuration import Configuration, ConfigurationStatus
 
 
@@ -35,6 +35,7 @@ class ConfigurationView:
 class ConfigurationState(Resource):
     """`/api/v1/config`."""
 
+    @answers(200, refuses=(404,))
     async def GET(self, request: Request) -> ConfigurationView:
         """The state of the configuration."""
         return _view(self.configuration().status)
@@ -48,6 +49,7 @@ class ConfigurationState(Resource):
 class ConfigurationSync(ConfigurationState):
     """`/api/v1/config/sync`."""
 
+    @answers(200, refuses=(404,))
     async def POST(self, request: Request) -> ConfigurationView:
         """Look at the repository now. Mistakes are in the answer; the last good configuration stays in force."""
         return _view(await self.configuration().sync())
