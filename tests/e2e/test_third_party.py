@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(place), *words], check=True, timeout=300
     )
     archive = next(place.glob("*.tar.gz"))
-    subprocess.run(["tar", "-x", "-f", archive, "-C", place], check=True)
+    subprocess.run(["tar", "-x", "--no-same-owner", "-f", archive, "-C", place], check=True)
     root = place / archive.name.removesuffix(".tar.gz")
     (root / "danubefile.py").write_text(DANUBEFILE)
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(root)]
