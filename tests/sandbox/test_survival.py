@@ -100,7 +100,7 @@ async def test_the_pods_processes_are_nobodys_children_and_leave_no_zombie(pods:
 async def test_nothing_is_left_of_a_deleted_pod(pods: Pods) -> None:
     _, worker = await pods.pod()
     stream = await pods.runtime.exec(worker, ("/bin/sh", "-c", "(setsid sleep 1000 &) ; sleep 1000"))
-    assert processes_of(pods.data)
+    await wait_until_async(lambda: processes_of(pods.data), EVENT_SECONDS, "the step's processes to be there")
     await pods.runtime.delete_pod(worker.job_id)
     await stream.close()
     await wait_until_async(lambda: not processes_of(pods.data), EVENT_SECONDS, "the pod's processes to be gone")
