@@ -173,19 +173,24 @@ class PipelineStore(Protocol):
 class SecretStore(Protocol):
     """Encrypted values by name. The store never sees a clear value. `pipeline` is a name, which may not exist yet."""
 
-    async def put_secret(self, secret: StoredSecret, *, keep_previous: bool) -> None:
-        """Write or replace. A replaced value is retired, not removed, while `keep_previous`: masking still needs it."""
+    async def put_secret(self, secret: StoredSecret) -> None:
+        """Write or replace. A replaced value is retired at the new one's `created_at`, not removed: masking still needs it."""
         ...
 
     async def load_secret(self, name: SecretName) -> StoredSecret | None: ...
     async def list_secrets(self, pipeline: str | None) -> Sequence[StoredSecret]: ...
-    async def delete_secret(self, name: SecretName, *, keep_previous: bool) -> bool: ...
+
+    async def delete_secret(self, name: SecretName, at: float) -> bool:
+        """Retire it; whether there was one."""
+        ...
 
     async def maskable_secrets(self, pipeline: str) -> Sequence[StoredSecret]:
         """All that a job of that pipeline could have read: current and retired, its own and the global ones."""
         ...
 
-    async def forget_retired_secrets(self, older_than: float) -> int: ...
+    async def forget_retired_secrets(self, before: float) -> int:
+        """Remove what was retired before that moment; how many values that were."""
+        ...
 
     async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
         """That a job read it; a repeated call is the same read."""
@@ -203,6 +208,10 @@ class SecretValues(Protocol):
     """What the log of a pipeline's job must mask."""
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]: ...
+
+    async def forget_retired(self, before: float) -> None:
+        """No job that was made before that moment is left: values that were replaced earlier need no masking any more."""
+        ...
 
 
 class ArtifactStore(Protocol):

@@ -49,6 +49,9 @@ RETRY_CAP_SECONDS = 30.0
 """A job's task that failed is begun again after at most this: no failure of a moment may leave a job without its deadline,
 its followers or its effects."""
 
+FORGET_SECONDS = 60.0
+"""Between two looks whether a replaced secret is needed by no job any more."""
+
 _log = logging.getLogger("danube.jobs")
 
 
@@ -102,6 +105,7 @@ class Engine:
             owner.start("runtime-watch", self._pods.watch())
             owner.start("reconcile", self._pods.keep_reconciled())
             owner.start("admission", self._admission_loop())
+            owner.start("forget-secrets", self._forget_loop())
             yield
         finally:
             await owner.close()
@@ -383,6 +387,16 @@ class Engine:
             except Retryable as error:
                 _log.warning("admission-retried", extra={"fields": {"job": live.job.id, "cause": str(error)}})
                 await self._ports.clock.sleep(backoff.next())
+
+    async def _forget_loop(self) -> None:
+        """A replaced secret stays known until every job that could have read it has ended: one that was made before."""
+        while True:
+            await self._ports.clock.sleep(FORGET_SECONDS)
+            oldest = min((live.job.created_at for live in self._live.values()), default=self._ports.clock.now())
+            try:
+                await self._ports.secrets.forget_retired(oldest)
+            except DanubeError as error:
+                _log.warning("secrets-not-forgotten", extra={"fields": {"cause": str(error)}})
 
 
 async def _only(job: Job) -> AsyncIterator[Job]:
