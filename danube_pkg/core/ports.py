@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from danube_pkg.core.artifacts import Artifact
-from danube_pkg.core.configuration import ConfigurationFiles
+from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.pipelines import Pipeline

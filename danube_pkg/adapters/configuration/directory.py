@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, parse_yaml
-from danube_pkg.core.configuration import ConfigurationFiles, is_remote, read_configuration
+from danube_pkg.core.configuration.documents import ConfigurationFiles
+from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.errors import Invalid, Permanent, Place
 from danube_pkg.core.marked import Findings, Marked
 from danube_pkg.core.ports import Source, Sources
+from danube_pkg.core.repositories import is_remote
 from danube_pkg.core.settings import ConfigRepository
 
 TOP_FILES = ("config.yaml", "users.yaml", "teams.yaml")

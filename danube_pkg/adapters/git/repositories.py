@@ -18,8 +18,8 @@ from dulwich.repo import Repo
 from urllib3.exceptions import HTTPError
 
 from danube_pkg.adapters.git.shallow import peeled
-from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.core.repositories import is_remote
 from danube_pkg.core.sources import Revision
 
 ANONYMOUS_SCHEMES = ("http", "https", "git")

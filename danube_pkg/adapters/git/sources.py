@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.git.process import Worker
-from danube_pkg.core.configuration import is_remote
+from danube_pkg.core.repositories import is_remote
 from danube_pkg.core.sources import Revision
 
 MAX_WORKERS = 2

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from danube_pkg.adapters.git import directories, repositories
 from danube_pkg.adapters.git.shallow import Checkout
 from danube_pkg.adapters.git.tree_tar import TreeTar
-from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.repositories import is_remote
 
 
 def main() -> int:
