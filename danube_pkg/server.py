@@ -26,9 +26,9 @@ from danube_pkg.adapters.runtimes.sandbox import (
     find_program,
 )
 from danube_pkg.adapters.store import Database, SqliteArtifacts, SqliteJobs, SqlitePipelines, SqliteSecrets
-from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
+from danube_pkg.core.repositories import is_remote
 from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings
 from danube_pkg.edges.grpc.server import CoordinatorEdge
 from danube_pkg.edges.http.server import HttpEdge

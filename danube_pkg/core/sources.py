@@ -1,6 +1,6 @@
 """Which code: a revision of an application repository, as a trigger pins it down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +14,13 @@ class Revision:
     ref: str = ""
     branch: str = ""
     tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a commit. size_bytes: its real size; data: at most as much as was asked for. is_link: data is a target."""
+
+    name: str
+    data: bytes = field(repr=False)
+    size_bytes: int
+    is_link: bool = False

@@ -24,6 +24,14 @@ class Kind(StrEnum):
     PIPELINE = "pipeline"
 
 
+class Action(StrEnum):
+    """What happens to a thing."""
+
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One thing that appears (`before` is None), disappears (`after` is None) or becomes another. key: as `State` has it."""
@@ -34,9 +42,10 @@ class Change:
     after: Any
 
     @property
-    def action(self) -> str:
-        """add, remove or change."""
-        return "add" if self.before is None else "remove" if self.after is None else "change"
+    def action(self) -> Action:
+        if self.before is None:
+            return Action.ADD
+        return Action.REMOVE if self.after is None else Action.CHANGE
 
 
 _PARTS: Mapping[Kind, str] = {Kind.USER: "users", Kind.TEAM: "teams", Kind.PIPELINE: "pipelines"}

@@ -18,6 +18,14 @@ _NOWHERE = Place("")
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """Which revision is in force; "" and None before the first. at: Unix seconds."""
+
+    revision: str = ""
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """A person, known by the address in lower case."""
 
