@@ -8,6 +8,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 
 def main() -> None:
+    """Write the page."""
     PAGE.write_text(reference_page(), encoding="utf-8")
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from danube_pkg.adapters.artifacts import ArtifactDirectory
 from danube_pkg.adapters.configuration import ConfigurationDirectory
+from danube_pkg.adapters.forges import HttpForges
 from danube_pkg.adapters.git.sources import GitSources
-from danube_pkg.adapters.keys import Keys
+from danube_pkg.adapters.keys import DEPLOY_KEY_NAME, Keys, open_deploy_key
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.runtimes.sandbox import (
     SandboxRuntime,
@@ -25,11 +26,26 @@ from danube_pkg.adapters.runtimes.sandbox import (
     coordinator_program,
     find_program,
 )
-from danube_pkg.adapters.store import Database, SqliteArtifacts, SqliteJobs, SqlitePipelines, SqliteSecrets
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteArtifacts,
+    SqliteConfiguration,
+    SqliteJobs,
+    SqlitePipelines,
+    SqliteSecrets,
+)
+from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Conflict, Permanent
-from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
+from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore, Runtime, Sources
 from danube_pkg.core.repositories import is_remote
-from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings
+from danube_pkg.core.settings import (
+    ConfigRepository,
+    RuntimeKind,
+    RuntimeSettings,
+    ServerSettings,
+    SourceSettings,
+    in_force,
+)
 from danube_pkg.edges.grpc.server import CoordinatorEdge
 from danube_pkg.edges.http.server import HttpEdge
 from danube_pkg.edges.http.services import Services
@@ -38,10 +54,13 @@ from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.configuration import Configuration
+from danube_pkg.services.configuration import Circumstances, Configuration
 from danube_pkg.services.coordination import Coordination
+from danube_pkg.services.credentials import Credentials
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.reports import ConfigurationReports
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.statuses import Statuses
 from danube_pkg.services.steps import FollowerTools
 
 SOCKET_NAME = "danube.sock"
@@ -56,16 +75,20 @@ _log = logging.getLogger("danube.server")
 class Plan:
     """What to build. data_dir: absolute; made where it is missing.
 
-    config_repo and sync are for a server; without them there is no configuration and no listening, and `sources` and
-    `secret_overrides` bring what a single run needs.
+    config_repo and what follows it are for a server; without it there is no configuration and no listening, and `sources`
+    and `secret_overrides` bring what a single run needs. server: from flags and danube.toml; written, flags: which of its
+    settings each of them said.
     """
 
     data_dir: Path
     known: KnownValues
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     config_repo: ConfigRepository | None = None
-    bind_address: str = ""
-    sources: Callable[[Path], Sources] = GitSources
+    server: ServerSettings = field(default_factory=ServerSettings)
+    written: frozenset[str] = frozenset()
+    flags: frozenset[str] = frozenset()
+    reading: SourceSettings = field(default_factory=SourceSettings)
+    sources: Callable[[Path], Sources] | None = None
     secret_overrides: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
@@ -91,6 +114,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         lock = _lock(data)
         stack.callback(lock.release)
         clock, keys = SystemClock(), Keys.open(data / "keys")
+        configuration: Configuration | None = None
         database = Database(data / "danube.db")
         stack.push_async_callback(database.close)
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
@@ -98,26 +122,36 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         stack.callback(logs.abandon)
         runtime = _sandbox(plan.runtime, data)
         stack.push_async_callback(runtime.close)
-        sources = plan.sources(data / "repos")
         secret_service = Secrets(
-            SqliteSecrets(database), keys, clock, new_id, plan.known, overrides=plan.secret_overrides
+            SqliteSecrets(database),
+            keys,
+            clock,
+            new_id,
+            plan.known,
+            overrides=plan.secret_overrides,
+            reserved=lambda: configuration.named_secrets if configuration is not None else frozenset(),
         )
         files = ArtifactDirectory(data / "artifacts")
         artifacts = Artifacts(SqliteArtifacts(database), files, clock, new_id)
-        configuration: Configuration | None = None
+
+        def config() -> ConfigSpec:
+            return configuration.config if configuration is not None else ConfigSpec()
 
         def max_concurrent_jobs() -> int:
-            return configuration.config.max_concurrent_jobs if configuration is not None else RUN_MAX_CONCURRENT_JOBS
+            return config().max_concurrent_jobs if configuration is not None else RUN_MAX_CONCURRENT_JOBS
 
+        git = _git(plan, data, config, secret_service, clock) if plan.config_repo is not None else None
+        if git is not None:
+            stack.push_async_callback(git.forges.close)
+        sources: Sources = git.sources if git is not None else (plan.sources or GitSources)(data / "repos")
         engine = Engine(
             EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, new_id),
             EngineSettings(max_concurrent_jobs, coordinator_command()),
         )
-        if plan.config_repo is not None:
-            source = ConfigurationDirectory(plan.config_repo, sources)
-            configuration = Configuration(source, pipelines, clock, new_id, engine.reconsider_queue)
-            if not is_remote(plan.config_repo.url):
-                await configuration.sync()  # a repository elsewhere may be away, which must not keep the server
+        server = plan.server
+        if plan.config_repo is not None and git is not None:
+            configuration = await _configuration(plan, plan.config_repo, database, git, clock, engine.reconsider_queue)
+            server = configuration.circumstances.server
         tools = FollowerTools(runtime, keys, clock)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
@@ -126,13 +160,64 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         if plan.config_repo is not None and configuration is not None:
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
-            owner.start("configuration", configuration.follow(plan.config_repo.sync_interval))
+            owner.start("configuration", configuration.follow())
             services = Services(
                 jobs, pipelines, logs, engine, secret_service, artifacts, str(data / "artifacts"), configuration
             )
             edge = HttpEdge(services)
-            address = await stack.enter_async_context(edge.serving(data / SOCKET_NAME, plan.bind_address))
+            address = await stack.enter_async_context(edge.serving(data / SOCKET_NAME, server.bind_address))
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
+
+
+async def _configuration(
+    plan: Plan,
+    repository: ConfigRepository,
+    database: Database,
+    git: "_Git",
+    clock: Clock,
+    on_applied: Callable[[], None],
+) -> Configuration:
+    """Loaded as it was applied last; one on this machine's disk is looked at before anything else happens."""
+    configuration = Configuration(
+        ConfigurationDirectory(repository, git.sources),
+        SqliteConfiguration(database, new_id),
+        SqliteSecrets(database),
+        clock,
+        Circumstances(repository, plan.server, plan.written, plan.flags),
+        on_applied,
+        ConfigurationReports(git.statuses),
+    )
+    await configuration.load()
+    if not is_remote(repository.url):
+        await configuration.sync()  # a repository elsewhere may be away, which must not keep the server
+    configuration.run_with(in_force(plan.server, plan.written, configuration.config, plan.flags))
+    return configuration
+
+
+@dataclass(frozen=True, slots=True)
+class _Git:
+    """What reads repositories for a server. deploy_key: the public half of its own ssh key."""
+
+    sources: GitSources
+    statuses: Statuses
+    forges: HttpForges
+    deploy_key: str
+
+
+def _git(plan: Plan, data: Path, config: Callable[[], ConfigSpec], secrets: Secrets, clock: Clock) -> _Git:
+    directory = data / "keys"
+    made = not (directory / DEPLOY_KEY_NAME).exists()
+    deploy_key = open_deploy_key(directory)
+    if made:
+        _log.info(
+            "deploy-key-made", extra={"fields": {"public": deploy_key, "hint": "give it read access: danube keys"}}
+        )
+    forges = HttpForges()
+    repository = plan.config_repo or ConfigRepository("")
+    credentials = Credentials(config, repository, secrets, forges, clock, str(directory / DEPLOY_KEY_NAME))
+    known_hosts = (directory / "known_hosts", Path("~/.ssh/known_hosts"))
+    sources = GitSources(data / "repos", credentials, settings=plan.reading, known_hosts=known_hosts)
+    return _Git(sources, Statuses(config, credentials, forges), forges, deploy_key)
 
 
 async def serve(plan: Plan, stop: asyncio.Event) -> None:

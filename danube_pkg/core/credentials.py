@@ -1,7 +1,6 @@
 """Which credential reads which repository: the first rule of `git_authentication` that matches and can serve the URL's scheme."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from danube_pkg.core.configuration.git_authentication import GitAuthentication, SshKey
@@ -13,23 +12,8 @@ DEPLOY_KEY = "deploy key"
 """The name under which the server's own key is shown where no rule was used."""
 
 CONFIG_TOKEN = "config_repo.token_secret"
-ANONYMOUS = "no login"
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What one process needs to read one repository. It is handed over on standard input and never stored.
-
-    rule: the name by which people know it. private_key: the key itself; private_key_path: a file of the server instead.
-    """
-
-    rule: str = ANONYMOUS
-    username: str = ""
-    password: str = field(default="", repr=False)
-    private_key: str = field(default="", repr=False)
-    private_key_path: str = ""
 
 
 def rule_for(repository: str, rules: Sequence[GitAuthentication]) -> GitAuthentication | None:

@@ -71,6 +71,8 @@ class Job:
     started_at: float | None = None
     deadline_at: float | None = None
     finished_at: float | None = None
+    source_rule: str = ""
+    """By which rule of git_authentication its code was read; "" for what needs none."""
     steps: tuple[Step, ...] = ()
 
     def step(self, sequence: int) -> Step | None:
@@ -168,6 +170,10 @@ def _pod_ready(job: Job, event: ev.PodReady, now: float) -> Decision:
         asked_at=now,
     )
     return replace(_with_step(job, program), phase=Phase.RUNNING, reason=Reason.NONE), ()
+
+
+def _source_opened(job: Job, event: ev.SourceOpened, now: float) -> Decision:
+    return replace(job, source_rule=event.rule) if job.source_rule != event.rule else job, ()
 
 
 def _pod_failed(job: Job, event: ev.PodFailed, now: float) -> Decision:
@@ -329,6 +335,8 @@ _Rule = Callable[[Job, Any, float], Decision]
 TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     (Phase.QUEUED, ev.Admitted): _admitted,
     (Phase.QUEUED, ev.CancelAsked): _cancelled_in_queue,
+    (Phase.PREPARING, ev.SourceOpened): _source_opened,
+    (Phase.RUNNING, ev.SourceOpened): _source_opened,
     (Phase.PREPARING, ev.PodReady): _pod_ready,
     (Phase.PREPARING, ev.PodFailed): _pod_failed,
     (Phase.PREPARING, ev.ContainerLost): _unchanged,
@@ -357,7 +365,15 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     **{
         (phase, event): _unchanged
         for phase in (Phase.CONCLUDING, Phase.ENDED, Phase.CLOSED)
-        for event in (ev.CancelAsked, ev.DeadlinePassed, ev.Finished, ev.StepPlaced, ev.PodReady, ev.PodFailed)
+        for event in (
+            ev.CancelAsked,
+            ev.DeadlinePassed,
+            ev.Finished,
+            ev.StepPlaced,
+            ev.PodReady,
+            ev.PodFailed,
+            ev.SourceOpened,
+        )
     },
     **{
         (phase, event): _unchanged

@@ -4,7 +4,7 @@ Each docstring states call order, concurrency, idempotency and errors; the contr
 implementation, the fakes included, to it.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -12,14 +12,13 @@ from danube_pkg.core.artifacts import Artifact
 from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.configuration.state import Applied, State
-from danube_pkg.core.credentials import Credential
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.forges import ApiRequest, CommitStatus
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
 from danube_pkg.core.secrets import SecretName, StoredSecret
-from danube_pkg.core.sources import Revision, SourceFile
+from danube_pkg.core.sources import Credential, Revision, SourceFile
 
 
 class Clock(Protocol):
@@ -313,7 +312,7 @@ class Source(Protocol):
         """Sentences for the job's page; whole when the stream has ended."""
         ...
 
-    def stream(self) -> AsyncIterator[bytes]:
+    def stream(self) -> AsyncGenerator[bytes, None]:
         """An uncompressed tar, in chunks of at most 256 KiB."""
         ...
 

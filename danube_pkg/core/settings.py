@@ -10,6 +10,7 @@ from enum import StrEnum
 from danube_pkg.core.configuration import patterns
 from danube_pkg.core.configuration.server import ConfigSpec, ServerSpec
 from danube_pkg.core.marked import rule
+from danube_pkg.core.sources import GitProgram
 
 _MAYBE_ADDRESS = patterns.address | {"pattern": f"|{patterns.address['pattern']}"}
 
@@ -20,13 +21,6 @@ class RuntimeKind(StrEnum):
     AUTO = "auto"
     KUBERNETES = "kubernetes"
     SANDBOX = "sandbox"
-
-
-class GitProgram(StrEnum):
-    """Who fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster with large histories."""
-
-    DULWICH = "dulwich"
-    HOST = "host"
 
 
 @dataclass(frozen=True, slots=True)

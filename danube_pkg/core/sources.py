@@ -1,6 +1,12 @@
-"""Which code: a revision of an application repository, as a trigger pins it down."""
+"""Which code: a revision of an application repository, as a trigger pins it down, its files, and what reads it.
+
+Light on purpose: the process that does Git's work starts with it.
+"""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+ANONYMOUS = "no login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +30,24 @@ class SourceFile:
     data: bytes = field(repr=False)
     size_bytes: int
     is_link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What one process needs to read one repository. It is handed over on standard input and never stored.
+
+    rule: the name by which people know it. private_key: the key itself; private_key_path: a file of the server instead.
+    """
+
+    rule: str = ANONYMOUS
+    username: str = ""
+    password: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    private_key_path: str = ""
+
+
+class GitProgram(StrEnum):
+    """Who fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster with large histories."""
+
+    DULWICH = "dulwich"
+    HOST = "host"

@@ -9,11 +9,10 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from danube_pkg.core.conditions import Condition
 from danube_pkg.core.configuration.changes import Change, diff
-from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.configuration.plan import Plan, plan
 from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.configuration.secrets import named_secrets
@@ -37,7 +36,7 @@ class Circumstances:
     """
 
     repository: ConfigRepository
-    server: ServerSettings = ServerSettings()
+    server: ServerSettings = field(default_factory=ServerSettings)
     written: frozenset[str] = frozenset()
     flags: frozenset[str] = frozenset()
 
@@ -76,6 +75,10 @@ class Configuration:
         state, applied = await self._store.load_state()
         self._take(state)
         self._status = ConfigurationStatus(applied_revision=applied.revision, applied_at=applied.at)
+
+    def run_with(self, server: ServerSettings) -> None:
+        """Which settings the server runs with, now that it has begun."""
+        self.circumstances = replace(self.circumstances, server=server)
 
     @property
     def status(self) -> ConfigurationStatus:

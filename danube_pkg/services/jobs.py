@@ -30,17 +30,19 @@ from danube_pkg.core.ports import (
     PipelineStore,
     Runtime,
     SecretValues,
+    Source,
     Sources,
 )
 from danube_pkg.core.queue import admissible
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.repositories import without_login
 from danube_pkg.core.steps import StepPhase
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all
 from danube_pkg.services.effects import EffectPerformer
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.sources import JobSource
-from danube_pkg.services.steps import GRACE_SECONDS, FollowerTools, StepFollower, container_of
+from danube_pkg.services.steps import GRACE_SECONDS, FollowerTools, StepFollower, container_of, one_line
 
 RECONCILE_SECONDS = 60.0
 """Pods without a job are removed, jobs without a pod are ended, at start and then every minute."""
@@ -223,6 +225,8 @@ class Engine:
         self._live.pop(job.id, None)
         self._log_locks.pop(job.id, None)
         live.notify()
+        if (preparing := tasks.get("source")) is not None:
+            await end_all(preparing)  # it may be in the middle of a long fetch
         await self.source(live).close()
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
@@ -269,8 +273,21 @@ class Engine:
     def source(self, live: LiveJob) -> JobSource:
         """The job's source tree."""
         if live.source is None:
-            live.source = JobSource(self._ports.sources, live.job)
+            live.source = JobSource(self._ports.sources, live.job, partial(self._source_opened, live))
         return live.source
+
+    async def _source_opened(self, live: LiveJob, source: Source) -> None:
+        """How the code was read belongs to the job: people look there when it cannot be."""
+        if source.rule:
+            await live.apply(ev.SourceOpened(source.rule))
+        if not source.rule and not source.notices:
+            return
+        log = await self.open_log(live)
+        repository = without_login(live.job.settings.repository)
+        if source.rule:
+            log.note("source", 0, f"--- source {repository} at {source.commit_sha}, read with: {one_line(source.rule)}")
+        for notice in source.notices:
+            log.note(f"source:{notice}", 0, f"--- {one_line(notice)}")
 
     async def open_log(self, live: LiveJob) -> JobLog:
         """The job's log, masking everything that the job could read, and its own token."""

@@ -1,4 +1,4 @@
-"""Every mistake in a configuration is told at its line in its own sentence: the table is `bad_configurations.yaml`."""
+"""Every mistake in a configuration is told at its line in its own sentence: the table is in `bad_configurations/`."""
 
 import textwrap
 import zoneinfo
@@ -14,7 +14,8 @@ from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.marked import Findings, Marked
 
-CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "bad_configurations.yaml").read_text())
+TABLES = sorted((Path(__file__).parent / "bad_configurations").glob("*.yaml"))
+CASES: list[dict[str, Any]] = [case for table in TABLES for case in yaml.safe_load(table.read_text())]
 
 HEAD = "apiVersion: danube.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n"
 TEMPLATES = {

@@ -44,7 +44,7 @@ def job_summary(job: Job) -> dict[str, Any]:
 def job_detail(job: Job) -> dict[str, Any]:
     """A job with its deadline and its steps; the coordinator's own step is not one of them."""
     steps = [step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE]
-    return {**job_summary(job), "deadline_at": iso(job.deadline_at), "steps": steps}
+    return {**job_summary(job), "deadline_at": iso(job.deadline_at), "source_rule": job.source_rule, "steps": steps}
 
 
 def step_view(step: Step) -> dict[str, Any]:
