@@ -1,7 +1,9 @@
-"""Single files of a commit, without its whole tree. Runs in the worker process."""
+"""Single files of a commit or of a directory, without the whole tree. Runs in the worker process."""
 
 import base64
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from dulwich.object_store import BaseObjectStore
@@ -41,6 +43,25 @@ def read_files(objects: BaseObjectStore, commit_sha: str, names: Sequence[str]) 
                     hint="write several documents into one file",
                 )
             yield _described(objects, f"{directory}/{found}" if directory else found, entry.sha, mode == _LINK)
+
+
+def read_directory_files(root: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The same from a plain directory as it is on disk; links are named, not followed, and nothing above it is read."""
+    for name in names:
+        parts = name.split("/")
+        if ".." in parts or name.startswith("/"):
+            continue
+        path = root.joinpath(*parts)
+        if any((root.joinpath(*parts[:count])).is_symlink() for count in range(1, len(parts))):
+            continue
+        if path.is_symlink():
+            target = os.fsencode(os.readlink(path))
+            yield {"name": name, "data": base64.b64encode(target).decode(), "size_bytes": len(target), "is_link": True}
+        elif path.is_file():
+            with path.open("rb") as file:
+                data = file.read(MAX_WANTED_FILE_BYTES + 1)
+                size = os.fstat(file.fileno()).st_size
+            yield {"name": name, "data": base64.b64encode(data).decode(), "size_bytes": size, "is_link": False}
 
 
 def _tree(objects: BaseObjectStore, sha: ObjectID, directory: str) -> Tree | None:

@@ -19,13 +19,13 @@ from dulwich.objects import ObjectID
 
 from danube_pkg.adapters.git import directories, repositories
 from danube_pkg.adapters.git.access import Access
-from danube_pkg.adapters.git.files import read_files
+from danube_pkg.adapters.git.files import read_directory_files, read_files
 from danube_pkg.adapters.git.limits import NOTICE
 from danube_pkg.adapters.git.mirror import fetch, open_mirror
 from danube_pkg.adapters.git.shallow import Checkout, Nested, peeled
 from danube_pkg.adapters.git.submodules import submodules
 from danube_pkg.adapters.git.tree_tar import TreeTar
-from danube_pkg.core.errors import DanubeError, Permanent
+from danube_pkg.core.errors import DanubeError
 from danube_pkg.core.repositories import is_remote, without_login
 
 Request = Mapping[str, Any]
@@ -79,8 +79,9 @@ def _files(request: Request, output: IO[bytes]) -> None:
         fetch(request["repository"], request["commit_sha"], Path(request["mirror"]), access).close()
     with _objects(request) as objects:
         if objects is None:
-            raise Permanent("source-unavailable", f"{request['repository']} is no Git repository")
-        found = list(read_files(objects, request["commit_sha"], request["names"]))
+            found = list(read_directory_files(Path(request["repository"]), request["names"]))
+        else:
+            found = list(read_files(objects, request["commit_sha"], request["names"]))
     output.write(json.dumps({"files": found}).encode())
 
 

@@ -33,7 +33,7 @@ branch: dict[str, Any] = {
 path: dict[str, Any] = {
     "pattern": r"(?!.*(^|/)\.\.(/|$))[^/\\\s\x00-\x1f][^\\\x00-\x1f]*",
     "expects": "a path inside the repository, with * and ** where it may vary",
-    "example": "services/api/**",
+    "example": "backend/api/**",
 }
 egress: dict[str, Any] = {
     "pattern": r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?",
