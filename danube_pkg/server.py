@@ -58,6 +58,7 @@ from danube_pkg.services.configuration import Circumstances, Configuration
 from danube_pkg.services.coordination import Coordination
 from danube_pkg.services.credentials import Credentials
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.reports import ConfigurationReports
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.statuses import Statuses
@@ -157,12 +158,21 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
         await stack.enter_async_context(engine.running())
         address = ""
-        if plan.config_repo is not None and configuration is not None:
+        if git is not None and configuration is not None:
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
             owner.start("configuration", configuration.follow())
             services = Services(
-                jobs, pipelines, logs, engine, secret_service, artifacts, str(data / "artifacts"), configuration
+                jobs,
+                pipelines,
+                logs,
+                engine,
+                secret_service,
+                artifacts,
+                str(data / "artifacts"),
+                configuration,
+                Outlines(git.sources, git.sources),
+                git.deploy_key,
             )
             edge = HttpEdge(services)
             address = await stack.enter_async_context(edge.serving(data / SOCKET_NAME, server.bind_address))

@@ -19,6 +19,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     SEE_SECRET_NAMES = "see-secret-names"
     SET_SECRETS = "set-secrets"
+    SEE_CONFIGURATION = "see-configuration"
     SYNC_CONFIGURATION = "sync-configuration"
 
 

@@ -75,7 +75,7 @@ async def test_a_credential_is_in_no_argument_and_no_environment(
 
 
 def watch(stop: threading.Event, seen: list[bytes]) -> None:
-    while not stop.is_set():
+    while not stop.wait(0.005):
         seen.extend(text for _, text in command_lines())
 
 

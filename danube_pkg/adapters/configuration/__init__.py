@@ -4,6 +4,7 @@ from danube_pkg.adapters.configuration.directory import (
     ConfigurationDirectory,
     configuration_files,
     is_configuration,
+    read_directory,
     validate_directory,
 )
 from danube_pkg.adapters.configuration.toml import find_settings, read_settings
@@ -13,6 +14,7 @@ __all__ = [
     "configuration_files",
     "find_settings",
     "is_configuration",
+    "read_directory",
     "read_settings",
     "validate_directory",
 ]

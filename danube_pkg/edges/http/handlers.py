@@ -184,13 +184,3 @@ class OneSecret(Resource):
 
 def _name(request: Request) -> SecretName:
     return SecretName(request.arguments.get("pipeline"), check_key(request.arguments["key"]))
-
-
-class ConfigurationSync(Resource):
-    """A look at the configuration now, instead of at the next interval. Raises ConfigurationInvalid."""
-
-    async def POST(self, request: Request) -> Response:
-        if self.services.configuration is None:
-            raise NotFound("no-configuration", "this server was started without a configuration repository")
-        await self.services.configuration.sync()
-        return json_response({"status": "applied"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from danube_pkg.core.access import Action, require
 from danube_pkg.core.errors import NotFound, Permanent
-from danube_pkg.edges.http import events, handlers
+from danube_pkg.edges.http import configuration, events, handlers
 from danube_pkg.edges.http.handlers import Resource
 from danube_pkg.edges.http.messages import Request, Response
 from danube_pkg.edges.http.services import Services
@@ -41,7 +41,10 @@ ROUTES = (
     Route("GET", "/api/v1/pipelines/{pipeline}/secrets", Action.SEE_SECRET_NAMES, handlers.SecretNames),
     Route("PUT", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, handlers.OneSecret),
     Route("DELETE", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, handlers.OneSecret),
-    Route("POST", "/api/v1/config/sync", Action.SYNC_CONFIGURATION, handlers.ConfigurationSync),
+    Route("GET", "/api/v1/pipelines/{pipeline}/definition", Action.SEE_PIPELINES, configuration.PipelineDefinition),
+    Route("GET", "/api/v1/config", Action.SEE_CONFIGURATION, configuration.ConfigurationState),
+    Route("POST", "/api/v1/config/sync", Action.SYNC_CONFIGURATION, configuration.ConfigurationSync),
+    Route("POST", "/api/v1/config/plan", Action.SEE_CONFIGURATION, configuration.ConfigurationPlan),
 )
 
 
