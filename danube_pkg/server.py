@@ -11,13 +11,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from danube_pkg import front, reading
 from danube_pkg.adapters.artifacts import ArtifactDirectory
-from danube_pkg.adapters.configuration import ConfigurationDirectory
-from danube_pkg.adapters.forges import HttpForges
 from danube_pkg.adapters.git.sources import GitSources
-from danube_pkg.adapters.keys import DEPLOY_KEY_NAME, Keys, open_deploy_key
+from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.runtimes.sandbox import (
     SandboxRuntime,
@@ -29,26 +29,16 @@ from danube_pkg.adapters.runtimes.sandbox import (
 from danube_pkg.adapters.store import (
     Database,
     SqliteArtifacts,
-    SqliteConfiguration,
     SqliteJobs,
     SqlitePipelines,
     SqliteSecrets,
+    SqliteServerState,
 )
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Conflict, Permanent
-from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore, Runtime, Sources
-from danube_pkg.core.repositories import is_remote
-from danube_pkg.core.settings import (
-    ConfigRepository,
-    RuntimeKind,
-    RuntimeSettings,
-    ServerSettings,
-    SourceSettings,
-    in_force,
-)
+from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
+from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings, ServerSettings, SourceSettings
 from danube_pkg.edges.grpc.server import CoordinatorEdge
-from danube_pkg.edges.http.server import HttpEdge
-from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
@@ -56,12 +46,10 @@ from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.configuration import Circumstances, Configuration
 from danube_pkg.services.coordination import Coordination
-from danube_pkg.services.credentials import Credentials
+from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
 from danube_pkg.services.outlines import Outlines
-from danube_pkg.services.reports import ConfigurationReports
 from danube_pkg.services.secrets import KnownValues, Secrets
-from danube_pkg.services.statuses import Statuses
 from danube_pkg.services.steps import FollowerTools
 
 SOCKET_NAME = "danube.sock"
@@ -91,6 +79,7 @@ class Plan:
     reading: SourceSettings = field(default_factory=SourceSettings)
     sources: Callable[[Path], Sources] | None = None
     secret_overrides: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    certificate: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +130,9 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         def max_concurrent_jobs() -> int:
             return config().max_concurrent_jobs if configuration is not None else RUN_MAX_CONCURRENT_JOBS
 
-        git = _git(plan, data, config, secret_service, clock) if plan.config_repo is not None else None
-        if git is not None:
+        git: reading.Git | None = None
+        if plan.config_repo is not None:
+            git = reading.open_git(plan.config_repo, plan.reading, data, config, secret_service, clock)
             stack.push_async_callback(git.forges.close)
         sources: Sources = git.sources if git is not None else (plan.sources or GitSources)(data / "repos")
         engine = Engine(
@@ -151,83 +141,43 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         )
         server = plan.server
         if plan.config_repo is not None and git is not None:
-            configuration = await _configuration(plan, plan.config_repo, database, git, clock, engine.reconsider_queue)
+            circumstances = Circumstances(plan.config_repo, plan.server, plan.written, plan.flags)
+            configuration = await reading.open_configuration(
+                circumstances, database, git, clock, new_id, engine.reconsider_queue
+            )
             server = configuration.circumstances.server
         tools = FollowerTools(runtime, keys, clock)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
+        draining = engine.draining = Draining(SqliteServerState(database))
+        await draining.recall()
         await stack.enter_async_context(engine.running())
         address = ""
         if git is not None and configuration is not None:
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
             owner.start("configuration", configuration.follow())
-            services = Services(
-                jobs,
-                pipelines,
-                logs,
-                engine,
-                secret_service,
-                artifacts,
-                str(data / "artifacts"),
-                configuration,
-                Outlines(git.sources, git.sources),
-                git.deploy_key,
+            behind = front.House(
+                database=database,
+                keys=keys,
+                clock=clock,
+                new_id=new_id,
+                jobs=jobs,
+                pipelines=pipelines,
+                logs=logs,
+                engine=engine,
+                secrets=secret_service,
+                artifacts=artifacts,
+                artifact_directory=data / "artifacts",
+                configuration=configuration,
+                draining=draining,
+                oidc_client=partial(reading.oidc_client, config, secret_service),
+                outlines=Outlines(git.sources, git.sources),
+                deploy_key=git.deploy_key,
             )
-            edge = HttpEdge(services)
-            address = await stack.enter_async_context(edge.serving(data / SOCKET_NAME, server.bind_address))
+            facing = front.FrontSettings(data / SOCKET_NAME, server.bind_address, server.external_url, plan.certificate)
+            address = await stack.enter_async_context(front.open_front(behind, facing))
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
-
-
-async def _configuration(
-    plan: Plan,
-    repository: ConfigRepository,
-    database: Database,
-    git: "_Git",
-    clock: Clock,
-    on_applied: Callable[[], None],
-) -> Configuration:
-    """Loaded as it was applied last; one on this machine's disk is looked at before anything else happens."""
-    configuration = Configuration(
-        ConfigurationDirectory(repository, git.sources),
-        SqliteConfiguration(database, new_id),
-        SqliteSecrets(database),
-        clock,
-        Circumstances(repository, plan.server, plan.written, plan.flags),
-        on_applied,
-        ConfigurationReports(git.statuses),
-    )
-    await configuration.load()
-    if not is_remote(repository.url):
-        await configuration.sync()  # a repository elsewhere may be away, which must not keep the server
-    configuration.run_with(in_force(plan.server, plan.written, configuration.config, plan.flags))
-    return configuration
-
-
-@dataclass(frozen=True, slots=True)
-class _Git:
-    """What reads repositories for a server. deploy_key: the public half of its own ssh key."""
-
-    sources: GitSources
-    statuses: Statuses
-    forges: HttpForges
-    deploy_key: str
-
-
-def _git(plan: Plan, data: Path, config: Callable[[], ConfigSpec], secrets: Secrets, clock: Clock) -> _Git:
-    directory = data / "keys"
-    made = not (directory / DEPLOY_KEY_NAME).exists()
-    deploy_key = open_deploy_key(directory)
-    if made:
-        _log.info(
-            "deploy-key-made", extra={"fields": {"public": deploy_key, "hint": "give it read access: danube keys"}}
-        )
-    forges = HttpForges()
-    repository = plan.config_repo or ConfigRepository("")
-    credentials = Credentials(config, repository, secrets, forges, clock, str(directory / DEPLOY_KEY_NAME))
-    known_hosts = (directory / "known_hosts", Path("~/.ssh/known_hosts"))
-    sources = GitSources(data / "repos", credentials, settings=plan.reading, known_hosts=known_hosts)
-    return _Git(sources, Statuses(config, credentials, forges), forges, deploy_key)
 
 
 async def serve(plan: Plan, stop: asyncio.Event) -> None:

@@ -40,6 +40,8 @@ class Keys:
         self._cipher = AESGCM(_derive(master, "secrets"))
         self._token_key = _derive(master, "job-token")
         self._step_key = _derive(master, "step-key")
+        self._seal = AESGCM(_derive(master, "login-cookie"))
+        self.audit_key = _derive(master, "audit")
 
     @classmethod
     def open(cls, directory: Path) -> "Keys":
@@ -74,6 +76,21 @@ class Keys:
                 cause="keys/encryption.key is another one than it was encrypted with, or the row was changed",
                 hint=f"restore keys/encryption.key, or set it again: danube secrets set {secret.name.key}",
             ) from error
+
+    # --- what travels in a browser
+
+    def seal(self, text: str) -> str:
+        """Text that only this server can read or have written."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _url_safe(nonce + self._seal.encrypt(nonce, text.encode(), None))
+
+    def unseal(self, text: str) -> str | None:
+        """None for what this server has not sealed."""
+        try:
+            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return self._seal.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None).decode()
+        except (ValueError, InvalidTag):
+            return None
 
     # --- jobs and steps
 

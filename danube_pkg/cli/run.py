@@ -25,7 +25,8 @@ from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.pods import Network
-from danube_pkg.edges.http.representations import job_summary, step_view
+from danube_pkg.edges.http.jobs import job_summary, step_view
+from danube_pkg.edges.http.models import plain
 from danube_pkg.server import House, Plan, new_id, open_house, remove_pods
 from danube_pkg.services.following import LogPart, follow_job
 from danube_pkg.services.secrets import KnownValues
@@ -178,15 +179,15 @@ async def _watch(house: House, job: Job, *, as_json: bool) -> Mapping[str, Any]:
         async with house.engine.watch(job.id) as states:
             async for _ in states:
                 continue  # until it is closed: its pod is gone
-    return job_summary(latest)
+    return plain(job_summary(latest))
 
 
 def _print_changes(events: JsonPrinter, before: Job, after: Job) -> None:
     known = set(before.steps)
     for step in after.steps:
         if step.sequence and step not in known:
-            events.event("step", step_view(step))
-    events.event("job", job_summary(after))
+            events.event("step", plain(step_view(step)))
+    events.event("job", plain(job_summary(after)))
 
 
 async def _cancel(house: House, job_id: str) -> None:

@@ -41,6 +41,7 @@ def main(options: argparse.Namespace) -> int:
         written=settings.written,
         flags=frozenset(flags),
         reading=settings.sources,
+        certificate=(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls.certificate else None,
     )
     asyncio.run(_serve(plan))
     return 0

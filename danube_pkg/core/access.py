@@ -1,66 +1,225 @@
-"""Who may do what: one readable table. Every route names its action; a test walks all of them."""
+"""Who may do what: one table. Every route names its action; a test walks all of them with every kind of person.
 
-from dataclasses import dataclass
-from enum import StrEnum
+What somebody may do with a pipeline comes through teams: each permission gives a team a level, and the team that owns a
+pipeline has `admin`. Of a level `admin` only the team's `admin` members can make full use; for its other members it is
+`write`. Members of a team with `global_admin`, and whoever owns the server's unix socket, may do everything.
 
-from danube_pkg.core.errors import Forbidden, Unauthenticated
+What a person may not see does not exist for them: it is absent from lists and answers 404 by its name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from danube_pkg.core.errors import Forbidden, NotFound, Unauthenticated
+
+
+class Level(StrEnum):
+    """What a team may do with a pipeline; each includes the ones before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+class Role(StrEnum):
+    """What somebody is in a team."""
+
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+class Scope(StrEnum):
+    """What an API token is for; it never gives more than its owner has."""
+
+    READ = "read"
+    WRITE = "write"
+    APPROVE = "approve"
+    SECRETS = "secrets"
+    ADMIN = "admin"
+
+
+class Need(IntEnum):
+    """What an action takes, from least to most. The middle three are a level on the pipeline that it is done to."""
+
+    NOTHING = 0
+    LOGIN = 1
+    READ = 2
+    WRITE = 3
+    ADMIN = 4
+    GLOBAL_ADMIN = 5
 
 
 class Action(StrEnum):
     """What a route does, in the words of a person."""
 
     SEE_HEALTH = "see-health"
+    SEE_METRICS = "see-metrics"
+    SEE_DOCUMENTATION = "see-documentation"
+    LOG_IN = "log-in"
     SEE_SELF = "see-self"
-    SEE_PIPELINES = "see-pipelines"
-    SEE_JOBS = "see-jobs"
-    READ_LOGS = "read-logs"
+    END_OWN_SESSION = "end-own-session"
+    MANAGE_OWN_TOKENS = "manage-own-tokens"
+    SEE_TEAMS = "see-teams"
+    LIST_PIPELINES = "list-pipelines"
+    LIST_JOBS = "list-jobs"
+    SEE_PIPELINE = "see-pipeline"
+    SEE_JOB = "see-job"
+    READ_LOG = "read-log"
     DOWNLOAD = "download"
     TRIGGER = "trigger"
     CANCEL = "cancel"
+    RERUN = "rerun"
+    APPROVE = "approve"
     SEE_SECRET_NAMES = "see-secret-names"
     SET_SECRETS = "set-secrets"
+    SEE_GLOBAL_SECRET_NAMES = "see-global-secret-names"
+    SET_GLOBAL_SECRETS = "set-global-secrets"
+    SEE_USERS = "see-users"
+    SEE_AUDIT = "see-audit"
     SEE_CONFIGURATION = "see-configuration"
     SYNC_CONFIGURATION = "sync-configuration"
+    SEE_SYSTEM = "see-system"
+    DRAIN = "drain"
 
 
-class Role(StrEnum):
-    """Until people can log in there are two: who owns the socket, and everybody else."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`scope` is what a token must have been made for; None: any token will do."""
+
+    need: Need
+    scope: Scope | None = None
+
+
+RULES: Mapping[Action, Rule] = {
+    Action.SEE_HEALTH: Rule(Need.NOTHING),
+    Action.SEE_METRICS: Rule(Need.NOTHING),
+    Action.SEE_DOCUMENTATION: Rule(Need.NOTHING),
+    Action.LOG_IN: Rule(Need.NOTHING),
+    Action.SEE_SELF: Rule(Need.LOGIN),
+    Action.END_OWN_SESSION: Rule(Need.LOGIN),
+    Action.MANAGE_OWN_TOKENS: Rule(Need.LOGIN, Scope.ADMIN),
+    Action.SEE_TEAMS: Rule(Need.LOGIN, Scope.READ),
+    Action.LIST_PIPELINES: Rule(Need.LOGIN, Scope.READ),
+    Action.LIST_JOBS: Rule(Need.LOGIN, Scope.READ),
+    Action.SEE_PIPELINE: Rule(Need.READ, Scope.READ),
+    Action.SEE_JOB: Rule(Need.READ, Scope.READ),
+    Action.READ_LOG: Rule(Need.READ, Scope.READ),
+    Action.DOWNLOAD: Rule(Need.READ, Scope.READ),
+    Action.TRIGGER: Rule(Need.WRITE, Scope.WRITE),
+    Action.CANCEL: Rule(Need.WRITE, Scope.WRITE),
+    Action.RERUN: Rule(Need.WRITE, Scope.WRITE),
+    Action.APPROVE: Rule(Need.WRITE, Scope.APPROVE),
+    Action.SEE_SECRET_NAMES: Rule(Need.WRITE, Scope.SECRETS),
+    Action.SET_SECRETS: Rule(Need.ADMIN, Scope.SECRETS),
+    Action.SEE_GLOBAL_SECRET_NAMES: Rule(Need.GLOBAL_ADMIN, Scope.SECRETS),
+    Action.SET_GLOBAL_SECRETS: Rule(Need.GLOBAL_ADMIN, Scope.SECRETS),
+    Action.SEE_USERS: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_AUDIT: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_CONFIGURATION: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SYNC_CONFIGURATION: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_SYSTEM: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.DRAIN: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+}
+
+
+class Kind(StrEnum):
+    """Who asks: nobody that is known, the owner of the unix socket, or somebody of the configuration."""
 
     ANONYMOUS = "anonymous"
-    LOCAL_ADMINISTRATOR = "local-administrator"
+    LOCAL = "local-administrator"
+    PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks; `name` goes into the audit."""
+    """Who asks. `name` goes into the audit; `teams` are those that somebody is in; `scopes`: None without a token."""
 
     name: str
-    role: Role
+    kind: Kind
+    user_id: str = ""
+    global_admin: bool = False
+    teams: Mapping[str, Role] = field(default_factory=dict)
+    scopes: frozenset[Scope] | None = None
 
 
-ANONYMOUS = Actor("anonymous", Role.ANONYMOUS)
-LOCAL_ADMINISTRATOR = Actor("local-administrator", Role.LOCAL_ADMINISTRATOR)
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What an action is done to: a pipeline with all that is its own, or the server itself where `pipeline` is empty."""
 
-ALLOWED: dict[Role, frozenset[Action]] = {
-    Role.ANONYMOUS: frozenset({Action.SEE_HEALTH}),
-    Role.LOCAL_ADMINISTRATOR: frozenset(Action),
-}
-
-
-def can(actor: Actor, action: Action) -> bool:
-    """Whether the table allows it."""
-    return action in ALLOWED[actor.role]
+    pipeline: str = ""
+    owner: str = ""
+    levels: Mapping[str, Level] = field(default_factory=dict)
 
 
-def require(actor: Actor, action: Action) -> None:
-    """Raises Unauthenticated for a stranger, Forbidden for somebody known."""
-    if can(actor, action):
+ANONYMOUS = Actor("anonymous", Kind.ANONYMOUS)
+LOCAL_ADMINISTRATOR = Actor("local-administrator", Kind.LOCAL, global_admin=True)
+SERVER = Thing()
+
+_NEED_OF_LEVEL = {Level.READ: Need.READ, Level.WRITE: Need.WRITE, Level.ADMIN: Need.ADMIN}
+
+
+def standing(actor: Actor, thing: Thing) -> Need:
+    """The most that somebody may with a thing, whatever their token is for."""
+    if actor.global_admin:
+        return Need.GLOBAL_ADMIN
+    if actor.kind is Kind.ANONYMOUS:
+        return Need.NOTHING
+    return max((_through(team, role, thing) for team, role in actor.teams.items()), default=Need.LOGIN)
+
+
+def _through(team: str, role: Role, thing: Thing) -> Need:
+    """What one membership gives."""
+    level = Level.ADMIN if team == thing.owner else thing.levels.get(team)
+    if not thing.pipeline or level is None:
+        return Need.LOGIN
+    return Need.WRITE if level is Level.ADMIN and role is not Role.ADMIN else _NEED_OF_LEVEL[level]
+
+
+def can(actor: Actor, action: Action, thing: Thing = SERVER) -> bool:
+    """The one decision."""
+    rule = RULES[action]
+    in_scope = actor.scopes is None or rule.scope is None or rule.scope in actor.scopes
+    return in_scope and standing(actor, thing) >= rule.need
+
+
+def require(actor: Actor, action: Action, thing: Thing = SERVER) -> None:
+    """Raises Unauthenticated for a stranger, NotFound for what somebody may not see, Forbidden for what they may not do."""
+    if can(actor, action, thing):
         return
-    if actor.role is Role.ANONYMOUS:
+    if actor.kind is Kind.ANONYMOUS:
         raise Unauthenticated(
             "login-required",
             "this needs a login",
-            cause="over TCP nobody can log in yet; the server's unix socket gives its owner full access",
-            hint="on the server: danube --help, with --data DIR or DANUBE_DATA",
+            hint="danube login URL, or on the server itself its unix socket: --data DIR",
         )
-    raise Forbidden("not-allowed", f"{actor.name} may not {action}")
+    if thing.pipeline and standing(actor, thing) < Need.READ:
+        raise unknown_pipeline(thing.pipeline)
+    rule = RULES[action]
+    if standing(actor, thing) >= rule.need:
+        raise Forbidden(
+            "token-scope",
+            f"this token is not for {action}",
+            cause=f"it needs the scope {rule.scope}",
+            hint=f"danube token create --scope {rule.scope}",
+        )
+    raise Forbidden("not-allowed", f"{actor.name} may not {action}", cause=_cause(rule.need, thing), hint=_hint(thing))
+
+
+def unknown_pipeline(name: str) -> NotFound:
+    """The same words whether it is not there or not for the caller's eyes."""
+    return NotFound("pipeline-unknown", f"there is no pipeline {name!r}", hint="list them with: danube pipelines")
+
+
+def _cause(need: Need, thing: Thing) -> str:
+    if need is Need.GLOBAL_ADMIN:
+        return "it takes a member of a team with global_admin: true"
+    if need is Need.ADMIN:
+        return f"it takes an admin member of a team with the level admin on {thing.pipeline}"
+    return f"it takes a team with the level {need.name.lower()} on {thing.pipeline}"
+
+
+def _hint(thing: Thing) -> str:
+    if thing.pipeline:
+        return f"teams and levels are in the configuration repository: teams.yaml, pipelines/{thing.pipeline}.yaml"
+    return "teams are in the configuration repository: teams.yaml"

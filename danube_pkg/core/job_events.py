@@ -34,6 +34,14 @@ class Admitted(JobEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Approved(JobEvent):
+    """Somebody has looked at strangers' code and lets exactly this commit run."""
+
+    by: str
+    commit_sha: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelAsked(JobEvent):
     """A person, or a newer job of its concurrency group, wants it ended."""
 

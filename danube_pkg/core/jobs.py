@@ -9,17 +9,18 @@ A job becomes green on one path only: the coordinator said Finish(success), no s
 has an authentic record of success. A (phase, event) pair that is not in the table raises `IllegalEvent`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.effects import Effect, EffectKind
-from danube_pkg.core.errors import Conflict, Defect
+from danube_pkg.core.errors import Conflict, Defect, NotFound
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.steps import MAX_STEPS, Step, StepPhase, describe_failure
+from danube_pkg.core.triggers import Trigger as Trigger
 
 COORDINATOR_SEQUENCE = 0
 """The coordinator's program runs as a step of its container's supervisor: the one with this sequence number."""
@@ -34,20 +35,6 @@ class Phase(StrEnum):
     CONCLUDING = "concluding"
     ENDED = "ended"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What started a job. `type` is manual, webhook, cron (or pipeline, later); `actor` who, for the audit."""
-
-    type: str
-    actor: str
-    ref: str = ""
-    branch: str = ""
-    tag: str = ""
-    commit_sha: str = ""
-    params: Mapping[str, str] = field(default_factory=dict)
-    pull_request: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +73,17 @@ class Job:
     @property
     def label(self) -> str:
         return f"{self.pipeline} job {self.id}"
+
+
+def reason_to_wait(trigger: Trigger) -> Reason:
+    """Why a new job waits: strangers' code needs somebody who has looked at it."""
+    foreign = trigger.pull_request is not None and bool(trigger.pull_request.get("fork"))
+    return Reason.APPROVAL_REQUIRED if foreign else Reason.QUEUED
+
+
+def unknown_job(job_id: str) -> NotFound:
+    """The same words whether it is not there or not for the caller's eyes."""
+    return NotFound("job-unknown", f"there is no job {job_id!r}", hint="list them with: danube jobs")
 
 
 class IllegalEvent(Defect):
@@ -142,6 +140,24 @@ def _admitted(job: Job, event: ev.Admitted, now: float) -> Decision:
         deadline_at=now + job.settings.max_duration_seconds,
     )
     return _owe(admitted, EffectKind.CREATE_POD)
+
+
+def _approved(job: Job, event: ev.Approved, now: float) -> Decision:
+    """Only for the commit that somebody has looked at."""
+    if job.reason is not Reason.APPROVAL_REQUIRED:
+        return _no_approval(job, event, now)
+    if event.commit_sha != job.trigger.commit_sha:
+        raise Conflict(
+            "approval-of-another-commit",
+            f"{job.label} is of commit {job.trigger.commit_sha}",
+            cause=f"the approval is for {event.commit_sha}",
+            hint="look at the job's commit, and approve that one",
+        )
+    return replace(job, reason=Reason.QUEUED, message=f"approved by {event.by}"), ()
+
+
+def _no_approval(job: Job, event: ev.Approved, now: float) -> Decision:
+    raise Conflict("approval-not-needed", f"{job.label} does not wait for an approval")
 
 
 def _cancelled_in_queue(job: Job, event: ev.CancelAsked, now: float) -> Decision:
@@ -334,6 +350,7 @@ _Rule = Callable[[Job, Any, float], Decision]
 
 TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     (Phase.QUEUED, ev.Admitted): _admitted,
+    (Phase.QUEUED, ev.Approved): _approved,
     (Phase.QUEUED, ev.CancelAsked): _cancelled_in_queue,
     (Phase.PREPARING, ev.SourceOpened): _source_opened,
     (Phase.RUNNING, ev.SourceOpened): _source_opened,
@@ -365,20 +382,14 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     **{
         (phase, event): _unchanged
         for phase in (Phase.CONCLUDING, Phase.ENDED, Phase.CLOSED)
-        for event in (
-            ev.CancelAsked,
-            ev.DeadlinePassed,
-            ev.Finished,
-            ev.StepPlaced,
-            ev.PodReady,
-            ev.PodFailed,
-            ev.SourceOpened,
-        )
+        for event in (ev.CancelAsked, ev.DeadlinePassed, ev.Finished, ev.StepPlaced, ev.PodReady, ev.PodFailed)
     },
     **{
         (phase, event): _unchanged
         for phase in (Phase.ENDED, Phase.CLOSED)
-        for event in (ev.StepStarted, ev.StepEnded, ev.ContainerLost, ev.LogClosed, ev.StepsStopped)
+        for event in (ev.StepStarted, ev.StepEnded, ev.ContainerLost, ev.LogClosed, ev.StepsStopped, ev.SourceOpened)
     },
     (Phase.CLOSED, ev.PodDeleted): _unchanged,
+    (Phase.CONCLUDING, ev.SourceOpened): _unchanged,
+    **{(phase, ev.Approved): _no_approval for phase in Phase if phase is not Phase.QUEUED},
 }

@@ -42,6 +42,23 @@ class IndexRecord:
         return body + _SUM.pack(zlib.crc32(body))
 
 
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A line that holds what was looked for. `line` counts from 1; `offset` is that of its first byte."""
+
+    line: int
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`next`: the offset from which to look on, None where all was looked at."""
+
+    hits: tuple[Hit, ...]
+    next: int | None
+
+
 def records(data: bytes) -> Iterator[IndexRecord]:
     """The records up to the first that is torn, wrong, or does not continue the one before."""
     end = 0

@@ -14,11 +14,14 @@ from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.forges import ApiRequest, CommitStatus
+from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job
+from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
 from danube_pkg.core.secrets import SecretName, StoredSecret
 from danube_pkg.core.sources import Credential, Revision, SourceFile
+from danube_pkg.core.statistics import JobTimes
 
 
 class Clock(Protocol):
@@ -136,10 +139,20 @@ class JobStore(Protocol):
         """Effects not done yet, in the order in which they were decided."""
         ...
 
-    async def list_jobs(
-        self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
-    ) -> Sequence[Job]:
-        """Newest first; `before` is a job id (ids sort by time) that the answer begins after. Steps are included."""
+    async def list_jobs(self, wanted: JobFilter) -> Sequence[Job]:
+        """Newest first, without their steps; each filter combination is answered from an index."""
+        ...
+
+    async def newest_jobs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Job]]:
+        """The newest few of each pipeline, newest first, without their steps."""
+        ...
+
+    async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
+        """Of a pipeline's newest jobs."""
+        ...
+
+    def version(self) -> int:
+        """Another number whenever anything that is stored has changed: what an answer may be kept for."""
         ...
 
 
@@ -289,7 +302,19 @@ class JobLogs(Protocol):
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes: ...
 
+    def read_now(self, job_id: str, begin: int, end: int) -> bytes:
+        """The same for a few bytes, without waiting."""
+        ...
+
     def size(self, job_id: str, *, step: int | None = None) -> int: ...
+
+    def time_at(self, job_id: str, offset: int) -> float | None:
+        """When the byte at that offset was written, in Unix seconds."""
+        ...
+
+    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
+        """Lines from an offset on that hold a text, in order; bounded in hits and in time."""
+        ...
 
     def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         """(offset, bytes) from `begin` on, as they become readable; ends when the log is closed. Never slows the writer."""

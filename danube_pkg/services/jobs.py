@@ -9,16 +9,17 @@ The queue is the table of jobs; who starts next is `core.queue.admissible`.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from danube_pkg.core import job_events as ev
+from danube_pkg.core.access import unknown_pipeline
 from danube_pkg.core.coordination import StepRequest
 from danube_pkg.core.errors import Conflict, NotFound, Unavailable
-from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger
+from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, unknown_job
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import ContainerEnded, PodEvent, PodNotice
 from danube_pkg.core.ports import (
@@ -27,6 +28,7 @@ from danube_pkg.core.ports import (
     JobLog,
     JobLogs,
     JobStore,
+    Listener,
     PipelineStore,
     Runtime,
     SecretValues,
@@ -35,14 +37,14 @@ from danube_pkg.core.ports import (
 )
 from danube_pkg.core.queue import admissible
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.repositories import without_login
 from danube_pkg.core.steps import StepPhase
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all
+from danube_pkg.services.draining import Draining
 from danube_pkg.services.effects import EffectPerformer
 from danube_pkg.services.live import LiveJob
-from danube_pkg.services.sources import JobSource
-from danube_pkg.services.steps import GRACE_SECONDS, FollowerTools, StepFollower, container_of, one_line
+from danube_pkg.services.sources import JobSource, source_lines
+from danube_pkg.services.steps import GRACE_SECONDS, FollowerTools, StepFollower, container_of
 
 RECONCILE_SECONDS = 60.0
 """Pods without a job are removed, jobs without a pod are ended, at start and then every minute."""
@@ -75,7 +77,7 @@ class EnginePorts:
 
 
 class Engine:
-    """All jobs that are not closed. `async with engine.running():` owns every task of it."""
+    """All jobs that are not closed. `async with engine.running():` owns every task of it. `draining`: set on a server."""
 
     def __init__(self, ports: EnginePorts, settings: EngineSettings) -> None:
         self._ports = ports
@@ -87,6 +89,8 @@ class Engine:
         self._owner: TaskOwner | None = None
         self._admission = asyncio.Event()
         self._log_locks: dict[str, asyncio.Lock] = {}
+        self._listeners: list[Listener] = []
+        self.draining: Draining | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -115,14 +119,22 @@ class Engine:
     # --- what people and triggers ask for
 
     async def trigger(
-        self, pipeline: str, *, ref: str = "", params: Mapping[str, str] | None = None, actor: str, type: str = "manual"
+        self,
+        pipeline: str,
+        *,
+        ref: str = "",
+        params: Mapping[str, str] | None = None,
+        actor: str,
+        type: str = "manual",
+        job_id: str | None = None,
     ) -> Job:
-        """A new job for the commit that `ref` names now. Raises NotFound, Permanent `source-unavailable`."""
-        known = await self._ports.pipelines.load_pipeline(pipeline)
-        if known is None or known.removed:
-            raise NotFound(
-                "pipeline-unknown", f"there is no pipeline {pipeline!r}", hint="list them with: danube pipelines"
-            )
+        """A new job for the commit that `ref` names now. Raises NotFound, Permanent `source-unavailable`, Unavailable.
+
+        `job_id`: reserved before by the caller, who may be repeating a call; a job that is there already is the answer.
+        """
+        if job_id is not None and (known_job := await self.find(job_id)) is not None:
+            return known_job
+        known = await self.triggerable(pipeline)
         resolved = await self._ports.sources.resolve(known.settings.repository, ref)
         trigger = Trigger(
             type=type,
@@ -133,12 +145,39 @@ class Engine:
             commit_sha=resolved.commit_sha,
             params=dict(params or {}),
         )
-        return await self.submit(known, trigger)
+        return await self.submit(known, trigger, job_id=job_id)
 
-    async def submit(self, pipeline: Pipeline, trigger: Trigger) -> Job:
+    async def triggerable(self, name: str) -> Pipeline:
+        """A pipeline of which there may be a new job now. Raises NotFound, Unavailable."""
+        if self.draining is not None:
+            self.draining.check()
+        known = await self._ports.pipelines.load_pipeline(name)
+        if known is None or known.removed:
+            raise unknown_pipeline(name)
+        return known
+
+    async def find(self, job_id: str) -> Job | None:
+        """A job as it is now, live or stored."""
+        live = self._live.get(job_id)
+        return live.job if live is not None else await self._ports.jobs.load_job(job_id)
+
+    @property
+    def max_concurrent_jobs(self) -> int:
+        """As the configuration has it now."""
+        return self._settings.max_concurrent_jobs()
+
+    @property
+    def open_jobs(self) -> Sequence[Job]:
+        """Those that are not closed: waiting, running, or with a pod that is being removed."""
+        return [live.job for live in self._live.values()]
+
+    async def submit(
+        self, pipeline: Pipeline, trigger: Trigger, *, job_id: str | None = None, reason: Reason = Reason.QUEUED
+    ) -> Job:
         """Queue a job; once this returns it survives everything."""
         job = Job(
-            id=self._ports.new_id(),
+            id=job_id or self._ports.new_id(),
+            reason=reason,
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
             trigger=trigger,
@@ -156,7 +195,7 @@ class Engine:
         if live is None or live.job.status.ended:
             job = live.job if live else await self._ports.jobs.load_job(job_id)
             if job is None:
-                raise NotFound("job-unknown", f"there is no job {job_id!r}", hint="list them with: danube jobs")
+                raise unknown_job(job_id)
             raise Conflict("job-ended", f"{job.label} has ended already: {job.status}")
         return await live.apply(ev.CancelAsked(by))
 
@@ -170,7 +209,7 @@ class Engine:
             return
         job = await self._ports.jobs.load_job(job_id)
         if job is None:
-            raise NotFound("job-unknown", f"there is no job {job_id!r}", hint="list them with: danube jobs")
+            raise unknown_job(job_id)
         yield _only(job)
 
     def live(self, job_id: str) -> LiveJob:
@@ -179,6 +218,10 @@ class Engine:
         if live is None:
             raise NotFound("job-not-active", f"job {job_id} is not active")
         return live
+
+    def listen(self, listener: Listener) -> None:
+        """Call it with each new state of each job, in the job's own task: it must be quick and must not raise."""
+        self._listeners.append(listener)
 
     def reconsider_queue(self) -> None:
         """Limits may have changed: look at the queue again."""
@@ -205,6 +248,8 @@ class Engine:
     def _derive(self, live: LiveJob) -> None:
         """After each commit: followers of placed steps, the deadline, the end of a closed job."""
         job = live.job
+        for listener in self._listeners:
+            listener(job)
         if job.phase is Phase.CLOSED:
             self._admission.set()
             self._ensure(live, "close", partial(self._close, live))
@@ -225,8 +270,7 @@ class Engine:
         self._live.pop(job.id, None)
         self._log_locks.pop(job.id, None)
         live.notify()
-        if (preparing := tasks.get("source")) is not None:
-            await end_all(preparing)  # it may be in the middle of a long fetch
+        await end_all(*filter(None, (tasks.get("source"),)))  # it may be in the middle of a long fetch
         await self.source(live).close()
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
@@ -277,17 +321,9 @@ class Engine:
         return live.source
 
     async def _source_opened(self, live: LiveJob, source: Source) -> None:
-        """How the code was read belongs to the job: people look there when it cannot be."""
-        if source.rule:
-            await live.apply(ev.SourceOpened(source.rule))
-        if not source.rule and not source.notices:
-            return
-        log = await self.open_log(live)
-        repository = without_login(live.job.settings.repository)
-        if source.rule:
-            log.note("source", 0, f"--- source {repository} at {source.commit_sha}, read with: {one_line(source.rule)}")
-        for notice in source.notices:
-            log.note(f"source:{notice}", 0, f"--- {one_line(notice)}")
+        await live.apply(ev.SourceOpened(source.rule))
+        for key, line in source_lines(live.job, source):
+            (await self.open_log(live)).note(key, 0, line)
 
     async def open_log(self, live: LiveJob) -> JobLog:
         """The job's log, masking everything that the job could read, and its own token."""
@@ -310,6 +346,8 @@ class Engine:
         while True:
             await self._admission.wait()
             self._admission.clear()
+            if self.draining is not None and self.draining.active:
+                continue
             jobs = [live.job for live in self._live.values()]
             for job_id in admissible(jobs, self._settings.max_concurrent_jobs()):
                 await self._admit(self._live[job_id])

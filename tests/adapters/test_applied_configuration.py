@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines
+from danube_pkg.core.access import Level
 from danube_pkg.core.configuration.changes import diff
 from danube_pkg.core.configuration.people import MemberSpec
-from danube_pkg.core.configuration.pipelines import Level, PermissionSpec, PipelineSpec
+from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User
 from danube_pkg.core.errors import Place
 from danube_pkg.core.ports import ConfigurationStore

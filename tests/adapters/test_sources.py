@@ -290,7 +290,7 @@ def served(repository: Path) -> Iterator[str]:
         app = make_wsgi_chain(DictBackend({b"/app": cast("BackendRepo", repo)}))
         handler = type("Quiet", (wsgiref.simple_server.WSGIRequestHandler,), {"log_message": lambda *_: None})
         server = wsgiref.simple_server.make_server("127.0.0.1", 0, app, handler_class=handler)
-        thread = threading.Thread(target=server.serve_forever, name="git-http")
+        thread = threading.Thread(target=server.serve_forever, name="git-http", daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/app"
         server.shutdown()

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from danube_pkg.core.access import Level, Role
 from danube_pkg.core.configuration.git_authentication import GithubApp, GitlabToken, HttpsToken, SshKey
 from danube_pkg.core.configuration.notifications import SlackNotification
-from danube_pkg.core.configuration.people import MemberRole, MemberSpec
+from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import (
     ConcurrencySpec,
-    Level,
     ParamSpec,
     ParamType,
     PermissionSpec,
@@ -74,7 +74,7 @@ def states(draw: st.DrawFn) -> State:
     teams: dict[str, Team] = {}
     for name in draw(st.sets(st.sampled_from(NAMES), max_size=3)):
         emails = sorted(draw(st.sets(st.sampled_from(sorted(people)), max_size=4))) if people else []
-        members = tuple(MemberSpec(email, draw(st.sampled_from(MemberRole))) for email in emails)
+        members = tuple(MemberSpec(email, draw(st.sampled_from(Role))) for email in emails)
         groups = draw(st.lists(_texts, max_size=2).map(tuple))
         teams[name] = Team(name, members, draw(st.booleans()), groups)
     pipelines: dict[str, PipelineDefinition] = {}

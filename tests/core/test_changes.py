@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given, settings
 
+from danube_pkg.core.access import Level, Role
 from danube_pkg.core.configuration.changes import Action, Change, Kind, apply, diff
 from danube_pkg.core.configuration.grants import EVERYTHING, GrantChange, changed_grants
 from danube_pkg.core.configuration.people import MemberSpec
-from danube_pkg.core.configuration.pipelines import Level, PermissionSpec, PipelineSpec, ResourceSpec
+from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec, ResourceSpec
 from danube_pkg.core.configuration.plan import described
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import PipelineDefinition, State, Team, User
@@ -81,13 +82,14 @@ def test_a_password_hash_is_not_in_a_description() -> None:
 
 
 def test_who_gains_and_loses_access_is_told_person_by_person() -> None:
-    alice, bob = (MemberSpec(f"{name}@example.com") for name in ("alice", "bob"))
+    alice, bob = (MemberSpec(f"{name}@example.com", Role.ADMIN) for name in ("alice", "bob"))
+    carol = MemberSpec("carol@example.com")
     app = pipeline("app", "owners", permissions=(PermissionSpec("readers", Level.READ),))
     before = State(
         teams={"owners": Team("owners", (alice,)), "readers": Team("readers", (alice, bob))}, pipelines={"app": app}
     )
     after = State(
-        teams={"owners": Team("owners", (bob,)), "readers": Team("readers", (alice, bob), global_admin=True)},
+        teams={"owners": Team("owners", (bob, carol)), "readers": Team("readers", (alice, bob), global_admin=True)},
         pipelines={"app": app, "new": pipeline("new", "owners")},
     )
     assert changed_grants(before, after) == (
@@ -96,4 +98,7 @@ def test_who_gains_and_loses_access_is_told_person_by_person() -> None:
         GrantChange("bob@example.com", "app", Level.READ, Level.ADMIN),
         GrantChange("bob@example.com", EVERYTHING, None, Level.ADMIN),
         GrantChange("bob@example.com", "new", None, Level.ADMIN),
+        # Of a team's `admin` only its admins can make full use.
+        GrantChange("carol@example.com", "app", None, Level.WRITE),
+        GrantChange("carol@example.com", "new", None, Level.WRITE),
     )

@@ -8,10 +8,10 @@ import pytest
 
 from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, parse_yaml
 from danube_pkg.core import cron
+from danube_pkg.core.access import Role
 from danube_pkg.core.configuration.documents import KINDS, ConfigurationFiles, Metadata
 from danube_pkg.core.configuration.git_authentication import GithubApp, GitlabToken, SshKey
 from danube_pkg.core.configuration.json_schema import json_schema
-from danube_pkg.core.configuration.people import MemberRole
 from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.configuration.reference_page import records_in, reference_page
@@ -91,9 +91,7 @@ def test_the_example_becomes_typed_pipelines_users_and_teams() -> None:
     assert state.config.server.bind_address == "0.0.0.0:8080"
     assert state.users["alice@example.com"].password_hash == HASH
     assert state.teams["platform"].global_admin
-    assert [(one.email, one.role) for one in state.teams["engineering"].members] == [
-        ("alice@example.com", MemberRole.ADMIN)
-    ]
+    assert [(one.email, one.role) for one in state.teams["engineering"].members] == [("alice@example.com", Role.ADMIN)]
     definition = state.pipelines["frontend-build"]
     assert [one.kind for one in definition.spec.triggers] == [TriggerKind.PUSH, TriggerKind.CRON]
     assert definition.place == Place("f.yaml", 31)

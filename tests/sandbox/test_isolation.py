@@ -138,7 +138,7 @@ async def test_an_abstract_socket_of_the_host_is_not_reached(pods: Pods) -> None
 
 async def test_the_hosts_network_is_given_only_where_it_is_asked_for(pods: Pods) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        greeter = threading.Thread(target=lambda: listening.accept()[0].sendall(b"from the host"))
+        greeter = threading.Thread(target=lambda: listening.accept()[0].sendall(b"from the host"), daemon=True)
         greeter.start()
         _, worker = await pods.pod(network=Network.HOST)
         ask = f"import socket; print(socket.create_connection(('127.0.0.1', {listening.getsockname()[1]})).recv(99))"

@@ -114,7 +114,7 @@ class Follow:
         self.program = program
         self._ack = ack
         self._parser = FrameParser()
-        self._written = threading.Thread(target=self._write, args=(request,))
+        self._written = threading.Thread(target=self._write, args=(request,), daemon=True)
         self._written.start()
 
     def _write(self, request: bytes) -> None:

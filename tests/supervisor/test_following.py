@@ -146,7 +146,7 @@ def test_many_followers_at_once(box: Box) -> None:
         assert not isinstance(frames[-1], Refused)
         results.append(b"".join(bytes(f.data) for f in frames if isinstance(f, Output)))
 
-    threads = [threading.Thread(target=follow) for _ in range(20)]
+    threads = [threading.Thread(target=follow, daemon=True) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

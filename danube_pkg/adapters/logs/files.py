@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from danube_pkg.adapters.logs.searching import search_file
 from danube_pkg.adapters.logs.writer import LogWriter
-from danube_pkg.core.logs import IndexRecord, Kind, usable
+from danube_pkg.core.logs import Found, IndexRecord, Kind, usable
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -75,6 +76,9 @@ class FileJobLogs:
             return self._read(job_id, begin, min(end, self.size(job_id)))
         return await asyncio.to_thread(self._read_parts, job_id, begin, end, step)
 
+    def read_now(self, job_id: str, begin: int, end: int) -> bytes:
+        return self._read(job_id, begin, min(end, self.size(job_id)))
+
     def _read(self, job_id: str, begin: int, end: int) -> bytes:
         path = self.path(job_id)
         if begin >= end or not path.exists():
@@ -91,6 +95,10 @@ class FileJobLogs:
                 found.append(self._read(job_id, low, high))
             at += last - first
         return b"".join(found)
+
+    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
+        path, size = self.path(job_id), self.size(job_id)
+        return await asyncio.to_thread(search_file, path, size, text, begin, limit, match_case)
 
     def time_at(self, job_id: str, offset: int) -> float | None:
         """When the byte at that offset was written, in Unix seconds."""

@@ -1,10 +1,29 @@
 """SQLite: one noun a file. The only place that knows SQL."""
 
+from danube_pkg.adapters.store.access import SqliteAccess
 from danube_pkg.adapters.store.artifacts import SqliteArtifacts
+from danube_pkg.adapters.store.audit import SqliteAudit
 from danube_pkg.adapters.store.configuration import SqliteConfiguration
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.adapters.store.idempotency import SqliteIdempotency
 from danube_pkg.adapters.store.jobs import SqliteJobs
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.secrets import SqliteSecrets
+from danube_pkg.adapters.store.server_state import SqliteServerState
+from danube_pkg.adapters.store.sessions import SqliteSessions
+from danube_pkg.adapters.store.tokens import SqliteTokens
 
-__all__ = ["Database", "SqliteArtifacts", "SqliteConfiguration", "SqliteJobs", "SqlitePipelines", "SqliteSecrets"]
+__all__ = [
+    "Database",
+    "SqliteAccess",
+    "SqliteArtifacts",
+    "SqliteAudit",
+    "SqliteConfiguration",
+    "SqliteIdempotency",
+    "SqliteJobs",
+    "SqlitePipelines",
+    "SqliteSecrets",
+    "SqliteServerState",
+    "SqliteSessions",
+    "SqliteTokens",
+]

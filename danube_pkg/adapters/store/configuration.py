@@ -8,8 +8,9 @@ from typing import Any
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.pipelines import write_pipeline
+from danube_pkg.core.access import Role
 from danube_pkg.core.configuration.changes import Change, Kind
-from danube_pkg.core.configuration.people import MemberRole, MemberSpec
+from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User, pipeline_of
@@ -160,7 +161,7 @@ def _state(
 ) -> State:
     by_team: dict[str, list[MemberSpec]] = {}
     for row in members:
-        by_team.setdefault(row["team_id"], []).append(MemberSpec(row["email"], MemberRole(row["role"])))
+        by_team.setdefault(row["team_id"], []).append(MemberSpec(row["email"], Role(row["role"])))
     return State(
         config=_stored(ConfigSpec, config) or ConfigSpec(),
         users={row["email"]: User(row["email"], row["name"], row["password_hash"]) for row in users},

@@ -50,6 +50,10 @@ class Database:
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error
 
+    def version(self) -> int:
+        """Another number after each commit of the writer: a reading connection sees SQLite count them."""
+        return int(self._reading.execute("PRAGMA data_version").fetchone()[0])
+
     async def write(self, work: Work) -> Any:
         """Run `work` in a transaction of its own and return its value once it is on disk."""
         if self._closed:

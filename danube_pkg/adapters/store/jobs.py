@@ -3,17 +3,21 @@
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
 from danube_pkg.core.effects import Effect, EffectKind
 from danube_pkg.core.job_events import StepEnd
+from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job, Phase, Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.pods import Network
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.statistics import JobTimes
 from danube_pkg.core.steps import Step, StepPhase
 
 
@@ -69,16 +73,28 @@ class SqliteJobs:
         )
         return [Effect(row["job_id"], row["position"], row["generation"], EffectKind(row["kind"])) for row in rows]
 
-    async def list_jobs(
-        self, *, pipeline: str | None = None, status: str | None = None, before: str | None = None, limit: int = 50
-    ) -> Sequence[Job]:
-        wanted = {"pipeline = ?": pipeline, "status = ?": status, "id < ?": before}
-        conditions = [condition for condition, value in wanted.items() if value is not None]
-        values = [value for value in wanted.values() if value is not None]
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        return self._with_steps(
-            self._database.read(f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ?", *values, limit)
+    async def list_jobs(self, wanted: JobFilter) -> Sequence[Job]:
+        sql, values = job_list_query(wanted)
+        return [_job(row, ()) for row in self._database.read(sql, *values)]
+
+    async def newest_jobs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Job]]:
+        found: dict[str, list[Job]] = {name: [] for name in pipelines}
+        for row in self._database.read(NEWEST_OF_EACH, json.dumps(list(pipelines)), each):
+            found[row["pipeline"]].append(_job(row, ()))
+        return found
+
+    async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
+        rows = self._database.read(
+            "SELECT status, created_at, started_at, finished_at FROM jobs WHERE pipeline = ? ORDER BY id DESC LIMIT ?",
+            pipeline,
+            limit,
         )
+        return [
+            JobTimes(Status(row["status"]), row["created_at"], row["started_at"], row["finished_at"]) for row in rows
+        ]
+
+    def version(self) -> int:
+        return self._database.version()
 
     def _with_steps(self, rows: Sequence[sqlite3.Row]) -> list[Job]:
         ids = [row["id"] for row in rows]
@@ -99,6 +115,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "trigger_type": job.trigger.type,
         "trigger_ref": job.trigger.ref,
         "trigger": json.dumps(asdict(job.trigger)),
+        "branch": job.trigger.branch,
         "settings": json.dumps(asdict(job.settings)),
         "status": job.status,
         "phase": job.phase,
@@ -159,14 +176,12 @@ def _owe(connection: sqlite3.Connection, effects: Sequence[Effect]) -> None:
 
 
 def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
-    settings = json.loads(row["settings"])
-    settings["network"] = Network(settings["network"])
     return Job(
         id=row["id"],
         pipeline_id=row["pipeline_id"],
         pipeline=row["pipeline"],
         trigger=Trigger(**json.loads(row["trigger"])),
-        settings=PipelineSettings(**settings),
+        settings=_settings(row["settings"]),
         created_at=row["created_at"],
         phase=Phase(row["phase"]),
         status=Status(row["status"]),
@@ -182,6 +197,14 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         source_rule=row["source_rule"],
         steps=steps,
     )
+
+
+@lru_cache(maxsize=1024)
+def _settings(text: str) -> PipelineSettings:
+    """Shared by all jobs of one revision of a pipeline; a page of a list names few."""
+    settings = json.loads(text)
+    settings["network"] = Network(settings["network"])
+    return PipelineSettings(**settings)
 
 
 def _step(row: sqlite3.Row) -> Step:

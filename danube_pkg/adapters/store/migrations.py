@@ -77,12 +77,49 @@ CREATE TABLE artifacts (
 """,
     """
 ALTER TABLE users ADD COLUMN password_hash TEXT NOT NULL DEFAULT '';
-ALTER TABLE users ADD COLUMN configured INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN removed_at REAL;
 ALTER TABLE teams ADD COLUMN global_admin INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE teams ADD COLUMN removed_at REAL;
+""",
+    """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, secret_hash BLOB NOT NULL UNIQUE, user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    method TEXT NOT NULL, groups TEXT NOT NULL DEFAULT '[]', address TEXT NOT NULL, user_agent TEXT NOT NULL,
+    created_at REAL NOT NULL, seen_at REAL NOT NULL, expires_at REAL NOT NULL
+) STRICT;
+CREATE INDEX sessions_user ON sessions(user_id, created_at);
+CREATE INDEX sessions_expiry ON sessions(expires_at);
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY, secret_hash BLOB NOT NULL UNIQUE, user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    name TEXT NOT NULL, scopes TEXT NOT NULL, groups TEXT NOT NULL DEFAULT '[]', created_at REAL NOT NULL,
+    expires_at REAL NOT NULL, used_at REAL, used_from TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX tokens_user ON tokens(user_id, created_at);
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+    target TEXT NOT NULL, outcome TEXT NOT NULL, address TEXT NOT NULL, request_id TEXT NOT NULL, details TEXT NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+CREATE INDEX audit_actor ON audit(actor, sequence);
+CREATE INDEX audit_action ON audit(action, sequence);
+CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit only grows'); END;
+CREATE TRIGGER audit_keeps_content BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit only grows'); END;
+CREATE TABLE idempotency (
+    actor TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, reserved_id TEXT NOT NULL, created_at REAL NOT NULL,
+    status INTEGER, body BLOB, PRIMARY KEY (actor, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_age ON idempotency(created_at);
+CREATE TABLE server_state (name TEXT PRIMARY KEY, value TEXT NOT NULL, at REAL NOT NULL) STRICT;
+ALTER TABLE jobs ADD COLUMN branch TEXT NOT NULL DEFAULT '';
+UPDATE jobs SET branch = coalesce(json_extract("trigger", '$.branch'), '');
+DROP INDEX jobs_pipeline;
+CREATE INDEX jobs_pipeline_newest ON jobs(pipeline, id);
+CREATE INDEX jobs_pipeline_branch ON jobs(pipeline, branch, status, id);
+""",
+    """
+ALTER TABLE users ADD COLUMN configured INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE teams ADD COLUMN groups TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE teams ADD COLUMN updated_at REAL NOT NULL DEFAULT 0;
-ALTER TABLE teams ADD COLUMN removed_at REAL;
 ALTER TABLE pipelines ADD COLUMN definition TEXT NOT NULL DEFAULT '';
 ALTER TABLE pipelines ADD COLUMN file TEXT NOT NULL DEFAULT '';
 ALTER TABLE pipelines ADD COLUMN line INTEGER NOT NULL DEFAULT 0;

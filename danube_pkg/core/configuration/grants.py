@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from danube_pkg.core.configuration.pipelines import Level
+from danube_pkg.core.access import Level, Role
 from danube_pkg.core.configuration.state import State
 
 EVERYTHING = "everything"
@@ -24,18 +24,19 @@ class GrantChange:
 
 def grants(state: State) -> Mapping[tuple[str, str], Level]:
     """(address, pipeline) → the highest level that any team gives. Global administrators have `EVERYTHING`."""
-    members = {team.name: [one.email for one in team.members] for team in state.teams.values()}
     found: dict[tuple[str, str], Level] = {}
     for team in state.teams.values():
         if team.global_admin:
-            found.update({(email, EVERYTHING): Level.ADMIN for email in members[team.name]})
+            found.update({(one.email, EVERYTHING): Level.ADMIN for one in team.members})
     for pipeline in state.pipelines.values():
         given = [(one.team, one.level) for one in pipeline.spec.permissions]
         for team_name, level in [*given, (pipeline.team, Level.ADMIN)]:
-            for email in members.get(team_name, ()):
-                key = (email, pipeline.name)
-                if key not in found or _ORDER.index(found[key]) < _ORDER.index(level):
-                    found[key] = level
+            for member in state.teams[team_name].members if team_name in state.teams else ():
+                key = (member.email, pipeline.name)
+                # As core.access has it: of `admin` only a team's admins can make full use.
+                own = Level.WRITE if level is Level.ADMIN and member.role is not Role.ADMIN else level
+                if key not in found or _ORDER.index(found[key]) < _ORDER.index(own):
+                    found[key] = own
     return found
 
 

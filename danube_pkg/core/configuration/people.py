@@ -1,21 +1,14 @@
 """Kinds `User` and `Team`."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import ClassVar
 
+from danube_pkg.core.access import Role
 from danube_pkg.core.configuration import patterns
 from danube_pkg.core.marked import rule
 
 BCRYPT_COSTS = (10, 16)
 """Below ten a hash is guessed in hours, above sixteen a login takes seconds; Dex takes the same range."""
-
-
-class MemberRole(StrEnum):
-    """An admin of a team may set its pipelines' secrets and approve their jobs."""
-
-    MEMBER = "member"
-    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +35,7 @@ class MemberSpec:
 
     SHORT: ClassVar[str] = "email"
     email: str = field(metadata=rule("A user's address.", **patterns.email))
-    role: MemberRole = field(
-        default=MemberRole.MEMBER, metadata=rule("An admin may set the team's secrets and approve.")
-    )
+    role: Role = field(default=Role.MEMBER, metadata=rule("An admin may set the team's secrets and approve."))
 
 
 @dataclass(frozen=True, slots=True)

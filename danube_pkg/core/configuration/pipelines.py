@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from danube_pkg.core.access import Level
 from danube_pkg.core.configuration import patterns
 from danube_pkg.core.configuration.notifications import Notification
 from danube_pkg.core.marked import rule
@@ -19,14 +20,6 @@ class TriggerKind(StrEnum):
     CRON = "cron"
     MANUAL = "manual"
     PIPELINE = "pipeline"
-
-
-class Level(StrEnum):
-    """What a team may do with a pipeline; each includes the ones before it."""
-
-    READ = "read"
-    WRITE = "write"
-    ADMIN = "admin"
 
 
 class ParamType(StrEnum):
@@ -85,7 +78,11 @@ class PermissionSpec:
     """What one team may do; the owning team has admin without being named."""
 
     team: str = field(metadata=rule("A team's name."))
-    level: Level = field(metadata=rule("read sees, write starts and cancels, admin sets secrets."))
+    level: Level = field(
+        metadata=rule(
+            "read sees, write starts and cancels, admin sets secrets; of admin only the team's admins make full use."
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,18 @@
 """The configuration as the server sees it, a look at it now, and what files that somebody sends would change."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from danube_pkg.core.configuration.plan import Plan, described
 from danube_pkg.core.configuration.status import ConfigurationStatus
-from danube_pkg.core.errors import DanubeError, Invalid, NotFound
+from danube_pkg.core.danubefile import Outline
+from danube_pkg.core.errors import DanubeError, NotFound
+from danube_pkg.core.marked import rule
 from danube_pkg.core.repositories import without_login
-from danube_pkg.edges.http.handlers import Resource
-from danube_pkg.edges.http.messages import Request, Response, json_response
-from danube_pkg.edges.http.representations import iso
+from danube_pkg.edges.http.messages import Request
+from danube_pkg.edges.http.models import Time, iso_or_none
+from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.services.configuration import Configuration
-from danube_pkg.services.outlines import PipelineOutline
-
-PLAN_BYTES = 16 * 1024**2
-"""Thousands of pipelines; what is larger is planned in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,9 @@ class ConfigurationView:
     repository: str
     branch: str
     applied_revision: str
-    applied_at: str | None
+    applied_at: Time | None
     seen_revision: str
-    checked_at: str | None
+    checked_at: Time | None
     problem: FindingView | None
     findings: tuple[FindingView, ...]
     conditions: tuple[ConditionView, ...]
@@ -83,6 +82,63 @@ class PlanView:
     secrets: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PlanFiles:
+    """The texts of a configuration's files by their names: `config.yaml`, `pipelines/app.yaml`."""
+
+    files: Mapping[str, str] = field(metadata=rule(most=10_000))
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutlineView:
+    """One call that makes a step; "…" stands for what is computed. image: "" is the pipeline's own."""
+
+    name: str
+    image: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamedView:
+    """A secret or an artifact that the danubefile names."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineView:
+    """What a danubefile says of itself. name: what `@pipeline` says; function, line: where it begins."""
+
+    name: str
+    function: str
+    line: int
+    steps: tuple[StepOutlineView, ...]
+    images: tuple[str, ...]
+    secrets: tuple[NamedView, ...]
+    artifacts: tuple[NamedView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionView:
+    """place: file and line in the configuration, of that revision; commit_sha, branch: where the danubefile was read.
+    outline: null where it says no pipeline, and then `findings` say why."""
+
+    place: str
+    revision: str
+    commit_sha: str
+    branch: str
+    outline: OutlineView | None
+    findings: tuple[FindingView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionQuery:
+    """ref: a branch, a tag or a commit; the default branch where none is named."""
+
+    ref: str = ""
+
+
 class ConfigurationResource(Resource):
     """What the others have in common."""
 
@@ -102,9 +158,9 @@ class ConfigurationResource(Resource):
             repository=without_login(repository.url),
             branch=repository.branch,
             applied_revision=status.applied_revision,
-            applied_at=iso(status.applied_at),
+            applied_at=iso_or_none(status.applied_at),
             seen_revision=status.seen_revision,
-            checked_at=iso(status.checked_at),
+            checked_at=iso_or_none(status.checked_at),
             problem=_finding(status.problem) if status.problem else None,
             findings=tuple(map(_finding, status.findings)),
             conditions=tuple(ConditionView(one.reference, one.what, one.hint) for one in found),
@@ -115,46 +171,47 @@ class ConfigurationResource(Resource):
 class ConfigurationState(ConfigurationResource):
     """`/api/v1/config`."""
 
-    async def GET(self, request: Request) -> Response:
+    async def GET(self, request: Request) -> ConfigurationView:
         """The state of the configuration."""
-        return json_response(asdict(await self.view(self.configuration().status)))
+        return await self.view(self.configuration().status)
 
 
 class ConfigurationSync(ConfigurationResource):
     """`/api/v1/config/sync`."""
 
-    async def POST(self, request: Request) -> Response:
+    async def POST(self, request: Request) -> ConfigurationView:
         """Look at the repository now. Mistakes are in the answer; the last good configuration stays in force."""
-        return json_response(asdict(await self.view(await self.configuration().sync())))
+        return await self.view(await self.configuration().sync())
 
 
 class ConfigurationPlan(ConfigurationResource):
     """`/api/v1/config/plan`."""
 
-    async def POST(self, request: Request) -> Response:
-        """What these files would change: `{"files": {"config.yaml": "…", "pipelines/app.yaml": "…"}}`."""
-        body = await request.json_object(PLAN_BYTES)
-        files = body.get("files")
-        if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
-            raise Invalid("plan-invalid", "a plan takes an object `files` of texts by their names")
-        plan = await self.configuration().plan({name: text.encode() for name, text in files.items()})
-        return json_response(asdict(_plan_view(plan)))
+    async def POST(self, request: Request, body: PlanFiles) -> PlanView:
+        """What these files would change, if they were pushed."""
+        return _plan_view(await self.configuration().plan({name: text.encode() for name, text in body.files.items()}))
 
 
 class PipelineDefinition(ConfigurationResource):
     """`/api/v1/pipelines/{pipeline}/definition`."""
 
-    async def GET(self, request: Request) -> Response:
+    @answers(200, refuses=(503,))
+    async def GET(self, request: Request, query: DefinitionQuery) -> DefinitionView:
         """Where the pipeline stands in the configuration, and what its danubefile says without being run."""
         name = request.arguments["pipeline"]
         pipeline = await self.services.pipelines.load_pipeline(name)
-        if pipeline is None or self.services.outlines is None:
+        if pipeline is None:
             raise NotFound("pipeline-unknown", f"there is no pipeline {name!r}", hint="danube pipelines")
-        definition = self.configuration().state.pipelines.get(name)
-        place = str(definition.place) if definition is not None else ""
-        outline = await self.services.outlines.outline(pipeline, request.query.get("ref", ""))
-        return json_response(
-            {"place": place, "revision": self.configuration().status.applied_revision, **_outline_view(outline)}
+        configuration = self.services.configuration
+        definition = configuration.state.pipelines.get(name) if configuration is not None else None
+        found = await self.services.outlines.outline(pipeline, query.ref)
+        return DefinitionView(
+            place=str(definition.place) if definition is not None else "",
+            revision=configuration.status.applied_revision if configuration is not None else "",
+            commit_sha=found.revision.commit_sha,
+            branch=found.revision.branch,
+            outline=_outline_view(found.outline) if found.outline is not None else None,
+            findings=tuple(map(_finding, found.findings)),
         )
 
 
@@ -172,11 +229,13 @@ def _plan_view(plan: Plan) -> PlanView:
     )
 
 
-def _outline_view(found: PipelineOutline) -> dict[str, object]:
-    outline = asdict(found.outline) | {"images": list(found.outline.images)} if found.outline is not None else None
-    return {
-        "commit_sha": found.revision.commit_sha,
-        "branch": found.revision.branch,
-        "outline": outline,
-        "findings": [asdict(_finding(one)) for one in found.findings],
-    }
+def _outline_view(outline: Outline) -> OutlineView:
+    return OutlineView(
+        name=outline.name,
+        function=outline.function,
+        line=outline.line,
+        steps=tuple(StepOutlineView(one.name, one.image, one.line) for one in outline.steps),
+        images=outline.images,
+        secrets=tuple(NamedView(one.name, one.line) for one in outline.secrets),
+        artifacts=tuple(NamedView(one.name, one.line) for one in outline.artifacts),
+    )

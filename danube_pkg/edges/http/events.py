@@ -1,87 +1,240 @@
-"""Live events of a job as server-sent events (WHATWG HTML, section 9.2).
+"""Live events (server-sent, WHATWG HTML section 9.2): of one job with its log, and of the lists that pages show.
 
 Every connection begins with a snapshot. A `log` event's id is the byte offset behind its bytes, so that a client that
-comes back with `Last-Event-ID` continues exactly. Text is UTF-8: a character that is cut by a chunk is held until it is
+comes back with `Last-Event-ID` continues exactly. Text is UTF-8: a character that is cut by a part is held until it is
 whole, and bytes that are none become U+FFFD; offsets stay those of the file.
 """
 
 import asyncio
 import codecs
-import json
-from collections.abc import AsyncIterator
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
+from danube_pkg.core.errors import DanubeError, Unavailable
+from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job
-from danube_pkg.core.steps import Step
-from danube_pkg.edges.http import representations as show
-from danube_pkg.edges.http.handlers import Resource
-from danube_pkg.edges.http.messages import Request, Response
-from danube_pkg.services.following import JobNews, LogPart, follow_job
+from danube_pkg.core.marked import rule
+from danube_pkg.edges.http.broadcast import PART_BYTES, SLOW_BYTES, Broadcast, Broadcasts, Viewer, event, log_event
+from danube_pkg.edges.http.jobs import JobPage, job_summary
+from danube_pkg.edges.http.messages import Request, Response, Stream
+from danube_pkg.edges.http.resource import Resource, answers
+from danube_pkg.edges.http.sending import Frame, Sender
+from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.tasks import TaskOwner
 
 HEARTBEAT_SECONDS = 15.0
-"""Below the shortest idle timeout that proxies have by default."""
+"""Below the shortest idle timeout that proxies have by default. With each one it is asked whether the caller still may."""
+
+SNAPSHOT_JOBS = 50
+
+MAX_FOLLOWERS = 5000
+"""Of the lists; each costs a write for each change of a job that it may see."""
+
+HEADERS = (("content-type", "text/event-stream"), ("x-accel-buffering", "no"))
+
+_HEARTBEAT = Frame(b": heartbeat\n\n")
+
+_log = logging.getLogger("danube.http")
+
+StillMay = Callable[[Request], Awaitable[None]]
 
 
-class JobEvents(Resource):
-    """A job as it goes on, as server-sent events: a snapshot, then `log`, `step` and `job`. An id is a byte offset of the log,
-    so that a browser that connects again continues exactly."""
+class LiveResource(Resource):
+    """What streams share. `still_may` is set by the router: it asks again whether a request would be let in."""
 
-    async def GET(self, request: Request) -> Response:
-        job = await self.job(request)
-        last = request.headers.get("last-event-id", request.query.get("from", "0"))
-        begin = int(last) if last.isdecimal() else 0
-        headers = (("content-type", "text/event-stream"), ("x-accel-buffering", "no"))
-        return Response(200, self._events(job, begin), headers)
+    still_may: StillMay
 
-    async def _events(self, job: Job, begin: int) -> AsyncIterator[bytes]:
-        yield _event("snapshot", show.job_detail(job))
-        async with follow_job(self.services.engine, self.services.logs, job.id, begin) as news:
-            async for frame in _with_heartbeat(_frames(news, job, begin)):
-                yield frame
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._tasks = TaskOwner(_task_failed)
+
+    async def close(self) -> None:
+        await self._tasks.close()
 
 
-async def _frames(news: AsyncIterator[JobNews], job: Job, begin: int) -> AsyncIterator[bytes]:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    shown: dict[int, Step] = {step.sequence: step for step in job.steps}
-    async for item in news:
-        if isinstance(item, LogPart):
-            text = decoder.decode(item.data)
+@dataclass(frozen=True, slots=True)
+class FollowQuery:
+    """`from`: the offset in the log to begin at; a `Last-Event-ID` goes first."""
+
+    begin: int = field(default=0, metadata=rule(key="from", at_least=0))
+
+
+class JobEvents(LiveResource):
+    """`/api/v1/jobs/{job}/events`."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._broadcasts = Broadcasts(services, self._tasks.start)
+
+    @answers(200, content="text/event-stream")
+    async def GET(self, request: Request, query: FollowQuery) -> Response:
+        """`snapshot` (job and steps), then `log`, `step` and `job` as they come, `end` when the log is whole."""
+        last = request.headers.get("last-event-id", "")
+        begin = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else query.begin
+        return Response(200, _JobStream(self, request, begin), HEADERS)
+
+    async def follow(self, request: Request, sender: Sender, begin: int) -> None:
+        """Until the job has ended, or the caller may not see it any more."""
+        broadcast = self._broadcasts.join(request.job)
+        viewer = Viewer(sender, min(begin, broadcast.position))
+        try:
+            sender.write(Frame(broadcast.snapshot()))
+            while True:
+                await self._catch_up(broadcast, viewer)
+                if broadcast.ended:
+                    sender.write(Frame(broadcast.last_words()))
+                    return
+                broadcast.attach(viewer)
+                if not await self._wait(request, viewer) or broadcast.ended:
+                    return
+                await sender.drain()
+                sender.write(Frame(broadcast.snapshot()))
+        finally:
+            broadcast.detach(viewer)
+            self._broadcasts.leave(broadcast)
+
+    async def _catch_up(self, broadcast: Broadcast, viewer: Viewer) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        at = viewer.at
+        while at < broadcast.position:
+            data = await self.services.logs.read(broadcast.job.id, at, min(broadcast.position, at + PART_BYTES))
+            if not data:
+                break
+            at += len(data)
+            text = decoder.decode(data, final=at == broadcast.position)
             held, _ = decoder.getstate()
-            if text:
-                yield _event("log", {"text": text}, item.offset + len(item.data) - len(held))
-            continue
-        for step in item.steps:
-            if step.sequence and shown.get(step.sequence) != step:
-                shown[step.sequence] = step
-                yield _event("step", show.step_view(step))
-        if item.status.ended:
-            rest = decoder.decode(b"", final=True)
-            if rest:
-                yield _event("log", {"text": rest})
-            yield _event("job", show.job_summary(item))
-            yield _event("end", {"status": item.status})
-            return
-        yield _event("job", show.job_summary(item))
+            viewer.sender.write(Frame(log_event(text, at - len(held))))
+            await viewer.sender.drain()
+        viewer.at = broadcast.position
 
-
-def _event(name: str, data: Any, offset: int | None = None) -> bytes:
-    identity = f"id: {offset}\n" if offset is not None else ""
-    return f"event: {name}\n{identity}data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
-
-
-async def _with_heartbeat(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """A comment in silence, so that both sides notice a dead connection."""
-    pending: asyncio.Future[bytes] | None = None
-    try:
+    async def _wait(self, request: Request, viewer: Viewer) -> bool:
+        """Heartbeats while it is attached; False when the caller may not see the job any more."""
         while True:
-            pending = asyncio.ensure_future(anext(frames))
-            while not (await asyncio.wait((pending,), timeout=HEARTBEAT_SECONDS))[0]:
-                yield b": heartbeat\n\n"
             try:
-                yield pending.result()
-            except StopAsyncIteration:
-                return
-    finally:
-        if pending is not None and not pending.done():
-            pending.cancel()
-            await asyncio.wait((pending,))
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await viewer.let_go.wait()
+                return True
+            except TimeoutError:
+                if not await _may(self.still_may, request):
+                    return False
+                viewer.sender.write(_HEARTBEAT)
+
+
+class _JobStream(Stream):
+    """One viewer of a job."""
+
+    def __init__(self, resource: JobEvents, request: Request, begin: int) -> None:
+        self._resource = resource
+        self._request = request
+        self._begin = begin
+
+    async def run(self, sender: Sender) -> None:
+        await self._resource.follow(self._request, sender, self._begin)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """`pipeline`: only its jobs."""
+
+    pipeline: str | None = None
+
+
+class _Follower:
+    """One open list. `pipelines`: what it may see of what it asked for; None for all."""
+
+    __slots__ = ("gone", "pipelines", "sender")
+
+    def __init__(self, sender: Sender, pipelines: frozenset[str] | None) -> None:
+        self.sender = sender
+        self.pipelines = pipelines
+        self.gone = asyncio.Event()
+
+
+class ListEvents(LiveResource):
+    """`/api/v1/events`."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._followers: set[_Follower] = set()
+        self._last: dict[str, bytes] = {}
+        services.engine.listen(self._changed)
+
+    @answers(200, content="text/event-stream", refuses=(503,))
+    async def GET(self, request: Request, query: ListQuery) -> Response:
+        """`snapshot` (the newest jobs that the caller may see), then `job` for each change of one."""
+        if len(self._followers) >= MAX_FOLLOWERS:
+            raise Unavailable("too-many-followers", f"{MAX_FOLLOWERS} open lists are followed already")
+        return Response(200, _ListStream(self, request, query), HEADERS)
+
+    async def follow(self, request: Request, query: ListQuery, sender: Sender) -> None:
+        """Until the client leaves, falls too far behind, or may not any more."""
+        follower = _Follower(sender, await self._visible(request, query))
+        jobs = await self.services.jobs.list_jobs(JobFilter(follower.pipelines, limit=SNAPSHOT_JOBS))
+        cursor = jobs[-1].id if len(jobs) == SNAPSHOT_JOBS else None
+        sender.write(Frame(event("snapshot", JobPage(tuple(map(job_summary, jobs)), cursor))))
+        self._followers.add(follower)
+        try:
+            while not follower.gone.is_set():
+                try:
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await follower.gone.wait()
+                except TimeoutError:
+                    if not await _may(self.still_may, request):
+                        return
+                    follower.pipelines = await self._visible(request, query)
+                    sender.write(_HEARTBEAT)
+        finally:
+            self._followers.discard(follower)
+
+    async def _visible(self, request: Request, query: ListQuery) -> frozenset[str] | None:
+        visible = await self.services.access.readable(request.actor)
+        if query.pipeline is None:
+            return visible
+        asked = frozenset({query.pipeline})
+        return asked if visible is None else asked & visible
+
+    def _changed(self, job: Job) -> None:
+        """Called with each new state of each job: only what a list shows counts as news."""
+        if not self._followers:
+            self._last.clear()
+            return
+        data = event("job", job_summary(job))
+        if self._last.get(job.id) == data:
+            return
+        self._last[job.id] = data
+        if job.status.ended:
+            del self._last[job.id]
+        frame = Frame(data)
+        for follower in list(self._followers):
+            if follower.pipelines is not None and job.pipeline not in follower.pipelines:
+                continue
+            if follower.sender.waiting_bytes > SLOW_BYTES:
+                self._followers.discard(follower)
+                follower.gone.set()
+                continue
+            follower.sender.write(frame)
+
+
+class _ListStream(Stream):
+    """One open list."""
+
+    def __init__(self, resource: ListEvents, request: Request, query: ListQuery) -> None:
+        self._resource = resource
+        self._request = request
+        self._query = query
+
+    async def run(self, sender: Sender) -> None:
+        await self._resource.follow(self._request, self._query, sender)
+
+
+async def _may(still_may: StillMay, request: Request) -> bool:
+    try:
+        await still_may(request)
+    except DanubeError:
+        return False
+    return True
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})

@@ -1,62 +1,89 @@
 """Requests and responses as values, and the problem document that every error becomes (RFC 9457)."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from danube_pkg.core.access import Actor
-from danube_pkg.core.errors import ConfigurationInvalid, DanubeError, Invalid
+from danube_pkg.core.access import ANONYMOUS, SERVER, Actor, Thing
+from danube_pkg.core.errors import DanubeError, Invalid
+from danube_pkg.core.jobs import Job
+from danube_pkg.core.pipelines import Pipeline
 
-Body = bytes | AsyncIterator[bytes]
+if TYPE_CHECKING:
+    from danube_pkg.edges.http.sending import Sender
+
+RETRY_SECONDS = 5
+"""What `Retry-After` says where nobody knows better: a restart takes less."""
 
 
-@dataclass(frozen=True, slots=True)
+class Stream(ABC):
+    """A body that lasts: it writes frames itself, at its readers' pace, and is cancelled when the client leaves."""
+
+    @abstractmethod
+    async def run(self, sender: "Sender") -> None:
+        """Until it is over. Raises ConnectionError."""
+
+
+Body = bytes | AsyncIterator[bytes] | Stream
+
+
+@dataclass(slots=True)
 class Request:
-    """A parsed request. `arguments` come from the path, `query` has the last value of each name."""
+    """A request. The router fills in what the path names and who asks; handlers only read.
+
+    `path` is as it was sent, still percent-encoded; `arguments` are decoded and match their patterns. `thing` is what the
+    action is done to, `job` and `pipeline` are set where the path names one. `session_id` and `csrf_token` belong to a
+    browser's login; `reserved_id` is what an idempotency key has reserved for the thing that is made; `audited_as` is who a login was of, or claimed to be of.
+    """
 
     method: str
     path: str
-    query: Mapping[str, str]
+    query_text: str
     headers: Mapping[str, str]
-    actor: Actor
+    local: bool
+    address: str
     request_id: str
     read_body: Callable[[int], Awaitable[bytes]] = field(repr=False)
+    actor: Actor = ANONYMOUS
     arguments: Mapping[str, str] = field(default_factory=dict)
+    thing: Thing = SERVER
+    session_id: str = ""
+    csrf_token: str = ""
+    reserved_id: str | None = None
+    audited_as: str = ""
+    job_: Job | None = None
+    pipeline_: Pipeline | None = None
 
-    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
-        """A number of the query; raises Invalid."""
-        text = self.query.get(name)
-        if text is None:
-            return default
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise Invalid("query-invalid", f"{name}={text!r} is not a number from {low} to {high}")
-        return int(text)
+    @property
+    def job(self) -> Job:
+        """The job that the path names; the router has loaded it and asked whether the caller may see it."""
+        assert self.job_ is not None, self.path
+        return self.job_
 
-    async def json_object(self, limit_bytes: int) -> dict[str, Any]:
-        """The body as a JSON object; an empty body is an empty one. Raises Invalid, TooLarge."""
-        data = await self.read_body(limit_bytes)
-        try:
-            value = json.loads(data) if data.strip() else {}
-        except ValueError as error:
-            raise Invalid("body-not-json", "the body is not JSON", cause=str(error)) from error
-        if not isinstance(value, dict):
-            raise Invalid("body-not-object", "the body must be a JSON object")
-        return value
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline that the path names."""
+        assert self.pipeline_ is not None, self.path
+        return self.pipeline_
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A body of bytes gets a length; an iterator is streamed."""
+    """A body of bytes gets a length; an iterator is sent part by part; a stream writes itself."""
 
     status: int
     body: Body = b""
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def json_response(value: Any, status: int = 200) -> Response:
-    """A value as a JSON document."""
-    return Response(status, json.dumps(value, separators=(",", ":")).encode(), (("content-type", "application/json"),))
+class InputInvalid(Invalid):
+    """Everything that is wrong with a query or a body, at once; `findings` is never empty."""
+
+    def __init__(self, what: str, findings: tuple[Invalid, ...]) -> None:
+        super().__init__("input-invalid", f"{what}: {findings[0].what}", hint=findings[0].hint)
+        self.findings = findings
 
 
 def problem(error: DanubeError, request_id: str, status: int | None = None) -> Response:
@@ -72,11 +99,14 @@ def problem(error: DanubeError, request_id: str, status: int | None = None) -> R
     }
     if error.place is not None:
         document["place"] = str(error.place)
-    if isinstance(error, ConfigurationInvalid):
+    findings: tuple[Invalid, ...] = getattr(error, "findings", ())
+    if findings:
         document["findings"] = [
-            {"place": str(one.place), "what": one.what, "cause": one.cause, "hint": one.hint} for one in error.findings
+            {"place": str(one.place or ""), "what": one.what, "cause": one.cause, "hint": one.hint} for one in findings
         ]
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/problem+json"),)
-    if document["status"] == 503:
-        headers += (("retry-after", "1"),)
+    if document["status"] in (429, 503):
+        headers += (("retry-after", str(getattr(error, "retry_seconds", RETRY_SECONDS))),)
+    if document["status"] == 401:
+        headers += (("www-authenticate", 'Bearer realm="danube"'),)
     return Response(document["status"], json.dumps(document).encode(), headers)

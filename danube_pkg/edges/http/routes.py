@@ -1,20 +1,47 @@
 """The table of routes: method and path, the action that they are, and who handles them. Everything else is 404 or 405."""
 
-import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from danube_pkg.core.access import Action, require
-from danube_pkg.core.errors import NotFound, Permanent
-from danube_pkg.edges.http import configuration, events, handlers
-from danube_pkg.edges.http.handlers import Resource
-from danube_pkg.edges.http.messages import Request, Response
-from danube_pkg.edges.http.services import Services
+from danube_pkg.core.access import Action
+from danube_pkg.core.artifacts import MAX_NAME_LENGTH
+from danube_pkg.edges.http import (
+    artifacts,
+    audit,
+    configuration,
+    dex,
+    docs,
+    events,
+    health,
+    jobs,
+    login,
+    logs,
+    me,
+    metrics,
+    openapi,
+    pipelines,
+    secrets,
+    system,
+    teams,
+)
+from danube_pkg.edges.http.resource import Resource, endpoint_of
+
+PATTERNS = {
+    "job": jobs.JOB_PATTERN,
+    "pipeline": pipelines.NAME_PATTERN,
+    "artifact": rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}",
+    "key": r"[^/\\\x00-\x1f\x7f]{1,200}",
+    "session": r"[0-9a-z]{1,64}",
+    "token": r"[0-9a-z]{1,64}",
+    "rest": r"[^\x00-\x20]{1,1000}",
+}
+"""What a path parameter may be. What does not match is not there: a name with a slash or a dot alone never reaches a handler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`{name}` in the path matches one segment."""
+    """`{name}` in the path matches one segment, `{name*}` all that follow."""
 
     method: str
     path: str
@@ -23,60 +50,66 @@ class Route:
 
 
 ROUTES = (
-    Route("GET", "/health", Action.SEE_HEALTH, handlers.Health),
-    Route("GET", "/health/ready", Action.SEE_HEALTH, handlers.Readiness),
-    Route("GET", "/api/v1/me", Action.SEE_SELF, handlers.Me),
-    Route("GET", "/api/v1/pipelines", Action.SEE_PIPELINES, handlers.Pipelines),
-    Route("POST", "/api/v1/pipelines/{pipeline}/jobs", Action.TRIGGER, handlers.PipelineJobs),
-    Route("GET", "/api/v1/jobs", Action.SEE_JOBS, handlers.Jobs),
-    Route("GET", "/api/v1/jobs/{job}", Action.SEE_JOBS, handlers.OneJob),
-    Route("POST", "/api/v1/jobs/{job}/cancel", Action.CANCEL, handlers.JobCancel),
-    Route("GET", "/api/v1/jobs/{job}/log", Action.READ_LOGS, handlers.JobLog),
-    Route("GET", "/api/v1/jobs/{job}/events", Action.READ_LOGS, events.JobEvents),
-    Route("GET", "/api/v1/jobs/{job}/artifacts", Action.SEE_JOBS, handlers.Artifacts),
-    Route("GET", "/api/v1/jobs/{job}/artifacts/{artifact}", Action.DOWNLOAD, handlers.OneArtifact),
-    Route("GET", "/api/v1/secrets", Action.SEE_SECRET_NAMES, handlers.SecretNames),
-    Route("PUT", "/api/v1/secrets/{key}", Action.SET_SECRETS, handlers.OneSecret),
-    Route("DELETE", "/api/v1/secrets/{key}", Action.SET_SECRETS, handlers.OneSecret),
-    Route("GET", "/api/v1/pipelines/{pipeline}/secrets", Action.SEE_SECRET_NAMES, handlers.SecretNames),
-    Route("PUT", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, handlers.OneSecret),
-    Route("DELETE", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, handlers.OneSecret),
-    Route("GET", "/api/v1/pipelines/{pipeline}/definition", Action.SEE_PIPELINES, configuration.PipelineDefinition),
+    Route("GET", "/health", Action.SEE_HEALTH, health.Health),
+    Route("GET", "/health/ready", Action.SEE_HEALTH, health.Readiness),
+    Route("GET", "/metrics", Action.SEE_METRICS, metrics.Metrics),
+    Route("GET", "/docs", Action.SEE_DOCUMENTATION, docs.Docs),
+    Route("GET", "/docs/style.css", Action.SEE_DOCUMENTATION, docs.DocsStyle),
+    Route("GET", "/api/v1/openapi.json", Action.SEE_DOCUMENTATION, docs.OpenApi),
+    Route("GET", "/auth/methods", Action.LOG_IN, login.LoginMethods),
+    Route("GET", "/auth/login", Action.LOG_IN, login.BeginLogin),
+    Route("GET", "/auth/callback", Action.LOG_IN, login.LoginCallback),
+    Route("POST", "/auth/password", Action.LOG_IN, login.PasswordLogin),
+    Route("POST", "/auth/token", Action.LOG_IN, login.PasswordToken),
+    Route("POST", "/auth/device", Action.LOG_IN, login.DeviceLogin),
+    Route("POST", "/auth/device/token", Action.LOG_IN, login.DeviceToken),
+    Route("POST", "/auth/logout", Action.END_OWN_SESSION, login.Logout),
+    Route("GET", "/dex/{rest*}", Action.LOG_IN, dex.Dex),
+    Route("POST", "/dex/{rest*}", Action.LOG_IN, dex.Dex),
+    Route("GET", "/api/v1/me", Action.SEE_SELF, me.Me),
+    Route("GET", "/api/v1/sessions", Action.SEE_SELF, me.Sessions),
+    Route("DELETE", "/api/v1/sessions/{session}", Action.END_OWN_SESSION, me.OneSession),
+    Route("GET", "/api/v1/tokens", Action.SEE_SELF, me.Tokens),
+    Route("POST", "/api/v1/tokens", Action.MANAGE_OWN_TOKENS, me.Tokens),
+    Route("DELETE", "/api/v1/tokens/{token}", Action.MANAGE_OWN_TOKENS, me.OneToken),
+    Route("GET", "/api/v1/pipelines", Action.LIST_PIPELINES, pipelines.Pipelines),
+    Route("GET", "/api/v1/pipelines/{pipeline}", Action.SEE_PIPELINE, pipelines.OnePipeline),
+    Route("GET", "/api/v1/pipelines/{pipeline}/stats", Action.SEE_PIPELINE, pipelines.PipelineStatistics),
+    Route("POST", "/api/v1/pipelines/{pipeline}/jobs", Action.TRIGGER, pipelines.PipelineJobs),
+    Route("GET", "/api/v1/jobs", Action.LIST_JOBS, jobs.Jobs),
+    Route("GET", "/api/v1/jobs/{job}", Action.SEE_JOB, jobs.OneJob),
+    Route("GET", "/api/v1/jobs/{job}/explanation", Action.SEE_JOB, jobs.JobExplanation),
+    Route("POST", "/api/v1/jobs/{job}/cancel", Action.CANCEL, jobs.JobCancel),
+    Route("POST", "/api/v1/jobs/{job}/rerun", Action.RERUN, jobs.JobRerun),
+    Route("POST", "/api/v1/jobs/{job}/approve", Action.APPROVE, jobs.JobApprove),
+    Route("GET", "/api/v1/jobs/{job}/log", Action.READ_LOG, logs.JobLog),
+    Route("GET", "/api/v1/jobs/{job}/log/search", Action.READ_LOG, logs.JobLogSearch),
+    Route("GET", "/api/v1/jobs/{job}/log/time", Action.READ_LOG, logs.JobLogTime),
+    Route("GET", "/api/v1/jobs/{job}/events", Action.READ_LOG, events.JobEvents),
+    Route("GET", "/api/v1/jobs/{job}/artifacts", Action.SEE_JOB, artifacts.Artifacts),
+    Route("GET", "/api/v1/jobs/{job}/artifacts/{artifact}", Action.DOWNLOAD, artifacts.OneArtifact),
+    Route("GET", "/api/v1/events", Action.LIST_JOBS, events.ListEvents),
+    Route("GET", "/api/v1/secrets", Action.SEE_GLOBAL_SECRET_NAMES, secrets.SecretNames),
+    Route("PUT", "/api/v1/secrets/{key}", Action.SET_GLOBAL_SECRETS, secrets.OneSecret),
+    Route("DELETE", "/api/v1/secrets/{key}", Action.SET_GLOBAL_SECRETS, secrets.OneSecret),
+    Route("GET", "/api/v1/pipelines/{pipeline}/secrets", Action.SEE_SECRET_NAMES, secrets.SecretNames),
+    Route("PUT", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, secrets.OneSecret),
+    Route("DELETE", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, secrets.OneSecret),
+    Route("GET", "/api/v1/teams", Action.SEE_TEAMS, teams.Teams),
+    Route("GET", "/api/v1/users", Action.SEE_USERS, teams.Users),
+    Route("GET", "/api/v1/audit", Action.SEE_AUDIT, audit.Audit),
+    Route("GET", "/api/v1/audit/check", Action.SEE_AUDIT, audit.AuditCheck),
     Route("GET", "/api/v1/config", Action.SEE_CONFIGURATION, configuration.ConfigurationState),
-    Route("POST", "/api/v1/config/sync", Action.SYNC_CONFIGURATION, configuration.ConfigurationSync),
     Route("POST", "/api/v1/config/plan", Action.SEE_CONFIGURATION, configuration.ConfigurationPlan),
+    Route("GET", "/api/v1/pipelines/{pipeline}/definition", Action.SEE_PIPELINE, configuration.PipelineDefinition),
+    Route("POST", "/api/v1/config/sync", Action.SYNC_CONFIGURATION, configuration.ConfigurationSync),
+    Route("GET", "/api/v1/system", Action.SEE_SYSTEM, system.System),
+    Route("POST", "/api/v1/system/drain", Action.DRAIN, system.Drain),
+    Route("POST", "/api/v1/system/resume", Action.DRAIN, system.Resume),
 )
 
 
-class MethodNotAllowed(Permanent):
-    """The path is there, with other methods."""
-
-    status = 405
-
-
-class Router:
-    """From a request to its handler, past the one place where it is decided whether it may."""
-
-    def __init__(self, services: Services) -> None:
-        made: dict[type[Resource], Resource] = {}
-        self._routes: list[tuple[re.Pattern[str], Route, Callable[[Request], Awaitable[Response]]]] = []
-        for route in ROUTES:
-            resource = made.setdefault(route.resource, route.resource(services))
-            pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path))
-            self._routes.append((pattern, route, getattr(resource, route.method)))
-
-    async def handle(self, request: Request) -> Response:
-        methods = []
-        for pattern, route, handler in self._routes:
-            match = pattern.fullmatch(request.path)
-            if match is None:
-                continue
-            if route.method == request.method:
-                require(request.actor, route.action)
-                return await handler(replace(request, arguments=match.groupdict()))
-            methods.append(route.method)
-        if methods:
-            raise MethodNotAllowed(
-                "method-not-allowed", f"{request.path} takes {', '.join(methods)}, not {request.method}"
-            )
-        raise NotFound("no-such-path", f"there is nothing at {request.path}", hint="the paths are below /api/v1")
+@cache
+def api_document() -> dict[str, Any]:
+    """The OpenAPI document of the table."""
+    return openapi.document([(route, endpoint_of(route.resource, route.method)) for route in ROUTES], PATTERNS)

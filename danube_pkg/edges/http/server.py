@@ -1,44 +1,67 @@
-"""Listening: TCP for everybody, a unix socket for the owner of the data directory."""
+"""Listening: TCP (with TLS where it is configured) for everybody, a unix socket for the owner of the data directory."""
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from danube_pkg.core.access import ANONYMOUS, LOCAL_ADMINISTRATOR, Actor
 from danube_pkg.core.errors import Permanent
 from danube_pkg.edges.http.connection import Connection
-from danube_pkg.edges.http.routes import Router
+from danube_pkg.edges.http.messages import Request, Response
+from danube_pkg.edges.http.router import Router
 from danube_pkg.edges.http.services import Services
+from danube_pkg.edges.http.tls import ReloadingCertificate
+from danube_pkg.kit.limits import raise_open_files
+from danube_pkg.kit.tasks import TaskOwner
 
 MAX_CONNECTIONS = 20_000
-"""Idle ones cost a few KB each; beyond it the listener waits."""
+"""Idle ones cost 4 KB each; one that comes beyond it is closed at once."""
+
+SWEEP_SECONDS = 1.0
+
+STOP_SECONDS = 10.0
+"""For requests that are under way when the server stops; no handler needs a tenth of it."""
+
+BACKLOG = 1024
 
 _UCRED = struct.Struct("3i")
+
+_log = logging.getLogger("danube.http")
 
 
 class HttpEdge:
     """Serves while its context is open."""
 
     def __init__(self, services: Services) -> None:
-        self._router = Router(services)
-        self._connections: set[asyncio.Task[None]] = set()
+        self.router = Router(services)
+        self.tasks = TaskOwner(_task_failed)
+        self.stopping = False
+        self._connections: set[Connection] = set()
+        self._gone = asyncio.Event()
 
     @asynccontextmanager
-    async def serving(self, socket_path: Path, bind_address: str) -> AsyncIterator[str]:
-        """Yields the TCP address that it listens on: `http://HOST:PORT`."""
-        async with self._unix(socket_path), self._tcp(bind_address) as address:
-            try:
-                yield address
-            finally:
-                for task in self._connections:
-                    task.cancel()
-                if self._connections:
-                    await asyncio.wait(self._connections)
+    async def serving(
+        self, socket_path: Path | None, bind_address: str, certificate: tuple[Path, Path] | None = None
+    ) -> AsyncIterator[str]:
+        """Yields the TCP address that it listens on: `http://HOST:PORT`. `certificate`: a PEM file, and its key's."""
+        raise_open_files()
+        async with contextlib.AsyncExitStack() as stack:
+            sweep = self.tasks.start("http-sweep", self._sweep())
+            stack.push_async_callback(self._stop)
+            await stack.enter_async_context(self.router.running())
+            if socket_path is not None:
+                await stack.enter_async_context(self._unix(socket_path))
+            tls = ReloadingCertificate(*certificate) if certificate else None
+            yield await stack.enter_async_context(self._tcp(bind_address, tls))
+            self.stopping = True
+            sweep.cancel()
 
     @asynccontextmanager
     async def _unix(self, path: Path) -> AsyncIterator[None]:
@@ -52,7 +75,9 @@ class HttpEdge:
                 listening.bind(f"/proc/self/fd/{place}/{path.name}")
             finally:
                 os.umask(old_mask)
-            server = await asyncio.start_unix_server(self._accept_local, sock=listening, backlog=1024)
+            server = await asyncio.get_running_loop().create_unix_server(
+                partial(Connection, self, local=True), sock=listening, backlog=BACKLOG
+            )
         finally:
             os.close(place)
         async with _closing(server):
@@ -60,10 +85,18 @@ class HttpEdge:
         path.unlink(missing_ok=True)
 
     @asynccontextmanager
-    async def _tcp(self, bind_address: str) -> AsyncIterator[str]:
+    async def _tcp(self, bind_address: str, tls: ReloadingCertificate | None) -> AsyncIterator[str]:
         host, _, port = bind_address.rpartition(":")
         try:
-            server = await asyncio.start_server(self._accept_stranger, host.strip("[]"), int(port), backlog=1024)
+            server = await asyncio.get_running_loop().create_server(
+                partial(Connection, self, local=False),
+                host.strip("[]") or None,
+                int(port),
+                backlog=BACKLOG,
+                ssl=tls.context if tls else None,
+                ssl_handshake_timeout=10 if tls else None,
+                ssl_shutdown_timeout=5 if tls else None,
+            )
         except OSError as error:
             raise Permanent(
                 "address-in-use",
@@ -73,30 +106,62 @@ class HttpEdge:
             ) from error
         bound = server.sockets[0].getsockname()
         async with _closing(server):
-            yield f"http://{host}:{bound[1]}"
+            yield f"{'https' if tls else 'http'}://{host or 'localhost'}:{bound[1]}"
 
-    async def _accept_local(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        _, user, _ = _UCRED.unpack(peer)
-        if user not in (0, os.geteuid()):
-            writer.close()
-            return
-        await self._serve(reader, writer, LOCAL_ADMINISTRATOR)
+    # --- what connections ask for
 
-    async def _accept_stranger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._serve(reader, writer, ANONYMOUS)
+    def opened(self, connection: Connection) -> bool:
+        """Whether it may stay."""
+        if connection.local and not _is_owner(connection):
+            return False
+        if self.stopping or len(self._connections) >= MAX_CONNECTIONS:
+            return False
+        self._connections.add(connection)
+        return True
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, actor: Actor) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._connections) >= MAX_CONNECTIONS:
-            writer.close()
-            return
-        self._connections.add(task)
-        try:
-            with contextlib.suppress(asyncio.CancelledError):  # the server is stopping; the client sees the close
-                await Connection(reader, writer, actor, self._router.handle).serve()
-        finally:
-            self._connections.discard(task)
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._gone.set()
+
+    async def handle(self, request: Request) -> Response:
+        return await self.router.respond(request)
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    # --- time
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            for connection in list(self._connections):
+                connection.sweep(now)
+
+    async def _stop(self) -> None:
+        """Idle connections and streams end now, requests are answered; what is left after a while is cut off."""
+        self.stopping = True
+        for connection in list(self._connections):
+            connection.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                while self._connections:
+                    self._gone.clear()
+                    await self._gone.wait()
+        for connection in list(self._connections):
+            connection.abort()
+        await self.tasks.close()
+
+
+def _is_owner(connection: Connection) -> bool:
+    peer = connection.socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, user, _ = _UCRED.unpack(peer)
+    return user in (0, os.geteuid())
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
 
 
 @asynccontextmanager

@@ -1,19 +1,52 @@
 """What the HTTP edge is given: the ports that it reads from and the services that it calls."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore
+from danube_pkg.core.identity_ports import IdempotencyStore, UpstreamHttp
+from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
+from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
+from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine
+from danube_pkg.services.oidc import OidcLogin
 from danube_pkg.services.outlines import Outlines
+from danube_pkg.services.passwords import Passwords
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.sessions import Sessions
+from danube_pkg.services.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How this server is reached. `external_url`: "" means as people asked for it; `tls`: it speaks TLS itself."""
+
+    external_url: str = ""
+    tls: bool = False
+    dex: UpstreamHttp | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach it by https alone."""
+        return self.tls or self.external_url.startswith("https://")
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """The ways to prove who one is."""
+
+    sessions: Sessions
+    tokens: Tokens
+    passwords: Passwords
+    oidc: OidcLogin
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """A plain read goes straight to a port; everything else through a service. artifact_directory: where bytes lie.
-    deploy_key: the public half of the server's own ssh key."""
+    """A plain read goes straight to a port; everything else through a service. `artifact_directory`: where bytes lie;
+    `deploy_key`: the public half of the server's own ssh key."""
 
     jobs: JobStore
     pipelines: PipelineStore
@@ -23,5 +56,13 @@ class Services:
     artifacts: Artifacts
     artifact_directory: str
     configuration: Configuration | None
-    outlines: Outlines | None = None
-    deploy_key: str = ""
+    outlines: Outlines
+    deploy_key: str
+    access: Access
+    logins: Logins
+    audit: Audit
+    draining: Draining
+    idempotency: IdempotencyStore
+    clock: Clock
+    new_id: Callable[[], str]
+    site: Site = field(default_factory=Site)

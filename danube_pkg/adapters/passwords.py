@@ -1,0 +1,47 @@
+"""bcrypt in threads of its own: one check takes a quarter of a second of one core by design."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import bcrypt
+
+from danube_pkg.core.errors import Unavailable
+
+THREADS = 1
+"""Half of the machine that we budget for: logins must not stop the builds."""
+
+WAITING = 20
+"""Five seconds of work; beyond it a burst of logins is refused instead of growing."""
+
+NOBODY = b"$2b$12$eImiTXuWVxfM37uY4JANjOehvqIUfRTGYr7Xj6rGI0GWwMwJSdLsG"
+"""A hash whose password nobody knows: what an address without an account is checked against."""
+
+
+class BcryptPasswords:
+    """`core.identity_ports.PasswordCheck`."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt")
+        self._waiting = 0
+
+    async def matches(self, password: str, hash_: str) -> bool:
+        if self._waiting >= WAITING:
+            raise Unavailable("login-busy", "too many people log in at this moment", hint="try again in a few seconds")
+        self._waiting += 1
+        try:
+            known = hash_.encode() or NOBODY
+            loop = asyncio.get_running_loop()
+            right = await loop.run_in_executor(self._threads, _check, password.encode(errors="replace"), known)
+            return right and bool(hash_)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _check(password: bytes, known: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password, known)
+    except ValueError:
+        return False  # what stands in the configuration is no hash; its own check says so there

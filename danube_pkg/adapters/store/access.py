@@ -1,0 +1,109 @@
+"""The SQL of who may what: people with their teams, pipelines with their levels. Configuration writes it; this reads it."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.access import Level, Role, Thing
+from danube_pkg.core.errors import Conflict
+from danube_pkg.core.people import Person
+
+_READABLE = """
+SELECT name FROM pipelines WHERE team IN (SELECT value FROM json_each(?1))
+UNION
+SELECT pipelines.name FROM pipelines JOIN pipeline_permissions ON pipeline_id = pipelines.id
+JOIN teams ON teams.id = pipeline_permissions.team_id WHERE teams.name IN (SELECT value FROM json_each(?1))
+"""
+
+
+class SqliteAccess:
+    """`core.identity_ports.AccessStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def version(self) -> int:
+        return self._database.version()
+
+    async def person_by_id(self, user_id: str) -> Person | None:
+        return self._person("id = ?", user_id)
+
+    async def person_by_email(self, email: str) -> Person | None:
+        return self._person("email = ? COLLATE NOCASE AND removed_at IS NULL", email)
+
+    async def person_by_subject(self, subject: str) -> Person | None:
+        return self._person("oidc_subject = ?", subject)
+
+    def _person(self, condition: str, value: str) -> Person | None:
+        rows = self._database.read(f"SELECT * FROM users WHERE {condition}", value)
+        return _person(rows[0]) if rows else None
+
+    async def list_people(self) -> Sequence[Person]:
+        return [_person(row) for row in self._database.read("SELECT * FROM users ORDER BY email")]
+
+    async def bind_subject(self, user_id: str, subject: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            bound = connection.execute(
+                "UPDATE users SET oidc_subject = ? WHERE id = ? AND (oidc_subject IS NULL OR oidc_subject = ?)",
+                (subject, user_id, subject),
+            )
+            if bound.rowcount != 1:
+                raise Conflict(
+                    "subject-bound",
+                    "this address belongs to another account of the issuer",
+                    cause="the first login binds an address to one account; it does not follow the address to another",
+                    hint="an administrator removes the user from users.yaml and adds them again under a new name",
+                )
+
+        await self._database.write(work)
+
+    async def memberships(self, user_id: str) -> Mapping[str, tuple[Role, bool]]:
+        rows = self._database.read(
+            "SELECT teams.name, role, global_admin FROM team_members JOIN teams ON teams.id = team_id "
+            "WHERE user_id = ? AND teams.removed_at IS NULL",
+            user_id,
+        )
+        return {row["name"]: (Role(row["role"]), bool(row["global_admin"])) for row in rows}
+
+    async def teams(self) -> Mapping[str, tuple[bool, Mapping[str, Role]]]:
+        rows = self._database.read(
+            "SELECT teams.name, global_admin, users.email, role FROM teams LEFT JOIN team_members ON teams.id = team_id "
+            "LEFT JOIN users ON users.id = user_id AND users.removed_at IS NULL "
+            "WHERE teams.removed_at IS NULL ORDER BY teams.name, users.email"
+        )
+        teams: dict[str, tuple[bool, dict[str, Role]]] = {}
+        for row in rows:
+            _, members = teams.setdefault(row["name"], (bool(row["global_admin"]), {}))
+            if row["email"] is not None:
+                members[row["email"]] = Role(row["role"])
+        return teams
+
+    async def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:
+        rows = self._database.read("SELECT name, groups FROM teams WHERE removed_at IS NULL AND groups <> '[]'")
+        return {row["name"]: tuple(json.loads(row["groups"])) for row in rows}
+
+    async def thing(self, pipeline: str) -> Thing:
+        owner = self._database.read("SELECT team FROM pipelines WHERE name = ?", pipeline)
+        rows = self._database.read(
+            "SELECT teams.name, level FROM pipeline_permissions JOIN pipelines ON pipelines.id = pipeline_id "
+            "JOIN teams ON teams.id = pipeline_permissions.team_id WHERE pipelines.name = ? AND teams.removed_at IS NULL",
+            pipeline,
+        )
+        levels = {row["name"]: Level(row["level"]) for row in rows}
+        return Thing(pipeline, owner[0]["team"] if owner else "", levels)
+
+    async def readable_pipelines(self, teams: Sequence[str]) -> frozenset[str]:
+        rows = self._database.read(_READABLE, json.dumps(list(teams)))
+        return frozenset(row["name"] for row in rows)
+
+
+def _person(row: sqlite3.Row) -> Person:
+    return Person(
+        id=row["id"],
+        name=row["name"],
+        email=row["email"],
+        password_hash=row["password_hash"],
+        subject=row["oidc_subject"] or "",
+        removed=row["removed_at"] is not None,
+    )

@@ -1,0 +1,72 @@
+"""The SQL of the audit: a table that only grows, each row chained to the one before it inside its own transaction."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.audit import FIRST, AuditEntry, Happening, chained
+
+
+class SqliteAudit:
+    """`core.identity_ports.AuditStore`."""
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        self._database = database
+        self._key = key
+
+    async def append(self, happening: Happening) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            last = connection.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
+            given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+            sequence = (given["seq"] if given else 0) + 1
+            connection.execute(
+                "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    sequence,
+                    happening.at,
+                    happening.actor,
+                    happening.action,
+                    happening.target,
+                    happening.outcome,
+                    happening.address,
+                    happening.request_id,
+                    json.dumps(dict(happening.details)),
+                    chained(self._key, last["hash"] if last else FIRST, sequence, happening),
+                ),
+            )
+
+        await self._database.write(work)
+
+    async def list_entries(
+        self, *, actor: str = "", action: str = "", before: int | None = None, limit: int = 50
+    ) -> Sequence[AuditEntry]:
+        conditions = {"actor = ?": actor or None, "action = ?": action or None, "sequence < ?": before}
+        given = {condition: value for condition, value in conditions.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        rows = self._database.read(
+            f"SELECT * FROM audit {where} ORDER BY sequence DESC LIMIT ?", *given.values(), limit
+        )
+        return [_entry(row) for row in rows]
+
+    async def entries_after(self, sequence: int, limit: int) -> Sequence[AuditEntry]:
+        rows = self._database.read("SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?", sequence, limit)
+        return [_entry(row) for row in rows]
+
+    async def last_sequence(self) -> int:
+        rows = self._database.read("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
+        return int(rows[0]["seq"]) if rows else 0
+
+
+def _entry(row: sqlite3.Row) -> AuditEntry:
+    happening = Happening(
+        at=row["at"],
+        actor=row["actor"],
+        action=row["action"],
+        target=row["target"],
+        outcome=row["outcome"],
+        address=row["address"],
+        request_id=row["request_id"],
+        details=json.loads(row["details"]),
+    )
+    return AuditEntry(row["sequence"], happening, bytes(row["hash"]))

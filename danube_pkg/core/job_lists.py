@@ -1,0 +1,16 @@
+"""Which jobs a list shows: what its reader asked for, within what they may see."""
+
+from dataclasses import dataclass
+
+from danube_pkg.core.reasons import Status
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """`pipelines`: only of these, None for all; `before`: a job's id that the list begins behind (ids sort by time)."""
+
+    pipelines: frozenset[str] | None = None
+    status: Status | None = None
+    branch: str | None = None
+    before: str | None = None
+    limit: int = 50

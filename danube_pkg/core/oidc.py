@@ -1,0 +1,215 @@
+"""OpenID Connect as rules: what is asked of an issuer, and every reason for which its answer is not believed.
+
+OpenID Connect Core 1.0 section 3.1.3.7, RFC 7636 (PKCE), RFC 8628 (device code), RFC 9207 (`iss` in the callback). Whether a
+token's signature is good is an adapter's affair; the algorithms that may be used for it are named here.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+from danube_pkg.core.errors import Permanent, Unauthenticated
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Asymmetric ones only: `none` proves nothing, and with HS256 whoever knows the public key could sign."""
+
+SKEW_SECONDS = 60.0
+"""By how much two clocks may differ."""
+
+MAX_AGE_SECONDS = 600.0
+"""A token that was issued longer ago was not issued for this login."""
+
+LOGIN_SECONDS = 600.0
+"""Between leaving for the issuer and coming back."""
+
+MAX_GROUPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Danube as the issuer knows it. `groups_claim`: "" where groups mean nothing; `secret`: "" for a public client."""
+
+    issuer: str
+    client_id: str
+    secret: str = field(default="", repr=False)
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    groups_claim: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityDocument:
+    """What discovery says of an issuer; `device_endpoint` is "" where it has no device code."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    device_endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What the token endpoint said: a token, or an error code of its own."""
+
+    id_token: str = field(default="", repr=False)
+    error: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One login under way. It is kept in the browser's sealed cookie, not here."""
+
+    state: str
+    nonce: str
+    verifier: str = field(repr=False)
+    return_to: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom the issuer names."""
+
+    subject: str
+    email: str
+    groups: tuple[str, ...]
+
+
+class LoginRefused(Unauthenticated):
+    """The issuer's answer is not believed; `reference` is the reason. People read one plain sentence, the log the cause."""
+
+    def __init__(self, reference: str, cause: str) -> None:
+        super().__init__(
+            reference,
+            "the login did not succeed",
+            cause=cause,
+            hint="try again; if it stays so, show an administrator the request's id",
+        )
+
+
+def challenge(verifier: str) -> str:
+    """PKCE's S256."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def authorization_url(document: IdentityDocument, client: ClientSettings, attempt: Attempt, redirect_uri: str) -> str:
+    """Where the browser is sent."""
+    query = urlencode(
+        {
+            "response_type": "code",
+            "client_id": client.client_id,
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(client.scopes),
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": challenge(attempt.verifier),
+            "code_challenge_method": "S256",
+        }
+    )
+    joiner = "&" if urlsplit(document.authorization_endpoint).query else "?"
+    return f"{document.authorization_endpoint}{joiner}{query}"
+
+
+def check_callback(attempt: Attempt, query: Mapping[str, str], issuer: str, now: float) -> str:
+    """The code. Raises LoginRefused."""
+    if not hmac.compare_digest(attempt.state.encode(), query.get("state", "").encode(errors="replace")):
+        raise LoginRefused("oidc-state", "the answer belongs to another login")
+    if now > attempt.at + LOGIN_SECONDS:
+        raise LoginRefused("oidc-late", f"the login took longer than {LOGIN_SECONDS:.0f} s")
+    if query.get("iss", issuer) != issuer:
+        raise LoginRefused("oidc-issuer", "the answer names another issuer")
+    if "error" in query:
+        raise LoginRefused("oidc-denied", f"the issuer said {query['error'][:100]!r}")
+    if not query.get("code"):
+        raise LoginRefused("oidc-no-code", "the answer has no code")
+    return query["code"]
+
+
+def check_claims(claims: Mapping[str, object], client: ClientSettings, nonce: str | None, now: float) -> Identity:
+    """Whom a token names whose signature is good. `nonce`: None where the flow has none. Raises LoginRefused."""
+    if claims.get("iss") != client.issuer:
+        raise LoginRefused("oidc-issuer", f"the token was issued by {claims.get('iss')!r}")
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if client.client_id not in audiences:
+        raise LoginRefused("oidc-audience", "the token is for another client")
+    if len(audiences) > 1 and "azp" not in claims:
+        raise LoginRefused("oidc-party", "the token has several audiences and names no authorised party")
+    if claims.get("azp", client.client_id) != client.client_id:
+        raise LoginRefused("oidc-party", "another client is the token's authorised party")
+    if _number(claims, "exp") + SKEW_SECONDS < now:
+        raise LoginRefused("oidc-expired", "the token has expired")
+    issued = _number(claims, "iat")
+    if issued - SKEW_SECONDS > now or now > issued + MAX_AGE_SECONDS + SKEW_SECONDS:
+        raise LoginRefused("oidc-issued-at", "the token was issued at another time than now")
+    if "nbf" in claims and _number(claims, "nbf") - SKEW_SECONDS > now:
+        raise LoginRefused("oidc-not-yet", "the token is not valid yet")
+    if nonce is not None and not _same(nonce, claims.get("nonce")):
+        raise LoginRefused("oidc-nonce", "the token was made for another login")
+    return _identity(claims, client)
+
+
+def _identity(claims: Mapping[str, object], client: ClientSettings) -> Identity:
+    subject, email = claims.get("sub"), claims.get("email")
+    if not isinstance(subject, str) or not 0 < len(subject) <= 255:
+        raise LoginRefused("oidc-subject", "the token names no subject")
+    if not isinstance(email, str) or not email:
+        raise LoginRefused("oidc-email", "the token has no e-mail address; the scope email is needed")
+    if claims.get("email_verified") is not True:
+        raise LoginRefused("oidc-email-unverified", "the issuer has not verified the e-mail address")
+    groups = claims.get(client.groups_claim) if client.groups_claim else ()
+    named = tuple(str(one) for one in groups[:MAX_GROUPS]) if isinstance(groups, list) else ()
+    return Identity(subject, email, named)
+
+
+def _number(claims: Mapping[str, object], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise LoginRefused("oidc-claims", f"the token has no {name}")
+    return float(value)
+
+
+def _same(expected: str, found: object) -> bool:
+    return isinstance(found, str) and hmac.compare_digest(expected.encode(), found.encode(errors="replace"))
+
+
+def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocument:
+    """Discovery's answer. Raises Permanent when it is another issuer's, or would send secrets over plain http."""
+
+    def endpoint(name: str, *, needed: bool = True) -> str:
+        value = document.get(name)
+        if not isinstance(value, str) or not value:
+            if needed:
+                raise _unusable(issuer, f"it names no {name}")
+            return ""
+        parts = urlsplit(value)
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+            raise _unusable(issuer, f"its {name} is not https")
+        return value
+
+    if document.get("issuer") != issuer:
+        raise _unusable(issuer, f"the document is that of {document.get('issuer')!r}")
+    return IdentityDocument(
+        issuer=issuer,
+        authorization_endpoint=endpoint("authorization_endpoint"),
+        token_endpoint=endpoint("token_endpoint"),
+        jwks_uri=endpoint("jwks_uri"),
+        device_endpoint=endpoint("device_authorization_endpoint", needed=False),
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _unusable(issuer: str, cause: str) -> Permanent:
+    return Permanent(
+        "oidc-discovery",
+        f"the issuer {issuer} cannot be used",
+        cause=cause,
+        hint="in config.yaml: auth.oidc.issuer is the URL exactly as the issuer names itself",
+    )

@@ -1,0 +1,196 @@
+"""Pipelines: lists with their last runs, one with who may what, its figures, and starting it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from danube_pkg.core.access import Action, can
+from danube_pkg.core.marked import rule
+from danube_pkg.core.pipelines import Pipeline
+from danube_pkg.core.statistics import pipeline_statistics
+from danube_pkg.edges.http.caching import AnswerCache, json_answer, unless_known
+from danube_pkg.edges.http.compression import takes_gzip
+from danube_pkg.edges.http.jobs import JobSummary, job_summary
+from danube_pkg.edges.http.messages import Request, Response
+from danube_pkg.edges.http.resource import Resource, answers
+from danube_pkg.edges.http.services import Services
+
+NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
+MAX_RUNS = 20
+MAX_PAGE = 1000
+STATISTICS_JOBS = 1000
+"""The newest: what a chart shows, and what a figure should be about."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineView:
+    """`newest`: its last runs, newest first, as many as were asked for."""
+
+    name: str
+    team: str
+    repository: str
+    script: str
+    image: str
+    max_duration_seconds: int
+    workspace_size_gb: int
+    cron_schedule: str | None
+    removed: bool
+    newest: tuple[JobSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineDetail:
+    """`may`: what the caller may do with it; `levels`: what teams may, the owner's included."""
+
+    name: str
+    team: str
+    repository: str
+    script: str
+    image: str
+    max_duration_seconds: int
+    workspace_size_gb: int
+    cron_schedule: str | None
+    removed: bool
+    branch_filter: tuple[str, ...]
+    levels: Mapping[str, str]
+    may: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePage:
+    """`cursor`: what gives the next page; null on the last."""
+
+    pipelines: tuple[PipelineView, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinesQuery:
+    """`runs`: how many of its last runs each brings along; `q`: a part of the name."""
+
+    team: str | None = None
+    q: str = field(default="", metadata=rule(pattern=r".{0,100}"))
+    runs: int = field(default=0, metadata=rule(at_least=0, at_most=MAX_RUNS))
+    cursor: str = field(default="", metadata=rule(pattern=r".{0,100}"))
+    limit: int = field(default=MAX_PAGE, metadata=rule(at_least=1, at_most=MAX_PAGE))
+
+
+class Pipelines(Resource):
+    """`/api/v1/pipelines`."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._kept = AnswerCache()
+
+    @answers(200, 304)
+    async def GET(self, request: Request, query: PipelinesQuery) -> PipelinePage | Response:
+        """Pipelines that the caller may see, by name."""
+        version = self.services.jobs.version()
+        visible = await self.services.access.readable(request.actor)
+        key = (visible, query, takes_gzip(request))
+        response = self._kept.find(version, key)
+        if response is None:
+            response = json_answer(request, await self._page(visible, query))
+            self._kept.keep(version, key, response)
+        return unless_known(request, response)
+
+    async def _page(self, visible: frozenset[str] | None, query: PipelinesQuery) -> PipelinePage | Response:
+        words = query.q.lower()
+        wanted = [
+            one
+            for one in await self.services.pipelines.list_pipelines()
+            if one.name > query.cursor
+            and (visible is None or one.name in visible)
+            and (query.team is None or one.team == query.team)
+            and words in one.name
+        ]
+        shown = wanted[: query.limit]
+        newest = await self.services.jobs.newest_jobs([one.name for one in shown], query.runs) if query.runs else {}
+        views = tuple(
+            PipelineView(**_facts(one), newest=tuple(map(job_summary, newest.get(one.name, ())))) for one in shown
+        )
+        return PipelinePage(views, shown[-1].name if len(wanted) > len(shown) else None)
+
+
+class OnePipeline(Resource):
+    """`/api/v1/pipelines/{pipeline}`."""
+
+    async def GET(self, request: Request) -> PipelineDetail:
+        """One pipeline, with who may what."""
+        pipeline, thing = request.pipeline, request.thing
+        owner = {thing.owner: "admin"} if thing.owner else {}
+        return PipelineDetail(
+            **_facts(pipeline),
+            branch_filter=pipeline.branch_filter,
+            levels={**{team: str(level) for team, level in sorted(thing.levels.items())}, **owner},
+            may=tuple(action for action in Action if can(request.actor, action, thing)),
+        )
+
+
+def _facts(pipeline: Pipeline) -> dict[str, Any]:
+    """What both views begin with."""
+    settings = pipeline.settings
+    return {
+        "name": pipeline.name,
+        "team": pipeline.team,
+        "repository": settings.repository,
+        "script": settings.script,
+        "image": settings.image,
+        "max_duration_seconds": settings.max_duration_seconds,
+        "workspace_size_gb": settings.workspace_size_gb,
+        "cron_schedule": pipeline.cron_schedule,
+        "removed": pipeline.removed,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsView:
+    """Of the newest thousand jobs. Seconds; null where there is nothing to count. `success_rate` is of those that ended by
+    themselves: a cancelled job says nothing about its pipeline."""
+
+    jobs: int
+    by_status: Mapping[str, int]
+    success_rate: float | None
+    duration_seconds_median: float | None
+    duration_seconds_p95: float | None
+    queued_seconds_median: float | None
+
+
+class PipelineStatistics(Resource):
+    """`/api/v1/pipelines/{pipeline}/stats`."""
+
+    async def GET(self, request: Request) -> StatisticsView:
+        """How a pipeline has been doing."""
+        found = pipeline_statistics(await self.services.jobs.job_times(request.pipeline.name, STATISTICS_JOBS))
+        return StatisticsView(
+            jobs=found.jobs,
+            by_status=found.by_status,
+            success_rate=found.success_rate,
+            duration_seconds_median=found.duration_seconds_median,
+            duration_seconds_p95=found.duration_seconds_p95,
+            queued_seconds_median=found.queued_seconds_median,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerBody:
+    """`ref`: a branch, a tag or a commit; "" is the default branch."""
+
+    ref: str = field(default="", metadata=rule(pattern=r"[^\x00-\x20]{0,255}"))
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+class PipelineJobs(Resource):
+    """`/api/v1/pipelines/{pipeline}/jobs`."""
+
+    @answers(201, refuses=(409, 422, 503))
+    async def POST(self, request: Request, body: TriggerBody) -> JobSummary:
+        """Start a job for the commit that `ref` names now."""
+        job = await self.services.engine.trigger(
+            request.pipeline.name,
+            ref=body.ref,
+            params=body.params,
+            actor=request.actor.name,
+            job_id=request.reserved_id,
+        )
+        return job_summary(job)

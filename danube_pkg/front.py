@@ -1,0 +1,117 @@
+"""The part of the composition root that faces people: who they are, what they may, and the HTTP edge that asks both."""
+
+import secrets as randomness
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from danube_pkg.adapters.keys import Keys
+from danube_pkg.adapters.oidc import OidcProvider
+from danube_pkg.adapters.passwords import BcryptPasswords
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteAccess,
+    SqliteAudit,
+    SqliteIdempotency,
+    SqliteSessions,
+    SqliteTokens,
+)
+from danube_pkg.adapters.upstream import HttpUpstream
+from danube_pkg.core.oidc import ClientSettings
+from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
+from danube_pkg.edges.http.security import session_cookie
+from danube_pkg.edges.http.server import HttpEdge
+from danube_pkg.edges.http.services import Logins, Services, Site
+from danube_pkg.services.access import Access
+from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.audit import Audit
+from danube_pkg.services.configuration import Configuration
+from danube_pkg.services.draining import Draining
+from danube_pkg.services.jobs import Engine
+from danube_pkg.services.oidc import OidcLogin
+from danube_pkg.services.outlines import Outlines
+from danube_pkg.services.passwords import Passwords
+from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.sessions import Sessions
+from danube_pkg.services.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class FrontSettings:
+    """How people reach the server. `dex_url`: where Dex listens on this machine, "" where there is none."""
+
+    socket_path: Path
+    bind_address: str
+    external_url: str = ""
+    certificate: tuple[Path, Path] | None = None
+    dex_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What stands behind the front."""
+
+    database: Database
+    keys: Keys
+    clock: Clock
+    new_id: Callable[[], str]
+    jobs: JobStore
+    pipelines: PipelineStore
+    logs: JobLogs
+    engine: Engine
+    secrets: Secrets
+    artifacts: Artifacts
+    artifact_directory: Path
+    configuration: Configuration | None
+    draining: Draining
+    oidc_client: Callable[[], Awaitable[ClientSettings | None]]
+    outlines: Outlines
+    deploy_key: str
+
+
+@asynccontextmanager
+async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[str]:
+    """Yields the address that it listens on."""
+    async with AsyncExitStack() as stack:
+        provider, checks = OidcProvider(), BcryptPasswords()
+        stack.push_async_callback(provider.close)
+        stack.callback(checks.close)
+        site = Site(settings.external_url, tls=settings.certificate is not None)
+        if settings.dex_url:
+            dex = HttpUpstream(settings.dex_url, frozenset({session_cookie(site)}))
+            stack.push_async_callback(dex.close)
+            site = Site(settings.external_url, tls=site.tls, dex=dex)
+        edge = HttpEdge(_services(house, site, provider, checks))
+        serving = edge.serving(settings.socket_path, settings.bind_address, settings.certificate)
+        yield await stack.enter_async_context(serving)
+
+
+def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPasswords) -> Services:
+    clock, new_id, random = house.clock, house.new_id, randomness.token_bytes
+    access = Access(SqliteAccess(house.database))
+    return Services(
+        jobs=house.jobs,
+        pipelines=house.pipelines,
+        logs=house.logs,
+        engine=house.engine,
+        secrets=house.secrets,
+        artifacts=house.artifacts,
+        artifact_directory=str(house.artifact_directory),
+        configuration=house.configuration,
+        outlines=house.outlines,
+        deploy_key=house.deploy_key,
+        access=access,
+        logins=Logins(
+            sessions=Sessions(SqliteSessions(house.database), access, clock, new_id, random),
+            tokens=Tokens(SqliteTokens(house.database), access, clock, new_id, random),
+            passwords=Passwords(access.store, checks, clock),
+            oidc=OidcLogin(house.oidc_client, provider, access.store, house.keys, clock, random),
+        ),
+        audit=Audit(SqliteAudit(house.database, house.keys.audit_key), clock, house.keys.audit_key),
+        draining=house.draining,
+        idempotency=SqliteIdempotency(house.database),
+        clock=clock,
+        new_id=new_id,
+        site=site,
+    )

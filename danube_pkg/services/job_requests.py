@@ -1,0 +1,29 @@
+"""What people ask of a job that is there: to run it again, and to let strangers' code run."""
+
+from dataclasses import replace
+
+from danube_pkg.core import job_events as ev
+from danube_pkg.core.errors import Conflict
+from danube_pkg.core.jobs import Job, reason_to_wait
+from danube_pkg.services.jobs import Engine
+
+
+async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None = None) -> Job:
+    """A new job of the same commit with the same parameters, by the pipeline as it is now. Raises NotFound, Unavailable.
+
+    `new_job_id`: reserved before by a caller who may be repeating the call.
+    """
+    if new_job_id is not None and (known := await engine.find(new_job_id)) is not None:
+        return known
+    pipeline = await engine.triggerable(job.pipeline)
+    trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id)
+    return await engine.submit(pipeline, trigger, job_id=new_job_id, reason=reason_to_wait(trigger))
+
+
+async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:
+    """Let a job run that waits for it; the approval is for exactly this commit. Raises Conflict."""
+    if job.status.ended:
+        raise Conflict("approval-not-needed", f"{job.label} does not wait for an approval")
+    approved = await engine.live(job.id).apply(ev.Approved(by, commit_sha))
+    engine.reconsider_queue()
+    return approved

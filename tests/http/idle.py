@@ -1,0 +1,63 @@
+"""A runtime that is never asked for a pod, and sources that know one commit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from danube_pkg.core.errors import Defect
+from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
+from danube_pkg.core.ports import ExecStream, Source
+from danube_pkg.core.sources import Revision, SourceFile
+
+
+class IdleRuntime:
+    """`core.ports.Runtime` for jobs that stay in the queue."""
+
+    name = "idle"
+
+    async def create_pod(self, spec: PodSpec) -> Container:
+        raise Defect("idle", "nothing is admitted here")
+
+    async def ensure_container(self, job_id: str, image: str) -> Container:
+        raise Defect("idle", "nothing is admitted here")
+
+    async def exec(self, container: Container, argv: Sequence[str]) -> ExecStream:
+        raise Defect("idle", "nothing is admitted here")
+
+    async def memory_kills(self, container: Container) -> int:
+        return 0
+
+    async def delete_pod(self, job_id: str) -> None:
+        return None
+
+    async def list_pods(self) -> Sequence[PodState]:
+        return ()
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
+        yield self._events()
+
+    async def _events(self) -> AsyncIterator[PodEvent]:
+        await asyncio.Event().wait()
+        if False:
+            yield
+
+    async def close(self) -> None:
+        return None
+
+
+class OneCommit:
+    """`core.ports.Sources` and `SourceFiles`: whatever is asked for, it is this commit, with a danubefile."""
+
+    def __init__(self, commit_sha: str) -> None:
+        self._commit_sha = commit_sha
+
+    async def resolve(self, repository: str, ref: str) -> Revision:
+        return Revision(ref=ref, branch=ref or "main", tag="", commit_sha=self._commit_sha)
+
+    async def open(self, repository: str, commit_sha: str) -> Source:
+        raise Defect("idle", "nothing is admitted here")
+
+    async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
+        text = b'from danube import pipeline\n\n\n@pipeline(name="One")\ndef one() -> None: ...\n'
+        return [SourceFile(name, text, len(text)) for name in names]

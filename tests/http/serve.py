@@ -1,0 +1,59 @@
+"""A front as a process of its own: `python -m tests.http.serve DIR`; prints its address, ends with its standard input."""
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.http.api import open_api
+
+
+class ServerProcess:
+    """Its address and what it costs."""
+
+    def __init__(self, process: "subprocess.Popen[str]", host: str, port: int, job: str) -> None:
+        self.process = process
+        self.host = host
+        self.port = port
+        self.job = job
+
+    def resident_bytes(self) -> int:
+        """Memory that it has now."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+    def open_files(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+@contextmanager
+def server_process(path: Path) -> Iterator[ServerProcess]:
+    """Running while the block is open."""
+    command = [sys.executable, "-m", "tests.http.serve", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        address, job = process.stdout.readline().split()
+        host, _, port = address.removeprefix("http://").rpartition(":")
+        try:
+            yield ServerProcess(process, host, int(port), job)
+        finally:
+            process.stdin.close()
+            assert process.wait(30) == 0
+
+
+async def _serve(path: Path) -> None:
+    async with open_api(path) as api:
+        api.team("core")
+        api.pipeline("app", owner="core")
+        job = await api.job("app")
+        print(api.address, job.id, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1])))
