@@ -23,13 +23,14 @@ from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
 from danube_pkg.edges.http.security import session_cookie
 from danube_pkg.edges.http.server import HttpEdge
 from danube_pkg.edges.http.services import Logins, Services, Site
-from danube_pkg.services.access import Access, GroupsOfTeams
+from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.oidc import OidcLogin
+from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.passwords import Passwords
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.sessions import Sessions
@@ -65,7 +66,8 @@ class House:
     configuration: Configuration | None
     draining: Draining
     oidc_client: Callable[[], Awaitable[ClientSettings | None]]
-    groups_of_teams: GroupsOfTeams
+    outlines: Outlines
+    deploy_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[Fro
 
 def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPasswords) -> Services:
     clock, new_id, random = house.clock, house.new_id, randomness.token_bytes
-    access = Access(SqliteAccess(house.database), house.groups_of_teams)
+    access = Access(SqliteAccess(house.database))
     return Services(
         jobs=house.jobs,
         pipelines=house.pipelines,
@@ -105,6 +107,8 @@ def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPa
         artifacts=house.artifacts,
         artifact_directory=str(house.artifact_directory),
         configuration=house.configuration,
+        outlines=house.outlines,
+        deploy_key=house.deploy_key,
         access=access,
         logins=Logins(
             sessions=Sessions(SqliteSessions(house.database), access, clock, new_id, random),

@@ -8,14 +8,14 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from danube_pkg import front
+from danube_pkg import front, reading
 from danube_pkg.adapters.artifacts import ArtifactDirectory
-from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
@@ -34,21 +34,22 @@ from danube_pkg.adapters.store import (
     SqliteSecrets,
     SqliteServerState,
 )
-from danube_pkg.core.configuration import is_remote
+from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Conflict, Permanent
-from danube_pkg.core.oidc import ClientSettings
-from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
-from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings
+from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime
+from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings, ServerSettings, SourceSettings
+from danube_pkg.core.source_ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorEdge
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.configuration import Configuration
+from danube_pkg.services.configuration import Circumstances, Configuration
 from danube_pkg.services.coordination import Coordination
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.steps import FollowerTools
 
@@ -60,29 +61,26 @@ RUN_MAX_CONCURRENT_JOBS = 1
 _log = logging.getLogger("danube.server")
 
 
-async def _no_issuer() -> ClientSettings | None:
-    """People log in with their own passwords."""
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to build. data_dir: absolute; made where it is missing.
 
-    config_repo and sync are for a server; without them there is no configuration and no listening, and `sources` and
-    `secret_overrides` bring what a single run needs.
+    config_repo and what follows it are for a server; without it there is no configuration and no listening, and `sources`
+    and `secret_overrides` bring what a single run needs. server: from flags and danube.toml; written, flags: which of its
+    settings each of them said.
     """
 
     data_dir: Path
     known: KnownValues
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     config_repo: ConfigRepository | None = None
-    bind_address: str = ""
-    sources: Callable[[Path], Sources] = GitSources
+    server: ServerSettings = field(default_factory=ServerSettings)
+    written: frozenset[str] = frozenset()
+    flags: frozenset[str] = frozenset()
+    reading: SourceSettings = field(default_factory=SourceSettings)
+    sources: Callable[[Path], Sources] | None = None
     secret_overrides: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    external_url: str = ""
     certificate: tuple[Path, Path] | None = None
-    oidc_client: Callable[[], Awaitable[ClientSettings | None]] = _no_issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +105,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         lock = _lock(data)
         stack.callback(lock.release)
         clock, keys = SystemClock(), Keys.open(data / "keys")
+        configuration: Configuration | None = None
         database = Database(data / "danube.db")
         stack.push_async_callback(database.close)
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
@@ -114,26 +113,40 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         stack.callback(logs.abandon)
         runtime = _sandbox(plan.runtime, data)
         stack.push_async_callback(runtime.close)
-        sources = plan.sources(data / "repos")
         secret_service = Secrets(
-            SqliteSecrets(database), keys, clock, new_id, plan.known, overrides=plan.secret_overrides
+            SqliteSecrets(database),
+            keys,
+            clock,
+            new_id,
+            plan.known,
+            overrides=plan.secret_overrides,
+            reserved=lambda: configuration.named_secrets if configuration is not None else frozenset(),
         )
         files = ArtifactDirectory(data / "artifacts")
         artifacts = Artifacts(SqliteArtifacts(database), files, clock, new_id)
-        configuration: Configuration | None = None
+
+        def config() -> ConfigSpec:
+            return configuration.config if configuration is not None else ConfigSpec()
 
         def max_concurrent_jobs() -> int:
-            return configuration.config.max_concurrent_jobs if configuration is not None else RUN_MAX_CONCURRENT_JOBS
+            return config().max_concurrent_jobs if configuration is not None else RUN_MAX_CONCURRENT_JOBS
 
+        git: reading.Git | None = None
+        if plan.config_repo is not None:
+            git = reading.open_git(plan.config_repo, plan.reading, data, config, secret_service, clock)
+            stack.push_async_callback(git.forges.close)
+        sources: Sources = git.sources if git is not None else (plan.sources or GitSources)(data / "repos")
         engine = Engine(
             EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, new_id),
             EngineSettings(max_concurrent_jobs, coordinator_command()),
         )
-        if plan.config_repo is not None:
-            source = ConfigurationDirectory(plan.config_repo, sources)
-            configuration = Configuration(source, pipelines, clock, new_id, engine.reconsider_queue)
-            if not is_remote(plan.config_repo.url):
-                await configuration.sync()  # a repository elsewhere may be away, which must not keep the server
+        server = plan.server
+        if plan.config_repo is not None and git is not None:
+            circumstances = Circumstances(plan.config_repo, plan.server, plan.written, plan.flags)
+            configuration = await reading.open_configuration(
+                circumstances, database, git, clock, new_id, engine.reconsider_queue
+            )
+            server = configuration.circumstances.server
         tools = FollowerTools(runtime, keys, clock)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
@@ -141,10 +154,10 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         await draining.recall()
         await stack.enter_async_context(engine.running())
         address = ""
-        if plan.config_repo is not None and configuration is not None:
+        if git is not None and configuration is not None:
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
-            owner.start("configuration", configuration.follow(plan.config_repo.sync_interval))
+            owner.start("configuration", configuration.follow())
             behind = front.House(
                 database=database,
                 keys=keys,
@@ -159,10 +172,11 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 artifact_directory=data / "artifacts",
                 configuration=configuration,
                 draining=draining,
-                oidc_client=plan.oidc_client,
-                groups_of_teams=dict,
+                oidc_client=partial(reading.oidc_client, config, secret_service),
+                outlines=Outlines(git.sources, git.sources),
+                deploy_key=git.deploy_key,
             )
-            facing = front.FrontSettings(data / SOCKET_NAME, plan.bind_address, plan.external_url, plan.certificate)
+            facing = front.FrontSettings(data / SOCKET_NAME, server.bind_address, server.external_url, plan.certificate)
             address = (await stack.enter_async_context(front.open_front(behind, facing))).address
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
 

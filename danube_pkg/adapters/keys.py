@@ -1,4 +1,4 @@
-"""`keys/encryption.key` and what is derived from it: the cipher of secrets, job tokens, step keys.
+"""`keys/encryption.key` and what is derived from it (the cipher of secrets, job tokens, step keys), and `keys/git_deploy_key`.
 
 AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce each and the row's identity as associated data; derivation by
 HKDF-SHA256 (RFC 5869), one label a purpose, so that no key serves two.
@@ -11,15 +11,24 @@ import stat
 from hashlib import sha256
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
 
 from danube_pkg.core.errors import Permanent, Unauthenticated
 from danube_pkg.core.secrets import SecretName, StoredSecret
 from danube_pkg.kit.files import write_atomically
 
+DEPLOY_KEY_NAME = "git_deploy_key"
 _NONCE_BYTES = 12
 _TOKEN_PREFIX = "dj1"
 
@@ -41,14 +50,7 @@ class Keys:
         path = directory / "encryption.key"
         if not path.exists():
             write_atomically(path, base64.b64encode(os.urandom(32)) + b"\n")
-        state = path.stat()
-        if state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) & 0o077:
-            raise Permanent(
-                "key-readable",
-                f"{path} can be read by others (mode {stat.S_IMODE(state.st_mode):04o}, owner {state.st_uid})",
-                cause="whoever reads it can read every secret",
-                hint=f"chown {os.geteuid()} {path} && chmod 600 {path}",
-            )
+        _check_private(path, "whoever reads it can read every secret")
         try:
             master = base64.b64decode(path.read_bytes(), validate=False)
         except ValueError as error:
@@ -103,6 +105,41 @@ class Keys:
 
     def step_key(self, step_id: str, attempt: int) -> bytes:
         return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)
+
+
+def open_deploy_key(directory: Path) -> str:
+    """The public half of `git_deploy_key`, one line as forges take it; the pair is made on first start (ed25519, OpenSSH's
+    format). Raises Permanent when others could read the private half."""
+    private, public = directory / DEPLOY_KEY_NAME, directory / f"{DEPLOY_KEY_NAME}.pub"
+    if not private.exists():
+        key = Ed25519PrivateKey.generate()
+        data = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        write_atomically(private, data)
+    _check_private(private, "whoever reads it can read every repository that trusts it")
+    try:
+        key_pair = load_ssh_private_key(private.read_bytes(), password=None)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Permanent(
+            "key-unusable",
+            f"{private} is no ssh key without a passphrase",
+            cause=str(error),
+            hint=f"restore it from a backup, or remove it and {public}: a new one is made",
+        ) from error
+    line = key_pair.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii") + " danube"
+    if not public.exists() or public.read_text("ascii", errors="replace").strip() != line:
+        write_atomically(public, f"{line}\n".encode(), mode=0o644)
+    return line
+
+
+def _check_private(path: Path, cause: str) -> None:
+    state = path.stat()
+    if state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) & 0o077:
+        raise Permanent(
+            "key-readable",
+            f"{path} can be read by others (mode {stat.S_IMODE(state.st_mode):04o}, owner {state.st_uid})",
+            cause=cause,
+            hint=f"chown {os.geteuid()} {path} && chmod 600 {path}",
+        )
 
 
 def _derive(master: bytes, purpose: str) -> bytes:

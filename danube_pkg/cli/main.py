@@ -15,6 +15,9 @@ from danube_pkg import __version__
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("run", "run", "run the danubefile of this directory here, without a server"),
     ("serve", "serve", "run the server"),
+    ("init", "init", "write a danubefile for this repository, or a starter configuration"),
+    ("validate", "validate", "check a configuration or a danubefile, here, without a server"),
+    ("config", "config", "show what configuration is in force; look at its repository now"),
     ("trigger", "trigger", "start a job of a pipeline"),
     ("jobs", "jobs", "list jobs, newest first"),
     ("logs", "logs", "print a job's log, or follow it"),
@@ -31,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("audit", "audit", "who did what"),
     ("drain", "drain", "let the server take no new work"),
     ("resume", "resume", "let the server take work again"),
+    ("keys", "keys", "print the server's public keys"),
     ("doctor", "doctor", "check whether this machine can run jobs"),
     ("completion", "completion", "make a shell complete danube's words"),
     ("version", "version", "print the version"),

@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
@@ -27,14 +28,19 @@ def main(options: argparse.Namespace) -> int:
     start_log(known, default="info", stream_name="stdout")
     named = options.config or os.environ.get("DANUBE_CONFIG")
     settings = read_settings(find_settings(Path(named) if named else None))
-    data = options.data or os.environ.get("DANUBE_DATA") or settings.server.data_dir
+    data = options.data or os.environ.get("DANUBE_DATA")
+    said = {"bind_address": options.listen, "data_dir": str(Path(data).absolute()) if data else None}
+    flags = {name: value for name, value in said.items() if value}
+    server = replace(settings.server, **flags)
     plan = Plan(
-        data_dir=Path(data).absolute(),
+        data_dir=Path(server.data_dir),
         known=known,
         runtime=settings.runtime,
         config_repo=settings.config_repo,
-        bind_address=options.listen or settings.server.bind_address,
-        external_url=settings.server.external_url,
+        server=server,
+        written=settings.written,
+        flags=frozenset(flags),
+        reading=settings.sources,
         certificate=(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls.certificate else None,
     )
     asyncio.run(_serve(plan))

@@ -1,4 +1,4 @@
-"""Cron expressions of five fields (minute, hour, day of month, month, day of week), as crontab(5) has them: what is wrong with one."""
+"""Cron expressions as crontab(5) has them, five fields or one of its nicknames: what is wrong with one."""
 
 import re
 
@@ -7,12 +7,24 @@ _NAMES = {
     "month": ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
     "day of week": ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
 }
+NICKNAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
 _PART = re.compile(r"(?P<first>\*|[0-9]{1,2}|[a-z]{3})(-(?P<last>[0-9]{1,2}|[a-z]{3}))?(/(?P<every>[0-9]{1,2}))?")
 
 
 def problem_with(expression: str) -> str:
     """A sentence that says what is wrong, or an empty text."""
     words = expression.lower().split()
+    if expression.startswith("@"):
+        known = ", ".join(sorted(NICKNAMES))
+        return "" if words[0] in NICKNAMES and len(words) == 1 else f"{expression!r} is none of {known}"
     if len(words) != len(_FIELDS):
         return f"a cron schedule has five fields, not {len(words)}: minute hour day-of-month month day-of-week"
     for word, (name, low, high) in zip(words, _FIELDS, strict=True):

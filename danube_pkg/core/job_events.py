@@ -55,6 +55,13 @@ class DeadlinePassed(JobEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceOpened(JobEvent):
+    """The job's code is at hand; `rule` of git_authentication, or "no login", is what it was read with."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class PodReady(JobEvent):
     """The pod is made; `container` is the coordinator's number."""
 

@@ -9,8 +9,8 @@ A job becomes green on one path only: the coordinator said Finish(success), no s
 has an authentic record of success. A (phase, event) pair that is not in the table raises `IllegalEvent`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,7 @@ from danube_pkg.core.errors import Conflict, Defect, NotFound
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.steps import MAX_STEPS, Step, StepPhase, describe_failure
+from danube_pkg.core.triggers import Trigger as Trigger
 
 COORDINATOR_SEQUENCE = 0
 """The coordinator's program runs as a step of its container's supervisor: the one with this sequence number."""
@@ -34,21 +35,6 @@ class Phase(StrEnum):
     CONCLUDING = "concluding"
     ENDED = "ended"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What started a job. `type` is manual, webhook, cron (or pipeline, later); `actor` who, for the audit."""
-
-    type: str
-    actor: str
-    ref: str = ""
-    branch: str = ""
-    tag: str = ""
-    commit_sha: str = ""
-    params: Mapping[str, str] = field(default_factory=dict)
-    pull_request: Mapping[str, Any] | None = None
-    rerun_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +58,8 @@ class Job:
     started_at: float | None = None
     deadline_at: float | None = None
     finished_at: float | None = None
+    source_rule: str = ""
+    """By which rule of git_authentication its code was read; "" for what needs none."""
     steps: tuple[Step, ...] = ()
 
     def step(self, sequence: int) -> Step | None:
@@ -198,6 +186,10 @@ def _pod_ready(job: Job, event: ev.PodReady, now: float) -> Decision:
         asked_at=now,
     )
     return replace(_with_step(job, program), phase=Phase.RUNNING, reason=Reason.NONE), ()
+
+
+def _source_opened(job: Job, event: ev.SourceOpened, now: float) -> Decision:
+    return replace(job, source_rule=event.rule) if job.source_rule != event.rule else job, ()
 
 
 def _pod_failed(job: Job, event: ev.PodFailed, now: float) -> Decision:
@@ -357,6 +349,8 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     (Phase.QUEUED, ev.Admitted): _admitted,
     (Phase.QUEUED, ev.Approved): _approved,
     (Phase.QUEUED, ev.CancelAsked): _cancelled_in_queue,
+    (Phase.PREPARING, ev.SourceOpened): _source_opened,
+    (Phase.RUNNING, ev.SourceOpened): _source_opened,
     (Phase.PREPARING, ev.PodReady): _pod_ready,
     (Phase.PREPARING, ev.PodFailed): _pod_failed,
     (Phase.PREPARING, ev.ContainerLost): _unchanged,
@@ -390,9 +384,10 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     **{
         (phase, event): _unchanged
         for phase in (Phase.ENDED, Phase.CLOSED)
-        for event in (ev.StepStarted, ev.StepEnded, ev.ContainerLost, ev.LogClosed, ev.StepsStopped)
+        for event in (ev.StepStarted, ev.StepEnded, ev.ContainerLost, ev.LogClosed, ev.StepsStopped, ev.SourceOpened)
     },
     (Phase.CLOSED, ev.PodDeleted): _unchanged,
+    (Phase.CONCLUDING, ev.SourceOpened): _unchanged,
     **{(phase, ev.Approved): _no_approval for phase in Phase if phase is not Phase.QUEUED},
     (Phase.CLOSED, ev.Admitted): _unchanged,  # cancelled in the queue at the very moment when a place became free
 }

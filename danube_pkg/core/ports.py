@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from danube_pkg.core.artifacts import Artifact
-from danube_pkg.core.configuration import ConfigurationFiles
+from danube_pkg.core.configuration.changes import Change
+from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job
@@ -17,7 +18,6 @@ from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
 from danube_pkg.core.secrets import SecretName, StoredSecret
-from danube_pkg.core.sources import Revision
 from danube_pkg.core.statistics import JobTimes
 
 
@@ -153,11 +153,13 @@ class JobStore(Protocol):
         ...
 
 
-class ConfigurationSource(Protocol):
-    """Where the configuration is written."""
+class ConfigurationStore(Protocol):
+    """The state that was applied last, whole: a server knows it again while its repository is away."""
 
-    async def read(self) -> ConfigurationFiles:
-        """All of it as it is now; what cannot be parsed is in its findings. Raises Permanent, Unavailable when unreachable."""
+    async def load_state(self) -> tuple[State, Applied]: ...
+
+    async def apply_changes(self, changes: Sequence[Change], state: State, applied: Applied) -> None:
+        """In one transaction. Ids are stable for life; what leaves is marked, not deleted. `state` is what they lead to."""
         ...
 
 
@@ -324,27 +326,6 @@ class JobLogs(Protocol):
     def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         """(offset, bytes) from `begin` on, as they become readable; ends when the log is closed. Never slows the writer."""
         ...
-
-
-class Source(Protocol):
-    """One commit (or working tree) of an application repository, as a tar stream with a shallow `.git` where there is one."""
-
-    @property
-    def commit_sha(self) -> str: ...
-
-    def stream(self) -> AsyncIterator[bytes]:
-        """An uncompressed tar, in chunks of at most 256 KiB."""
-        ...
-
-
-class Sources(Protocol):
-    """Where code comes from. Credentials stay here."""
-
-    async def resolve(self, repository: str, ref: str) -> Revision:
-        """What the ref (branch, tag, hash; "" for the default branch) names now; raises Permanent `source-unavailable`."""
-        ...
-
-    async def open(self, repository: str, commit_sha: str) -> Source: ...
 
 
 Listener = Callable[[Job], None]

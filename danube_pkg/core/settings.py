@@ -1,15 +1,18 @@
 """`danube.toml` as grouped, frozen records: what a server needs to know before it can read its configuration repository.
 
 Each field says its unit and why that default. Paths are text as the file has them until `danube_pkg.adapters.configuration`
-makes them absolute, relative to the file.
+makes them absolute, relative to the file. What `danube.toml` leaves out, `config.yaml` may say: `in_force`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from danube_pkg.core.configuration import patterns
+from danube_pkg.core.configuration.server import ConfigSpec, ServerSpec
 from danube_pkg.core.marked import rule
+from danube_pkg.core.sources import GitProgram
 
-_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}"
+_MAYBE_ADDRESS = patterns.address | {"pattern": f"|{patterns.address['pattern']}"}
 
 
 class RuntimeKind(StrEnum):
@@ -22,50 +25,177 @@ class RuntimeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigRepository:
-    """`[config_repo]`. url: a directory (relative to danube.toml) or a Git repository; branch: "" is its default branch."""
+    """`[config_repo]`: where the configuration is."""
 
-    url: str
-    branch: str = ""
-    sync_interval: int = field(default=60, metadata=rule(at_least=1, at_most=86400))
-    """Seconds between two looks. A minute: soon enough for a poll, which a webhook makes immediate; kind to the forge."""
+    url: str = field(
+        metadata=rule(
+            "A directory (relative to danube.toml) or a Git repository by ssh, https or a local path.",
+            example='"https://git.example.org/ops/danube-config.git"',
+        )
+    )
+    branch: str = field(default="", metadata=rule("Which branch counts; its default branch where none is named."))
+    sync_interval: int = field(
+        default=60,
+        metadata=rule(
+            "Seconds between two looks. A minute: soon enough beside webhooks, kind to the forge.",
+            at_least=1,
+            at_most=86400,
+        ),
+    )
+    username: str = field(default="git", metadata=rule("With token_secret: the user name; many forges take any."))
+    token_secret: str = field(
+        default="",
+        metadata=rule(
+            "For https: the Danube secret with the token. It can be set before the first sync: danube secrets set.",
+            **patterns.secret,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """`[server]`. Addresses are `host:port`; port 0 takes any that is free."""
+    """`[server]`: addresses are `HOST:PORT`; port 0 takes any that is free."""
 
-    bind_address: str = field(default="127.0.0.1:8080", metadata=rule(pattern=_ADDRESS, example="127.0.0.1:8080"))
-    """Loopback: what is reachable from outside is a decision that somebody takes."""
-    data_dir: str = "/var/lib/danube"
-    grpc_address: str = field(default="", metadata=rule(pattern=f"|{_ADDRESS}", example="0.0.0.0:9090"))
-    """Where coordinators in a cluster connect; empty: a unix socket alone, which is all that the sandbox needs."""
-    advertise_address: str = field(default="", metadata=rule(pattern=f"|{_ADDRESS}", example="danube.example.org:9090"))
-    external_url: str = field(default="", metadata=rule(pattern=r"|https?://[^\s]+", example="https://ci.example.org"))
-    """How people reach this server; empty: as they asked for it."""
+    bind_address: str = field(
+        default="127.0.0.1:8080",
+        metadata=rule(
+            "Where HTTP is served. Loopback: what is reachable from outside is a decision that somebody takes.",
+            restart=True,
+            **(patterns.address | {"example": "127.0.0.1:8080"}),
+        ),
+    )
+    data_dir: str = field(default="/var/lib/danube", metadata=rule("Where everything is kept.", restart=True))
+    grpc_address: str = field(
+        default="",
+        metadata=rule(
+            "Where coordinators in a cluster connect; empty: a unix socket alone, which is all that the sandbox needs.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
+        ),
+    )
+    advertise_address: str = field(
+        default="",
+        metadata=rule(
+            "How coordinators in a cluster reach grpc_address.",
+            restart=True,
+            **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
+        ),
+    )
+    external_url: str = field(
+        default="",
+        metadata=rule(
+            "How people reach this server; empty: as they asked for it.",
+            **(patterns.web_url | {"example": "https://ci.example.org"}),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """`[runtime]`. host_paths: what the image `host` shows beside the machine's own programs."""
+    """`[runtime]`: what makes pods."""
 
-    kind: RuntimeKind = RuntimeKind.AUTO
-    kubeconfig: str = ""
-    host_paths: tuple[str, ...] = field(default=(), metadata=rule(pattern=r"/.+", example="/opt/toolchain"))
+    kind: RuntimeKind = field(
+        default=RuntimeKind.AUTO,
+        metadata=rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True),
+    )
+    kubeconfig: str = field(default="", metadata=rule("How the cluster is reached.", restart=True))
+    host_paths: tuple[str, ...] = field(
+        default=(),
+        metadata=rule(
+            "What the image `host` shows beside the machine's own programs.",
+            pattern=r"/.+",
+            expects="an absolute path",
+            example="/opt/toolchain",
+            restart=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """`[sources]`: how application repositories are read."""
+
+    git: GitProgram = field(default=GitProgram.DULWICH, metadata=rule("Who fetches: dulwich, or the host's git."))
+    mirrors_limit_gb: int = field(
+        default=20,
+        metadata=rule(
+            "Of repos/, in GiB; what was not used longest goes first. Twenty: hundreds of usual repositories.",
+            at_least=1,
+            at_most=10_000,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
     """`[tls]`: PEM files of the server's certificate and key; both or none."""
 
-    certificate: str = ""
-    key: str = ""
+    certificate: str = field(default="", metadata=rule("The certificate with its chain.", restart=True))
+    key: str = field(default="", metadata=rule("Its private key.", restart=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of `danube.toml`."""
+    """All of `danube.toml`. written: the keys that the file has, as `server.bind_address`: those go before config.yaml."""
 
-    config_repo: ConfigRepository
-    server: ServerSettings = field(default_factory=ServerSettings)
-    runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
-    tls: TlsSettings = field(default_factory=TlsSettings)
+    config_repo: ConfigRepository = field(metadata=rule("Where the configuration is; all that is needed."))
+    server: ServerSettings = field(default_factory=ServerSettings, metadata=rule("Addresses and directories."))
+    runtime: RuntimeSettings = field(default_factory=RuntimeSettings, metadata=rule("What makes pods."))
+    sources: SourceSettings = field(default_factory=SourceSettings, metadata=rule("Reading repositories."))
+    tls: TlsSettings = field(default_factory=TlsSettings, metadata=rule("The server's certificate."))
+    written: frozenset[str] = field(default=frozenset(), metadata=rule(internal=True))
+
+
+SHARED = ("bind_address", "data_dir", "external_url")
+"""What both `danube.toml` and `config.yaml` may say of the server."""
+
+
+def in_force(
+    settings: ServerSettings, written: frozenset[str], config: ConfigSpec, flags: frozenset[str]
+) -> ServerSettings:
+    """The server's settings by precedence: what a flag said (`flags` names those), then danube.toml, then config.yaml.
+
+    settings: from flags and file; `written` as in `Settings`. The data directory is never config.yaml's: who reads it has
+    one already.
+    """
+    taken = {
+        name: value
+        for name in SHARED
+        if name != "data_dir"
+        and name not in flags
+        and f"server.{name}" not in written
+        and (value := getattr(config.server, name))
+    }
+    return replace(settings, **taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A setting that is not in force yet. running, configured: its values; hint: what brings it into force."""
+
+    name: str
+    running: str
+    configured: str
+    hint: str
+
+
+def waiting_for_restart(
+    running: ServerSettings, written: frozenset[str], spec: ServerSpec, flags: frozenset[str]
+) -> tuple[Waiting, ...]:
+    """What config.yaml says of the server and what the running one does not do: because it needs a restart, or because
+    a flag or danube.toml says otherwise."""
+    found = []
+    for name in SHARED:
+        wanted, current = getattr(spec, name), getattr(running, name)
+        if not wanted or wanted == current:
+            continue
+        if name in flags:
+            hint = f"a flag of danube serve says {current}: leave it out, and restart"
+        elif f"server.{name}" in written:
+            hint = f"danube.toml says {current} and goes before config.yaml: make them the same"
+        elif name == "data_dir":
+            hint = "stop the server, move the directory, and write data_dir into danube.toml"
+        else:
+            hint = "restart the server: jobs go on meanwhile"
+        found.append(Waiting(f"server.{name}", current, wanted, hint))
+    return tuple(found)

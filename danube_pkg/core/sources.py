@@ -1,6 +1,12 @@
-"""Which code: a revision of an application repository, as a trigger pins it down."""
+"""Which code: a revision of an application repository, as a trigger pins it down, its files, and what reads it.
 
-from dataclasses import dataclass
+Light on purpose: the process that does Git's work starts with it.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+ANONYMOUS = "no login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +20,34 @@ class Revision:
     ref: str = ""
     branch: str = ""
     tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a commit. size_bytes: its real size; data: at most as much as was asked for. is_link: data is a target."""
+
+    name: str
+    data: bytes = field(repr=False)
+    size_bytes: int
+    is_link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What one process needs to read one repository. It is handed over on standard input and never stored.
+
+    rule: the name by which people know it. private_key: the key itself; private_key_path: a file of the server instead.
+    """
+
+    rule: str = ANONYMOUS
+    username: str = ""
+    password: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    private_key_path: str = ""
+
+
+class GitProgram(StrEnum):
+    """Who fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster with large histories."""
+
+    DULWICH = "dulwich"
+    HOST = "host"

@@ -1,9 +1,9 @@
 """Secrets: set, removed and listed by people; read by active jobs; known to the logs that must mask them."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from danube_pkg.core.errors import NotFound, Permanent
+from danube_pkg.core.errors import Forbidden, NotFound, Permanent
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.ports import Clock, SecretCipher, SecretStore
 from danube_pkg.core.redaction import Patterns, redact_text
@@ -33,7 +33,9 @@ class KnownValues:
 class Secrets:
     """`overrides` are values of one run (`danube run --secret`): in memory only, found first.
 
-    known: told of each value before anything else happens to it."""
+    known: told of each value before anything else happens to it. reserved: names that the configuration gives to the server
+    itself (Git credentials, webhooks, mail); no job may read those.
+    """
 
     def __init__(
         self,
@@ -43,12 +45,14 @@ class Secrets:
         new_id: Callable[[], str],
         known: KnownValues,
         overrides: Mapping[str, bytes] | None = None,
+        reserved: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._store = store
         self._cipher = cipher
         self._clock = clock
         self._new_id = new_id
-        self._known = known
+        self.known = known
+        self._reserved = reserved
         self._overrides = {check_key(key): check_value(value) for key, value in (overrides or {}).items()}
         known.add(*self._overrides.values())
 
@@ -56,7 +60,7 @@ class Secrets:
         """Keep a value, encrypted. Raises Invalid for one that could not be masked, TooLarge."""
         check_key(name.key)
         check_value(value)
-        self._known.add(value)
+        self.known.add(value)
         secret_id, now = self._new_id(), self._clock.now()
         encrypted = self._cipher.encrypt_secret(secret_id, name, value)
         await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now))
@@ -74,16 +78,34 @@ class Secrets:
         """The pipeline's own value, else the global one; the read is recorded before the value is given."""
         if key in self._overrides:
             return self._overrides[key]
-        for name in (SecretName(job.pipeline, key), SecretName(None, key)):
+        names = [SecretName(job.pipeline, key), SecretName(None, key)]
+        for name in names[:1] if key in self._reserved() else names:
             stored = await self._store.load_secret(name)
             if stored is not None:
                 await self._store.record_read(job.id, sequence, key, self._clock.now())
                 return self._decrypted(stored)
+        if key in self._reserved():
+            raise Forbidden(
+                "secret-reserved",
+                f"the secret {key!r} is the server's own: its configuration names it",
+                hint="give the job one of another name",
+            )
         raise NotFound(
             "secret-not-set",
             f"there is no secret {key!r} for pipeline {job.pipeline!r}",
             hint=f"danube secrets set {key} --pipeline {job.pipeline}   (with danube run: --secret {key}=@FILE)",
         )
+
+    async def read_for_server(self, key: str, user: str) -> bytes:
+        """A global value that the configuration names; `user` is what needs it, for people. Raises Permanent when it is not set."""
+        stored = await self._store.load_secret(SecretName(None, key))
+        if stored is None:
+            raise Permanent(
+                "secret-not-set",
+                f"{user} needs the secret {key!r}, which is not set",
+                hint=f"danube secrets set {key}",
+            )
+        return self._decrypted(stored)
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
         """Everything that a job of this pipeline could have read, retired values included.
@@ -106,5 +128,5 @@ class Secrets:
 
     def _decrypted(self, secret: StoredSecret) -> bytes:
         value = self._cipher.decrypt_secret(secret)
-        self._known.add(value)
+        self.known.add(value)
         return value

@@ -6,23 +6,32 @@ while it is prepared is not reported from here: the reader meets it again and kn
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 from danube_pkg.core.errors import DanubeError
 from danube_pkg.core.jobs import Job
-from danube_pkg.core.ports import Sources
+from danube_pkg.core.repositories import without_login
+from danube_pkg.core.source_ports import Source, Sources
 
 _log = logging.getLogger("danube.sources")
 
 
-class JobSource:
-    """One job's. `close` when the job is over: what was begun and never read is let go."""
+Listener = Callable[[Source], Awaitable[None]]
 
-    def __init__(self, sources: Sources, job: Job) -> None:
+
+class JobSource:
+    """One job's. `close` when the job is over: what was begun and never read is let go.
+
+    on_opened: told of the source when it is at hand, and again when it has been streamed, since then its notices are whole.
+    """
+
+    def __init__(self, sources: Sources, job: Job, on_opened: Listener) -> None:
         self._sources = sources
         self._job = job
+        self._on_opened = on_opened
         self._lock = asyncio.Lock()
-        self._begun: tuple[bytes, AsyncIterator[bytes]] | None = None
+        self._begun: tuple[bytes, AsyncGenerator[bytes, None]] | None = None
 
     async def prepare(self) -> None:
         """Begin the stream, up to its first chunk."""
@@ -46,12 +55,28 @@ class JobSource:
         async for chunk in stream:
             yield chunk
 
-    async def _open(self) -> AsyncIterator[bytes]:
+    async def _open(self) -> AsyncGenerator[bytes, None]:
         source = await self._sources.open(self._job.settings.repository, self._job.trigger.commit_sha)
-        return source.stream()
+        await self._on_opened(source)
+        return self._told(source)
+
+    async def _told(self, source: Source) -> AsyncGenerator[bytes, None]:
+        async with aclosing(source.stream()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        await self._on_opened(source)
 
     async def close(self) -> None:
         async with self._lock:
             begun, self._begun = self._begun, None
-        if begun is not None and (close := getattr(begun[1], "aclose", None)) is not None:
-            await close()
+        if begun is not None:
+            await begun[1].aclose()
+
+
+def source_lines(job: Job, source: Source) -> list[tuple[str, str]]:
+    """(key, line) for the job's log: by which rule the code was read, and what else there is to say of it."""
+    lines = [(f"source:{notice}", f"--- {' '.join(notice.split())}") for notice in source.notices]
+    if source.rule:
+        where = f"{without_login(job.settings.repository)} at {source.commit_sha}"
+        lines.insert(0, ("source", f"--- source {where}, read with: {source.rule}"))
+    return lines

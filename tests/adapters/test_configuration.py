@@ -1,24 +1,13 @@
-"""danube.toml and configuration directories on a real disk, configuration in a real Git branch, and what a sync does with them."""
+"""danube.toml and configuration directories on a real disk."""
 
-import itertools
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.configuration import (
-    ConfigurationDirectory,
-    find_settings,
-    read_settings,
-    validate_directory,
-)
-from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.adapters.configuration import find_settings, read_settings, validate_directory
+from danube_pkg.core.configuration.server import ConfigSpec, ServerSpec
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid
-from danube_pkg.core.pipelines import Pipeline
-from danube_pkg.core.settings import ConfigRepository, RuntimeKind
-from danube_pkg.kit.clock import SystemClock
-from danube_pkg.services.configuration import Configuration
+from danube_pkg.core.settings import RuntimeKind, ServerSettings, in_force, waiting_for_restart
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PIPELINE = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: NAME}\nspec: {repository: ../app}\n"
@@ -29,38 +18,6 @@ def write(directory: Path, **pipelines: str) -> Path:
     for name, text in pipelines.items():
         (directory / "pipelines" / f"{name}.yaml").write_text(text.replace("NAME", name))
     return directory
-
-
-class Pipelines:
-    """A `PipelineStore` in memory, as far as a sync needs it."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Pipeline] = {}
-        self.revisions: list[str] = []
-
-    async def apply_pipelines(self, pipelines: Sequence[Pipeline], revision: str) -> None:
-        self.known = {pipeline.name: pipeline for pipeline in pipelines}
-        self.revisions.append(revision)
-
-    async def load_pipeline(self, name: str) -> Pipeline | None:
-        return self.known.get(name)
-
-    async def pipeline_by_id(self, pipeline_id: str) -> Pipeline | None:
-        return next((one for one in self.known.values() if one.id == pipeline_id), None)
-
-    async def list_pipelines(self, *, with_removed: bool = False) -> Sequence[Pipeline]:
-        return list(self.known.values())
-
-
-@pytest.fixture
-def store() -> Pipelines:
-    return Pipelines()
-
-
-def configuration(url: Path, store: Pipelines, tmp_path: Path, branch: str = "") -> Configuration:
-    source = ConfigurationDirectory(ConfigRepository(str(url), branch), GitSources(tmp_path / "repos"))
-    numbers = itertools.count(1)
-    return Configuration(source, store, SystemClock(), lambda: f"id{next(numbers)}", lambda: None)
 
 
 # --- danube.toml
@@ -84,6 +41,7 @@ def test_all_mistakes_of_the_file_are_told_at_once(tmp_path: Path) -> None:
         read_settings(tmp_path / "danube.toml")
     told = [(one.place.line if one.place else 0, one.what, one.hint) for one in refused.value.findings]
     assert [line for line, _, _ in told] == [2, 3, 6, 9, 10, 12]
+    assert told[2][1] == "server.bind_address must be an address HOST:PORT, not 'nowhere'"
     assert told[1][1:] == ("unknown field config_repo.brnach", "did you mean 'branch'?")
     assert "one of auto, kubernetes, sandbox" in told[3][1]
     assert told[5][2] == "did you mean 'server'?"
@@ -96,6 +54,30 @@ def test_missing_directories_and_files_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationInvalid) as refused:
         read_settings(tmp_path / "danube.toml")
     assert [one.place.line for one in refused.value.findings if one.place] == [2, 4, 5, 6]
+
+
+def test_a_wrong_type_does_not_hide_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "danube.toml").write_text('[config_repo]\nurl = "config"\nsync_interval = "often"\nbranhc = "x"\n')
+    with pytest.raises(ConfigurationInvalid) as refused:
+        read_settings(tmp_path / "danube.toml")
+    assert [str(one).partition("danube.toml:")[2] for one in refused.value.findings] == [
+        f"2: config_repo.url: there is no directory {tmp_path}/config",
+        "3: config_repo.sync_interval must be a whole number, not text ('often')",
+        "4: unknown field config_repo.branhc",
+    ]
+
+
+def test_a_login_in_the_address_of_the_configuration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "danube.toml").write_text('[config_repo]\nurl = "https://me:word@git.example.org/config"\n')
+    with pytest.raises(ConfigurationInvalid) as refused:
+        read_settings(tmp_path / "danube.toml")
+    assert "holds a login" in str(refused.value)
+    assert "word" not in str(refused.value)
+
+
+def test_the_keys_that_the_file_has_are_known(tmp_path: Path) -> None:
+    (tmp_path / "danube.toml").write_text('[config_repo]\nurl = "."\n[server]\ndata_dir = "data"\n')
+    assert {"server.data_dir", "config_repo.url"} <= read_settings(tmp_path / "danube.toml").written
 
 
 @pytest.mark.parametrize(("text", "line"), [("[config_repo\n", 1), ("a = 1\nb = nope\n", 2), ("", 0)])
@@ -141,68 +123,42 @@ def test_the_examples_are_valid() -> None:
     assert read_settings(EXAMPLES / "danube.toml").config_repo.url == str(EXAMPLES / "config")
 
 
-# --- sync
+def test_links_and_dots_do_not_lead_outside(tmp_path: Path) -> None:
+    config = write(tmp_path / "config", good=PIPELINE)
+    (tmp_path / "outside.yaml").write_text(PIPELINE)
+    (config / "pipelines" / "up.yaml").symlink_to("../../outside.yaml")
+    (config / "pipelines" / "gone.yaml").symlink_to("nowhere.yaml")
+    (config / "pipelines" / "inside.yaml").symlink_to("good.yaml")
+    (config / "pipelines" / "directory.yaml").mkdir()
+    told = [str(one) for one in validate_directory(config)]
+    assert told == [
+        "pipelines/directory.yaml: this is no regular file",
+        "pipelines/gone.yaml: this is no regular file",
+        "pipelines/inside.yaml:3: there is a Pipeline 'good' already, at pipelines/good.yaml:3",
+        "pipelines/up.yaml: a symbolic link leads outside the configuration",
+    ]
 
 
-async def test_a_mistake_changes_nothing_and_a_fix_is_applied(tmp_path: Path, store: Pipelines) -> None:
-    config = write(tmp_path / "config", one=PIPELINE, two=PIPELINE)
-    danube = configuration(config, store, tmp_path)
-    status = await danube.sync()
-    assert status.ok
-    assert [*store.known] == ["one", "two"]
-    assert store.known["one"].settings.repository == str(tmp_path / "app")
-
-    write(config, two=PIPELINE + "wrong: 1\n", three=PIPELINE)
-    status = await danube.sync()
-    assert [str(one) for one in status.findings] == ["pipelines/two.yaml:5: unknown field wrong"]
-    assert status.applied_revision != status.seen_revision
-    assert [*store.known] == ["one", "two"]
-
-    write(config, two=PIPELINE)
-    (config / "pipelines" / "one.yaml").unlink()
-    status = await danube.sync()
-    assert status.ok
-    assert {name: pipeline.id for name, pipeline in store.known.items()} == {"three": "id3", "two": "id2"}
+def test_what_the_file_leaves_out_config_yaml_may_say() -> None:
+    said = ConfigSpec(server=ServerSpec(bind_address="0.0.0.0:80", data_dir="/data", external_url="https://ci.example"))
+    nothing = frozenset[str]()
+    taken = in_force(ServerSettings(), nothing, said, nothing)
+    assert (taken.bind_address, taken.data_dir) == ("0.0.0.0:80", "/var/lib/danube")
+    written = ServerSettings(bind_address="127.0.0.1:1")
+    assert in_force(written, frozenset({"server.bind_address"}), said, nothing).bind_address == "127.0.0.1:1"
+    assert in_force(written, nothing, said, frozenset({"bind_address"})).bind_address == "127.0.0.1:1"
 
 
-async def test_what_did_not_change_is_not_applied_again(tmp_path: Path, store: Pipelines) -> None:
-    danube = configuration(write(tmp_path / "config", one=PIPELINE), store, tmp_path)
-    await danube.sync()
-    await danube.sync()
-    assert len(store.revisions) == 1
-
-
-async def test_a_configuration_that_is_away_keeps_the_last_good_one(tmp_path: Path, store: Pipelines) -> None:
-    config = write(tmp_path / "config", one=PIPELINE)
-    danube = configuration(config, store, tmp_path)
-    await danube.sync()
-    config.rename(tmp_path / "moved")
-    status = await danube.sync()
-    assert status.problem is not None
-    assert status.problem.reference == "configuration-missing"
-    assert [*store.known] == ["one"]
-    (tmp_path / "moved").rename(config)
-    assert (await danube.sync()).ok
-
-
-async def test_a_repository_counts_by_its_branch_and_not_by_its_disk(tmp_path: Path, store: Pipelines) -> None:
-    config = write(tmp_path / "config", one=PIPELINE)
-
-    def git(*words: str) -> str:
-        identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
-        done = subprocess.run(["git", *identity, *words], cwd=config, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    git("init", "-q", "-b", "main")
-    git("add", ".")
-    git("commit", "-q", "-m", "one")
-    write(config, uncommitted=PIPELINE)
-    danube = configuration(config, store, tmp_path, "main")
-    status = await danube.sync()
-    assert status.applied_revision == git("rev-parse", "HEAD")
-    assert [*store.known] == ["one"]
-    assert store.known["one"].settings.repository == str(tmp_path / "app")
-    git("branch", "-m", "main", "trunk")
-    status = await danube.sync()
-    assert "main" in str(status.problem)
-    assert [*store.known] == ["one"]
+def test_what_waits_for_a_restart_says_what_brings_it_into_force() -> None:
+    spec = ServerSpec(bind_address="0.0.0.0:80", data_dir="/data", external_url="https://ci.example")
+    running = ServerSettings(bind_address="127.0.0.1:1")
+    waiting = waiting_for_restart(running, frozenset({"server.external_url"}), spec, frozenset())
+    assert [(one.name, one.running, one.configured) for one in waiting] == [
+        ("server.bind_address", "127.0.0.1:1", "0.0.0.0:80"),
+        ("server.data_dir", "/var/lib/danube", "/data"),
+        ("server.external_url", "", "https://ci.example"),
+    ]
+    assert "restart the server" in waiting[0].hint
+    assert "move the directory" in waiting[1].hint
+    assert "danube.toml" in waiting[2].hint
+    assert "a flag" in waiting_for_restart(running, frozenset(), spec, frozenset({"bind_address"}))[0].hint

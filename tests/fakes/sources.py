@@ -1,7 +1,7 @@
 """`core.ports.Sources` with one commit of one repository, as a few bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from danube_pkg.core.sources import Revision
 
@@ -12,6 +12,8 @@ class OneCommit:
     """The sources and their only source."""
 
     commit_sha = COMMIT
+    rule = ""
+    notices = ()
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         return Revision(COMMIT, ref or "refs/heads/main", branch="main")
@@ -19,7 +21,7 @@ class OneCommit:
     async def open(self, repository: str, commit_sha: str) -> "OneCommit":
         return self
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         for number in range(3):
             await asyncio.sleep(0)
             yield b"tar %d" % number

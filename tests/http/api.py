@@ -45,6 +45,7 @@ from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.sessions import csrf_token
 from danube_pkg.services.tokens import Tokens
@@ -117,9 +118,8 @@ class Api:
         self.house = house
         self.path = path
         self.address = ""
-        self.groups_of_teams: dict[str, tuple[str, ...]] = {}
         self.services: Services
-        self.store = Access(SqliteAccess(house.database), dict)
+        self.store = Access(SqliteAccess(house.database))
         self.nobody = Caller("nobody", "")
         self.local = Caller("local", "http://danube", path / "danube.sock")
 
@@ -234,7 +234,8 @@ async def open_api(
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
         logs = FileJobLogs(path / "logs", clock.now)
         secrets = Secrets(SqliteSecrets(database), keys, clock, new_id, KnownValues())
-        ports = EnginePorts(jobs, pipelines, IdleRuntime(), logs, keys, secrets, OneCommit(COMMIT), clock, new_id)
+        sources = OneCommit(COMMIT)
+        ports = EnginePorts(jobs, pipelines, IdleRuntime(), logs, keys, secrets, sources, clock, new_id)
         engine = Engine(ports, EngineSettings(lambda: 0))
         draining = engine.draining = Draining(SqliteServerState(database))
         await draining.recall()
@@ -255,7 +256,8 @@ async def open_api(
             configuration=None,
             draining=draining,
             oidc_client=issuer,
-            groups_of_teams=lambda: api.groups_of_teams,
+            outlines=Outlines(sources, sources),
+            deploy_key="ssh-ed25519 AAAA danube",
         )
         api = Api(house, path)
         facing = front.FrontSettings(path / "danube.sock", "127.0.0.1:0", **settings)

@@ -73,6 +73,8 @@ EXPECTED: Mapping[str, str] = {
     # There is no configuration repository here; whoever may ask is told so.
     "GET /api/v1/config": GLOBAL.replace("200", "404"),
     "POST /api/v1/config/sync": GLOBAL.replace("200", "404"),
+    "POST /api/v1/config/plan": GLOBAL.replace("200", "404"),
+    "GET /api/v1/pipelines/{pipeline}/definition": READ,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
     "POST /api/v1/system/resume": GLOBAL,
@@ -80,6 +82,7 @@ EXPECTED: Mapping[str, str] = {
 """Of `CALLERS`, in their order. The approver is a writer whose token is for approving alone."""
 
 BODIES: Mapping[str, object] = {
+    "POST /api/v1/config/plan": {"files": {}},
     "POST /auth/password": {"email": "nobody@example.com", "password": "wrong"},
     "POST /auth/token": {"email": "nobody@example.com", "password": "wrong"},
     "POST /auth/device/token": {"handle": "none"},
@@ -141,7 +144,9 @@ async def test_each_caller_gets_what_the_table_says(stage: Stage, route: Route) 
         api = stage.api
         job = await api.open_job("app", fork=route.action is Action.APPROVE)
         api.write(
-            "INSERT OR IGNORE INTO secrets VALUES ('s1', NULL, 'KEY', x'00', 0, 0), ('s2', 'app', 'KEY', x'00', 0, 0)"
+            "INSERT OR IGNORE INTO secrets VALUES (?, NULL, 'KEY', x'00', 0, 0), (?, 'app', 'KEY', x'00', 0, 0)",
+            f"global-{caller}",
+            f"own-{caller}",
         )
         words = {"pipeline": "app", "job": job.id, "key": "KEY", "artifact": "none", "session": "none", "token": "none"}
         path = route.path.replace("{rest*}", "auth").format(**words) + QUERIES.get(name(route), "")

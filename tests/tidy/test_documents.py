@@ -11,6 +11,7 @@ from functools import cache
 import pytest
 
 from danube_pkg.cli.main import COMMANDS
+from danube_pkg.core.records import typed_fields
 from danube_pkg.core.settings import Settings
 from danube_pkg.edges.http.routes import ROUTES
 from tests.tidy import documents
@@ -66,7 +67,7 @@ def test_every_endpoint_is_there(document: Source) -> None:
 
 
 def test_every_setting_is_there(document: Source) -> None:
-    tables = {field.name: {one.name for one in fields(_table(field.name))} for field in fields(Settings)}
+    tables = {name: {one.name for one in fields(_table(name))} for name in typed_fields(Settings)}
     for block in documents.blocks(document):
         if block.language == "toml":
             for table, values in tomllib.loads(block.text).items():

@@ -1,6 +1,20 @@
 """Reading configuration: `danube.toml`, and a directory or branch of YAML. It parses and finds places; meaning is core's affair."""
 
-from danube_pkg.adapters.configuration.directory import ConfigurationDirectory, validate_directory
+from danube_pkg.adapters.configuration.directory import (
+    ConfigurationDirectory,
+    configuration_files,
+    is_configuration,
+    read_directory,
+    validate_directory,
+)
 from danube_pkg.adapters.configuration.toml import find_settings, read_settings
 
-__all__ = ["ConfigurationDirectory", "find_settings", "read_settings", "validate_directory"]
+__all__ = [
+    "ConfigurationDirectory",
+    "configuration_files",
+    "find_settings",
+    "is_configuration",
+    "read_directory",
+    "read_settings",
+    "validate_directory",
+]

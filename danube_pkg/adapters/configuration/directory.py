@@ -1,84 +1,71 @@
 """The configuration's YAML files: from a plain directory as it is on disk, or from a branch of a Git repository.
 
-Read are `config.yaml`, `users.yaml`, `teams.yaml` and `pipelines/*.yaml`, nothing else. Symbolic links do not lead outside.
-A branch comes through the `Sources` port as a tar, so that whatever can hold code can hold a configuration as well.
+Read are `config.yaml`, `users.yaml`, `teams.yaml` and `pipelines/*.yaml`, nothing else. Symbolic links do not lead outside a
+directory, and are not followed at all in a commit.
 """
 
 import asyncio
 import hashlib
-import io
 import os
-import tarfile
-from collections.abc import Mapping, Sequence
+import zoneinfo
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, parse_yaml
-from danube_pkg.core.configuration import ConfigurationFiles, is_remote, read_configuration
+from danube_pkg.core.configuration.documents import ConfigurationFiles
+from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.errors import Invalid, Permanent, Place
 from danube_pkg.core.marked import Findings, Marked
-from danube_pkg.core.ports import Source, Sources
+from danube_pkg.core.repositories import is_remote
 from danube_pkg.core.settings import ConfigRepository
+from danube_pkg.core.source_ports import SourceFiles, Sources
+from danube_pkg.core.sources import SourceFile
 
 TOP_FILES = ("config.yaml", "users.yaml", "teams.yaml")
 PIPELINES = "pipelines"
 MAX_FILES = 10_000
-MAX_TAR_BYTES = 1024**3
-"""A configuration repository may hold other things beside the YAML; a gigabyte of them is a mistake."""
+MAX_TOTAL_BYTES = 64 * 1024**2
+"""Of all files together: ten thousand pipelines have ten."""
+
+
+class Repositories(Sources, SourceFiles, Protocol):
+    """What a configuration in Git is read through."""
 
 
 class ConfigurationDirectory:
     """Implements `ConfigurationSource`; `sources` is only asked where the url is a Git repository."""
 
-    def __init__(self, repository: ConfigRepository, sources: Sources) -> None:
+    def __init__(self, repository: ConfigRepository, sources: Repositories) -> None:
         self._repository = repository
         self._sources = sources
 
-    async def read(self) -> ConfigurationFiles:
+    async def read(self, unless: str = "") -> ConfigurationFiles | None:
         url = self._repository.url
         if not is_remote(url) and not _is_repository(Path(url)):
-            return await asyncio.to_thread(read_directory, Path(url))
+            return await asyncio.to_thread(_read_directory, Path(url), unless)
         revision = await self._sources.resolve(url, self._repository.branch)
-        source = await self._sources.open(url, revision.commit_sha)
-        files = await _files_of(source)
-        return _parsed(files, revision.commit_sha, "" if is_remote(url) else url, Findings())
+        if revision.commit_sha == unless:
+            return None
+        wanted = [*TOP_FILES, f"{PIPELINES}/*.yaml", f"{PIPELINES}/*.yml"]
+        found = await self._sources.read_files(url, revision.commit_sha, wanted)
+        return await asyncio.to_thread(_read_commit, found, revision.commit_sha, self._base)
+
+    def parse(self, files: Mapping[str, bytes]) -> ConfigurationFiles:
+        """Files that somebody sent; names that are none of a configuration's are left out, as they would be in the repository."""
+        wanted = {name: data for name, data in files.items() if _is_wanted(name)}
+        return _parsed(wanted, "", self._base, Findings())
+
+    @property
+    def _base(self) -> str:
+        """Relative repositories count from it; "" for a configuration that lies on another machine."""
+        return "" if is_remote(self._repository.url) else self._repository.url
 
 
 def read_directory(path: Path) -> ConfigurationFiles:
-    """What a plain directory says; places are relative to it."""
-    findings = Findings()
-    if not path.is_dir():
-        raise Permanent(
-            "configuration-missing", f"there is no configuration directory {path}", hint=f"make it: mkdir -p {path}"
-        )
-    root = path.resolve()
-    names = [name for name in TOP_FILES if (root / name).exists()]
-    pipelines = root / PIPELINES
-    if pipelines.is_dir():
-        entries = sorted(os.listdir(pipelines))
-        names += [f"{PIPELINES}/{name}" for name in entries if name.endswith(".yaml") and not name.startswith(".")]
-        for name in entries:
-            if name.endswith(".yml"):
-                findings.add(
-                    Place(f"{PIPELINES}/{name}"), "the file would not be read", hint="rename it to end in .yaml"
-                )
-    files: dict[str, bytes] = {}
-    for name in names[:MAX_FILES]:
-        file = (root / name).resolve()
-        if not file.is_relative_to(root):
-            findings.add(
-                Place(name), "a symbolic link leads outside the configuration", hint="put the file itself there"
-            )
-            continue
-        if not file.is_file():
-            findings.add(Place(name), "this is no regular file", hint="put the file itself there")
-            continue
-        try:
-            with file.open("rb") as opened:
-                files[name] = opened.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            findings.add(Place(name), f"the file cannot be read: {error.strerror}", hint="check its mode")
-    if len(names) > MAX_FILES:
-        findings.add(Place(PIPELINES), f"more than {MAX_FILES} files", hint="write several documents into one file")
+    """What a plain directory says; places are relative to it. Raises Permanent where there is none."""
+    files, findings = _files_below(path)
     return _parsed(files, "", str(path.absolute()), findings)
 
 
@@ -91,45 +78,113 @@ def validate_directory(path: Path) -> Sequence[Invalid]:
         findings.add(
             Place(str(path)),
             "no configuration is here",
-            hint=f"expected are {', '.join(TOP_FILES)} and {PIPELINES}/*.yaml",
+            hint=f"expected are {', '.join(TOP_FILES)} and {PIPELINES}/*.yaml; a starter is made by: danube init --config",
         )
         return findings.sorted()
     return read_configuration(files)[1]
 
 
-def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Findings) -> ConfigurationFiles:
+def configuration_files(path: Path) -> Mapping[str, bytes]:
+    """The files of a configuration directory as they are, for a server that is asked about them."""
+    return _files_below(path)[0]
+
+
+def is_configuration(path: Path) -> bool:
+    """Whether a directory looks like a configuration repository."""
+    return any((path / name).exists() for name in TOP_FILES) or (path / PIPELINES).is_dir()
+
+
+def _read_directory(path: Path, unless: str) -> ConfigurationFiles | None:
+    files, findings = _files_below(path)
+    return None if _digest(files) == unless else _parsed(files, "", str(path.absolute()), findings)
+
+
+def _files_below(path: Path) -> tuple[dict[str, bytes], Findings]:
+    findings = Findings()
+    if not path.is_dir():
+        raise Permanent(
+            "configuration-missing", f"there is no configuration directory {path}", hint=f"make it: mkdir -p {path}"
+        )
+    root = path.resolve()
+    names = [name for name in TOP_FILES if os.path.lexists(root / name)]
+    if (root / PIPELINES).is_dir():
+        names += [f"{PIPELINES}/{name}" for name in sorted(os.listdir(root / PIPELINES)) if _is_yaml(name)]
+    files: dict[str, bytes] = {}
+    for name in _at_most(names, findings):
+        file = (root / name).resolve()
+        if not file.is_relative_to(root):
+            findings.add(
+                Place(name), "a symbolic link leads outside the configuration", hint="put the file itself there"
+            )
+        elif not file.is_file():
+            findings.add(Place(name), "this is no regular file", hint="put the file itself there")
+        else:
+            try:
+                with file.open("rb") as opened:
+                    files[name] = opened.read(MAX_FILE_BYTES + 1)
+            except OSError as error:
+                findings.add(Place(name), f"the file cannot be read: {error.strerror}", hint="check its mode")
+    return files, findings
+
+
+def _read_commit(found: Sequence[SourceFile], revision: str, base: str) -> ConfigurationFiles:
+    findings = Findings()
+    known = {file.name: file for file in found}
+    files: dict[str, bytes] = {}
+    for name in _at_most(sorted(known), findings):
+        if known[name].is_link:
+            findings.add(Place(name), "a symbolic link is not followed in a commit", hint="put the file itself there")
+        else:
+            files[name] = known[name].data
+    return _parsed(files, revision, base, findings)
+
+
+def _at_most(names: Sequence[str], findings: Findings) -> Iterable[str]:
+    """The names that are read; one that would be forgotten, or too many, is a finding."""
+    for name in names:
+        if name.endswith(".yml"):
+            findings.add(Place(name), "the file would not be read", hint="rename it to end in .yaml")
+    wanted = [name for name in names if name.endswith(".yaml")]
+    if len(wanted) > MAX_FILES:
+        findings.add(Place(PIPELINES), f"more than {MAX_FILES} files", hint="write several documents into one file")
+    return wanted[:MAX_FILES]
+
+
+def _is_yaml(name: str) -> bool:
+    return name.endswith((".yaml", ".yml")) and not name.startswith(".")
+
+
+def _is_wanted(name: str) -> bool:
+    directory, _, last = name.rpartition("/")
+    return name in TOP_FILES or (directory == PIPELINES and last.endswith(".yaml") and not last.startswith("."))
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    """The revision of files that no commit names."""
     digest = hashlib.sha256()
-    documents: list[Marked] = []
     for name in sorted(files):
         digest.update(f"{name}\0{len(files[name])}\0".encode())
         digest.update(files[name])
+    return f"dir-{digest.hexdigest()[:40]}"
+
+
+def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Findings) -> ConfigurationFiles:
+    documents: list[Marked] = []
+    total = 0
+    for name in sorted(files):
+        total += len(files[name])
+        if total > MAX_TOTAL_BYTES:
+            what = f"all files together have more than {MAX_TOTAL_BYTES // 1024**2} MiB"
+            findings.add(Place(name), what, hint="divide them among several servers")
+            break
         documents.extend(parse_yaml(files[name], name, findings))
-    return ConfigurationFiles(revision or f"dir-{digest.hexdigest()[:40]}", base, tuple(documents), findings.sorted())
+    return ConfigurationFiles(revision or _digest(files), base, tuple(documents), findings.sorted(), _timezones())
 
 
-async def _files_of(source: Source) -> Mapping[str, bytes]:
-    """The wanted files of a tar stream. Links are not followed: a link's name is then simply not there."""
-    collected = bytearray()
-    async for chunk in source.stream():
-        collected += chunk
-        if len(collected) > MAX_TAR_BYTES:
-            raise Permanent(
-                "configuration-too-large",
-                f"the configuration repository holds more than {MAX_TAR_BYTES // 1024**2} MiB",
-                hint="keep the configuration in a repository of its own",
-            )
-    return await asyncio.to_thread(_wanted, bytes(collected))
-
-
-def _wanted(data: bytes) -> Mapping[str, bytes]:
-    files: dict[str, bytes] = {}
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        for member in tar:
-            directory, _, name = member.name.rpartition("/")
-            wanted = member.name in TOP_FILES or (directory == PIPELINES and name.endswith(".yaml"))
-            if wanted and member.isfile() and len(files) < MAX_FILES and (file := tar.extractfile(member)) is not None:
-                files[member.name] = file.read(MAX_FILE_BYTES + 1)
-    return files
+@cache
+def _timezones() -> frozenset[str]:
+    """Names that this machine knows; none where it has no time zone database, and then they are not checked."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def _is_repository(path: Path) -> bool:

@@ -116,7 +116,8 @@ class _Converter:
         if node.tag in _TEXTS:
             return str(node.value)
         if node.tag not in _SCALARS:
-            self._findings.add(place, f"the tag {node.tag!r} is not allowed", hint="remove the tag")
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            self._findings.add(place, f"the tag {tag} is not allowed", hint="remove the tag")
             return str(node.value)
         try:
             return self._constructor.construct_object(node)

@@ -5,14 +5,15 @@ The standard library's reader gives no lines, so they are looked up in the text 
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Place
-from danube_pkg.core.marked import Findings, Marked, read_record
+from danube_pkg.core.marked import Findings, Marked
+from danube_pkg.core.records import read_record
+from danube_pkg.core.repositories import has_password, is_remote
 from danube_pkg.core.settings import Settings
 
 LOCAL_FILE = Path("danube.toml")
@@ -67,10 +68,13 @@ def _read(path: Path, findings: Findings) -> Settings | None:
         findings.add(place, f"no valid TOML: {error}", hint='texts are in quotes: key = "value"')
         return None
     lines = _lines(text)
+    directory = path.absolute().parent
+    # What the record refuses must not hide a missing file.
+    _check_files(
+        document, directory, lambda key: Place(file, lines.get(key, lines.get(key.partition(".")[0], 0))), findings
+    )
     settings = read_record(Settings, _marked(document, "", file, lines), findings)
-    if settings is None:
-        return None
-    return _with_paths(settings, path.absolute().parent, lambda key: Place(file, lines.get(key, 0)), findings)
+    return None if settings is None else _with_paths(replace(settings, written=frozenset(lines)), directory)
 
 
 def _lines(text: str) -> dict[str, int]:
@@ -97,34 +101,51 @@ def _marked(value: Any, path: str, file: str, lines: Mapping[str, int]) -> Marke
     return Marked(value, place, {})
 
 
-def _with_paths(settings: Settings, directory: Path, place: Any, findings: Findings) -> Settings:
-    """Paths absolute; files that must be there are checked."""
+def _check_files(
+    document: Mapping[str, Any], directory: Path, place: Callable[[str], Place], findings: Findings
+) -> None:
+    """What the file names must be there; values of another type are the record's affair."""
 
-    def absolute(text: str) -> str:
-        return str(directory / Path(text).expanduser()) if text else ""
+    def text(table: str, key: str) -> str:
+        values = document.get(table)
+        value = values.get(key) if isinstance(values, dict) else None
+        return value if isinstance(value, str) else ""
 
-    url = settings.config_repo.url
-    if not url:
-        findings.add(place("config_repo.url"), "config_repo.url is empty", hint='for example: url = "config"')
-    elif not is_remote(url):
-        url = absolute(url.removeprefix("file://"))
-        if not Path(url).is_dir():
-            findings.add(
-                place("config_repo.url"),
-                f"config_repo.url: there is no directory {url}",
-                hint=f"make it: mkdir -p {url}",
-            )
-    tls = settings.tls
-    if bool(tls.certificate) != bool(tls.key):
+    url = text("config_repo", "url")
+    if "config_repo" in document and url == "" and isinstance(document["config_repo"], dict):
+        if document["config_repo"].get("url") == "":
+            findings.add(place("config_repo.url"), "config_repo.url is empty", hint='for example: url = "config"')
+    elif url and not is_remote(url) and not Path(found := _absolute(url.removeprefix("file://"), directory)).is_dir():
+        findings.add(
+            place("config_repo.url"),
+            f"config_repo.url: there is no directory {found}",
+            hint=f"make it: mkdir -p {found}",
+        )
+    elif has_password(url):
+        what = "config_repo.url holds a login"
+        findings.add(place("config_repo.url"), what, hint="remove it, and name a secret: token_secret = …")
+    if bool(text("tls", "certificate")) != bool(text("tls", "key")):
         findings.add(place("tls"), "tls needs both certificate and key", hint="name both files, or neither")
-    files = {"tls.certificate": tls.certificate, "tls.key": tls.key, "runtime.kubeconfig": settings.runtime.kubeconfig}
-    for key, text in files.items():
-        if text and not Path(absolute(text)).is_file():
-            findings.add(place(key), f"{key}: there is no file {absolute(text)}", hint="check the name")
+    for table, key in (("tls", "certificate"), ("tls", "key"), ("runtime", "kubeconfig")):
+        named = text(table, key)
+        if named and not Path(_absolute(named, directory)).is_file():
+            what = f"{table}.{key}: there is no file {_absolute(named, directory)}"
+            findings.add(place(f"{table}.{key}"), what, hint="check the name")
+
+
+def _absolute(text: str, directory: Path) -> str:
+    return str(directory / Path(text).expanduser()) if text else ""
+
+
+def _with_paths(settings: Settings, directory: Path) -> Settings:
+    """Paths absolute."""
+    url, tls = settings.config_repo.url, settings.tls
+    if not is_remote(url):
+        url = _absolute(url.removeprefix("file://"), directory)
     return replace(
         settings,
         config_repo=replace(settings.config_repo, url=url),
-        server=replace(settings.server, data_dir=absolute(settings.server.data_dir)),
-        runtime=replace(settings.runtime, kubeconfig=absolute(settings.runtime.kubeconfig)),
-        tls=replace(tls, certificate=absolute(tls.certificate), key=absolute(tls.key)),
+        server=replace(settings.server, data_dir=_absolute(settings.server.data_dir, directory)),
+        runtime=replace(settings.runtime, kubeconfig=_absolute(settings.runtime.kubeconfig, directory)),
+        tls=replace(tls, certificate=_absolute(tls.certificate, directory), key=_absolute(tls.key, directory)),
     )

@@ -36,6 +36,18 @@ def working_revision(path: Path) -> Revision:
         return resolve_local(repo, "", str(path)) if _has_head(repo) else Revision("")
 
 
+def origin(path: Path) -> str:
+    """The URL of the remote `origin`; "" where there is none."""
+    repo = open_local(path)
+    if repo is None:
+        return ""
+    with repo:
+        try:
+            return repo.get_config().get((b"remote", b"origin"), b"url").decode("utf-8", "replace")
+        except KeyError:
+            return ""
+
+
 def write_working_tree(path: Path, tar: TreeTar, temporary: Path) -> None:
     """What a person sees there: tracked and untracked files as they are, without what Git ignores, and a shallow `.git`."""
     repo = open_local(path)

@@ -5,14 +5,15 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import danube_pkg
-from danube_pkg.adapters.git.limits import CHUNK_BYTES
+from danube_pkg.adapters.git.limits import CHUNK_BYTES, NOTICE
 from danube_pkg.core import errors
 from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
+from danube_pkg.core.repositories import without_login
 
 ANSWER_TIMEOUT_SECONDS = 900.0
 """Until the first byte: a shallow fetch of a large repository over a slow line takes minutes, not quarters of an hour."""
@@ -33,14 +34,17 @@ class Worker:
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self._command = tuple(command or worker_command())
 
-    async def ask(self, request: Mapping[str, str]) -> Mapping[str, Any]:
+    async def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """A short answer, as JSON."""
         answer = b"".join([chunk async for chunk in self.stream(request)])
         found: Mapping[str, Any] = json.loads(answer)
         return found
 
-    async def stream(self, request: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """The answer in chunks. The worker is ended when the reader leaves; its error is raised where its output ends."""
+    async def stream(self, request: Mapping[str, Any], notices: list[str] | None = None) -> AsyncGenerator[bytes, None]:
+        """The answer in chunks; what the worker has to say to people is added to `notices` at the end.
+
+        The worker is ended when the reader leaves; its error is raised where its output ends.
+        """
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
@@ -64,6 +68,8 @@ class Worker:
             code = await process.wait()
             if code:
                 raise _error(code, await complaint)
+            if notices is not None:
+                notices += _notices(await complaint)
         finally:
             # Gone already where the answer was complete.
             with contextlib.suppress(ProcessLookupError):
@@ -72,14 +78,14 @@ class Worker:
             await process.wait()
 
 
-async def _first(output: asyncio.StreamReader, request: Mapping[str, str]) -> bytes:
+async def _first(output: asyncio.StreamReader, request: Mapping[str, Any]) -> bytes:
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
             return await output.read(CHUNK_BYTES)
     except TimeoutError as error:
         raise Unavailable(
             "source-unreachable",
-            f"{request['repository']} did not answer in {ANSWER_TIMEOUT_SECONDS:g} s",
+            f"{without_login(request['repository'])} did not answer in {ANSWER_TIMEOUT_SECONDS:g} s",
             hint="try again",
         ) from error
 
@@ -90,6 +96,11 @@ async def _tail(complaints: asyncio.StreamReader) -> bytes:
     while data := await complaints.read(MAX_COMPLAINT_BYTES):
         kept = (kept + data)[-MAX_COMPLAINT_BYTES:]
     return kept
+
+
+def _notices(said: bytes) -> list[str]:
+    lines = said.decode("utf-8", "replace").splitlines()
+    return [str(json.loads(line.removeprefix(NOTICE))) for line in lines if line.startswith(NOTICE)]
 
 
 def _error(code: int, complaint: bytes) -> DanubeError:

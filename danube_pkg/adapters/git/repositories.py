@@ -1,41 +1,42 @@
-"""What a repository's name and a ref mean: local repositories, plain directories, and anonymous remote ones through a mirror.
+"""What a repository's name and a ref mean: local repositories, plain directories, and remote ones. Runs in the worker process."""
 
-Runs in the worker process. A mirror is a bare repository below `repos/`, named by the URL's hash, that holds single commits
-(depth 1), fetched by their exact hash.
-"""
-
-import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from dulwich.client import GitClient, get_transport_and_path
-from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
+from dulwich.errors import NotGitRepository
 from dulwich.objects import ObjectID
 from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo
-from urllib3.exceptions import HTTPError
 
+from danube_pkg.adapters.git.access import Access
 from danube_pkg.adapters.git.shallow import peeled
-from danube_pkg.core.configuration import is_remote
-from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.adapters.git.transports import HINT, connected
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.repositories import is_remote, without_login
 from danube_pkg.core.sources import Revision
 
-ANONYMOUS_SCHEMES = ("http", "https", "git")
 MAX_REF_LENGTH = 512
 
 _HASH = re.compile(r"[0-9a-f]{40}")
 _SHORT_HASH = re.compile(r"[0-9a-f]{7,39}")
-_HINT = "check that the repository and the ref exist and that Danube may read them"
 
 
-def resolve(repository: str, ref: str, mirrors: Path) -> Revision:
-    """What the ref names now. A plain directory has one state and no refs: its commit is "" ."""
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A revision; `peel` says that its hash is known to be no more than a name of something: fetched, it tells its commit."""
+
+    revision: Revision
+    peel: bool = False
+
+
+def resolve(repository: str, ref: str, access: Access) -> Resolved:
+    """What the ref names now. A plain directory has one state and no refs: its commit is ""."""
     if len(ref) > MAX_REF_LENGTH or ref.startswith("-") or any(ord(letter) <= 32 for letter in ref):
         raise Permanent("source-unavailable", f"{ref[:80]!r} is no ref", hint="name a branch, a tag or a commit")
     if is_remote(repository):
-        return _resolve_remote(repository, ref, mirrors)
+        return _resolve_remote(repository, ref, access)
     local = open_local(Path(repository))
     if local is None:
         if ref:
@@ -44,15 +45,15 @@ def resolve(repository: str, ref: str, mirrors: Path) -> Revision:
                 f"{repository} is a directory and no Git repository, so it has no ref {ref!r}",
                 hint="leave the ref out, or make it one: git init",
             )
-        return Revision("")
+        return Resolved(Revision(""))
     with local:
-        return resolve_local(local, ref, repository)
+        return Resolved(resolve_local(local, ref, repository))
 
 
 def open_local(path: Path) -> Repo | None:
     """The repository at that directory itself (never one around it); None for a plain directory."""
     if not path.is_dir():
-        raise Permanent("source-unavailable", f"there is no directory {path}", hint=_HINT)
+        raise Permanent("source-unavailable", f"there is no directory {path}", hint=HINT)
     try:
         return Repo(str(path))
     except NotGitRepository:
@@ -95,75 +96,33 @@ def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str] 
     return None
 
 
-def _resolve_remote(url: str, ref: str, mirrors: Path) -> Revision:
-    client, path = _client(url)
-    try:
-        answer = client.get_refs(path.encode())
-    except _FAILURES as error:
-        raise _unreachable(url, error) from error
+def _resolve_remote(url: str, ref: str, access: Access) -> Resolved:
+    name = without_login(url)
+    if _HASH.fullmatch(ref):
+        return Resolved(Revision(ref, ref), peel=True)
+    with connected(url, access) as (client, path):
+        answer = client.get_refs(path.encode(), ref_prefix=_prefixes(ref))
     refs = {one.decode("utf-8", "surrogateescape"): ObjectID(sha) for one, sha in answer.refs.items() if sha}
     head = (answer.symrefs or {}).get(HEADREF, Ref(b"")).decode("utf-8", "replace")
     if not ref or ref == "HEAD":
         if "HEAD" not in refs:
-            raise Permanent("source-unavailable", f"{url} has no commit yet", hint="push something first")
+            raise Permanent("source-unavailable", f"{name} has no commit yet", hint="push something first")
         branch = head.removeprefix("refs/heads/") if head.startswith("refs/heads/") else ""
-        return Revision(refs["HEAD"].decode(), ref or branch, branch)
+        return Resolved(Revision(refs["HEAD"].decode(), ref or branch, branch))
     found = _named(refs, ref)
-    if found is None and not _HASH.fullmatch(ref):
-        raise _no_ref(url, ref)
-    sha, branch, tag = found or (ObjectID(ref.encode()), "", "")
-    if tag or not branch:
-        # A tag may be an object of its own: what it points to is known when it is here.
-        with mirror(url, sha.decode(), mirrors) as repo:
-            sha = peeled(repo.object_store, sha)
-    return Revision(sha.decode(), ref, branch, tag)
+    if found is None:
+        raise _no_ref(name, ref)
+    sha, branch, tag = found
+    # A tag may be an object of its own: newer servers say what it points to.
+    commit = refs.get(f"refs/tags/{tag}^{{}}") if tag else None
+    return Resolved(Revision((commit or sha).decode(), ref, branch, tag), peel=not branch and commit is None)
 
 
-def mirror(url: str, sha: str, mirrors: Path) -> Repo:
-    """The mirror of that URL with that commit (or tag) in it. One call at a time for one URL."""
-    directory = mirrors / hashlib.sha256(url.encode()).hexdigest()[:32]
-    wanted = ObjectID(sha.encode())
-    if not (directory / "HEAD").exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        Repo.init_bare(str(directory)).close()
-    repo = Repo(str(directory))
-    try:
-        if wanted not in repo.object_store:
-            client, path = _client(url)
-            client.fetch(path.encode(), repo, determine_wants=lambda refs, depth=None: [wanted], depth=1)
-    except _FAILURES as error:
-        repo.close()
-        raise _unreachable(url, error) from error
-    if wanted not in repo.object_store:
-        repo.close()
-        raise Permanent("source-unavailable", f"{url} does not give out commit {sha}", hint=_HINT)
-    return repo
-
-
-_FAILURES = (GitProtocolError, HangupException, NotGitRepository, HTTPError, OSError, KeyError, ValueError)
-"""What dulwich's clients raise when a server refuses, is away or answers nonsense."""
-
-
-def _client(url: str) -> tuple[GitClient, str]:
-    scheme = urlsplit(url).scheme.lower() if "://" in url else "ssh"
-    if scheme not in ANONYMOUS_SCHEMES or "@" in urlsplit(url).netloc:
-        raise Permanent(
-            "source-unavailable",
-            f"{scheme} repositories that need credentials are not supported yet",
-            cause="Git credentials (git_authentication) come with a later version",
-            hint="use a URL that can be read without a login, or a clone on this machine",
-        )
-    return get_transport_and_path(url)
-
-
-def _unreachable(url: str, error: Exception) -> Permanent | Unavailable:
-    cause = f"{type(error).__name__}: {error}"[:300]
-    chain: BaseException | None = error
-    while chain is not None and not isinstance(chain, HTTPError | HangupException | ConnectionError | TimeoutError):
-        chain = chain.__cause__ or chain.__context__
-    if chain is not None:
-        return Unavailable("source-unreachable", f"{url} cannot be reached now", cause=cause, hint="try again")
-    return Permanent("source-unavailable", f"{url} cannot be read", cause=cause, hint=_HINT)
+def _prefixes(ref: str) -> list[bytes]:
+    """What the server need not list is not asked for: large repositories have ten thousands of refs."""
+    if not ref or ref == "HEAD":
+        return [b"HEAD"]
+    return [name.encode("utf-8", "surrogateescape") for name in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}")]
 
 
 def _no_ref(name: str, ref: str) -> Permanent:

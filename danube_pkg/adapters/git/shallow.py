@@ -11,6 +11,7 @@ import posixpath
 import struct
 import tempfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
@@ -20,7 +21,7 @@ from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
 from dulwich.pack import write_pack_index_v2
 
-from danube_pkg.adapters.git.limits import MAX_BLOB_BYTES, MAX_FILES
+from danube_pkg.adapters.git.limits import LFS_POINTER_BYTES, MAX_BLOB_BYTES, MAX_FILES
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import Permanent, TooLarge
 
@@ -30,6 +31,7 @@ MAX_DEPTH = 200
 Kind = TypeVar("Kind", bound=ShaFile)
 
 _LINK, _SUBMODULE, _DIRECTORY = 0o120000, 0o160000, 0o040000
+_LFS = b"version https://git-lfs.github.com/spec/"
 _FORBIDDEN = {b"", b".", b"..", b".git"}
 
 
@@ -67,10 +69,38 @@ class _Pack:
         return digest.digest()
 
 
-class Checkout:
-    """One commit of one object store. `files=False` leaves the tree's own entries out: a working tree brings its own."""
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A submodule's checkout, as it stands in its superproject. name: in `.gitmodules`; origin: its URL without a login."""
 
-    def __init__(self, objects: BaseObjectStore, commit_sha: str, temporary: Path, *, files: bool = True) -> None:
+    name: str
+    origin: str
+    checkout: "Checkout"
+
+    @property
+    def notices(self) -> list[str]:
+        return self.checkout.notices
+
+    def write(self, tar: TreeTar) -> None:
+        self.checkout.write(tar, origin=self.origin)
+
+
+class Checkout:
+    """One commit of one object store.
+
+    files=False leaves the tree's own entries out: a working tree brings its own. submodules: by their paths, what stands
+    there. notices: sentences for the job's page, whole after `write`.
+    """
+
+    def __init__(
+        self,
+        objects: BaseObjectStore,
+        commit_sha: str,
+        temporary: Path,
+        *,
+        files: bool = True,
+        submodules: Mapping[str, Nested] | None = None,
+    ) -> None:
         self._objects = objects
         self._sha = ObjectID(commit_sha.encode("ascii"))
         self._temporary = temporary
@@ -78,6 +108,19 @@ class Checkout:
         self._packed: set[bytes] = set()
         self._index: list[SerializedIndexEntry] = []
         self._mtime = 0
+        self._submodules = submodules or {}
+        self._pointers: list[str] = []
+
+    @property
+    def notices(self) -> list[str]:
+        found = [notice for one in self._submodules.values() for notice in one.notices]
+        if self._pointers:
+            some = f"{len(self._pointers)} files are" if len(self._pointers) > 1 else "1 file is"
+            found.append(
+                f"{some} only pointers of Git LFS ({self._pointers[0]} and so on): their content was not fetched; "
+                "a step can: git lfs pull, with an image that has it and a token of its own"
+            )
+        return found
 
     def write(self, tar: TreeTar, *, origin: str = "", branch: str = "") -> None:
         with tempfile.TemporaryFile(dir=self._temporary) as file:
@@ -123,6 +166,9 @@ class Checkout:
             if mode & 0o170000 == _SUBMODULE:
                 if self._files:
                     tar.add_directory(_text(path), self._mtime)
+                    if (nested := self._submodules.get(_text(path))) is not None:
+                        with tar.below(_text(path)):
+                            nested.write(tar)
                 continue
             self._blob(path, mode, inner, tar, pack)
 
@@ -138,6 +184,8 @@ class Checkout:
         self._pack(blob, pack)
         if not self._files:
             return
+        if len(data) < LFS_POINTER_BYTES and data.startswith(_LFS):
+            self._pointers.append(_text(path))
         if mode & 0o170000 == _LINK:
             tar.add_link(_text(path), _text(data), self._mtime)
         else:
@@ -156,7 +204,7 @@ class Checkout:
         line = self._sha + b"\n"
         head = f"ref: refs/heads/{branch}\n".encode() if branch else line
         tar.add_bytes(".git/HEAD", head, self._mtime)
-        tar.add_bytes(".git/config", _config(origin).encode(), self._mtime)
+        tar.add_bytes(".git/config", _config(origin, self._submodules).encode(), self._mtime)
         tar.add_bytes(".git/shallow", line, self._mtime)
         if branch:
             for parent in _parents(branch):
@@ -199,12 +247,17 @@ def _index(entries: list[SerializedIndexEntry]) -> bytes:
     return data.getvalue() + hashlib.sha1(data.getvalue(), usedforsecurity=False).digest()
 
 
-def _config(origin: str) -> str:
+def _config(origin: str, submodules: Mapping[str, Nested]) -> str:
     text = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
     if origin:
-        origin = origin.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "")
-        text += f'[remote "origin"]\n\turl = "{origin}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+        text += f'[remote "origin"]\n\turl = "{_quoted(origin)}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+    for one in submodules.values():
+        text += f'[submodule "{_quoted(one.name)}"]\n\tactive = true\n\turl = "{_quoted(one.origin)}"\n'
     return text
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "")
 
 
 def _parents(branch: str) -> list[str]:

@@ -5,13 +5,22 @@ with the process. A source's stream can be read again and again: each reading st
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+import base64
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
+from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
-from danube_pkg.core.configuration import is_remote
-from danube_pkg.core.sources import Revision
+from danube_pkg.core.errors import TooLarge
+from danube_pkg.core.repositories import is_remote, without_login
+from danube_pkg.core.settings import SourceSettings
+from danube_pkg.core.source_ports import GitCredentials
+from danube_pkg.core.sources import Credential, Revision, SourceFile
 
 MAX_WORKERS = 2
 """Reading a tree is bound by the processor; more at once only make each slower."""
@@ -19,57 +28,157 @@ MAX_WORKERS = 2
 
 @dataclass(frozen=True, slots=True)
 class WorkerSource:
-    """What the worker streams on request."""
+    """What the worker streams on request. mirrors: those that it reads from, which must stay meanwhile."""
 
     commit_sha: str
     worker: Worker
-    request: Mapping[str, str]
+    request: Mapping[str, Any]
+    rule: str = ""
+    notices: list[str] = field(default_factory=list)
+    mirrors: Mirrors | None = None
+    used: Sequence[Path] = ()
 
-    def stream(self) -> AsyncIterator[bytes]:
-        return self.worker.stream(self.request)
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        async with AsyncExitStack() as stack:
+            for mirror in self.used if self.mirrors is not None else ():
+                await stack.enter_async_context(self.mirrors.using(mirror))  # type: ignore[union-attr]
+            said: list[str] = []
+            chunks = await stack.enter_async_context(aclosing(self.worker.stream(self.request, said)))
+            async for chunk in chunks:
+                yield chunk
+            self.notices.extend(one for one in said if one not in self.notices)
+
+
+@dataclass(slots=True)
+class _Tree:
+    """What is found out while a commit's tree is gathered: sentences for the job's page, the mirrors that it lies in."""
+
+    notices: list[str] = field(default_factory=list)
+    used: list[Path] = field(default_factory=list)
+
+
+class NoCredentials:
+    """`GitCredentials` where there are none: everything is read without a login."""
+
+    async def credential_for(self, repository: str) -> Credential:
+        return Credential()
 
 
 class GitSources:
-    """Implements `Sources`. directory: `repos/` below the data directory; mirrors and temporary packs lie there."""
+    """Implements `Sources` and `SourceFiles`. directory: `repos/` below the data directory; mirrors and temporary packs lie there.
 
-    def __init__(self, directory: Path, worker: Worker | None = None) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._directory = directory
+    known_hosts: files of ssh host keys beside the system's.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        credentials: GitCredentials | None = None,
+        *,
+        settings: SourceSettings | None = None,
+        known_hosts: Sequence[Path] = (),
+        worker: Worker | None = None,
+    ) -> None:
+        self._settings = settings or SourceSettings()
+        self._mirrors = Mirrors(directory, self._settings.mirrors_limit_gb * 1024**3)
+        self._credentials = credentials or NoCredentials()
+        self._known_hosts = tuple(map(str, known_hosts))
         self._worker = worker or Worker()
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
-        self._mirrors: dict[str, asyncio.Semaphore] = {}
+        self._fetching = asyncio.Semaphore(MAX_WORKERS)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """Local: branch, tag, full or short hash. Remote: branch, tag, full hash."""
         if not ref and is_plain_directory(repository):
             return Revision("")
-        request = {
-            "do": "resolve",
-            "repository": repository.removeprefix("file://"),
-            "ref": ref,
-            "directory": str(self._directory),
-        }
-        async with self._turn(repository), self._resolving:
-            return Revision(**await self._worker.ask(request))
+        request = {"do": "resolve", "repository": repository.removeprefix("file://"), "ref": ref}
+        access = await self._access(repository) if is_remote(repository) else None
+        async with self._resolving:
+            answer = await self._worker.ask(request | ({"access": access.request()} if access is not None else {}))
+        revision = Revision(**answer["revision"])
+        if access is None or not answer["peel"]:
+            return revision
+        fetched = await self._fetch(repository, revision.commit_sha, access)
+        return replace(revision, commit_sha=fetched["commit_sha"])
 
     async def open(self, repository: str, commit_sha: str) -> WorkerSource:
         """`commit_sha` is what `resolve` said; "" reads a directory as it is on disk then."""
-        request = {
+        request: dict[str, Any] = {
+            "do": "stream",
             "repository": repository.removeprefix("file://"),
             "commit_sha": commit_sha,
-            "directory": str(self._directory),
+            "directory": str(self._mirrors.directory),
+        }
+        if not is_remote(repository):
+            return WorkerSource(commit_sha, self._worker, request)
+        # Fetched before it is streamed, so that a slow reader keeps nobody from the mirror.
+        tree = _Tree()
+        access = await self._access(repository)
+        request |= await self._gather(repository, commit_sha, access, tree)
+        rule = access.credential.rule
+        return WorkerSource(commit_sha, self._worker, request, rule, tree.notices, self._mirrors, tree.used)
+
+    async def _gather(self, url: str, commit_sha: str, access: Access, tree: "_Tree", depth: int = 0) -> dict[str, Any]:
+        """A commit and its submodules, theirs included, brought into their mirrors, each by the credential that its URL
+        has; the answer is what the worker must know to stream it."""
+        answer = await self._fetch(url, commit_sha, access)
+        mirror = self._mirrors.path(url, access.credential.rule)
+        tree.used.append(mirror)
+        inner = []
+        for one in answer["submodules"]:
+            if one["notice"]:
+                tree.notices.append(one["notice"])
+                continue
+            if len(tree.used) > MAX_SUBMODULES or depth >= MAX_SUBMODULE_DEPTH:
+                raise TooLarge(
+                    "source-too-large",
+                    f"{without_login(url)}: more than {MAX_SUBMODULES} submodules, or deeper than {MAX_SUBMODULE_DEPTH}",
+                    hint="does a submodule contain itself?",
+                )
+            its_access = await self._access(one["url"])
+            tree.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {its_access.credential.rule}")
+            inner.append({**one, **await self._gather(one["url"], one["commit_sha"], its_access, tree, depth + 1)})
+        return {"commit_sha": commit_sha, "mirror": str(mirror), "submodules": inner}
+
+    async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
+        """Without the rest of the tree; a remote repository's commit is fetched first."""
+        request: dict[str, Any] = {
+            "do": "files",
+            "repository": repository.removeprefix("file://"),
+            "commit_sha": commit_sha,
+            "names": list(names),
         }
         if is_remote(repository):
-            # Fetched before it is streamed, so that a slow reader keeps nobody from the mirror.
-            async with self._turn(repository):
-                await self._worker.ask({"do": "fetch", **request})
-        return WorkerSource(commit_sha, self._worker, {"do": "stream", **request})
+            access = await self._access(repository)
+            mirror = self._mirrors.path(repository, access.credential.rule)
+            request |= {"mirror": str(mirror), "access": access.request()}
+            async with self._mirrors.writing(mirror), self._fetching:
+                answer = await self._worker.ask(request)
+            await self._mirrors.tidy(mirror)
+        else:
+            answer = await self._worker.ask(request)
+        return [
+            SourceFile(one["name"], base64.b64decode(one["data"]), one["size_bytes"], one["is_link"])
+            for one in answer["files"]
+        ]
 
-    def _turn(self, repository: str) -> asyncio.Semaphore:
-        """A mirror has one writer at a time; what is only read, any number."""
-        if is_remote(repository):
-            return self._mirrors.setdefault(repository, asyncio.Semaphore(1))
-        return asyncio.Semaphore(1)
+    async def _access(self, repository: str) -> Access:
+        credential = await self._credentials.credential_for(repository)
+        return Access(credential, self._known_hosts, self._settings.git)
+
+    async def _fetch(self, repository: str, commit_sha: str, access: Access) -> Mapping[str, Any]:
+        mirror = self._mirrors.path(repository, access.credential.rule)
+        request = {
+            "do": "fetch",
+            "repository": repository,
+            "commit_sha": commit_sha,
+            "mirror": str(mirror),
+            "access": access.request(),
+        }
+        async with self._mirrors.writing(mirror), self._fetching:
+            answer = await self._worker.ask(request)
+        await self._mirrors.tidy(mirror)
+        return answer
 
 
 def is_plain_directory(repository: str) -> bool:
@@ -98,5 +207,5 @@ class WorkingTree:
     async def open(self, repository: str, commit_sha: str) -> WorkerSource:
         return WorkerSource(commit_sha, self._worker, self._request("working-tree"))
 
-    def _request(self, do: str) -> Mapping[str, str]:
+    def _request(self, do: str) -> Mapping[str, Any]:
         return {"do": do, "repository": str(self._path), "directory": str(self._temporary)}

@@ -8,6 +8,8 @@ import io
 import os
 import stat
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +31,16 @@ class TreeTar:
         )
         self._files = 0
         self._bytes = 0
+        self._prefix = ""
+
+    @contextmanager
+    def below(self, directory: str) -> Iterator[None]:
+        """What is added in the block lies in that directory."""
+        outer, self._prefix = self._prefix, f"{self._prefix}{directory}/"
+        try:
+            yield
+        finally:
+            self._prefix = outer
 
     def add_directory(self, name: str, mtime: int) -> None:
         self._add(_info(name, tarfile.DIRTYPE, 0o755, mtime), None)
@@ -99,6 +111,7 @@ class TreeTar:
                 f"the source has more than {MAX_TREE_BYTES // 1024**3} GiB, reached at {info.name!r}",
                 hint="ignore what is built (.gitignore), and let a step download large data",
             )
+        info.name = f"{self._prefix}{info.name}"
         self._tar.addfile(info, file)
 
 

@@ -1,23 +1,34 @@
 """The process beside the server that does Git's heavy work: one request on standard input, one answer, then it ends.
 
-The request is a JSON object with `do`: `resolve`, `fetch` and `working-revision` answer with JSON, `stream` and `working-tree` with
-a tar. An error is a JSON object in the last line of standard error, with exit code 1.
+The request is a JSON object with `do`, and for a remote repository with `access`: credentials come this way and no other.
+`resolve`, `fetch`, `files` and `working-revision` answer with JSON, `stream` and `working-tree` with a tar. An error is a
+JSON object in the last line of standard error, with exit code 1; sentences for people are lines before it.
 """
 
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
-from urllib.parse import urlsplit
+from typing import IO, Any
+
+from dulwich.object_store import BaseObjectStore
+from dulwich.objects import ObjectID
 
 from danube_pkg.adapters.git import directories, repositories
-from danube_pkg.adapters.git.shallow import Checkout
+from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.files import read_directory_files, read_files
+from danube_pkg.adapters.git.limits import NOTICE
+from danube_pkg.adapters.git.mirror import fetch, open_mirror
+from danube_pkg.adapters.git.shallow import Checkout, Nested, peeled
+from danube_pkg.adapters.git.submodules import submodules
 from danube_pkg.adapters.git.tree_tar import TreeTar
-from danube_pkg.core.configuration import is_remote
 from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.repositories import is_remote, without_login
+
+Request = Mapping[str, Any]
 
 
 def main() -> int:
@@ -38,44 +49,99 @@ def main() -> int:
     return 0
 
 
-def _answer(request: Mapping[str, str], output: IO[bytes]) -> None:
-    do, repository, directory = request["do"], request["repository"], Path(request["directory"])
-    if do == "resolve":
-        output.write(json.dumps(asdict(repositories.resolve(repository, request["ref"], directory))).encode())
-    elif do == "fetch":
-        repositories.mirror(repository, request["commit_sha"], directory).close()
-        output.write(b"{}")
-    elif do == "working-revision":
-        output.write(json.dumps(asdict(directories.working_revision(Path(repository)))).encode())
-    elif do == "working-tree":
-        tar = TreeTar(output)
-        directories.write_working_tree(Path(repository), tar, directory)
-        tar.close()
-    elif do == "stream":
-        tar = TreeTar(output)
-        _stream(repository, request["commit_sha"], directory, tar)
-        tar.close()
-    else:
-        raise ValueError(f"unknown request {do!r}")
+def _answer(request: Request, output: IO[bytes]) -> None:
+    action = _ACTIONS.get(request["do"])
+    if action is None:
+        raise ValueError(f"unknown request {request['do']!r}")
+    action(request, output)
 
 
-def _stream(repository: str, commit_sha: str, directory: Path, tar: TreeTar) -> None:
-    if is_remote(repository):
-        with repositories.mirror(repository, commit_sha, directory) as repo:
-            Checkout(repo.object_store, commit_sha, directory).write(tar, origin=_public(repository))
+def _resolve(request: Request, output: IO[bytes]) -> None:
+    access = Access.from_request(request["access"]) if "access" in request else Access()
+    found = repositories.resolve(request["repository"], request["ref"], access)
+    output.write(json.dumps({"revision": asdict(found.revision), "peel": found.peel}).encode())
+
+
+def _fetch(request: Request, output: IO[bytes]) -> None:
+    """Into the mirror; the answer names the commit (a tag's, where that was asked for) and lists its submodules."""
+    access = Access.from_request(request["access"])
+    url, sha = request["repository"], request["commit_sha"]
+    with fetch(url, sha, Path(request["mirror"]), access) as repo:
+        commit = peeled(repo.object_store, ObjectID(sha.encode("ascii"))).decode()
+        found = [one.fields() for one in submodules(repo.object_store, commit, url)]
+    output.write(json.dumps({"commit_sha": commit, "submodules": found}).encode())
+
+
+def _files(request: Request, output: IO[bytes]) -> None:
+    """A remote repository's commit is fetched first where it is missing."""
+    if "access" in request:
+        access = Access.from_request(request["access"])
+        fetch(request["repository"], request["commit_sha"], Path(request["mirror"]), access).close()
+    with _objects(request) as objects:
+        if objects is None:
+            found = list(read_directory_files(Path(request["repository"]), request["names"]))
+        else:
+            found = list(read_files(objects, request["commit_sha"], request["names"]))
+    output.write(json.dumps({"files": found}).encode())
+
+
+def _stream(request: Request, output: IO[bytes]) -> None:
+    tar = TreeTar(output)
+    with ExitStack() as stack:
+        objects = stack.enter_context(_objects(request))
+        if objects is None:
+            directories.write_directory(Path(request["repository"]), tar)
+        else:
+            checkout = _checkout(objects, request, Path(request["directory"]), stack)
+            repository = request["repository"]
+            checkout.write(tar, origin=without_login(repository) if is_remote(repository) else "")
+            for notice in checkout.notices:
+                sys.stderr.write(f"{NOTICE}{json.dumps(notice)}\n")
+    tar.close()
+
+
+def _checkout(objects: BaseObjectStore, request: Request, temporary: Path, stack: ExitStack) -> Checkout:
+    nested = {}
+    for one in request.get("submodules", ()):
+        inner = stack.enter_context(open_mirror(Path(one["mirror"]))).object_store
+        checkout = _checkout(inner, one, temporary, stack)
+        nested[one["path"]] = Nested(one["name"], without_login(one["url"]), checkout)
+    return Checkout(objects, request["commit_sha"], temporary, submodules=nested)
+
+
+@contextmanager
+def _objects(request: Request) -> Iterator[BaseObjectStore | None]:
+    """Where the commit is: a mirror, or a repository of this machine; None for a plain directory."""
+    if mirror := request.get("mirror"):
+        with open_mirror(Path(mirror)) as repo:
+            yield repo.object_store
         return
-    local = repositories.open_local(Path(repository)) if commit_sha else None
+    local = repositories.open_local(Path(request["repository"])) if request["commit_sha"] else None
     if local is None:
-        directories.write_directory(Path(repository), tar)
+        yield None
         return
     with local:
-        Checkout(local.object_store, commit_sha, directory).write(tar)
+        yield local.object_store
 
 
-def _public(url: str) -> str:
-    """The URL without a login."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def _working_revision(request: Request, output: IO[bytes]) -> None:
+    output.write(json.dumps(asdict(directories.working_revision(Path(request["repository"])))).encode())
+
+
+def _working_tree(request: Request, output: IO[bytes]) -> None:
+    tar = TreeTar(output)
+    directories.write_working_tree(Path(request["repository"]), tar, Path(request["directory"]))
+    tar.close()
+
+
+_ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
+    "resolve": _resolve,
+    "fetch": _fetch,
+    "files": _files,
+    "stream": _stream,
+    "working-revision": _working_revision,
+    "working-tree": _working_tree,
+}
 
 
 def _fields(error: DanubeError) -> dict[str, str]:

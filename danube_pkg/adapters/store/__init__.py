@@ -3,6 +3,7 @@
 from danube_pkg.adapters.store.access import SqliteAccess
 from danube_pkg.adapters.store.artifacts import SqliteArtifacts
 from danube_pkg.adapters.store.audit import SqliteAudit
+from danube_pkg.adapters.store.configuration import SqliteConfiguration
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.idempotency import SqliteIdempotency
 from danube_pkg.adapters.store.jobs import SqliteJobs
@@ -17,6 +18,7 @@ __all__ = [
     "SqliteAccess",
     "SqliteArtifacts",
     "SqliteAudit",
+    "SqliteConfiguration",
     "SqliteIdempotency",
     "SqliteJobs",
     "SqlitePipelines",

@@ -112,10 +112,23 @@ CREATE INDEX idempotency_age ON idempotency(created_at);
 CREATE TABLE server_state (name TEXT PRIMARY KEY, value TEXT NOT NULL, at REAL NOT NULL) STRICT;
 ALTER TABLE jobs ADD COLUMN branch TEXT NOT NULL DEFAULT '';
 UPDATE jobs SET branch = coalesce(json_extract("trigger", '$.branch'), '');
-DROP INDEX jobs_pipeline;
 CREATE INDEX jobs_pipeline_newest ON jobs(pipeline, id);
 CREATE INDEX jobs_pipeline_branch ON jobs(pipeline, branch, status, id);
 """,
+    """
+ALTER TABLE users ADD COLUMN configured INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE teams ADD COLUMN groups TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE teams ADD COLUMN updated_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE pipelines ADD COLUMN definition TEXT NOT NULL DEFAULT '';
+ALTER TABLE pipelines ADD COLUMN file TEXT NOT NULL DEFAULT '';
+ALTER TABLE pipelines ADD COLUMN line INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN source_rule TEXT NOT NULL DEFAULT '';
+CREATE TABLE configuration (
+    id INTEGER PRIMARY KEY CHECK (id = 1), revision TEXT NOT NULL, applied_at REAL NOT NULL, config TEXT NOT NULL
+) STRICT;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a pipeline
-keeps its name for life (a renamed one is another)."""
+keeps its name for life (a renamed one is another). `users.configured` marks people that the configuration names, beside
+those whom an issuer brings; the address is in lower case. `pipelines.definition` is the whole of its spec as JSON, and
+`configuration` the last good `Config`: with them a server knows its configuration again while its repository is away."""

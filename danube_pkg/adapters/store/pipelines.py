@@ -23,7 +23,7 @@ class SqlitePipelines:
         def work(connection: sqlite3.Connection) -> None:
             now = time.time()
             for pipeline in pipelines:
-                _write(connection, pipeline, revision, now)
+                write_pipeline(connection, pipeline, revision, now)
             names = json.dumps([pipeline.name for pipeline in pipelines])
             connection.execute(
                 "UPDATE pipelines SET removed_at = ?, updated_at = ? "
@@ -48,7 +48,8 @@ class SqlitePipelines:
         return _pipeline(rows[0]) if rows else None
 
 
-def _write(connection: sqlite3.Connection, pipeline: Pipeline, revision: str, now: float) -> None:
+def write_pipeline(connection: sqlite3.Connection, pipeline: Pipeline, revision: str, now: float) -> None:
+    """One that is new, or one of that name, which keeps its id."""
     settings = pipeline.settings
     connection.execute(
         """

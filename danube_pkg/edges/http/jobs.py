@@ -80,7 +80,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
-    """A job with its steps. `may`: what the caller may do with it; absent in events, which are for everybody alike."""
+    """A job with its steps. `source_rule`: by which rule of git_authentication its code was read. `may`: what the caller may do with it; absent in events, which are for everybody alike."""
 
     id: str
     pipeline: str
@@ -93,6 +93,7 @@ class JobDetail:
     started_at: Time | None
     finished_at: Time | None
     deadline_at: Time | None
+    source_rule: str
     steps: tuple[StepView, ...]
     may: tuple[str, ...] = ()
 
@@ -235,6 +236,7 @@ def job_detail(job: Job, may: tuple[str, ...] = ()) -> JobDetail:
         started_at=iso_or_none(job.started_at),
         finished_at=iso_or_none(job.finished_at),
         deadline_at=iso_or_none(job.deadline_at),
+        source_rule=job.source_rule,
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
         may=may,
     )

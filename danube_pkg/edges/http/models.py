@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from danube_pkg.core.errors import Invalid, Place
-from danube_pkg.core.marked import Findings, Marked, Rule, read_record
+from danube_pkg.core.marked import Findings, Marked, Rule
+from danube_pkg.core.records import read_record
 from danube_pkg.edges.http.messages import InputInvalid, Response
 
 Model = TypeVar("Model")

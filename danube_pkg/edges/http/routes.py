@@ -100,6 +100,8 @@ ROUTES = (
     Route("GET", "/api/v1/audit", Action.SEE_AUDIT, audit.Audit),
     Route("GET", "/api/v1/audit/check", Action.SEE_AUDIT, audit.AuditCheck),
     Route("GET", "/api/v1/config", Action.SEE_CONFIGURATION, configuration.ConfigurationState),
+    Route("POST", "/api/v1/config/plan", Action.SEE_CONFIGURATION, configuration.ConfigurationPlan),
+    Route("GET", "/api/v1/pipelines/{pipeline}/definition", Action.SEE_PIPELINE, configuration.PipelineDefinition),
     Route("POST", "/api/v1/config/sync", Action.SYNC_CONFIGURATION, configuration.ConfigurationSync),
     Route("GET", "/api/v1/system", Action.SEE_SYSTEM, system.System),
     Route("POST", "/api/v1/system/drain", Action.DRAIN, system.Drain),

@@ -12,6 +12,7 @@ from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.oidc import OidcLogin
+from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.passwords import Passwords
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.sessions import Sessions
@@ -44,7 +45,8 @@ class Logins:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """A plain read goes straight to a port; everything else through a service. `artifact_directory`: where bytes lie."""
+    """A plain read goes straight to a port; everything else through a service. `artifact_directory`: where bytes lie;
+    `deploy_key`: the public half of the server's own ssh key."""
 
     jobs: JobStore
     pipelines: PipelineStore
@@ -54,6 +56,8 @@ class Services:
     artifacts: Artifacts
     artifact_directory: str
     configuration: Configuration | None
+    outlines: Outlines
+    deploy_key: str
     access: Access
     logins: Logins
     audit: Audit

@@ -1,0 +1,36 @@
+"""How one remote repository is reached: what the server hands to the worker on its standard input, and nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from danube_pkg.core.sources import Credential, GitProgram
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """credential: for this repository. known_hosts: files of host keys beside the system's. program: who fetches."""
+
+    credential: Credential = field(default_factory=Credential)
+    known_hosts: tuple[str, ...] = ()
+    program: GitProgram = GitProgram.DULWICH
+
+    def request(self) -> dict[str, Any]:
+        """As JSON, for the worker."""
+        one = self.credential
+        return {
+            "rule": one.rule,
+            "username": one.username,
+            "password": one.password,
+            "private_key": one.private_key,
+            "private_key_path": one.private_key_path,
+            "known_hosts": list(self.known_hosts),
+            "program": str(self.program),
+        }
+
+    @classmethod
+    def from_request(cls, fields: Mapping[str, Any]) -> "Access":
+        """What `request` made."""
+        names: Sequence[str] = ("rule", "username", "password", "private_key", "private_key_path")
+        credential = Credential(*(fields[name] for name in names))
+        return cls(credential, tuple(fields["known_hosts"]), GitProgram(fields["program"]))

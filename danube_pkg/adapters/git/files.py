@@ -1,0 +1,89 @@
+"""Single files of a commit or of a directory, without the whole tree. Runs in the worker process."""
+
+import base64
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dulwich.object_store import BaseObjectStore
+from dulwich.objects import Blob, Commit, ObjectID, Tree
+
+from danube_pkg.adapters.git.limits import MAX_WANTED_FILE_BYTES, MAX_WANTED_FILES
+from danube_pkg.core.errors import Permanent, TooLarge
+
+_LINK, _FILE = 0o120000, 0o100000
+
+
+def read_files(objects: BaseObjectStore, commit_sha: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """As JSON: name, data in base64 (cut at its bound), size, whether it is a link. `directory/*.yaml` names a directory's.
+
+    Links are named, not followed. Raises Permanent, TooLarge.
+    """
+    commit = objects[ObjectID(commit_sha.encode("ascii"))]
+    if not isinstance(commit, Commit):
+        raise Permanent("source-unavailable", f"{commit_sha} is no commit")
+    count = 0
+    for name in names:
+        directory, _, last = name.rpartition("/")
+        tree = _tree(objects, commit.tree, directory)
+        if tree is None:
+            continue
+        for entry in tree.iteritems():
+            found = (entry.path or b"").decode("utf-8", "surrogateescape")
+            wanted = found.endswith(last[1:]) and not found.startswith(".") if last.startswith("*") else found == last
+            mode = (entry.mode or 0) & 0o170000
+            if not wanted or mode not in (_LINK, _FILE) or entry.sha is None:
+                continue
+            count += 1
+            if count > MAX_WANTED_FILES:
+                raise TooLarge(
+                    "source-too-large",
+                    f"more than {MAX_WANTED_FILES} files {name}",
+                    hint="write several documents into one file",
+                )
+            yield _described(objects, f"{directory}/{found}" if directory else found, entry.sha, mode == _LINK)
+
+
+def read_directory_files(root: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The same from a plain directory as it is on disk; links are named, not followed, and nothing above it is read."""
+    for name in names:
+        parts = name.split("/")
+        if ".." in parts or name.startswith("/"):
+            continue
+        path = root.joinpath(*parts)
+        if any((root.joinpath(*parts[:count])).is_symlink() for count in range(1, len(parts))):
+            continue
+        if path.is_symlink():
+            target = os.fsencode(os.readlink(path))
+            yield {"name": name, "data": base64.b64encode(target).decode(), "size_bytes": len(target), "is_link": True}
+        elif path.is_file():
+            with path.open("rb") as file:
+                data = file.read(MAX_WANTED_FILE_BYTES + 1)
+                size = os.fstat(file.fileno()).st_size
+            yield {"name": name, "data": base64.b64encode(data).decode(), "size_bytes": size, "is_link": False}
+
+
+def _tree(objects: BaseObjectStore, sha: ObjectID, directory: str) -> Tree | None:
+    tree = objects[sha]
+    for part in directory.encode("utf-8", "surrogateescape").split(b"/") if directory else ():
+        if not isinstance(tree, Tree) or part not in tree:
+            return None
+        mode, inner = tree[part]
+        if mode & 0o170000 != 0o040000:
+            return None
+        tree = objects[inner]
+    return tree if isinstance(tree, Tree) else None
+
+
+def _described(objects: BaseObjectStore, name: str, sha: ObjectID, is_link: bool) -> dict[str, Any]:
+    blob = objects[sha]
+    if not isinstance(blob, Blob):
+        raise Permanent("source-unavailable", f"{name} is no file")
+    data = blob.data[: MAX_WANTED_FILE_BYTES + 1]
+    return {
+        "name": name,
+        "data": base64.b64encode(data).decode(),
+        "size_bytes": len(blob.data),
+        "is_link": is_link,
+    }

@@ -1,0 +1,134 @@
+"""ssh for Git, by the host's `ssh`: host keys are always checked, only the given key is offered, nobody is asked anything.
+
+A key that is a secret lies in memory only: ssh reads it from an anonymous file that this process holds open. Nothing of
+the user's own ssh configuration or agent takes part, so that the same rule does the same on every machine.
+"""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dulwich.client import SSHVendor, StrangeHostname, SubprocessWrapper
+
+from danube_pkg.adapters.git.access import Access
+from danube_pkg.core.errors import HostLacks, Permanent
+
+CONNECT_TIMEOUT_SECONDS = 20
+ALIVE_SECONDS = 15
+"""Asked after in silence, three times: then the server is gone."""
+
+
+@contextmanager
+def ssh_command(access: Access) -> Iterator[Sequence[str]]:
+    """The command up to the host; what it names is there while the block lasts. Raises Permanent for an unusable key."""
+    credential = access.credential
+    descriptor = -1
+    key = credential.private_key_path
+    try:
+        if credential.private_key:
+            descriptor = os.memfd_create("git-key", os.MFD_CLOEXEC)
+            os.fchmod(descriptor, 0o600)
+            os.write(descriptor, credential.private_key.strip().encode() + b"\n")
+            key = f"/proc/{os.getpid()}/fd/{descriptor}"
+        elif key:
+            _check_key_file(key, credential.rule)
+        yield [
+            "ssh",
+            "-F",
+            "none",
+            "-x",
+            "-T",
+            *_options(access.known_hosts),
+            *(("-i", key) if key else ("-o", "PubkeyAuthentication=no")),
+        ]
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _options(known_hosts: Sequence[str]) -> Iterator[str]:
+    files = " ".join(f'"{path}"' for path in known_hosts)
+    for option in (
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        f"UserKnownHostsFile={files or '/dev/null'}",
+        "UpdateHostKeys=no",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        "PreferredAuthentications=publickey",
+        "ForwardAgent=no",
+        "ClearAllForwardings=yes",
+        "ControlMaster=no",
+        "ControlPath=none",
+        f"ConnectTimeout={CONNECT_TIMEOUT_SECONDS}",
+        f"ServerAliveInterval={ALIVE_SECONDS}",
+        "LogLevel=ERROR",
+    ):
+        yield "-o"
+        yield option
+
+
+def _check_key_file(path: str, rule: str) -> None:
+    try:
+        state = Path(path).stat()
+    except OSError as error:
+        raise Permanent(
+            "source-unavailable",
+            f"the private key {path} of the rule {rule!r} cannot be read",
+            cause=error.strerror or "",
+            hint="put it there, or name a secret: private_key_secret",
+        ) from error
+    if state.st_mode & 0o077:
+        raise Permanent(
+            "source-unavailable",
+            f"the private key {path} of the rule {rule!r} can be read by others (mode {state.st_mode & 0o777:04o})",
+            hint=f"chmod 600 {path}",
+        )
+
+
+class HostSsh(SSHVendor):
+    """dulwich's hook: one connection by the host's program."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = tuple(command)
+
+    def run_command(
+        self,
+        host: str,
+        command: bytes,
+        username: str | None = None,
+        port: int | None = None,
+        password: str | None = None,
+        key_filename: str | None = None,
+        ssh_command: str | None = None,
+        protocol_version: int | None = None,
+    ) -> SubprocessWrapper:
+        where = f"{username}@{host}" if username else host
+        if where.startswith("-"):
+            raise StrangeHostname(hostname=where)
+        words = [*self._command, *(("-p", str(port)) if port else ())]
+        if protocol_version is None or protocol_version > 0:
+            words += ["-o", f"SetEnv=GIT_PROTOCOL=version={protocol_version or 2}"]
+        try:
+            process = subprocess.Popen(
+                [*words, "--", where, command],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except FileNotFoundError as error:
+            raise HostLacks(
+                "ssh-missing",
+                "this machine has no ssh, which repositories by ssh are read with",
+                hint="apt-get install openssh-client",
+            ) from error
+        return SubprocessWrapper(process)
+
+
+def as_environment(command: Sequence[str]) -> str:
+    """The command as GIT_SSH_COMMAND has it."""
+    return shlex.join(command)

@@ -1,0 +1,118 @@
+"""What has to change so that the actual state becomes the desired one: `diff`, and what applying it gives: `apply`.
+
+`apply(diff(desired, actual), actual) == desired`; the difference of equal states is empty. The store does in SQL what
+`apply` does here, and a test holds the two together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from danube_pkg.core.configuration.state import State
+from danube_pkg.core.errors import Defect
+from danube_pkg.core.marked import rule_of
+from danube_pkg.core.records import typed_fields
+
+
+class Kind(StrEnum):
+    """In the order in which changes are applied: what others refer to comes first."""
+
+    CONFIG = "config"
+    USER = "user"
+    TEAM = "team"
+    PIPELINE = "pipeline"
+
+
+class Action(StrEnum):
+    """What happens to a thing."""
+
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that appears (`before` is None), disappears (`after` is None) or becomes another. key: as `State` has it."""
+
+    kind: Kind
+    key: str
+    before: Any
+    after: Any
+
+    @property
+    def action(self) -> Action:
+        if self.before is None:
+            return Action.ADD
+        return Action.REMOVE if self.after is None else Action.CHANGE
+
+
+_PARTS: Mapping[Kind, str] = {Kind.USER: "users", Kind.TEAM: "teams", Kind.PIPELINE: "pipelines"}
+CONFIG_KEY = "global"
+
+
+def diff(desired: State, actual: State) -> tuple[Change, ...]:
+    """The changes in the order in which they can be applied, sorted within each kind."""
+    changes: list[Change] = []
+    if desired.config != actual.config:
+        changes.append(Change(Kind.CONFIG, CONFIG_KEY, actual.config, desired.config))
+    for kind, part in _PARTS.items():
+        before, after = getattr(actual, part), getattr(desired, part)
+        changes += [
+            Change(kind, key, before.get(key), after.get(key))
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+        ]
+    return tuple(changes)
+
+
+def apply(changes: Sequence[Change], actual: State) -> State:
+    """The state after the changes. Raises Defect for changes that are not from this state."""
+    state = actual
+    for change in changes:
+        if change.kind is Kind.CONFIG:
+            _expect(state.config, change)
+            state = replace(state, config=change.after)
+            continue
+        part = _PARTS[change.kind]
+        things = dict(getattr(state, part))
+        _expect(things.pop(change.key, None), change)
+        if change.after is not None:
+            things[change.key] = change.after
+        parts: Mapping[str, Any] = {part: things}
+        state = replace(state, **parts)
+    return state
+
+
+def _expect(found: Any, change: Change) -> None:
+    if found != change.before:
+        raise Defect("change-out-of-place", f"{change.kind} {change.key!r} is not what the change starts from")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that differs, by its path in a document: `spec.resources.cpu`. Values that must not be shown are "…"."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+def changed_fields(before: Any, after: Any, path: str = "") -> tuple[FieldChange, ...]:
+    """The innermost fields in which two records of one type differ; lists and mappings as wholes."""
+    found: list[FieldChange] = []
+    for key, (field, _) in typed_fields(type(after)).items():
+        if not field.compare:
+            continue
+        one, other = getattr(before, field.name), getattr(after, field.name)
+        name = f"{path}.{key}" if path else key
+        if one == other:
+            continue
+        if type(one) is type(other) and hasattr(one, "__dataclass_fields__"):
+            found += changed_fields(one, other, name)
+        elif rule_of(field).hidden or not field.repr:
+            found.append(FieldChange(name, "…", "…"))
+        else:
+            found.append(FieldChange(name, one, other))
+    return tuple(found)

@@ -1,0 +1,154 @@
+"""What holds between documents, and between the fields of one: names that are unique, references that lead somewhere."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from danube_pkg.core.configuration.documents import ConfigurationFiles, TypedDocument
+from danube_pkg.core.configuration.git_authentication import SshKey
+from danube_pkg.core.configuration.notifications import EmailNotification
+from danube_pkg.core.configuration.people import BCRYPT_COSTS, TeamSpec, UserSpec
+from danube_pkg.core.configuration.pipeline_checks import check_cycles, check_pipeline
+from danube_pkg.core.configuration.pipelines import PipelineSpec
+from danube_pkg.core.configuration.server import ConfigSpec
+from danube_pkg.core.errors import Place
+from danube_pkg.core.marked import Findings, nearest
+
+MAX_PIPELINES = 10_000
+"""An organisation of that size has several Danubes; the list of pipelines is built for it."""
+
+MAX_PORT = 65535
+
+
+def check_documents(documents: Sequence[TypedDocument], files: ConfigurationFiles, findings: Findings) -> None:
+    """Everything that the fields' own rules do not say."""
+    _check_unique(documents, findings)
+    _check_bounds(documents, findings)
+    teams = {one.metadata.name for one in documents if isinstance(one.spec, TeamSpec)}
+    emails = {one.spec.email.lower() for one in documents if isinstance(one.spec, UserSpec)}
+    pipelines = {one.metadata.name for one in documents if isinstance(one.spec, PipelineSpec)}
+    smtp = any(isinstance(one.spec, ConfigSpec) and one.spec.smtp is not None for one in documents)
+    for one in documents:
+        match one.spec:
+            case ConfigSpec() as spec:
+                _check_config(one, spec, findings)
+            case UserSpec() as spec:
+                _check_cost(one, spec, findings)
+            case TeamSpec() as spec:
+                _check_members(one, spec, emails, findings)
+            case PipelineSpec() as spec:
+                _check_teams(one, spec, teams, findings)
+                check_pipeline(one, spec, files, pipelines, findings)
+        if isinstance(one.spec, ConfigSpec | PipelineSpec) and not smtp:
+            _check_mail(one, findings)
+        if one.metadata.team and not isinstance(one.spec, PipelineSpec):
+            findings.add(one.document.place("metadata.team"), f"a {one.kind} has no team", hint="remove metadata.team")
+    check_cycles(documents, findings)
+
+
+def _check_unique(documents: Sequence[TypedDocument], findings: Findings) -> None:
+    seen: dict[tuple[str, str], Place] = {}
+    for one in documents:
+        name = "" if isinstance(one.spec, ConfigSpec) else f" {one.metadata.name!r}"
+        names = [(one.kind, name, "metadata.name")]
+        if isinstance(one.spec, UserSpec):
+            names.append(("User with the e-mail address", f" {one.spec.email.lower()!r}", "spec.email"))
+        for kind, named, path in names:
+            place = one.document.place(path)
+            first = seen.setdefault((kind, named), place)
+            if first is not place:
+                findings.add(place, f"there is a {kind}{named} already, at {first}", hint="remove one")
+
+
+def _check_bounds(documents: Sequence[TypedDocument], findings: Findings) -> None:
+    pipelines = [one for one in documents if isinstance(one.spec, PipelineSpec)]
+    if len(pipelines) > MAX_PIPELINES:
+        place = pipelines[MAX_PIPELINES].document.root.place
+        findings.add(place, f"more than {MAX_PIPELINES} pipelines", hint="divide them among several servers")
+
+
+def _check_cost(one: TypedDocument, spec: UserSpec, findings: Findings) -> None:
+    low, high = BCRYPT_COSTS
+    if spec.password_hash and not low <= (cost := int(spec.password_hash[4:6])) <= high:
+        why = "is guessed too fast" if cost < low else "makes every login take seconds"
+        findings.add(
+            one.document.place("spec.password_hash"),
+            f"spec.password_hash has the bcrypt cost {cost}, which {why}; it must be {low} to {high}",
+            hint="make one with: htpasswd -nBC 12 ''",
+        )
+
+
+def _check_members(one: TypedDocument, spec: TeamSpec, emails: set[str], findings: Findings) -> None:
+    for index, member in enumerate(spec.members):
+        place = one.document.place(f"spec.members[{index}]")
+        if any(member.email.lower() == before.email.lower() for before in spec.members[:index]):
+            findings.add(place, f"team {one.metadata.name!r} names {member.email!r} twice", hint="remove one")
+        elif emails and member.email.lower() not in emails:
+            what = f"team {one.metadata.name!r}: there is no user {member.email!r}"
+            findings.add(place, what, hint=nearest(member.email, sorted(emails)))
+
+
+def _check_teams(one: TypedDocument, spec: PipelineSpec, teams: set[str], findings: Findings) -> None:
+    named = [("metadata.team", one.metadata.team)] if one.metadata.team else []
+    named += [(f"spec.permissions[{at}].team", each.team) for at, each in enumerate(spec.permissions)]
+    for path, team in named:
+        if team not in teams:
+            what = f"{path}: there is no team {team!r}"
+            findings.add(one.document.place(path), what, hint=nearest(team, sorted(teams)) if teams else "write one")
+    _check_twice(one, "spec.permissions", "team", spec.permissions, lambda each: each.team, findings)
+
+
+def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> None:
+    _check_twice(one, "spec.git_authentication", "name", spec.git_authentication, lambda each: each.name, findings)
+    _check_twice(one, "spec.registries", "host", spec.registries, lambda each: each.host, findings)
+    _check_twice(one, "spec.webhooks", "forge", spec.webhooks, lambda each: str(each.forge), findings)
+    for index, rule in enumerate(spec.git_authentication):
+        path = f"spec.git_authentication[{index}]"
+        if not rule.match_patterns:
+            place = one.document.place(f"{path}.match_patterns")
+            findings.add(place, f"{path}.match_patterns is empty, so that the rule never matches", hint='write: ["*"]')
+        if isinstance(rule, SshKey) and bool(rule.private_key_path) == bool(rule.private_key_secret):
+            findings.add(
+                one.document.place(path),
+                f"{path} needs either private_key_path or private_key_secret",
+                hint="name one of them",
+            )
+    for index, webhook in enumerate(spec.webhooks):
+        if not webhook.secrets:
+            place = one.document.place(f"spec.webhooks[{index}].secrets")
+            what = f"spec.webhooks[{index}].secrets is empty, so that no webhook would be believed"
+            findings.add(place, what, hint='name a secret: ["github-webhook"]')
+    logins = [
+        (f"spec.registries[{at}]", each.username, each.password_secret) for at, each in enumerate(spec.registries)
+    ]
+    if spec.smtp is not None:
+        logins.append(("spec.smtp", spec.smtp.username, spec.smtp.password_secret))
+    for path, username, secret in logins:
+        if bool(username) != bool(secret):
+            what = f"{path} needs both username and password_secret, or neither"
+            findings.add(
+                one.document.place(path), what, hint="set it: danube secrets set NAME; and write its NAME here"
+            )
+    address = spec.server.bind_address
+    if address and int(address.rpartition(":")[2]) > MAX_PORT:
+        place = one.document.place("spec.server.bind_address")
+        findings.add(place, f"spec.server.bind_address: a port is at most {MAX_PORT}", hint="for example: 0.0.0.0:8080")
+
+
+def _check_twice(
+    one: TypedDocument, path: str, key: str, items: Iterable[Any], name: Callable[[Any], str], findings: Findings
+) -> None:
+    seen: set[str] = set()
+    for index, each in enumerate(items):
+        if name(each) in seen:
+            place = one.document.place(f"{path}[{index}].{key}")
+            findings.add(place, f"{path}[{index}]: {key} {name(each)!r} is there twice", hint="remove one")
+        seen.add(name(each))
+
+
+def _check_mail(one: TypedDocument, findings: Findings) -> None:
+    notifications = one.spec.notifications if isinstance(one.spec, ConfigSpec | PipelineSpec) else ()
+    for index, notification in enumerate(notifications):
+        if isinstance(notification, EmailNotification):
+            place = one.document.place(f"spec.notifications[{index}]")
+            what = f"spec.notifications[{index}]: e-mail needs a mail server, and the configuration names none"
+            findings.add(place, what, hint="add to kind Config: smtp: {host: …, from: …}")

@@ -1,0 +1,50 @@
+"""Who may do what with which pipeline, person by person, and what a change of the configuration does to it: for `--plan`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from danube_pkg.core.access import Level, Role
+from danube_pkg.core.configuration.state import State
+
+EVERYTHING = "everything"
+"""The thing that a global administrator has admin on, in place of a pipeline's name."""
+
+_ORDER = (Level.READ, Level.WRITE, Level.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class GrantChange:
+    """A person's access to a pipeline; None is none."""
+
+    email: str
+    pipeline: str
+    before: Level | None
+    after: Level | None
+
+
+def grants(state: State) -> Mapping[tuple[str, str], Level]:
+    """(address, pipeline) → the highest level that any team gives. Global administrators have `EVERYTHING`."""
+    found: dict[tuple[str, str], Level] = {}
+    for team in state.teams.values():
+        if team.global_admin:
+            found.update({(one.email, EVERYTHING): Level.ADMIN for one in team.members})
+    for pipeline in state.pipelines.values():
+        given = [(one.team, one.level) for one in pipeline.spec.permissions]
+        for team_name, level in [*given, (pipeline.team, Level.ADMIN)]:
+            for member in state.teams[team_name].members if team_name in state.teams else ():
+                key = (member.email, pipeline.name)
+                # As core.access has it: of `admin` only a team's admins can make full use.
+                own = Level.WRITE if level is Level.ADMIN and member.role is not Role.ADMIN else level
+                if key not in found or _ORDER.index(found[key]) < _ORDER.index(own):
+                    found[key] = own
+    return found
+
+
+def changed_grants(before: State, after: State) -> tuple[GrantChange, ...]:
+    """Who gains or loses what, sorted by person and pipeline."""
+    old, new = grants(before), grants(after)
+    return tuple(
+        GrantChange(email, pipeline, old.get((email, pipeline)), new.get((email, pipeline)))
+        for email, pipeline in sorted({*old, *new})
+        if old.get((email, pipeline)) != new.get((email, pipeline))
+    )

@@ -1,0 +1,42 @@
+"""The texts of the schema that more than one noun uses: names, addresses, globs; as a pattern and in words."""
+
+from typing import Any
+
+NAME = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
+EMAIL = r"[^@\s]+@[^@\s]+"
+
+name: dict[str, Any] = {
+    "pattern": NAME,
+    "expects": "a name of lower-case letters, digits, '-', '_' and '.', at most 63",
+}
+email: dict[str, Any] = {"pattern": EMAIL, "expects": "an e-mail address", "example": "alice@example.com"}
+address: dict[str, Any] = {
+    "pattern": r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}",
+    "expects": "an address HOST:PORT",
+}
+web_url: dict[str, Any] = {"pattern": r"|https?://[^\s/@]+(/\S*)?", "expects": "a URL of http or https without a login"}
+secret: dict[str, Any] = {
+    "pattern": r"|[A-Za-z_][A-Za-z0-9_.-]{0,127}",
+    "expects": "the name of a Danube secret, not its value",
+    "secret": True,
+}
+host: dict[str, Any] = {
+    "pattern": r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?",
+    "expects": "a host, with or without a port",
+    "example": "registry.example.org:5000",
+}
+branch: dict[str, Any] = {
+    "pattern": r"(?!.*(\.\.|//))[^\s~^:\\\[\x00-\x1f/][^\s~^:\\\[\x00-\x1f]*",
+    "expects": "the name of a branch, with * and ** where it may vary",
+    "example": "release/*",
+}
+path: dict[str, Any] = {
+    "pattern": r"(?!.*(^|/)\.\.(/|$))[^/\\\s\x00-\x1f][^\\\x00-\x1f]*",
+    "expects": "a path inside the repository, with * and ** where it may vary",
+    "example": "backend/api/**",
+}
+egress: dict[str, Any] = {
+    "pattern": r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?",
+    "expects": "a host name, or *. and a domain, with or without a port",
+    "example": "*.files.example.org",
+}

@@ -1,0 +1,58 @@
+"""What a configuration would change, for people: before it is pushed."""
+
+from dataclasses import dataclass
+
+from danube_pkg.core.configuration.changes import Action, Change, Kind, changed_fields, diff
+from danube_pkg.core.configuration.documents import ConfigurationFiles
+from danube_pkg.core.configuration.grants import GrantChange, changed_grants
+from danube_pkg.core.configuration.reading import read_configuration
+from danube_pkg.core.configuration.secrets import named_secrets
+from danube_pkg.core.configuration.state import State
+from danube_pkg.core.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """findings: what is wrong; then nothing else is known. secrets: names that the configuration has and this one had not."""
+
+    findings: tuple[Invalid, ...] = ()
+    changes: tuple[Change, ...] = ()
+    grants: tuple[GrantChange, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+def plan(files: ConfigurationFiles, actual: State) -> Plan:
+    """What applying these files to that state would do."""
+    desired, findings = read_configuration(files)
+    if desired is None:
+        return Plan(findings)
+    before = {one.key for one in named_secrets(actual)}
+    named = sorted({one.key for one in named_secrets(desired)} - before)
+    return Plan((), diff(desired, actual), changed_grants(actual, desired), tuple(named))
+
+
+def described(change: Change) -> tuple[str, ...]:
+    """The change in lines: what, and for one that becomes another each field."""
+    name = "the server's configuration" if change.kind is Kind.CONFIG else f"{change.kind} {change.key}"
+    if change.action is not Action.CHANGE:
+        return (f"{change.action} {name}",)
+    before, after = change.before, change.after
+    lines = [f"change {name}"]
+    if change.kind is Kind.PIPELINE:
+        if before.team != after.team:
+            lines.append(_line("team", before.team, after.team))
+        before, after = before.spec, after.spec
+    return (*lines, *(_line(one.path, one.before, one.after) for one in changed_fields(before, after)))
+
+
+def _line(path: str, before: object, after: object) -> str:
+    return f"  {path}: {_shown(before)} → {_shown(after)}"
+
+
+def _shown(value: object) -> str:
+    if value in ("", None, ()):
+        return "none"
+    if isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+        return f"[{', '.join(value)}]"
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:97]}…"

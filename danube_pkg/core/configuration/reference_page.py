@@ -1,0 +1,114 @@
+"""The reference page of `docs/`: every key of `danube.toml` and of the configuration repository, from their dataclasses."""
+
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, is_dataclass
+from enum import StrEnum
+from typing import Any
+
+from danube_pkg.core.configuration.documents import API_VERSION, KINDS, Metadata
+from danube_pkg.core.marked import Rule, rule_of
+from danube_pkg.core.records import optional, plain, typed_fields, variants
+from danube_pkg.core.settings import Settings
+
+_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_HEAD = f"""# Configuration reference
+
+Made from the definitions that the server validates with: `python -m build_steps.reference_page` writes it, and a test
+compares the two. How the pieces fit is told in
+[Everything from Git](git.md). Each document of the configuration repository begins with `apiVersion: {API_VERSION}`.
+"""
+
+
+def reference_page() -> str:
+    """The page as Markdown."""
+    parts = [_HEAD, "## danube.toml\n"]
+    seen: set[type[Any]] = set()
+    parts += _sections(Settings, "", seen, "### ")
+    parts.append(f"## metadata\n\n{_table(Metadata)}")
+    for kind, spec in KINDS.items():
+        parts.append(f"## Kind {kind}\n\n{_table(spec)}")
+        parts += _nested(spec, "spec", seen)
+    return "\n".join(parts)
+
+
+def _sections(kind: type[Any], path: str, seen: set[type[Any]], mark: str) -> Iterator[str]:
+    for key, (_, hint) in typed_fields(kind).items():
+        inner = optional(hint)
+        if is_dataclass(inner):
+            record = typing.cast("type[Any]", inner)
+            yield f"{mark}[{path}{key}]\n\n{_doc(record)}\n\n{_table(record)}"
+            seen.add(record)
+
+
+def _nested(kind: type[Any], path: str, seen: set[type[Any]]) -> Iterator[str]:
+    """The records inside a record, each once, deepest last."""
+    for key, (_, hint) in typed_fields(kind).items():
+        name = f"{path}.{key}"
+        for record in records_in(hint):
+            if record in seen:
+                continue
+            seen.add(record)
+            typed = f" with `type: {record.TYPE}`" if hasattr(record, "TYPE") else ""
+            short = f" Its {record.SHORT} alone may stand for it." if hasattr(record, "SHORT") else ""
+            yield f"### {name}{typed}\n\n{_doc(record)}{short}\n\n{_table(record)}"
+            yield from _nested(record, name, seen)
+
+
+def records_in(hint: Any) -> tuple[type[Any], ...]:
+    """The records that a field of this annotation may hold."""
+    hint = optional(hint)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        return records_in(typing.get_args(hint)[0])
+    if origin is not None and not variants(hint) and issubclass(origin, Mapping):
+        return records_in(typing.get_args(hint)[1])
+    if kinds := variants(hint):
+        return kinds
+    return (typing.cast("type[Any]", hint),) if is_dataclass(hint) else ()
+
+
+def _doc(record: type[Any]) -> str:
+    return " ".join((record.__doc__ or "").split())
+
+
+def _table(record: type[Any]) -> str:
+    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key, (field, hint) in typed_fields(record).items():
+        rules = rule_of(field)
+        needed = field.default is MISSING and field.default_factory is MISSING
+        default = "needed" if needed else _default(field.default)
+        example = f" For example `{rules.example}`." if rules.example else ""
+        restart = " *In force after a restart.*" if rules.restart else ""
+        cells = (f"`{key}`", _type(hint, rules), default, f"{rules.about}{example}{restart}")
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: Any) -> str:
+    if value is MISSING or value in (None, "", ()):
+        return ""
+    shown = plain(value)
+    if isinstance(shown, bool):
+        return f"`{str(shown).lower()}`"
+    return f"`[{', '.join(shown)}]`" if isinstance(shown, list) else f"`{shown}`"
+
+
+def _type(hint: Any, rules: Rule) -> str:
+    hint = optional(hint)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        return f"list of: {_type(typing.get_args(hint)[0], rules)}"
+    if variants(hint):
+        return f"one of {', '.join(one.TYPE for one in variants(hint))}"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"mapping of names to: {_type(typing.get_args(hint)[1], rules)}"
+    if is_dataclass(hint):
+        return "mapping"
+    if issubclass(hint, StrEnum):
+        return ", ".join(f"`{one.value}`" for one in hint)
+    if rules.expects and hint is str:
+        return rules.expects
+    bounds = [f"at least {rules.at_least:g}"] if rules.at_least is not None else []
+    bounds += [f"at most {rules.at_most:g}"] if rules.at_most is not None else []
+    return ", ".join([_TYPES[hint], *bounds])

@@ -1,0 +1,118 @@
+"""What a revision of the configuration says, as a whole: the server's settings, people, pipelines.
+
+The same type holds what is desired (from documents) and what is actual (from the database), so that the two can be compared.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from danube_pkg.core.configuration.documents import TypedDocument
+from danube_pkg.core.configuration.people import MemberSpec, TeamSpec, UserSpec
+from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind
+from danube_pkg.core.configuration.server import ConfigSpec
+from danube_pkg.core.errors import Place
+from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+from danube_pkg.core.repositories import repository_from
+
+_NOWHERE = Place("")
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Which revision is in force; "" and None before the first. at: Unix seconds."""
+
+    revision: str = ""
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person, known by the address in lower case."""
+
+    email: str
+    name: str
+    password_hash: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Members are ordered by address, each once."""
+
+    name: str
+    members: tuple[MemberSpec, ...] = ()
+    global_admin: bool = False
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineDefinition:
+    """A pipeline as configured; its repository is a URL or absolute. place: where it stands, which is no part of what it says."""
+
+    name: str
+    team: str
+    spec: PipelineSpec
+    place: Place = field(default=_NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything, by key: users by address, the others by name."""
+
+    config: ConfigSpec = field(default_factory=ConfigSpec)
+    users: Mapping[str, User] = field(default_factory=dict)
+    teams: Mapping[str, Team] = field(default_factory=dict)
+    pipelines: Mapping[str, PipelineDefinition] = field(default_factory=dict)
+
+
+def desired_state(documents: Iterable[TypedDocument], base: str) -> State:
+    """What checked documents mean. base: the directory that relative repositories start from."""
+    config, users, teams = ConfigSpec(), {}, {}
+    pipelines: dict[str, PipelineDefinition] = {}
+    for one in documents:
+        name = one.metadata.name
+        match one.spec:
+            case ConfigSpec() as spec:
+                config = spec
+            case UserSpec() as spec:
+                users[spec.email.lower()] = User(spec.email.lower(), name, spec.password_hash)
+            case TeamSpec() as spec:
+                teams[name] = _team(name, spec)
+            case PipelineSpec() as spec:
+                resolved = replace(spec, repository=repository_from(spec.repository, base))
+                pipelines[name] = PipelineDefinition(name, one.metadata.team, resolved, one.document.root.place)
+    if not users:
+        users = _implied_users(teams)
+    return State(config, users, teams, pipelines)
+
+
+def _team(name: str, spec: TeamSpec) -> Team:
+    members = {one.email.lower(): replace(one, email=one.email.lower()) for one in spec.members}
+    return Team(name, tuple(members[email] for email in sorted(members)), spec.global_admin, spec.groups)
+
+
+def _implied_users(teams: Mapping[str, Team]) -> dict[str, User]:
+    """Where no user is written down, people come from an issuer, and teams name them by their addresses alone."""
+    return {one.email: User(one.email, one.email) for team in teams.values() for one in team.members}
+
+
+def pipeline_of(definition: PipelineDefinition, pipeline_id: str) -> Pipeline:
+    """The pipeline as the engine sees it."""
+    spec = definition.spec
+    schedules = (one.schedule for one in spec.triggers if one.kind is TriggerKind.CRON)
+    return Pipeline(
+        id=pipeline_id,
+        name=definition.name,
+        team=definition.team,
+        settings=PipelineSettings(
+            repository=spec.repository,
+            script=spec.script,
+            image=spec.image,
+            max_duration_seconds=spec.max_duration_seconds,
+            workspace_size_gb=spec.workspace_size_gb,
+            memory_mb=spec.resources.memory_mb,
+            cpu=spec.resources.cpu,
+            log_limit_mb=spec.log_limit_mb,
+        ),
+        branch_filter=spec.branch_filter,
+        cron_schedule=next(schedules, None),
+    )

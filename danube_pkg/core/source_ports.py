@@ -1,0 +1,90 @@
+"""The protocols of where code and configuration come from, and of the forges that hold them; `core/ports.py` has the others."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Protocol
+
+from danube_pkg.core.configuration.documents import ConfigurationFiles
+from danube_pkg.core.forges import ApiRequest, CommitStatus
+from danube_pkg.core.sources import Credential, Revision, SourceFile
+
+
+class ConfigurationSource(Protocol):
+    """Where the configuration is written."""
+
+    async def read(self, unless: str = "") -> ConfigurationFiles | None:
+        """All of it as it is now, or None while its revision is `unless`; what cannot be parsed is in its findings.
+
+        Raises Permanent, Unavailable when it cannot be reached.
+        """
+        ...
+
+    def parse(self, files: Mapping[str, bytes]) -> ConfigurationFiles:
+        """The same from files that somebody sent, as if they stood where the configuration is. Blocks: many take seconds."""
+        ...
+
+
+class Source(Protocol):
+    """One commit (or working tree) of an application repository, as a tar stream with a shallow `.git` where there is one."""
+
+    @property
+    def commit_sha(self) -> str: ...
+
+    @property
+    def rule(self) -> str:
+        """The rule by which it was read, "" for what needs none."""
+        ...
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences for the job's page; whole when the stream has ended."""
+        ...
+
+    def stream(self) -> AsyncGenerator[bytes, None]:
+        """An uncompressed tar, in chunks of at most 256 KiB."""
+        ...
+
+
+class GitCredentials(Protocol):
+    """Who may read a repository."""
+
+    async def credential_for(self, repository: str) -> Credential:
+        """What reads that repository now; raises Permanent for a secret that is not set, Unavailable for a forge that is away."""
+        ...
+
+
+class ForgeApi(Protocol):
+    """Requests to forges' APIs."""
+
+    async def post(self, request: ApiRequest) -> Mapping[str, Any]:
+        """The answer's object. Raises Permanent for a refusal, Unavailable where trying again may help; neither quotes a token."""
+        ...
+
+    def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
+        """The token with which a GitHub App names itself, good for minutes; raises Invalid for what is no RSA key."""
+        ...
+
+
+class CommitStatuses(Protocol):
+    """Statuses of commits on their forge."""
+
+    async def publish(self, repository: str, commit_sha: str, status: CommitStatus) -> None:
+        """Set it. Raises NotFound where no forge is known for that repository, else as `ForgeApi.post`."""
+        ...
+
+
+class SourceFiles(Protocol):
+    """Single files of a commit, without its whole tree."""
+
+    async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
+        """Those of these names that are there; `directory/*.yaml` names all such files of one directory."""
+        ...
+
+
+class Sources(Protocol):
+    """Where code comes from. Credentials stay here."""
+
+    async def resolve(self, repository: str, ref: str) -> Revision:
+        """What the ref (branch, tag, hash; "" for the default branch) names now; raises Permanent `source-unavailable`."""
+        ...
+
+    async def open(self, repository: str, commit_sha: str) -> Source: ...

@@ -1,0 +1,112 @@
+"""What a danubefile says of itself without being run."""
+
+import textwrap
+
+import pytest
+
+from danube_pkg.core.danubefile import Named, Outline, StepOutline, read_danubefile
+from danube_pkg.core.marked import Findings
+
+
+def read(text: str) -> tuple[Outline | None, list[str]]:
+    findings = Findings()
+    outline = read_danubefile(textwrap.dedent(text).encode(), "danubefile.py", findings)
+    return outline, [str(one) for one in findings.sorted()]
+
+
+def test_the_pipeline_its_steps_images_secrets_and_artifacts_are_listed() -> None:
+    outline, findings = read(
+        """\
+        from danube import artifacts, pipeline, secrets, step as run
+
+        raise SystemExit("this is not run")
+
+        @pipeline(name="Frontend Build")
+        def build():
+            run.run("npm ci && npm test", name="Run Tests", image="node:20")
+            for version in ("3.11", "3.12"):
+                run.start("pytest", name=f"Test {version}", image=f"python:{version}")
+            run.run("make\\ninstall", image=choose())
+            run.run(command())
+            token = secrets.get("DEPLOY_TOKEN")
+            secrets.get(name)
+            artifacts.upload("coverage/", name="coverage-report")
+        """
+    )
+    assert findings == []
+    assert outline == Outline(
+        "Frontend Build",
+        "build",
+        6,
+        (
+            StepOutline("Run Tests", "node:20", 7),
+            StepOutline("Test …", "python:…", 9),
+            StepOutline("make", "…", 10),
+            StepOutline("…", "", 11),
+        ),
+        (Named("DEPLOY_TOKEN", 12), Named("…", 13)),
+        (Named("coverage-report", 14),),
+    )
+    assert outline.images == ("node:20", "python:…", "…")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import danube\n@danube.pipeline(name='A')\ndef a(): danube.step.run('x')\n",
+        "import danube as d\n@d.pipeline(name='A')\ndef a(): d.step.run('x')\n",
+        "from danube import *\n@pipeline(name='A')\ndef a(): step.run('x')\n",
+        "from danube import pipeline as p\nfrom danube.step import run\n@p(name='A')\ndef a(): run('x')\n",
+        "import danube.step as s\nfrom danube import pipeline\nif True:\n  @pipeline(name='A')\n  def a(): s.run('x')\n",
+    ],
+)
+def test_every_way_to_import_the_sdk_is_known(text: str) -> None:
+    outline, findings = read(text)
+    assert findings == []
+    assert outline is not None
+    assert (outline.name, [one.name for one in outline.steps]) == ("A", ["x"])
+
+
+def test_what_only_looks_like_the_sdk_is_not_listed() -> None:
+    outline, _ = read(
+        "from danube import pipeline\nfrom other import step\n@pipeline(name='A')\ndef a(): step.run('x'); self.step.run('y')\n"
+    )
+    assert outline is not None
+    assert outline.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("x = 1\n", "danubefile.py: no function is marked with @pipeline"),
+        ("def build(:\n", "danubefile.py:1: no valid Python: invalid syntax"),
+        ("x = '\0'\n", "danubefile.py: no valid Python: source code string cannot contain null bytes"),
+        (
+            "from danube import pipeline\n@pipeline(name='A')\ndef a(): ...\n@pipeline(name='B')\ndef b(): ...\n",
+            "danubefile.py:4: b is a second @pipeline; the first is a in line 3",
+        ),
+        ("from danube import pipeline\n@pipeline\ndef a(): ...\n", "danubefile.py:2: @pipeline needs a name"),
+        (
+            "from danube import pipeline\n@pipeline(name='A')\nasync def a(): ...\n",
+            "danubefile.py:3: a is async; a pipeline is not",
+        ),
+        (
+            "from danube import pipeline\n@pipeline(name='A')\ndef a(target): ...\n",
+            "danubefile.py:3: a takes arguments; a pipeline has none",
+        ),
+        (
+            "from danube import pipeline\ndef outer():\n  @pipeline(name='A')\n  def a(): ...\n",
+            "danubefile.py: no function is marked with @pipeline",
+        ),
+        ("(" * 5000 + ")" * 5000, "danubefile.py:1: no valid Python: too many nested parentheses"),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_line(text: str, finding: str) -> None:
+    _, findings = read(text)
+    assert findings == [finding]
+
+
+def test_a_large_file_is_not_read() -> None:
+    findings = Findings()
+    assert read_danubefile(b"#" * (1024**2 + 1), "danubefile.py", findings) is None
+    assert "at most 1048576 are read" in str(findings.sorted()[0])

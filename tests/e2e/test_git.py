@@ -1,0 +1,235 @@
+"""Whole jobs from private repositories, and the life of a configuration as people at a terminal see it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import World
+from tests.git_servers import HttpServer, ServedRepository, SshServer, command_lines, make_key
+from tests.github_app import GithubApi
+from tests.waiting import wait_until
+
+TOKENS = {"lab-token": "glpat-lab-8Hq2Zx", "forge-token": "forge-pw-77aa1c"}
+SEARCHES = '''
+import os, sys
+from danube import pipeline, secrets, step
+
+# Backwards, so that the values themselves are nowhere in this pod.
+NEEDLES = {needles!r}
+
+LOOK = """
+import os, sys
+needles = [one[::-1].encode() for one in sys.stdin.read().split()]
+def holds(path):
+    try:
+        with open(path, "rb") as file:
+            data = file.read(4 * 1024**2)
+            return any(needle in data for needle in needles)
+    except OSError:
+        return False
+found = []
+for top in ("/workspace", "/tmp", "/etc", "/var", "/run", "/home", "/root"):
+    for root, directories, names in os.walk(top):
+        directories[:] = [one for one in directories if os.path.join(root, one) != sys.base_prefix]
+        paths = [os.path.join(root, name) for name in names]
+        found += [path for path in paths if os.path.isfile(path) and holds(path)]
+for process in os.listdir("/proc"):
+    if process.isdecimal():
+        found += [f"/proc/{{process}}/{{name}}" for name in ("environ", "cmdline") if holds(f"/proc/{{process}}/{{name}}")]
+print("found:", found)
+"""
+
+@pipeline(name="search")
+def build():
+    step.run("git log --format=%s | cat; git remote -v | cat; test -z \\"$(git status --porcelain)\\"", name="Clean")
+    step.run("printf '%s' \\"$NEEDLES\\" | python3 -c \\"$LOOK\\"", name="Look", env={{"LOOK": LOOK, "NEEDLES": " ".join(NEEDLES)}})
+    own = [name for name, value in os.environ.items() if any(one[::-1] in value for one in NEEDLES)]
+    print("of the coordinator:", own)
+    try:
+        secrets.get("lab-token")
+    except Exception as error:
+        print("refused:", error)
+'''
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[SshServer]:
+    with SshServer(tmp_path / "ssh") as server:
+        yield server
+
+
+def test_a_private_repository_is_built_with_each_kind_of_credential(world: World, ssh: SshServer) -> None:
+    served = world.path / "served"
+    key_file, key_secret = make_key(world.path / "key_file"), make_key(world.path / "key_secret")
+    for key in (key_file, key_secret):
+        ssh.authorize(key.with_suffix(".pub").read_text())
+    private_halves = [key.read_text().splitlines()[2] for key in (key_file, key_secret)]
+    with GithubApi("4711") as api, HttpServer(served) as http:
+        api_token = "ghs_installation0OfThisApp"
+        known = {api_token: "x-access-token", TOKENS["lab-token"]: "oauth2", TOKENS["forge-token"]: "builder"}
+        http.allows = lambda user, password: known.get(password) == user
+        needles = [api_token, *TOKENS.values(), *private_halves, api.private_key.splitlines()[3]]
+        text = SEARCHES.format(needles=[one[::-1] for one in needles])
+        repositories = {}
+        for name in ("app", "lab", "forge", "file", "secret", "deploy"):
+            repositories[name] = ServedRepository(served / name / "code.git")
+            repositories[name].commit({"danubefile.py": text}, f"the code of {name}")
+        host = f"127.0.0.1:{http.port}"
+        urls = {name: (http if name in ("app", "lab", "forge") else ssh).url(one) for name, one in repositories.items()}
+        configure(world, api.url, f"http://{host}", ssh, host, served, key_file)
+        for name, url in urls.items():
+            world.pipeline(name, None, repository=url, max_duration_seconds=60)
+        (world.data / "keys").mkdir(parents=True, mode=0o700)
+        (world.data / "keys" / "known_hosts").write_bytes(ssh.known_hosts.read_bytes())
+        world.serve()
+        ssh.authorize((world.data / "keys" / "git_deploy_key.pub").read_text())
+        values = {**TOKENS, "app-key": api.private_key, "ssh-secret": key_secret.read_text()}
+        for name, value in values.items():
+            world.danube("secrets", "set", name, stdin=value)
+
+        seen: list[bytes] = []
+        with watching(seen):
+            ids = {name: world.trigger(name) for name in urls}
+            ended = {name: world.end_of(job_id, 120) for name, job_id in ids.items()}
+        for name, job in ended.items():
+            log = world.log(job["id"])
+            assert job["status"] == "success", (name, job, log)
+            assert f"the code of {name}" in log
+            assert "found: []" in log
+            assert "of the coordinator: []" in log
+            assert "refused: the secret 'lab-token' is the server's own" in log
+            rule = "deploy key" if name == "deploy" else f"the-{name}"
+            assert f"read with: {rule}\n" in log
+            assert world.client.get(f"/api/v1/jobs/{job['id']}")["source_rule"] == rule
+        assert len(api.tokens) == 1
+        assert api.asked == [{"permissions": {"contents": "read"}}]
+
+        for needle in (one.encode() for one in needles):
+            # The private half of the one that is a file of the server lies where its owner has put it, outside of the data.
+            assert world.files_with(needle) == []
+            assert needle not in world.server_log.read_bytes()
+            assert not [text for text in seen if needle in text]
+        assert any(b"danube_pkg.adapters.git.worker" in text for text in seen)
+
+
+class watching:
+    """Looks at every process's arguments and environment for as long as the block lasts."""
+
+    def __init__(self, seen: list[bytes]) -> None:
+        self._seen = seen
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watch processes")
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.02):
+            self._seen += [text for _, text in command_lines() if b"danube" in text or b"ssh" in text or b"git" in text]
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def configure(world: World, api: str, lab: str, ssh: SshServer, host: str, served: Path, key_file: Path) -> None:
+    """One rule of each kind; the repository of the deploy key has none."""
+    rules = [
+        {
+            "type": "github_app",
+            "name": "the-app",
+            "app_id": "4711",
+            "installation_id": "1",
+            "private_key_secret": "app-key",
+        },
+        {"type": "gitlab_token", "name": "the-lab", "url": lab, "token_secret": "lab-token"},
+        {"type": "https_token", "name": "the-forge", "username": "builder", "token_secret": "forge-token"},
+        {"type": "ssh_key", "name": "the-file", "private_key_path": str(key_file)},
+        {"type": "ssh_key", "name": "the-secret", "private_key_secret": "ssh-secret"},
+    ]
+    rules[0]["api_url"] = api
+    for rule in rules:
+        name = rule["name"].removeprefix("the-")
+        where = f"127.0.0.1:{ssh.port}{served}" if rule["type"] == "ssh_key" else host
+        rule["match_patterns"] = [f"{where}/{name}/*"]  # type: ignore[assignment]
+    document = {
+        "apiVersion": "danube.dev/v1",
+        "kind": "Config",
+        "metadata": {"name": "global"},
+        "spec": {"git_authentication": rules},
+    }
+    (world.config / "config.yaml").write_text(json.dumps(document))
+
+
+def test_a_configuration_lives_at_the_terminal(world: World) -> None:
+    world.pipeline("app", 'from danube import pipeline\n@pipeline(name="App")\ndef build(): print("built")\n')
+    world.serve()
+    status = json.loads(world.danube("config", "status", "--json").stdout)
+    assert (status["ok"], status["findings"], status["problem"]) == (True, [], None)
+    assert world.danube("keys").stdout.splitlines()[1].startswith("ssh-ed25519 ")
+    assert (world.data / "keys" / "git_deploy_key").stat().st_mode & 0o777 == 0o600
+    assert "deploy-key-made" in world.server_log.read_text()
+    job = world.end_of(world.trigger("app"))
+    assert job["status"] == "success"
+
+    definition = world.client.get("/api/v1/pipelines/app/definition")
+    assert (definition["place"], definition["outline"]["name"]) == ("pipelines/app.yaml:1", "App")
+
+    app = world.config / "pipelines" / "app.yaml"
+    good = app.read_text()
+    app.write_text(good.replace('"kind": "Pipeline"', '"kind": "Pipelin"'))
+    refused = world.danube("config", "sync", check=False)
+    assert refused.returncode == 1
+    assert "pipelines/app.yaml:1: unknown kind 'Pipelin'\n  hint: did you mean 'Pipeline'?" in refused.stdout
+    assert [one["name"] for one in json.loads(world.danube("pipelines", "--json").stdout)] == ["app"]
+    validated = world.danube("validate", str(world.config), check=False)
+    assert validated.returncode == 1
+    assert "pipelines/app.yaml:1: unknown kind 'Pipelin'" in validated.stdout
+
+    app.unlink()
+    (world.config / "teams.yaml").write_text(
+        "apiVersion: danube.dev/v1\nkind: Team\nmetadata: {name: core}\nspec: {members: [a@example.com], global_admin: true}\n"
+    )
+    plan = world.danube("validate", str(world.config), "--plan").stdout
+    assert "remove pipeline app" in plan
+    assert "a@example.com gains access to everything: nothing → admin" in plan
+    assert [one["name"] for one in json.loads(world.danube("pipelines", "--json").stdout)] == ["app"]
+
+    world.danube("config", "sync")
+    assert json.loads(world.danube("pipelines", "--json").stdout) == []
+    assert world.danube("trigger", "app", check=False).returncode == 3
+    assert "built" in world.danube("logs", job["id"]).stdout
+
+
+def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(world: World) -> None:
+    spec = {
+        "git_authentication": [
+            {"type": "https_token", "name": "forge", "token_secret": "t", "match_patterns": ["127.0.0.1:1/*"]}
+        ]
+    }
+    document = {"apiVersion": "danube.dev/v1", "kind": "Config", "metadata": {"name": "global"}, "spec": spec}
+    (world.config / "config.yaml").write_text(json.dumps(document))
+    world.pipeline("app", None, repository="http://127.0.0.1:1/app.git")
+    world.serve()
+    status = json.loads(world.danube("config", "status", "--json").stdout)
+    assert status["ok"]
+    assert [one["hint"] for one in status["conditions"]] == ["danube secrets set t"]
+    refused = world.danube("trigger", "app", check=False)
+    assert "forge needs the secret 't', which is not set" in refused.stderr
+    assert "hint: danube secrets set t" in refused.stderr
+    world.danube("secrets", "set", "t", stdin="value")
+    wait_until(
+        lambda: not json.loads(world.danube("config", "status", "--json").stdout)["conditions"], 10, "no condition"
+    )
+
+
+def test_a_starter_configuration_is_valid(world: World) -> None:
+    target = world.path / "starter"
+    world.danube("init", "--config", str(target), "--repository", "git@git.example.org:team/Shop.git")
+    assert "2 teams, 1 pipelines" in world.danube("validate", str(target)).stdout
+    assert (target / "pipelines" / "shop.yaml").exists()
+    refused = world.danube("init", "--config", str(target), check=False)
+    assert "is there already" in refused.stderr
