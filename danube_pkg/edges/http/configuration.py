@@ -171,6 +171,7 @@ class ConfigurationResource(Resource):
 class ConfigurationState(ConfigurationResource):
     """`/api/v1/config`."""
 
+    @answers(200, refuses=(404,))
     async def GET(self, request: Request) -> ConfigurationView:
         """The state of the configuration."""
         return await self.view(self.configuration().status)
@@ -188,6 +189,7 @@ class ConfigurationSync(ConfigurationResource):
 class ConfigurationPlan(ConfigurationResource):
     """`/api/v1/config/plan`."""
 
+    @answers(200, refuses=(404,))
     async def POST(self, request: Request, body: PlanFiles) -> PlanView:
         """What these files would change, if they were pushed."""
         return _plan_view(await self.configuration().plan({name: text.encode() for name, text in body.files.items()}))
