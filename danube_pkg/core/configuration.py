@@ -16,6 +16,7 @@ from danube_pkg.core.errors import Invalid, Place
 from danube_pkg.core.marked import Document, Findings, Marked, nearest, read_record, rule
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.pods import HOST_IMAGE
+from danube_pkg.core.registries import RegistryRule
 
 API_VERSION = "danube.dev/v1"
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
@@ -59,6 +60,8 @@ class ConfigSpec:
 
     max_concurrent_jobs: int = field(default=4, metadata=rule(at_least=1, at_most=10_000))
     """Jobs at the same time. Four: what a machine of two to four cores carries; a pipeline's own bounds come on top."""
+    registries: tuple[RegistryRule, ...] = ()
+    """Registries that need credentials, mirrors or plain http; any other is asked by https, with what was logged in to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,8 @@ def read_configuration(files: ConfigurationFiles) -> tuple[DesiredState | None, 
     for one in read:
         if one.kind == "Pipeline":
             _check_pipeline(one, files.base, findings)
+        if one.kind == "Config":
+            _check_registries(one, findings)
     if findings:
         return None, findings.sorted()
     return _desired(read, files.base), ()
@@ -233,6 +238,20 @@ def _check_unique(read: Sequence[_Read], findings: Findings) -> None:
     if len(pipelines) > MAX_PIPELINES:
         place = pipelines[MAX_PIPELINES].document.root.place
         findings.add(place, f"more than {MAX_PIPELINES} pipelines", hint="divide them among several servers")
+
+
+def _check_registries(one: _Read, findings: Findings) -> None:
+    seen: dict[str, int] = {}
+    for index, known in enumerate(one.spec.registries):
+        place = one.document.place(f"spec.registries.{index}.host")
+        if seen.setdefault(known.host, index) != index:
+            findings.add(place, f"spec.registries has {known.host!r} twice", hint="join the two entries")
+        if bool(known.username) != bool(known.password_secret):
+            findings.add(
+                place,
+                f"registry {known.host!r} needs both username and password_secret",
+                hint="password_secret names a secret: danube secrets set REGISTRY_PASSWORD",
+            )
 
 
 def _check_references(read: Sequence[_Read], findings: Findings) -> None:

@@ -7,7 +7,9 @@ makes them absolute, relative to the file.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from danube_pkg.core.images import HUB
 from danube_pkg.core.marked import rule
+from danube_pkg.core.registries import RegistryRule
 
 _ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}"
 
@@ -54,6 +56,29 @@ class RuntimeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """`[registry]`. url: a registry on this machine or beside it, for jobs that push images and run in them; it is named in
+    images by its host and port, and reached by http where the URL says so."""
+
+    url: str = field(default="", metadata=rule(pattern=r"|https?://[^\s/@]+", example="http://127.0.0.1:5000"))
+    default_host: str = field(default=HUB, metadata=rule(pattern=r"[^\s/@]+", example="registry.example.org"))
+    """Where an image without a host comes from (`node:20`). The hub, because that is what such a name means everywhere."""
+
+    def rules(self) -> tuple[RegistryRule, ...]:
+        """What follows for the puller."""
+        scheme, _, host = self.url.partition("://")
+        return (RegistryRule(host, http=scheme == "http"),) if host else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """`[images]`. store_gb: what images may take of the disk; above it what was used longest ago is removed."""
+
+    store_gb: int = field(default=40, metadata=rule(at_least=1, at_most=100_000))
+    """A few dozen usual images; a server's disk has room for more, a laptop's not."""
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """`[tls]`: PEM files of the server's certificate and key; both or none."""
 
@@ -69,3 +94,5 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    images: ImageSettings = field(default_factory=ImageSettings)
