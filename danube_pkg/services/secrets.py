@@ -85,6 +85,17 @@ class Secrets:
             hint=f"danube secrets set {key} --pipeline {job.pipeline}   (with danube run: --secret {key}=@FILE)",
         )
 
+    async def read_for_server(self, key: str) -> bytes | None:
+        """A value of all pipelines that Danube itself needs, such as a registry's password; None where it is not set."""
+        if key in self._overrides:
+            return self._overrides[key]
+        stored = await self._store.load_secret(SecretName(None, key))
+        if stored is None:
+            return None
+        value = self._cipher.decrypt_secret(stored)
+        self._known.add(value)
+        return value
+
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
         """Everything that a job of this pipeline could have read, retired values included.
 
