@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
+from danube_pkg.cli.images import image_plan
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.logs import set_up_logging
 from danube_pkg.server import Plan, serve
@@ -31,6 +32,7 @@ def main(options: argparse.Namespace) -> int:
     plan = Plan(
         data_dir=Path(data).absolute(),
         known=known,
+        images=image_plan(data, settings.registry, settings.images),
         runtime=settings.runtime,
         config_repo=settings.config_repo,
         bind_address=options.listen or settings.server.bind_address,
