@@ -77,7 +77,7 @@ async def open_image_pods(directory_: Path) -> AsyncIterator[ImagePods]:
     data.mkdir()
     scratch.mkdir()
     async with open_house(data) as house:
-        runtime = SandboxRuntime(settings_of(data), house.images)
+        runtime = SandboxRuntime(settings_of(data), images=house.images)
         try:
             yield ImagePods(Pods(data, runtime), house, scratch)
         finally:

@@ -166,7 +166,7 @@ async def test_what_a_container_writes_counts_against_the_workspace(image_pods: 
 async def test_a_restarted_server_goes_on_with_containers_of_images(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("stay", [busybox()]))
     await image_pods.pods.runtime.close()
-    restarted = SandboxRuntime(image_pods.pods.runtime.settings, image_pods.house.images)
+    restarted = SandboxRuntime(image_pods.pods.runtime.settings, images=image_pods.house.images)
     assert await restarted.ensure_container(container.job_id, "stay") == container
     assert await image_pods.sh(container, "echo still") == "still\n"
     image_pods.house.store.remove("registry.invalid/stay:latest")
