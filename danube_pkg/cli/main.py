@@ -27,6 +27,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("explain", "explain", "why a job waits, or why it failed"),
     ("artifacts", "artifacts", "list and download what jobs kept"),
     ("secrets", "secrets", "set, list and remove secrets"),
+    ("image", "image", "load, pull, list and remove images"),
     ("pipelines", "pipelines", "list the pipelines of the configuration"),
     ("login", "login", "log in at a server elsewhere"),
     ("token", "token", "make, list and revoke API tokens"),
