@@ -1,6 +1,7 @@
 """The audit's chain: any change to any entry shows, at the entry."""
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +45,8 @@ def test_a_removed_entry_shows_where_it_stood(count: int, data: st.DataObject) -
 def test_a_changed_entry_shows(count: int, name: str, data: st.DataObject) -> None:
     entries = chain(count)
     at = data.draw(st.integers(0, count - 1))
-    changed = replace(entries[at].happening, **{name: "mallory"})
+    other: dict[str, Any] = {name: "mallory"}
+    changed = replace(entries[at].happening, **other)
     entries[at] = replace(entries[at], happening=changed)
     assert check(entries, count).broken_at == at + 1
 
