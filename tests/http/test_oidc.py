@@ -153,6 +153,17 @@ async def test_each_lie_is_refused_for_its_own_reason(
     assert logged.__dict__["fields"]["reference"] == reference
 
 
+async def test_a_person_reads_a_sentence_and_the_log_the_reason(api: Api, issuer: Issuer) -> None:
+    claim(issuer, nonce="<script>")
+    location, cookies = await begin(api)
+    query = issuer.authorize(location)
+    answer = await api.nobody.get(f"/auth/callback?{query}", cookie=cookie_header(cookies), accept="text/html")
+    assert answer.status == 401
+    assert b"<h1>The login did not succeed.</h1>" in answer.body
+    assert b"another login" not in answer.body
+    assert answer.headers["x-request-id"].encode() in answer.body
+
+
 async def test_a_rotated_key_is_asked_for(api: Api, issuer: Issuer) -> None:
     assert (await log_in(api, issuer)).status == 302
     issuer.rotate()
