@@ -211,7 +211,7 @@ async def test_a_callback_without_its_cookie_or_with_a_changed_one(api: Api, iss
         (lambda found: found | {"issuer": "https://evil.example"}, 502),
         (lambda found: found | {"token_endpoint": "http://evil.example/token"}, 502),
         (lambda found: {"issuer": found["issuer"]}, 502),
-        (lambda found: web.HTTPFound("https://evil.example/.well-known/openid-configuration"), 502),
+        (lambda found: web.Response(status=302, headers={"location": "https://evil.example/"}), 502),
         (lambda found: web.Response(text="no JSON"), 502),
         (lambda found: web.Response(text="x" * 1_000_000), 502),
         (lambda found: web.Response(status=500), 502),
