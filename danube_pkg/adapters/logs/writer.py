@@ -14,7 +14,7 @@ from pathlib import Path
 
 from danube_pkg.core.errors import Defect, StorageFull
 from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, note_key, usable
-from danube_pkg.core.redaction import Patterns
+from danube_pkg.core.redaction import Patterns, redact_text
 
 OPEN_LINE_SECONDS = 1.0
 """A prompt without a line end may keep others waiting for this long."""
@@ -146,6 +146,9 @@ class LogWriter:
         if not self._secrets.issuperset(values):
             self._secrets |= frozenset(values)
             self._patterns = Patterns(self._secrets)
+
+    def redact(self, text: str) -> str:
+        return redact_text(self._patterns, text)
 
     async def close(self) -> None:
         """The sync of a large log takes as long as its disk does, so it has a thread; nothing is written meanwhile."""
