@@ -19,7 +19,6 @@ from danube_pkg.core.errors import DanubeError, NotFound, Retryable, StorageFull
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.pods import SUPERVISOR, Container, Role
 from danube_pkg.core.ports import Clock, ExecStream, JobKeys, JobLog, Runtime, StepOutput
-from danube_pkg.core.reasons import Reason
 from danube_pkg.core.step_records import end_of_step, lost
 from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.core.supervisor import (
@@ -287,8 +286,8 @@ class StepFollower:
             async with asyncio.timeout(LOST_GRACE_SECONDS):
                 await self._live.wait_until(lambda job: not self._is_open())
         except TimeoutError:
-            message = f"its container is gone: {what}"
-            await self._live.apply(ev.ContainerLost(self._container.number, Reason.POD_LOST, message))
+            lost = self._live.end_of_container(self._container.number, f"its container is gone: {what}")
+            await self._live.apply(lost)
 
 
 async def stop_step(live: LiveJob, step: Step, container: Container, tools: FollowerTools) -> bool:

@@ -91,7 +91,7 @@ class LogWriter:
         self._owner: StepWriter | None = None
         self._owner_since = 0.0
         self._line_open = False
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}
         self._wake_planned = False
         self.size_bytes = 0
         self._index_bytes = 0
@@ -279,11 +279,11 @@ class LogWriter:
     async def wait_changed(self) -> None:
         """Until there is more to read, or the log is closed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(future)
+        self._waiters[future] = None
         try:
             await future
         finally:
-            self._waiters.discard(future)
+            self._waiters.pop(future, None)
 
     def _plan_wake(self) -> None:
         if self._waiters and not self._wake_planned:
@@ -292,7 +292,7 @@ class LogWriter:
 
     def _wake(self) -> None:
         self._wake_planned = False
-        waiters, self._waiters = self._waiters, set()
+        waiters, self._waiters = self._waiters, {}
         for future in waiters:
             if not future.done():
                 future.set_result(None)
