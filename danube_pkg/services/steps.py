@@ -24,6 +24,7 @@ from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.core.supervisor import (
     Ended,
     FrameParser,
+    Heartbeat,
     InauthenticRecord,
     Output,
     ProtocolViolation,
@@ -186,6 +187,8 @@ class StepFollower:
                     case Output(offset, payload):
                         await self._feed(offset, payload)
                         printed = True
+                    case Heartbeat():
+                        await self._speak_up(stream)
                     case Ended(payload):
                         await self._ended(bytes(payload))
                         return True
@@ -203,6 +206,11 @@ class StepFollower:
         A step that has just ended listens no more; its end is what is read next."""
         with contextlib.suppress(Unavailable):
             await stream.write(encode_ack(self._output.raw_offset))
+
+    async def _speak_up(self, stream: ExecStream) -> None:
+        """What waited for another step's line to end may have waited long enough, or was written when that ended."""
+        await self._feed(self._tail.end, b"")
+        await self._acknowledge(stream)
 
     async def _coalesce(self, read_bytes: int) -> None:
         """Only a stream of short reads waits; a lone line and the end of a short step are passed on at once."""

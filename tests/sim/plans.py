@@ -168,13 +168,18 @@ class Author:
 
     def job(self, name: str) -> JobPlan:
         chance = self.chance
-        stages: list[Stage] = [ReadSecret(key) for key in self.secrets if chance.random() < 0.8]
-        known = [stage.key for stage in stages if isinstance(stage, ReadSecret)]
-        for _ in range(chance.randrange(1, 5)):
-            stages.append(self._stage(known))
+        stages: list[Stage] = []
+        known: list[str] = []
+        for _ in range(chance.randrange(2, 6)):
+            while len(known) < len(self.secrets) and chance.random() < 0.6:
+                known.append(chance.choice([key for key in self.secrets if key not in known]))
+                stages.append(ReadSecret(known[-1]))
+            if known and chance.random() < 0.2:
+                stages.append(ReadSecret(chance.choice(known)))  # another one by now, perhaps
+            stages.append(self._stage(tuple(known)))
         disaster = self.with_disasters and chance.random() < 0.3
         if disaster:
-            stages.insert(chance.randrange(len(known), len(stages) + 1), Parallel((self._disaster(),)))
+            stages.insert(chance.randrange(len(stages) + 1), Parallel((self._disaster(),)))
         ending = chance.choices(["returns", "raises", "leaves", "leaves-open"], [12, 1, 1, 1])[0]
         hangs = JobPlan(name, tuple(stages)).end() == (Status.TIMEOUT, Reason.JOB_TIMEOUT)
         return JobPlan(name, tuple(stages), ending, 90 if hangs else 1800)
@@ -233,6 +238,8 @@ class Author:
                 yield PrintVariable(key, chance.randrange(len(value) + 1), chance.choice([0.0, 0.01, 2.0]))
             else:
                 yield from self._in_pieces(chance.choice([base64.b64encode(value), value.hex().encode(), value * 2]))
+        elif kind < 0.4:
+            yield Print(b"".join(b"much to say %d\n" % number for number in range(chance.randrange(200))))
         elif kind < 0.8:
             yield Print(b"line %d of %d\n" % (chance.randrange(1000), chance.randrange(1000)))
         else:

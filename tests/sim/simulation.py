@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,8 +52,13 @@ def random_scenario(seed: int, *, deaths: int | None = None) -> Scenario:
     )
 
 
-def simulate(scenario: Scenario, *, rerun: str = "", tell: bool = False) -> World:
-    """Run it, check it, and give what is left of it. Fails with the seed and with every promise that was broken."""
+def simulate(
+    scenario: Scenario, *, rerun: str = "", tell: bool = False, look: Callable[[bytes], None] = lambda index: None
+) -> World:
+    """Run it, check it, and give what is left of it. Fails with the seed and with every promise that was broken.
+
+    look: is shown the index of each log before everything is removed.
+    """
     random.seed(scenario.seed)  # the services' backoff draws from the module's own generator
     directory = Path(tempfile.mkdtemp(prefix="danube-sim-", dir=SCRATCH))
     how = rerun or f"python -m tests.sim {scenario.seed}"
@@ -71,6 +76,8 @@ def simulate(scenario: Scenario, *, rerun: str = "", tell: bool = False) -> Worl
         if tell:
             print("\n".join(world.story))
         broken = broken_promises(world)
+        for index in sorted((directory / "logs").glob("*.idx")):
+            look(index.read_bytes())
         assert not broken, "\n".join([f"seed {scenario.seed}; run it again with: {how}", *broken])
         return world
     finally:

@@ -17,7 +17,7 @@ from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, note_key, usab
 from danube_pkg.core.redaction import Patterns, redact_text
 
 OPEN_LINE_SECONDS = 1.0
-"""A prompt without a line end may keep others waiting for this long."""
+"""A prompt without a line end may keep others waiting for this long; looked at whenever one of them is fed, be it nothing."""
 
 WAITING_BYTES = 64 * 1024
 """Or until another step has so much to say."""
