@@ -295,6 +295,10 @@ class JobLog(Protocol):
         """Mask these from now on, in each of their forms."""
         ...
 
+    def redact(self, text: str) -> str:
+        """A text as it would stand in the log."""
+        ...
+
     async def close(self) -> None:
         """No more output: emit what is held back, fsync. Idempotent. Raises StorageFull: close again later."""
         ...
