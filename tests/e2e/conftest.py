@@ -19,5 +19,10 @@ def programs() -> None:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
-    yield made
-    made.close()
+    try:
+        yield made
+    finally:
+        try:
+            made.close()
+        finally:
+            made.abandon()

@@ -128,6 +128,12 @@ class World:
         wait_until(lambda: not any((self.data / "pods").glob("*")), 60, "every pod to be gone")
         self.stop()
 
+    def abandon(self) -> None:
+        """No server is left, whatever went wrong."""
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait(30)
+
     # --- the command line
 
     def danube(self, *words: str, stdin: bytes | str = b"", check: bool = True) -> subprocess.CompletedProcess[str]:
