@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from danube_pkg.adapters.logs import FileJobLogs, writer
 from danube_pkg.adapters.store.database import Database, Work
+from danube_pkg.core.logs import Found
 from danube_pkg.core.ports import JobLog, StepOutput
 from tests.sim.fate import Fate
 
@@ -95,6 +96,18 @@ class MortalLogs:
     def size(self, job_id: str, *, step: int | None = None) -> int:
         self._process.touch("log.size")
         return self.real.size(job_id, step=step)
+
+    def read_now(self, job_id: str, begin: int, end: int) -> bytes:
+        self._process.touch("log.read")
+        return self.real.read_now(job_id, begin, end)
+
+    def time_at(self, job_id: str, offset: int) -> float | None:
+        self._process.touch("log.read")
+        return self.real.time_at(job_id, offset)
+
+    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
+        self._process.touch("log.search")
+        return await self.real.search(job_id, text, begin=begin, limit=limit, match_case=match_case)
 
     async def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         async for part in self.real.follow(job_id, begin):
