@@ -111,9 +111,12 @@ class Configuration:
         """Look for ever: at each interval, and when somebody has pushed; tell the forge what became of it."""
         while True:
             self._wanted.clear()
-            status = await self._look()
-            if self._reports is not None:
-                await self._reports.report(self.circumstances.repository.url, status)
+            try:
+                status = await self._look()
+                if self._reports is not None:
+                    await self._reports.report(self.circumstances.repository.url, status)
+            except Exception as error:  # noqa: BLE001 - a bug must not end the looking; the next look may go well
+                _log.exception("configuration-look-failed", extra={"fields": {"cause": str(error)}})
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.circumstances.repository.sync_interval):
                     await self._wanted.wait()

@@ -9,8 +9,9 @@ from danube_pkg.core.jobs import Job
 from danube_pkg.core.ports import JobLogs
 from danube_pkg.services.jobs import Engine
 
-QUEUED_EVENTS = 16
-"""Chunks and states that a viewer may be behind before its own producers wait; the job never does."""
+QUEUED_EVENTS = 4
+"""Chunks (of at most 256 KiB) and states that a viewer may be behind before its own producers wait: a megabyte for each of
+hundreds of slow viewers. The job never waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ async def follow_job(
             await changed.wait()
             changed.clear()
             ended = latest[-1].status.ended
+            if not ended:
+                await engine.wait_for_log(job_id)
             async for offset, data in logs.follow(job_id, at):
                 at = offset + len(data)
                 await news.put(LogPart(offset, data))

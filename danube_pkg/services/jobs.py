@@ -228,6 +228,11 @@ class Engine:
             raise unknown_job(job_id)
         yield _only(job)
 
+    async def wait_for_log(self, job_id: str) -> None:
+        """Until the job's log is there to be followed (its pod may take minutes to be made), or the job has ended."""
+        if (live := self._live.get(job_id)) is not None:
+            await live.wait_until(lambda job: live.log is not None or job.status.ended)
+
     def live(self, job_id: str) -> LiveJob:
         """The live job; raises NotFound for one that is closed or was never there."""
         live = self._live.get(job_id)
@@ -277,7 +282,7 @@ class Engine:
         """After each commit: followers of placed steps, the deadline, the end of a closed job."""
         job = live.job
         for listener in self._listeners:
-            listener(job)
+            self._tell(listener, job)
         if job.phase is Phase.CLOSED:
             self._admission.set()
             self._ensure(live, "close", partial(self._close, live))
@@ -290,6 +295,13 @@ class Engine:
             name = f"step {step.sequence}.{step.attempt}"
             if step.phase in (StepPhase.PLACED, StepPhase.STARTED):
                 self._ensure(live, name, partial(self._follow, live, step))
+
+    def _tell(self, listener: Listener, job: Job) -> None:
+        """Whatever it does wrong, the job goes on: what follows from its new state must be started."""
+        try:
+            listener(job)
+        except Exception as error:  # noqa: BLE001 - somebody else's bug
+            _log.exception("listener-failed", extra={"fields": {"job": job.id, "cause": str(error)}})
 
     async def _close(self, live: LiveJob) -> None:
         """Forget a closed job; its own tasks are ended last, since one of them got us here."""
@@ -346,6 +358,7 @@ class Engine:
                     secrets=await self.values_to_mask(live.job),
                     limit_bytes=live.job.settings.log_limit_mb * 1024**2,
                 )
+                live.notify()
             return live.log
 
     async def values_to_mask(self, job: Job) -> list[bytes]:

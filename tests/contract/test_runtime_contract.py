@@ -149,3 +149,15 @@ async def test_what_ended_while_nobody_watched_is_told_first(pods: ContractPods)
     assert isinstance(event, ContainerEnded)
     assert event.container == worker
     await restarted.runtime.close()
+
+
+async def test_every_watch_tells_first_what_has_ended(pods: ContractPods) -> None:
+    """One that broke and is opened again must not lose what happened between the two, nor what nobody took in before."""
+    _, worker = await pods.pod()
+    await pods.kill(worker)
+    await pods.wait_ended(worker)
+    for _ in range(2):
+        async with pods.runtime.watch() as events:
+            event = await next_event(events, ContainerEnded)
+            assert isinstance(event, ContainerEnded)
+            assert event.container == worker

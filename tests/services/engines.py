@@ -23,6 +23,8 @@ from tests.fakes.runtime import FakeRuntime
 from tests.fakes.sources import OneCommit
 from tests.services.stores import UnrulyJobs, open_database
 
+_ids = itertools.count()
+
 COORDINATOR = "the coordinator's program"
 
 
@@ -56,15 +58,16 @@ class Hall:
 
 
 @asynccontextmanager
-async def open_hall(path: Path, machine: FakeMachine | None = None) -> AsyncIterator[Hall]:
-    """An engine that runs until the block is left. Its coordinators hang unless the machine knows better."""
+async def open_hall(path: Path, machine: FakeMachine | None = None, *, keep_pods: bool = False) -> AsyncIterator[Hall]:
+    """An engine that runs until the block is left; one more on the same path and machine is a restarted server. Its
+    coordinators hang unless the machine knows better."""
     machine = machine or FakeMachine()
     machine.commands.setdefault(COORDINATOR, plays(Hang()))
-    runtime, clock, keys, ids = FakeRuntime(machine), SystemClock(), Keys(bytes(32)), itertools.count()
+    runtime, clock, keys = FakeRuntime(machine), SystemClock(), Keys(bytes(32))
     places = [4]
 
     def new_id() -> str:
-        return f"id-{next(ids):04}"
+        return f"id-{next(_ids):06}"
 
     async with open_database(path) as database:
         jobs, logs = UnrulyJobs(database), FileJobLogs(path / "logs", clock.now)
@@ -78,6 +81,6 @@ async def open_hall(path: Path, machine: FakeMachine | None = None) -> AsyncIter
         async with engine.running():
             yield Hall(path, database, jobs, machine, logs, secrets, keys, engine, coordination, places, secrets.looks)
         logs.abandon()
-        for job_id in list(machine.pods):
+        for job_id in [] if keep_pods else list(machine.pods):
             machine.delete_pod(job_id)
     assert not machine.defects

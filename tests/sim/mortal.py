@@ -106,6 +106,18 @@ class MortalLogs:
         self._process.touch("log.size")
         return self.real.size(job_id, step=step)
 
+    def read_now(self, job_id: str, begin: int, end: int) -> bytes:
+        self._process.touch("log.read")
+        return self.real.read_now(job_id, begin, end)
+
+    def time_at(self, job_id: str, offset: int) -> float | None:
+        self._process.touch("log.read")
+        return self.real.time_at(job_id, offset)
+
+    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
+        self._process.touch("log.search")
+        return await self.real.search(job_id, text, begin=begin, limit=limit, match_case=match_case)
+
     async def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         async for part in self.real.follow(job_id, begin):
             self._process.touch("log.follow")

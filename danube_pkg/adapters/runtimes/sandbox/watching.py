@@ -23,20 +23,23 @@ class Watcher:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
+        """Each watch tells of every container that has ended, also of those that an earlier one told of."""
         queue: asyncio.Queue[PodEvent] = asyncio.Queue()
         self._queue = queue
+        self._published.clear()
         try:
             yield _events(queue)
         finally:
             self._queue = None
 
     def publish(self, event: PodEvent) -> None:
+        if self._queue is None:
+            return  # the next watch finds a container that has ended, and a notice is of the moment
         if isinstance(event, ContainerEnded):
             if event.container in self._published:
                 return
             self._published.add(event.container)
-        if self._queue is not None:
-            self._queue.put_nowait(event)
+        self._queue.put_nowait(event)
 
     def add(self, known: ContainerRecord) -> None:
         """Watch a container; one that is gone already is published at once."""
