@@ -13,7 +13,7 @@ DEBIAN_PACKAGES := gcc libc6-dev git openssh-client openssh-server util-linux pr
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test e2e check format bench build proto lock test-packages
+.PHONY: help setup run test e2e fuzz check format bench build proto lock test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: test-packages $(VENV)/.dev build/bin/.made ## run the tests; ARGS="tests/c
 
 e2e: test-packages $(VENV)/.dev build/bin/.made ## run the tests that take minutes
 	$(PY) -m pytest -m long $(ARGS)
+
+fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
+	$(PY) -m pytest -m long tests/http/test_document.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter and the tidy tests
@@ -50,7 +53,7 @@ build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 proto: $(VENV)/.dev ## make the stubs of proto/ again
 	$(PY) -m build_steps.proto
 
-# The pins of Python 3.11 are those of 3.12 and 3.13 too: every package that only an older Python needs is among them.
+# The pins of Python 3.11 serve 3.12 and 3.13 too: what only an older Python needs is among them, and nothing needs a newer.
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-options --build-deps-for editable $(if $(UPGRADE),--upgrade)
 

@@ -23,7 +23,7 @@ from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
 from danube_pkg.edges.http.security import session_cookie
 from danube_pkg.edges.http.server import HttpEdge
 from danube_pkg.edges.http.services import Logins, Services, Site
-from danube_pkg.services.access import Access
+from danube_pkg.services.access import Access, GroupsOfTeams
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
@@ -68,11 +68,20 @@ class House:
     oidc_client: Callable[[], Awaitable[ClientSettings | None]]
     outlines: Outlines
     deploy_key: str
+    groups_of_teams: GroupsOfTeams
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What is open. `address`: `http://HOST:PORT`."""
+
+    address: str
+    services: Services
 
 
 @asynccontextmanager
-async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[str]:
-    """Yields the address that it listens on."""
+async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[Front]:
+    """Open while the block is."""
     async with AsyncExitStack() as stack:
         provider, checks = OidcProvider(), BcryptPasswords()
         stack.push_async_callback(provider.close)
@@ -82,14 +91,14 @@ async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[str
             dex = HttpUpstream(settings.dex_url, frozenset({session_cookie(site)}))
             stack.push_async_callback(dex.close)
             site = Site(settings.external_url, tls=site.tls, dex=dex)
-        edge = HttpEdge(_services(house, site, provider, checks))
-        serving = edge.serving(settings.socket_path, settings.bind_address, settings.certificate)
-        yield await stack.enter_async_context(serving)
+        services = _services(house, site, provider, checks)
+        serving = HttpEdge(services).serving(settings.socket_path, settings.bind_address, settings.certificate)
+        yield Front(await stack.enter_async_context(serving), services)
 
 
 def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPasswords) -> Services:
     clock, new_id, random = house.clock, house.new_id, randomness.token_bytes
-    access = Access(SqliteAccess(house.database))
+    access = Access(SqliteAccess(house.database), house.groups_of_teams)
     return Services(
         jobs=house.jobs,
         pipelines=house.pipelines,

@@ -172,11 +172,12 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 configuration=configuration,
                 draining=draining,
                 oidc_client=partial(reading.oidc_client, config, secret_service),
+                groups_of_teams=configuration.groups_of_teams,
                 outlines=Outlines(git.sources, git.sources),
                 deploy_key=git.deploy_key,
             )
             facing = front.FrontSettings(data / SOCKET_NAME, server.bind_address, server.external_url, plan.certificate)
-            address = await stack.enter_async_context(front.open_front(behind, facing))
+            address = (await stack.enter_async_context(front.open_front(behind, facing))).address
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
 
 
@@ -237,7 +238,8 @@ def _data_directory(data: Path) -> Path:
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("run", "run/grpc"):
-            (data / name).mkdir(exist_ok=True, mode=0o755)
+            (data / name).mkdir(exist_ok=True)
+            (data / name).chmod(0o755)  # whatever the umask: coordinators, who are other users, come through here
     except OSError as error:
         raise Permanent(
             "data-directory-unusable",

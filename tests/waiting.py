@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 INTERVAL_SECONDS = 0.01
 
@@ -19,5 +19,13 @@ async def wait_until_async(condition: Callable[[], object], seconds: float, what
     """The same inside an event loop, which goes on meanwhile."""
     deadline = time.monotonic() + seconds
     while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        await asyncio.sleep(INTERVAL_SECONDS)
+
+
+async def wait_until_true(condition: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
+    """The same for a condition that has to be asked for."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         await asyncio.sleep(INTERVAL_SECONDS)

@@ -1,13 +1,38 @@
-"""Artifact bytes: `artifacts/<job_id>/<file>`, written beside, fsynced, renamed; a torn upload leaves nothing."""
+"""Artifact bytes: `artifacts/<job_id>/<file>`, written apart, fsynced, renamed; a torn upload leaves nothing.
 
+What is not whole yet lies in `artifacts/.parts/`, which a starting server empties: nobody else works on its directory.
+"""
+
+import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from danube_pkg.core.errors import StorageFull, TooLarge
 from danube_pkg.kit.files import sync_directory
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """`core.ports.ReceivedArtifact`."""
+
+    size_bytes: int
+    sha256: str
+    part: Path
+    target: Path
+
+    async def keep(self) -> None:
+        """Rename it, durably."""
+        with _translated(self.target.name):
+            self.target.parent.mkdir(exist_ok=True, mode=0o750)
+            os.replace(self.part, self.target)
+            await asyncio.to_thread(sync_directory, self.target.parent)
 
 
 class ArtifactDirectory:
@@ -15,17 +40,19 @@ class ArtifactDirectory:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self._parts = directory / ".parts"
+        self._parts.mkdir(parents=True, exist_ok=True, mode=0o750)
+        for left in self._parts.iterdir():
+            left.unlink()
 
+    @asynccontextmanager
     async def receive(
         self, job_id: str, file_name: str, chunks: AsyncIterator[bytes], limit_bytes: int
-    ) -> tuple[int, str]:
-        directory = self._directory / job_id
-        directory.mkdir(exist_ok=True, mode=0o750)
-        part = directory / f".{file_name}.{os.urandom(6).hex()}.part"
+    ) -> AsyncIterator[ReceivedFile]:
+        part = self._parts / f"{job_id}.{os.urandom(6).hex()}"
         size, hash_ = 0, sha256()
         try:
-            with part.open("xb") as file:
+            with _translated(file_name), part.open("xb") as file:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit_bytes:
@@ -37,16 +64,25 @@ class ArtifactDirectory:
                     hash_.update(chunk)
                     file.write(chunk)
                 file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, directory / file_name)
-            sync_directory(directory)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise StorageFull("artifact-disk-full", f"there is no room for {file_name}", cause=str(error)) from error
+                await asyncio.to_thread(os.fsync, file.fileno())
+            yield ReceivedFile(size, hash_.hexdigest(), part, self._directory / job_id / file_name)
         finally:
             part.unlink(missing_ok=True)
-        return size, hash_.hexdigest()
 
     def open_path(self, job_id: str, file_name: str) -> str:
         return str(self._directory / job_id / file_name)
+
+
+@contextmanager
+def _translated(file_name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise StorageFull(
+            "artifact-disk-full",
+            f"there is no room for {file_name}",
+            cause=str(error),
+            hint="free space on the file system of the data directory; the upload is repeated",
+        ) from error

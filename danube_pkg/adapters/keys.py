@@ -69,7 +69,7 @@ class Keys:
         data = secret.value_encrypted
         try:
             return self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _identity(secret.id, secret.name))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise Permanent(
                 "secret-undecipherable",
                 f"the secret {secret.name} cannot be decrypted",

@@ -14,8 +14,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from danube_pkg.core.errors import Permanent, Unavailable
-from danube_pkg.core.oidc import ALGORITHMS, ClientSettings, IdentityDocument, LoginRefused, TokenAnswer, read_document
+from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.oidc import (
+    ALGORITHMS,
+    ClientSettings,
+    IdentityDocument,
+    IssuerUnusable,
+    LoginRefused,
+    TokenAnswer,
+    read_document,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -92,6 +100,7 @@ class OidcProvider:
             raise LoginRefused("oidc-signature", f"the token's signature is not good: {error}") from error
 
     async def _key_set(self, uri: str, *, fresh: bool) -> Any:
+        from joserfc.errors import JoseError
         from joserfc.jwk import KeySet
 
         known = self._keys.get(uri)
@@ -106,7 +115,7 @@ class OidcProvider:
                 key for key in answer.get("keys", []) if key.get("kty") != "oct" and key.get("use", "sig") == "sig"
             ]
             keys = KeySet.import_key_set({"keys": usable})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise _refused(uri, f"its keys cannot be read: {error}") from error
         self._keys[uri] = time.monotonic(), keys
         return keys
@@ -114,7 +123,7 @@ class OidcProvider:
     async def _json(
         self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Status and object. Raises Unavailable, Permanent."""
+        """Status and object. Raises Unavailable, IssuerUnusable."""
         import aiohttp
 
         if self._session is None:
@@ -168,8 +177,8 @@ def _authenticated(client: ClientSettings, form: Mapping[str, str]) -> tuple[Map
     return form, {"authorization": "Basic " + b64encode(pair.encode()).decode()}
 
 
-def _refused(url: str, cause: str) -> Permanent:
-    return Permanent(
+def _refused(url: str, cause: str) -> IssuerUnusable:
+    return IssuerUnusable(
         "oidc-issuer-unusable",
         "the issuer's answer cannot be used",
         cause=f"{url}: {cause}",

@@ -3,12 +3,16 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import print_json, print_table, size
+from danube_pkg.cli.places import add_server_arguments
+from danube_pkg.cli.progress import progress
 from danube_pkg.core.errors import NotFound, Permanent, Unavailable
 
 CHUNK_BYTES = 256 * 1024
@@ -58,12 +62,12 @@ def _download(options: argparse.Namespace) -> int:
     artifact = known[options.name]
     path = f"/api/v1/jobs/{job}/artifacts/{name}"
     if options.output == "-":
-        _receive(client, path, os.dup(sys.stdout.fileno()), artifact["sha256"])
+        _receive(client, path, os.dup(sys.stdout.fileno()), artifact)
         return 0
     target = Path(options.output or artifact["file_name"])
     part = target.with_name(f".{target.name}.part")
     try:
-        _receive(client, path, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), artifact["sha256"])
+        _receive(client, path, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), artifact)
         os.replace(part, target)
     except OSError as error:
         raise Permanent(
@@ -75,12 +79,17 @@ def _download(options: argparse.Namespace) -> int:
     return 0
 
 
-def _receive(client: Client, path: str, descriptor: int, expected: str) -> None:
+def _receive(client: Client, path: str, descriptor: int, artifact: Mapping[str, Any]) -> None:
     """Stream into an open file, which is closed. Raises Unavailable when what came is not what the server has."""
     hash_ = sha256()
-    with os.fdopen(descriptor, "wb") as file, client.open(path) as response:
+    with (
+        os.fdopen(descriptor, "wb") as file,
+        client.open(path) as response,
+        progress(artifact["file_name"], artifact["size_bytes"]) as told,
+    ):
         while chunk := response.read(CHUNK_BYTES):
             hash_.update(chunk)
             file.write(chunk)
-    if hash_.hexdigest() != expected:
+            told.add(len(chunk))
+    if hash_.hexdigest() != artifact["sha256"]:
         raise Unavailable("download-torn", "the download does not have the artifact's hash", hint="try again")

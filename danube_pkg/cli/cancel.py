@@ -3,8 +3,9 @@
 import argparse
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import print_json
+from danube_pkg.cli.places import add_server_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,18 +1,20 @@
-"""The API from the command line: HTTP over the unix socket of a data directory, errors as the objects that they were."""
+"""The API from the command line: HTTP over a unix socket or to a server elsewhere, errors as the objects that they were."""
 
 import argparse
 import contextlib
 import http.client
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from danube_pkg.cli.places import Place, find_place
 from danube_pkg.core import errors
 from danube_pkg.core.errors import DanubeError, Invalid, Unavailable
 
@@ -24,8 +26,8 @@ RECONNECT_SECONDS = 60.0
 
 RECONNECT_INTERVAL_SECONDS = 0.2
 
-_LOCAL_DATA = Path(".danube")
-_SYSTEM_DATA = Path("/var/lib/danube")
+POST_TRIES = 5
+"""A second in all: a server that restarts meanwhile is seen as such, and the key makes a repetition harmless."""
 
 _KINDS: Mapping[int, type[DanubeError]] = {
     400: errors.Invalid,
@@ -34,6 +36,8 @@ _KINDS: Mapping[int, type[DanubeError]] = {
     404: errors.NotFound,
     409: errors.Conflict,
     413: errors.TooLarge,
+    422: errors.Conflict,
+    429: errors.Unavailable,
     503: errors.Unavailable,
     507: errors.StorageFull,
 }
@@ -65,25 +69,15 @@ class ServerEvent:
     id: str
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the server is."""
-    parser.add_argument(
-        "--data", metavar="DIR", help="the server's data directory (DANUBE_DATA; else ./.danube, else /var/lib/danube)"
-    )
-
-
-def data_directory(option: str | None) -> Path:
-    """The flag, else DANUBE_DATA, else a `.danube` in this directory, else the system's."""
-    if text := option or os.environ.get("DANUBE_DATA"):
-        return Path(text).absolute()
-    return (_LOCAL_DATA if _LOCAL_DATA.is_dir() else _SYSTEM_DATA).absolute()
+class AnswerLost(Unavailable):
+    """The request went out; what became of it is not known."""
 
 
 class Client:
     """One server. Every call opens a connection of its own, so that a restart between two calls is not noticed."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._data = data_directory(options.data)
+    def __init__(self, options: argparse.Namespace, *, place: Place | None = None) -> None:
+        self.place = place or find_place(options)
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """A JSON answer. Raises what the server refused with, Unavailable where there is no server."""
@@ -92,11 +86,21 @@ class Client:
             return json.loads(response.read())
 
     def post(self, path: str, body: object = None) -> Any:
+        """Raises what the server refused with. An answer that was lost is asked for again; nothing is done twice."""
         data = json.dumps(body).encode() if body is not None else b""
-        with self._request("POST", path, data) as response:
-            return json.loads(response.read() or b"null")
+        headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(16)}
+        for left in reversed(range(POST_TRIES)):
+            try:
+                with self._request("POST", path, data, headers) as response:
+                    return json.loads(response.read() or b"null")
+            except AnswerLost:
+                if not left:
+                    raise
+            time.sleep(RECONNECT_INTERVAL_SECONDS)
+        raise AssertionError("the last try either answers or raises")
 
     def put(self, path: str, data: bytes) -> None:
+        """Raises what the server refused with."""
         with self._request("PUT", path, data) as response:
             response.read()
 
@@ -133,25 +137,36 @@ class Client:
     def _request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        connection = _SocketConnection(self._data / "danube.sock")
+        connection = self._connection()
+        given = {"Authorization": f"Bearer {self.place.token}"} if self.place.token else {}
+        sent = False
         try:
             try:
-                connection.request(method, path, body=body or None, headers=dict(headers or {}))
+                connection.connect()
+                sent = True
+                connection.request(method, path, body=body or None, headers={**given, **(headers or {})})
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
-                raise self._not_there(error) from error
+                raise self._not_there(error, AnswerLost if sent else Unavailable) from error
             if response.status >= 400:
                 raise _refusal(response.status, response.read())
             yield response
         finally:
             connection.close()
 
-    def _not_there(self, error: Exception) -> Unavailable:
-        return Unavailable(
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.place.socket is not None:
+            return _SocketConnection(self.place.socket)
+        parts = urlsplit(self.place.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+
+    def _not_there(self, error: Exception, kind: type[Unavailable] = Unavailable) -> Unavailable:
+        return kind(
             "server-unreachable",
-            f"no server answers at {self._data / 'danube.sock'}",
+            f"no server answers at {self.place.name}",
             cause=getattr(error, "strerror", "") or str(error) or type(error).__name__,
-            hint=f"start one: danube serve --data {self._data}, or name its directory: --data DIR or DANUBE_DATA",
+            hint=self.place.hint,
         )
 
 

@@ -3,8 +3,9 @@
 import argparse
 from typing import Any
 
-from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import ago, one_line, print_json
+from danube_pkg.cli.places import add_server_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from danube_pkg.cli.client import data_directory
 from danube_pkg.cli.output import painted, print_json
+from danube_pkg.cli.places import data_directory
 from danube_pkg.core.settings import RuntimeSettings
 from danube_pkg.ops.doctor import Finding, diagnose
 from danube_pkg.server import sandbox_settings

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import ago, duration, print_json, print_table
+from danube_pkg.cli.places import add_server_arguments
 
 PAGE = 200
 """What the API gives at once at most."""

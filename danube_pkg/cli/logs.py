@@ -5,8 +5,9 @@ import shutil
 import sys
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.client import Client
 from danube_pkg.cli.live import JsonPrinter, LivePrinter, print_end
+from danube_pkg.cli.places import add_server_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,9 @@ import getpass
 import sys
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import ago, print_json, print_table
+from danube_pkg.cli.places import add_server_arguments
 from danube_pkg.core.secrets import MAX_VALUE_BYTES, check_key, check_value
 
 

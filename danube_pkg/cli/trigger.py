@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from danube_pkg.cli.client import Client, add_server_arguments, key_values
+from danube_pkg.cli.client import Client, key_values
 from danube_pkg.cli.logs import follow_to_end
 from danube_pkg.cli.output import print_json
+from danube_pkg.cli.places import add_server_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.cli.client import Client, add_server_arguments
+from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import one_line, print_json
+from danube_pkg.cli.places import add_server_arguments
 from danube_pkg.core.danubefile import Outline
 from danube_pkg.core.errors import Invalid
 from danube_pkg.ops.validate import Validation, planned_files, validate

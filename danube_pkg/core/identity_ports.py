@@ -38,10 +38,6 @@ class AccessStore(Protocol):
         """Team → (global_admin, address → role)."""
         ...
 
-    async def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:
-        """Team → groups of the issuer whose people belong to it as well; teams without any are left out."""
-        ...
-
     async def thing(self, pipeline: str) -> Thing:
         """A pipeline with its owner and levels; without any where it is not known."""
         ...
@@ -131,7 +127,7 @@ class PasswordCheck(Protocol):
 
 
 class IdentityProvider(Protocol):
-    """An OpenID Connect issuer, over HTTP. Raises Unavailable when it does not answer, Permanent when it answers wrongly."""
+    """An OpenID Connect issuer, over HTTP. Raises Unavailable when it does not answer, IssuerUnusable when it answers wrongly."""
 
     async def discover(self, issuer: str) -> IdentityDocument: ...
 

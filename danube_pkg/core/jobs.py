@@ -255,16 +255,17 @@ def _step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
         return _with_step(job, step.next_attempt()), ()
     ended = _with_step(job, step.ended(event.end, now))
     if step.sequence == COORDINATOR_SEQUENCE and job.phase is Phase.RUNNING:
-        return _coordinator_ended(ended, event.end)
+        return _coordinator_ended(ended, event, now)
     return ended, ()
 
 
-def _coordinator_ended(job: Job, end: ev.StepEnd) -> Decision:
+def _coordinator_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     """It ended without having said Finish: never green, whatever its exit code."""
+    end = event.end
     if end.reason in (Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.POD_LOST, Reason.INFRASTRUCTURE_LOST):
         return conclude(job, Status.FAILURE, end.reason, f"the danubefile's own process is gone: {end.message}")
     if end.reason is Reason.STEP_TIMEOUT:
-        return _deadline(job)
+        return _deadline(job, event, now)
     how = end.message or f"exit code {end.exit_code}"
     message = f"the danubefile's process left before its pipeline function returned ({how})"
     return conclude(job, Status.FAILURE, Reason.SCRIPT_EXITED, message)
@@ -304,11 +305,7 @@ def _cancel(job: Job, event: ev.CancelAsked, now: float) -> Decision:
     return conclude(cancelled, Status.CANCELLED, event.reason, f"cancelled by {event.by}")
 
 
-def _deadline_passed(job: Job, event: ev.DeadlinePassed, now: float) -> Decision:
-    return _deadline(job)
-
-
-def _deadline(job: Job) -> Decision:
+def _deadline(job: Job, event: ev.JobEvent, now: float) -> Decision:
     seconds = job.settings.max_duration_seconds
     running = [step.name for step in job.open_steps if step.sequence != COORDINATOR_SEQUENCE]
     during = f" during {', '.join(repr(name) for name in running[:3])}" if running else ""
@@ -358,7 +355,7 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     (Phase.PREPARING, ev.PodFailed): _pod_failed,
     (Phase.PREPARING, ev.ContainerLost): _unchanged,
     (Phase.PREPARING, ev.CancelAsked): _cancel,
-    (Phase.PREPARING, ev.DeadlinePassed): _deadline_passed,
+    (Phase.PREPARING, ev.DeadlinePassed): _deadline,
     (Phase.RUNNING, ev.PodFailed): _pod_failed,
     (Phase.RUNNING, ev.StepAsked): _step_asked,
     (Phase.RUNNING, ev.StepPlaced): _step_placed,
@@ -367,7 +364,7 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     (Phase.RUNNING, ev.Finished): _finished,
     (Phase.RUNNING, ev.ContainerLost): _container_lost,
     (Phase.RUNNING, ev.CancelAsked): _cancel,
-    (Phase.RUNNING, ev.DeadlinePassed): _deadline_passed,
+    (Phase.RUNNING, ev.DeadlinePassed): _deadline,
     (Phase.CONCLUDING, ev.StepAsked): _refuse_step,
     (Phase.CONCLUDING, ev.StepStarted): _step_started,
     (Phase.CONCLUDING, ev.StepEnded): _step_ended,
@@ -392,4 +389,5 @@ TRANSITIONS: dict[tuple[Phase, type[ev.JobEvent]], _Rule] = {
     (Phase.CLOSED, ev.PodDeleted): _unchanged,
     (Phase.CONCLUDING, ev.SourceOpened): _unchanged,
     **{(phase, ev.Approved): _no_approval for phase in Phase if phase is not Phase.QUEUED},
+    (Phase.CLOSED, ev.Admitted): _unchanged,  # cancelled in the queue at the very moment when a place became free
 }

@@ -91,6 +91,12 @@ class LoginRefused(Unauthenticated):
         )
 
 
+class IssuerUnusable(Permanent):
+    """What the issuer itself says cannot be used, whoever logs in."""
+
+    status = 502
+
+
 def challenge(verifier: str) -> str:
     """PKCE's S256."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -178,7 +184,7 @@ def _same(expected: str, found: object) -> bool:
 
 
 def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocument:
-    """Discovery's answer. Raises Permanent when it is another issuer's, or would send secrets over plain http."""
+    """Discovery's answer. Raises IssuerUnusable when it is another issuer's, or would send secrets over plain http."""
 
     def endpoint(name: str, *, needed: bool = True) -> str:
         value = document.get(name)
@@ -206,8 +212,8 @@ def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _unusable(issuer: str, cause: str) -> Permanent:
-    return Permanent(
+def _unusable(issuer: str, cause: str) -> IssuerUnusable:
+    return IssuerUnusable(
         "oidc-discovery",
         f"the issuer {issuer} cannot be used",
         cause=cause,

@@ -6,21 +6,17 @@ implementation, the fakes included, to it.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from danube_pkg.core.artifacts import Artifact
-from danube_pkg.core.configuration.changes import Change
-from danube_pkg.core.configuration.documents import ConfigurationFiles
-from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.effects import Effect
-from danube_pkg.core.forges import ApiRequest, CommitStatus
 from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
 from danube_pkg.core.secrets import SecretName, StoredSecret
-from danube_pkg.core.sources import Credential, Revision, SourceFile
+from danube_pkg.core.sources import Revision
 from danube_pkg.core.statistics import JobTimes
 
 
@@ -156,31 +152,6 @@ class JobStore(Protocol):
         ...
 
 
-class ConfigurationSource(Protocol):
-    """Where the configuration is written."""
-
-    async def read(self, unless: str = "") -> ConfigurationFiles | None:
-        """All of it as it is now, or None while its revision is `unless`; what cannot be parsed is in its findings.
-
-        Raises Permanent, Unavailable when it cannot be reached.
-        """
-        ...
-
-    def parse(self, files: Mapping[str, bytes]) -> ConfigurationFiles:
-        """The same from files that somebody sent, as if they stood where the configuration is. Blocks: many take seconds."""
-        ...
-
-
-class ConfigurationStore(Protocol):
-    """The state that was applied last, whole: a server knows it again while its repository is away."""
-
-    async def load_state(self) -> tuple[State, Applied]: ...
-
-    async def apply_changes(self, changes: Sequence[Change], state: State, applied: Applied) -> None:
-        """In one transaction. Ids are stable for life; what leaves is marked, not deleted. `state` is what they lead to."""
-        ...
-
-
 class PipelineStore(Protocol):
     """What the applied configuration says. Pipelines that left it are marked, never deleted."""
 
@@ -193,19 +164,24 @@ class PipelineStore(Protocol):
 class SecretStore(Protocol):
     """Encrypted values by name. The store never sees a clear value. `pipeline` is a name, which may not exist yet."""
 
-    async def put_secret(self, secret: StoredSecret, *, keep_previous: bool) -> None:
-        """Write or replace. A replaced value is retired, not removed, while `keep_previous`: masking still needs it."""
+    async def put_secret(self, secret: StoredSecret) -> None:
+        """Write or replace. A replaced value is retired at the new one's `created_at`, not removed: masking still needs it."""
         ...
 
     async def load_secret(self, name: SecretName) -> StoredSecret | None: ...
     async def list_secrets(self, pipeline: str | None) -> Sequence[StoredSecret]: ...
-    async def delete_secret(self, name: SecretName, *, keep_previous: bool) -> bool: ...
+
+    async def delete_secret(self, name: SecretName, at: float) -> bool:
+        """Retire it; whether there was one."""
+        ...
 
     async def maskable_secrets(self, pipeline: str) -> Sequence[StoredSecret]:
         """All that a job of that pipeline could have read: current and retired, its own and the global ones."""
         ...
 
-    async def forget_retired_secrets(self, older_than: float) -> int: ...
+    async def forget_retired_secrets(self, before: float) -> int:
+        """Remove what was retired before that moment; how many values that were."""
+        ...
 
     async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
         """That a job read it; a repeated call is the same read."""
@@ -224,6 +200,10 @@ class SecretValues(Protocol):
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]: ...
 
+    async def forget_retired(self, before: float) -> None:
+        """No job that was made before that moment is left: values that were replaced earlier need no masking any more."""
+        ...
+
 
 class ArtifactStore(Protocol):
     """The records of artifacts; the bytes are the `ArtifactFiles` adapter's."""
@@ -236,13 +216,26 @@ class ArtifactStore(Protocol):
     async def load_artifact(self, job_id: str, name: str) -> Artifact | None: ...
 
 
-class ArtifactFiles(Protocol):
-    """Artifact bytes below `artifacts/<job_id>/`: written beside, fsynced, renamed."""
+class ReceivedArtifact(Protocol):
+    """Bytes that have arrived whole and are on disk, not yet under their name."""
 
-    async def receive(
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+    async def keep(self) -> None:
+        """Give them their name, in place of what had it before. Raises StorageFull."""
+        ...
+
+
+class ArtifactFiles(Protocol):
+    """Artifact bytes below `artifacts/<job_id>/`: written apart, fsynced, renamed when they are to be kept."""
+
+    def receive(
         self, job_id: str, file_name: str, chunks: AsyncIterator[bytes], limit_bytes: int
-    ) -> tuple[int, str]:
-        """Store a stream; the answer is (size in bytes, sha256 in hex). Raises TooLarge, StorageFull; leaves no part behind."""
+    ) -> AbstractAsyncContextManager[ReceivedArtifact]:
+        """Take in a stream; what was not kept when the block is left is gone, also after a crash. Raises TooLarge, StorageFull."""
         ...
 
     def open_path(self, job_id: str, file_name: str) -> str: ...
@@ -267,7 +260,10 @@ class StepOutput(Protocol):
 
 
 class JobLog(Protocol):
-    """One job's log: appended by its steps, already redacted, read by any number of viewers."""
+    """One job's log: appended by its steps, already redacted, read by any number of viewers.
+
+    Once it is closed it is whole: what comes later, of a notice or of a step that could not be stopped, is not part of it.
+    """
 
     @property
     def size_bytes(self) -> int:
@@ -288,8 +284,8 @@ class JobLog(Protocol):
         """Mask these from now on, in each of their forms."""
         ...
 
-    def close(self) -> None:
-        """No more output: emit what is held back, fsync. Idempotent."""
+    async def close(self) -> None:
+        """No more output: emit what is held back, fsync. Idempotent. Raises StorageFull: close again later."""
         ...
 
 
@@ -339,42 +335,6 @@ class Source(Protocol):
 
     def stream(self) -> AsyncGenerator[bytes, None]:
         """An uncompressed tar, in chunks of at most 256 KiB."""
-        ...
-
-
-class GitCredentials(Protocol):
-    """Who may read a repository."""
-
-    async def credential_for(self, repository: str) -> Credential:
-        """What reads that repository now; raises Permanent for a secret that is not set, Unavailable for a forge that is away."""
-        ...
-
-
-class ForgeApi(Protocol):
-    """Requests to forges' APIs."""
-
-    async def post(self, request: ApiRequest) -> Mapping[str, Any]:
-        """The answer's object. Raises Permanent for a refusal, Unavailable where trying again may help; neither quotes a token."""
-        ...
-
-    def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
-        """The token with which a GitHub App names itself, good for minutes; raises Invalid for what is no RSA key."""
-        ...
-
-
-class CommitStatuses(Protocol):
-    """Statuses of commits on their forge."""
-
-    async def publish(self, repository: str, commit_sha: str, status: CommitStatus) -> None:
-        """Set it. Raises NotFound where no forge is known for that repository, else as `ForgeApi.post`."""
-        ...
-
-
-class SourceFiles(Protocol):
-    """Single files of a commit, without its whole tree."""
-
-    async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
-        """Those of these names that are there; `directory/*.yaml` names all such files of one directory."""
         ...
 
 

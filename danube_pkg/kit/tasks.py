@@ -6,7 +6,9 @@ failure to one function instead of losing it, and ends what is left when it is c
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
 
 OnFailure = Callable[[str, BaseException], None]
 
@@ -45,3 +47,21 @@ async def end_all(*tasks: asyncio.Task[Any]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+
+
+async def until(end: Coroutine[Any, Any, object], work: Coroutine[Any, Any, Answer], *, name: str) -> Answer | None:
+    """The result of `work`, or None when `end` came first. Both have ended when this returns or raises; whatever one of
+    them raised is raised as it is."""
+    tasks = working, ending = (
+        asyncio.get_running_loop().create_task(work, name=name),
+        asyncio.get_running_loop().create_task(end, name=f"end of {name}"),
+    )
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end_all(*(task for task in tasks if not task.done()))
+    if not working.cancelled():
+        return working.result()
+    if not ending.cancelled():
+        ending.result()
+    return None

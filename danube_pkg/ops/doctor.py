@@ -17,8 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox import (
+    CoordinatorProgram,
     SandboxRuntime,
     SandboxSettings,
+    closed_to_pods,
     find_bubblewrap,
     find_cgroups,
     seccomp_program,
@@ -50,6 +52,7 @@ async def diagnose(settings: SandboxSettings) -> list[Finding]:
         check_kernel(platform.system(), platform.release()),
         check_filter(platform.machine()),
         await check_bubblewrap(),
+        check_installation(settings.program),
         check_limits(),
         check_data_directory(settings.data_dir),
         await check_pod(settings),
@@ -89,6 +92,20 @@ async def check_bubblewrap() -> Finding:
     if process.returncode != 0:
         return Finding("bubblewrap", False, f"{program} fails: {said}", "apt-get install bubblewrap")
     return Finding("bubblewrap", True, f"{said} at {program}")
+
+
+def check_installation(program: CoordinatorProgram) -> Finding:
+    """Whether the user that pods run as can read what they start from."""
+    try:
+        closed = closed_to_pods(program)
+    except (DanubeError, OSError) as error:
+        return Finding("installation", False, f"it is not whole: {error}", "make setup")
+    if not closed:
+        return Finding("installation", True, "pods can read what they start from")
+    what = f"the user that pods run as cannot read {closed[0]}" + (f" and {len(closed) - 1} more" if closed[1:] else "")
+    # Each path and not what they have in common: that may be a checkout with a data directory, whose keys stay closed.
+    paths = [str(path) for path in closed if not set(path.parents) & set(closed)]
+    return Finding("installation", False, what, f"chmod -R go+rX {' '.join(paths)}")
 
 
 def check_limits() -> Finding:

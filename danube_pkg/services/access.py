@@ -3,6 +3,7 @@
 Answers are kept only while nothing that is stored has changed, so that a change of membership counts from the next request.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from danube_pkg.core.access import Actor, Kind, Role, Scope, Thing
@@ -13,18 +14,23 @@ KEPT_ANSWERS = 10_000
 """People and pipelines of a large organisation; beyond it everything is asked again."""
 
 
-class Access:
-    """A team's groups are those of the issuer whose people belong to it as well."""
+GroupsOfTeams = Callable[[], Mapping[str, tuple[str, ...]]]
 
-    def __init__(self, store: AccessStore) -> None:
+
+class Access:
+    """`groups_of_teams` says, by team, whose people belong to it as well: those of these groups of the issuer."""
+
+    def __init__(self, store: AccessStore, groups_of_teams: GroupsOfTeams) -> None:
         self.store = store
+        self._groups_of_teams = groups_of_teams
         self._version = -1
+        self._groups: Mapping[str, tuple[str, ...]] = {}
         self._kept: dict[Any, Any] = {}
 
     def _answers(self) -> dict[Any, Any]:
-        version = self.store.version()
-        if version != self._version or len(self._kept) > KEPT_ANSWERS:
-            self._version = version
+        version, groups = self.store.version(), self._groups_of_teams()
+        if (version, groups) != (self._version, self._groups) or len(self._kept) > KEPT_ANSWERS:
+            self._version, self._groups = version, groups
             self._kept = {}
         return self._kept
 
@@ -44,7 +50,7 @@ class Access:
         memberships = dict(await self.store.memberships(person.id))
         if groups:
             teams = await self.store.teams()
-            for team, wanted in (await self.store.groups_of_teams()).items():
+            for team, wanted in self._groups.items():
                 if team in teams and team not in memberships and not set(wanted).isdisjoint(groups):
                     memberships[team] = Role.MEMBER, teams[team][0]
         return Actor(

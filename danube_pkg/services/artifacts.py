@@ -1,5 +1,6 @@
 """Artifacts: what a job wants kept, stored with its hash and recorded once."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -19,11 +20,20 @@ class Artifacts:
         self._files = files
         self._clock = clock
         self._new_id = new_id
+        self._naming = asyncio.Lock()
+        """One at a time gives its bytes their name and its record: neither is ever another upload's."""
 
     async def receive(
-        self, job: Job, sequence: int, name: str, file_name: str, chunks: AsyncIterator[bytes]
+        self,
+        job: Job,
+        name: str,
+        file_name: str,
+        chunks: AsyncIterator[bytes],
+        check_wanted: Callable[[], None],
     ) -> Artifact:
-        """Keep a stream under a name. A repeated upload of the same content is the same artifact. Raises Invalid, Conflict."""
+        """Keep a stream under a name. A repeated upload of the same content is the same artifact; another content under that
+        name is a Conflict and changes nothing. `check_wanted` raises when the job does not take artifacts any more; it is
+        asked when all has arrived. Raises Invalid, TooLarge, StorageFull too."""
         if not _NAME.fullmatch(name) or file_name not in (name, f"{name}.tar.gz"):
             raise Invalid(
                 "artifact-name-invalid",
@@ -31,9 +41,14 @@ class Artifacts:
                 cause=f"a name is 1 to {MAX_NAME_LENGTH} letters, digits and _.@+- and does not begin with a dot",
                 hint='artifacts.upload("dist/", name="packages")',
             )
-        size, sha256 = await self._files.receive(job.id, file_name, chunks, MAX_ARTIFACT_BYTES)
-        artifact = Artifact(self._new_id(), job.id, name, file_name, size, sha256, self._clock.now())
-        await self._store.add_artifact(artifact)
+        async with self._files.receive(job.id, file_name, chunks, MAX_ARTIFACT_BYTES) as received, self._naming:
+            check_wanted()
+            if await self._store.load_artifact(job.id, name) is None:
+                await received.keep()
+            artifact = Artifact(
+                self._new_id(), job.id, name, file_name, received.size_bytes, received.sha256, self._clock.now()
+            )
+            await self._store.add_artifact(artifact)
         return await self._store.load_artifact(job.id, name) or artifact
 
     async def list(self, job_id: str) -> Sequence[Artifact]:

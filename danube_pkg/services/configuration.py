@@ -20,7 +20,8 @@ from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.errors import DanubeError
-from danube_pkg.core.ports import Clock, ConfigurationSource, ConfigurationStore, SecretStore
+from danube_pkg.core.git_ports import ConfigurationSource, ConfigurationStore
+from danube_pkg.core.ports import Clock, SecretStore
 from danube_pkg.core.repositories import same_repository
 from danube_pkg.core.settings import ConfigRepository, ServerSettings, waiting_for_restart
 from danube_pkg.services.reports import ConfigurationReports
@@ -69,6 +70,7 @@ class Configuration:
         self._status = ConfigurationStatus()
         self._state = State()
         self._named: frozenset[str] = frozenset()
+        self._groups: Mapping[str, tuple[str, ...]] = {}
 
     async def load(self) -> None:
         """Know again what was applied last."""
@@ -97,6 +99,10 @@ class Configuration:
     def named_secrets(self) -> frozenset[str]:
         """Secrets that the server uses for itself; no job may read them."""
         return self._named
+
+    def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:
+        """By team: the issuer's groups whose people belong to it as well."""
+        return self._groups
 
     # --- looking
 
@@ -161,6 +167,7 @@ class Configuration:
 
     def _take(self, state: State) -> None:
         self._state = state
+        self._groups = {team.name: team.groups for team in state.teams.values() if team.groups}
         self._named = frozenset(
             {*(one.key for one in named_secrets(state)), self.circumstances.repository.token_secret} - {""}
         )

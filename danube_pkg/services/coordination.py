@@ -80,17 +80,18 @@ class Coordination:
 
     def source(self, job_id: str) -> AsyncIterator[bytes]:
         """The source tree as an uncompressed tar."""
-        return self._engine.source(self._engine.live(job_id)).read()
+        return self._engine.sources.of(self._engine.live(job_id)).read()
 
     async def run_step(self, job_id: str, request: StepRequest) -> StepOutcome:
         """Runs the step, or goes on waiting for it, and returns its end; the same call may come any number of times."""
         live = self._engine.live(job_id)
         image = request.image or live.job.settings.image
-        name = await self._redacted(live, request.name)
+        name = await self._name_of(live, request)
         asked = ev.StepAsked(request.sequence, name, image, request.check, request.retries, request.timeout_seconds)
         await live.apply(asked)
-        live.memory(request.sequence).request = request
-        live.notify()
+        if live.step(request.sequence).phase is not StepPhase.ENDED:
+            live.memory(request.sequence).request = request
+            live.notify()
         while True:
             step = live.step(request.sequence)
             if step.phase is StepPhase.ENDED:
@@ -116,15 +117,28 @@ class Coordination:
             return
         await live.apply(ev.StepPlaced(step.sequence, step.attempt, container.number))
 
+    async def _name_of(self, live: LiveJob, request: StepRequest) -> str:
+        """The name as it may be kept. A repeated call keeps the name of the first, whatever secrets came since."""
+        known = live.job.step(request.sequence)
+        name = await self._redacted(live, request.name)
+        return known.name if known is not None and await self._redacted(live, known.name) == name else name
+
     async def _outcome(self, live: LiveJob, step: Step) -> StepOutcome:
         if step.end is None:
             raise Conflict("step-without-end", f"step {step.sequence} has ended without a record")
-        memory = live.memory(step.sequence)
-        output = memory.output
-        if output is None and step.container is not None and step.end.output_bytes:
+        live.memory(step.sequence).request = None
+        output = await self._output(live, step, step.end)
+        truncated = output is not None and len(output) < step.end.output_bytes
+        return StepOutcome(step.end, step.attempt, output, truncated)
+
+    async def _output(self, live: LiveJob, step: Step, end: ev.StepEnd) -> bytes | None:
+        """The end of what it printed; None where no record says how much that was, or nobody holds it any more."""
+        if not end.output_hash or not end.output_bytes:
+            return b"" if end.output_hash else None
+        output = live.output_of(step)
+        if output is None and step.container is not None:
             output = await read_output_again(step, container_of(live.job.id, step), self._tools)
-            memory.output_truncated = output is not None and len(output) < step.end.output_bytes
-        return StepOutcome(step.end, step.attempt, output, memory.output_truncated)
+        return output
 
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:
         """The value, masked in the log from now on; the read is recorded, the value is not."""
@@ -141,9 +155,13 @@ class Coordination:
     ) -> Artifact:
         """Keep an artifact; the same content under the same name is the same artifact."""
         live = self._engine.live(job_id)
-        if live.job.phase is not Phase.RUNNING:
-            raise Conflict("job-ending", f"{live.job.label} is ending and keeps no more artifacts")
-        artifact = await self._artifacts.receive(live.job, sequence, name, file_name, chunks)
+
+        def check_wanted() -> None:
+            if live.job.phase is not Phase.RUNNING:
+                raise Conflict("job-ending", f"{live.job.label} is ending and keeps no more artifacts")
+
+        check_wanted()
+        artifact = await self._artifacts.receive(live.job, name, file_name, chunks, check_wanted)
         log = await self._engine.open_log(live)
         log.note(
             f"artifact:{artifact.name}",

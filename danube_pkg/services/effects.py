@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.effects import Effect, EffectKind
-from danube_pkg.core.errors import DanubeError, HostLacks, Permanent, Retryable
+from danube_pkg.core.errors import DanubeError, HostLacks, Permanent, Retryable, StorageFull
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.pods import Limits, PodSpec
 from danube_pkg.core.ports import JobLog
 from danube_pkg.core.reasons import Reason, Status, reason_named
+from danube_pkg.core.steps import Step
 from danube_pkg.kit.backoff import Backoff
-from danube_pkg.kit.tasks import end_all
+from danube_pkg.kit.tasks import until
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.steps import FollowerTools, container_of, one_line, stop_step, write_step_end
 
@@ -67,12 +68,7 @@ class EffectPerformer:
 
         if stale(live.job):
             return None
-        async with asyncio.TaskGroup() as group:
-            work = group.create_task(self._perform(live, effect), name=f"{effect.kind} {live.job.id}")
-            watcher = group.create_task(live.wait_until(stale), name=f"generation {live.job.id}")
-            await asyncio.wait((work, watcher), return_when=asyncio.FIRST_COMPLETED)
-            await end_all(*(task for task in (work, watcher) if not task.done()))
-        return work.result() if not work.cancelled() else None
+        return await until(live.wait_until(stale), self._perform(live, effect), name=f"{effect.kind} {live.job.id}")
 
     async def _perform(self, live: LiveJob, effect: Effect) -> ev.JobEvent:
         act = {
@@ -110,7 +106,7 @@ class EffectPerformer:
             if step.sequence == COORDINATOR_SEQUENCE and live.job.outcome is Status.SUCCESS:
                 continue
             if step.container is not None:
-                log.note(f"stop:{step.sequence}", step.sequence, f"--- stopping {one_line(step.name)}")
+                _say_that_it_stops(log, step)
         try:
             async with asyncio.timeout(STOP_SECONDS), asyncio.TaskGroup() as group:
                 for step in live.job.open_steps:
@@ -134,24 +130,23 @@ class EffectPerformer:
                     return
             except TimeoutError:
                 _log.debug("coordinator-stopped", extra={"fields": {"job": live.job.id}})
-        await stop_step(live, step, container_of(live.job.id, step), self._tools)
-        if live.memory(sequence).request is not None:
+        if await stop_step(live, step, container_of(live.job.id, step), self._tools):
             await live.wait_until(has_ended)
 
     async def _close_log(self, live: LiveJob) -> ev.JobEvent:
         log = await self._open_log(live)
         job = live.job
         for step in job.steps:
-            log.step_output(step.sequence, step.attempt).finish()
+            for attempt in range(1, step.attempt + 1):
+                log.step_output(step.sequence, attempt).finish()
             if step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
                 write_step_end(log, step.sequence, step.attempt, step.end)
         took = f" in {self._tools.clock.now() - job.started_at:.1f} s" if job.started_at is not None else ""
         reason = f" ({job.reason})" if job.reason else ""
         why = f": {one_line(job.message)}" if job.message else ""
         log.note("job-end", 0, f"--- job {job.outcome}{reason}{took}{why}")
-        ranges = {step.sequence: log.step_range(step.sequence) for step in job.steps}
-        log.close()
-        return ev.LogClosed(ranges)
+        await log.close()
+        return ev.LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps})
 
     async def _delete_pod(self, live: LiveJob) -> ev.JobEvent:
         await self._tools.runtime.delete_pod(live.job.id)
@@ -167,6 +162,14 @@ def pod_spec(job: Job, tools: FollowerTools) -> PodSpec:
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
     return PodSpec(job.id, job.pipeline, limits, settings.network, tools.keys.job_token(job.id))
+
+
+def _say_that_it_stops(log: JobLog, step: Step) -> None:
+    """A full disk keeps the word from the log, and must not keep the step running."""
+    try:
+        log.note(f"stop:{step.sequence}", step.sequence, f"--- stopping {one_line(step.name)}")
+    except StorageFull as error:
+        _log.error("log-disk-full", extra={"fields": {"step": step.id, "cause": str(error)}})
 
 
 def _pod_failed(error: Permanent) -> ev.PodFailed:

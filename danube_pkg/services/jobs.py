@@ -18,10 +18,9 @@ from typing import Any
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.access import unknown_pipeline
 from danube_pkg.core.coordination import StepRequest
-from danube_pkg.core.errors import Conflict, NotFound, Unavailable
+from danube_pkg.core.errors import Conflict, DanubeError, NotFound, Retryable, Unavailable
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, unknown_job
 from danube_pkg.core.pipelines import Pipeline
-from danube_pkg.core.pods import ContainerEnded, PodEvent, PodNotice
 from danube_pkg.core.ports import (
     Clock,
     JobKeys,
@@ -32,22 +31,26 @@ from danube_pkg.core.ports import (
     PipelineStore,
     Runtime,
     SecretValues,
-    Source,
     Sources,
 )
 from danube_pkg.core.queue import admissible
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.steps import StepPhase
+from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.kit.backoff import Backoff
-from danube_pkg.kit.tasks import TaskOwner, end_all
+from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.effects import EffectPerformer
+from danube_pkg.services.job_sources import JobSources
 from danube_pkg.services.live import LiveJob
-from danube_pkg.services.sources import JobSource, source_lines
+from danube_pkg.services.pods import PodKeeper
 from danube_pkg.services.steps import GRACE_SECONDS, FollowerTools, StepFollower, container_of
 
-RECONCILE_SECONDS = 60.0
-"""Pods without a job are removed, jobs without a pod are ended, at start and then every minute."""
+RETRY_CAP_SECONDS = 30.0
+"""A job's task that failed is begun again after at most this: no failure of a moment may leave a job without its deadline,
+its followers or its effects."""
+
+FORGET_SECONDS = 60.0
+"""Between two looks whether a replaced secret is needed by no job any more."""
 
 _log = logging.getLogger("danube.jobs")
 
@@ -84,31 +87,32 @@ class Engine:
         self._settings = settings
         self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock)
         self._performer = EffectPerformer(self._tools, self.open_log)
+        self.sources = JobSources(ports.sources, self.open_log)
         self._live: dict[str, LiveJob] = {}
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
         self._admission = asyncio.Event()
-        self._log_locks: dict[str, asyncio.Lock] = {}
         self._listeners: list[Listener] = []
         self.draining: Draining | None = None
+        self._pods = PodKeeper(ports.runtime, ports.clock, self._live, self._ensure, self.open_log)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take up what is unfinished, serve until the block is left; pods go on without us."""
         owner = self._owner = TaskOwner(self._task_failed)
         try:
-            async with self._ports.runtime.watch() as events:
-                for job in await self._ports.jobs.unfinished_jobs():
-                    self._take_up(job, LiveJob(job, await self._ports.jobs.owed_effects(job.id), *self._live_parts()))
-                owner.start("runtime-watch", self._watch_runtime(events))
-                owner.start("reconcile", self._reconcile_loop())
-                owner.start("admission", self._admission_loop())
-                yield
+            for job in await self._ports.jobs.unfinished_jobs():
+                self._take_up(job, LiveJob(job, await self._ports.jobs.owed_effects(job.id), *self._live_parts()))
+            owner.start("runtime-watch", self._pods.watch())
+            owner.start("reconcile", self._pods.keep_reconciled())
+            owner.start("admission", self._admission_loop())
+            owner.start("forget-secrets", self._forget_loop())
+            yield
         finally:
             await owner.close()
             self._owner = None
             for live in self._live.values():
-                await self.source(live).close()
+                await self.sources.of(live).close()
 
     def _live_parts(self) -> tuple[JobStore, Clock, Callable[[LiveJob], None]]:
         return self._ports.jobs, self._ports.clock, self._derive
@@ -184,10 +188,29 @@ class Engine:
             settings=pipeline.settings,
             created_at=self._ports.clock.now(),
         )
-        await self._ports.jobs.create_job(job)
-        self._take_up(job, LiveJob(job, (), *self._live_parts()))
-        _log.info("job-queued", extra={"fields": {"job": job.id, "pipeline": job.pipeline, "actor": trigger.actor}})
+        if self._owner is None:
+            raise Unavailable("server-stopping", "the server is stopping")
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._owner.start(f"submit {job.id}", self._submit(job, answer))
+        await answer
         return job
+
+    async def _submit(self, job: Job, answer: asyncio.Future[None]) -> None:
+        """In a task of its own: a caller that leaves must not leave behind a job that nobody takes up."""
+        try:
+            await self._ports.jobs.create_job(job)
+            self._take_up(job, LiveJob(job, (), *self._live_parts()))
+        except BaseException as error:
+            if not answer.done():
+                stopping = Unavailable("server-stopping", "the server is stopping; look whether it knows the job")
+                answer.set_exception(error if isinstance(error, Exception) else stopping)
+            if not isinstance(error, DanubeError):
+                raise
+            return
+        if not answer.done():
+            answer.set_result(None)
+        fields = {"job": job.id, "pipeline": job.pipeline, "actor": job.trigger.actor}
+        _log.info("job-queued", extra={"fields": fields})
 
     async def cancel(self, job_id: str, by: str) -> Job:
         """End a job that has not ended. Raises NotFound, Conflict."""
@@ -240,10 +263,22 @@ class Engine:
         self._admission.set()
 
     def _ensure(self, live: LiveJob, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Each named task of a job is started once, however often the state that calls for it is seen."""
-        tasks = self._tasks[live.job.id]
-        if self._owner is not None and name not in tasks:
-            tasks[name] = self._owner.start(f"{name} {live.job.id}", work())
+        """Each named task of a job is started once, however often the state that calls for it is seen, and ends when its
+        work was done."""
+        tasks = self._tasks.get(live.job.id)
+        if self._owner is not None and tasks is not None and name not in tasks:
+            tasks[name] = self._owner.start(f"{name} {live.job.id}", self._until_done(live, name, work))
+
+    async def _until_done(self, live: LiveJob, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
+        while True:
+            try:
+                return await work()
+            except Retryable as error:
+                _log.warning("task-retried", extra={"fields": {"job": live.job.id, "task": name, "cause": str(error)}})
+            except Exception as error:  # noqa: BLE001 - a bug in one task must not leave its job without it
+                _log.exception("task-failed", extra={"fields": {"job": live.job.id, "task": name, "cause": str(error)}})
+            await self._ports.clock.sleep(backoff.next())
 
     def _derive(self, live: LiveJob) -> None:
         """After each commit: followers of placed steps, the deadline, the end of a closed job."""
@@ -255,49 +290,46 @@ class Engine:
             self._ensure(live, "close", partial(self._close, live))
             return
         if job.phase is Phase.PREPARING:
-            self._ensure(live, "source", self.source(live).prepare)
+            self._ensure(live, "source", self.sources.of(live).prepare)
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self._ensure(live, "deadline", partial(self._deadline, live))
         for step in job.steps:
             name = f"step {step.sequence}.{step.attempt}"
             if step.phase in (StepPhase.PLACED, StepPhase.STARTED):
-                self._ensure(live, name, partial(self._follow, live, step.sequence))
+                self._ensure(live, name, partial(self._follow, live, step))
 
     async def _close(self, live: LiveJob) -> None:
         """Forget a closed job; its own tasks are ended last, since one of them got us here."""
         job = live.job
-        tasks = self._tasks.pop(job.id)
+        tasks = self._tasks.pop(job.id, {})
         self._live.pop(job.id, None)
-        self._log_locks.pop(job.id, None)
         live.notify()
-        await end_all(*filter(None, (tasks.get("source"),)))  # it may be in the middle of a long fetch
-        await self.source(live).close()
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
+        await self.sources.of(live).close()
 
     async def _deadline(self, live: LiveJob) -> None:
         deadline_at = live.job.deadline_at or 0.0
         await self._ports.clock.sleep(max(0.0, deadline_at - self._ports.clock.now()))
         await live.apply(ev.DeadlinePassed())
 
-    async def _follow(self, live: LiveJob, sequence: int) -> None:
-        """The step's follower, ended early when the step ends by another event."""
-        step = live.step(sequence)
-        log = await self.open_log(live)
-        if sequence == COORDINATOR_SEQUENCE:
-            live.memory(sequence).request = self._coordinator_request(live.job)
-        follower = StepFollower(live, log, step, container_of(live.job.id, step), self._tools)
+    async def _follow(self, live: LiveJob, step: Step) -> None:
+        """The follower of a placed attempt, ended early when that ends by another event."""
 
         def is_over(job: Job) -> bool:
-            now = live.step(sequence)
+            now = live.step(step.sequence)
             return now.attempt != step.attempt or now.phase is StepPhase.ENDED
 
-        async with asyncio.TaskGroup() as group:
-            work = group.create_task(follower.run(), name=f"follow {step.id}")
-            over = group.create_task(live.wait_until(is_over), name=f"end of {step.id}")
-            await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
-            await end_all(*(task for task in (work, over) if not task.done()))
+        if is_over(live.job):
+            return
+        log = await self.open_log(live)
+        if step.sequence == COORDINATOR_SEQUENCE:
+            live.memory(step.sequence).request = self._coordinator_request(live.job)
+        follower = StepFollower(live, log, step, container_of(live.job.id, step), self._tools)
+        await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
+        if live.step(step.sequence).phase is StepPhase.ENDED:
+            live.memory(step.sequence).request = None
 
     def _coordinator_request(self, job: Job) -> StepRequest:
         """The coordinator's program is a step like any other, with a bound of its own that needs no server."""
@@ -314,20 +346,9 @@ class Engine:
             check=True,
         )
 
-    def source(self, live: LiveJob) -> JobSource:
-        """The job's source tree."""
-        if live.source is None:
-            live.source = JobSource(self._ports.sources, live.job, partial(self._source_opened, live))
-        return live.source
-
-    async def _source_opened(self, live: LiveJob, source: Source) -> None:
-        await live.apply(ev.SourceOpened(source.rule))
-        for key, line in source_lines(live.job, source):
-            (await self.open_log(live)).note(key, 0, line)
-
     async def open_log(self, live: LiveJob) -> JobLog:
         """The job's log, masking everything that the job could read, and its own token."""
-        async with self._log_locks.setdefault(live.job.id, asyncio.Lock()):
+        async with live.log_lock:
             if live.log is None:
                 live.log = self._ports.logs.open(
                     live.job.id,
@@ -350,50 +371,27 @@ class Engine:
                 continue
             jobs = [live.job for live in self._live.values()]
             for job_id in admissible(jobs, self._settings.max_concurrent_jobs()):
-                await self._admit(self._live[job_id])
+                if (live := self._live.get(job_id)) is not None:
+                    await self._admit(live)
 
     async def _admit(self, live: LiveJob) -> None:
-        if live.job.phase is not Phase.QUEUED:
-            return
         backoff = Backoff(0.1, 5.0, random.random)
         while live.job.phase is Phase.QUEUED:
             try:
                 await live.apply(ev.Admitted())
-            except Unavailable as error:
+            except Retryable as error:
                 _log.warning("admission-retried", extra={"fields": {"job": live.job.id, "cause": str(error)}})
                 await self._ports.clock.sleep(backoff.next())
 
-    async def _watch_runtime(self, events: AsyncIterator[PodEvent]) -> None:
-        async for event in events:
-            match event:
-                case ContainerEnded(container, reason, message):
-                    if (live := self._live.get(container.job_id)) is not None and live.job.phase is not Phase.QUEUED:
-                        await live.apply(ev.ContainerLost(container.number, reason, message))
-                case PodNotice(job_id, message):
-                    if (live := self._live.get(job_id)) is not None:
-                        log = await self.open_log(live)
-                        log.note(f"notice:{message}", 0, f"--- {message}")
-
-    async def _reconcile_loop(self) -> None:
+    async def _forget_loop(self) -> None:
+        """A replaced secret stays known until every job that could have read it has ended: one that was made before."""
         while True:
-            await self.reconcile()
-            await self._ports.clock.sleep(RECONCILE_SECONDS)
-
-    async def reconcile(self) -> None:
-        """Pods without a live job are removed; a live job whose pod is not there is told so."""
-        before = {job_id: live.job for job_id, live in self._live.items()}
-        pods = {pod.job_id: pod for pod in await self._ports.runtime.list_pods()}
-        for job_id in pods.keys() - self._live.keys() - before.keys():
-            _log.warning("pod-without-job", extra={"fields": {"job": job_id}})
-            await self._ports.runtime.delete_pod(job_id)
-        for job_id, job in before.items():
-            live = self._live.get(job_id)
-            if job.phase is not Phase.RUNNING or live is None:
-                continue
-            alive = {container.number for container in pods[job_id].containers} if job_id in pods else set()
-            for number in {step.container for step in job.open_steps if step.container is not None} - alive:
-                message = "its container is not there any more; something removed it behind Danube's back"
-                await live.apply(ev.ContainerLost(number, Reason.POD_LOST, message))
+            await self._ports.clock.sleep(FORGET_SECONDS)
+            oldest = min((live.job.created_at for live in self._live.values()), default=self._ports.clock.now())
+            try:
+                await self._ports.secrets.forget_retired(oldest)
+            except DanubeError as error:
+                _log.warning("secrets-not-forgotten", extra={"fields": {"cause": str(error)}})
 
 
 async def _only(job: Job) -> AsyncIterator[Job]:

@@ -1,7 +1,8 @@
 """One job in memory: the only place through which its state changes, and where others wait for a change.
 
 Every event goes through the mailbox and is decided and committed there, one at a time, by the mailbox's own task: a caller
-that is cancelled while it waits (a closed connection) never leaves memory and disk with different states.
+that is cancelled while it waits (a closed connection) never leaves memory and disk with different states. Every letter is
+answered, also the one that was being decided, or came, when the mailbox ended.
 """
 
 import asyncio
@@ -23,6 +24,10 @@ MAILBOX_EVENTS = 1000
 """More events than one job can have open at once (steps, connections, timers); beyond it callers wait their turn."""
 
 
+MAX_KEPT_OUTPUT_BYTES = 8 * 1024**2
+"""Of all of a job's results: those of a handful of parallel steps until their calls are answered."""
+
+
 @dataclass(slots=True)
 class _Letter:
     event: JobEvent | None
@@ -32,11 +37,15 @@ class _Letter:
 
 @dataclass(slots=True)
 class StepMemory:
-    """What is known of a step only while this server lives: never stored, asked for again after a restart."""
+    """What is known of a step only while this server lives: never stored, asked for again after a restart.
+
+    request: until the step has ended. output: the end of what the attempt with that number printed; the newest outputs of
+    a job are kept, older ones are in the supervisor for as long as its container lives.
+    """
 
     request: StepRequest | None = field(default=None, repr=False)
     output: bytes | None = field(default=None, repr=False)
-    output_truncated: bool = False
+    output_attempt: int = 0
 
 
 class LiveJob:
@@ -48,16 +57,36 @@ class LiveJob:
         self.job = job
         self.owed: deque[Effect] = deque(owed)
         self.steps: dict[int, StepMemory] = {}
+        self._kept_outputs: dict[int, int] = {}
         self.log: JobLog | None = None
+        self.log_lock = asyncio.Lock()
         self.source: JobSource | None = None
         self._store = store
         self._clock = clock
         self._on_decided = on_decided
         self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue(MAILBOX_EVENTS)
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._over = False
 
     def memory(self, sequence: int) -> StepMemory:
         return self.steps.setdefault(sequence, StepMemory())
+
+    def keep_output(self, sequence: int, attempt: int, output: bytes | None) -> None:
+        """The end of what an attempt printed; None where this server did not see all of it. The oldest give way."""
+        memory = self.memory(sequence)
+        memory.output, memory.output_attempt = output, attempt
+        self._kept_outputs.pop(sequence, None)
+        self._kept_outputs[sequence] = len(output or b"")
+        while sum(self._kept_outputs.values()) > MAX_KEPT_OUTPUT_BYTES:
+            oldest = next(iter(self._kept_outputs))
+            del self._kept_outputs[oldest]
+            self.memory(oldest).output = None
+
+    def output_of(self, step: Step) -> bytes | None:
+        """The end of what an ended step's last attempt printed, if it is still kept and a record says that it is whole."""
+        memory = self.memory(step.sequence)
+        whole = step.end is not None and step.end.output_hash and memory.output_attempt == step.attempt
+        return memory.output if whole else None
 
     def step(self, sequence: int) -> Step:
         """The step, which is known to exist: steps are never removed from a job."""
@@ -67,26 +96,38 @@ class LiveJob:
         return step
 
     async def apply(self, event: JobEvent | None, *, done: Effect | None = None) -> Job:
-        """Decide, commit, and return the new state; `done` is the performed effect whose result the event is."""
+        """Decide, commit, and return the new state; `done` is the performed effect whose result the event is.
+
+        Raises what `decide` and the store raise, and Unavailable when the mailbox has ended: the job is closed, or the
+        server stops.
+        """
         letter = _Letter(event, done, asyncio.get_running_loop().create_future())
         await self._mailbox.put(letter)
+        if self._over:
+            self._refuse_rest()
         return await letter.answer
 
     async def run_mailbox(self) -> None:
         """The owner's task: one letter after the other until it is cancelled."""
         try:
             while True:
-                letter = await self._mailbox.get()
-                try:
-                    job = await self._take(letter)
-                except Exception as error:  # noqa: BLE001 - every failure belongs to the caller, who retries or reports it
-                    if not letter.answer.done():
-                        letter.answer.set_exception(error)
-                    continue
-                if not letter.answer.done():
-                    letter.answer.set_result(job)
+                await self._answer(await self._mailbox.get())
         finally:
+            self._over = True
             self._refuse_rest()
+
+    async def _answer(self, letter: _Letter) -> None:
+        try:
+            job = await self._take(letter)
+        except Exception as error:  # noqa: BLE001 - every failure belongs to the caller, who retries or reports it
+            if not letter.answer.done():
+                letter.answer.set_exception(error)
+        except BaseException:
+            _refuse(letter)
+            raise
+        else:
+            if not letter.answer.done():
+                letter.answer.set_result(job)
 
     async def _take(self, letter: _Letter) -> Job:
         job, owed = (self.job, ()) if letter.event is None else decide(self.job, letter.event, self._clock.now())
@@ -103,13 +144,11 @@ class LiveJob:
 
     def _refuse_rest(self) -> None:
         while not self._mailbox.empty():
-            letter = self._mailbox.get_nowait()
-            if not letter.answer.done():
-                letter.answer.set_exception(Unavailable("server-stopping", "the server is stopping"))
+            _refuse(self._mailbox.get_nowait())
 
     def notify(self) -> None:
         """Wake everybody who waits for something of this job."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, set()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
@@ -118,8 +157,11 @@ class LiveJob:
         """The first state that fulfils the condition, checked now and after each change."""
         while not condition(self.job):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            await future
+            self._waiting.add(future)
+            try:
+                await future
+            finally:
+                self._waiting.discard(future)
         return self.job
 
     @asynccontextmanager
@@ -136,3 +178,9 @@ class LiveJob:
 
     async def _wait_for_other_than(self, seen: Job) -> Job:
         return await self.wait_until(lambda job: job is not seen)
+
+
+def _refuse(letter: _Letter) -> None:
+    """Whether its event was committed is not known; the one who asks again will see."""
+    if not letter.answer.done():
+        letter.answer.set_exception(Unavailable("job-not-active", "the job is closed, or the server is stopping"))

@@ -63,11 +63,11 @@ class Secrets:
         self.known.add(value)
         secret_id, now = self._new_id(), self._clock.now()
         encrypted = self._cipher.encrypt_secret(secret_id, name, value)
-        await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now), keep_previous=True)
+        await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now))
         _log.info("secret-set", extra={"fields": {"name": str(name), "actor": actor}})
 
     async def delete(self, name: SecretName, actor: str) -> bool:
-        removed = await self._store.delete_secret(name, keep_previous=True)
+        removed = await self._store.delete_secret(name, self._clock.now())
         _log.info("secret-removed", extra={"fields": {"name": str(name), "actor": actor, "existed": removed}})
         return removed
 
@@ -108,9 +108,23 @@ class Secrets:
         return self._decrypted(stored)
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
-        """Everything that a job of this pipeline could have read, retired values included."""
-        stored = [self._decrypted(secret) for secret in await self._store.maskable_secrets(pipeline)]
-        return [*stored, *self._overrides.values()]
+        """Everything that a job of this pipeline could have read, retired values included.
+
+        A value that cannot be decrypted could not be read by any job either: it is reported, and keeps no job from its log.
+        """
+        found = list(self._overrides.values())
+        for secret in await self._store.maskable_secrets(pipeline):
+            try:
+                found.append(self._decrypted(secret))
+            except Permanent as error:
+                _log.error("secret-not-masked", extra={"fields": {"name": str(secret.name), "cause": str(error)}})
+        return found
+
+    async def forget_retired(self, before: float) -> None:
+        """Values that were replaced before that moment, when no job from before it is left."""
+        count = await self._store.forget_retired_secrets(before)
+        if count:
+            _log.info("secrets-forgotten", extra={"fields": {"count": count}})
 
     def _decrypted(self, secret: StoredSecret) -> bytes:
         value = self._cipher.decrypt_secret(secret)

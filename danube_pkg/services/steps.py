@@ -7,6 +7,7 @@ means connect again, from the log's raw offset.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.coordination import MAX_OUTPUT_BYTES, StepRequest
-from danube_pkg.core.errors import NotFound, Retryable, StorageFull
+from danube_pkg.core.errors import DanubeError, NotFound, Retryable, StorageFull, Unavailable
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE
 from danube_pkg.core.pods import SUPERVISOR, Container, Role
 from danube_pkg.core.ports import Clock, ExecStream, JobKeys, JobLog, Runtime, StepOutput
@@ -182,6 +183,7 @@ class StepFollower:
                 match frame:
                     case Started():
                         await self._started()
+                        await self._acknowledge(stream)
                     case Output(offset, payload):
                         await self._feed(offset, payload)
                         printed = True
@@ -192,8 +194,16 @@ class StepFollower:
                         return await self._refused(code, message, handed_over=handed_over)
                 progressed = True
             if printed:
-                await stream.write(encode_ack(self._output.raw_offset))
+                await self._acknowledge(stream)
                 await self._coalesce(len(data))
+
+    async def _acknowledge(self, stream: ExecStream) -> None:
+        """What the log has. Said at the beginning too: what the server before this one had recorded and could not
+        acknowledge any more may fill the whole ring, and then the step waits for this word.
+
+        A step that has just ended listens no more; its end is what is read next."""
+        with contextlib.suppress(Unavailable):
+            await stream.write(encode_ack(self._output.raw_offset))
 
     async def _coalesce(self, read_bytes: int) -> None:
         """Only a stream of short reads waits; a lone line and the end of a short step are passed on at once."""
@@ -230,9 +240,7 @@ class StepFollower:
             await self._finish(lost("its record is not authentic, so its end is not known"))
             return
         kills = await self._tools.runtime.memory_kills(self._container) - self._memory_kills_before
-        memory = self._live.memory(self._sequence)
-        memory.output = self._tail.bytes_of(record.output_bytes)
-        memory.output_truncated = record.output_bytes > MAX_OUTPUT_BYTES
+        self._live.keep_output(self._sequence, self._attempt, self._tail.bytes_of(record.output_bytes))
         await self._finish(end_of_step(step, record, memory_kills=kills))
 
     async def _finish(self, end: ev.StepEnd) -> None:
@@ -251,11 +259,10 @@ class StepFollower:
     def conclude(self) -> None:
         """After the step ended by another event: what is held back, and its last line. The job's end repeats it if need be."""
         step = self._live.step(self._sequence)
-        if step.attempt != self._attempt or step.end is None:
-            return
         try:
             self._output.finish()
-            self._write_end(step.end)
+            if step.attempt == self._attempt and step.end is not None:
+                self._write_end(step.end)
         except StorageFull as error:
             _log.error("log-disk-full", extra={"fields": self._fields(cause=str(error))})
 
@@ -284,31 +291,30 @@ class StepFollower:
             await self._live.apply(ev.ContainerLost(self._container.number, Reason.POD_LOST, message))
 
 
-async def stop_step(live: LiveJob, step: Step, container: Container, tools: FollowerTools) -> None:
-    """End a step's whole tree: TERM, then KILL. Returns when it is gone or cannot be reached; its follower sees the end."""
+async def stop_step(live: LiveJob, step: Step, container: Container, tools: FollowerTools) -> bool:
+    """End a step's whole tree: TERM, then KILL. Returns when it is gone or cannot be reached; its follower sees the end.
+
+    True when its supervisor knows the step, so that its follower will see how it ended.
+    """
     spec = StepSpec(
         step_id=step.id,
         attempt=step.attempt,
         key=tools.keys.step_key(step.id, step.attempt),
         grace_ms=int(GRACE_SECONDS * 1000),
     )
+    parser, known = FrameParser(), False
     try:
         stream = await tools.runtime.exec(container, (SUPERVISOR, "kill"))
-    except (NotFound, Retryable) as error:
-        _log.info(
-            "step-not-stopped", extra={"fields": {"job": live.job.id, "step": step.sequence, "cause": str(error)}}
-        )
-        return
-    try:
-        await stream.write(encode_request(spec, 2**63 - 1, kill=True))
-        while await stream.read():
-            continue
-    except Retryable as error:
-        _log.info(
-            "step-not-stopped", extra={"fields": {"job": live.job.id, "step": step.sequence, "cause": str(error)}}
-        )
-    finally:
-        await stream.close()
+        try:
+            await stream.write(encode_request(spec, 2**63 - 1, kill=True))
+            while data := await stream.read():
+                known |= any(isinstance(frame, Started) for frame in parser.feed(data))
+        finally:
+            await stream.close()
+    except DanubeError as error:
+        fields = {"job": live.job.id, "step": step.sequence, "cause": str(error)}
+        _log.info("step-not-stopped", extra={"fields": fields})
+    return known
 
 
 async def read_output_again(step: Step, container: Container, tools: FollowerTools) -> bytes | None:
@@ -318,22 +324,20 @@ async def read_output_again(step: Step, container: Container, tools: FollowerToo
     tail = _Tail()
     try:
         stream = await tools.runtime.exec(container, (SUPERVISOR, "run"))
-    except (NotFound, Retryable):
-        return None
-    try:
-        await stream.write(encode_request(spec, max(0, total - MAX_OUTPUT_BYTES)))
-        parser = FrameParser()
-        async with asyncio.timeout(SILENCE_SECONDS):
-            while data := await stream.read():
-                for frame in parser.feed(data):
-                    if isinstance(frame, Output):
-                        tail.add(frame.offset, frame.data)
-                    if isinstance(frame, Ended):
-                        return tail.bytes_of(total)
-    except (TimeoutError, Retryable, ProtocolViolation):
-        return None
-    finally:
-        await stream.close()
+        try:
+            await stream.write(encode_request(spec, max(0, total - MAX_OUTPUT_BYTES)))
+            parser = FrameParser()
+            async with asyncio.timeout(SILENCE_SECONDS):
+                while data := await stream.read():
+                    for frame in parser.feed(data):
+                        if isinstance(frame, Output):
+                            tail.add(frame.offset, frame.data)
+                        if isinstance(frame, Ended):
+                            return tail.bytes_of(total)
+        finally:
+            await stream.close()
+    except (TimeoutError, DanubeError) as error:
+        _log.info("output-not-read-again", extra={"fields": {"step": step.id, "cause": str(error)}})
     return None
 
 

@@ -31,6 +31,10 @@ def opened(logs: FileJobLogs, limit: int = LIMIT) -> LogWriter:
     return logs.open("j", secrets=[SECRET], limit_bytes=limit)
 
 
+def close(log: LogWriter) -> None:
+    asyncio.run(log.close())
+
+
 def content(logs: FileJobLogs) -> bytes:
     return logs.path("j").read_bytes()
 
@@ -43,7 +47,7 @@ def test_output_notes_and_ranges(logs: FileJobLogs) -> None:
     out.finish()
     log.note("end", 1, "--- end")
     log.note("end", 1, "--- end")
-    log.close()
+    close(log)
     assert content(logs) == b"--- step 1\nhello ***\nworld\n--- end\n"
     assert log.step_range(1) == (11, 26)
     assert asyncio.run(logs.read("j", 0, 100, step=1)) == b"hello ***\nworld"
@@ -72,7 +76,7 @@ def test_a_crash_at_every_point_continues_exactly(tmp_path: Path) -> None:
             log = opened(again)
             out = log.step_output(1, 1)
             out.feed(out.raw_offset, raw[out.raw_offset :])
-            log.close()
+            close(log)
             assert content(again) == expected, (crash, lost_index, lost_log)
             shutil.rmtree(directory)
 
@@ -86,8 +90,19 @@ def test_parallel_steps_switch_at_line_ends(logs: FileJobLogs) -> None:
     two.feed(10, b"open")
     two.finish()
     one.finish()
-    log.close()
+    close(log)
     assert content(logs) == b"one begun\ntwo whole\nopen\n"
+
+
+def test_the_beginning_of_a_secret_is_held_back_in_two_steps_at_once(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    one, two = log.step_output(1, 1), log.step_output(2, 1)
+    one.feed(0, b"one\n" + SECRET[:5])
+    two.feed(0, b"two\n" + SECRET[:7])
+    two.feed(11, SECRET[7:] + b"\n")
+    one.feed(9, b" was none\n")
+    close(log)
+    assert content(logs) == b"one\ntwo\n***\n" + SECRET[:5] + b" was none\n"
 
 
 def test_a_prompt_does_not_keep_others_waiting_for_ever(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +111,7 @@ def test_a_prompt_does_not_keep_others_waiting_for_ever(logs: FileJobLogs, monke
     log.step_output(1, 1).feed(0, b"name? ")
     log.step_output(2, 1).feed(0, b"other\n")
     log.step_output(1, 1).feed(6, b"late\n")
-    log.close()
+    close(log)
     assert content(logs) == b"name? \nother\nlate\n"
     assert asyncio.run(logs.read("j", 0, 100, step=1)) == b"name? late\n"
 
@@ -118,7 +133,7 @@ def test_seeded_parallel_crashes_keep_each_step_exact(tmp_path: Path) -> None:
                 logs = FileJobLogs(tmp_path / str(seed), lambda: 1.0)
                 log = opened(logs)
                 fed = {n: log.step_output(n, 1).raw_offset for n in texts}
-        log.close()
+        close(log)
         for n, text in texts.items():
             found = asyncio.run(logs.read("j", 0, 1 << 20, step=n))
             assert found == text.replace(SECRET, b"***"), f"seed {seed} step {n}"
@@ -131,7 +146,7 @@ def test_the_limit_is_said_in_the_last_line_and_the_rest_is_consumed(logs: FileJ
         out.feed(at, b"x" * (1 << 16))
     assert out.raw_offset >= 1 << 20
     log.note("end", 1, "--- end")
-    log.close()
+    close(log)
     text = content(logs)
     assert len(text) < 600
     assert text.startswith(b"x" * 100 + b"\n--- the log's limit of")
@@ -157,7 +172,7 @@ def test_a_full_disk_loses_nothing(logs: FileJobLogs, monkeypatch: pytest.Monkey
     assert out.raw_offset == 7
     monkeypatch.undo()
     out.feed(7, b"while full\n")
-    log.close()
+    close(log)
     assert content(logs) == b"before\nwhile full\n"
 
 
@@ -176,7 +191,7 @@ async def test_followers_see_everything_and_end_with_the_log(logs: FileJobLogs) 
             at += len(line)
             if n % 50 == 0:
                 await wait_until_async(lambda: True, 1, "a turn of the loop")
-        log.close()
+        await log.close()
     assert {task.result() for task in readers} == {content(logs)}
 
 
@@ -198,3 +213,57 @@ def test_a_beginning_of_a_secret_that_is_held_back_keeps_nobody(logs: FileJobLog
     left.feed(16, b" was no secret\n")
     right.finish()
     assert content(logs) == b"whole line\nbeside it\n" + SECRET[:5] + b" was no secret\n" + SECRET[:3] + b"\n"
+
+
+def test_a_closed_log_is_whole_and_takes_nothing_more(logs: FileJobLogs, tmp_path: Path) -> None:
+    """Its descriptors may belong to another file by now."""
+    log = opened(logs)
+    out = log.step_output(1, 1)
+    out.feed(0, b"all of it\n" + SECRET[:4])
+    close(log)
+    whole = content(logs)
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    another = os.open(tmp_path / "another", os.O_RDWR | os.O_CREAT)
+    out.feed(14, b"late\n")
+    out.finish()
+    log.note("late", 1, "--- late")
+    close(log)
+    assert content(logs) == whole == b"all of it\n" + SECRET[:4] + b"\n"
+    assert out.raw_offset == 14, "what was not kept must not be acknowledged"
+    assert os.read(other, 99) == os.read(another, 99) == b""
+    os.close(other)
+    os.close(another)
+
+
+def test_a_log_that_could_not_be_synced_is_closed_again(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = opened(logs)
+    log.note("one", 0, "--- one")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFull, match="no room"):
+        close(log)
+    monkeypatch.undo()
+    assert logs.open("j", secrets=[], limit_bytes=LIMIT) is log
+    close(log)
+    assert content(logs) == b"--- one\n"
+    assert not logs._open
+
+
+async def test_viewers_that_leave_are_forgotten(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await log.wait_changed()
+    assert not log._waiters
+
+
+async def test_a_log_that_was_removed_ends_its_followers(logs: FileJobLogs) -> None:
+    log = opened(logs)
+    log.note("one", 0, "--- one")
+    logs.path("j").unlink()
+    async with asyncio.timeout(10):
+        assert [part async for part in logs.follow("j", 0)] == []

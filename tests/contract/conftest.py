@@ -1,4 +1,4 @@
-"""The runtimes that the contract suite runs over. Another one, a cluster's, is one more parameter."""
+"""The runtimes that the suites run over. Another one, a cluster's, is one more word in each list that it belongs to."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,11 +6,20 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.contract.pods import ContractPods, open_contract_pods
 from tests.sandbox.pods import Pods, open_pods
 
 
+@pytest_asyncio.fixture(params=["sandbox", "fake"])
+async def pods(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ContractPods]:
+    """What every runtime owes its port."""
+    async with open_contract_pods(request.param, tmp_path / "data") as made:
+        yield made
+
+
 @pytest_asyncio.fixture(params=["sandbox"])
-async def pods(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pods]:
+async def real_pods(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pods]:
+    """What only containers with real processes in them can show."""
     assert request.param == "sandbox"
     async with open_pods(tmp_path / "data") as made:
         yield made

@@ -112,6 +112,13 @@ def test_two_jobs_of_one_danubefile_do_not_see_each_other(world: World) -> None:
     assert [world.end_of(job_id)["status"] for job_id in twins] == ["success", "success"]
 
 
+def test_a_server_whose_files_are_closed_to_others_runs_jobs(world: World) -> None:
+    """Its umask is its owner's affair; what coordinators need of it is open to them all the same."""
+    world.pipeline("app", job_of("step.run('echo hello > file', name='one')\nartifacts.upload('file', name='file')"))
+    world.serve(umask=0o077)
+    assert world.end_of(world.trigger("app"))["status"] == "success"
+
+
 def processes_of_the_pod(world: World, job_id: str) -> list[int]:
     """Host process ids whose root or state belongs to the pod, found by the runtime's own records."""
     import json

@@ -73,8 +73,8 @@ class World:
 
     # --- the server
 
-    def serve(self) -> None:
-        """Start a server and wait until it answers."""
+    def serve(self, umask: int = -1) -> None:
+        """Start a server and wait until it answers. umask: the process's; -1 is the test's own."""
         with self.server_log.open("ab") as log:
             self.server = subprocess.Popen(
                 [*DANUBE, "serve", "--config", str(self.path / "danube.toml"), "--data", str(self.data)],
@@ -83,6 +83,7 @@ class World:
                 env=self.environment,
                 cwd=self.path,
                 start_new_session=True,
+                umask=umask,
             )
         wait_until(self._answers, 30, "the server to answer")
 
@@ -154,7 +155,7 @@ class World:
     @property
     def client(self) -> Client:
         """The API as the command line asks it, without a process for each look."""
-        return Client(argparse.Namespace(data=str(self.data)))
+        return Client(argparse.Namespace(data=str(self.data), server=None))
 
     def jobs(self) -> list[dict[str, Any]]:
         answer = json.loads(self.danube("jobs", "--json", "--limit", "200").stdout)

@@ -38,6 +38,7 @@ from danube_pkg.core.oidc import ClientSettings
 from danube_pkg.core.people import SESSION_PREFIX, Session, new_secret, secret_hash
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.services.access import Access
@@ -117,7 +118,9 @@ class Api:
         self.house = house
         self.path = path
         self.address = ""
-        self.store = Access(SqliteAccess(house.database))
+        self.groups_of_teams: dict[str, tuple[str, ...]] = {}
+        self.services: Services
+        self.store = Access(SqliteAccess(house.database), dict)
         self.nobody = Caller("nobody", "")
         self.local = Caller("local", "http://danube", path / "danube.sock")
 
@@ -204,12 +207,12 @@ class Api:
         reason = Reason.APPROVAL_REQUIRED if fork else Reason.QUEUED
         return await self.house.engine.submit(known, trigger, reason=reason)
 
-    def log(self, job_id: str, data: bytes) -> None:
+    async def log(self, job_id: str, data: bytes) -> None:
         """A whole log."""
         log = self.house.logs.open(job_id, secrets=[], limit_bytes=1 << 30)
         output = log.step_output(1, 1)
         output.feed(output.raw_offset, data)
-        log.close()
+        await log.close()
 
 
 @asynccontextmanager
@@ -226,6 +229,7 @@ async def open_api(
         return oidc
 
     async with AsyncExitStack() as stack:
+        path.mkdir(exist_ok=True)
         database, keys = Database(path / "danube.db"), Keys.open(path / "keys")
         stack.push_async_callback(database.close)
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
@@ -253,12 +257,15 @@ async def open_api(
             configuration=None,
             draining=draining,
             oidc_client=issuer,
+            groups_of_teams=lambda: api.groups_of_teams,
             outlines=Outlines(sources, sources),
             deploy_key="ssh-ed25519 AAAA danube",
         )
         api = Api(house, path)
         facing = front.FrontSettings(path / "danube.sock", "127.0.0.1:0", **settings)
-        api.address = api.nobody.address = await stack.enter_async_context(front.open_front(house, facing))
+        opened = await stack.enter_async_context(front.open_front(house, facing))
+        api.address = api.nobody.address = opened.address
+        api.services = opened.services
         for name in people:
             api.user(name)
         yield api

@@ -15,11 +15,14 @@ from tests.http.api import open_api
 class ServerProcess:
     """Its address and what it costs."""
 
-    def __init__(self, process: "subprocess.Popen[str]", host: str, port: int, job: str) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", address: str, job: str, token: str) -> None:
         self.process = process
-        self.host = host
-        self.port = port
+        self.address = address
+        self.host, _, port = address.removeprefix("http://").rpartition(":")
+        self.port = int(port)
         self.job = job
+        self.token = token
+        """A global administrator's, for everything."""
 
     def resident_bytes(self) -> int:
         """Memory that it has now."""
@@ -37,10 +40,9 @@ def server_process(path: Path) -> Iterator[ServerProcess]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdin is not None
-        address, job = process.stdout.readline().split()
-        host, _, port = address.removeprefix("http://").rpartition(":")
+        address, job, token = process.stdout.readline().split()
         try:
-            yield ServerProcess(process, host, int(port), job)
+            yield ServerProcess(process, address, job, token)
         finally:
             process.stdin.close()
             assert process.wait(30) == 0
@@ -48,10 +50,12 @@ def server_process(path: Path) -> Iterator[ServerProcess]:
 
 async def _serve(path: Path) -> None:
     async with open_api(path) as api:
-        api.team("core")
+        api.team("core", global_admin=True)
         api.pipeline("app", owner="core")
         job = await api.job("app")
-        print(api.address, job.id, flush=True)
+        api.log(job.id, b"a line\n" * 100)
+        token = (await api.person("alice", core="admin")).headers["authorization"].removeprefix("Bearer ")
+        print(api.address, job.id, token, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox import CoordinatorProgram, SandboxRuntime
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.ops import doctor
 from danube_pkg.ops.doctor import Finding, check_data_directory, check_filter, check_kernel, check_pod, diagnose
@@ -42,7 +43,7 @@ async def diagnose_as_root_of_a_container(data: Path, prepare: str) -> dict[str,
 async def test_all_is_well_here(tmp_path: Path) -> None:
     findings = await diagnose(settings_of(tmp_path))
     assert [finding.name for finding in findings] == [
-        "kernel", "filter", "bubblewrap", "limits", "data directory", "pod",
+        "kernel", "filter", "bubblewrap", "installation", "limits", "data directory", "pod",
     ]  # fmt: skip
     assert [finding for finding in findings if not finding.ok] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
@@ -76,6 +77,20 @@ async def test_a_bubblewrap_that_fails_or_does_not_start_is_named(monkeypatch: p
         monkeypatch.setattr(doctor, "find_bubblewrap", lambda program=program: Path(program))
         finding = await doctor.check_bubblewrap()
         assert (finding.ok, finding.hint) == (False, "apt-get install bubblewrap")
+
+
+def test_an_installation_that_pods_cannot_read_is_named_with_what_opens_it(tmp_path: Path) -> None:
+    """As after `umask 077; git clone`. Where pods have the server's own user there is nothing to open."""
+    places = [tmp_path / "danube" / name for name in ("open", "closed", "closed-too")]
+    for place, mode in zip(places, (0o755, 0o700, 0o750), strict=True):
+        place.mkdir(parents=True)
+        place.chmod(mode)
+    mounts = tuple((place, f"/.danube/program/{place.name}") for place in places)
+    finding = doctor.check_installation(CoordinatorProgram(mounts, {}))
+    assert finding.ok == (os.geteuid() != 0)
+    if not finding.ok:
+        assert f"{places[1]} and 1 more" in finding.what
+        assert finding.hint == f"chmod -R go+rX {places[1]} {places[2]}"
 
 
 async def test_a_program_that_is_not_there_is_a_finding(tmp_path: Path) -> None:

@@ -114,6 +114,14 @@ def reads_environment(source: Source) -> Iterator[str]:
             yield f"{node.lineno}: only the command line reads the environment"
 
 
+def too_new(source: Source) -> Iterator[str]:
+    """What Python 3.11.2, that of Debian 12, does not have: the filters of tarfile came with 3.11.4."""
+    for name in ("extractall", "extract"):
+        for call in _calls(source, name):
+            if "filter" in {keyword.arg for keyword in call.keywords}:
+                yield f"{call.lineno}: tarfile has no filters in Debian 12; unpack with the program tar, or member by member"
+
+
 def _calls(source: Source, name: str) -> Iterator[ast.Call]:
     for node in ast.walk(source.module):
         if isinstance(node, ast.Call) and _name(node.func) == name:

@@ -16,6 +16,10 @@ ENVIRONMENT_READERS = {
 """Beside the command line, and why."""
 
 
+TIME_ITSELF = ("tests/waiting.py", "tests/fakes/", "tests/sim/")
+"""The one that waits for conditions; commands of a fake machine, which take as long as they say; and the virtual clock."""
+
+
 def assert_kept(rule: Callable[[Source], Iterator[str]], files: Iterable[Source]) -> None:
     found = [f"{source.name}:{finding}" for source in files for finding in rule(source)]
     assert not found, "\n".join(found)
@@ -51,12 +55,16 @@ def test_no_exception_is_swallowed() -> None:
     assert_kept(rules.swallowed, python())
 
 
+def test_the_oldest_python_can_run_it() -> None:
+    assert_kept(rules.too_new, python())
+
+
 def test_every_task_has_a_name() -> None:
     assert_kept(rules.nameless_task, python())
 
 
 def test_tests_wait_for_conditions() -> None:
-    assert_kept(rules.sleeps, (s for s in python("tests/") if s.name != "tests/waiting.py"))
+    assert_kept(rules.sleeps, (s for s in python("tests/") if not s.name.startswith(TIME_ITSELF)))
 
 
 def test_only_the_command_line_reads_the_environment() -> None:

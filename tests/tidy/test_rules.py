@@ -27,6 +27,7 @@ BAD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.swallowed, "with contextlib.suppress(Exception):\n    f()\n"),
     (rules.nameless_task, "asyncio.create_task(f())\n"),
     (rules.nameless_task, "group.create_task(f())\n"),
+    (rules.too_new, "tar.extractall(place, filter='data')\n"),
     (rules.sleeps, "time.sleep(1)\n"),
     (rules.sleeps, "await_ = asyncio.sleep(0.1)\n"),
     (rules.reads_environment, "x = os.environ['HOME']\n"),

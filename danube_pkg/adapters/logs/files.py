@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,14 @@ INLINE_BYTES = 1024**2
 
 
 class FileJobLogs:
-    """`core.ports.JobLogs` below one directory."""
+    """`core.ports.JobLogs` below one directory. `now`: Unix seconds, for the index; `monotonic`: for waits."""
 
-    def __init__(self, directory: Path, now: Callable[[], float]) -> None:
+    def __init__(
+        self, directory: Path, now: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._directory = directory
         self._now = now
+        self._monotonic = monotonic
         self._open: dict[str, LogWriter] = {}
         self._latest: tuple[str, int, bytes] = ("", 0, b"")
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -31,7 +35,7 @@ class FileJobLogs:
     def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> LogWriter:
         if job_id not in self._open:
             self._open[job_id] = LogWriter(
-                self.path(job_id), secrets, limit_bytes, self._now, partial(self._closed, job_id)
+                self.path(job_id), secrets, limit_bytes, self._now, self._monotonic, partial(self._closed, job_id)
             )
         return self._open[job_id]
 
@@ -113,6 +117,8 @@ class FileJobLogs:
             size = self.size(job_id)
             while begin < size:
                 data = self._shared(job_id, begin, min(size, begin + CHUNK_BYTES))
+                if not data:
+                    return  # the file is not there any more
                 yield begin, data
                 begin += len(data)
             if log is None or log.closed:

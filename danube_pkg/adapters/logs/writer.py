@@ -8,8 +8,8 @@ line is open the others' bytes wait in their buffers, for a bounded time and siz
 import asyncio
 import errno
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from danube_pkg.core.errors import Defect, StorageFull
@@ -48,6 +48,8 @@ class StepWriter:
         return self.recorded
 
     def feed(self, offset: int, data: bytes | memoryview) -> None:
+        if self._log.closed:
+            return
         known = self.raw_begin + len(self.pending)
         if offset > known:
             raise Defect("log-gap", f"step {self.step} continued at {offset}, its log ends at {known}")
@@ -57,7 +59,7 @@ class StepWriter:
         self._log.emit(self)
 
     def finish(self) -> None:
-        if not self.finished:
+        if not self.finished and not self._log.closed:
             self._log.emit(self, final=True)
             self.finished = True
 
@@ -71,11 +73,13 @@ class LogWriter:
         secrets: Sequence[bytes],
         limit_bytes: int,
         now: Callable[[], float],
+        monotonic: Callable[[], float],
         on_close: Callable[[], None],
     ) -> None:
         self.path = path
         self._limit_bytes = limit_bytes
         self._now = now
+        self._monotonic = monotonic
         self._on_close = on_close
         self._patterns = Patterns(secrets)
         self._secrets = frozenset(secrets)
@@ -87,11 +91,12 @@ class LogWriter:
         self._owner: StepWriter | None = None
         self._owner_since = 0.0
         self._line_open = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: set[asyncio.Future[None]] = set()
         self._wake_planned = False
         self.size_bytes = 0
         self._index_bytes = 0
         self.closed = False
+        self._released = False
         self._recover()
 
     def _recover(self) -> None:
@@ -112,7 +117,7 @@ class LogWriter:
             self._line_open = True
             last = kept[-1]
             self._owner = self._steps.get((last.step, last.attempt))
-            self._owner_since = time.monotonic()
+            self._owner_since = self._monotonic()
 
     def _account(self, record: IndexRecord) -> None:
         if record.kind is Kind.NOTE:
@@ -128,7 +133,7 @@ class LogWriter:
 
     def note(self, key: str, step: int, text: str) -> None:
         named = note_key(key)
-        if named not in self._notes:
+        if named not in self._notes and not self.closed:
             self._close_line()
             masked, _ = self._patterns.mask(text.encode(), final=True)
             self._append(masked + b"\n", Kind.NOTE, step, key=named)
@@ -142,23 +147,31 @@ class LogWriter:
             self._secrets |= frozenset(values)
             self._patterns = Patterns(self._secrets)
 
-    def close(self) -> None:
-        if self.closed:
-            return
-        for step in self._steps.values():
-            step.finish()
-        if self._is_full():
-            self.note("limit-at-end", 0, self._limit_text())
-        os.fsync(self._log)
-        os.fsync(self._index)
-        self.abandon()
-        self._on_close()
+    async def close(self) -> None:
+        """The sync of a large log takes as long as its disk does, so it has a thread; nothing is written meanwhile."""
+        if not self.closed:
+            for step in self._steps.values():
+                step.finish()
+            if self._is_full():
+                self.note("limit-at-end", 0, self._limit_text())
+            self.closed = True
+        if not self._released:
+            await asyncio.to_thread(self._sync)
+            self.abandon()
+            self._on_close()
+
+    def _sync(self) -> None:
+        with self._translated():
+            os.fsync(self._log)
+            os.fsync(self._index)
 
     def abandon(self) -> None:
         """Let go of the files as they are, as a crash would."""
         self.closed = True
-        os.close(self._log)
-        os.close(self._index)
+        if not self._released:
+            self._released = True
+            os.close(self._log)
+            os.close(self._index)
         self._wake()
 
     # --- writing
@@ -189,7 +202,7 @@ class LogWriter:
             self._close_line()
 
     def _may_interrupt(self, step: StepWriter, final: bool) -> bool:
-        waited = time.monotonic() - self._owner_since >= OPEN_LINE_SECONDS
+        waited = self._monotonic() - self._owner_since >= OPEN_LINE_SECONDS
         return final or waited or len(step.pending) > WAITING_BYTES
 
     def _keep(self, step: StepWriter, text: bytes, raw_offset: int) -> None:
@@ -204,7 +217,7 @@ class LogWriter:
             step.recorded = raw_offset
             self._line_open = not text.endswith(b"\n")
             self._owner = step if self._line_open else None
-            self._owner_since = time.monotonic()
+            self._owner_since = self._monotonic()
         if len(text) >= room:
             self._line_open = not text[:room].endswith(b"\n")
             self.note("limit", 0, self._limit_text())
@@ -228,12 +241,27 @@ class LogWriter:
         begin = self.size_bytes
         record = IndexRecord(int(self._now() * 1e6), begin, begin + len(data), raw_offset, key, step, attempt, kind)
         encoded = record.encode()
+        with self._translated():
+            self._append_both(data, begin, encoded)
+        self.size_bytes = record.end
+        self._index_bytes += len(encoded)
+        self._account(record)
+        self._plan_wake()
+
+    def _append_both(self, data: bytes, begin: int, record: bytes) -> None:
         try:
             _write_all(self._log, data, begin)
-            _write_all(self._index, encoded, self._index_bytes)
-        except OSError as error:
+            _write_all(self._index, record, self._index_bytes)
+        except OSError:
             os.ftruncate(self._log, begin)
             os.ftruncate(self._index, self._index_bytes)
+            raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
             if error.errno not in _FULL:
                 raise
             raise StorageFull(
@@ -242,27 +270,26 @@ class LogWriter:
                 cause=str(error),
                 hint=f"free space on the file system of {self.path.parent}; the job waits and loses nothing",
             ) from error
-        self.size_bytes = record.end
-        self._index_bytes += len(encoded)
-        self._account(record)
-        self._plan_wake()
 
     # --- readers
 
     async def wait_changed(self) -> None:
         """Until there is more to read, or the log is closed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(future)
-        await future
+        self._waiters.add(future)
+        try:
+            await future
+        finally:
+            self._waiters.discard(future)
 
     def _plan_wake(self) -> None:
         if self._waiters and not self._wake_planned:
             self._wake_planned = True
-            self._waiters[0].get_loop().call_later(WAKE_SECONDS, self._wake)
+            next(iter(self._waiters)).get_loop().call_later(WAKE_SECONDS, self._wake)
 
     def _wake(self) -> None:
         self._wake_planned = False
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, set()
         for future in waiters:
             if not future.done():
                 future.set_result(None)

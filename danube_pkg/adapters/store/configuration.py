@@ -22,7 +22,7 @@ NewId = Callable[[], str]
 
 
 class SqliteConfiguration:
-    """`core.ports.ConfigurationStore`."""
+    """`core.git_ports.ConfigurationStore`."""
 
     def __init__(self, database: Database, new_id: NewId) -> None:
         self._database = database

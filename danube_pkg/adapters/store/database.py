@@ -36,7 +36,11 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing = _connect(path, read_only=False)
-        _migrate(self._writing, path)
+        try:
+            _migrate(self._writing, path)
+        except BaseException:
+            self._writing.close()  # with the transaction that it may be in, or the file stays locked
+            raise
         self._reading = _connect(path, read_only=True)
         self._letters: queue.Queue[_Letter] = queue.Queue(WAITING_TRANSACTIONS)
         self._closed = False
@@ -163,13 +167,21 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | StorageFull | Defect:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and "disk" in str(error)):
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_WRITE:  # the latter for a quota
         return StorageFull(
             "database-disk-full",
             f"there is no room for {path}",
             cause=str(error),
             hint=f"free space on the file system of {path.parent}",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return Unavailable(
+            "database-io-error",
+            f"{path} cannot be read or written now",
+            cause=str(error),
+            hint=f"look for what is wrong with the disk of {path.parent}: journalctl -k",
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return Permanent(

@@ -169,8 +169,9 @@ def _upsert(connection: sqlite3.Connection, table: str, values: dict[str, Any]) 
 
 
 def _owe(connection: sqlite3.Connection, effects: Sequence[Effect]) -> None:
+    """Again without harm: a commit that seemed to have failed may have happened, and is then repeated."""
     connection.executemany(
-        "INSERT INTO effects (job_id, position, generation, kind) VALUES (?, ?, ?, ?)",
+        "INSERT INTO effects (job_id, position, generation, kind) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         [(effect.job_id, effect.position, effect.generation, effect.kind) for effect in effects],
     )
 

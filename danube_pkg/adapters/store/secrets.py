@@ -1,7 +1,6 @@
 """The SQL of secrets. What it handles is encrypted already."""
 
 import sqlite3
-import time
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
@@ -14,9 +13,9 @@ class SqliteSecrets:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put_secret(self, secret: StoredSecret, *, keep_previous: bool) -> None:
+    async def put_secret(self, secret: StoredSecret) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            _remove(connection, secret.name, keep_previous)
+            _retire(connection, secret.name, secret.created_at)
             connection.execute(
                 "INSERT INTO secrets (id, pipeline_id, key, value_encrypted, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -31,8 +30,8 @@ class SqliteSecrets:
 
         await self._database.write(work)
 
-    async def delete_secret(self, name: SecretName, *, keep_previous: bool) -> bool:
-        return bool(await self._database.write(lambda connection: _remove(connection, name, keep_previous)))
+    async def delete_secret(self, name: SecretName, at: float) -> bool:
+        return bool(await self._database.write(lambda connection: _retire(connection, name, at)))
 
     async def load_secret(self, name: SecretName) -> StoredSecret | None:
         rows = self._database.read("SELECT * FROM secrets WHERE pipeline_id IS ? AND key = ?", name.pipeline, name.key)
@@ -56,10 +55,14 @@ class SqliteSecrets:
         )
         return [_secret(row) for row in rows]
 
-    async def forget_retired_secrets(self, older_than: float) -> int:
-        def work(connection: sqlite3.Connection) -> int:
-            return connection.execute("DELETE FROM retired_secrets WHERE retired_at < ?", (older_than,)).rowcount
+    async def forget_retired_secrets(self, before: float) -> int:
+        """Asked every minute, so it looks before it writes."""
 
+        def work(connection: sqlite3.Connection) -> int:
+            return connection.execute("DELETE FROM retired_secrets WHERE retired_at < ?", (before,)).rowcount
+
+        if not self._database.read("SELECT 1 FROM retired_secrets WHERE retired_at < ? LIMIT 1", before):
+            return 0
         return int(await self._database.write(work))
 
     async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
@@ -74,16 +77,16 @@ class SqliteSecrets:
         )
 
 
-def _remove(connection: sqlite3.Connection, name: SecretName, keep_previous: bool) -> bool:
-    if keep_previous:
-        connection.execute(
-            """
-            INSERT INTO retired_secrets (id, secret_id, pipeline_id, key, value_encrypted, created_at, retired_at)
-            SELECT id || '-' || ?, id, pipeline_id, key, value_encrypted, created_at, ? FROM secrets
-            WHERE pipeline_id IS ? AND key = ?
-            """,
-            (time.time_ns(), time.time(), name.pipeline, name.key),
-        )
+def _retire(connection: sqlite3.Connection, name: SecretName, at: float) -> bool:
+    """Out of use and still known to masking. Each value has an id of its own, which it keeps."""
+    connection.execute(
+        """
+        INSERT INTO retired_secrets (id, secret_id, pipeline_id, key, value_encrypted, created_at, retired_at)
+        SELECT id, id, pipeline_id, key, value_encrypted, created_at, ? FROM secrets
+        WHERE pipeline_id IS ? AND key = ?
+        """,
+        (at, name.pipeline, name.key),
+    )
     deleted = connection.execute("DELETE FROM secrets WHERE pipeline_id IS ? AND key = ?", (name.pipeline, name.key))
     return deleted.rowcount > 0
 

@@ -124,13 +124,14 @@ class Broadcast:
             )
 
     def _state(self, job: Job) -> None:
+        known, self.job = self.job, job
         changed = [step for step in job.steps if step.sequence and self._steps.get(step.sequence) != step]
-        self.job = job
         self._steps.update((step.sequence, step) for step in changed)
         for step in changed:
             self._send(event("step", step_view(step)))
         if not job.status.ended:
-            self._send(event("job", job_summary(job)))
+            if job_summary(job) != job_summary(known):
+                self._send(event("job", job_summary(job)))
             return
         if rest := self._decoder.decode(b"", final=True):
             size = self._services.logs.size(job.id)

@@ -14,6 +14,9 @@ from danube_pkg.edges.http.models import Time, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.services.configuration import Configuration
 
+PLAN_BYTES = 16 * 1024**2
+"""Thousands of pipelines; what is larger is planned in parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
@@ -171,6 +174,7 @@ class ConfigurationResource(Resource):
 class ConfigurationState(ConfigurationResource):
     """`/api/v1/config`."""
 
+    @answers(200, refuses=(404,))
     async def GET(self, request: Request) -> ConfigurationView:
         """The state of the configuration."""
         return await self.view(self.configuration().status)
@@ -179,6 +183,7 @@ class ConfigurationState(ConfigurationResource):
 class ConfigurationSync(ConfigurationResource):
     """`/api/v1/config/sync`."""
 
+    @answers(200, refuses=(404,))
     async def POST(self, request: Request) -> ConfigurationView:
         """Look at the repository now. Mistakes are in the answer; the last good configuration stays in force."""
         return await self.view(await self.configuration().sync())
@@ -187,6 +192,7 @@ class ConfigurationSync(ConfigurationResource):
 class ConfigurationPlan(ConfigurationResource):
     """`/api/v1/config/plan`."""
 
+    @answers(200, refuses=(404,), body_bytes=PLAN_BYTES)
     async def POST(self, request: Request, body: PlanFiles) -> PlanView:
         """What these files would change, if they were pushed."""
         return _plan_view(await self.configuration().plan({name: text.encode() for name, text in body.files.items()}))
@@ -195,7 +201,7 @@ class ConfigurationPlan(ConfigurationResource):
 class PipelineDefinition(ConfigurationResource):
     """`/api/v1/pipelines/{pipeline}/definition`."""
 
-    @answers(200, refuses=(503,))
+    @answers(200, refuses=(400, 503))
     async def GET(self, request: Request, query: DefinitionQuery) -> DefinitionView:
         """Where the pipeline stands in the configuration, and what its danubefile says without being run."""
         name = request.arguments["pipeline"]

@@ -96,7 +96,7 @@ class LoginQuery:
 class BeginLogin(LoginResource):
     """`/auth/login`."""
 
-    @answers(302, content="text/plain", refuses=(404, 503))
+    @answers(302, content="text/plain", refuses=(404, 502, 503))
     async def GET(self, request: Request, query: LoginQuery) -> Response:
         """Send the browser to the issuer."""
         site = self.services.site
@@ -108,7 +108,7 @@ class BeginLogin(LoginResource):
 class LoginCallback(LoginResource):
     """`/auth/callback`."""
 
-    @answers(302, content="text/plain", refuses=(401, 404, 409, 503))
+    @answers(302, content="text/plain", refuses=(401, 404, 409, 502, 503))
     async def GET(self, request: Request) -> Response:
         """Where the issuer sends the browser back to."""
         site = self.services.site
@@ -211,7 +211,7 @@ class DeviceView:
 class DeviceLogin(Resource):
     """`/auth/device`."""
 
-    @answers(201, refuses=(403, 404, 503))
+    @answers(201, refuses=(403, 404, 502, 503))
     async def POST(self, request: Request) -> DeviceView:
         """Begin a login by device code, where the issuer has it (RFC 8628)."""
         check_same_site(request)
@@ -245,7 +245,7 @@ class Pending:
 class DeviceToken(TokenResource):
     """`/auth/device/token`."""
 
-    @answers(201, 202, refuses=(401, 403, 404, 409, 503))
+    @answers(201, 202, refuses=(401, 403, 404, 409, 502, 503))
     async def POST(self, request: Request, body: DeviceTokenBody) -> MadeToken | Response:
         """A token once somebody has confirmed the code; 202 until then."""
         check_same_site(request)

@@ -104,7 +104,8 @@ def problem(error: DanubeError, request_id: str, status: int | None = None) -> R
         document["findings"] = [
             {"place": str(one.place or ""), "what": one.what, "cause": one.cause, "hint": one.hint} for one in findings
         ]
-    headers: tuple[tuple[str, str], ...] = (("content-type", "application/problem+json"),)
+    own: tuple[tuple[str, str], ...] = getattr(error, "headers", ())
+    headers = (("content-type", "application/problem+json"), *own)
     if document["status"] in (429, 503):
         headers += (("retry-after", str(getattr(error, "retry_seconds", RETRY_SECONDS))),)
     if document["status"] == 401:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from danube_pkg.core.errors import Invalid, Place
-from danube_pkg.core.marked import Findings, Marked
+from danube_pkg.core.marked import Findings, Marked, Rule
 from danube_pkg.core.records import read_record
 from danube_pkg.edges.http.messages import InputInvalid, Response
 
@@ -101,13 +101,15 @@ def read_query(kind: type[Model], text: str) -> Model:
 
 @lru_cache(maxsize=256)
 def _scalars(kind: Any) -> Mapping[str, Any]:
-    """Each field's plain type, `X | None` as X."""
-    return {
-        name: next(one for one in typing.get_args(hint) if one is not types.NoneType)
-        if isinstance(hint, types.UnionType)
-        else hint
-        for name, hint in typing.get_type_hints(kind).items()
-    }
+    """By the query's key: a field's plain type, `X | None` as X."""
+    hints = typing.get_type_hints(kind)
+    return {one.metadata.get("rule", Rule()).key or one.name: _plain(hints[one.name]) for one in fields(kind)}
+
+
+def _plain(hint: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        return next(one for one in typing.get_args(hint) if one is not types.NoneType)
+    return hint
 
 
 def _from_text(text: str, expected: Any) -> Any:

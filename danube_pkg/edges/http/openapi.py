@@ -34,6 +34,7 @@ TEXTS: Mapping[int, str] = {
     422: "The idempotency key was used for another request.",
     429: "Too many tries; Retry-After says how long to wait.",
     500: "Danube broke one of its own rules.",
+    502: "What stands behind the server answered wrongly.",
     503: "Not now; Retry-After says when.",
 }
 

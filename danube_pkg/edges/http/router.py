@@ -51,17 +51,22 @@ BEFORE_THE_PIPELINE = frozenset({Action.SEE_SECRET_NAMES, Action.SET_SECRETS})
 _log = logging.getLogger("danube.http")
 
 
-class MethodNotAllowed(Permanent):
-    """The path is there, with other methods."""
-
-    status = 405
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a path stands for: its routes by method."""
 
     endpoints: dict[str, tuple[Route, Endpoint]] = field(default_factory=dict)
+
+
+class MethodNotAllowed(Permanent):
+    """The path is there, with other methods: `headers` names them (RFC 9110 section 15.5.6)."""
+
+    status = 405
+
+    def __init__(self, request: Request, target: Target) -> None:
+        takes = ", ".join([*target.endpoints, *(["HEAD"] if "GET" in target.endpoints else [])])
+        super().__init__("method-not-allowed", f"{unquote(request.path)} takes {takes}, not {request.method}")
+        self.headers = (("allow", takes),)
 
 
 class Router:
@@ -124,8 +129,7 @@ class Router:
         method = "GET" if request.method == "HEAD" else request.method
         found = target.endpoints.get(method)
         if found is None:
-            takes = ", ".join(target.endpoints)
-            raise MethodNotAllowed("method-not-allowed", f"{request.path} takes {takes}, not {request.method}")
+            raise MethodNotAllowed(request, target)
         return found
 
     async def _answer(self, request: Request, route: Route, handler: Endpoint) -> Response:

@@ -5,7 +5,12 @@ It must not know a job's state, only pods; what both runtimes share is pure and 
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
-from danube_pkg.adapters.runtimes.sandbox.programs import coordinator_command, coordinator_program, find_program
+from danube_pkg.adapters.runtimes.sandbox.programs import (
+    closed_to_pods,
+    coordinator_command,
+    coordinator_program,
+    find_program,
+)
 from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.adapters.runtimes.sandbox.settings import CoordinatorProgram, SandboxSettings
@@ -14,6 +19,7 @@ __all__ = [
     "CoordinatorProgram",
     "SandboxRuntime",
     "SandboxSettings",
+    "closed_to_pods",
     "coordinator_command",
     "coordinator_program",
     "find_bubblewrap",

@@ -1,0 +1,28 @@
+"""Many followers of one job as one process: `python -m bench.followers SOCKET JOB COUNT`; prints how many bytes each got."""
+
+import asyncio
+import json
+import sys
+
+
+async def follow(socket_path: str, job: str) -> int:
+    """Bytes of the log, by the last event's id."""
+    reader, writer = await asyncio.open_unix_connection(socket_path, limit=2**21)
+    writer.write(f"GET /api/v1/jobs/{job}/events HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+    last = 0
+    while line := await reader.readline():
+        if line.startswith(b"id: "):
+            last = int(line[4:])
+        elif line.startswith(b"event: end"):
+            break
+    writer.close()
+    return last
+
+
+async def main(socket_path: str, job: str, count: int) -> None:
+    """All of them at once."""
+    print(json.dumps(await asyncio.gather(*(follow(socket_path, job) for _ in range(count)))))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

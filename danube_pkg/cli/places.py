@@ -1,0 +1,149 @@
+"""Which server a command speaks to, and by what proof: the unix socket of a data directory, or a URL with an API token.
+
+`--server`, `--data`, DANUBE_SERVER, DANUBE_DATA, a `.danube` in this directory, the system's own socket, the server that
+`danube login` was used for last: the first that there is. Tokens lie in `~/.config/danube/servers.json`, for its owner only.
+"""
+
+import argparse
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from danube_pkg.core.errors import Invalid, Permanent
+from danube_pkg.kit.files import write_atomically
+
+SOCKET_NAME = "danube.sock"
+
+_LOCAL_DATA = Path(".danube")
+_SYSTEM_DATA = Path("/var/lib/danube")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`socket`, or `url` with what goes before the API's paths. `hint`: what to do when nobody is there."""
+
+    name: str
+    hint: str
+    socket: Path | None = None
+    url: str = ""
+    token: str = field(default="", repr=False)
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the server is."""
+    parser.add_argument(
+        "--server", metavar="URL", help="a server elsewhere (DANUBE_SERVER); log in first: danube login URL"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", help="the server's data directory (DANUBE_DATA; else ./.danube, else /var/lib/danube)"
+    )
+
+
+def data_directory(option: str | None) -> Path:
+    """The flag, else DANUBE_DATA, else a `.danube` in this directory, else the system's."""
+    if text := option or os.environ.get("DANUBE_DATA"):
+        return Path(text).absolute()
+    return (_LOCAL_DATA if _LOCAL_DATA.is_dir() else _SYSTEM_DATA).absolute()
+
+
+def find_place(options: argparse.Namespace) -> Place:
+    """The server that the words and the environment name. Raises Invalid, Permanent."""
+    if options.server and options.data:
+        raise Invalid("two-servers", "--server and --data name two servers", hint="leave one out")
+    if options.server:
+        return remote(options.server)
+    if options.data:
+        return local(Path(options.data))
+    if url := os.environ.get("DANUBE_SERVER"):
+        return remote(url)
+    if text := os.environ.get("DANUBE_DATA"):
+        return local(Path(text))
+    if _LOCAL_DATA.is_dir():
+        return local(_LOCAL_DATA)
+    if (_SYSTEM_DATA / SOCKET_NAME).exists():
+        return local(_SYSTEM_DATA)
+    if url := known_servers().get("default"):
+        return remote(str(url))
+    return local(_SYSTEM_DATA)
+
+
+def local(data: Path) -> Place:
+    """The server of a data directory on this machine."""
+    data = data.absolute()
+    hint = (
+        f"start one: danube serve --data {data}, or name it: --data DIR or DANUBE_DATA, --server URL or DANUBE_SERVER"
+    )
+    return Place(str(data / SOCKET_NAME), hint, socket=data / SOCKET_NAME)
+
+
+def remote(text: str) -> Place:
+    """A server elsewhere, with the token that is known for it (DANUBE_TOKEN goes first)."""
+    url = checked_url(text)
+    known = known_servers().get("servers", {}).get(url, {})
+    token = os.environ.get("DANUBE_TOKEN") or known.get("token", "")
+    return Place(url, f"check the address and the network; log in with: danube login {url}", url=url, token=token)
+
+
+def checked_url(text: str) -> str:
+    """A server's URL as it is kept. Raises Invalid."""
+    url = text if "://" in text else f"https://{text}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.query:
+        raise Invalid("server-invalid", f"{text!r} is no server's URL", hint="danube login https://ci.example.org")
+    return url.rstrip("/")
+
+
+# --- what is kept in the person's own configuration
+
+
+def servers_file() -> Path:
+    """`~/.config/danube/servers.json`, or where XDG_CONFIG_HOME says."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "danube" / "servers.json"
+
+
+def known_servers() -> Mapping[str, Any]:
+    """`{"default": URL, "servers": {URL: {"token": …, "name": …}}}`; empty where nothing is kept. Raises Permanent."""
+    path = servers_file()
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise Permanent(
+                "tokens-readable", f"{path} can be read by others", cause="it holds tokens", hint=f"chmod 600 {path}"
+            )
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Permanent(
+            "tokens-unreadable", f"{path} cannot be read", cause=str(error), hint=f"remove {path}"
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def remember_server(url: str, token: str, name: str) -> None:
+    """Keep a token; this server is the one that commands speak to where nothing else names one."""
+    known = known_servers()
+    servers = {**known.get("servers", {}), url: {"token": token, "name": name}}
+    _write({"default": url, "servers": servers})
+
+
+def forget_server(url: str) -> None:
+    """No token for this server any more."""
+    known = known_servers()
+    servers = {other: entry for other, entry in known.get("servers", {}).items() if other != url}
+    default = known.get("default")
+    _write({"default": next(iter(servers), None) if default == url else default, "servers": servers})
+
+
+def _write(content: Mapping[str, object]) -> None:
+    path = servers_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise Permanent("tokens-not-written", f"{path} cannot be written", cause=str(error)) from error

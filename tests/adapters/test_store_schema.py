@@ -1,0 +1,165 @@
+"""The schema: every column that it promises, what goes with what, and how it grows."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.store import Database
+from danube_pkg.adapters.store import database as database_module
+from danube_pkg.adapters.store.migrations import MIGRATIONS
+from danube_pkg.core.errors import Permanent
+
+PROMISED = {
+    "users": "id email name oidc_subject created_at updated_at",
+    "teams": "id name created_at",
+    "team_members": "team_id user_id role",
+    "pipelines": "id name team_id repo_url branch_filter cron_schedule config_path max_duration_seconds "
+    "workspace_size_gb created_at updated_at",
+    "pipeline_permissions": "pipeline_id team_id level",
+    "jobs": "id pipeline_id trigger_type trigger_ref status started_at finished_at log_path created_at",
+    "steps": "id job_id name sequence status exit_code started_at finished_at log_offset_start log_offset_end",
+    "secrets": "id pipeline_id key value_encrypted created_at",
+    "artifacts": "id job_id name path size_bytes created_at",
+}
+
+ROWS = """
+INSERT INTO users VALUES ('u', 'u@example.org', 'U', 'sub', 0, 0), ('v', 'v@example.org', 'V', NULL, 0, 0);
+INSERT INTO teams VALUES ('t', 't', 0), ('t2', 't2', 0);
+INSERT INTO team_members VALUES ('t', 'u', 'admin'), ('t', 'v', 'member'), ('t2', 'v', 'member');
+INSERT INTO pipelines (id, name, team_id, repo_url, created_at, updated_at, settings)
+    VALUES ('p', 'p', 't', 'r', 0, 0, '{}'), ('p2', 'p2', NULL, 'r', 0, 0, '{}');
+INSERT INTO pipeline_permissions VALUES ('p', 't', 'write'), ('p', 't2', 'read'), ('p2', 't2', 'admin');
+INSERT INTO jobs (id, pipeline_id, trigger_type, status, log_path, created_at, pipeline, phase, reason, message,
+    generation, effect_count, trigger, settings)
+    VALUES ('j', 'p2', 'webhook', 'success', 'l', 0, 'p2', 'closed', '', '', 0, 0, '{}', '{}');
+INSERT INTO steps (id, job_id, name, sequence, status, image, checked, retries, timeout_seconds, attempt, phase)
+    VALUES ('j-0001', 'j', 's', 1, 'success', 'host', 1, 0, 0, 1, 'ended');
+INSERT INTO artifacts VALUES ('a', 'j', 'report', 'report.tar.gz', 1, 0, 'hash');
+INSERT INTO effects VALUES ('j', 1, 0, 'create-pod', 0);
+INSERT INTO secret_reads VALUES ('j', 1, 'TOKEN', 0);
+"""
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> sqlite3.Connection:
+    database_module._migrate(made := database_module._connect(tmp_path / "d.db", read_only=False), tmp_path / "d.db")
+    made.executescript(ROWS)
+    return made
+
+
+def count(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+@pytest.mark.parametrize("table", PROMISED)
+def test_every_promised_column_is_there(connection: sqlite3.Connection, table: str) -> None:
+    columns = {row["name"]: row for row in connection.execute(f"PRAGMA table_info({table})")}
+    assert set(PROMISED[table].split()) <= set(columns)
+    if "id" in columns:
+        assert (columns["id"]["type"], columns["id"]["pk"]) == ("TEXT", 1)
+
+
+def test_defaults_are_as_promised(connection: sqlite3.Connection) -> None:
+    row = connection.execute("SELECT * FROM pipelines WHERE id = 'p'").fetchone()
+    assert (row["config_path"], row["max_duration_seconds"], row["workspace_size_gb"]) == ("danubefile.py", 3600, 5)
+    assert row["branch_filter"] == "[]"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO users VALUES ('w', 'u@example.org', 'W', NULL, 0, 0)",
+        "INSERT INTO users VALUES ('w', 'w@example.org', 'W', 'sub', 0, 0)",
+        "INSERT INTO teams VALUES ('t3', 't', 0)",
+        "INSERT INTO team_members VALUES ('t2', 'u', 'owner')",
+        "INSERT INTO pipeline_permissions VALUES ('p2', 't', 'execute')",
+        "UPDATE jobs SET trigger_type = 'wind'",
+        "UPDATE jobs SET pipeline_id = 'no such pipeline'",
+        "INSERT INTO artifacts VALUES ('b', 'j', 'report', 'x', 1, 0, 'other')",
+        "INSERT INTO steps SELECT 'j-0002', job_id, name, sequence, status, exit_code, started_at, finished_at, 0, 0, image, "
+        "1, 0, 0, 1, phase, container, asked_at, record FROM steps",
+        "DELETE FROM pipelines WHERE id = 'p2'",
+        "UPDATE jobs SET created_at = 'yesterday'",
+    ],
+)
+def test_what_must_not_be_is_refused(connection: sqlite3.Connection, statement: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute(statement)
+
+
+def test_two_values_of_one_secret_are_refused_global_ones_too(connection: sqlite3.Connection) -> None:
+    add = "INSERT INTO secrets (id, pipeline_id, key, value_encrypted, created_at, updated_at) VALUES (?, ?, 'K', x'', 0, 0)"
+    for number, pipeline in enumerate(["p", "p2", None]):
+        connection.execute(add, (f"s{number}", pipeline))
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(add, (f"again{number}", pipeline))
+
+
+def test_what_belongs_together_goes_together(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM users WHERE id = 'u'")
+    assert count(connection, "team_members") == 2
+    connection.execute("DELETE FROM teams WHERE id = 't'")
+    assert (count(connection, "team_members"), count(connection, "pipeline_permissions")) == (1, 2)
+    assert connection.execute("SELECT team_id FROM pipelines WHERE id = 'p'").fetchone()["team_id"] is None
+    connection.execute("DELETE FROM pipelines WHERE id = 'p'")
+    assert count(connection, "pipeline_permissions") == 1
+    connection.execute("DELETE FROM jobs WHERE id = 'j'")
+    assert [count(connection, table) for table in ("steps", "artifacts", "effects", "secret_reads")] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM jobs WHERE pipeline_id = 'p'",
+        "SELECT * FROM jobs WHERE status = 'running'",
+        "SELECT * FROM steps WHERE job_id = 'j'",
+        "SELECT * FROM team_members WHERE user_id = 'u'",
+        "SELECT * FROM pipeline_permissions WHERE team_id = 't'",
+        "SELECT * FROM jobs WHERE phase <> 'closed'",
+        "SELECT * FROM jobs WHERE pipeline = 'p' AND status = 'failure' ORDER BY id DESC LIMIT 50",
+    ],
+)
+def test_what_is_asked_often_has_an_index(connection: sqlite3.Connection, query: str) -> None:
+    plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert all("USING INDEX" in step or "USING COVERING INDEX" in step for step in plan), plan
+
+
+def test_no_table_takes_a_value_of_another_type(connection: sqlite3.Connection) -> None:
+    tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert [row["name"] for row in tables if "STRICT" not in row["sql"]] == []
+
+
+async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        database = Database(tmp_path / "danube.db")
+        versions = database.read("SELECT version FROM schema_version ORDER BY version")
+        assert [row["version"] for row in versions] == list(range(1, len(MIGRATIONS) + 1))
+        assert database.read("PRAGMA journal_mode")[0][0] == "wal"
+        assert database._writing.execute("PRAGMA synchronous").fetchone()[0] == 2
+        await database.close()
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    database = Database(tmp_path / "danube.db")
+    await database.write(lambda connection: connection.execute("INSERT INTO schema_version VALUES (99, 0)") and None)
+    await database.close()
+    before = (tmp_path / "danube.db").read_bytes()
+    with pytest.raises(Permanent) as refusal:
+        Database(tmp_path / "danube.db")
+    assert refusal.value.reference == "database-newer"
+    assert "99" in refusal.value.what
+    assert (tmp_path / "danube.db").read_bytes() == before
+
+
+async def test_a_step_that_fails_leaves_the_schema_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (*MIGRATIONS, "CREATE TABLE first (x INTEGER) STRICT; CREATE TABLE first (x INTEGER) STRICT;")
+    monkeypatch.setattr(database_module, "MIGRATIONS", broken)
+    with pytest.raises(Exception, match="already exists"):
+        Database(tmp_path / "danube.db")
+    mended = (*MIGRATIONS, "CREATE TABLE first (x INTEGER) STRICT; CREATE TABLE second (x INTEGER) STRICT;")
+    monkeypatch.setattr(database_module, "MIGRATIONS", mended)
+    database = Database(tmp_path / "danube.db")
+    assert database.read("SELECT max(version) FROM schema_version")[0][0] == len(MIGRATIONS) + 1
+    assert database.read("SELECT * FROM second") == []
+    await database.close()

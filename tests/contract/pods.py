@@ -1,0 +1,148 @@
+"""What the contract suites need of a runtime beside its port: pods, commands in them, and violence from outside.
+
+A command is written once, as a shell has it; `COMMANDS` says what the fake plays in its place.
+"""
+
+import asyncio
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from danube_pkg.core.pods import HOST_IMAGE, Container, PodEvent
+from danube_pkg.core.ports import Runtime
+from tests.fakes.machine import FakeMachine
+from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
+from tests.fakes.runtime import FakeRuntime
+from tests.sandbox.pods import EVENT_SECONDS, Pods, new_job_id, new_runtime, open_pods, spec_of
+from tests.waiting import wait_until_true
+
+LINES = b"".join(b"line %d\n" % number for number in range(300))
+
+COMMANDS: Mapping[str, Behaviour] = {
+    "true": plays(),
+    "exit 0": plays(Exit(0)),
+    "exit 1": plays(Exit(1)),
+    "exit 77": plays(Exit(77)),
+    "exit 255": plays(Exit(255)),
+    "kill -TERM $$": plays(Signal(signal.SIGTERM)),
+    "/bin/cat": copy_input,
+    "/bin/sleep 1000": plays(Hang()),
+    "echo still here": plays(Print(b"still here\n")),
+    "echo ready; exec sleep 1000": plays(Print(b"ready\n"), Hang()),
+    "echo ready; trap '' TERM; sleep 1000": plays(Print(b"ready\n"), IgnoreTerm(), Hang()),
+    "trap '' TERM; echo ready; sleep 1000": plays(IgnoreTerm(), Print(b"ready\n"), Hang()),
+    "echo out; exit 7": plays(Print(b"out\n"), Exit(7)),
+    "kill -KILL $$": plays(Signal(signal.SIGKILL)),
+    "exec sleep 1000": plays(Hang()),
+    "echo first; sleep 0.3; echo last": plays(Print(b"first\n"), Wait(0.3), Print(b"last\n")),
+    "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done": plays(Print(LINES)),
+    "head -c 20000000 /dev/zero": plays(*[Print(bytes(1 << 20))] * 19, Print(bytes(20_000_000 - (19 << 20)))),
+}
+COUNT = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
+
+
+class ContractPods(ABC):
+    """One runtime, and the world that it works on."""
+
+    runtime: Runtime
+
+    @abstractmethod
+    async def kill(self, container: Container) -> None:
+        """End a container from outside, as the machine's owner can."""
+
+    @abstractmethod
+    def restarted(self) -> "ContractPods":
+        """What a server that starts now has; the runtime before it was closed, or is simply gone."""
+
+    async def pod(self) -> tuple[Container, Container]:
+        """A new pod: its coordinator and its first worker."""
+        coordinator = await self.runtime.create_pod(spec_of(new_job_id()))
+        return coordinator, await self.runtime.ensure_container(coordinator.job_id, HOST_IMAGE)
+
+    async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
+        """Exit code and everything printed."""
+        return await self.run(container, "/bin/sh", "-c", command, given=given)
+
+    async def run(self, container: Container, *argv: str, given: bytes = b"") -> tuple[int, bytes]:
+        stream = await self.runtime.exec(container, argv)
+        printed = bytearray()
+
+        async def give() -> None:
+            await stream.write(given)
+            await stream.close_input()
+
+        async def take() -> None:
+            while data := await stream.read():
+                printed.extend(data)
+
+        try:
+            async with asyncio.timeout(60):
+                await asyncio.gather(give(), take())
+                return await stream.wait(), bytes(printed)
+        finally:
+            await stream.close()
+
+    async def wait_ended(self, container: Container) -> None:
+        """Until the runtime knows that it does not live any more."""
+
+        async def ended() -> bool:
+            return not any(container in state.containers for state in await self.runtime.list_pods())
+
+        await wait_until_true(ended, EVENT_SECONDS, f"the end of {container}")
+
+
+class SandboxPods(ContractPods):
+    """The embedded runtime."""
+
+    def __init__(self, pods: Pods) -> None:
+        self.pods = pods
+        self.runtime = pods.runtime
+
+    async def kill(self, container: Container) -> None:
+        process = self.pods.runtime.container_process(container)
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+
+    def restarted(self) -> "SandboxPods":
+        return SandboxPods(Pods(self.pods.data, new_runtime(self.pods.data)))
+
+
+class FakePods(ContractPods):
+    """The fake, over a machine that knows the suite's commands."""
+
+    def __init__(self, machine: FakeMachine) -> None:
+        self.machine = machine
+        self.runtime = FakeRuntime(machine)
+
+    async def kill(self, container: Container) -> None:
+        self.machine.end_container(container)
+
+    def restarted(self) -> "FakePods":
+        return FakePods(self.machine)
+
+
+@asynccontextmanager
+async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPods]:
+    """The runtime of that name; nothing of it is left afterwards."""
+    if name == "sandbox":
+        async with open_pods(data) as pods:
+            yield SandboxPods(pods)
+        return
+    machine = FakeMachine()
+    machine.commands.update(COMMANDS)
+    yield FakePods(machine)
+    for job_id in list(machine.pods):
+        machine.delete_pod(job_id)
+    assert not machine.defects
+
+
+async def next_event(events: AsyncIterator[PodEvent], kind: type[PodEvent]) -> PodEvent:
+    """The next event of that type; the others may come before it."""
+    async with asyncio.timeout(EVENT_SECONDS):
+        async for event in events:
+            if isinstance(event, kind):
+                return event
+    raise AssertionError("the watch ended")

@@ -1,0 +1,219 @@
+"""Scripted commands: what a command of a fake machine does, as a coroutine over the event loop's clock.
+
+    machine.commands["make test"] = plays(Print(b"one\\n"), Wait(3), Exit(2))
+
+A command that needs more than a list of acts is written as a coroutine that takes its `Process` and returns an exit code.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from danube_pkg.core.reasons import Reason
+
+
+class Killed(Exception):
+    """A signal ends the process that raises it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+
+class Surroundings(Protocol):
+    """What a process can do to the container that it runs in."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def token(self) -> str: ...
+    def kill_for_memory(self) -> None: ...
+    def end(self, reason: Reason, message: str) -> None: ...
+    def remove_pod(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Process:
+    """A running command as it sees itself. `write` waits while nobody takes the output; `read` gives standard input."""
+
+    command: str
+    attempt: int
+    environment: Mapping[str, str] = field(repr=False)
+    container: Surroundings
+    write: Callable[[bytes], Awaitable[None]]
+    read: Callable[[], Awaitable[bytes]]
+    ignores_term: bool = False
+
+
+Behaviour = Callable[[Process], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """So many bytes on standard output, in one write."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PrintVariable:
+    """The value of an environment variable, cut into two writes at `cut` with so many seconds between them."""
+
+    name: str
+    cut: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Seconds in which it prints nothing."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """It never ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreTerm:
+    """From here on only SIGKILL ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The end, with an exit code."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The end, by a signal."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The kernel ends this process for memory; its container lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndContainer:
+    """Its whole container ends, and with it the supervisor and its records."""
+
+    reason: Reason = Reason.POD_LOST
+    message: str = "its container ended; something killed it from outside"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePod:
+    """Somebody removes the whole pod behind the server's back."""
+
+
+Act = Print | PrintVariable | Wait | Hang | IgnoreTerm | Exit | Signal | OutOfMemory | EndContainer | RemovePod
+
+
+def plays(*acts: Act) -> Behaviour:
+    """A command that does this and then exits with 0."""
+
+    async def play(process: Process) -> int:
+        for act in acts:
+            if isinstance(act, Exit):
+                return act.code
+            await _perform(act, process)
+        return 0
+
+    return play
+
+
+def attempts(*each: Behaviour) -> Behaviour:
+    """A command that does something else at each attempt; the last of these at all further ones."""
+
+    async def play(process: Process) -> int:
+        return await each[min(process.attempt, len(each)) - 1](process)
+
+    return play
+
+
+async def copy_input(process: Process) -> int:
+    """What `cat` does."""
+    while data := await process.read():
+        await process.write(data)
+    return 0
+
+
+async def _perform(act: Act, process: Process) -> None:
+    match act:
+        case Print(data):
+            await process.write(data)
+        case PrintVariable(name, cut, seconds):
+            value = process.environment[name].encode()
+            await process.write(value[:cut])
+            await asyncio.sleep(seconds)
+            await process.write(value[cut:])
+        case Wait(seconds):
+            await asyncio.sleep(seconds)
+        case IgnoreTerm():
+            process.ignores_term = True
+        case Signal(number):
+            raise Killed(number)
+        case OutOfMemory():
+            process.container.kill_for_memory()
+            raise Killed(signal.SIGKILL)
+        case EndContainer(reason, message):
+            process.container.end(reason, message)
+            await asyncio.Event().wait()
+        case RemovePod():
+            process.container.remove_pod()
+            await asyncio.Event().wait()
+        case Hang() | Exit():
+            await asyncio.Event().wait()
+
+
+class Command:
+    """A scripted command while it runs. `on_end(exit code or None, signal or None)` is called once, unless it is dropped."""
+
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        process: Process,
+        on_end: Callable[[int | None, int | None], None],
+        on_defect: Callable[[BaseException], None],
+    ) -> None:
+        self._process = process
+        self._on_end = on_end
+        self._on_defect = on_defect
+        self._signal = 0
+        self._dropped = False
+        self._task = asyncio.ensure_future(behaviour(process))
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Future[int]") -> None:
+        """Also for a task that was cancelled before it began."""
+        if self._dropped:
+            return
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            self._on_end(None, self._signal or signal.SIGKILL)
+        elif isinstance(error, Killed):
+            self._on_end(None, error.number)
+        elif error is not None:
+            self._on_defect(error)
+            self._on_end(70, None)
+        else:
+            self._on_end(task.result() & 0xFF, None)
+
+    def send(self, number: int) -> None:
+        if number == signal.SIGKILL or not self._process.ignores_term:
+            self._signal = number
+            self._task.cancel()
+
+    def drop(self) -> None:
+        """Its container is gone; nobody hears of its end."""
+        self._dropped = True
+        self._task.cancel()

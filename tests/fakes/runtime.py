@@ -1,0 +1,122 @@
+"""`core.ports.Runtime` over a fake machine, which outlives it: a second one on the same machine is a restarted server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from danube_pkg.core.errors import NotFound, Permanent
+from danube_pkg.core.pods import HOST_IMAGE, Container, PodEvent, PodSpec, PodState, Role
+from tests.fakes.connections import Boundary, Connection
+from tests.fakes.machine import FakeMachine
+
+
+class FakeRuntime:
+    """Each call crosses the boundary before and after it has changed something, so that a kill falls on either side."""
+
+    name = "fake"
+
+    def __init__(self, machine: FakeMachine, boundary: Boundary | None = None) -> None:
+        self.machine = machine
+        self._boundary = boundary or Boundary()
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._connections: list[Connection] = []
+
+    async def create_pod(self, spec: PodSpec) -> Container:
+        async with self._locks.setdefault(spec.job_id, asyncio.Lock()):
+            await self._boundary.cross("create-pod.begin")
+            pod = self.machine.pods.get(spec.job_id)
+            if pod is not None and not pod.lives:
+                self.machine.delete_pod(spec.job_id)
+            pod = self.machine.begin_pod(spec)
+            await self._boundary.cross("create-pod.half")
+            container = next(
+                (
+                    known.container
+                    for known in pod.containers
+                    if known.lives and known.container.role is Role.COORDINATOR
+                ),
+                None,
+            ) or self.machine.add_container(pod, Role.COORDINATOR, HOST_IMAGE)
+            await self._boundary.cross("create-pod.end")
+            return container
+
+    async def ensure_container(self, job_id: str, image: str) -> Container:
+        async with self._locks.setdefault(job_id, asyncio.Lock()):
+            await self._boundary.cross("ensure-container.begin")
+            pod = self.machine.pods.get(job_id)
+            if pod is None or not pod.lives:
+                raise Permanent("pod-lost", f"job {job_id} has no pod any more")
+            for known in self.machine.living(job_id):
+                if known.container.role is Role.WORKER and known.container.image == image:
+                    return known.container
+            if image not in self.machine.images:
+                raise Permanent(
+                    "image-pull-failed",
+                    f"image {image!r} cannot be had",
+                    hint=f"use one of {sorted(self.machine.images)}",
+                )
+            container = self.machine.add_container(pod, Role.WORKER, image)
+            await self._boundary.cross("ensure-container.end")
+            return container
+
+    async def exec(self, container: Container, argv: Sequence[str]) -> Connection:
+        await self._boundary.cross("exec.begin")
+        found = self.machine.find_container(container)
+        if found is None:
+            raise NotFound(
+                "container-gone", f"container {container.number} of job {container.job_id} does not live any more"
+            )
+        connection = Connection(self._boundary)
+        self._connections = [known for known in self._connections if known.is_read]
+        self._connections.append(connection)
+        found.exec(argv, connection)
+        return connection
+
+    async def memory_kills(self, container: Container) -> int:
+        await self._boundary.cross("memory-kills")
+        pod = self.machine.pods.get(container.job_id)
+        known = pod.containers if pod is not None else ()
+        return sum(one.memory_kills for one in known if one.container.number == container.number)
+
+    async def delete_pod(self, job_id: str) -> None:
+        async with self._locks.setdefault(job_id, asyncio.Lock()):
+            await self._boundary.cross("delete-pod.begin")
+            self.machine.delete_pod(job_id)
+            await self._boundary.cross("delete-pod.end")
+        self._locks.pop(job_id, None)
+
+    async def list_pods(self) -> Sequence[PodState]:
+        await self._boundary.cross("list-pods")
+        return [self._state(job_id) for job_id in self.machine.pods]
+
+    def _state(self, job_id: str) -> PodState:
+        living = tuple(known.container for known in self.machine.living(job_id))
+        return PodState(job_id, living, complete=any(one.role is Role.COORDINATOR for one in living))
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
+        queue: asyncio.Queue[PodEvent] = asyncio.Queue()
+        for pod in self.machine.pods.values():
+            for known in pod.containers:
+                if known.end_event is not None:
+                    queue.put_nowait(known.end_event)
+        self.machine.listeners.append(queue.put_nowait)
+        try:
+            yield self._events(queue)
+        finally:
+            self.machine.listeners.remove(queue.put_nowait)
+
+    async def _events(self, queue: "asyncio.Queue[PodEvent]") -> AsyncIterator[PodEvent]:
+        while True:
+            event = await queue.get()
+            await self._boundary.cross("watch.event")
+            yield event
+
+    async def close(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        """The server is gone: its ends of all pipes close, and nothing else happens."""
+        for connection in self._connections:
+            connection.drop()
+        self._connections.clear()

@@ -1,0 +1,64 @@
+"""The real store in a directory of its own, and one whose commits wait or fail when a test wants it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
+from danube_pkg.core.effects import Effect
+from danube_pkg.core.jobs import Job, Trigger
+from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+
+NOW = 1_800_000_000.0
+PIPELINE = Pipeline("p1", "hello", "team", PipelineSettings("repository"))
+
+
+def a_job(job_id: str = "01job", **changes: object) -> Job:
+    """A queued job of `PIPELINE`."""
+    job = Job(job_id, PIPELINE.id, PIPELINE.name, Trigger("manual", "me"), PIPELINE.settings, created_at=NOW)
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+class UnrulyJobs(SqliteJobs):
+    """`hold` makes commits wait; each of `failures` is raised by one save instead of committing."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.failures: list[Exception] = []
+        self.waiting = 0
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def let_go(self) -> None:
+        self._open.set()
+
+    async def _pass(self) -> None:
+        self.waiting += 1
+        await self._open.wait()
+        self.waiting -= 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None:
+        await self._pass()
+        await super().create_job(job, effects)
+
+    async def save_job(self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = ()) -> None:
+        await self._pass()
+        await super().save_job(job, done=done, owed=owed)
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """With `PIPELINE` in it."""
+    database = Database(path / "danube.db")
+    try:
+        await SqlitePipelines(database).apply_pipelines([PIPELINE], "revision")
+        yield database
+    finally:
+        await database.close()
