@@ -8,8 +8,10 @@ PY := $(VENV)/bin/python
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip --quiet
 DATA := .danube
 
-# What the tests use of the machine: a C compiler, a Git server, an SSH server, namespaces.
-DEBIAN_PACKAGES := gcc libc6-dev git openssh-client openssh-server util-linux procps
+# What the tests use of the machine: a C compiler, a Git server, an SSH server, namespaces, a registry and other tools for
+# images, a Debian to run in.
+DEBIAN_PACKAGES := gcc libc6-dev git openssh-client openssh-server util-linux procps \
+	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -85,6 +87,11 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.danube
 	@echo "Installing what tests and checks need (requirements-dev.lock)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# A small Debian for the tests that take minutes; debootstrap needs a minute for it.
+build/debian/root.tar: build_steps/debian_root.py | test-packages
+	@echo "Making a Debian for tests"
+	@$(PY) -m build_steps.debian_root
 
 build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/supervisor.py | $(VENV)/.danube
 	@echo "Building the supervisor"

@@ -23,7 +23,7 @@ from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
 from danube_pkg.edges.http.security import session_cookie
 from danube_pkg.edges.http.server import HttpEdge
 from danube_pkg.edges.http.services import Logins, Services, Site
-from danube_pkg.services.access import Access, GroupsOfTeams
+from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
@@ -68,7 +68,6 @@ class House:
     oidc_client: Callable[[], Awaitable[ClientSettings | None]]
     outlines: Outlines
     deploy_key: str
-    groups_of_teams: GroupsOfTeams
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[Fro
 
 def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPasswords) -> Services:
     clock, new_id, random = house.clock, house.new_id, randomness.token_bytes
-    access = Access(SqliteAccess(house.database), house.groups_of_teams)
+    access = Access(SqliteAccess(house.database))
     return Services(
         jobs=house.jobs,
         pipelines=house.pipelines,

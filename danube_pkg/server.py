@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,9 +36,13 @@ from danube_pkg.adapters.store import (
 )
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Conflict, Permanent
-from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime, Sources
+from danube_pkg.core.image_ports import Images
+from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime
+from danube_pkg.core.registries import RegistryRule, registry_rule
 from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings, ServerSettings, SourceSettings
+from danube_pkg.core.source_ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorEdge
+from danube_pkg.image_house import ImagePlan, open_images
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
@@ -71,6 +75,7 @@ class Plan:
 
     data_dir: Path
     known: KnownValues
+    images: ImagePlan
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     config_repo: ConfigRepository | None = None
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -110,8 +115,6 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
         logs = FileJobLogs(data / "logs", clock.now)
         stack.callback(logs.abandon)
-        runtime = _sandbox(plan.runtime, data)
-        stack.push_async_callback(runtime.close)
         secret_service = Secrets(
             SqliteSecrets(database),
             keys,
@@ -121,6 +124,14 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             overrides=plan.secret_overrides,
             reserved=lambda: configuration.named_secrets if configuration is not None else frozenset(),
         )
+
+        def registry_rules() -> Sequence[RegistryRule]:
+            return [registry_rule(one) for one in config().registries]
+
+        house_images = open_images(plan.images, registry_rules, secret_service.find_for_server)
+        images = await stack.enter_async_context(house_images)
+        runtime = _sandbox(plan.runtime, data, images)
+        stack.push_async_callback(runtime.close)
         files = ArtifactDirectory(data / "artifacts")
         artifacts = Artifacts(SqliteArtifacts(database), files, clock, new_id)
 
@@ -172,7 +183,6 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 configuration=configuration,
                 draining=draining,
                 oidc_client=partial(reading.oidc_client, config, secret_service),
-                groups_of_teams=configuration.groups_of_teams,
                 outlines=Outlines(git.sources, git.sources),
                 deploy_key=git.deploy_key,
             )
@@ -224,14 +234,14 @@ def new_id() -> str:
     return sortable_id(SystemClock().now(), secrets.token_bytes(10))
 
 
-def _sandbox(settings: RuntimeSettings, data: Path) -> Runtime:
+def _sandbox(settings: RuntimeSettings, data: Path, images: Images | None = None) -> Runtime:
     if settings.kind is RuntimeKind.KUBERNETES:
         raise Permanent(
             "runtime-missing",
             "this version runs jobs in the sandbox only",
             hint='in danube.toml: [runtime] kind = "sandbox"',
         )
-    return SandboxRuntime(sandbox_settings(settings, data))
+    return SandboxRuntime(sandbox_settings(settings, data), images)
 
 
 def _data_directory(data: Path) -> Path:

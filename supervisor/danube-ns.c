@@ -4,9 +4,14 @@
  *       A process that holds a pod's user, network, IPC and UTS namespaces, and does nothing else. Its process id is
  *       printed when the maps are written and the loopback is up. OWNER: the user id it is started as; 0 to stay who one is.
  *       It ends unless a byte comes over CONFIRM_FD: the caller has written down that it exists.
- *   danube-ns enter HOLDER NETWORK [--cgroup PROCS_FILE]... [--stage SOURCE]... [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
+ *   danube-ns enter HOLDER NETWORK [--cgroup PROCS_FILE]... [--overlay TARGET LOWER UPPER WORK] [--stage SOURCE]...
+ *                   [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
  *       Joins the holder's namespaces and becomes PROGRAM. As root every SOURCE is bound to /mnt/<index> of a private mount
  *       namespace first: bubblewrap resolves its sources as the pod's user, who cannot walk through a 0700 directory.
+ *       --overlay puts UPPER on LOWER at TARGET, for this container only. As root LOWER's owners are mapped into the pod by
+ *       the mount itself, so that all pods share one LOWER whose owners are those of the image.
+ *   danube-ns overlay HOLDER shifted|plain TARGET LOWER UPPER WORK
+ *       Only tries the overlay: exit code 0 when this machine has it.
  *
  * Both leave the caller at once: they are nobody's child and have a session of their own, so that a pod outlives the server. */
 #define _GNU_SOURCE
@@ -17,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +32,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -129,11 +136,52 @@ static int hold(char **argv) {
     return 0;
 }
 
-static void stage(char **sources, int count) {
+static void private_mounts(void) {
     if (unshare(CLONE_NEWNS) < 0)
         fail("unshare mounts");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         fail("private mounts");
+}
+
+static int open_path(const char *path) {
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        fail("%s", path);
+    return fd;
+}
+
+/* LOWER at TARGET with the owners that the pod's user namespace gives to the ids on the disk: Linux 5.12, for overlays 5.19. */
+static void shift(const char *holder, const char *target, const char *lower) {
+    struct {
+        uint64_t set, clear, propagation, userns;
+    } wanted = {.set = 0x00100000}; /* MOUNT_ATTR_IDMAP; C libraries do not know these calls */
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/ns/user", holder);
+    int namespace = open(path, O_RDONLY | O_CLOEXEC);
+    int tree = (int)syscall(428, AT_FDCWD, lower, O_CLOEXEC | 1); /* open_tree, OPEN_TREE_CLONE */
+    if (namespace < 0 || tree < 0)
+        fail("%s of %s", lower, holder);
+    wanted.userns = (uint64_t)namespace;
+    if (syscall(442, tree, "", 0x1000, &wanted, sizeof wanted) < 0) /* mount_setattr, AT_EMPTY_PATH */
+        fail("map the owners of %s", lower);
+    if (syscall(429, tree, "", AT_FDCWD, target, 4) < 0) /* move_mount, MOVE_MOUNT_F_EMPTY_PATH */
+        fail("mount on %s", target);
+}
+
+/* Descriptors instead of paths in the options, where a comma or a colon in a path would mean something. more: further options. */
+static void overlay(const char *holder, int shifted, char **words, const char *more) {
+    const char *target = words[0], *lower = words[1];
+    char options[256];
+    if (shifted) {
+        shift(holder, target, lower);
+        lower = target;
+    }
+    snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d%s%s", open_path(lower), open_path(words[2]), open_path(words[3]), shifted ? "" : ",userxattr", more);
+    if (mount("overlay", target, "overlay", MS_NODEV | MS_NOSUID, options) < 0)
+        fail("overlay on %s", target);
+}
+
+static void stage(char **sources, int count) {
     if (mount("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
         fail("tmpfs on /mnt");
     for (int i = 0; i < count; i++) {
@@ -178,8 +226,11 @@ static void limit(const char *word) {
         }
 }
 
+/* What is written goes with the pod, so nothing of it is ever synced. An upper directory serves such a mount only once. */
+#define THROWN_AWAY ",volatile"
+
 static int enter(char **argv) {
-    char *holder = *argv++, *sources[64];
+    char *holder = *argv++, *sources[64], **layers = NULL;
     int count = 0, host_network = strcmp(*argv++, "host") == 0;
     detach();
     for (; *argv && strcmp(*argv, "--") != 0; argv += 2) {
@@ -191,17 +242,36 @@ static int enter(char **argv) {
             sources[count++] = argv[1];
         else if (strcmp(argv[0], "--rlimit") == 0)
             limit(argv[1]);
-        else
+        else if (strcmp(argv[0], "--overlay") == 0 && argv[2] && argv[3] && argv[4]) {
+            layers = argv + 1;
+            argv += 3;
+        } else
             return 2;
     }
     if (!*argv || !argv[1])
         return 2;
-    if (count)
+    if (count) {
+        private_mounts();
+        if (layers)
+            overlay(holder, 1, layers, THROWN_AWAY);
         stage(sources, count);
+    }
     join(holder, host_network ? 3 : 4); /* the host's network is not the pod's to join */
+    if (layers && !count) {
+        private_mounts();
+        overlay(holder, 0, layers, THROWN_AWAY);
+    }
     execv(argv[1], argv + 1);
     fail("exec %s", argv[1]);
     return 1;
+}
+
+static int try_overlay(const char *holder, int shifted, char **words) {
+    if (!shifted)
+        join(holder, 3);
+    private_mounts();
+    overlay(holder, shifted, words, "");
+    return 0;
 }
 
 int main(int argc, char **argv) {
@@ -209,6 +279,8 @@ int main(int argc, char **argv) {
         return hold(argv + 2);
     if (argc >= 6 && strcmp(argv[1], "enter") == 0)
         return enter(argv + 2);
-    fputs("usage: danube-ns hold | enter ...\n", stderr);
+    if (argc == 8 && strcmp(argv[1], "overlay") == 0)
+        return try_overlay(argv[2], strcmp(argv[3], "shifted") == 0, argv + 4);
+    fputs("usage: danube-ns hold | enter | overlay ...\n", stderr);
     return 2;
 }

@@ -1,8 +1,9 @@
 /* danube-step: the supervisor in every container of a pod.
  *
- *   danube-step idle [--exec-fd N [--confirm-fd N]]
+ *   danube-step idle [--exec-fd N [--confirm-fd N [--user UID:GID,GROUP,...]]]
  *                                    PID 1: starts, records and ends steps; the only authority on them. It begins when a byte
- *                                    comes over the second descriptor: who made it has written down that it exists
+ *                                    comes over the second descriptor: who made it has written down that it exists. It
+ *                                    becomes the user first that the image's programs run as
  *   danube-step run                  a request on standard input, frames on standard output (protocol.h)
  *   danube-step kill                 the same for a step that is to end: TERM, then KILL
  *   danube-step version
@@ -25,7 +26,8 @@ int main(int argc, char **argv) {
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return 2;
     if (strcmp(verb, "idle") == 0)
-        return idle(argument(argc, argv, 2, "--exec-fd"), argument(argc, argv, 4, "--confirm-fd"));
+        return idle(argument(argc, argv, 2, "--exec-fd"), argument(argc, argv, 4, "--confirm-fd"),
+                    argc > 7 && strcmp(argv[6], "--user") == 0 ? argv[7] : NULL);
     if (strcmp(verb, "run") == 0)
         return client('r');
     if (strcmp(verb, "kill") == 0)
@@ -34,6 +36,6 @@ int main(int argc, char **argv) {
         puts("danube-step 1");
         return 0;
     }
-    fputs("usage: danube-step idle [--exec-fd N [--confirm-fd N]] | run | kill | version\n", stderr);
+    fputs("usage: danube-step idle [--exec-fd N [--confirm-fd N [--user IDS]]] | run | kill | version\n", stderr);
     return 2;
 }

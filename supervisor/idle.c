@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -229,10 +230,27 @@ static void tick(void) {
             follower_tick(&followers[i], now);
 }
 
-int idle(int exec_fd, int confirm_fd) {
+/* UID:GID,GROUP,...; the rights of root go with it. Not dumpable again: a new user makes a process what it was not before. */
+static int become(char *ids) {
+    gid_t groups[64];
+    size_t count = 0;
+    char *rest;
+    uid_t user = (uid_t)strtoul(ids, &rest, 10);
+    while (*rest && count < 64)
+        groups[count++] = (gid_t)strtoul(rest + 1, &rest, 10);
+    if (count == 0 || *rest || setgroups(count, groups) < 0 || setresgid(groups[0], groups[0], groups[0]) < 0)
+        return -1;
+    return setresuid(user, user, user) < 0 ? -1 : prctl(PR_SET_DUMPABLE, 0);
+}
+
+int idle(int exec_fd, int confirm_fd, char *ids) {
     char byte;
     if (confirm_fd >= 0 && (read(confirm_fd, &byte, 1) != 1 || close(confirm_fd) < 0))
         return 1; /* nobody knows of this container, so nobody would ever end it */
+    if (ids && become(ids) < 0) {
+        perror("danube-step: become the image's user");
+        return 1;
+    }
     static struct watch calls, signals, exec;
     sigset_t mask;
     sigfillset(&mask);

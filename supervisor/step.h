@@ -100,7 +100,7 @@ uint64_t now_us(void);
 void watch_begin(struct watch *w, int fd, uint32_t events, void (*ready)(struct watch *, uint32_t), void *owner);
 void watch_change(struct watch *w, uint32_t events);
 void watch_end(struct watch *w);
-int idle(int exec_fd, int confirm_fd);
+int idle(int exec_fd, int confirm_fd, char *ids);
 int is_exec_child(pid_t pid);
 
 /* tree.c: processes by their descent */

@@ -17,6 +17,7 @@ from typing import Any
 
 from danube_pkg.adapters.git.sources import WorkingTree
 from danube_pkg.cli.client import key_values
+from danube_pkg.cli.images import image_plan
 from danube_pkg.cli.live import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.output import size
 from danube_pkg.cli.secrets import without_line_end
@@ -127,6 +128,7 @@ async def _run(wish: Wish, known: KnownValues, *, as_json: bool) -> int:
     plan = Plan(
         data_dir=data,
         known=known,
+        images=image_plan(None),
         sources=lambda temporary: WorkingTree(wish.directory, _made(temporary)),
         secret_overrides=wish.secrets,
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
+from danube_pkg.cli.images import image_plan
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.logs import set_up_logging
 from danube_pkg.server import Plan, serve
@@ -35,6 +36,7 @@ def main(options: argparse.Namespace) -> int:
     plan = Plan(
         data_dir=Path(server.data_dir),
         known=known,
+        images=image_plan(server.data_dir, settings.registry, settings.images),
         runtime=settings.runtime,
         config_repo=settings.config_repo,
         server=server,

@@ -38,6 +38,10 @@ class AccessStore(Protocol):
         """Team → (global_admin, address → role)."""
         ...
 
+    async def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:
+        """Team → groups of the issuer whose people belong to it as well; teams without any are left out."""
+        ...
+
     async def thing(self, pipeline: str) -> Thing:
         """A pipeline with its owner and levels; without any where it is not known."""
         ...

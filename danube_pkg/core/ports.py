@@ -4,11 +4,13 @@ Each docstring states call order, concurrency, idempotency and errors; the contr
 implementation, the fakes included, to it.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from danube_pkg.core.artifacts import Artifact
+from danube_pkg.core.configuration.changes import Change
+from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job
@@ -16,7 +18,6 @@ from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
 from danube_pkg.core.secrets import SecretName, StoredSecret
-from danube_pkg.core.sources import Revision
 from danube_pkg.core.statistics import JobTimes
 
 
@@ -149,6 +150,16 @@ class JobStore(Protocol):
 
     def version(self) -> int:
         """Another number whenever anything that is stored has changed: what an answer may be kept for."""
+        ...
+
+
+class ConfigurationStore(Protocol):
+    """The state that was applied last, whole: a server knows it again while its repository is away."""
+
+    async def load_state(self) -> tuple[State, Applied]: ...
+
+    async def apply_changes(self, changes: Sequence[Change], state: State, applied: Applied) -> None:
+        """In one transaction. Ids are stable for life; what leaves is marked, not deleted. `state` is what they lead to."""
         ...
 
 
@@ -315,37 +326,6 @@ class JobLogs(Protocol):
     def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         """(offset, bytes) from `begin` on, as they become readable; ends when the log is closed. Never slows the writer."""
         ...
-
-
-class Source(Protocol):
-    """One commit (or working tree) of an application repository, as a tar stream with a shallow `.git` where there is one."""
-
-    @property
-    def commit_sha(self) -> str: ...
-
-    @property
-    def rule(self) -> str:
-        """The rule by which it was read, "" for what needs none."""
-        ...
-
-    @property
-    def notices(self) -> Sequence[str]:
-        """Sentences for the job's page; whole when the stream has ended."""
-        ...
-
-    def stream(self) -> AsyncGenerator[bytes, None]:
-        """An uncompressed tar, in chunks of at most 256 KiB."""
-        ...
-
-
-class Sources(Protocol):
-    """Where code comes from. Credentials stay here."""
-
-    async def resolve(self, repository: str, ref: str) -> Revision:
-        """What the ref (branch, tag, hash; "" for the default branch) names now; raises Permanent `source-unavailable`."""
-        ...
-
-    async def open(self, repository: str, commit_sha: str) -> Source: ...
 
 
 Listener = Callable[[Job], None]

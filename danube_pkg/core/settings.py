@@ -9,7 +9,9 @@ from enum import StrEnum
 
 from danube_pkg.core.configuration import patterns
 from danube_pkg.core.configuration.server import ConfigSpec, ServerSpec
+from danube_pkg.core.images import HUB
 from danube_pkg.core.marked import rule
+from danube_pkg.core.registries import RegistryRule
 from danube_pkg.core.sources import GitProgram
 
 _MAYBE_ADDRESS = patterns.address | {"pattern": f"|{patterns.address['pattern']}"}
@@ -127,6 +129,52 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """`[registry]`: a registry on this machine or beside it, for jobs that push images and run in them."""
+
+    url: str = field(
+        default="",
+        metadata=rule(
+            "The registry; images name it by host and port, and http is spoken where the URL says so.",
+            pattern=r"|https?://[^\s/@]+",
+            expects="a URL without a path",
+            example="http://127.0.0.1:5000",
+            restart=True,
+        ),
+    )
+    default_host: str = field(
+        default=HUB,
+        metadata=rule(
+            "Where an image without a host comes from (`node:20`). The hub, because that is what such a name means everywhere.",
+            pattern=r"[^\s/@]+",
+            expects="a host",
+            example="registry.example.org",
+            restart=True,
+        ),
+    )
+
+    def rules(self) -> tuple[RegistryRule, ...]:
+        """What follows for the puller."""
+        scheme, _, host = self.url.partition("://")
+        return (RegistryRule(host, http=scheme == "http"),) if host else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """`[images]`: the store of unpacked images."""
+
+    store_gb: int = field(
+        default=40,
+        metadata=rule(
+            "What images may take of the disk, in GiB; above it what was used longest ago is removed. Forty: a few dozen usual images.",
+            at_least=1,
+            at_most=100_000,
+            restart=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """`[tls]`: PEM files of the server's certificate and key; both or none."""
 
@@ -143,6 +191,8 @@ class Settings:
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings, metadata=rule("What makes pods."))
     sources: SourceSettings = field(default_factory=SourceSettings, metadata=rule("Reading repositories."))
     tls: TlsSettings = field(default_factory=TlsSettings, metadata=rule("The server's certificate."))
+    registry: RegistrySettings = field(default_factory=RegistrySettings, metadata=rule("A registry beside the server."))
+    images: ImageSettings = field(default_factory=ImageSettings, metadata=rule("The store of images."))
     written: frozenset[str] = field(default=frozenset(), metadata=rule(internal=True))
 
 

@@ -35,6 +35,12 @@ class TaskOwner:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_failure(task.get_name(), error)
 
+    async def finish(self) -> None:
+        """Start nothing more and wait until all has ended by itself."""
+        self._closed = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
     async def close(self) -> None:
         """Cancel what is left and wait for it."""
         self._closed = True

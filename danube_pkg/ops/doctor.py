@@ -31,6 +31,9 @@ from danube_pkg.core.pods import HOST_IMAGE, Limits, Network, PodSpec
 KERNEL = (5, 10)
 """Of Debian 11: processes are followed by pidfd, which came with 5.3; older kernels than this are not tried."""
 
+OVERLAYS = "5.19"
+"""Since when owners can be mapped for an overlay; an ordinary user needs 5.11."""
+
 FREE_BYTES = 1024**3
 """Less than this is gone within one job."""
 
@@ -143,14 +146,18 @@ async def check_pod(settings: SandboxSettings) -> Finding:
             for directory in (place / "run", place / "grpc"):
                 directory.mkdir()
             async with _runtime(replace(settings, data_dir=place, grpc_directory=place / "grpc")) as runtime:
-                code = await _run_something(runtime)
+                code, problem = await _run_something(runtime)
     except DanubeError as error:
         return Finding("pod", False, str(error), error.hint)
     except OSError as error:
         return Finding("pod", False, f"no pod can be made: {error}", "mend what is named above, then try again")
     if code != 0:
         return Finding("pod", False, f"/bin/true ended with {code} in a pod", "look at the kernel's log: dmesg | tail")
-    return Finding("pod", True, "a pod was made, a program ran in it, and it was removed")
+    what = "a pod was made, a program ran in it, and it was removed"
+    if problem:
+        what += f"; each container gets a copy of its image, since there are no overlays for it: {problem}"
+        return Finding("pod", True, what, f"use Linux {OVERLAYS} or newer and a disk with ext4, xfs or btrfs")
+    return Finding("pod", True, f"{what}; containers share images by overlays")
 
 
 @contextlib.asynccontextmanager
@@ -162,14 +169,14 @@ async def _runtime(settings: SandboxSettings) -> AsyncIterator[SandboxRuntime]:
         await runtime.close()
 
 
-async def _run_something(runtime: SandboxRuntime) -> int:
-    """The exit code of /bin/true in a worker."""
+async def _run_something(runtime: SandboxRuntime) -> tuple[int, str]:
+    """The exit code of /bin/true in a worker, and what stands against an overlay, "" where nothing does."""
     job_id = f"doctor-{secrets.token_hex(6)}"
     try:
         await runtime.create_pod(PodSpec(job_id, "doctor", Limits(), Network.NONE, ""))
         stream = await runtime.exec(await runtime.ensure_container(job_id, HOST_IMAGE), ("/bin/true",))
         try:
-            return await stream.wait()
+            return await stream.wait(), await runtime.overlay_problem(job_id)
         finally:
             await stream.close()
     finally:

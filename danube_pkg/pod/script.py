@@ -11,6 +11,7 @@ from typing import Any
 
 from danube._errors import DanubeError, StepFailed
 from danube._pipeline import MARK
+from danube.step import steps_without_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
         names = ", ".join(value.__name__ for value in found) or "none"
         return Outcome("pipeline-missing", f"{script} must mark exactly one function with @pipeline; found: {names}")
     found[0]()
+    for sequence, name in steps_without_end():
+        message = f"step {sequence} {name!r} was still open when the pipeline function returned"
+        return Outcome("step-open", message, sequence)
     return Outcome()
 
 

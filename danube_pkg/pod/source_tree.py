@@ -58,7 +58,7 @@ def _unpack(chunks: Iterator[bytes], workspace: Path) -> None:
                 if place.is_symlink():
                     raise BadSource(f"{member.name} is a directory, and before it was a link")
                 place.mkdir(exist_ok=True, parents=True)
-                directories.append((place, member.mode & 0o777))
+                directories.append((place, _for_everybody(member.mode)))
             elif member.issym():
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(member.linkname)
@@ -91,5 +91,12 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> No
     descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o777)
     with os.fdopen(descriptor, "wb") as file:
         shutil.copyfileobj(content, file, 256 * 1024)
-        os.fchmod(descriptor, member.mode & 0o777)
+        os.fchmod(descriptor, _for_everybody(member.mode))
     os.utime(place, (member.mtime, member.mtime))
+
+
+def _for_everybody(mode: int) -> int:
+    """The mode of a file in the workspace. Steps run as the users of their images, and each may change the tree: everybody gets
+    the owner's rights, unless the file was its owner's alone, as keys must be."""
+    owner = mode >> 6 & 7
+    return mode & 0o777 if mode & 0o077 == 0 else owner << 6 | owner << 3 | owner

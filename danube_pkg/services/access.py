@@ -3,7 +3,6 @@
 Answers are kept only while nothing that is stored has changed, so that a change of membership counts from the next request.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from danube_pkg.core.access import Actor, Kind, Role, Scope, Thing
@@ -14,23 +13,18 @@ KEPT_ANSWERS = 10_000
 """People and pipelines of a large organisation; beyond it everything is asked again."""
 
 
-GroupsOfTeams = Callable[[], Mapping[str, tuple[str, ...]]]
-
-
 class Access:
-    """`groups_of_teams` says, by team, whose people belong to it as well: those of these groups of the issuer."""
+    """A team's groups are those of the issuer whose people belong to it as well."""
 
-    def __init__(self, store: AccessStore, groups_of_teams: GroupsOfTeams) -> None:
+    def __init__(self, store: AccessStore) -> None:
         self.store = store
-        self._groups_of_teams = groups_of_teams
         self._version = -1
-        self._groups: Mapping[str, tuple[str, ...]] = {}
         self._kept: dict[Any, Any] = {}
 
     def _answers(self) -> dict[Any, Any]:
-        version, groups = self.store.version(), self._groups_of_teams()
-        if (version, groups) != (self._version, self._groups) or len(self._kept) > KEPT_ANSWERS:
-            self._version, self._groups = version, groups
+        version = self.store.version()
+        if version != self._version or len(self._kept) > KEPT_ANSWERS:
+            self._version = version
             self._kept = {}
         return self._kept
 
@@ -50,7 +44,7 @@ class Access:
         memberships = dict(await self.store.memberships(person.id))
         if groups:
             teams = await self.store.teams()
-            for team, wanted in self._groups.items():
+            for team, wanted in (await self.store.groups_of_teams()).items():
                 if team in teams and team not in memberships and not set(wanted).isdisjoint(groups):
                     memberships[team] = Role.MEMBER, teams[team][0]
         return Actor(

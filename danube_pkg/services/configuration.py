@@ -20,10 +20,10 @@ from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.errors import DanubeError
-from danube_pkg.core.git_ports import ConfigurationSource, ConfigurationStore
-from danube_pkg.core.ports import Clock, SecretStore
+from danube_pkg.core.ports import Clock, ConfigurationStore, SecretStore
 from danube_pkg.core.repositories import same_repository
 from danube_pkg.core.settings import ConfigRepository, ServerSettings, waiting_for_restart
+from danube_pkg.core.source_ports import ConfigurationSource
 from danube_pkg.services.reports import ConfigurationReports
 
 RESTART_HINT = "restart the server: jobs go on meanwhile"
@@ -73,7 +73,6 @@ class Configuration:
         self._state = State()
         self._begun_with: ConfigSpec | None = None
         self._named: frozenset[str] = frozenset()
-        self._groups: Mapping[str, tuple[str, ...]] = {}
 
     async def load(self) -> None:
         """Know again what was applied last."""
@@ -103,10 +102,6 @@ class Configuration:
     def named_secrets(self) -> frozenset[str]:
         """Secrets that the server uses for itself; no job may read them."""
         return self._named
-
-    def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:
-        """By team: the issuer's groups whose people belong to it as well."""
-        return self._groups
 
     # --- looking
 
@@ -171,7 +166,6 @@ class Configuration:
 
     def _take(self, state: State) -> None:
         self._state = state
-        self._groups = {team.name: team.groups for team in state.teams.values() if team.groups}
         self._named = frozenset(
             {*(one.key for one in named_secrets(state)), self.circumstances.repository.token_secret} - {""}
         )

@@ -80,7 +80,7 @@ class Coordination:
 
     def source(self, job_id: str) -> AsyncIterator[bytes]:
         """The source tree as an uncompressed tar."""
-        return self._engine.sources.of(self._engine.live(job_id)).read()
+        return self._engine.source(self._engine.live(job_id)).read()
 
     async def run_step(self, job_id: str, request: StepRequest) -> StepOutcome:
         """Runs the step, or goes on waiting for it, and returns its end; the same call may come any number of times."""

@@ -14,10 +14,10 @@ from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.credentials import CONFIG_TOKEN, DEPLOY_KEY, refuse_clear_text, rule_for
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.forges import installation_token_request
-from danube_pkg.core.git_ports import ForgeApi
 from danube_pkg.core.ports import Clock
 from danube_pkg.core.repositories import same_repository, scheme_of
 from danube_pkg.core.settings import ConfigRepository
+from danube_pkg.core.source_ports import ForgeApi
 from danube_pkg.core.sources import Credential
 from danube_pkg.services.secrets import Secrets
 
@@ -39,7 +39,7 @@ class _Token:
 
 
 class Credentials:
-    """`core.git_ports.GitCredentials`. config: asked at each use; deploy_key: the file of the server's own ssh key."""
+    """`core.source_ports.GitCredentials`. config: asked at each use; deploy_key: the file of the server's own ssh key."""
 
     def __init__(
         self,

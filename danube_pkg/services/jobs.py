@@ -17,7 +17,6 @@ from typing import Any
 
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.access import unknown_pipeline
-from danube_pkg.core.coordination import StepRequest
 from danube_pkg.core.errors import Conflict, DanubeError, NotFound, Retryable, Unavailable
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, unknown_job
 from danube_pkg.core.pipelines import Pipeline
@@ -31,19 +30,19 @@ from danube_pkg.core.ports import (
     PipelineStore,
     Runtime,
     SecretValues,
-    Sources,
 )
 from danube_pkg.core.queue import admissible
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.source_ports import Source, Sources
 from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.effects import EffectPerformer
-from danube_pkg.services.job_sources import JobSources
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.pods import PodKeeper
-from danube_pkg.services.steps import GRACE_SECONDS, FollowerTools, StepFollower, container_of
+from danube_pkg.services.sources import JobSource, source_lines
+from danube_pkg.services.steps import FollowerTools, StepFollower, container_of, coordinator_request
 
 RETRY_CAP_SECONDS = 30.0
 """A job's task that failed is begun again after at most this: no failure of a moment may leave a job without its deadline,
@@ -87,7 +86,6 @@ class Engine:
         self._settings = settings
         self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock)
         self._performer = EffectPerformer(self._tools, self.open_log)
-        self.sources = JobSources(ports.sources, self.open_log)
         self._live: dict[str, LiveJob] = {}
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
@@ -112,7 +110,7 @@ class Engine:
             await owner.close()
             self._owner = None
             for live in self._live.values():
-                await self.sources.of(live).close()
+                await self.source(live).close()
 
     def _live_parts(self) -> tuple[JobStore, Clock, Callable[[LiveJob], None]]:
         return self._ports.jobs, self._ports.clock, self._derive
@@ -290,7 +288,7 @@ class Engine:
             self._ensure(live, "close", partial(self._close, live))
             return
         if job.phase is Phase.PREPARING:
-            self._ensure(live, "source", self.sources.of(live).prepare)
+            self._ensure(live, "source", self.source(live).prepare)
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self._ensure(live, "deadline", partial(self._deadline, live))
         for step in job.steps:
@@ -306,7 +304,7 @@ class Engine:
         live.notify()
         _log.info("job-closed", extra={"fields": {"job": job.id, "status": str(job.status), "reason": str(job.reason)}})
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
-        await self.sources.of(live).close()
+        await self.source(live).close()
 
     async def _deadline(self, live: LiveJob) -> None:
         deadline_at = live.job.deadline_at or 0.0
@@ -324,27 +322,25 @@ class Engine:
             return
         log = await self.open_log(live)
         if step.sequence == COORDINATOR_SEQUENCE:
-            live.memory(step.sequence).request = self._coordinator_request(live.job)
+            live.memory(step.sequence).request = coordinator_request(
+                live.job, self._settings.coordinator_command, self._ports.clock.now()
+            )
         follower = StepFollower(live, log, step, container_of(live.job.id, step), self._tools)
         await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
         if live.step(step.sequence).phase is StepPhase.ENDED:
             live.memory(step.sequence).request = None
 
-    def _coordinator_request(self, job: Job) -> StepRequest:
-        """The coordinator's program is a step like any other, with a bound of its own that needs no server."""
-        left = int((job.deadline_at or 0.0) - self._ports.clock.now()) + int(2 * GRACE_SECONDS)
-        return StepRequest(
-            sequence=COORDINATOR_SEQUENCE,
-            name=job.settings.script,
-            command=self._settings.coordinator_command,
-            image="",
-            environment={},
-            working_directory="/workspace",
-            timeout_seconds=max(1, left),
-            retries=0,
-            check=True,
-        )
+    def source(self, live: LiveJob) -> JobSource:
+        """The job's source tree."""
+        if live.source is None:
+            live.source = JobSource(self._ports.sources, live.job, partial(self._source_opened, live))
+        return live.source
+
+    async def _source_opened(self, live: LiveJob, source: Source) -> None:
+        await live.apply(ev.SourceOpened(source.rule))
+        for key, line in source_lines(live.job, source):
+            (await self.open_log(live)).note(key, 0, line)
 
     async def open_log(self, live: LiveJob) -> JobLog:
         """The job's log, masking everything that the job could read, and its own token."""

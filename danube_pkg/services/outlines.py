@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from danube_pkg.core.danubefile import Outline, read_danubefile
 from danube_pkg.core.errors import Invalid, Place
-from danube_pkg.core.git_ports import SourceFiles
 from danube_pkg.core.marked import Findings
 from danube_pkg.core.pipelines import Pipeline
-from danube_pkg.core.ports import Sources
+from danube_pkg.core.source_ports import SourceFiles, Sources
 from danube_pkg.core.sources import Revision
 
 MAX_KNOWN = 500

@@ -7,7 +7,7 @@ from danube_pkg.core.conditions import Condition
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.errors import DanubeError, NotFound
 from danube_pkg.core.forges import CommitState, CommitStatus
-from danube_pkg.core.git_ports import CommitStatuses
+from danube_pkg.core.source_ports import CommitStatuses
 
 CONTEXT = "danube/configuration"
 TIMEOUT_SECONDS = 15.0

@@ -11,7 +11,8 @@ from contextlib import aclosing
 
 from danube_pkg.core.errors import DanubeError
 from danube_pkg.core.jobs import Job
-from danube_pkg.core.ports import Source, Sources
+from danube_pkg.core.repositories import without_login
+from danube_pkg.core.source_ports import Source, Sources
 
 _log = logging.getLogger("danube.sources")
 
@@ -70,3 +71,12 @@ class JobSource:
             begun, self._begun = self._begun, None
         if begun is not None:
             await begun[1].aclose()
+
+
+def source_lines(job: Job, source: Source) -> list[tuple[str, str]]:
+    """(key, line) for the job's log: by which rule the code was read, and what else there is to say of it."""
+    lines = [(f"source:{notice}", f"--- {' '.join(notice.split())}") for notice in source.notices]
+    if source.rule:
+        where = f"{without_login(job.settings.repository)} at {source.commit_sha}"
+        lines.insert(0, ("source", f"--- source {where}, read with: {source.rule}"))
+    return lines

@@ -6,12 +6,12 @@ from danube_pkg.core.configuration.git_authentication import SshKey
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import NotFound
 from danube_pkg.core.forges import CommitStatus, forge_project, status_request
-from danube_pkg.core.git_ports import ForgeApi
+from danube_pkg.core.source_ports import ForgeApi
 from danube_pkg.services.credentials import Credentials
 
 
 class Statuses:
-    """`core.git_ports.CommitStatuses`."""
+    """`core.source_ports.CommitStatuses`."""
 
     def __init__(self, config: Callable[[], ConfigSpec], credentials: Credentials, forges: ForgeApi) -> None:
         self._config = config

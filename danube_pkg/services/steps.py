@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.coordination import MAX_OUTPUT_BYTES, StepRequest
 from danube_pkg.core.errors import DanubeError, NotFound, Retryable, StorageFull, Unavailable
-from danube_pkg.core.jobs import COORDINATOR_SEQUENCE
+from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.pods import SUPERVISOR, Container, Role
 from danube_pkg.core.ports import Clock, ExecStream, JobKeys, JobLog, Runtime, StepOutput
 from danube_pkg.core.reasons import Reason
@@ -358,3 +358,19 @@ def container_of(job_id: str, step: Step) -> Container:
     """The instance that a placed step was handed to."""
     role = Role.COORDINATOR if step.sequence == COORDINATOR_SEQUENCE else Role.WORKER
     return Container(job_id, step.container or 0, role, step.image)
+
+
+def coordinator_request(job: Job, command: str, now: float) -> StepRequest:
+    """The coordinator's program is a step like any other, with a bound of its own that needs no server."""
+    left = int((job.deadline_at or 0.0) - now) + int(2 * GRACE_SECONDS)
+    return StepRequest(
+        sequence=COORDINATOR_SEQUENCE,
+        name=job.settings.script,
+        command=command,
+        image="",
+        environment={},
+        working_directory="/workspace",
+        timeout_seconds=max(1, left),
+        retries=0,
+        check=True,
+    )

@@ -14,6 +14,8 @@ MAX_PARALLEL = 64
 
 _turns = threading.BoundedSemaphore(MAX_PARALLEL)
 _groups = threading.local()
+_without_end: dict[int, str] = {}
+"""Names by sequence of the steps that were begun and have no result, whatever became of them."""
 
 
 def run(
@@ -118,6 +120,7 @@ def _start(
         check=check,
     )
     future: Future[StepResult] = Future()
+    _without_end[call.sequence] = call.name
 
     def work() -> None:
         try:
@@ -126,10 +129,16 @@ def _start(
         except BaseException as error:  # noqa: BLE001 - it is raised where the step is waited for
             future.set_exception(error)
         else:
+            del _without_end[call.sequence]
             future.set_result(result)
 
     threading.Thread(target=work, name=f"step {call.sequence}", daemon=True).start()
     return StepHandle(call.name, future, check)
+
+
+def steps_without_end() -> list[tuple[int, str]]:
+    """Sequence and name of each step that was begun and has no result: it may not even have reached the server yet."""
+    return sorted(_without_end.items())
 
 
 def _check(command: str, env: Mapping[str, str] | None, timeout_seconds: int | None, retries: int) -> None:

@@ -16,7 +16,7 @@ from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User
 from danube_pkg.core.errors import Place
-from danube_pkg.core.git_ports import ConfigurationStore
+from danube_pkg.core.ports import ConfigurationStore
 from tests.core.states import states
 
 

@@ -16,9 +16,9 @@ from danube_pkg.core.configuration.git_authentication import GithubApp, GitlabTo
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Invalid, NotFound, Permanent, Unavailable
 from danube_pkg.core.forges import ApiRequest, CommitState, CommitStatus
-from danube_pkg.core.git_ports import CommitStatuses, ForgeApi, GitCredentials
 from danube_pkg.core.secrets import SecretName
 from danube_pkg.core.settings import ConfigRepository
+from danube_pkg.core.source_ports import CommitStatuses, ForgeApi, GitCredentials
 from danube_pkg.core.sources import Credential
 from danube_pkg.services.credentials import Credentials
 from danube_pkg.services.secrets import KnownValues, Secrets

@@ -19,7 +19,7 @@ from dulwich.web import make_wsgi_chain
 from danube_pkg.adapters.git.limits import CHUNK_BYTES
 from danube_pkg.adapters.git.sources import GitSources, WorkingTree
 from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
-from danube_pkg.core.ports import Source, Sources
+from danube_pkg.core.source_ports import Source, Sources
 
 _QUIET = {
     "GIT_CONFIG_GLOBAL": "/dev/null",

@@ -27,7 +27,7 @@ def team(name: str) -> Callable[[sqlite3.Connection], str]:
     """A transaction that adds one."""
 
     def work(connection: sqlite3.Connection) -> str:
-        connection.execute("INSERT INTO teams VALUES (?, ?, 0)", (name, name))
+        connection.execute("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 0)", (name, name))
         return name
 
     return work
@@ -112,7 +112,7 @@ async def test_a_full_disk_loses_nothing_that_was_answered(database: Database) -
     blob = "x" * 100_000
 
     def large(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO teams VALUES (?, ?, 0)", (blob, blob))
+        connection.execute("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 0)", (blob, blob))
 
     hold = await Hold.on(database)
     works = [team("beside"), large, team("behind")]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
 from danube_pkg.core.effects import Effect, EffectKind
 from danube_pkg.core.job_events import StepEnd
+from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job, Phase, Trigger, step_id
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.pods import Network
@@ -200,20 +201,21 @@ async def test_unfinished_jobs_are_those_that_are_not_closed_oldest_first(jobs: 
     assert found[1].phase is Phase.PREPARING
 
 
-async def test_jobs_are_listed_newest_first_in_pages_with_their_steps(jobs: SqliteJobs) -> None:
+async def test_jobs_are_listed_newest_first_in_pages(jobs: SqliteJobs) -> None:
     for number in range(25):
         name, status = ("hello", Status.SUCCESS) if number % 2 else ("other", Status.FAILURE)
         job = a_job(f"{number:02}", pipeline=name, status=status)
         await jobs.create_job(job)
         await jobs.save_job(replace(job, steps=(a_step(job.id, 2), a_step(job.id, 11), a_step(job.id, 1))))
     seen: list[str] = []
-    while page := await jobs.list_jobs(before=seen[-1] if seen else None, limit=10):
+    while page := await jobs.list_jobs(JobFilter(before=seen[-1] if seen else None, limit=10)):
         seen += [job.id for job in page]
     assert seen == [f"{number:02}" for number in reversed(range(25))]
-    odd = await jobs.list_jobs(pipeline="hello", status="success", before="10")
+    odd = await jobs.list_jobs(JobFilter(frozenset({"hello"}), Status.SUCCESS, before="10"))
     assert [job.id for job in odd] == ["09", "07", "05", "03", "01"]
-    assert [step.sequence for step in odd[0].steps] == [1, 2, 11]
-    assert list(await jobs.list_jobs(pipeline="hello", status="failure")) == []
+    assert (whole := await jobs.load_job("09")) is not None
+    assert [step.sequence for step in whole.steps] == [1, 2, 11]
+    assert list(await jobs.list_jobs(JobFilter(frozenset({"hello"}), Status.FAILURE))) == []
 
 
 async def test_a_closed_job_is_not_kept_in_memory(jobs: SqliteJobs) -> None:

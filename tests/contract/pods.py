@@ -16,7 +16,8 @@ from danube_pkg.core.ports import Runtime
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
 from tests.fakes.runtime import FakeRuntime
-from tests.sandbox.pods import EVENT_SECONDS, Pods, new_job_id, new_runtime, open_pods, spec_of
+from tests.images.containers import open_image_pods
+from tests.sandbox.pods import EVENT_SECONDS, Pods, new_job_id, new_runtime, spec_of
 from tests.waiting import wait_until_true
 
 LINES = b"".join(b"line %d\n" % number for number in range(300))
@@ -128,8 +129,9 @@ class FakePods(ContractPods):
 async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPods]:
     """The runtime of that name; nothing of it is left afterwards."""
     if name == "sandbox":
-        async with open_pods(data) as pods:
-            yield SandboxPods(pods)
+        data.mkdir()
+        async with open_image_pods(data) as made:
+            yield SandboxPods(made.pods)
         return
     machine = FakeMachine()
     machine.commands.update(COMMANDS)

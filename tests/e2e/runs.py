@@ -29,7 +29,12 @@ def danube_run(directory: Path, *words: str, state: Path, stdin: str = "", secon
         capture_output=True,
         text=True,
         timeout=seconds,
-        env={**os.environ, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            "XDG_STATE_HOME": str(state),
+            "XDG_CACHE_HOME": str(state / "cache"),
+            "PYTHONPATH": str(ROOT),
+        },
         cwd=state,
         check=False,
     )

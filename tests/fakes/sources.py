@@ -1,7 +1,7 @@
 """`core.ports.Sources` with one commit of one repository, as a few bytes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 
 from danube_pkg.core.sources import Revision
 
@@ -13,7 +13,7 @@ class OneCommit:
 
     commit_sha = COMMIT
     rule = ""
-    notices: Sequence[str] = ()
+    notices = ()
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         return Revision(COMMIT, ref or "refs/heads/main", branch="main")

@@ -118,9 +118,8 @@ class Api:
         self.house = house
         self.path = path
         self.address = ""
-        self.groups_of_teams: dict[str, tuple[str, ...]] = {}
         self.services: Services
-        self.store = Access(SqliteAccess(house.database), dict)
+        self.store = Access(SqliteAccess(house.database))
         self.nobody = Caller("nobody", "")
         self.local = Caller("local", "http://danube", path / "danube.sock")
 
@@ -257,7 +256,6 @@ async def open_api(
             configuration=None,
             draining=draining,
             oidc_client=issuer,
-            groups_of_teams=lambda: api.groups_of_teams,
             outlines=Outlines(sources, sources),
             deploy_key="ssh-ed25519 AAAA danube",
         )

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
-from danube_pkg.core.ports import ExecStream, Source
+from danube_pkg.core.ports import ExecStream
+from danube_pkg.core.source_ports import Source
 from danube_pkg.core.sources import Revision, SourceFile
 
 

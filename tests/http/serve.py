@@ -53,7 +53,7 @@ async def _serve(path: Path) -> None:
         api.team("core", global_admin=True)
         api.pipeline("app", owner="core")
         job = await api.job("app")
-        api.log(job.id, b"a line\n" * 100)
+        await api.log(job.id, b"a line\n" * 100)
         token = (await api.person("alice", core="admin")).headers["authorization"].removeprefix("Bearer ")
         print(api.address, job.id, token, flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -144,7 +144,9 @@ async def test_each_caller_gets_what_the_table_says(stage: Stage, route: Route) 
         api = stage.api
         job = await api.open_job("app", fork=route.action is Action.APPROVE)
         api.write(
-            "INSERT OR IGNORE INTO secrets VALUES ('s1', NULL, 'KEY', x'00', 0, 0), ('s2', 'app', 'KEY', x'00', 0, 0)"
+            "INSERT OR IGNORE INTO secrets VALUES (?, NULL, 'KEY', x'00', 0, 0), (?, 'app', 'KEY', x'00', 0, 0)",
+            f"global-{caller}",
+            f"own-{caller}",
         )
         words = {"pipeline": "app", "job": job.id, "key": "KEY", "artifact": "none", "session": "none", "token": "none"}
         path = route.path.replace("{rest*}", "auth").format(**words) + QUERIES.get(name(route), "")

@@ -230,8 +230,8 @@ async def test_passwords_are_off_where_there_is_an_issuer(api: Api) -> None:
 
 async def test_groups_of_the_issuer_are_teams_where_they_are_mapped(api: Api, issuer: Issuer) -> None:
     api.team("core")
+    api.write("UPDATE teams SET groups = ? WHERE name = ?", '["developers"]', "core")
     api.pipeline("app", owner="core")
-    api.groups_of_teams = {"core": ("developers",)}
     claim(issuer, groups=["developers"])
     answer = await log_in(api, issuer)
     alice = Caller("alice", api.address, headers={"cookie": cookie_header(cookies_of(answer))})

@@ -46,6 +46,7 @@ async def test_all_is_well_here(tmp_path: Path) -> None:
         "kernel", "filter", "bubblewrap", "installation", "limits", "data directory", "pod",
     ]  # fmt: skip
     assert [finding for finding in findings if not finding.ok] == []
+    assert findings[-1].what.endswith("containers share images by overlays")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
@@ -91,6 +92,17 @@ def test_an_installation_that_pods_cannot_read_is_named_with_what_opens_it(tmp_p
     if not finding.ok:
         assert f"{places[1]} and 1 more" in finding.what
         assert finding.hint == f"chmod -R go+rX {places[1]} {places[2]}"
+
+
+async def test_a_machine_without_overlays_is_told_and_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(*_: object) -> str:
+        return "no such file system"
+
+    monkeypatch.setattr(SandboxRuntime, "overlay_problem", none)
+    finding = await check_pod(settings_of(tmp_path))
+    assert finding.ok
+    assert "each container gets a copy of its image" in finding.what
+    assert "5.19" in finding.hint
 
 
 async def test_a_program_that_is_not_there_is_a_finding(tmp_path: Path) -> None:

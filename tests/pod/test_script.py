@@ -3,12 +3,16 @@
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from danube._errors import DanubeError
+from danube._results import StepResult
+from danube._session import StepCall
 
-from danube import _session
+from danube import _session, step
 from danube_pkg.pod.script import Outcome, run_script
 from tests.sdk.session import RecordingSession, fail
 
@@ -21,6 +25,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recordi
     """A job in `tmp_path`; what running a script changes of this process is put back."""
     made = RecordingSession(tmp_path)
     monkeypatch.setattr(_session, "_current", made)
+    monkeypatch.setattr(step, "_without_end", {})
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
@@ -43,6 +48,29 @@ def pipeline_of(*lines: str) -> str:
 def test_a_pipeline_that_returns_is_green(session: RecordingSession) -> None:
     assert run(session, pipeline_of("step.run('make')")) == Outcome()
     assert [call.command for call in session.calls] == ["make"]
+
+
+def test_a_step_that_has_not_even_reached_the_server_is_open(session: RecordingSession) -> None:
+    returned = threading.Event()
+
+    def late(call: StepCall) -> StepResult:
+        returned.wait(30)
+        return StepResult(call.name, "success", 0, 0.0)
+
+    session.ends["left open"] = late
+    outcome = run(session, pipeline_of("step.run('true')", "step.start('make', name='left open')"))
+    returned.set()
+    assert outcome.reason == "step-open"
+    assert outcome.step == 2
+    assert "left open" in outcome.message
+
+
+def test_a_step_that_was_refused_and_never_waited_for_is_not_green(session: RecordingSession) -> None:
+    def refused(call: StepCall) -> StepResult:
+        raise DanubeError("too-many-steps", "a job has at most 2000 steps")
+
+    session.ends["refused"] = refused
+    assert run(session, pipeline_of("step.start('make', name='refused')")).reason == "step-open"
 
 
 def test_the_case_that_uses_every_word_of_the_sdk_runs(

@@ -58,7 +58,7 @@ def test_files_directories_links_modes_and_times_arrive(workspace: Path) -> None
     for size in (7919, len(data)):
         unpack(in_chunks(data, size), workspace)
         assert (workspace / "empty").is_dir()
-        assert (workspace / "run.sh").stat().st_mode & 0o777 == 0o755
+        assert (workspace / "run.sh").stat().st_mode & 0o777 == 0o777
         assert (workspace / "run.sh").stat().st_mtime == 1_700_000_000
         arrived = (workspace / "deep" / "er" / "large").read_bytes() == large
         assert arrived
@@ -86,7 +86,14 @@ def test_directories_are_closed_to_writing_only_when_all_is_in_them(workspace: P
 
 def test_bits_that_change_who_a_program_runs_as_are_dropped(workspace: Path) -> None:
     unpack(in_chunks(archive((member("tool", mode=0o6755), b"x"))), workspace)
-    assert (workspace / "tool").stat().st_mode & 0o7777 == 0o755
+    assert (workspace / "tool").stat().st_mode & 0o7777 == 0o777
+
+
+def test_steps_of_every_user_may_change_the_tree_but_not_read_a_key(workspace: Path) -> None:
+    modes = {"source": 0o644, "tool": 0o755, "fixed": 0o444, "key": 0o600}
+    unpack(in_chunks(archive(*((member(name, mode=mode), b"x") for name, mode in modes.items()))), workspace)
+    found = {name: (workspace / name).stat().st_mode & 0o777 for name in modes}
+    assert found == {"source": 0o666, "tool": 0o777, "fixed": 0o444, "key": 0o600}
 
 
 OUT = "../outside"

@@ -17,11 +17,10 @@ from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, parse_
 from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.errors import Invalid, Permanent, Place
-from danube_pkg.core.git_ports import SourceFiles
 from danube_pkg.core.marked import Findings, Marked
-from danube_pkg.core.ports import Sources
 from danube_pkg.core.repositories import is_remote
 from danube_pkg.core.settings import ConfigRepository
+from danube_pkg.core.source_ports import SourceFiles, Sources
 from danube_pkg.core.sources import SourceFile
 
 TOP_FILES = ("config.yaml", "users.yaml", "teams.yaml")

@@ -17,9 +17,9 @@ from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
 from danube_pkg.core.errors import TooLarge
-from danube_pkg.core.git_ports import GitCredentials
 from danube_pkg.core.repositories import is_remote, without_login
 from danube_pkg.core.settings import SourceSettings
+from danube_pkg.core.source_ports import GitCredentials
 from danube_pkg.core.sources import Credential, Revision, SourceFile
 
 MAX_WORKERS = 2

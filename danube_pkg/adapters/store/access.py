@@ -79,6 +79,10 @@ class SqliteAccess:
                 members[row["email"]] = Role(row["role"])
         return teams
 
+    async def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:
+        rows = self._database.read("SELECT name, groups FROM teams WHERE removed_at IS NULL AND groups <> '[]'")
+        return {row["name"]: tuple(json.loads(row["groups"])) for row in rows}
+
     async def thing(self, pipeline: str) -> Thing:
         owner = self._database.read("SELECT team FROM pipelines WHERE name = ?", pipeline)
         rows = self._database.read(

@@ -23,7 +23,7 @@ NewId = Callable[[], str]
 
 
 class SqliteConfiguration:
-    """`core.git_ports.ConfigurationStore`."""
+    """`core.ports.ConfigurationStore`."""
 
     def __init__(self, database: Database, new_id: NewId) -> None:
         self._database = database

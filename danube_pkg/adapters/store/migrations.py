@@ -112,7 +112,6 @@ CREATE INDEX idempotency_age ON idempotency(created_at);
 CREATE TABLE server_state (name TEXT PRIMARY KEY, value TEXT NOT NULL, at REAL NOT NULL) STRICT;
 ALTER TABLE jobs ADD COLUMN branch TEXT NOT NULL DEFAULT '';
 UPDATE jobs SET branch = coalesce(json_extract("trigger", '$.branch'), '');
-DROP INDEX jobs_pipeline;
 CREATE INDEX jobs_pipeline_newest ON jobs(pipeline, id);
 CREATE INDEX jobs_pipeline_branch ON jobs(pipeline, branch, status, id);
 """,

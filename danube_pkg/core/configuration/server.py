@@ -98,7 +98,13 @@ class RegistrySpec:
     password_secret: str = field(default="", metadata=rule("The secret with the password or token.", **patterns.secret))
     insecure: bool = field(default=False, metadata=rule("Plain http, which nothing protects on its way."))
     mirrors: tuple[str, ...] = field(
-        default=(), metadata=rule("Hosts that are asked first, in order.", **patterns.host)
+        default=(),
+        metadata=rule(
+            "URLs that are asked first, in order; what none of them has is asked of the registry itself.",
+            pattern=r"https?://[^\s/@]+",
+            expects="a URL without a path",
+            example="https://mirror.example.org",
+        ),
     )
 
 

@@ -5,6 +5,7 @@ It must not know a job's state, only pods; what both runtimes share is pure and 
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.launch import has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.programs import (
     closed_to_pods,
     coordinator_command,
@@ -25,5 +26,6 @@ __all__ = [
     "find_bubblewrap",
     "find_cgroups",
     "find_program",
+    "has_ids_for_pods",
     "seccomp_program",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.host_image import HOME, RootFileSystem
+from danube_pkg.adapters.runtimes.sandbox.image_root import Overlay
 from danube_pkg.core.errors import HostLacks
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "SETFCAP", "KILL", "SYS_CHROOT")
@@ -60,6 +61,10 @@ class ContainerPlan:
     environment: Sequence[tuple[str, str]]
     full_id_map: bool
     command: Sequence[str]
+    overlay: Overlay | None = None
+    working_directory: str = "/workspace"
+    user: str = ""
+    """`uid:gid,group,…` that the supervisor becomes; "" to stay who it is started as."""
 
     def all_mounts(self) -> Sequence[Mount]:
         """In the order in which they are made: the root first, what lies in it later."""
@@ -82,7 +87,7 @@ def bubblewrap_words(
         made += ["--symlink", target, link]
     for (path, _), descriptor in zip(plan.image.files, data_fds, strict=True):
         made += ["--perms", "0644", "--ro-bind-data", str(descriptor), path]
-    made += ["--proc", "/proc", "--dev", "/dev", "--chdir", "/workspace", "--cap-drop", "ALL"]
+    made += ["--proc", "/proc", "--dev", "/dev", "--chdir", plan.working_directory, "--cap-drop", "ALL"]
     if plan.full_id_map:
         made += [word for name in CAPABILITIES for word in ("--cap-add", f"CAP_{name}")]
     if seccomp_fd >= 0:

@@ -182,6 +182,8 @@ async def _start_init(
         plan, places, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files
     )
     arguments += ["idle", "--exec-fd", str(listening.fileno()), "--confirm-fd", str(confirm_fd)]
+    arguments += ["--user", plan.user] if plan.user else []
+    stages = [*(["--overlay", *plan.overlay.words()] if plan.overlay is not None else []), *stages]
     try:
         with (directory / _LOG).open("wb") as errors:
             process = await asyncio.create_subprocess_exec(

@@ -7,9 +7,7 @@ time are both right, so that a reused id is never taken for a pod's.
 import contextlib
 import json
 import os
-import shutil
 import signal
-import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.pods import Container, Limits, Role
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.trees import remove_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,15 @@ class PodDirectory:
         directory = self.path / "c"
         return sorted(int(path.name) for path in directory.iterdir()) if directory.is_dir() else []
 
+    def write_copied(self, number: int, size_bytes: int) -> None:
+        """What the copy of an image takes, where a container needs one: it is not the job's doing."""
+        write_atomically(self.container(number) / "copied.json", json.dumps({"bytes": size_bytes}).encode())
+
+    def copied_bytes(self) -> int:
+        """The same of all containers."""
+        found = (_read(self.container(number) / "copied.json") for number in self.numbers())
+        return sum(int(data["bytes"]) for data in found if data is not None)
+
     def remove(self) -> None:
         """Everything, whatever modes a step has left; symbolic links are never followed. Raises Unavailable.
 
@@ -119,23 +127,11 @@ class PodDirectory:
         if not self.path.is_dir():
             return
         try:
-            _open_up(self.path)
-            shutil.rmtree(self.path)
+            remove_tree(self.path)
         except OSError as error:
             raise Unavailable(
                 "pod-busy", f"the files of job {self.job_id} are not gone yet", cause=str(error)
             ) from error
-
-
-def _open_up(top: Path) -> None:
-    """Give every directory its owner's rights, without which not even the owner can empty it."""
-    places = [str(top)]
-    while places:
-        place = places.pop()
-        if os.lstat(place).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            os.chmod(place, 0o700)
-        with os.scandir(place) as entries:
-            places += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

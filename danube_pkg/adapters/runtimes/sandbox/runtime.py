@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
@@ -17,8 +18,10 @@ from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
     scratch_mounts,
 )
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.container_roots import ContainerRoot, ContainerRoots, HeldImage
 from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
 from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
+from danube_pkg.adapters.runtimes.sandbox.image_root import overlay_of
 from danube_pkg.adapters.runtimes.sandbox.launch import (
     FIRST_POD_USER,
     IDS_OF_A_POD,
@@ -37,6 +40,7 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import (
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.watching import Watcher
 from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.core.image_ports import Images
 from danube_pkg.core.pods import (
     HOST_IMAGE,
     Container,
@@ -60,12 +64,13 @@ class SandboxRuntime:
 
     name = "sandbox"
 
-    def __init__(self, settings: SandboxSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SandboxSettings, images: Images | None = None) -> None:
+        self.settings = settings
         self._pods = settings.data_dir / "pods"
         self._pods.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._cgroups = find_cgroups()
         self._watcher = Watcher(self._reason_of)
+        self.roots = ContainerRoots(images, settings.namespaces)
         self._locks: dict[str, asyncio.Lock] = {}
         self._privileged = has_ids_for_pods()
 
@@ -100,6 +105,7 @@ class SandboxRuntime:
         user_base = self._free_user_base() if self._privileged else 0
         host_network = spec.network is Network.HOST
         pod.workspace.mkdir(exist_ok=True)
+        pod.workspace.chmod(0o777)  # images run as other users too; nobody else comes through the directories above
         if user_base:
             os.chown(pod.workspace, user_base, user_base)
         made: list[PodRecord] = []
@@ -109,7 +115,7 @@ class SandboxRuntime:
             pod.write_pod(made[0])
 
         await start_holder(
-            self._settings.namespaces,
+            self.settings.namespaces,
             write_down,
             user_base=user_base,
             host_network=host_network,
@@ -118,10 +124,8 @@ class SandboxRuntime:
         )
         if not self._cgroups.hierarchies:
             memory = f"memory of each process {spec.limits.memory_bytes >> 20} MB, " if spec.limits.memory_bytes else ""
-            self._watcher.publish(
-                PodNotice(
-                    spec.job_id, f"limits: {memory}no control groups without root, so no memory bound for the whole pod"
-                )
+            self._tell(
+                spec.job_id, f"limits: {memory}no control groups without root, so no memory bound for the whole pod"
             )
         return made[0]
 
@@ -147,57 +151,87 @@ class SandboxRuntime:
             opened.write(token)
             if record.user_base:
                 os.fchown(descriptor, record.user_base, record.user_base)
-        mounts = [Mount(file, "/.danube/token"), Mount(self._settings.grpc_directory, "/.danube/run")]
-        return [*mounts, *(Mount(source, place) for source, place in self._settings.program.mounts)]
+        mounts = [Mount(file, "/.danube/token"), Mount(self.settings.grpc_directory, "/.danube/run")]
+        return [*mounts, *(Mount(source, place) for source, place in self.settings.program.mounts)]
 
     async def ensure_container(self, job_id: str, image: str) -> Container:
+        pod, held = self._pod(job_id), None
         async with self._lock(job_id):
-            pod = self._pod(job_id)
-            record = pod.read_pod()
-            if record is None or not record.holder.lives():
-                raise Permanent("pod-lost", f"job {job_id} has no pod any more")
-            for known in pod.containers():
-                same = known.container.role is Role.WORKER and known.container.image == image
-                if same and known.init.lives():
-                    self._watcher.add(known)
-                    return known.container
-            if image != HOST_IMAGE:
-                raise Permanent(
-                    "image-pull-failed",
-                    f"image {image!r} cannot be used yet",
-                    cause="this version runs steps on the machine's own programs only",
-                    hint='use image="host", or leave image= out',
-                )
-            number = max([0, *pod.numbers()]) + 1
-            return await self._make_container(pod, record, Container(job_id, number, Role.WORKER, image), [])
+            record = self._record_of_living(pod)
+            if (known := self._living_worker(pod, image)) is not None:
+                return known
+            if image == HOST_IMAGE:
+                return await self._make_worker(pod, record, image, held)
+        # An image may take minutes to come. The pod can be deleted meanwhile, so all of it is looked at again afterwards.
+        held = await self.roots.hold(image, pod.path, partial(self._tell, job_id))
+        async with self._lock(job_id):
+            record = self._record_of_living(pod)
+            if (known := self._living_worker(pod, image)) is not None:
+                return known
+            return await self._make_worker(pod, record, image, held)
+
+    def _record_of_living(self, pod: PodDirectory) -> PodRecord:
+        record = pod.read_pod()
+        if record is None or not record.holder.lives():
+            raise Permanent("pod-lost", f"job {pod.job_id} has no pod any more")
+        return record
+
+    def _living_worker(self, pod: PodDirectory, image: str) -> Container | None:
+        for known in pod.containers():
+            same = known.container.role is Role.WORKER and known.container.image == image
+            if same and known.init.lives():
+                self._watcher.add(known)
+                return known.container
+        return None
+
+    async def _make_worker(self, pod: PodDirectory, record: PodRecord, image: str, held: HeldImage | None) -> Container:
+        number = max([0, *pod.numbers()]) + 1
+        return await self._make_container(pod, record, Container(pod.job_id, number, Role.WORKER, image), [], held)
+
+    def _tell(self, job_id: str, message: str) -> None:
+        self._watcher.publish(PodNotice(job_id, message))
 
     async def _make_container(
-        self, pod: PodDirectory, record: PodRecord, container: Container, extra: Sequence[Mount]
+        self,
+        pod: PodDirectory,
+        record: PodRecord,
+        container: Container,
+        extra: Sequence[Mount],
+        held: HeldImage | None = None,
     ) -> Container:
+        """held: the image; None for the machine's own programs."""
         directory = pod.container(container.number)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         prepare_root(directory, record.user_base)
         full = record.user_base != 0
-        settings = self._settings
+        settings = self.settings
         supervisor = await asyncio.to_thread(self._supervisor_copy)
         coordinator = container.role is Role.COORDINATOR
+        mounts = [
+            Mount(supervisor, SUPERVISOR_PLACE),
+            Mount(pod.workspace, "/workspace", writable=True),
+            *(scratch_mounts(directory) if held is None else ()),
+            *extra,
+        ]
+        if held is None:
+            user = 0 if full else UNPRIVILEGED_USER
+            own = host_root(
+                settings.python_prefix, settings.extra_host_paths, user=user, host_network=record.host_network
+            )
+            root = ContainerRoot(own)
+        else:
+            tell = partial(self._tell, container.job_id)
+            root = await self.roots.make(held, pod, record, container.number, mounts, tell)
         plan = ContainerPlan(
             root=directory / "root",
-            image=host_root(
-                settings.python_prefix,
-                settings.extra_host_paths,
-                user=0 if full else UNPRIVILEGED_USER,
-                host_network=record.host_network,
-            ),
-            mounts=[
-                Mount(supervisor, SUPERVISOR_PLACE),
-                Mount(pod.workspace, "/workspace", writable=True),
-                *scratch_mounts(directory),
-                *extra,
-            ],
+            image=root.files,
+            mounts=mounts,
             environment=tuple(settings.program.environment.items()) if coordinator else (),
             full_id_map=full,
             command=(SUPERVISOR_PLACE,),
+            overlay=root.overlay,
+            working_directory=root.working_directory,
+            user=root.user,
         )
 
         def write_down(init: ProcessMark) -> None:
@@ -228,12 +262,12 @@ class SandboxRuntime:
 
     def _supervisor_copy(self) -> Path:
         """A copy that may be executed and not read; a program stays while a pod uses it, so its name has its size and time."""
-        source = self._settings.supervisor.stat()
-        copy = self._settings.data_dir / "run" / f"danube-step-{source.st_mtime_ns:x}"
+        source = self.settings.supervisor.stat()
+        copy = self.settings.data_dir / "run" / f"danube-step-{source.st_mtime_ns:x}"
         if not copy.exists():
             temporary = copy.with_suffix(".new")
             temporary.unlink(missing_ok=True)
-            shutil.copyfile(self._settings.supervisor, temporary)
+            shutil.copyfile(self.settings.supervisor, temporary)
             temporary.chmod(0o111)
             os.replace(temporary, copy)
         return copy
@@ -258,6 +292,14 @@ class SandboxRuntime:
         """The same of the process that holds a pod's namespaces."""
         record = self._pod(job_id).read_pod()
         return record.holder.pid if record is not None and record.holder.lives() else None
+
+    async def overlay_problem(self, job_id: str) -> str:
+        """What this machine has against containers that share an image, tried in that pod; "" where they can."""
+        pod = self._pod(job_id)
+        directory = pod.path / "overlay"
+        (directory / "image").mkdir(parents=True)
+        record = self._record_of_living(pod)
+        return await self.roots.why_no_overlay(overlay_of(directory, directory / "image", record.user_base), record)
 
     async def list_pods(self) -> Sequence[PodState]:
         return [self._state(self._pod(path.name)) for path in sorted(self._pods.iterdir()) if path.is_dir()]
@@ -287,12 +329,15 @@ class SandboxRuntime:
 
     async def _watch_sizes(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.workspace_check_seconds)
+            await asyncio.sleep(self.settings.workspace_check_seconds)
             for path in sorted(self._pods.iterdir()):
                 pod = self._pod(path.name)
                 record = pod.read_pod()
                 bound = record.limits.workspace_bytes if record is not None else 0
-                if bound and (used := await asyncio.to_thread(directory_bytes, path)) > bound:
+                if not bound:
+                    continue
+                used = await asyncio.to_thread(directory_bytes, path) - pod.copied_bytes()
+                if used > bound:
                     self._end_for_space(pod, used, bound)
 
     def _end_for_space(self, pod: PodDirectory, used: int, bound: int) -> None:

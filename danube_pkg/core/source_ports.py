@@ -1,16 +1,11 @@
-"""The protocols around Git: the configuration in a repository, credentials, forges, single files of a commit.
+"""The protocols of where code and configuration come from, and of the forges that hold them; `core/ports.py` has the others."""
 
-As in `core.ports`, each docstring states order, idempotency and errors.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
-from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.documents import ConfigurationFiles
-from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.forges import ApiRequest, CommitStatus
-from danube_pkg.core.sources import Credential, SourceFile
+from danube_pkg.core.sources import Credential, Revision, SourceFile
 
 
 class ConfigurationSource(Protocol):
@@ -28,13 +23,24 @@ class ConfigurationSource(Protocol):
         ...
 
 
-class ConfigurationStore(Protocol):
-    """The state that was applied last, whole: a server knows it again while its repository is away."""
+class Source(Protocol):
+    """One commit (or working tree) of an application repository, as a tar stream with a shallow `.git` where there is one."""
 
-    async def load_state(self) -> tuple[State, Applied]: ...
+    @property
+    def commit_sha(self) -> str: ...
 
-    async def apply_changes(self, changes: Sequence[Change], state: State, applied: Applied) -> None:
-        """In one transaction. Ids are stable for life; what leaves is marked, not deleted. `state` is what they lead to."""
+    @property
+    def rule(self) -> str:
+        """The rule by which it was read, "" for what needs none."""
+        ...
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences for the job's page; whole when the stream has ended."""
+        ...
+
+    def stream(self) -> AsyncGenerator[bytes, None]:
+        """An uncompressed tar, in chunks of at most 256 KiB."""
         ...
 
 
@@ -72,3 +78,13 @@ class SourceFiles(Protocol):
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
         """Those of these names that are there; `directory/*.yaml` names all such files of one directory."""
         ...
+
+
+class Sources(Protocol):
+    """Where code comes from. Credentials stay here."""
+
+    async def resolve(self, repository: str, ref: str) -> Revision:
+        """What the ref (branch, tag, hash; "" for the default branch) names now; raises Permanent `source-unavailable`."""
+        ...
+
+    async def open(self, repository: str, commit_sha: str) -> Source: ...

@@ -1,0 +1,112 @@
+"""Images: pulling and unpacking beside skopeo with umoci, and how long the first step in an image that is here waits."""
+
+import asyncio
+import io
+import os
+import shutil
+import statistics
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.figures import Figure
+from danube_pkg.core.registries import RegistryRule
+from tests.images.building import Layout, packed, push, run
+from tests.images.containers import busybox, open_image_pods
+from tests.images.house import open_house
+from tests.images.registry import serving
+from tests.sandbox.pods import new_job_id, spec_of
+
+LAYERS_BYTES = (90 << 20, 30 << 20, 10 << 20)
+"""Of files of this machine's /usr: together what a usual language's image has over its base, some 50 MB packed."""
+
+TIMES = 5
+STARTS = 30
+
+
+def measure() -> list[Figure]:
+    """The figures of this suite."""
+    with tempfile.TemporaryDirectory(prefix="danube-bench-") as name:
+        directory = Path(name)
+        with serving(directory / "registry") as registry:
+            layout = _layout(directory / "layout")
+            push(layout, "1", image := f"{registry.host}/bench/image:1")
+            size = sum(path.stat().st_size for path in (directory / "layout/blobs/sha256").iterdir()) / 1e6
+            ours, theirs = [], []
+            for number in range(TIMES):  # by turns, since such a machine drifts
+                ours.append(asyncio.run(_pull(directory / f"ours{number}", registry.host, image)))
+                theirs.append(_skopeo_and_umoci(directory / f"theirs{number}", image))
+        starts = asyncio.run(_starts(directory / "pods"))
+    note = f"{size:.0f} MB in 3 layers; skopeo with umoci {statistics.median(theirs):.2f} s"
+    spread = f"{min(starts) * 1000:.0f} to {max(starts) * 1000:.0f} ms over {STARTS} pods"
+    return [
+        Figure("pull and unpack an image", statistics.median(ours), "s", statistics.median(theirs), note=note),
+        Figure("first step in an image that is here", statistics.median(starts) * 1000, "ms", note=spread),
+    ]
+
+
+def _layout(path: Path) -> Layout:
+    files = _files(Path("/usr"))
+    return Layout(path).image("1", [packed(_archive(files, size)) for size in LAYERS_BYTES])
+
+
+def _files(top: Path) -> Iterator[Path]:
+    for directory, names, files in os.walk(top):
+        names.sort()
+        yield from (Path(directory) / file for file in sorted(files))
+
+
+def _archive(files: Iterator[Path], size: int) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        while made.tell() < size and (path := next(files, None)) is not None:
+            if path.is_symlink() or path.stat().st_size < size / 10:
+                tar.add(path, str(path)[1:])
+    return made.getvalue()
+
+
+async def _pull(directory: Path, host: str, image: str) -> float:
+    async with open_house(directory, RegistryRule(host, http=True)) as house:
+        started = time.perf_counter()
+        await house.pull(image)
+        took = time.perf_counter() - started
+    shutil.rmtree(directory)
+    return took
+
+
+def _skopeo_and_umoci(directory: Path, image: str) -> float:
+    directory.mkdir()
+    started = time.perf_counter()
+    run(
+        "skopeo",
+        "--insecure-policy",
+        "copy",
+        "-q",
+        "--src-tls-verify=false",
+        f"docker://{image}",
+        f"oci:{directory}/l:1",
+    )
+    words = [] if os.geteuid() == 0 else ["--rootless"]
+    run("umoci", "unpack", *words, "--image", f"{directory}/l:1", f"{directory}/unpacked")
+    took = time.perf_counter() - started
+    shutil.rmtree(directory)
+    return took
+
+
+async def _starts(directory: Path) -> list[float]:
+    """From a pod that has no container of the image yet to the end of the first program in it."""
+    directory.mkdir()
+    times = []
+    async with open_image_pods(directory) as image_pods:
+        image = await image_pods.load("bench", [busybox()])
+        for _ in range(STARTS):
+            job_id = new_job_id()
+            await image_pods.pods.runtime.create_pod(spec_of(job_id))
+            started = time.perf_counter()
+            container = await image_pods.pods.runtime.ensure_container(job_id, image)
+            await image_pods.pods.shell(container, "true")
+            times.append(time.perf_counter() - started)
+            await image_pods.pods.runtime.delete_pod(job_id)
+    return times

@@ -1,0 +1,99 @@
+"""What `docker login` and `podman login` have kept: `config.json` with credentials, or with programs that keep them.
+
+https://docs.docker.com/reference/cli/docker/login/#credential-stores; the programs: docker-credential-NAME get.
+"""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.core.images import ImageUnavailable
+from danube_pkg.core.registries import Credentials, login_names
+
+HELPER_SECONDS = 30.0
+"""For a program that may have to ask somebody else for a fresh token."""
+
+_TOKEN_USER = "<token>"
+"""What such a program says as the user's name when the secret is an identity token."""
+
+
+class DockerLogins:
+    """path: the `config.json`. It is read each time, since people log in while a server runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def credentials(self, host: str) -> Credentials | None:
+        """Those of a registry, None where there are none. Raises ImageUnavailable for a file that cannot be read."""
+        document = self._read()
+        for name in login_names(host):
+            helper = _mapping(document.get("credHelpers")).get(name) or document.get("credsStore")
+            if helper and (found := await _ask(str(helper), self._server(document, name))) is not None:
+                return found
+            for key, entry in _mapping(document.get("auths")).items():
+                if _host_of(key) == name and (kept := self._kept(_mapping(entry))) is not None:
+                    return kept
+        return None
+
+    def _server(self, document: Mapping[str, Any], name: str) -> str:
+        """The name by which a program knows a registry: that of the file, which may be a URL."""
+        return next((key for key in _mapping(document.get("auths")) if _host_of(key) == name), name)
+
+    def _read(self) -> Mapping[str, Any]:
+        try:
+            return _mapping(json.loads(self._path.read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except (OSError, ValueError) as error:
+            raise self._unreadable(str(error)) from error
+
+    def _kept(self, entry: Mapping[str, Any]) -> Credentials | None:
+        username, password = str(entry.get("username", "")), str(entry.get("password", ""))
+        if pair := str(entry.get("auth", "")):
+            try:
+                username, _, password = base64.b64decode(pair, validate=True).decode().partition(":")
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise self._unreadable("an entry of auths is no base64") from error
+        token = str(entry.get("identitytoken", ""))
+        return Credentials(username, password.rstrip("\0"), token) if username or token else None
+
+    def _unreadable(self, cause: str) -> ImageUnavailable:
+        return ImageUnavailable(f"{self._path} cannot be read", cause=cause, hint="log in again: docker login REGISTRY")
+
+
+async def _ask(helper: str, server: str) -> Credentials | None:
+    program = shutil.which(f"docker-credential-{helper}")
+    if program is None or "/" in helper:
+        return None
+    process = await asyncio.create_subprocess_exec(
+        program, "get",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(HELPER_SECONDS):
+            output, _ = await process.communicate(server.encode())
+        found = _mapping(json.loads(output)) if process.returncode == 0 else {}
+    except (TimeoutError, ValueError):
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, as it should
+            process.kill()
+        await process.wait()
+    username, secret = str(found.get("Username", "")), str(found.get("Secret", ""))
+    if not secret:
+        return None
+    return Credentials(identity_token=secret) if username == _TOKEN_USER else Credentials(username, secret)
+
+
+def _host_of(key: str) -> str:
+    return key.partition("://")[2].partition("/")[0] if "://" in key else key.partition("/")[0]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

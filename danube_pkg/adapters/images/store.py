@@ -1,0 +1,323 @@
+"""Images on disk, by what they contain. Any number of processes may work on one directory.
+
+    layers/<digest>          layers as registries have them, kept for the next image that shares them
+    new/                     what is being made; whoever makes it holds a lock on it
+    <owners>/names/*.json    what a name means: digests, configuration, root file system; the file is called by the name's hash
+    <owners>/roots/<chain>/  an unpacked root file system `fs`, and in `pods` a link to each pod that uses it
+
+What is made gets its name by one rename; what is half made is removed by the next process that looks, unless it is locked.
+A root file system is in use while the directory of a pod that it was given to exists, so nothing has to be given back.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.adapters.images.blobs import BlobFile
+from danube_pkg.adapters.images.packed import LayerBroken
+from danube_pkg.adapters.images.tree import Tree
+from danube_pkg.adapters.images.unpacker import Unpacker, unpacking
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.images import Image, ImageBounds, ImageConfig, PackedLayer, StoredImage
+from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.kit.trees import remove_tree
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_UNSAFE = "unsafe"
+"""A file beside a root that is not on the disk yet. It names the boot: after a power failure the root may have holes."""
+
+MAX_READ_BYTES = 1024**2
+"""Of a file in an image that somebody here wants to see: its accounts have a few KiB."""
+
+PULL_SECONDS = 600.0
+"""A layer that was used within this time may belong to a pull that is under way."""
+
+
+class ImageDirectory:
+    """`core.image_ports.ImageStore` below one directory.
+
+    keep_owners: files of unpacked images have the owners that the images say. The two kinds of roots lie apart, so that none is
+    taken for the other. `open` comes before everything else.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        bounds: ImageBounds,
+        *,
+        keep_owners: bool,
+        on_failure: Callable[[str, BaseException], None],
+    ) -> None:
+        self.bounds = bounds
+        self._keep_owners = keep_owners
+        self._layers = directory / "layers"
+        self._new = directory / "new"
+        base = directory / ("owners" if keep_owners else "one-owner")
+        self._names = base / "names"
+        self._roots = base / "roots"
+        self._lock_file = directory / "lock"
+        self._owner = TaskOwner(on_failure)
+        self._directory = directory
+        self._is_open = False
+
+    def open(self) -> None:
+        """Make the directories and remove what killed processes have left. Blocks for the disk. Raises Permanent."""
+        if self._is_open:
+            return
+        try:
+            for path in (self._directory, self._names, self._layers, self._roots, self._new):
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._remove_left_overs()
+        except OSError as error:
+            raise Permanent(
+                "image-store-unusable",
+                f"the image store {self._directory} cannot be used",
+                cause=error.strerror or str(error),
+                hint="name another data directory, or give this one to whom Danube runs as",
+            ) from error
+        self._is_open = True
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Held for a few system calls: no root may be given away while it is being removed."""
+        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _remove_left_overs(self) -> None:
+        """What processes that were killed have left half made, and roots that a power failure may have left half written."""
+        for path in self._roots.iterdir():
+            if not self._is_whole(path):
+                with self._locked(), contextlib.suppress(FileNotFoundError):
+                    path.rename(self._fresh())
+        for path in self._new.iterdir():
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(path)
+                finally:
+                    os.close(descriptor)
+
+    def _fresh(self) -> Path:
+        return self._new / secrets.token_hex(8)
+
+    # --- names
+
+    def _name_file(self, name: str) -> Path:
+        return self._names / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
+
+    def find(self, name: str) -> Image | None:
+        """What a full name meant when it was last asked for, where that is here and whole."""
+        image = _read(self._name_file(name))
+        return image if image is not None and self.has_root(image.chain) else None
+
+    def remember(self, image: Image) -> None:
+        """From here on the name means this image, whose root is here."""
+        write_atomically(self._name_file(image.name), json.dumps(asdict(image)).encode())
+
+    def list(self) -> Sequence[StoredImage]:
+        """All names, in order."""
+        found = []
+        for file in self._names.iterdir():
+            image = _read(file)
+            if image is not None and self.has_root(image.chain):
+                root = self._root(image.chain)
+                found.append(StoredImage(image, root.stat().st_mtime, len(self._pods(root))))
+        return sorted(found, key=lambda one: one.image.name)
+
+    def remove(self, name: str) -> bool:
+        """Forget a name, and the root with it where no other name and no pod has it. Whether there was one."""
+        file = self._name_file(name)
+        image = _read(file)
+        file.unlink(missing_ok=True)
+        if image is None:
+            return False
+        if not any(other.image.chain == image.chain for other in self.list()):
+            self._remove_root(self._root(image.chain))
+        return True
+
+    # --- layers
+
+    def _layer_file(self, digest: str) -> Path:
+        return self._layers / digest.partition(":")[2]
+
+    def layer(self, digest: str, size: int) -> Path | None:
+        """A layer that is here; it counts as used. One of another size was cut by a power failure, and is not here."""
+        path = self._layer_file(digest)
+        try:
+            if path.stat().st_size != size:
+                path.unlink()
+                return None
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        return path
+
+    def forget_layer(self, digest: str) -> None:
+        """It was no good."""
+        self._layer_file(digest).unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def receive_layer(self, digest: str, size: int) -> AsyncIterator[BlobFile]:
+        """A place for a layer's bytes; when the block is left without `keep` nothing of it stays."""
+        await asyncio.to_thread(self.make_room, size)
+        file = BlobFile(self._fresh(), self._layer_file(digest), digest, size)
+        try:
+            yield file
+        finally:
+            file.close()
+
+    # --- roots
+
+    def _root(self, chain: str) -> Path:
+        return self._roots / chain.partition(":")[2]
+
+    def _is_whole(self, root: Path) -> bool:
+        try:
+            return (root / _UNSAFE).read_bytes() == _BOOT.read_bytes()
+        except FileNotFoundError:
+            return (root / "fs").is_dir()
+
+    def has_root(self, chain: str) -> bool:
+        """Whether the root file system of these layers is here and whole."""
+        return self._is_whole(self._root(chain))
+
+    async def unpack(self, name: str, chain: str, count: int, layers: AsyncIterator[PackedLayer]) -> int:
+        """Make a root file system of layers as they arrive; its size. Raises ImageUnavailable and leaves nothing then."""
+        new = self._fresh()
+        (new / "pods").mkdir(parents=True, mode=0o700)
+        lock = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (new / "fs").mkdir()
+        write_atomically(new / _UNSAFE, _BOOT.read_bytes())
+        stack = contextlib.AsyncExitStack()
+        stack.callback(os.close, lock)
+        try:
+            work = unpacking(new / "fs", name, count, self.bounds, keep_owners=self._keep_owners, keep_open=(lock,))
+            unpacker = await stack.enter_async_context(work)
+            async for layer in layers:
+                await unpacker.add(layer)
+            await unpacker.finish()
+        except BaseException:
+            await stack.aclose()
+            await asyncio.to_thread(remove_tree, new)
+            raise
+        if self._give_name(new, chain):
+            self._owner.start(f"sync {name}", self._wait_safe(unpacker, self._root(chain), stack))
+        else:
+            await stack.aclose()
+            await asyncio.to_thread(remove_tree, new)
+        return unpacker.size_bytes
+
+    def _give_name(self, new: Path, chain: str) -> bool:
+        """False where another process was faster."""
+        with self._locked():
+            if self.has_root(chain):
+                return False
+            new.rename(self._root(chain))
+            return True
+
+    async def _wait_safe(self, unpacker: Unpacker, root: Path, stack: contextlib.AsyncExitStack) -> None:
+        async with stack:
+            await unpacker.wait_safe()
+            (root / _UNSAFE).unlink(missing_ok=True)
+
+    def hold(self, image: Image, pod: Path) -> Path | None:
+        """The root file system, in use until the pod's directory is gone; None where it was removed meanwhile."""
+        root = self._root(image.chain)
+        with self._locked():
+            if not self.has_root(image.chain):
+                return None
+            link = root / "pods" / pod.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(pod)
+            os.utime(root)
+        return root / "fs"
+
+    def read_file(self, image: Image, path: str) -> bytes:
+        """The beginning of a file of an image; b"" where there is none that could be meant."""
+        try:
+            with Tree(self._root(image.chain) / "fs") as tree, tree.reading(path.encode()) as descriptor:
+                return os.read(descriptor, MAX_READ_BYTES)
+        except (OSError, LayerBroken):
+            return b""
+
+    def _pods(self, root: Path) -> Sequence[Path]:
+        """The pods that use a root; marks of those that are gone are removed."""
+        used = []
+        for mark in (root / "pods").iterdir():
+            if mark.exists():
+                used.append(mark)
+            else:
+                mark.unlink(missing_ok=True)
+        return used
+
+    def _remove_root(self, root: Path) -> bool:
+        """Unless a pod uses it."""
+        gone = self._fresh()
+        with self._locked():
+            if not (root / "pods").is_dir() or self._pods(root):
+                return False
+            root.rename(gone)
+        _remove(gone)
+        return True
+
+    # --- room
+
+    def make_room(self, wanted_bytes: int) -> None:
+        """Remove what was used longest ago until so much more fits below the bound: layers and roots alike, never a root that
+        a pod uses or that came from a file, and no layer that a pull may be about to unpack."""
+        kept = {stored.image.chain for stored in self.list() if stored.image.loaded}
+        sizes = {stored.image.chain.partition(":")[2]: stored.image.size_bytes for stored in self.list()}
+        known: list[tuple[float, int, Path]] = []
+        for path in (*self._layers.iterdir(), *self._roots.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                found = path.stat()
+                known.append((found.st_mtime, sizes.get(path.name, found.st_size), path))
+        total = sum(size for _, size, _ in known)
+        for used_at, size, path in sorted(known):
+            if total + wanted_bytes <= self.bounds.store_bytes:
+                return
+            if path.parent == self._layers:
+                if used_at < time.time() - PULL_SECONDS:
+                    path.unlink(missing_ok=True)
+                    total -= size
+            elif f"sha256:{path.name}" not in kept and self._remove_root(path):
+                total -= size
+
+    async def close(self) -> None:
+        """Wait until what was unpacked is on the disk."""
+        await self._owner.finish()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        remove_tree(path)
+    else:
+        path.unlink()
+
+
+def _read(file: Path) -> Image | None:
+    """A record; None where there is none, or one that another version of Danube wrote: the image is pulled again then."""
+    try:
+        data: dict[str, Any] = json.loads(file.read_bytes())
+        config = data.pop("config")
+        variables = tuple((name, value) for name, value in config.pop("environment"))
+        return Image(**data, config=ImageConfig(environment=variables, **config))
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None

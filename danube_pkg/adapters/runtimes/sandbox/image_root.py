@@ -1,0 +1,123 @@
+"""The root of a container that has an image of its own: what lies over the image's files, and who runs in it.
+
+The image itself is shared by all pods and never written to. Where this machine has overlays, a container's changes are a
+layer of its own in the pod's directory; elsewhere it gets a copy of the image.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox.host_image import RootFileSystem
+from danube_pkg.core.errors import Permanent, StorageFull
+from danube_pkg.core.image_users import ImageUser
+from danube_pkg.core.images import Image
+from danube_pkg.core.reasons import Reason
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Directories that make one root: `upper` on `lower`, seen at `target`."""
+
+    target: Path
+    lower: Path
+    upper: Path
+    work: Path
+
+    def words(self) -> list[str]:
+        return [str(path) for path in (self.target, self.lower, self.upper, self.work)]
+
+
+def image_root(image: Image, user: ImageUser, *, host_network: bool) -> RootFileSystem:
+    """What every container has beside its image's files: the environment, and the files that name this machine."""
+    environment = dict(image.config.environment)
+    environment.setdefault("PATH", _PATH)
+    environment.setdefault("HOME", user.home)
+    if user.user != 0 and "GIT_CONFIG_COUNT" not in environment:
+        # The workspace is root's, and Git trusts only a tree of the user's own unless it is told.
+        environment |= {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        }
+    environment |= {"CI": "true", "DANUBE": "true"}
+    files = [("/etc/hostname", "danube\n")]
+    binds: list[tuple[Path, str]] = []
+    if host_network:
+        named = [Path("/etc") / name for name in ("resolv.conf", "hosts")]
+        binds = [(path.resolve(), str(path)) for path in named if path.exists()]
+    else:
+        files.append(("/etc/hosts", "127.0.0.1 localhost danube\n::1 localhost\n"))
+    return RootFileSystem(binds, [], files, list(environment.items()))
+
+
+def overlay_of(directory: Path, lower: Path, owner: int) -> Overlay:
+    """The directories of a container's own layer, new and empty."""
+    overlay = Overlay(directory / "root", lower, directory / "upper", directory / "work")
+    for path in (overlay.target, overlay.upper, overlay.work):
+        path.mkdir(exist_ok=True, mode=0o755)
+        if owner:
+            os.chown(path, owner, owner)
+    return overlay
+
+
+def copy_image(lower: Path, target: Path, owner: int) -> int:
+    """The image's files once more, as the pod's own; their size in bytes. Blocks for the disk. Raises StorageFull, Permanent."""
+    try:
+        return _copy_tree(lower, target, owner)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull("disk-full", "there is no room for a copy of the image", cause=str(error)) from error
+        raise Permanent(Reason.POD_FAILED, "the image could not be copied", cause=str(error)) from error
+
+
+def _copy_tree(lower: Path, target: Path, owner: int) -> int:
+    total, linked = 0, dict[tuple[int, int], Path]()
+    directories: list[tuple[Path, os.stat_result]] = [(target, lower.lstat())]
+    ahead = [(lower, target)]
+    while ahead:
+        source, made = ahead.pop()
+        with os.scandir(source) as entries:
+            for entry in entries:
+                found, path = entry.stat(follow_symlinks=False), made / entry.name
+                if stat.S_ISDIR(found.st_mode):
+                    path.mkdir()
+                    directories.append((path, found))
+                    ahead.append((Path(entry.path), path))
+                    continue
+                if found.st_nlink > 1 and (first := linked.get((found.st_dev, found.st_ino))) is not None:
+                    os.link(first, path, follow_symlinks=False)
+                    continue
+                linked[found.st_dev, found.st_ino] = path
+                total += _copy_one(Path(entry.path), path, found, owner)
+    for path, found in reversed(directories):
+        _dress(path, found, owner)
+    return total
+
+
+def _copy_one(source: Path, path: Path, found: os.stat_result, owner: int) -> int:
+    if stat.S_ISLNK(found.st_mode):
+        path.symlink_to(source.readlink())
+        if owner:
+            os.chown(path, owner + found.st_uid, owner + found.st_gid, follow_symlinks=False)
+        return 0
+    if stat.S_ISFIFO(found.st_mode):
+        os.mkfifo(path)
+    elif stat.S_ISREG(found.st_mode):
+        shutil.copyfile(source, path, follow_symlinks=False)
+    else:  # reading a device might never end
+        raise OSError(errno.EINVAL, "no file that an image can have", str(source))
+    _dress(path, found, owner)
+    return found.st_blocks * 512
+
+
+def _dress(path: Path, found: os.stat_result, owner: int) -> None:
+    if owner:
+        os.chown(path, owner + found.st_uid, owner + found.st_gid)
+    path.chmod(stat.S_IMODE(found.st_mode))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))

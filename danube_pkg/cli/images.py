@@ -1,0 +1,47 @@
+"""Where images are on this machine, for every command that needs some: the one reader of the environment for them."""
+
+import os
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from danube_pkg.adapters.configuration import read_settings
+from danube_pkg.adapters.configuration.toml import LOCAL_FILE
+from danube_pkg.cli.places import data_directory
+from danube_pkg.core.images import ImageBounds
+from danube_pkg.core.settings import ImageSettings, RegistrySettings
+from danube_pkg.image_house import ImagePlan
+
+
+def image_plan(
+    data: str | None, registry: RegistrySettings | None = None, images: ImageSettings | None = None
+) -> ImagePlan:
+    """The server's store where this user may write there, the user's own elsewhere. Settings not given are those of a
+    danube.toml in this directory, if there is one."""
+    if registry is None or images is None:
+        found = read_settings(LOCAL_FILE.absolute()) if LOCAL_FILE.is_file() else None
+        registry = found.registry if found is not None else RegistrySettings()
+        images = found.images if found is not None else ImageSettings()
+    return ImagePlan(
+        directory=_directory(data),
+        logins=Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser()) / "config.json",
+        registry=registry,
+        bounds=ImageBounds(store_bytes=images.store_gb * 1024**3),
+        proxy_of=_proxy_of,
+    )
+
+
+def _directory(data: str | None) -> Path:
+    server = data_directory(data)
+    if data is not None or os.environ.get("DANUBE_DATA") or os.access(server, os.W_OK | os.X_OK):
+        return server / "images"
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(base).absolute() / "danube" / "images"
+
+
+def _proxy_of(url: str) -> str | None:
+    """What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say."""
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.netloc):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)

@@ -1,0 +1,163 @@
+"""Images as a user has them: loaded, pulled, listed and removed by the command line, named in a danubefile."""
+
+import json
+import os
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.runs import danube_run
+from tests.e2e.world import World
+from tests.images.building import Layout, directory, file, push
+from tests.images.containers import busybox
+from tests.images.registry import Registry, serving
+
+DANUBEFILE = """
+    from danube import artifacts, ctx, pipeline, step
+
+    @pipeline(name="images")
+    def build():
+        step.run("cat input; echo of-the-shell > made; id -u", name="Shell", image="local/shell:1")
+        step.run("cat made; echo of-the-user >> input; id -u; pwd", name="User", image="local/user:1")
+        assert step.run("tail -1 input", name="Host").output == "of-the-user\\n"
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with serving(tmp_path_factory.mktemp("e2e") / "registry") as running:
+        yield running
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> tuple[Path, Path]:
+    """Two images in files: one runs as root, the other as a user of its own."""
+    shell = Layout(tmp_path / "shell").image("local/shell:1", [busybox()])
+    user = Layout(tmp_path / "user").image("local/user:1", [busybox()], config={"User": "node"})
+    return shell.file(tmp_path / "shell.tar"), user.file(tmp_path / "user.tar")
+
+
+def one_step(command: str, image: str) -> str:
+    return f"""
+        from danube import pipeline, step
+
+        @pipeline(name="one step")
+        def build():
+            step.run({command!r}, image={image!r})
+        """
+
+
+def load(world: World, archives: tuple[Path, Path]) -> None:
+    for path in archives:
+        world.danube("image", "load", str(path))
+
+
+def test_steps_in_loaded_images_share_the_workspace(world: World, archives: tuple[Path, Path]) -> None:
+    load(world, archives)
+    world.pipeline("images", DANUBEFILE, {"input": "from the repository\n"})
+    world.serve()
+    job = world.trigger("images")
+    assert world.end_of(job)["status"] == "success", world.log(job)
+    printed = world.printed(job)
+    root = "0" if os.geteuid() == 0 else "1000"
+    assert f"from the repository\n{root}\nof-the-shell\n1000\n/workspace\n" in printed
+
+
+def test_a_pipelines_image_is_the_default_of_its_steps(world: World, archives: tuple[Path, Path]) -> None:
+    load(world, archives)
+    world.pipeline(
+        "default", DANUBEFILE.replace(', image="local/shell:1"', ""), {"input": "x\n"}, image="local/shell:1"
+    )
+    world.serve()
+    job = world.trigger("default")
+    assert world.end_of(job)["status"] == "success", world.log(job)
+    assert "(local/shell:1)" in world.log(job)
+
+
+def test_an_image_of_a_registry_is_pulled_and_the_log_says_so(world: World, registry: Registry) -> None:
+    push(Layout(world.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/app:1")
+    with (world.path / "danube.toml").open("a") as toml:
+        toml.write(f'\n[registry]\nurl = "http://{registry.host}"\ndefault_host = "{registry.host}"\n')
+    world.pipeline(
+        "pulled",
+        one_step("echo in", "e2e/app:1"),
+    )
+    world.serve()
+    job = world.trigger("pulled")
+    assert world.end_of(job)["status"] == "success", world.log(job)
+    assert f"--- pulling image {registry.host}/e2e/app:1: 1 layers, " in world.log(job)
+    assert f"--- image {registry.host}/e2e/app:1 is here after " in world.log(job)
+    listed = json.loads(world.danube("image", "list", "--json").stdout)
+    assert [(one["name"], one["loaded"], one["pods"]) for one in listed] == [(f"{registry.host}/e2e/app:1", False, 0)]
+
+
+def test_an_image_that_cannot_be_had_fails_the_step_with_its_sentence(world: World) -> None:
+    world.pipeline(
+        "missing",
+        one_step("true", "no.such.registry.invalid/x:1"),
+    )
+    world.serve()
+    end = world.end_of(world.trigger("missing"))
+    assert (end["status"], end["reason"]) == ("failure", "image-pull-failed")
+    assert "there is no host no.such.registry.invalid" in end["message"]
+
+
+def test_load_list_pull_and_remove(world: World, archives: tuple[Path, Path], registry: Registry) -> None:
+    load(world, archives)
+    push(Layout(world.path / "l").image("1", [[file("x", "1")]]), "1", f"{registry.host}/e2e/small:1")
+    ready = world.danube("image", "pull", f"{registry.host}/e2e/small:1", "--http")
+    assert "pulling image" in ready.stderr
+    assert ready.stdout.startswith(f"ready: {registry.host}/e2e/small:1 (")
+    lines = world.danube("image", "list").stdout.splitlines()
+    assert [line.split()[0].rpartition("/")[2] for line in lines] == ["small:1", "shell:1", "user:1"]
+    world.danube("image", "remove", "local/shell:1")
+    left = json.loads(world.danube("image", "list", "--json").stdout)
+    assert [one["name"].rpartition("/")[2] for one in left] == ["small:1", "user:1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("remove", "local/none"), 3, "there is no image"),
+        (("load", "none.tar"), 2, "there is no file none.tar"),
+        (("load", "danube.toml"), 3, "danube.toml is no archive of images"),
+        (("load", "nameless.tar"), 2, "has no name"),
+        (("pull", "No:Name"), 3, "names are in lower case"),
+        (("pull", "no.such.registry.invalid/x"), 3, "there is no host no.such.registry.invalid"),
+    ],
+)
+def test_every_refusal_helps(world: World, words: tuple[str, ...], code: int, said: str) -> None:
+    Layout(world.path / "nameless").image("latest", [[directory("d")]]).file(world.path / "nameless.tar")
+    done = world.danube("image", *words, check=False)
+    assert (done.returncode, "hint: " in done.stderr) == (code, True)
+    assert said in done.stderr
+
+
+def test_an_image_that_a_job_uses_is_not_removed(world: World, archives: tuple[Path, Path]) -> None:
+    load(world, archives)
+    wait = one_step("echo begun; until [ -e /workspace/go ]; do :; done", "local/shell:1")
+    world.pipeline("busy", wait)
+    world.serve()
+    job = world.trigger("busy")
+    world.wait_for_log(job, "begun")
+    refused = world.danube("image", "remove", "local/shell:1", check=False)
+    assert (refused.returncode, "is used by a pod" in refused.stderr) == (3, True)
+    next((world.data / "pods").glob("*/workspace")).joinpath("go").touch()
+    assert world.end_of(job)["status"] == "success"
+    world.danube("image", "remove", "local/shell:1")
+
+
+def test_danube_run_uses_what_was_loaded(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+    tree, state = tmp_path / "tree", tmp_path / "state"
+    tree.mkdir()
+    state.mkdir()
+    (tree / "danubefile.py").write_text(textwrap.dedent(DANUBEFILE))
+    (tree / "input").write_text("x\n")
+    world = World(tmp_path / "world")
+    world.environment |= {"XDG_CACHE_HOME": str(state / "cache")}
+    del world.environment["DANUBE_DATA"]
+    load(world, archives)
+    run = danube_run(tree, state=state)
+    assert run.code == 0, run.everything

@@ -1,0 +1,97 @@
+"""The puller as a server has it, on a store of its own: real HTTP, real files, the clock of this machine."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.images.logins import DockerLogins
+from danube_pkg.adapters.images.registry import Registries
+from danube_pkg.adapters.images.store import ImageDirectory
+from danube_pkg.core.images import Image, ImageBounds, ImageUnavailable
+from danube_pkg.core.registries import RegistryRule
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.services.images import ImageService
+from danube_pkg.services.registries import RegistryRules
+from tests.images.building import MACHINE
+
+
+class QuickClock(SystemClock):
+    """Nobody waits for a registry in a test; how long it would have been is in `slept`."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.to_thread(bool)  # the others go on
+
+
+@dataclass
+class House:
+    """Everything about images in one directory. rules, secrets: may be changed while it is open."""
+
+    directory: Path
+    store: ImageDirectory
+    images: ImageService
+    rules: list[RegistryRule]
+    secrets: dict[str, bytes]
+    clock: QuickClock
+    news: list[str] = field(default_factory=list)
+
+    async def pull(self, name: str) -> Image:
+        return await self.images.ensure(name, self.news.append)
+
+    def root(self, image: Image) -> Path:
+        """Its unpacked files, held by a pod that is this directory."""
+        held = self.store.hold(image, self.directory)
+        assert held is not None
+        return held
+
+    def left_over(self) -> Sequence[Path]:
+        """What is half made, or was kept of an image that was refused."""
+        return [path for name in ("new", "layers") for path in (self.directory / "images" / name).iterdir()]
+
+
+@asynccontextmanager
+async def open_house(
+    directory: Path, *rules: RegistryRule, bounds: ImageBounds | None = None, keep_owners: bool | None = None
+) -> AsyncIterator[House]:
+    """Registries of the loopback are reached by http where a rule says so."""
+    directory.mkdir(exist_ok=True)
+    known, secrets = list(rules), dict[str, bytes]()
+
+    async def secret_of(key: str) -> bytes | None:
+        return secrets.get(key)
+
+    access = RegistryRules(lambda: known, secret_of, DockerLogins(directory / "config.json"))
+    clock = QuickClock()
+    registry = Registries(access, clock, "danube-test", lambda url: None)
+    failures: list[BaseException] = []
+    store = ImageDirectory(
+        directory / "images",
+        bounds or ImageBounds(),
+        keep_owners=os.geteuid() == 0 if keep_owners is None else keep_owners,
+        on_failure=lambda name, error: failures.append(error),
+    )
+    images = ImageService(registry, store, SystemClock(), platform=MACHINE, default_host="registry.invalid")
+    store.open()
+    try:
+        yield House(directory, store, images, known, secrets, clock)
+    finally:
+        await registry.close()
+        await store.close()
+        assert [repr(failure) for failure in failures] == []
+
+
+async def refusal(house: House, name: str) -> str:
+    """What is said against an image, with the hint."""
+    with pytest.raises(ImageUnavailable) as refused:
+        await house.pull(name)
+    assert refused.value.hint
+    assert house.left_over() == []
+    return f"{refused.value} ({refused.value.hint})"
