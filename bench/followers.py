@@ -1,8 +1,9 @@
-"""Many followers of one job as one process: `python -m bench.followers SOCKET JOB COUNT`; prints how many bytes each got."""
+"""Many followers of one job as one process: `python -m bench.followers SOCKET JOB COUNT`; prints how many bytes each got, and when all had them."""
 
 import asyncio
 import json
 import sys
+import time
 
 
 async def follow(socket_path: str, job: str) -> int:
@@ -21,7 +22,8 @@ async def follow(socket_path: str, job: str) -> int:
 
 async def main(socket_path: str, job: str, count: int) -> None:
     """All of them at once."""
-    print(json.dumps(await asyncio.gather(*(follow(socket_path, job) for _ in range(count)))))
+    counts = await asyncio.gather(*(follow(socket_path, job) for _ in range(count)))
+    print(json.dumps({"bytes": counts, "at": time.time()}))
 
 
 if __name__ == "__main__":

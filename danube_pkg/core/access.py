@@ -170,7 +170,7 @@ def standing(actor: Actor, thing: Thing) -> Need:
 
 def _through(team: str, role: Role, thing: Thing) -> Need:
     """What one membership gives."""
-    level = Level.ADMIN if team == thing.owner else thing.levels.get(team)
+    level = Level.ADMIN if team and team == thing.owner else thing.levels.get(team)
     if not thing.pipeline or level is None:
         return Need.LOGIN
     return Need.WRITE if level is Level.ADMIN and role is not Role.ADMIN else _NEED_OF_LEVEL[level]

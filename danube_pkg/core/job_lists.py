@@ -14,3 +14,15 @@ class JobFilter:
     branch: str | None = None
     before: str | None = None
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A job as a strip of a pipeline's last runs shows it. Times are Unix seconds."""
+
+    id: str
+    status: Status
+    branch: str
+    created_at: float
+    started_at: float | None
+    finished_at: float | None

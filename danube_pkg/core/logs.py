@@ -59,18 +59,24 @@ class Found:
     next: int | None
 
 
+def record_in(data: bytes, at: int = 0) -> IndexRecord | None:
+    """The record that stands there, None for one that is torn or wrong."""
+    body = data[at : at + _BODY.size]
+    if len(data) < at + RECORD_BYTES or _SUM.unpack_from(data, at + _BODY.size)[0] != zlib.crc32(body):
+        return None
+    time_us, begin, end, raw_offset, key, step, attempt, kind = _BODY.unpack(body)
+    return IndexRecord(time_us, begin, end, raw_offset, key, step, attempt, Kind(kind)) if begin <= end else None
+
+
 def records(data: bytes) -> Iterator[IndexRecord]:
     """The records up to the first that is torn, wrong, or does not continue the one before."""
     end = 0
     for at in range(0, len(data) - RECORD_BYTES + 1, RECORD_BYTES):
-        body = data[at : at + _BODY.size]
-        if _SUM.unpack_from(data, at + _BODY.size)[0] != zlib.crc32(body):
+        record = record_in(data, at)
+        if record is None or record.begin != end:
             return
-        time_us, begin, stop, raw_offset, key, step, attempt, kind = _BODY.unpack(body)
-        if begin != end or stop < begin:
-            return
-        end = stop
-        yield IndexRecord(time_us, begin, stop, raw_offset, key, step, attempt, Kind(kind))
+        end = record.end
+        yield record
 
 
 def usable(index: bytes, log_bytes: int) -> Sequence[IndexRecord]:

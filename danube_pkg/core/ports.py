@@ -12,7 +12,7 @@ from danube_pkg.core.artifacts import Artifact
 from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.effects import Effect
-from danube_pkg.core.job_lists import JobFilter
+from danube_pkg.core.job_lists import JobFilter, Run
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
@@ -140,8 +140,8 @@ class JobStore(Protocol):
         """Newest first, without their steps; each filter combination is answered from an index."""
         ...
 
-    async def newest_jobs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Job]]:
-        """The newest few of each pipeline, newest first, without their steps."""
+    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
+        """The newest few of each pipeline, newest first."""
         ...
 
     async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
@@ -293,6 +293,10 @@ class JobLog(Protocol):
 
     def set_secrets(self, values: Sequence[bytes]) -> None:
         """Mask these from now on, in each of their forms."""
+        ...
+
+    def redact(self, text: str) -> str:
+        """A text as it would stand in the log."""
         ...
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ class TaskOwner:
     """Owns every task that it started; `on_failure(name, error)` hears of each one that raised."""
 
     def __init__(self, on_failure: OnFailure) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order in which they were started
         self._on_failure = on_failure
         self._closed = False
 
@@ -26,12 +26,12 @@ class TaskOwner:
             work.close()
             raise RuntimeError(f"the owner is closed; {name!r} cannot start")
         task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_failure(task.get_name(), error)
 

@@ -21,7 +21,8 @@ class Access:
         self._version = -1
         self._kept: dict[Any, Any] = {}
 
-    def _answers(self) -> dict[Any, Any]:
+    def kept(self) -> dict[Any, Any]:
+        """What was found out since something was stored last, by a key of the asker's; whoever asks again looks here."""
         version = self.store.version()
         if version != self._version or len(self._kept) > KEPT_ANSWERS:
             self._version = version
@@ -32,7 +33,7 @@ class Access:
         self, user_id: str, scopes: frozenset[Scope] | None = None, groups: tuple[str, ...] = ()
     ) -> Actor | None:
         """Who that is now; None for somebody that left the configuration."""
-        kept, key = self._answers(), ("actor", user_id, scopes, groups)
+        kept, key = self.kept(), ("actor", user_id, scopes, groups)
         if key not in kept:
             person = await self.store.person_by_id(user_id)
             kept[key] = await self._actor(person, scopes, groups) if person and not person.removed else None
@@ -58,7 +59,7 @@ class Access:
 
     async def thing(self, pipeline: str) -> Thing:
         """A pipeline as a thing that somebody may do something with."""
-        kept, key = self._answers(), ("thing", pipeline)
+        kept, key = self.kept(), ("thing", pipeline)
         if key not in kept:
             kept[key] = await self.store.thing(pipeline)
         found = kept[key]
@@ -69,7 +70,7 @@ class Access:
         """Names of the pipelines that somebody may see; None for all."""
         if actor.global_admin:
             return None
-        kept, key = self._answers(), ("readable", frozenset(actor.teams))
+        kept, key = self.kept(), ("readable", frozenset(actor.teams))
         if key not in kept:
             kept[key] = await self.store.readable_pipelines(sorted(actor.teams))
         found = kept[key]

@@ -15,7 +15,6 @@ from danube_pkg.core.job_events import ScriptFailure
 from danube_pkg.core.jobs import Phase
 from danube_pkg.core.ports import JobKeys, Runtime
 from danube_pkg.core.reasons import Reason, Status, reason_named
-from danube_pkg.core.redaction import Patterns, redact_text
 from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.jobs import Engine
@@ -179,4 +178,5 @@ class Coordination:
         await live.apply(ev.Finished(failure))
 
     async def _redacted(self, live: LiveJob, text: str) -> str:
-        return redact_text(Patterns(await self._engine.values_to_mask(live.job)), text)
+        """By the log, which knows everything that the job can know, and has what it takes at hand."""
+        return (await self._engine.open_log(live)).redact(text)

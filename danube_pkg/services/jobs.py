@@ -83,7 +83,7 @@ class Engine:
 
     def __init__(self, ports: EnginePorts, settings: EngineSettings) -> None:
         self._ports = ports
-        self._settings = settings
+        self.settings = settings
         self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock)
         self._performer = EffectPerformer(self._tools, self.open_log)
         self._live: dict[str, LiveJob] = {}
@@ -162,11 +162,6 @@ class Engine:
         """A job as it is now, live or stored."""
         live = self._live.get(job_id)
         return live.job if live is not None else await self._ports.jobs.load_job(job_id)
-
-    @property
-    def max_concurrent_jobs(self) -> int:
-        """As the configuration has it now."""
-        return self._settings.max_concurrent_jobs()
 
     @property
     def open_jobs(self) -> Sequence[Job]:
@@ -323,7 +318,7 @@ class Engine:
         log = await self.open_log(live)
         if step.sequence == COORDINATOR_SEQUENCE:
             live.memory(step.sequence).request = coordinator_request(
-                live.job, self._settings.coordinator_command, self._ports.clock.now()
+                live.job, self.settings.coordinator_command, self._ports.clock.now()
             )
         follower = StepFollower(live, log, step, container_of(live.job.id, step), self._tools)
         await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
@@ -366,7 +361,7 @@ class Engine:
             if self.draining is not None and self.draining.active:
                 continue
             jobs = [live.job for live in self._live.values()]
-            for job_id in admissible(jobs, self._settings.max_concurrent_jobs()):
+            for job_id in admissible(jobs, self.settings.max_concurrent_jobs()):
                 if (live := self._live.get(job_id)) is not None:
                     await self._admit(live)
 

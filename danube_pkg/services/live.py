@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from danube_pkg.core.coordination import StepRequest
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.job_events import JobEvent
+from danube_pkg.core.job_events import ContainerLost, JobEvent
 from danube_pkg.core.jobs import Job, Phase, decide
 from danube_pkg.core.ports import Clock, JobLog, JobStore
+from danube_pkg.core.reasons import Reason
 from danube_pkg.core.steps import Step
 from danube_pkg.services.sources import JobSource
 
@@ -58,6 +59,7 @@ class LiveJob:
         self.owed: deque[Effect] = deque(owed)
         self.steps: dict[int, StepMemory] = {}
         self._kept_outputs: dict[int, int] = {}
+        self._ended_containers: dict[int, ContainerLost] = {}
         self.log: JobLog | None = None
         self.log_lock = asyncio.Lock()
         self.source: JobSource | None = None
@@ -65,7 +67,7 @@ class LiveJob:
         self._clock = clock
         self._on_decided = on_decided
         self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue(MAILBOX_EVENTS)
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they came
         self._over = False
 
     def memory(self, sequence: int) -> StepMemory:
@@ -87,6 +89,14 @@ class LiveJob:
         memory = self.memory(step.sequence)
         whole = step.end is not None and step.end.output_hash and memory.output_attempt == step.attempt
         return memory.output if whole else None
+
+    def note_ended(self, event: ContainerLost) -> None:
+        """The runtime said why a container ended; whoever records its end, in whatever order, says the same."""
+        self._ended_containers.setdefault(event.container, event)
+
+    def end_of_container(self, number: int, otherwise: str) -> ContainerLost:
+        """Why a container that is gone is gone; `otherwise` is the sentence where the runtime has said nothing."""
+        return self._ended_containers.get(number) or ContainerLost(number, Reason.POD_LOST, otherwise)
 
     def step(self, sequence: int) -> Step:
         """The step, which is known to exist: steps are never removed from a job."""
@@ -148,7 +158,7 @@ class LiveJob:
 
     def notify(self) -> None:
         """Wake everybody who waits for something of this job."""
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, {}
         for future in waiting:
             if not future.done():
                 future.set_result(None)
@@ -157,11 +167,11 @@ class LiveJob:
         """The first state that fulfils the condition, checked now and after each change."""
         while not condition(self.job):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.add(future)
+            self._waiting[future] = None
             try:
                 await future
             finally:
-                self._waiting.discard(future)
+                self._waiting.pop(future, None)
         return self.job
 
     @asynccontextmanager

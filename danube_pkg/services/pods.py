@@ -16,7 +16,6 @@ from danube_pkg.core.errors import DanubeError, Retryable
 from danube_pkg.core.jobs import Job, Phase
 from danube_pkg.core.pods import ContainerEnded, PodEvent, PodNotice
 from danube_pkg.core.ports import Clock, JobLog, Runtime
-from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.steps import LOST_GRACE_SECONDS
@@ -76,6 +75,7 @@ class PodKeeper:
         match event:
             case ContainerEnded(container, reason, message):
                 lost = ev.ContainerLost(container.number, reason, message)
+                live.note_ended(lost)
                 self._start(live, f"container {container.number} ended", partial(_apply, live, lost))
             case PodNotice(_, message):
                 self._start(live, f"notice {message}", partial(self._write_notice, live, message))
@@ -105,9 +105,10 @@ class PodKeeper:
             if live is None or job.phase is not Phase.RUNNING:
                 continue
             alive = {container.number for container in pods[job_id].containers} if job_id in pods else set()
-            for number in {step.container for step in job.open_steps if step.container is not None} - alive:
+            placed = {step.container for step in job.open_steps if step.container is not None}
+            for number in sorted(placed - alive):
                 self._start(live, f"container {number} missing", partial(self._container_missing, live, number))
-        for job_id in pods.keys() - self._live.keys() - before.keys():
+        for job_id in sorted(pods.keys() - self._live.keys() - before.keys()):
             await self._remove_orphan(job_id)
 
     async def _remove_orphan(self, job_id: str) -> None:
@@ -128,7 +129,7 @@ class PodKeeper:
                 await live.wait_until(is_over)
         except TimeoutError:
             message = "its container is not there any more; something removed it behind Danube's back"
-            await live.apply(ev.ContainerLost(number, Reason.POD_LOST, message))
+            await live.apply(live.end_of_container(number, message))
 
 
 async def _apply(live: LiveJob, event: ev.JobEvent) -> None:

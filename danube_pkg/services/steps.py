@@ -19,12 +19,12 @@ from danube_pkg.core.errors import DanubeError, NotFound, Retryable, StorageFull
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.pods import SUPERVISOR, Container, Role
 from danube_pkg.core.ports import Clock, ExecStream, JobKeys, JobLog, Runtime, StepOutput
-from danube_pkg.core.reasons import Reason
 from danube_pkg.core.step_records import end_of_step, lost
 from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.core.supervisor import (
     Ended,
     FrameParser,
+    Heartbeat,
     InauthenticRecord,
     Output,
     ProtocolViolation,
@@ -187,6 +187,8 @@ class StepFollower:
                     case Output(offset, payload):
                         await self._feed(offset, payload)
                         printed = True
+                    case Heartbeat():
+                        await self._speak_up(stream)
                     case Ended(payload):
                         await self._ended(bytes(payload))
                         return True
@@ -204,6 +206,11 @@ class StepFollower:
         A step that has just ended listens no more; its end is what is read next."""
         with contextlib.suppress(Unavailable):
             await stream.write(encode_ack(self._output.raw_offset))
+
+    async def _speak_up(self, stream: ExecStream) -> None:
+        """What waited for another step's line to end may have waited long enough, or was written when that ended."""
+        await self._feed(self._tail.end, b"")
+        await self._acknowledge(stream)
 
     async def _coalesce(self, read_bytes: int) -> None:
         """Only a stream of short reads waits; a lone line and the end of a short step are passed on at once."""
@@ -287,8 +294,8 @@ class StepFollower:
             async with asyncio.timeout(LOST_GRACE_SECONDS):
                 await self._live.wait_until(lambda job: not self._is_open())
         except TimeoutError:
-            message = f"its container is gone: {what}"
-            await self._live.apply(ev.ContainerLost(self._container.number, Reason.POD_LOST, message))
+            lost = self._live.end_of_container(self._container.number, f"its container is gone: {what}")
+            await self._live.apply(lost)
 
 
 async def stop_step(live: LiveJob, step: Step, container: Container, tools: FollowerTools) -> bool:

@@ -67,7 +67,10 @@ class Tokens:
 
     async def find(self, secret: str, address: str) -> Actor:
         """Who comes with that token. Raises Unauthenticated."""
-        token = await self._store.token_by_hash(secret_hash(secret))
+        kept, key = self._access.kept(), ("token", secret_hash(secret))
+        token = kept[key] if key in kept else await self._store.token_by_hash(key[1])
+        if token is not None:
+            kept[key] = token  # an unknown one is not kept: strangers would fill the memory with them
         if token is None:
             raise Unauthenticated("token-unknown", "this token is not known", hint="danube login URL")
         now = self._clock.now()

@@ -14,6 +14,7 @@ from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.logs import RECORD_BYTES
 from tests.waiting import wait_until_async
 
 SECRET = b"hunter2-hunter2"
@@ -267,3 +268,34 @@ async def test_a_log_that_was_removed_ends_its_followers(logs: FileJobLogs) -> N
     logs.path("j").unlink()
     async with asyncio.timeout(10):
         assert [part async for part in logs.follow("j", 0)] == []
+
+
+async def test_the_index_of_a_finished_log_answers_as_a_pass_over_it_would(tmp_path: Path) -> None:
+    moment = [0.0]
+    logs = FileJobLogs(tmp_path / "logs", lambda: moment[0])
+    log = opened(logs)
+    outputs = [log.step_output(1, 1), log.step_output(2, 1)]
+    offsets = [0, 0]
+    for number in range(100):
+        moment[0] += 1.0
+        which = number % 3 % 2
+        outputs[which].feed(offsets[which], line := b"line %d\n" % number)
+        offsets[which] += len(line)
+    await log.close()
+    whole = content(logs)
+    assert logs.size("j") == len(whole)
+    at = 0
+    for number, line in enumerate(whole.splitlines(True)):
+        assert logs.time_at("j", at) == logs.time_at("j", at + len(line) - 1) == number + 1
+        at += len(line)
+    assert logs.time_at("j", len(whole)) is None
+    for step in (1, 2, 3):
+        mine = b"".join(line for number, line in enumerate(whole.splitlines(True)) if number % 3 % 2 == step - 1)
+        assert logs.size("j", step=step) == len(mine)
+        assert await logs.read("j", 0, len(whole), step=step) == mine
+    os.truncate(logs.path("j").with_suffix(".idx"), 98 * RECORD_BYTES + 7)
+    assert logs.size("j") == len(b"".join(whole.splitlines(True)[:98]))
+    os.truncate(logs.path("j"), len(whole) // 2)
+    kept = logs.size("j")
+    assert kept <= len(whole) // 2
+    assert whole[:kept].endswith(b"\n")

@@ -1,8 +1,11 @@
 """Jobs in the store: what is written is what is read, whatever is in it."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 import pytest_asyncio
@@ -206,7 +209,6 @@ async def test_jobs_are_listed_newest_first_in_pages(jobs: SqliteJobs) -> None:
         name, status = ("hello", Status.SUCCESS) if number % 2 else ("other", Status.FAILURE)
         job = a_job(f"{number:02}", pipeline=name, status=status)
         await jobs.create_job(job)
-        await jobs.save_job(replace(job, steps=(a_step(job.id, 2), a_step(job.id, 11), a_step(job.id, 1))))
     seen: list[str] = []
     while page := await jobs.list_jobs(JobFilter(before=seen[-1] if seen else None, limit=10)):
         seen += [job.id for job in page]
@@ -216,6 +218,49 @@ async def test_jobs_are_listed_newest_first_in_pages(jobs: SqliteJobs) -> None:
     assert (whole := await jobs.load_job("09")) is not None
     assert [step.sequence for step in whole.steps] == [1, 2, 11]
     assert list(await jobs.list_jobs(JobFilter(frozenset({"hello"}), Status.FAILURE))) == []
+
+
+async def test_every_filter_gives_what_a_scan_would(jobs: SqliteJobs) -> None:
+    """The lists' SQL seeks in indexes and merges; a filter in Python over all of them says what must come out."""
+    random = Random(6)
+    every = []
+    known = [
+        Pipeline(f"p{at}", name, "", PipelineSettings("r")) for at, name in enumerate(("hello", "other", "third"), 1)
+    ]
+    await SqlitePipelines(jobs._database).apply_pipelines(known, "1")
+    for number in range(400):
+        trigger = Trigger("manual", "alice", branch=random.choice(["main", "a", "b"]))
+        pipeline, ended = random.choice(known), random.choice(list(Status))
+        job = a_job(f"{number:04}", pipeline=pipeline.name, pipeline_id=pipeline.id, status=ended, trigger=trigger)
+        every.append(job)
+    await asyncio.gather(*map(jobs.create_job, every))
+    names = (None, frozenset[str](), frozenset({"hello"}), frozenset({"hello", "third", "not there"}))
+    for pipelines, status, branch, before, limit in itertools.product(
+        names, (None, Status.FAILURE), (None, "main", "none"), (None, "0200"), (1, 7, 500)
+    ):
+        wanted = JobFilter(pipelines, status, branch, before, limit)
+        found = [job.id for job in await jobs.list_jobs(wanted)]
+        assert found == [job.id for job in reversed(every) if fits(job, wanted)][:limit], wanted
+
+
+def fits(job: Job, wanted: JobFilter) -> bool:
+    return (
+        (wanted.pipelines is None or job.pipeline in wanted.pipelines)
+        and wanted.status in (None, job.status)
+        and wanted.branch in (None, job.trigger.branch)
+        and (wanted.before is None or job.id < wanted.before)
+    )
+
+
+async def test_the_newest_runs_of_each_pipeline(jobs: SqliteJobs) -> None:
+    for number in range(12):
+        await jobs.create_job(a_job(f"{number:02}", pipeline="hello" if number % 3 else "other"))
+    found = await jobs.newest_runs(["hello", "other", "none"], 3)
+    assert {name: [run.id for run in runs] for name, runs in found.items()} == {
+        "hello": ["11", "10", "08"],
+        "other": ["09", "06", "03"],
+        "none": [],
+    }
 
 
 async def test_a_closed_job_is_not_kept_in_memory(jobs: SqliteJobs) -> None:

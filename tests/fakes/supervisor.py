@@ -45,6 +45,7 @@ class FakeStep:
         self.followers: list[Follower] = []
         self.timers: list[asyncio.TimerHandle] = []
         self.started_at = asyncio.get_running_loop().time()
+        self.ended_at: float | None = None
         self._ring = bytearray()
         self._hash = blake2b(digest_size=HASH_BYTES)
         self._room = asyncio.Event()
@@ -92,7 +93,8 @@ class FakeStep:
     def finish(self, exit_code: int | None, number: int | None) -> None:
         for timer in self.timers:
             timer.cancel()
-        wall_us = round((asyncio.get_running_loop().time() - self.started_at) * 1e6)
+        self.ended_at = asyncio.get_running_loop().time()
+        wall_us = round((self.ended_at - self.started_at) * 1e6)
         self.record = encode_record(self, exit_code, number, wall_us, self._hash.digest())
         self.flush()
         self.settle()

@@ -22,7 +22,7 @@ from danube_pkg.edges.http.routes import api_document
 from tests.http.serve import ServerProcess, server_process
 
 EVERYDAY_EXAMPLES = 8
-MANY_EXAMPLES = 60
+MANY_EXAMPLES = 200
 TIMEOUT_SECONDS = 10
 
 CHECKS = [

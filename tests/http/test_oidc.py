@@ -153,6 +153,17 @@ async def test_each_lie_is_refused_for_its_own_reason(
     assert logged.__dict__["fields"]["reference"] == reference
 
 
+async def test_a_person_reads_a_sentence_and_the_log_the_reason(api: Api, issuer: Issuer) -> None:
+    claim(issuer, nonce="<script>")
+    location, cookies = await begin(api)
+    query = issuer.authorize(location)
+    answer = await api.nobody.get(f"/auth/callback?{query}", cookie=cookie_header(cookies), accept="text/html")
+    assert answer.status == 401
+    assert b"<h1>The login did not succeed.</h1>" in answer.body
+    assert b"another login" not in answer.body
+    assert answer.headers["x-request-id"].encode() in answer.body
+
+
 async def test_a_rotated_key_is_asked_for(api: Api, issuer: Issuer) -> None:
     assert (await log_in(api, issuer)).status == 302
     issuer.rotate()
@@ -200,7 +211,7 @@ async def test_a_callback_without_its_cookie_or_with_a_changed_one(api: Api, iss
         (lambda found: found | {"issuer": "https://evil.example"}, 502),
         (lambda found: found | {"token_endpoint": "http://evil.example/token"}, 502),
         (lambda found: {"issuer": found["issuer"]}, 502),
-        (lambda found: web.HTTPFound("https://evil.example/.well-known/openid-configuration"), 502),
+        (lambda found: web.Response(status=302, headers={"location": "https://evil.example/"}), 502),
         (lambda found: web.Response(text="no JSON"), 502),
         (lambda found: web.Response(text="x" * 1_000_000), 502),
         (lambda found: web.Response(status=500), 502),

@@ -1,1 +1,4 @@
-"""Seeded runs of the engine on a virtual clock, the server killed between any two effects; a failure prints its seed."""
+"""Seeded runs of the real engine on a virtual clock, its process killed at any moment.
+
+`simulation.py` is the entry: one seed, one run, and at its end every promise of `invariants.py` is checked.
+"""

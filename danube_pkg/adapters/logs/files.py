@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from danube_pkg.adapters.logs.index import LogIndex
 from danube_pkg.adapters.logs.searching import search_file
 from danube_pkg.adapters.logs.writer import LogWriter
-from danube_pkg.core.logs import Found, IndexRecord, Kind, usable
+from danube_pkg.core.logs import Found
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -26,6 +27,7 @@ class FileJobLogs:
         self._now = now
         self._monotonic = monotonic
         self._open: dict[str, LogWriter] = {}
+        self._index = LogIndex()
         self._latest: tuple[str, int, bytes] = ("", 0, b"")
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
 
@@ -50,30 +52,12 @@ class FileJobLogs:
 
     # --- reading
 
-    def _index(self, job_id: str) -> Sequence[IndexRecord]:
-        path = self.path(job_id)
-        if not path.exists():
-            return ()
-        return usable(path.with_suffix(".idx").read_bytes(), path.stat().st_size)
-
     def size(self, job_id: str, *, step: int | None = None) -> int:
         if step is not None:
-            return sum(end - begin for begin, end in self._parts(job_id, step))
+            return sum(end - begin for begin, end in self._index.ranges(self.path(job_id), step))
         if job_id in self._open:
             return self._open[job_id].size_bytes
-        index = self._index(job_id)
-        return index[-1].end if index else 0
-
-    def _parts(self, job_id: str, step: int) -> list[tuple[int, int]]:
-        """The byte ranges that a step printed, neighbours joined."""
-        parts: list[tuple[int, int]] = []
-        for record in self._index(job_id):
-            if record.kind is Kind.OUTPUT and record.step == step and record.end > record.begin:
-                if parts and parts[-1][1] == record.begin:
-                    parts[-1] = parts[-1][0], record.end
-                else:
-                    parts.append((record.begin, record.end))
-        return parts
+        return self._index.size(self.path(job_id))
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         if end - begin <= INLINE_BYTES and step is None:
@@ -91,7 +75,7 @@ class FileJobLogs:
             return os.pread(file.fileno(), end - begin, begin)
 
     def _read_parts(self, job_id: str, begin: int, end: int, step: int | None) -> bytes:
-        parts = [(0, self.size(job_id))] if step is None else self._parts(job_id, step)
+        parts = [(0, self.size(job_id))] if step is None else self._index.ranges(self.path(job_id), step)
         found, at = [], 0
         for first, last in parts:
             low, high = max(first, first + begin - at), min(last, first + end - at)
@@ -106,10 +90,7 @@ class FileJobLogs:
 
     def time_at(self, job_id: str, offset: int) -> float | None:
         """When the byte at that offset was written, in Unix seconds."""
-        for record in self._index(job_id):
-            if record.begin <= offset < record.end:
-                return record.time_us / 1e6
-        return None
+        return self._index.time_at(self.path(job_id), offset)
 
     async def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         while True:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from danube_pkg.core.errors import Defect, StorageFull
 from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, note_key, usable
-from danube_pkg.core.redaction import Patterns
+from danube_pkg.core.redaction import Patterns, redact_text
 
 OPEN_LINE_SECONDS = 1.0
-"""A prompt without a line end may keep others waiting for this long."""
+"""A prompt without a line end may keep others waiting for this long; looked at whenever one of them is fed, be it nothing."""
 
 WAITING_BYTES = 64 * 1024
 """Or until another step has so much to say."""
@@ -91,7 +91,7 @@ class LogWriter:
         self._owner: StepWriter | None = None
         self._owner_since = 0.0
         self._line_open = False
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}
         self._wake_planned = False
         self.size_bytes = 0
         self._index_bytes = 0
@@ -146,6 +146,9 @@ class LogWriter:
         if not self._secrets.issuperset(values):
             self._secrets |= frozenset(values)
             self._patterns = Patterns(self._secrets)
+
+    def redact(self, text: str) -> str:
+        return redact_text(self._patterns, text)
 
     async def close(self) -> None:
         """The sync of a large log takes as long as its disk does, so it has a thread; nothing is written meanwhile."""
@@ -276,11 +279,11 @@ class LogWriter:
     async def wait_changed(self) -> None:
         """Until there is more to read, or the log is closed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(future)
+        self._waiters[future] = None
         try:
             await future
         finally:
-            self._waiters.discard(future)
+            self._waiters.pop(future, None)
 
     def _plan_wake(self) -> None:
         if self._waiters and not self._wake_planned:
@@ -289,7 +292,7 @@ class LogWriter:
 
     def _wake(self) -> None:
         self._wake_planned = False
-        waiters, self._waiters = self._waiters, set()
+        waiters, self._waiters = self._waiters, {}
         for future in waiters:
             if not future.done():
                 future.set_result(None)

@@ -14,9 +14,9 @@ LATEST = "~"
 """Behind every id, which is of digits and lower-case letters."""
 
 NEWEST_OF_EACH = """
-SELECT jobs.* FROM json_each(?1) AS names CROSS JOIN jobs ON jobs.id IN (
+SELECT jobs.pipeline, jobs.id, jobs.status, jobs.branch, jobs.created_at, jobs.started_at, jobs.finished_at FROM json_each(?1) AS names CROSS JOIN jobs ON jobs.id IN (
     SELECT id FROM jobs WHERE pipeline = names.value ORDER BY id DESC LIMIT ?2)
-ORDER BY jobs.pipeline, jobs.id DESC
+ORDER BY jobs.id DESC
 """
 
 

@@ -12,13 +12,15 @@ from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
 from danube_pkg.core.effects import Effect, EffectKind
 from danube_pkg.core.job_events import StepEnd
-from danube_pkg.core.job_lists import JobFilter
+from danube_pkg.core.job_lists import JobFilter, Run
 from danube_pkg.core.jobs import Job, Phase, Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.pods import Network
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.statistics import JobTimes
 from danube_pkg.core.steps import Step, StepPhase
+
+_STATUSES = {str(status): status for status in Status}
 
 
 class SqliteJobs:
@@ -77,10 +79,10 @@ class SqliteJobs:
         sql, values = job_list_query(wanted)
         return [_job(row, ()) for row in self._database.read(sql, *values)]
 
-    async def newest_jobs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Job]]:
-        found: dict[str, list[Job]] = {name: [] for name in pipelines}
-        for row in self._database.read(NEWEST_OF_EACH, json.dumps(list(pipelines)), each):
-            found[row["pipeline"]].append(_job(row, ()))
+    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
+        found: dict[str, list[Run]] = {name: [] for name in pipelines}
+        for pipeline, job_id, status, *rest in self._database.read(NEWEST_OF_EACH, json.dumps(list(pipelines)), each):
+            found[pipeline].append(Run(job_id, _STATUSES[status], *rest))
         return found
 
     async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
@@ -89,9 +91,7 @@ class SqliteJobs:
             pipeline,
             limit,
         )
-        return [
-            JobTimes(Status(row["status"]), row["created_at"], row["started_at"], row["finished_at"]) for row in rows
-        ]
+        return [JobTimes(_STATUSES[status], *times) for status, *times in rows]
 
     def version(self) -> int:
         return self._database.version()

@@ -33,8 +33,8 @@ async def compressed(request: Request, response: Response) -> Response:
     if not isinstance(body, bytes) or len(body) < SMALLEST_BYTES or response.status != 200:
         return response
     names = dict(response.headers)
-    if names.get("content-type", "").partition(";")[0] not in _TEXT or "content-encoding" in names:
-        return response
+    if names.get("content-type", "").partition(";")[0] not in _TEXT or "vary" in names:
+        return response  # the latter has been decided already
     if not takes_gzip(request):
         return Response(200, body, (*response.headers, ("vary", "accept-encoding")))
     smaller = compress(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(compress, body)

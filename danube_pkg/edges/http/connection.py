@@ -18,7 +18,15 @@ from typing import Any, Protocol
 import h11
 
 from danube_pkg.core.errors import Invalid, TooLarge
-from danube_pkg.edges.http.framing import HEAD_BYTES, BadFraming, announced_bytes, check_framing, check_head, headers_of
+from danube_pkg.edges.http.framing import (
+    HEAD_BYTES,
+    BadFraming,
+    announced_bytes,
+    check_framing,
+    check_head,
+    headers_of,
+    wants_of,
+)
 from danube_pkg.edges.http.messages import Request, Response, Stream, problem
 from danube_pkg.edges.http.sending import Sender
 from danube_pkg.kit.tasks import TaskOwner
@@ -42,6 +50,9 @@ READ_AHEAD_BYTES = 64 * 1024
 """What a client may send before we are ready for it; then its window closes."""
 
 _NEVER = float("inf")
+
+_INCOMPLETE = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+"""The states of a client that has not said all of a request."""
 
 _log = logging.getLogger("danube.http")
 
@@ -204,7 +215,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """Close; what the client still sends of a refused request is taken and dropped for a moment."""
         self._finished = True
-        unread = self._wire is not None and self._wire.their_state is not h11.DONE
+        unread = self._wire is not None and self._wire.their_state in _INCOMPLETE
         self._buffer = None
         if unread and not self._eof and self._transport.can_write_eof():
             self._transport.write_eof()
@@ -217,13 +228,14 @@ class Connection(asyncio.Protocol):
         """True when the connection can take another request."""
         request_id = secrets.token_hex(8)
         self._wire = wire = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
-        self._sender = sender = Sender(self._transport, wire)
+        self._sender = sender = Sender(self._transport)
         started = time.monotonic()
         request: Request | None = None
         try:
             event = await self._read_head(wire)
             if event is None:
                 return False
+            sender.modern, sender.persistent = wants_of(event)
             request = self._made_request(event, request_id)
             self._announced_bytes = announced_bytes(event)
             self.deadline = _NEVER
@@ -236,18 +248,17 @@ class Connection(asyncio.Protocol):
         except TimeoutError:
             slow = BadFraming("request-timeout", "the request did not arrive in time", status=408)
             response = problem(slow, request_id)
-        last = request is None or self._edge.stopping or wire.their_state is not h11.DONE
+        if request is None or self._edge.stopping or wire.their_state in _INCOMPLETE:
+            sender.persistent = False
         self.deadline = _NEVER
         self._streaming = isinstance(response.body, Stream)
         try:
-            await sender.send(
-                response, request_id, head_only=request is not None and request.method == "HEAD", last=last
-            )
+            await sender.send(response, request_id, head_only=request is not None and request.method == "HEAD")
         finally:
             self._streaming = False
         if request is not None:
             _log_access(request, response.status, started, request_id)
-        return wire.our_state is h11.DONE and wire.their_state is h11.DONE
+        return sender.persistent
 
     async def _read_head(self, wire: h11.Connection) -> h11.Request | None:
         """The request's head, or None when the client closed before there was one. Raises BadFraming, TimeoutError."""
@@ -313,12 +324,13 @@ class Connection(asyncio.Protocol):
     async def _take_body(self, wire: h11.Connection, sender: Sender, limit_bytes: int) -> bytes:
         if self._announced_bytes > limit_bytes:
             raise TooLarge("body-too-large", f"the body is larger than {limit_bytes} bytes")
-        data = bytearray()
+        data, continued = bytearray(), False
         self.deadline = time.monotonic() + BODY_SECONDS
         while wire.their_state is h11.SEND_BODY:
             event = wire.next_event()
             if event is h11.NEED_DATA:
-                if wire.they_are_waiting_for_100_continue:
+                if wire.they_are_waiting_for_100_continue and not continued:
+                    continued = True
                     sender.send_continue()
                 if not self._buffer and not await self._wait_for_more():
                     raise ConnectionError("the client closed inside a body")

@@ -62,6 +62,13 @@ def announced_bytes(request: h11.Request) -> int:
     return next((int(value) for name, value in request.headers if name == b"content-length"), 0)
 
 
+def wants_of(request: h11.Request) -> tuple[bool, bool]:
+    """(whether the client speaks HTTP/1.1, whether it wants the connection to stay)."""
+    modern = bool(request.http_version == b"1.1")
+    closes = any(name == b"connection" and b"close" in value.lower() for name, value in request.headers)
+    return modern, modern and not closes
+
+
 def headers_of(request: h11.Request) -> dict[str, str]:
     """Names in lower case; repeated lists are joined. Raises BadFraming where a header that stands once comes twice."""
     headers: dict[str, str] = {}

@@ -202,7 +202,7 @@ class JobExplanation(Resource):
     async def GET(self, request: Request) -> Explanation:
         """Why a job waits, or why it failed."""
         engine = self.services.engine
-        found = explain(request.job, engine.open_jobs, engine.max_concurrent_jobs, self.services.draining.by)
+        found = explain(request.job, engine.open_jobs, engine.settings.max_concurrent_jobs(), self.services.draining.by)
         return Explanation(found.lines, found.hint)
 
 

@@ -88,7 +88,13 @@ def read_body(kind: type[Model], data: bytes) -> Model:
 def read_query(kind: type[Model], text: str) -> Model:
     """The query as that dataclass; numbers and truths are read from their text. Raises InputInvalid."""
     expected: Any = kind
-    hints = _scalars(expected)
+    return typing.cast("Model", _query(expected, text))
+
+
+@lru_cache(maxsize=1024)
+def _query(kind: Any, text: str) -> Any:
+    """Pages ask the same again and again, and what comes out is frozen."""
+    hints = _scalars(kind)
     values: dict[str, Any] = {}
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS, errors="strict")

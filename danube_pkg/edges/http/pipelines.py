@@ -5,21 +5,36 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from danube_pkg.core.access import Action, can
+from danube_pkg.core.job_lists import Run
 from danube_pkg.core.marked import rule
 from danube_pkg.core.pipelines import Pipeline
+from danube_pkg.core.reasons import Status
 from danube_pkg.core.statistics import pipeline_statistics
 from danube_pkg.edges.http.caching import AnswerCache, json_answer, unless_known
 from danube_pkg.edges.http.compression import takes_gzip
 from danube_pkg.edges.http.jobs import JobSummary, job_summary
 from danube_pkg.edges.http.messages import Request, Response
+from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 MAX_RUNS = 20
 MAX_PAGE = 1000
-STATISTICS_JOBS = 1000
+STATISTICS_JOBS = 500
 """The newest: what a chart shows, and what a figure should be about."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A job in the strip of a pipeline's last runs."""
+
+    id: str
+    status: Status
+    branch: str
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +50,7 @@ class PipelineView:
     workspace_size_gb: int
     cron_schedule: str | None
     removed: bool
-    newest: tuple[JobSummary, ...] = ()
+    newest: tuple[RunView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +120,17 @@ class Pipelines(Resource):
             and words in one.name
         ]
         shown = wanted[: query.limit]
-        newest = await self.services.jobs.newest_jobs([one.name for one in shown], query.runs) if query.runs else {}
+        newest = await self.services.jobs.newest_runs([one.name for one in shown], query.runs) if query.runs else {}
         views = tuple(
-            PipelineView(**_facts(one), newest=tuple(map(job_summary, newest.get(one.name, ())))) for one in shown
+            PipelineView(**_facts(one), newest=tuple(map(_run_view, newest.get(one.name, ())))) for one in shown
         )
         return PipelinePage(views, shown[-1].name if len(wanted) > len(shown) else None)
+
+
+def _run_view(run: Run) -> RunView:
+    return RunView(
+        run.id, run.status, run.branch, iso(run.created_at), iso_or_none(run.started_at), iso_or_none(run.finished_at)
+    )
 
 
 class OnePipeline(Resource):
@@ -145,7 +166,7 @@ def _facts(pipeline: Pipeline) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsView:
-    """Of the newest thousand jobs. Seconds; null where there is nothing to count. `success_rate` is of those that ended by
+    """Of the newest five hundred jobs. Seconds; null where there is nothing to count. `success_rate` is of those that ended by
     themselves: a cancelled job says nothing about its pipeline."""
 
     jobs: int

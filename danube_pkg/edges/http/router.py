@@ -29,6 +29,7 @@ from danube_pkg.edges.http.compression import compressed
 from danube_pkg.edges.http.events import LiveResource
 from danube_pkg.edges.http.messages import Request, Response, problem
 from danube_pkg.edges.http.metrics import HttpMetrics, Metrics
+from danube_pkg.edges.http.pages import problem_page, wants_page
 from danube_pkg.edges.http.resource import Endpoint, Resource, endpoint
 from danube_pkg.edges.http.routes import PATTERNS, ROUTES, Route
 from danube_pkg.edges.http.security import (
@@ -109,7 +110,8 @@ class Router:
             found = self._find(request)
             response = await self._answer(request, *found)
         except DanubeError as error:
-            response = problem(error, request.request_id)
+            render = problem_page if wants_page(request) else problem
+            response = render(error, request.request_id)
         except (ConnectionError, TimeoutError):
             raise
         except Exception:  # noqa: BLE001 - a bug answers its request, and the server goes on

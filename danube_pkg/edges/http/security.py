@@ -26,11 +26,15 @@ PAGE_POLICY = (
 _ALWAYS = (
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
+    ("cross-origin-resource-policy", "same-origin"),
+)
+
+_FOR_PAGES = (
     ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
+"""What a browser heeds in a document and nowhere else."""
 
 
 class Hardening:
@@ -45,7 +49,8 @@ class Hardening:
         given = {name for name, _ in response.headers}
         if given.isdisjoint(("content-security-policy", "cache-control")):
             return Response(response.status, response.body, response.headers + self._usual)
-        missing = tuple((name, value) for name, value in self._usual if name not in given)
+        page = _FOR_PAGES if dict(response.headers).get("content-type", "").startswith("text/html") else ()
+        missing = tuple((name, value) for name, value in (*self._usual, *page) if name not in given)
         return Response(response.status, response.body, response.headers + missing)
 
 

@@ -22,7 +22,7 @@ from danube_pkg.kit.limits import raise_open_files
 from danube_pkg.kit.tasks import TaskOwner
 
 MAX_CONNECTIONS = 20_000
-"""Idle ones cost 4 KB each; one that comes beyond it is closed at once."""
+"""Idle ones cost 2 KB each; one that comes beyond it is closed at once."""
 
 SWEEP_SECONDS = 1.0
 

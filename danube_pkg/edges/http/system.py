@@ -50,7 +50,7 @@ class System(Resource):
             version=__version__,
             started_at=iso(self._started_at),
             draining=self._drain_view(),
-            max_concurrent_jobs=engine.max_concurrent_jobs,
+            max_concurrent_jobs=engine.settings.max_concurrent_jobs(),
             phases={str(phase): counts[phase] for phase in Phase if phase is not Phase.CLOSED},
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,

@@ -1,0 +1,97 @@
+"""The index of a log that nobody writes any more, read where it is needed: its last record, one in the middle, one step's.
+
+A log of an hour may have a million records; a page that shows it asks for its size with every part that it fetches. So the
+size is the last record's, a time is found by halving, and only a step's byte ranges take a pass, which is kept.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, record_in, usable
+
+KEPT_STEPS = 128
+"""Of steps whose ranges were asked for; a step mostly has one range, since it prints alone."""
+
+Ranges = list[tuple[int, int]]
+
+
+class LogIndex:
+    """Indexes below one directory. Safe to be asked from several threads."""
+
+    def __init__(self) -> None:
+        self._ranges: OrderedDict[tuple[Path, int, int], Ranges] = OrderedDict()
+
+    def size(self, log: Path) -> int:
+        """Bytes of the log that have a record."""
+        with _opened(log) as (descriptor, count):
+            last = _record(descriptor, count - 1)
+            before = _record(descriptor, count - 2) if count > 1 else None
+            continues = last is not None and last.begin == (before.end if before is not None else 0)
+            if last is not None and continues and last.end <= log.stat().st_size:
+                return last.end
+        records = self.records(log)  # the end is torn
+        return records[-1].end if records else 0
+
+    def records(self, log: Path) -> list[IndexRecord]:
+        """All of them."""
+        if not log.exists():
+            return []
+        return list(usable(log.with_suffix(".idx").read_bytes(), log.stat().st_size))
+
+    def ranges(self, log: Path, step: int) -> Ranges:
+        """The byte ranges that a step printed, neighbours joined."""
+        if not log.exists():
+            return []
+        key = log, step, log.with_suffix(".idx").stat().st_size
+        found = self._ranges.get(key)
+        if found is None:
+            found = self._ranges[key] = _ranges(self.records(log), step)
+            while len(self._ranges) > KEPT_STEPS:
+                self._ranges.popitem(last=False)
+        return found
+
+    def time_at(self, log: Path, offset: int) -> float | None:
+        """When the byte at that offset was written, in Unix seconds."""
+        with _opened(log) as (descriptor, count):
+            low, high = 0, count
+            while low < high:
+                middle = (low + high) // 2
+                record = _record(descriptor, middle)
+                if record is None or record.begin > offset:
+                    high = middle
+                elif record.end <= offset:
+                    low = middle + 1
+                else:
+                    return record.time_us / 1e6
+        return None
+
+
+@contextmanager
+def _opened(log: Path) -> Iterator[tuple[int, int]]:
+    """The index's descriptor and how many records it has room for; of a log that is not there, none."""
+    try:
+        descriptor = os.open(log.with_suffix(".idx"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor, os.fstat(descriptor).st_size // RECORD_BYTES
+    finally:
+        os.close(descriptor)
+
+
+def _record(descriptor: int, number: int) -> IndexRecord | None:
+    return record_in(os.pread(descriptor, RECORD_BYTES, number * RECORD_BYTES)) if number >= 0 else None
+
+
+def _ranges(records: list[IndexRecord], step: int) -> Ranges:
+    found: Ranges = []
+    for record in records:
+        if record.kind is Kind.OUTPUT and record.step == step and record.end > record.begin:
+            if found and found[-1][1] == record.begin:
+                found[-1] = found[-1][0], record.end
+            else:
+                found.append((record.begin, record.end))
+    return found

@@ -1,0 +1,63 @@
+"""Small jobs that have one of everything, for runs that try each moment of them."""
+
+from danube_pkg.core.reasons import Reason
+from tests.fakes.processes import EndContainer, Exit, Hang, Print, PrintVariable, Wait
+from tests.sim.plans import JobPlan, Parallel, ReadSecret, Say, StepPlan, Upload
+
+COUNTER = tuple(Print(b"line %d\n" % number) for number in range(3))
+
+SMALL = JobPlan(
+    "small",
+    (
+        ReadSecret("TOKEN"),
+        Say("it is {TOKEN}, and that is that\n"),
+        Parallel(
+            (
+                StepPlan(
+                    "count",
+                    ((*COUNTER, PrintVariable("TOKEN", 9, 1.0), Wait(1.0), Print(b"\nlast\n")),),
+                    secrets=("TOKEN",),
+                ),
+            )
+        ),
+        Upload("report", b"what was found"),
+    ),
+)
+"""A secret that crosses a pause, an artifact, the danubefile's own words."""
+
+FORKED = JobPlan(
+    "forked",
+    (
+        ReadSecret("KEY"),
+        Parallel(
+            (
+                StepPlan(
+                    "left", ((Print(b"left\n"), Wait(0.5), PrintVariable("KEY", 30, 0.5), Exit(0)),), secrets=("KEY",)
+                ),
+                StepPlan("right", ((Print(b"right"), Wait(0.2), Print(b" on\n"), Exit(3)), COUNTER), retries=1),
+                StepPlan("unchecked", ((Print(b"never mind\n"), Exit(9)),), check=False, image="node:20"),
+            )
+        ),
+    ),
+)
+"""Steps side by side, one that needs its second try, one whose failure nobody minds, two images."""
+
+LOST = JobPlan(
+    "lost",
+    (
+        Parallel(
+            (StepPlan("dies", ((Print(b"so far\n"), Wait(1.0), EndContainer(Reason.OUT_OF_MEMORY, "of memory")),)),)
+        ),
+        Parallel((StepPlan("after it", (COUNTER,)),)),
+    ),
+)
+"""A container that ends: red, with its reason."""
+
+ENDLESS = JobPlan("endless", (Parallel((StepPlan("hangs", ((Print(b"begun\n"), Hang()),)),)),), max_duration_seconds=20)
+"""Ended by its deadline."""
+
+STOPPED = JobPlan("stopped", (Parallel((StepPlan("stopped", ((Print(b"begun\n"), Hang()),)),)),))
+"""Ended by somebody who cancels it."""
+
+EACH = {plan.name: plan for plan in (SMALL, FORKED, LOST, ENDLESS, STOPPED)}
+CANCELS = {"stopped": 5.0}

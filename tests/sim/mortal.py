@@ -1,0 +1,176 @@
+"""The adapters of a server that can die: the real ones, with a point before and after each touch of the disk."""
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol
+
+from danube_pkg.adapters.logs import FileJobLogs, writer
+from danube_pkg.adapters.store.database import Database, Work
+from danube_pkg.core.ports import JobLog, StepOutput
+from tests.sim.fate import Fate
+
+
+class Mortal(Protocol):
+    """A process as its adapters see it. `touch` raises ProcessDied when it is dead or dies at this point."""
+
+    fate: Fate
+
+    @property
+    def dead(self) -> bool: ...
+    def touch(self, what: str) -> None: ...
+
+
+class MortalDatabase(Database):
+    """The real database, whose group commits happen in the loop's thread at a moment that the fate chooses.
+
+    A killed process loses nothing that it gave to the kernel, so nothing is synced here.
+    """
+
+    def __init__(self, path: Path, process: Mortal) -> None:
+        super().__init__(path)
+        self._process = process
+        self._group: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._writing.execute("PRAGMA synchronous=OFF")
+
+    async def write(self, work: Work) -> Any:
+        self._process.touch("commit.before")
+        loop = asyncio.get_running_loop()
+        failure = self._process.fate.storage_failure(loop.time())
+        if failure is not None:
+            raise failure
+        done: asyncio.Future[Any] = loop.create_future()
+        self._group.append((work, done))
+        if len(self._group) == 1:
+            loop.call_later(self._process.fate.delay("commit"), self._commit_group)
+        value = await done
+        self._process.touch("commit.after")
+        return value
+
+    def _commit_group(self) -> None:
+        group, self._group = self._group, []
+        if self._process.dead:
+            return
+        letters: list[tuple[Work, Future[Any]]] = [(work, Future()) for work, _ in group]
+        self._commit(letters)
+        for (_, done), (_, future) in zip(group, letters, strict=True):
+            if done.done():
+                continue
+            error = future.exception()
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(future.result())
+
+    def read(self, sql: str, *values: object) -> list[Any]:
+        self._process.touch("read")
+        return super().read(sql, *values)
+
+    def abandon(self) -> None:
+        """Let go of the file; what was not committed never will be."""
+        self._group.clear()
+        self._letters.put(None)
+        self._thread.join()
+        self._reading.close()
+
+
+class MortalLogs:
+    """`core.ports.JobLogs` over real files."""
+
+    def __init__(self, logs: FileJobLogs, process: Mortal) -> None:
+        self.real = logs
+        self._process = process
+
+    def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> JobLog:
+        self._process.touch("log.open")
+        return MortalLog(self.real.open(job_id, secrets=secrets, limit_bytes=limit_bytes), self._process)
+
+    async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
+        self._process.touch("log.read")
+        return await self.real.read(job_id, begin, end, step=step)
+
+    def size(self, job_id: str, *, step: int | None = None) -> int:
+        self._process.touch("log.size")
+        return self.real.size(job_id, step=step)
+
+    async def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
+        async for part in self.real.follow(job_id, begin):
+            self._process.touch("log.follow")
+            yield part
+
+
+class MortalLog:
+    """`core.ports.JobLog`."""
+
+    def __init__(self, log: JobLog, process: Mortal) -> None:
+        self._log = log
+        self._process = process
+
+    @property
+    def size_bytes(self) -> int:
+        return self._log.size_bytes
+
+    def step_output(self, step: int, attempt: int) -> StepOutput:
+        return MortalOutput(self._log.step_output(step, attempt), self._process)
+
+    def note(self, key: str, step: int, text: str) -> None:
+        self._process.touch("log.note")
+        self._log.note(key, step, text)
+
+    def step_range(self, step: int) -> tuple[int, int]:
+        return self._log.step_range(step)
+
+    def set_secrets(self, values: Sequence[bytes]) -> None:
+        self._process.touch("log.secrets")
+        self._log.set_secrets(values)
+
+    def redact(self, text: str) -> str:
+        return self._log.redact(text)
+
+    async def close(self) -> None:
+        self._process.touch("log.close")
+        await self._log.close()
+        self._process.touch("log.closed")
+
+
+class MortalOutput:
+    """`core.ports.StepOutput`."""
+
+    def __init__(self, output: StepOutput, process: Mortal) -> None:
+        self._output = output
+        self._process = process
+
+    @property
+    def raw_offset(self) -> int:
+        return self._output.raw_offset
+
+    def feed(self, offset: int, data: bytes | memoryview) -> None:
+        self._process.touch("log.feed")
+        self._output.feed(offset, data)
+
+    def finish(self) -> None:
+        self._process.touch("log.finish")
+        self._output.finish()
+
+
+@contextlib.contextmanager
+def writing_logs_as(process_of_now: "list[Mortal]") -> Iterator[None]:
+    """While the block lasts, each write of a log's bytes and of its index is a point, and finds room only when there is."""
+    real = writer._write_all
+
+    def write_all(descriptor: int, data: bytes, offset: int) -> None:
+        process = process_of_now[-1]
+        process.touch("log.write")
+        if process.fate.is_full("log", asyncio.get_running_loop().time()):
+            real(descriptor, data[: len(data) // 2], offset)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor, data, offset)
+
+    writer._write_all = write_all
+    try:
+        yield
+    finally:
+        writer._write_all = real
