@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from danube_pkg.core.coordination import StepOutcome
 from danube_pkg.core.errors import Conflict, DanubeError, NotFound, Retryable
+from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job, step_id
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason
@@ -144,7 +145,7 @@ class World:
         await asyncio.sleep(at)
         while True:
             try:
-                known = await self._ask(lambda server: server.jobs.list_jobs(pipeline=plan.name))
+                known = await self._ask(lambda server: server.jobs.list_jobs(JobFilter(frozenset({plan.name}))))
                 assert len(known) <= 1, f"{plan.name} was started {len(known)} times"
                 job = known[0] if known else await self._ask(lambda server: _submit(server, plan))
             except ServerLost:
