@@ -26,7 +26,7 @@ CLOCK_SKEW_SECONDS = 60
 
 
 class HttpForges:
-    """`core.ports.ForgeApi`. Close it after use."""
+    """`core.source_ports.ForgeApi`. Close it after use."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None

@@ -72,7 +72,7 @@ def read_danubefile(data: bytes, file: str, findings: Findings) -> Outline | Non
         return None
     try:
         tree = ast.parse(data, file)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError) as error:
         line = getattr(error, "lineno", None) or 0
         what = getattr(error, "msg", None) or str(error) or "it is nested too deep"
         findings.add(Place(file, line), f"no valid Python: {what}", hint="python3 -m py_compile shows the place")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from danube_pkg.core.conditions import Condition
-from danube_pkg.core.configuration.changes import Change, diff
+from danube_pkg.core.configuration.changes import Change, changed_fields, diff
 from danube_pkg.core.configuration.plan import Plan, plan
 from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.configuration.secrets import named_secrets
@@ -25,6 +25,8 @@ from danube_pkg.core.repositories import same_repository
 from danube_pkg.core.settings import ConfigRepository, ServerSettings, waiting_for_restart
 from danube_pkg.core.source_ports import ConfigurationSource
 from danube_pkg.services.reports import ConfigurationReports
+
+RESTART_HINT = "restart the server: jobs go on meanwhile"
 
 _log = logging.getLogger("danube.configuration")
 
@@ -69,6 +71,7 @@ class Configuration:
         self._wanted = asyncio.Event()
         self._status = ConfigurationStatus()
         self._state = State()
+        self._begun_with: ConfigSpec | None = None
         self._named: frozenset[str] = frozenset()
 
     async def load(self) -> None:
@@ -80,6 +83,7 @@ class Configuration:
     def run_with(self, server: ServerSettings) -> None:
         """Which settings the server runs with, now that it has begun."""
         self.circumstances = replace(self.circumstances, server=server)
+        self._begun_with = self.config
 
     @property
     def status(self) -> ConfigurationStatus:
@@ -190,6 +194,13 @@ class Configuration:
             for one in waiting_for_restart(
                 self.circumstances.server, self.circumstances.written, self.config.server, self.circumstances.flags
             )
+        ]
+        found += [
+            Condition(
+                "restart-needed", f"{one.path} was {one.before} at the start, and is {one.after} now", RESTART_HINT
+            )
+            for one in changed_fields(self._begun_with or self.config, self.config)
+            if one.restart and not one.path.startswith("server.")
         ]
         known = {secret.name.key for secret in await self._secrets.list_secrets(None)}
         places: dict[str, list[str]] = {}

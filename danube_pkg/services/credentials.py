@@ -39,7 +39,7 @@ class _Token:
 
 
 class Credentials:
-    """`core.ports.GitCredentials`. config: asked at each use; deploy_key: the file of the server's own ssh key."""
+    """`core.source_ports.GitCredentials`. config: asked at each use; deploy_key: the file of the server's own ssh key."""
 
     def __init__(
         self,

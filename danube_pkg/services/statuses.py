@@ -11,7 +11,7 @@ from danube_pkg.services.credentials import Credentials
 
 
 class Statuses:
-    """`core.ports.CommitStatuses`."""
+    """`core.source_ports.CommitStatuses`."""
 
     def __init__(self, config: Callable[[], ConfigSpec], credentials: Credentials, forges: ForgeApi) -> None:
         self._config = config

@@ -183,6 +183,22 @@ async def test_a_secret_that_is_not_set_yet_is_a_condition_and_no_error(tmp_path
         assert [one.reference for one in await danube.configuration.conditions()] == ["restart-needed"]
 
 
+async def test_what_is_in_force_only_after_a_restart_is_told_until_then(tmp_path: Path) -> None:
+    head = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: "
+    config = write(tmp_path / "config", one=pipeline("one"))
+    (config / "config.yaml").write_text(f"{head}{{traces_enabled: false}}}}\n")
+    async with house(tmp_path, str(config)) as danube:
+        await danube.configuration.sync()
+        danube.configuration.run_with(ServerSettings())
+        (config / "config.yaml").write_text(f"{head}{{traces_enabled: true, metrics_enabled: false}}}}\n")
+        await danube.configuration.sync()
+        (waits,) = await danube.configuration.conditions()
+        assert waits.what == "observability.traces_enabled was False at the start, and is True now"
+        (config / "config.yaml").unlink()
+        await danube.configuration.sync()
+        assert await danube.configuration.conditions() == []
+
+
 async def test_a_plan_tells_what_a_push_would_do(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"))
     async with house(tmp_path, str(config)) as danube:

@@ -16,6 +16,7 @@ from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.configuration.reference_page import records_in, reference_page
 from danube_pkg.core.configuration.secrets import NamedSecret, named_secrets
+from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import State, pipeline_of
 from danube_pkg.core.errors import Invalid, Place
 from danube_pkg.core.globs import matches, matches_across
@@ -95,7 +96,7 @@ def test_the_example_becomes_typed_pipelines_users_and_teams() -> None:
     definition = state.pipelines["frontend-build"]
     assert [one.kind for one in definition.spec.triggers] == [TriggerKind.PUSH, TriggerKind.CRON]
     assert definition.place == Place("f.yaml", 31)
-    pipeline = pipeline_of(definition, "p1")
+    pipeline = pipeline_of(definition, state.config, "p1")
     assert (pipeline.name, pipeline.team, pipeline.cron_schedule) == ("frontend-build", "engineering", "0 0 * * *")
     assert pipeline.branch_filter == ("main", "release/*")
     assert pipeline.settings == PipelineSettings(
@@ -121,7 +122,7 @@ def test_a_record_survives_being_stored_as_json() -> None:
 
 def test_defaults_are_those_of_the_engine() -> None:
     pipeline = state_of(HEADER + "spec: {repository: ../app}\n").pipelines["app"]
-    assert pipeline_of(pipeline, "").settings == PipelineSettings("/app")
+    assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings("/app")
 
 
 def test_where_nobody_is_written_down_members_are_who_teams_name() -> None:

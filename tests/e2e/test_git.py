@@ -226,6 +226,50 @@ def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(world: W
     )
 
 
+def test_a_server_begins_before_its_configuration_can_be_read(world: World, ssh: SshServer) -> None:
+    repository = ServedRepository(world.path / "served" / "config.git")
+    pipeline = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: app}\nspec: {repository: /srv/app}\n"
+    first = repository.commit({"pipelines/app.yaml": pipeline})
+    (world.path / "danube.toml").write_text(
+        f'[config_repo]\nurl = "{ssh.url(repository)}"\nsync_interval = 3600\n[server]\nbind_address = "127.0.0.1:0"\n'
+    )
+    world.serve()
+    status = json.loads(world.danube("config", "status", "--json", check=False).stdout)
+    wait_until(
+        lambda: "host key" in world.danube("config", "sync", check=False).stdout, 20, "the host key to be refused"
+    )
+    assert not status["ok"]
+    (world.data / "keys" / "known_hosts").write_bytes(ssh.known_hosts.read_bytes())
+    refused = world.danube("config", "sync", check=False).stdout
+    assert "may not be read with the credential of the rule 'deploy key'" in refused
+
+    ssh.authorize(world.danube("keys").stdout.splitlines()[1])
+    applied = json.loads(world.danube("config", "sync", "--json").stdout)
+    assert (applied["ok"], applied["applied_revision"]) == (True, first)
+
+    bad = repository.commit({"pipelines/app.yaml": pipeline.replace("Pipeline", "Pipelin")})
+    seen = json.loads(world.danube("config", "sync", "--json", check=False).stdout)
+    assert (seen["ok"], seen["applied_revision"], seen["seen_revision"]) == (False, first, bad)
+    assert seen["findings"] == [
+        {"place": "pipelines/app.yaml:2", "what": "unknown kind 'Pipelin'", "hint": "did you mean 'Pipeline'?"}
+    ]
+    ssh.stop()
+    world.stop()
+    world.serve()
+    assert [one["name"] for one in json.loads(world.danube("pipelines", "--json").stdout)] == ["app"]
+
+
+def test_a_repository_gets_a_danubefile_that_runs(world: World) -> None:
+    app = world.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
+    assert "found: Make" in world.danube("init", str(app), "--repository", "https://git.example.org/shop.git").stdout
+    assert "danubefile.py is right: shop" in world.danube("validate", str(app)).stdout
+    assert (app / "danube-pipeline.yaml").read_text().startswith("# A pipeline; it belongs into pipelines/shop.yaml")
+    schema = json.loads(world.danube("validate", "--schema").stdout)
+    assert schema["title"] == "Danube configuration, danube.dev/v1"
+    ran = world.danube("run", str(app))
+    assert "tested" in ran.stdout
+
+
 def test_a_starter_configuration_is_valid(world: World) -> None:
     target = world.path / "starter"
     world.danube("init", "--config", str(target), "--repository", "git@git.example.org:team/Shop.git")

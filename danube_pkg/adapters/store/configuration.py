@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from danube_pkg.adapters.store.database import Database
@@ -47,7 +48,7 @@ class SqliteConfiguration:
 
         def work(connection: sqlite3.Connection) -> None:
             for change in changes:
-                _WRITERS[change.kind](connection, change, applied, self._new_id)
+                _WRITERS[change.kind](_Writing(connection, state, applied, self._new_id), change)
             # Lines move without anything having changed.
             connection.executemany(
                 "UPDATE pipelines SET file = ?, line = ?, revision = ? WHERE name = ?",
@@ -62,11 +63,29 @@ class SqliteConfiguration:
         await self._database.write(work)
 
 
-def _write_config(connection: sqlite3.Connection, change: Change, applied: Applied, new_id: NewId) -> None:
-    """Written with every revision, whatever changed."""
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """What each change is written with; `state` is what all of them lead to."""
+
+    connection: sqlite3.Connection
+    state: State
+    applied: Applied
+    new_id: NewId
+
+    def write_settings(self, definition: PipelineDefinition) -> None:
+        """What the engine takes along from the pipeline, and from what holds for every pipeline."""
+        pipeline = pipeline_of(definition, self.state.config, self.new_id())
+        write_pipeline(self.connection, pipeline, self.applied.revision, self.applied.at or 0.0)
 
 
-def _write_user(connection: sqlite3.Connection, change: Change, applied: Applied, new_id: NewId) -> None:
+def _write_config(writing: _Writing, change: Change) -> None:
+    """Itself it is written with every revision; what holds for every pipeline reaches those that have not changed too."""
+    for definition in writing.state.pipelines.values():
+        writing.write_settings(definition)
+
+
+def _write_user(writing: _Writing, change: Change) -> None:
+    connection, applied = writing.connection, writing.applied
     if change.after is None:
         connection.execute(
             "DELETE FROM team_members WHERE user_id IN (SELECT id FROM users WHERE email = ?)", (change.key,)
@@ -83,11 +102,12 @@ def _write_user(connection: sqlite3.Connection, change: Change, applied: Applied
         ON CONFLICT (email) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, configured = 1,
             updated_at = excluded.updated_at, removed_at = NULL
         """,
-        (new_id(), user.email, user.name, user.password_hash, applied.at, applied.at),
+        (writing.new_id(), user.email, user.name, user.password_hash, applied.at, applied.at),
     )
 
 
-def _write_team(connection: sqlite3.Connection, change: Change, applied: Applied, new_id: NewId) -> None:
+def _write_team(writing: _Writing, change: Change) -> None:
+    connection, applied = writing.connection, writing.applied
     if change.after is not None:
         team: Team = change.after
         connection.execute(
@@ -96,7 +116,7 @@ def _write_team(connection: sqlite3.Connection, change: Change, applied: Applied
             ON CONFLICT (name) DO UPDATE SET global_admin = excluded.global_admin, groups = excluded.groups,
                 updated_at = excluded.updated_at, removed_at = NULL
             """,
-            (new_id(), team.name, team.global_admin, json.dumps(team.groups), applied.at, applied.at),
+            (writing.new_id(), team.name, team.global_admin, json.dumps(team.groups), applied.at, applied.at),
         )
     (team_id,) = connection.execute("SELECT id FROM teams WHERE name = ?", (change.key,)).fetchone()
     connection.execute("DELETE FROM team_members WHERE team_id = ?", (team_id,))
@@ -113,7 +133,8 @@ def _write_team(connection: sqlite3.Connection, change: Change, applied: Applied
     )
 
 
-def _write_pipeline(connection: sqlite3.Connection, change: Change, applied: Applied, new_id: NewId) -> None:
+def _write_pipeline(writing: _Writing, change: Change) -> None:
+    connection, applied = writing.connection, writing.applied
     name = change.key
     connection.execute(
         "DELETE FROM pipeline_permissions WHERE pipeline_id IN (SELECT id FROM pipelines WHERE name = ?)", (name,)
@@ -124,7 +145,7 @@ def _write_pipeline(connection: sqlite3.Connection, change: Change, applied: App
         )
         return
     definition: PipelineDefinition = change.after
-    write_pipeline(connection, pipeline_of(definition, new_id()), applied.revision, applied.at or 0.0)
+    writing.write_settings(definition)
     connection.execute(
         "UPDATE pipelines SET definition = ?, team_id = (SELECT id FROM teams WHERE name = ?) WHERE name = ?",
         (json.dumps(_without_defaults(definition.spec)), definition.team, name),
@@ -136,7 +157,7 @@ def _write_pipeline(connection: sqlite3.Connection, change: Change, applied: App
     )
 
 
-_WRITERS: Mapping[Kind, Callable[[sqlite3.Connection, Change, Applied, NewId], None]] = {
+_WRITERS: Mapping[Kind, Callable[[_Writing, Change], None]] = {
     Kind.CONFIG: _write_config,
     Kind.USER: _write_user,
     Kind.TEAM: _write_team,

@@ -97,6 +97,8 @@ class FieldChange:
     path: str
     before: Any
     after: Any
+    restart: bool = False
+    """In force only after the server was started again."""
 
 
 def changed_fields(before: Any, after: Any, path: str = "") -> tuple[FieldChange, ...]:
@@ -112,7 +114,7 @@ def changed_fields(before: Any, after: Any, path: str = "") -> tuple[FieldChange
         if type(one) is type(other) and hasattr(one, "__dataclass_fields__"):
             found += changed_fields(one, other, name)
         elif rule_of(field).hidden or not field.repr:
-            found.append(FieldChange(name, "…", "…"))
+            found.append(FieldChange(name, "…", "…", rule_of(field).restart))
         else:
-            found.append(FieldChange(name, one, other))
+            found.append(FieldChange(name, one, other, rule_of(field).restart))
     return tuple(found)

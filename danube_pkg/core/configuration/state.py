@@ -95,8 +95,8 @@ def _implied_users(teams: Mapping[str, Team]) -> dict[str, User]:
     return {one.email: User(one.email, one.email) for team in teams.values() for one in team.members}
 
 
-def pipeline_of(definition: PipelineDefinition, pipeline_id: str) -> Pipeline:
-    """The pipeline as the engine sees it."""
+def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id: str) -> Pipeline:
+    """The pipeline as the engine sees it; config: what holds for every pipeline."""
     spec = definition.spec
     schedules = (one.schedule for one in spec.triggers if one.kind is TriggerKind.CRON)
     return Pipeline(

@@ -14,6 +14,9 @@ from danube_pkg.edges.http.models import Time, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.services.configuration import Configuration
 
+PLAN_BYTES = 16 * 1024**2
+"""Thousands of pipelines; what is larger is planned in parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
@@ -189,7 +192,7 @@ class ConfigurationSync(ConfigurationResource):
 class ConfigurationPlan(ConfigurationResource):
     """`/api/v1/config/plan`."""
 
-    @answers(200, refuses=(404,))
+    @answers(200, refuses=(404,), body_bytes=PLAN_BYTES)
     async def POST(self, request: Request, body: PlanFiles) -> PlanView:
         """What these files would change, if they were pushed."""
         return _plan_view(await self.configuration().plan({name: text.encode() for name, text in body.files.items()}))
@@ -198,7 +201,7 @@ class ConfigurationPlan(ConfigurationResource):
 class PipelineDefinition(ConfigurationResource):
     """`/api/v1/pipelines/{pipeline}/definition`."""
 
-    @answers(200, refuses=(503,))
+    @answers(200, refuses=(400, 503))
     async def GET(self, request: Request, query: DefinitionQuery) -> DefinitionView:
         """Where the pipeline stands in the configuration, and what its danubefile says without being run."""
         name = request.arguments["pipeline"]

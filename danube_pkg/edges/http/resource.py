@@ -38,24 +38,29 @@ class Resource:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How a handler answers beside its annotations. `statuses`: the first is the usual one. `refuses`: further statuses
-    with a problem document. `takes`: the media type of a body that is no JSON."""
+    with a problem document. `takes`: the media type of a body that is no JSON; `body_bytes`: the most of one that is."""
 
     statuses: tuple[int, ...] = (200,)
     content: str = JSON
     refuses: tuple[int, ...] = ()
     takes: str = ""
+    body_bytes: int = BODY_BYTES
 
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 
 def answers(
-    *statuses: int, content: str = JSON, refuses: tuple[int, ...] = (), takes: str = ""
+    *statuses: int,
+    content: str = JSON,
+    refuses: tuple[int, ...] = (),
+    takes: str = "",
+    body_bytes: int = BODY_BYTES,
 ) -> Callable[[Handler], Handler]:
     """Says how a handler answers where that is not simply 200 with JSON."""
 
     def mark(handler: Handler) -> Handler:
-        handler.answer = Answer(statuses or (200,), content, refuses, takes)  # type: ignore[attr-defined]
+        handler.answer = Answer(statuses or (200,), content, refuses, takes, body_bytes)  # type: ignore[attr-defined]
         return handler
 
     return mark
@@ -78,7 +83,7 @@ class Endpoint:
         if self.query is not None:
             given["query"] = read_query(self.query, request.query_text)
         if self.body is not None:
-            given["body"] = read_body(self.body, await request.read_body(BODY_BYTES))
+            given["body"] = read_body(self.body, await request.read_body(self.answer.body_bytes))
         found = await self.call(request, **given)
         if isinstance(found, Response):
             return found
