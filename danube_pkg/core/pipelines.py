@@ -18,6 +18,8 @@ class PipelineSettings:
     memory_mb: int = 0
     cpu: float = 0.0
     network: Network = Network.NONE
+    egress_allowlist: tuple[str, ...] = ()
+    """Entries of `core.egress`: the server's, then the pipeline's own."""
     log_limit_mb: int = 200
     """A page that a person can still search; a build that prints more is looping."""
 
