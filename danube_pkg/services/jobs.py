@@ -39,6 +39,7 @@ from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.effects import EffectPerformer
+from danube_pkg.services.egress import Egress
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.pods import PodKeeper
 from danube_pkg.services.sources import JobSource, source_lines
@@ -57,10 +58,12 @@ _log = logging.getLogger("danube.jobs")
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """max_concurrent_jobs: asked at each admission, since the configuration may change it.
+    egress_allowlist: what every job may reach beside its pipeline's own list, asked at each new job.
     coordinator_command: what the coordinator's container runs; no secret is in it."""
 
     max_concurrent_jobs: Callable[[], int]
     coordinator_command: str = "exec python3 -m danube_pkg.pod.coordinator"
+    egress_allowlist: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class EnginePorts:
     sources: Sources
     clock: Clock
     new_id: Callable[[], str]
+    egress: Egress | None = None
 
 
 class Engine:
@@ -84,7 +88,7 @@ class Engine:
     def __init__(self, ports: EnginePorts, settings: EngineSettings) -> None:
         self._ports = ports
         self.settings = settings
-        self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock)
+        self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock, ports.egress)
         self._performer = EffectPerformer(self._tools, self.open_log)
         self._live: dict[str, LiveJob] = {}
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
@@ -178,7 +182,7 @@ class Engine:
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
             trigger=trigger,
-            settings=pipeline.settings,
+            settings=pipeline.settings.allowing(self.settings.egress_allowlist()),
             created_at=self._ports.clock.now(),
         )
         if self._owner is None:
