@@ -161,10 +161,9 @@ async def _run(wish: Wish, known: KnownValues, *, as_json: bool) -> int:
         egress = await house.egress.report(job)
     shutil.rmtree(data / "keys")  # of no use without the server; what stays is the log and the artifacts
     if as_json:
-        event = {"network": str(wish.network), "needed_allowlist": list(egress.needed)}
-        JsonPrinter(sys.stdout).event(
-            "egress", {**event, "destinations": [plain(destination_view(one)) for one in egress.destinations]}
-        )
+        if egress.contacts:
+            places = [plain(destination_view(one)) for one in egress.destinations]
+            JsonPrinter(sys.stdout).event("egress", {"needed_allowlist": list(egress.needed), "destinations": places})
         return 0 if ended["status"] == "success" else 1
     for artifact in artifacts:
         path = house.artifact_directory / job.id / artifact.file_name

@@ -14,8 +14,12 @@ from typing import Any
 from danube_pkg.core.addresses import AddressKind, kind_of, parse_address
 from danube_pkg.core.egress import EgressReason, Verdict, entry_for
 
-MAX_LINES = 200_000
-"""Of one job, some 40 MB. At the bound the proxy refuses what it cannot write down any more."""
+MAX_DECISIONS = 20_000
+"""Of one job: hundreds of times what a build connects, and what a server reads in a moment. At the bound the proxy refuses what
+it cannot write down any more."""
+
+MAX_ALIKE = 20
+"""Refusals of the same place to the same step that are written one by one; the others are counted, and the count is written."""
 
 
 class Way(StrEnum):

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.egress import FileLedgers
-from danube_pkg.adapters.egress.ledgers import SETTLE_LINES, LedgerWriter
+from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.pod import MAX_CONNECTIONS
 from danube_pkg.adapters.runtimes.sandbox import PROXY_USER, has_ids_for_pods
 from danube_pkg.core import ledger as ledgers
 from danube_pkg.core.egress import EgressReason, Verdict
 from danube_pkg.core.errors import StorageFull
-from danube_pkg.core.ledger import Contact, Way
+from danube_pkg.core.ledger import MAX_ALIKE, Contact, Way, by_destination
 from tests.core.test_dns import question
 from tests.egress.yard import SECONDS, Yard, open_yard, proxy_settings, status_of_process
 
@@ -32,6 +32,20 @@ async def test_too_many_connections_are_turned_away_and_room_is_made_again(yard:
             continue
     assert yard.ledger(pod)[0].reason is EgressReason.TOO_MANY_CONNECTIONS
     assert yard.ledger(pod)[-1].reason is EgressReason.NOT_LISTED
+
+
+async def test_refusals_that_are_alike_are_counted_and_the_count_is_written(yard: Yard) -> None:
+    """A program that tries for ever must not fill the ledger that the others need."""
+    pod = await yard.pod(step=2)
+    for _ in range(MAX_ALIKE + 7):
+        (await pod.ask("files.test:443")).close()
+    assert (await pod.ask("other.test:443")).status == 403
+    assert len(await yard.written(pod, MAX_ALIKE + 1)) == MAX_ALIKE + 1
+    await yard.proxies.settle(pod.job_id, 2)
+    last = (await yard.written(pod, MAX_ALIKE + 2))[-1]
+    assert (last.host, last.attempts, last.step) == ("files.test", 7, 2)
+    (of_files, _) = by_destination(yard.ledger(pod))
+    assert of_files.contacts == MAX_ALIKE + 7
 
 
 async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(yard: Yard) -> None:
@@ -75,19 +89,19 @@ async def test_the_process_has_no_rights_and_shows_nothing_of_itself(tmp_path: P
 
 
 def test_a_full_ledger_refuses_what_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("danube_pkg.adapters.egress.ledgers.MAX_LINES", SETTLE_LINES + 3)
+    monkeypatch.setattr("danube_pkg.adapters.egress.ledgers.MAX_DECISIONS", 4)
     files = FileLedgers(tmp_path)
     writer = LedgerWriter("j", files.open("j"))
     for _ in range(3):
-        writer.decided(CONTACT)
+        writer.decided(CONTACT, keep_free=1)
     with pytest.raises(StorageFull):
-        writer.decided(CONTACT)
+        writer.decided(CONTACT, keep_free=1)
     writer.ended(CONTACT)
     writer.close()
     again = LedgerWriter("j", files.open("j"))  # another proxy, after this one: the bound is the job's
     again.decided(CONTACT, keep_free=0)
     with pytest.raises(StorageFull):
-        again.decided(CONTACT)
+        again.decided(CONTACT, keep_free=0)
     again.close()
     assert len(files.path("j").read_bytes().splitlines()) == 5
 
@@ -102,12 +116,9 @@ def test_a_cut_line_is_closed_before_the_next_one(tmp_path: Path) -> None:
     assert files.read("unknown") == ()
 
 
-def test_a_disk_without_room_lets_nothing_out(tmp_path: Path) -> None:
-    descriptor = os.open("/dev/full", os.O_WRONLY)
-    read_only = os.open(tmp_path, os.O_RDONLY)
-    os.close(read_only)
-    writer = LedgerWriter.__new__(LedgerWriter)
-    writer._job_id, writer._descriptor, writer._lines, writer._torn = "j", descriptor, 0, False
+def test_what_cannot_be_written_down_is_not_let_out(tmp_path: Path) -> None:
+    (tmp_path / "j.egress").touch()
+    writer = LedgerWriter("j", os.open(tmp_path / "j.egress", os.O_RDONLY))
     with pytest.raises(StorageFull):
         writer.decided(CONTACT)
     writer.close()

@@ -125,7 +125,7 @@ async def test_a_listed_name_that_leads_inwards_is_refused_before_anything_is_se
     world.outside.answers[:] = [["10.0.0.1", "169.254.169.254"]]
     answer = await world.talk(Policy(["files.test"]), connect("files.test:443"))
     assert b" 403 " in answer.splitlines()[0]
-    assert b"must be listed as an address" in answer
+    assert b"such an address must be listed itself" in answer
     assert world.outside.connected == []
     assert (world.only().reason, world.only().allow) == (EgressReason.PRIVATE_ADDRESS, ("10.0.0.1",))
 
@@ -134,6 +134,13 @@ async def test_a_name_that_is_not_listed_is_not_even_looked_up(world: World) -> 
     await world.talk(Policy(["files.test"]), connect("what-was-stolen.evil.test:443"))
     assert world.outside.looked_up == []
     assert world.only().reason is EgressReason.NOT_LISTED
+
+
+async def test_what_cannot_be_written_down_is_not_let_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("danube_pkg.adapters.egress.ledgers.MAX_DECISIONS", 0)
+    answer = await world.talk(Policy(["files.test"]), connect("files.test:443") + real_hello("files.test"))
+    assert answer.startswith(b"HTTP/1.1 503 Danube refuses egress to files.test:443 (ledger-full)")
+    assert world.received == b""
 
 
 async def test_port_443_is_for_tls(world: World) -> None:

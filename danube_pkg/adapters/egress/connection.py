@@ -186,7 +186,7 @@ class _Tunnel:
             allow=decision.allow,
             server_name=server_name,
         )
-        contact = self._gate.stopped(contact).contact
+        contact = self._gate.stopped_late(contact).contact
         await self._client.say_no(ACCESS_DENIED if looks_like_tls(self._held) else refusal(contact))
 
     async def _forward(self) -> None:

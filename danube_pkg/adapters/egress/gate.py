@@ -4,7 +4,8 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
@@ -13,7 +14,7 @@ from danube_pkg.adapters.egress.relay import Traffic
 from danube_pkg.core.addresses import Address
 from danube_pkg.core.egress import Decision, EgressReason, Policy, Target, Verdict
 from danube_pkg.core.errors import StorageFull
-from danube_pkg.core.ledger import Contact, Way
+from danube_pkg.core.ledger import MAX_ALIKE, Contact, Way
 
 MAX_LOOKUPS = 8
 """Names that one pod may have resolved at the same time, so that it leaves threads to the others."""
@@ -57,6 +58,9 @@ class Gate:
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         self._count = 0
         self._dns_names: set[str] = set()
+        self._alike: Counter[Hashable] = Counter()
+        self._counted: dict[Hashable, Contact] = {}
+        self._told_of_full = False
 
     def contact(self, way: Way, step: int | None, target: Target, decision: Decision) -> Contact:
         self._count += 1
@@ -110,16 +114,38 @@ class Gate:
             return await self._outside.resolve(target, self._hosts)
 
     def stopped(self, contact: Contact) -> Stopped:
-        """Written down; what cannot be written is refused for that."""
+        """Written down, or counted where many are alike; what cannot be written is refused for that."""
+        alike = (contact.step, contact.way, contact.host, contact.port, contact.reason)
+        self._alike[alike] += 1
+        if self._alike[alike] > MAX_ALIKE:
+            before = self._counted.get(alike)
+            self._counted[alike] = replace(contact, attempts=before.attempts + 1 if before else 1)
+            return Stopped(contact)
+        return self.stopped_late(contact)
+
+    def stopped_late(self, contact: Contact) -> Stopped:
+        """The same for a connection that was let out first: that must be taken back, however many are alike."""
         try:
             self._ledger.decided(contact)
         except StorageFull as error:
             return self._full(contact, error)
         return Stopped(contact)
 
+    def settle(self) -> None:
+        """Write down what was only counted."""
+        for contact in self._counted.values():
+            self._write_aside(contact)
+        self._counted.clear()
+
     def _full(self, contact: Contact, error: StorageFull) -> Stopped:
-        _log.error("ledger-full", extra={"fields": {"job": self.job_id, "cause": str(error)}})
+        self._tell_of_full(error)
         return Stopped(_changed(contact, Decision(Verdict.REFUSED, EgressReason.LEDGER_FULL)))
+
+    def _tell_of_full(self, error: StorageFull) -> None:
+        """Once: a program that goes on trying must not fill the proxy's own log."""
+        if not self._told_of_full:
+            self._told_of_full = True
+            _log.error("ledger-full", extra={"fields": {"job": self.job_id, "cause": str(error)}})
 
     def close(self, passage: Passage) -> None:
         """The connection is over: its bytes into the ledger. Idempotent."""
@@ -137,7 +163,7 @@ class Gate:
         try:
             self._ledger.ended(ended)
         except StorageFull as error:
-            _log.error("ledger-full", extra={"fields": {"job": self.job_id, "cause": str(error)}})
+            self._tell_of_full(error)
 
     def looked_up(self, name: str) -> None:
         """A program asked for a name by DNS, in vain."""
@@ -156,7 +182,7 @@ class Gate:
         try:
             self._ledger.decided(contact, keep_free=0)
         except StorageFull as error:
-            _log.error("ledger-full", extra={"fields": {"job": self.job_id, "cause": str(error)}})
+            self._tell_of_full(error)
 
     def release(self) -> None:
         """No more of this pod."""

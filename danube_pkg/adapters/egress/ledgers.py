@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from danube_pkg.core.errors import StorageFull
-from danube_pkg.core.ledger import MAX_LINES, Contact, encode_decision, encode_end, read_ledger
+from danube_pkg.core.ledger import MAX_DECISIONS, Contact, encode_decision, encode_end, read_ledger
 
-SETTLE_LINES = 100
-"""Kept free below the bound for what is written about a whole pod (its DNS, its counters) when the rest is full."""
+SETTLE_DECISIONS = 2000
+"""Kept free below the bound for what is written aside: what was counted, and the names that were asked for by DNS."""
+
+_DECISION = b'"verdict":'
 
 
 class FileLedgers:
@@ -43,15 +45,15 @@ class LedgerWriter:
     def __init__(self, job_id: str, descriptor: int) -> None:
         self._job_id = job_id
         self._descriptor = descriptor
-        self._lines = sum(chunk.count(b"\n") for chunk in _chunks(descriptor))
+        self._decisions = sum(chunk.count(_DECISION) for chunk in _chunks(descriptor))
         self._torn = False
 
-    def decided(self, contact: Contact, *, keep_free: int = SETTLE_LINES) -> None:
+    def decided(self, contact: Contact, *, keep_free: int = SETTLE_DECISIONS) -> None:
         """Write a decision down. Raises StorageFull: at the ledger's bound, and where the disk has no room."""
-        if self._lines >= MAX_LINES - keep_free:
-            raise StorageFull("ledger-full", f"the egress ledger of job {self._job_id} has {MAX_LINES} lines")
+        if self._decisions >= MAX_DECISIONS - keep_free:
+            raise StorageFull("ledger-full", f"the egress ledger of job {self._job_id} has {MAX_DECISIONS} decisions")
         self._write(encode_decision(self._job_id, contact))
-        self._lines += 1
+        self._decisions += 1
 
     def ended(self, contact: Contact) -> None:
         """Write an end down; there is at most one for each decision, so the bound of those is enough. Raises StorageFull."""
@@ -72,7 +74,9 @@ class LedgerWriter:
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:
+    """Whole lines, as many as a megabyte holds."""
     offset = 0
     while chunk := os.pread(descriptor, 1 << 20, offset):
-        yield chunk
-        offset += len(chunk)
+        whole = chunk.rpartition(b"\n")[0] or chunk
+        yield whole
+        offset += len(whole)

@@ -111,7 +111,8 @@ class Pod:
                 _log.debug("question-lost", extra={"fields": {"job": self._gate.job_id, "cause": str(error)}})
 
     def settle(self, step: int | None) -> None:
-        """Write down what the kernel has counted since the last time."""
+        """Write down what was only counted since the last time, by the gate and by the kernel."""
+        self._gate.settle()
         past = sum(_no_routes(descriptor) for descriptor in self._counters)
         if past > self._past:
             self._gate.went_past(past - self._past, step)
