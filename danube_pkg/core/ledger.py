@@ -97,10 +97,9 @@ _SENTENCES: Mapping[EgressReason, str] = {
 
 def encode_decision(job_id: str, contact: Contact) -> bytes:
     """The line of a decision."""
-    data = {key: value for key, value in asdict(contact).items() if value not in ("", (), None, 0)}
-    if contact.attempts == 1:
-        data.pop("attempts")
-    return _line({"job": job_id, **data, "step": contact.step})
+    left_out = {"sent_bytes", "received_bytes", "ended_at"} | ({"attempts"} if contact.attempts == 1 else set())
+    kept = {key: value for key, value in asdict(contact).items() if key not in left_out and value not in ("", ())}
+    return _line({"job": job_id, **kept})
 
 
 def encode_end(job_id: str, contact: Contact) -> bytes:
