@@ -28,6 +28,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.draining import Draining
+from danube_pkg.services.egress import Egress
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.oidc import OidcLogin
 from danube_pkg.services.outlines import Outlines
@@ -68,6 +69,7 @@ class House:
     oidc_client: Callable[[], Awaitable[ClientSettings | None]]
     outlines: Outlines
     deploy_key: str
+    egress: Egress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +124,5 @@ def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPa
         clock=clock,
         new_id=new_id,
         site=site,
+        egress=house.egress,
     )

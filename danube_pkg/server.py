@@ -16,15 +16,19 @@ from pathlib import Path
 
 from danube_pkg import front, reading
 from danube_pkg.adapters.artifacts import ArtifactDirectory
+from danube_pkg.adapters.egress import EgressProxies, EgressSettings, FileLedgers
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.runtimes.sandbox import (
+    PROXY_USER,
     SandboxRuntime,
     SandboxSettings,
     coordinator_command,
     coordinator_program,
+    find_cgroups,
     find_program,
+    has_ids_for_pods,
 )
 from danube_pkg.adapters.store import (
     Database,
@@ -37,9 +41,17 @@ from danube_pkg.adapters.store import (
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.image_ports import Images
+from danube_pkg.core.pods import Limits
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime
 from danube_pkg.core.registries import RegistryRule, registry_rule
-from danube_pkg.core.settings import ConfigRepository, RuntimeKind, RuntimeSettings, ServerSettings, SourceSettings
+from danube_pkg.core.settings import (
+    ConfigRepository,
+    EgressHosts,
+    RuntimeKind,
+    RuntimeSettings,
+    ServerSettings,
+    SourceSettings,
+)
 from danube_pkg.core.source_ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorEdge
 from danube_pkg.image_house import ImagePlan, open_images
@@ -51,7 +63,9 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.configuration import Circumstances, Configuration
 from danube_pkg.services.coordination import Coordination
 from danube_pkg.services.draining import Draining
-from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.egress import Egress
+from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
+from danube_pkg.services.jobs import Engine
 from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.steps import FollowerTools
@@ -77,6 +91,7 @@ class Plan:
     known: KnownValues
     images: ImagePlan
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
+    egress: EgressHosts = field(default_factory=EgressHosts)
     config_repo: ConfigRepository | None = None
     server: ServerSettings = field(default_factory=ServerSettings)
     written: frozenset[str] = frozenset()
@@ -99,6 +114,7 @@ class House:
     artifact_directory: Path
     configuration: Configuration | None
     address: str
+    egress: Egress
 
 
 @asynccontextmanager
@@ -115,6 +131,9 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
         logs = FileJobLogs(data / "logs", clock.now)
         stack.callback(logs.abandon)
+        ledgers = FileLedgers(data / "logs")
+        proxies = EgressProxies(egress_settings(plan.egress, data), ledgers)
+        stack.push_async_callback(proxies.close)
         secret_service = Secrets(
             SqliteSecrets(database),
             keys,
@@ -130,7 +149,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
 
         house_images = open_images(plan.images, registry_rules, secret_service.find_for_server)
         images = await stack.enter_async_context(house_images)
-        runtime = _sandbox(plan.runtime, data, images)
+        runtime = _sandbox(plan.runtime, data, images, proxies)
         stack.push_async_callback(runtime.close)
         files = ArtifactDirectory(data / "artifacts")
         artifacts = Artifacts(SqliteArtifacts(database), files, clock, new_id)
@@ -146,9 +165,10 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             git = reading.open_git(plan.config_repo, plan.reading, data, config, secret_service, clock)
             stack.push_async_callback(git.forges.close)
         sources: Sources = git.sources if git is not None else (plan.sources or GitSources)(data / "repos")
+        egress = Egress(proxies, ledgers, secret_service)
         engine = Engine(
-            EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, new_id),
-            EngineSettings(max_concurrent_jobs, coordinator_command()),
+            EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, new_id, egress),
+            EngineSettings(max_concurrent_jobs, coordinator_command(), lambda: config().egress_allowlist),
         )
         server = plan.server
         if plan.config_repo is not None and git is not None:
@@ -157,7 +177,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 circumstances, database, git, clock, new_id, engine.reconsider_queue
             )
             server = configuration.circumstances.server
-        tools = FollowerTools(runtime, keys, clock)
+        tools = FollowerTools(runtime, keys, clock, egress)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
         await stack.enter_async_context(CoordinatorEdge(coordination).serving(data / "run" / "grpc"))
         draining = engine.draining = Draining(SqliteServerState(database))
@@ -185,10 +205,11 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 oidc_client=partial(reading.oidc_client, config, secret_service),
                 outlines=Outlines(git.sources, git.sources),
                 deploy_key=git.deploy_key,
+                egress=egress,
             )
             facing = front.FrontSettings(data / SOCKET_NAME, server.bind_address, server.external_url, plan.certificate)
             address = (await stack.enter_async_context(front.open_front(behind, facing))).address
-        yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address)
+        yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address, egress)
 
 
 async def serve(plan: Plan, stop: asyncio.Event) -> None:
@@ -234,14 +255,27 @@ def new_id() -> str:
     return sortable_id(SystemClock().now(), secrets.token_bytes(10))
 
 
-def _sandbox(settings: RuntimeSettings, data: Path, images: Images | None = None) -> Runtime:
+def egress_settings(settings: EgressHosts, data: Path) -> EgressSettings:
+    """How the egress proxies of a data directory are started."""
+    return EgressSettings(
+        directory=data / "run" / "egress",
+        launcher=find_program("danube-ns"),
+        user=PROXY_USER if has_ids_for_pods() else 0,
+        cgroups=lambda: find_cgroups().make("egress-proxy", "all", Limits()),
+        hosts=settings.hosts,
+    )
+
+
+def _sandbox(
+    settings: RuntimeSettings, data: Path, images: Images | None = None, proxies: EgressProxies | None = None
+) -> Runtime:
     if settings.kind is RuntimeKind.KUBERNETES:
         raise Permanent(
             "runtime-missing",
             "this version runs jobs in the sandbox only",
             hint='in danube.toml: [runtime] kind = "sandbox"',
         )
-    return SandboxRuntime(sandbox_settings(settings, data), images)
+    return SandboxRuntime(sandbox_settings(settings, data), images, proxies)
 
 
 def _data_directory(data: Path) -> Path:

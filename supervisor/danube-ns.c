@@ -12,13 +12,20 @@
  *       the mount itself, so that all pods share one LOWER whose owners are those of the image.
  *   danube-ns overlay HOLDER shifted|plain TARGET LOWER UPPER WORK
  *       Only tries the overlay: exit code 0 when this machine has it.
+ *   danube-ns listen HOLDER PORT FD
+ *       Makes two sockets in the holder's network and sends them over the unix socket FD: one that listens on every address
+ *       of the loopback at PORT, one for datagrams at 127.0.0.1:53. Who gets them is reached from inside without being there.
+ *   danube-ns detach [--cgroup PROCS_FILE]... -- PROGRAM ARGUMENT...
+ *       Becomes PROGRAM, and joins no namespace.
  *
- * Both leave the caller at once: they are nobody's child and have a session of their own, so that a pod outlives the server. */
+ * `hold`, `enter` and `detach` leave the caller at once: they are nobody's child and have a session of their own, so that what they
+ * become outlives the server. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -274,6 +281,50 @@ static int try_overlay(const char *holder, int shifted, char **words) {
     return 0;
 }
 
+/* A socket of the namespace that this process is in; it stays one of it wherever its descriptor goes. */
+static int bound(int type, uint32_t address, uint16_t port) {
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)};
+    int one = 1, fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        bind(fd, (struct sockaddr *)&place, sizeof place) < 0)
+        fail("bind port %u", port);
+    return fd;
+}
+
+static int listen_inside(char **argv) {
+    union {
+        char room[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    char byte = 1;
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    join(argv[0], 4);
+    int fds[2] = {bound(SOCK_STREAM, INADDR_ANY, (uint16_t)atoi(argv[1])), bound(SOCK_DGRAM, INADDR_LOOPBACK, 53)};
+    if (listen(fds[0], 1024) < 0)
+        fail("listen");
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(header), fds, sizeof fds);
+    if (sendmsg(atoi(argv[2]), &message, MSG_NOSIGNAL) != 1)
+        fail("hand over the sockets");
+    return 0;
+}
+
+static int detach_program(char **argv) {
+    detach();
+    for (; argv[0] && argv[1] && strcmp(argv[0], "--cgroup") == 0; argv += 2)
+        write_file(argv[1], "0");
+    if (!argv[0] || strcmp(argv[0], "--") != 0 || !argv[1])
+        return 2;
+    execv(argv[1], argv + 1);
+    fail("exec %s", argv[1]);
+    return 1;
+}
+
 int main(int argc, char **argv) {
     if (argc >= 7 && strcmp(argv[1], "hold") == 0)
         return hold(argv + 2);
@@ -281,6 +332,10 @@ int main(int argc, char **argv) {
         return enter(argv + 2);
     if (argc == 8 && strcmp(argv[1], "overlay") == 0)
         return try_overlay(argv[2], strcmp(argv[3], "shifted") == 0, argv + 4);
-    fputs("usage: danube-ns hold | enter | overlay ...\n", stderr);
+    if (argc == 5 && strcmp(argv[1], "listen") == 0)
+        return listen_inside(argv + 2);
+    if (argc >= 4 && strcmp(argv[1], "detach") == 0)
+        return detach_program(argv + 2);
+    fputs("usage: danube-ns hold | enter | overlay | listen | detach ...\n", stderr);
     return 2;
 }

@@ -17,6 +17,7 @@ from typing import Any
 
 from danube_pkg.adapters.git.sources import WorkingTree
 from danube_pkg.cli.client import key_values
+from danube_pkg.cli.egress import allowed, print_learned
 from danube_pkg.cli.images import image_plan
 from danube_pkg.cli.live import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.output import size
@@ -26,6 +27,7 @@ from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.pods import Network
+from danube_pkg.edges.http.egress import destination_view
 from danube_pkg.edges.http.jobs import job_summary, step_view
 from danube_pkg.edges.http.models import plain
 from danube_pkg.server import House, Plan, new_id, open_house, remove_pods
@@ -48,6 +50,7 @@ class Wish:
     params: Mapping[str, str]
     secrets: Mapping[str, bytes]
     network: Network
+    allowlist: tuple[str, ...]
     timeout_seconds: int
 
 
@@ -65,8 +68,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         choices=("none", "host"),
-        default="none",
-        help="what steps reach: nothing (default), or all that this machine does",
+        help="what steps reach: nothing, or all that this machine does (else: anything, recorded)",
+    )
+    parser.add_argument("--hermetic", action="store_true", help="steps reach what --allow names, and nothing else")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="what steps may reach; @FILE: the egress_allowlist of a YAML file",
     )
     parser.add_argument(
         "--timeout", type=int, default=MAX_SECONDS, metavar="SECONDS", help="end the job after so long (a day)"
@@ -98,9 +108,21 @@ def _wish(options: argparse.Namespace) -> Wish:
         script=script,
         params=key_values(options.param, "param"),
         secrets=_secrets(options.secret),
-        network=Network(options.network),
+        network=_network(options),
+        allowlist=allowed(options.allow),
         timeout_seconds=options.timeout,
     )
+
+
+def _network(options: argparse.Namespace) -> Network:
+    """What steps reach: everything, to learn what they need, unless something else is asked for."""
+    if options.network and (options.hermetic or options.allow):
+        raise Invalid(
+            "network-contradiction",
+            f"--network={options.network} is decided without a list",
+            hint="leave it out for --hermetic and --allow",
+        )
+    return Network(options.network or ("allowlist" if options.hermetic else "learn"))
 
 
 def _secrets(words: list[str]) -> dict[str, bytes]:
@@ -136,12 +158,17 @@ async def _run(wish: Wish, known: KnownValues, *, as_json: bool) -> int:
         job = await _start(house, wish)
         ended = await _watch(house, job, as_json=as_json)
         artifacts = await house.artifacts.list(job.id)
+        egress = await house.egress.report(job)
     shutil.rmtree(data / "keys")  # of no use without the server; what stays is the log and the artifacts
     if as_json:
+        if egress.contacts:
+            places = [plain(destination_view(one)) for one in egress.destinations]
+            JsonPrinter(sys.stdout).event("egress", {"needed_allowlist": list(egress.needed), "destinations": places})
         return 0 if ended["status"] == "success" else 1
     for artifact in artifacts:
         path = house.artifact_directory / job.id / artifact.file_name
         print(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
+    print_learned(egress, wish.network)
     return print_end(ended)
 
 
@@ -152,6 +179,7 @@ async def _start(house: House, wish: Wish) -> Job:
         script=wish.script,
         max_duration_seconds=wish.timeout_seconds,
         network=wish.network,
+        egress_allowlist=wish.allowlist,
     )
     pipeline = Pipeline(new_id(), wish.directory.name, "", settings)
     await house.pipelines.apply_pipelines([pipeline], "working-tree")

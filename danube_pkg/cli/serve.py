@@ -38,6 +38,7 @@ def main(options: argparse.Namespace) -> int:
         known=known,
         images=image_plan(server.data_dir, settings.registry, settings.images),
         runtime=settings.runtime,
+        egress=settings.egress,
         config_repo=settings.config_repo,
         server=server,
         written=settings.written,

@@ -1,6 +1,7 @@
 """A pipeline as the engine sees it: which code, which bounds. The YAML schema around it is the configuration's affair."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from danube_pkg.core.pods import HOST_IMAGE, Network
 
@@ -18,8 +19,16 @@ class PipelineSettings:
     memory_mb: int = 0
     cpu: float = 0.0
     network: Network = Network.NONE
+    egress_allowlist: tuple[str, ...] = ()
+    """Entries of `core.egress`: the pipeline's own; in a job's settings the server's before them."""
     log_limit_mb: int = 200
     """A page that a person can still search; a build that prints more is looping."""
+
+    def allowing(self, entries: Sequence[str]) -> "PipelineSettings":
+        """With the server's allowlist in front of the pipeline's own, where there is one."""
+        if self.network is not Network.ALLOWLIST:
+            return self
+        return replace(self, egress_allowlist=tuple(dict.fromkeys((*entries, *self.egress_allowlist))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,19 @@ class Role(StrEnum):
 
 
 class Network(StrEnum):
-    """What a pod reaches. The allowlist through the egress proxy will be a third word."""
+    """What a pod reaches: nothing; what its allowlist names; everything, to learn what a list would need; what the host does.
+
+    ALLOWLIST and LEARN go through the egress proxy, which writes each attempt down.
+    """
 
     NONE = "none"
+    ALLOWLIST = "allowlist"
+    LEARN = "learn"
     HOST = "host"
+
+    @property
+    def through_proxy(self) -> bool:
+        return self in (Network.ALLOWLIST, Network.LEARN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,22 @@ class PodSpec:
     network: Network
     token: str = field(repr=False)
     """The job token; it is put into a file that only the coordinator's container sees."""
+    allowlist: tuple[str, ...] = ()
+    """Entries of `core.egress`; they hold for Network.ALLOWLIST, and go before what is learned for LEARN."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodSockets:
+    """Descriptors through which a pod's network is served from outside of it; they stay their maker's.
+
+    listener: accepts connections at core.egress.PROXY_PORT of every loopback address. names: datagrams for port 53.
+    holder: readable when the pod has ended. counters: files of the kernel's counters of that network.
+    """
+
+    listener: int
+    names: int
+    holder: int
+    counters: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

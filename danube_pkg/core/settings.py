@@ -4,6 +4,7 @@ Each field says its unit and why that default. Paths are text as the file has th
 makes them absolute, relative to the file. What `danube.toml` leaves out, `config.yaml` may say: `in_force`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -175,6 +176,23 @@ class ImageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EgressHosts:
+    """`[egress]`: how names lead to addresses for pods."""
+
+    hosts: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=rule(
+            "Names that lead pods to another address than this machine's resolver says, as /etc/hosts would. An address of"
+            " a private network must be in the allowlist as well.",
+            pattern=r"[0-9A-Fa-f:.]+",
+            expects="an IP address",
+            example="10.1.2.3",
+            restart=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """`[tls]`: PEM files of the server's certificate and key; both or none."""
 
@@ -190,6 +208,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings, metadata=rule("Addresses and directories."))
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings, metadata=rule("What makes pods."))
     sources: SourceSettings = field(default_factory=SourceSettings, metadata=rule("Reading repositories."))
+    egress: EgressHosts = field(default_factory=EgressHosts, metadata=rule("The way out of pods."))
     tls: TlsSettings = field(default_factory=TlsSettings, metadata=rule("The server's certificate."))
     registry: RegistrySettings = field(default_factory=RegistrySettings, metadata=rule("A registry beside the server."))
     images: ImageSettings = field(default_factory=ImageSettings, metadata=rule("The store of images."))

@@ -141,6 +141,8 @@ class EffectPerformer:
                 log.step_output(step.sequence, attempt).finish()
             if step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
                 write_step_end(log, step.sequence, step.attempt, step.end)
+        if self._tools.egress is not None:
+            await self._tools.egress.note_job(job, log)
         took = f" in {self._tools.clock.now() - job.started_at:.1f} s" if job.started_at is not None else ""
         reason = f" ({job.reason})" if job.reason else ""
         why = f": {one_line(job.message)}" if job.message else ""
@@ -161,7 +163,8 @@ def pod_spec(job: Job, tools: FollowerTools) -> PodSpec:
         cpu_cores=settings.cpu,
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
-    return PodSpec(job.id, job.pipeline, limits, settings.network, tools.keys.job_token(job.id))
+    token = tools.keys.job_token(job.id)
+    return PodSpec(job.id, job.pipeline, limits, settings.network, token, settings.egress_allowlist)
 
 
 def _say_that_it_stops(log: JobLog, step: Step) -> None:

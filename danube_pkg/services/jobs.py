@@ -11,7 +11,6 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,23 +21,19 @@ from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, unkn
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.ports import (
     Clock,
-    JobKeys,
     JobLog,
-    JobLogs,
     JobStore,
     Listener,
-    PipelineStore,
-    Runtime,
-    SecretValues,
 )
 from danube_pkg.core.queue import admissible
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.source_ports import Source, Sources
+from danube_pkg.core.source_ports import Source
 from danube_pkg.core.steps import Step, StepPhase
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.effects import EffectPerformer
+from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
 from danube_pkg.services.live import LiveJob
 from danube_pkg.services.pods import PodKeeper
 from danube_pkg.services.sources import JobSource, source_lines
@@ -54,37 +49,13 @@ FORGET_SECONDS = 60.0
 _log = logging.getLogger("danube.jobs")
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """max_concurrent_jobs: asked at each admission, since the configuration may change it.
-    coordinator_command: what the coordinator's container runs; no secret is in it."""
-
-    max_concurrent_jobs: Callable[[], int]
-    coordinator_command: str = "exec python3 -m danube_pkg.pod.coordinator"
-
-
-@dataclass(frozen=True, slots=True)
-class EnginePorts:
-    """All that the engine reaches the world through."""
-
-    jobs: JobStore
-    pipelines: PipelineStore
-    runtime: Runtime
-    logs: JobLogs
-    keys: JobKeys
-    secrets: SecretValues
-    sources: Sources
-    clock: Clock
-    new_id: Callable[[], str]
-
-
 class Engine:
     """All jobs that are not closed. `async with engine.running():` owns every task of it. `draining`: set on a server."""
 
     def __init__(self, ports: EnginePorts, settings: EngineSettings) -> None:
         self._ports = ports
         self.settings = settings
-        self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock)
+        self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock, ports.egress)
         self._performer = EffectPerformer(self._tools, self.open_log)
         self._live: dict[str, LiveJob] = {}
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
@@ -178,7 +149,7 @@ class Engine:
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
             trigger=trigger,
-            settings=pipeline.settings,
+            settings=pipeline.settings.allowing(self.settings.egress_allowlist()),
             created_at=self._ports.clock.now(),
         )
         if self._owner is None:

@@ -36,6 +36,7 @@ from danube_pkg.core.supervisor import (
     verify_record,
 )
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.services.egress import Egress
 from danube_pkg.services.live import LiveJob
 
 SILENCE_SECONDS = 10.0
@@ -57,11 +58,12 @@ _log = logging.getLogger("danube.steps")
 
 @dataclass(frozen=True, slots=True)
 class FollowerTools:
-    """What every follower needs of the outside."""
+    """What every follower needs of the outside. egress: None where pods have no proxy."""
 
     runtime: Runtime
     keys: JobKeys
     clock: Clock
+    egress: Egress | None = None
 
 
 class _Tail:
@@ -156,12 +158,14 @@ class StepFollower:
             await stream.close()
 
     def _spec(self, request: StepRequest | None) -> StepSpec:
+        egress = self._tools.egress
+        network = egress.environment(self._live.job, self._sequence) if egress else {}
         return StepSpec(
             step_id=self._step_id,
             attempt=self._attempt,
             key=self._key,
             command=request.command if request else None,
-            environment=dict(request.environment) if request else {},
+            environment={**network, **request.environment} if request else {},
             working_directory=request.working_directory if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,
             grace_ms=int(GRACE_SECONDS * 1000),
@@ -256,6 +260,8 @@ class StepFollower:
         while True:
             try:
                 self._output.finish()
+                if self._tools.egress is not None:
+                    await self._tools.egress.note_step(self._live.job, self._log, self._sequence)
                 self._write_end(end)
                 await self._live.apply(ev.StepEnded(self._sequence, self._attempt, end))
                 return

@@ -1,6 +1,7 @@
 """What a configuration means: typed states from documents, bounds of files, names of repositories, cron expressions."""
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from danube_pkg.core.errors import Invalid, Place
 from danube_pkg.core.globs import matches, matches_across
 from danube_pkg.core.marked import MAX_FINDINGS, Findings, rule_of
 from danube_pkg.core.pipelines import PipelineSettings
+from danube_pkg.core.pods import Network
 from danube_pkg.core.records import marked, plain, read_record, typed_fields
 from danube_pkg.core.repositories import canonical, has_password, is_remote, repository_from, same_repository
 from danube_pkg.core.settings import Settings
@@ -100,7 +102,12 @@ def test_the_example_becomes_typed_pipelines_users_and_teams() -> None:
     assert (pipeline.name, pipeline.team, pipeline.cron_schedule) == ("frontend-build", "engineering", "0 0 * * *")
     assert pipeline.branch_filter == ("main", "release/*")
     assert pipeline.settings == PipelineSettings(
-        "https://github.com/myorg/frontend", max_duration_seconds=3600, workspace_size_gb=10, memory_mb=512, cpu=2.0
+        "https://github.com/myorg/frontend",
+        max_duration_seconds=3600,
+        workspace_size_gb=10,
+        memory_mb=512,
+        cpu=2.0,
+        network=Network.ALLOWLIST,
     )
     assert HASH not in repr(state)
 
@@ -122,7 +129,22 @@ def test_a_record_survives_being_stored_as_json() -> None:
 
 def test_defaults_are_those_of_the_engine() -> None:
     pipeline = state_of(HEADER + "spec: {repository: ../app}\n").pipelines["app"]
-    assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings("/app")
+    assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings("/app", network=Network.ALLOWLIST)
+
+
+def test_the_servers_allowlist_goes_before_the_pipelines_own() -> None:
+    text = HEADER + "spec: {repository: ../app, egress_allowlist: [b.example, '*.c.example:8443', 10.0.0.0/8]}\n"
+    settings = pipeline_of(state_of(text).pipelines["app"], ConfigSpec(), "").settings
+    assert settings.allowing(["a.example", "b.example"]).egress_allowlist == (
+        "a.example", "b.example", "*.c.example:8443", "10.0.0.0/8",
+    )  # fmt: skip
+    assert replace(settings, network=Network.NONE).allowing(["a.example"]).egress_allowlist == settings.egress_allowlist
+
+
+def test_an_allowlist_has_a_bound() -> None:
+    names = ", ".join("a" * 60 + ".example" for _ in range(600))
+    _, findings = read(HEADER + f"spec: {{repository: ../app, egress_allowlist: [{names}]}}\n")
+    assert [one.what for one in findings] == ["spec.egress_allowlist has more than 32768 letters"]
 
 
 def test_where_nobody_is_written_down_members_are_who_teams_name() -> None:

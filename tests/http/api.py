@@ -19,6 +19,7 @@ import bcrypt
 
 from danube_pkg import front
 from danube_pkg.adapters.artifacts import ArtifactDirectory
+from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import (
@@ -44,12 +45,14 @@ from danube_pkg.kit.ids import sortable_id
 from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.draining import Draining
-from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.egress import Egress
+from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
+from danube_pkg.services.jobs import Engine
 from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.sessions import csrf_token
 from danube_pkg.services.tokens import Tokens
-from tests.http.idle import IdleRuntime, OneCommit
+from tests.http.idle import IdleRuntime, NoProxies, OneCommit
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
@@ -258,6 +261,7 @@ async def open_api(
             oidc_client=issuer,
             outlines=Outlines(sources, sources),
             deploy_key="ssh-ed25519 AAAA danube",
+            egress=Egress(NoProxies(), FileLedgers(path / "logs"), secrets),
         )
         api = Api(house, path)
         facing = front.FrontSettings(path / "danube.sock", "127.0.0.1:0", **settings)

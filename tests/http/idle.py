@@ -1,11 +1,11 @@
-"""A runtime that is never asked for a pod, and sources that know one commit."""
+"""A runtime that is never asked for a pod, egress proxies that serve none, and sources that know one commit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from danube_pkg.core.errors import Defect
-from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
+from danube_pkg.core.pods import Container, PodEvent, PodSockets, PodSpec, PodState
 from danube_pkg.core.ports import ExecStream
 from danube_pkg.core.source_ports import Source
 from danube_pkg.core.sources import Revision, SourceFile
@@ -42,6 +42,25 @@ class IdleRuntime:
         await asyncio.Event().wait()
         if False:
             yield
+
+    async def close(self) -> None:
+        return None
+
+
+class NoProxies:
+    """`core.ports.EgressProxies` without a pod."""
+
+    async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
+        raise Defect("idle", "nothing is admitted here")
+
+    async def served(self) -> frozenset[str]:
+        return frozenset()
+
+    async def wait_lost(self) -> None:
+        await asyncio.Event().wait()
+
+    async def settle(self, job_id: str, step: int) -> None:
+        return None
 
     async def close(self) -> None:
         return None

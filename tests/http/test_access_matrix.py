@@ -57,6 +57,7 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/jobs/{job}/log/search": READ,
     "GET /api/v1/jobs/{job}/log/time": READ,
     "GET /api/v1/jobs/{job}/events": READ,
+    "GET /api/v1/jobs/{job}/egress": READ,
     "GET /api/v1/jobs/{job}/artifacts": READ,
     "GET /api/v1/jobs/{job}/artifacts/{artifact}": READ.replace("200", "404"),
     "GET /api/v1/events": "401 401 200 200 403 200 200 200 200",

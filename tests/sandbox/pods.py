@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from build_steps.supervisor import build_supervisor
 from danube_pkg.adapters.runtimes.sandbox import CoordinatorProgram, SandboxRuntime, SandboxSettings
 from danube_pkg.core.pods import HOST_IMAGE, Container, Limits, Network, PodEvent, PodSpec
+from danube_pkg.core.ports import EgressProxies
 
 TOKEN = "token-of-the-test"
 CHECK_SECONDS = 0.1
@@ -34,9 +35,9 @@ def settings_of(data: Path) -> SandboxSettings:
     )
 
 
-def new_runtime(data: Path) -> SandboxRuntime:
+def new_runtime(data: Path, proxies: EgressProxies | None = None) -> SandboxRuntime:
     """What a server makes when it starts: a second one on the same directory is a restarted server."""
-    return SandboxRuntime(settings_of(data))
+    return SandboxRuntime(settings_of(data), proxies=proxies)
 
 
 def new_job_id() -> str:
@@ -44,8 +45,10 @@ def new_job_id() -> str:
     return f"test-{secrets.token_hex(6)}"
 
 
-def spec_of(job_id: str, *, limits: Limits | None = None, network: Network = Network.NONE) -> PodSpec:
-    return PodSpec(job_id, "pipeline", limits or Limits(), network, TOKEN)
+def spec_of(
+    job_id: str, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
+) -> PodSpec:
+    return PodSpec(job_id, "pipeline", limits or Limits(), network, TOKEN, tuple(allowlist))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,11 @@ class Pods:
     runtime: SandboxRuntime
 
     async def pod(
-        self, *, limits: Limits | None = None, network: Network = Network.NONE
+        self, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
     ) -> tuple[Container, Container]:
         """A new pod: its coordinator and its first worker."""
-        coordinator = await self.runtime.create_pod(spec_of(new_job_id(), limits=limits, network=network))
+        spec = spec_of(new_job_id(), limits=limits, network=network, allowlist=allowlist)
+        coordinator = await self.runtime.create_pod(spec)
         return coordinator, await self.runtime.ensure_container(coordinator.job_id, HOST_IMAGE)
 
     async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
@@ -90,10 +94,10 @@ class Pods:
 
 
 @asynccontextmanager
-async def open_pods(data: Path) -> AsyncIterator[Pods]:
+async def open_pods(data: Path, proxies: EgressProxies | None = None) -> AsyncIterator[Pods]:
     """A runtime whose pods are all gone afterwards, whatever the test did."""
     data.mkdir(exist_ok=True)
-    runtime = new_runtime(data)
+    runtime = new_runtime(data, proxies)
     try:
         yield Pods(data, runtime)
     finally:

@@ -93,15 +93,6 @@ class MortalLogs:
         self._process.touch("log.read")
         return await self.real.read(job_id, begin, end, step=step)
 
-    def read_now(self, job_id: str, begin: int, end: int) -> bytes:
-        return self.real.read_now(job_id, begin, end)
-
-    def time_at(self, job_id: str, offset: int) -> float | None:
-        return self.real.time_at(job_id, offset)
-
-    async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
-        return await self.real.search(job_id, text, begin=begin, limit=limit, match_case=match_case)
-
     def size(self, job_id: str, *, step: int | None = None) -> int:
         self._process.touch("log.size")
         return self.real.size(job_id, step=step)

@@ -15,7 +15,8 @@ from danube_pkg.core.errors import DanubeError
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.coordination import Coordination
-from danube_pkg.services.jobs import Engine, EnginePorts, EngineSettings
+from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
+from danube_pkg.services.jobs import Engine
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.steps import FollowerTools
 from tests.fakes.connections import Boundary

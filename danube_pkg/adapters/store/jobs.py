@@ -205,6 +205,7 @@ def _settings(text: str) -> PipelineSettings:
     """Shared by all jobs of one revision of a pipeline; a page of a list names few."""
     settings = json.loads(text)
     settings["network"] = Network(settings["network"])
+    settings["egress_allowlist"] = tuple(settings.get("egress_allowlist", ()))
     return PipelineSettings(**settings)
 
 

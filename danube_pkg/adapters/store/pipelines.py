@@ -83,6 +83,7 @@ def write_pipeline(connection: sqlite3.Connection, pipeline: Pipeline, revision:
 def _pipeline(row: sqlite3.Row) -> Pipeline:
     settings = json.loads(row["settings"])
     settings["network"] = Network(settings["network"])
+    settings["egress_allowlist"] = tuple(settings.get("egress_allowlist", ()))
     return Pipeline(
         id=row["id"],
         name=row["name"],

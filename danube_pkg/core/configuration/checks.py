@@ -10,7 +10,8 @@ from danube_pkg.core.configuration.people import BCRYPT_COSTS, TeamSpec, UserSpe
 from danube_pkg.core.configuration.pipeline_checks import check_cycles, check_pipeline
 from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.configuration.server import ConfigSpec
-from danube_pkg.core.errors import Place
+from danube_pkg.core.egress import MAX_ALLOWLIST_BYTES, parse_entry
+from danube_pkg.core.errors import Invalid, Place
 from danube_pkg.core.marked import Findings, nearest
 
 MAX_PIPELINES = 10_000
@@ -38,8 +39,10 @@ def check_documents(documents: Sequence[TypedDocument], files: ConfigurationFile
             case PipelineSpec() as spec:
                 _check_teams(one, spec, teams, findings)
                 check_pipeline(one, spec, files, pipelines, findings)
-        if isinstance(one.spec, ConfigSpec | PipelineSpec) and not smtp:
-            _check_mail(one, findings)
+        if isinstance(one.spec, ConfigSpec | PipelineSpec):
+            _check_egress(one, one.spec.egress_allowlist, findings)
+            if not smtp:
+                _check_mail(one, findings)
         if one.metadata.team and not isinstance(one.spec, PipelineSpec):
             findings.add(one.document.place("metadata.team"), f"a {one.kind} has no team", hint="remove metadata.team")
     check_cycles(documents, findings)
@@ -64,6 +67,19 @@ def _check_bounds(documents: Sequence[TypedDocument], findings: Findings) -> Non
     if len(pipelines) > MAX_PIPELINES:
         place = pipelines[MAX_PIPELINES].document.root.place
         findings.add(place, f"more than {MAX_PIPELINES} pipelines", hint="divide them among several servers")
+
+
+def _check_egress(one: TypedDocument, allowlist: Sequence[str], findings: Findings) -> None:
+    """Each entry, and the length of the list: the server's and a pipeline's are handed to the egress proxy together."""
+    for index, entry in enumerate(allowlist):
+        try:
+            parse_entry(entry)
+        except Invalid as error:
+            place = one.document.place(f"spec.egress_allowlist[{index}]")
+            findings.add(place, f"spec.egress_allowlist[{index}]: {error.what}", hint=error.hint)
+    if sum(map(len, allowlist)) > MAX_ALLOWLIST_BYTES // 2:
+        what = f"spec.egress_allowlist has more than {MAX_ALLOWLIST_BYTES // 2} letters"
+        findings.add(one.document.place("spec.egress_allowlist"), what, hint="name domains: **.example.org")
 
 
 def _check_cost(one: TypedDocument, spec: UserSpec, findings: Findings) -> None:

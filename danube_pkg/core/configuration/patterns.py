@@ -36,7 +36,7 @@ path: dict[str, Any] = {
     "example": "backend/api/**",
 }
 egress: dict[str, Any] = {
-    "pattern": r"(\*|\*{0,2}\.?[A-Za-z0-9_.-]+(/[0-9]{1,3})?|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?",
-    "expects": "a host name, *. or **. and a domain, an address or a network, with or without a port",
+    "pattern": r"\S{1,300}",
+    "expects": "a host name, *. or **. and a domain, an IP address or network, with or without a port",
     "example": "*.files.example.org",
 }

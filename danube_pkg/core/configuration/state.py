@@ -12,6 +12,7 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Place
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+from danube_pkg.core.pods import Network
 from danube_pkg.core.repositories import repository_from
 
 _NOWHERE = Place("")
@@ -112,6 +113,8 @@ def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id:
             memory_mb=spec.resources.memory_mb,
             cpu=spec.resources.cpu,
             log_limit_mb=spec.log_limit_mb,
+            network=Network.ALLOWLIST,
+            egress_allowlist=spec.egress_allowlist,
         ),
         branch_filter=spec.branch_filter,
         cron_schedule=next(schedules, None),

@@ -10,6 +10,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.draining import Draining
+from danube_pkg.services.egress import Egress
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.oidc import OidcLogin
 from danube_pkg.services.outlines import Outlines
@@ -66,3 +67,5 @@ class Services:
     clock: Clock
     new_id: Callable[[], str]
     site: Site = field(default_factory=Site)
+    egress: Egress | None = None
+    """None where the runtime keeps no egress ledger."""

@@ -5,7 +5,7 @@ It must not know a job's state, only pods; what both runtimes share is pure and 
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
-from danube_pkg.adapters.runtimes.sandbox.launch import has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.launch import PROXY_USER, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.programs import (
     closed_to_pods,
     coordinator_command,
@@ -17,6 +17,7 @@ from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.adapters.runtimes.sandbox.settings import CoordinatorProgram, SandboxSettings
 
 __all__ = [
+    "PROXY_USER",
     "CoordinatorProgram",
     "SandboxRuntime",
     "SandboxSettings",

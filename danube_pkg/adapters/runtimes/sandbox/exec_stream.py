@@ -1,7 +1,6 @@
 """A program in a container, reached through the container's exec socket: three pipes and one answer of five bytes."""
 
 import array
-import asyncio
 import contextlib
 import fcntl
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from danube_pkg.core.errors import NotFound, Unavailable
 from danube_pkg.core.pods import Container
+from danube_pkg.kit.readiness import wait_readable, wait_writable
 
 READ_BYTES = 1024**2
 _F_SETPIPE_SZ = 1031
@@ -70,7 +70,7 @@ class PipeStream:
             try:
                 return os.read(self._stdout, READ_BYTES)
             except BlockingIOError:
-                await _readable(self._stdout)
+                await wait_readable(self._stdout)
 
     async def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -78,7 +78,7 @@ class PipeStream:
             try:
                 view = view[os.write(self._stdin, view) :]
             except BlockingIOError:
-                await _writable(self._stdin)
+                await wait_writable(self._stdin)
             except BrokenPipeError as error:
                 raise Unavailable("exec-closed", "the program does not read its input any more") from error
 
@@ -93,7 +93,7 @@ class PipeStream:
                 answer = self._connection.recv(5)
                 break
             except BlockingIOError:
-                await _readable(self._connection.fileno())
+                await wait_readable(self._connection.fileno())
             except OSError as error:
                 raise Unavailable("exec-lost", "the container is gone", cause=str(error)) from error
         if len(answer) != 5:
@@ -107,28 +107,3 @@ class PipeStream:
             os.close(self._stdout)
             self._stdout = -1
         self._connection.close()
-
-
-async def _readable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(descriptor, _resolve, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)
-
-
-async def _writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(descriptor, _resolve, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_writer(descriptor)
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

@@ -28,6 +28,9 @@ IDS_OF_A_POD = 65536
 FIRST_POD_USER = 0x70000000
 """Above what systemd gives to its own containers, so that no two programs hand out the same ids."""
 
+PROXY_USER = FIRST_POD_USER - 1
+"""Whom the egress proxy runs as: nobody else, and no id of a pod."""
+
 MAX_PODS = 8192
 """So many ranges of ids fit above FIRST_POD_USER."""
 

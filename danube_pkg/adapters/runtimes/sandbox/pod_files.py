@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.pods import Container, Limits, Role
+from danube_pkg.core.pods import Container, Limits, Network, Role
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.trees import remove_tree
 
@@ -58,8 +58,13 @@ class PodRecord:
     job_id: str
     holder: ProcessMark
     user_base: int
-    host_network: bool
+    network: Network
+    allowlist: tuple[str, ...]
     limits: Limits
+
+    @property
+    def host_network(self) -> bool:
+        return self.network is Network.HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ class PodDirectory:
         if data is None:
             return None
         holder, limits = ProcessMark(**data["holder"]), Limits(**data["limits"])
-        return PodRecord(data["job_id"], holder, data["user_base"], data["host_network"], limits)
+        network = Network(data["network"])
+        return PodRecord(data["job_id"], holder, data["user_base"], network, tuple(data["allowlist"]), limits)
 
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container

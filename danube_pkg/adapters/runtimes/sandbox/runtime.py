@@ -1,7 +1,6 @@
 """The embedded runtime: pods of Linux namespaces on one machine, without a daemon. See the package for its parts."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -39,6 +38,8 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import (
 )
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.watching import Watcher
+from danube_pkg.adapters.runtimes.sandbox.ways_out import WaysOut
+from danube_pkg.core.egress import proxy_environment
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.image_ports import Images
 from danube_pkg.core.pods import (
@@ -53,7 +54,9 @@ from danube_pkg.core.pods import (
     PodState,
     Role,
 )
+from danube_pkg.core.ports import EgressProxies
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.tasks import end_all
 
 SUPERVISOR_PLACE = "/.danube/danube-step"
 _log = logging.getLogger("danube.sandbox")
@@ -64,7 +67,9 @@ class SandboxRuntime:
 
     name = "sandbox"
 
-    def __init__(self, settings: SandboxSettings, images: Images | None = None) -> None:
+    def __init__(
+        self, settings: SandboxSettings, images: Images | None = None, proxies: EgressProxies | None = None
+    ) -> None:
         self.settings = settings
         self._pods = settings.data_dir / "pods"
         self._pods.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,6 +78,7 @@ class SandboxRuntime:
         self.roots = ContainerRoots(images, settings.namespaces)
         self._locks: dict[str, asyncio.Lock] = {}
         self._privileged = has_ids_for_pods()
+        self._ways_out = WaysOut(settings.namespaces, proxies)
 
     def _pod(self, job_id: str) -> PodDirectory:
         return PodDirectory(self._pods, job_id)
@@ -91,6 +97,9 @@ class SandboxRuntime:
                 record = None
             if record is None:
                 record = await self._make_pod(pod, spec)
+                await self._ways_out.open(record)
+            else:
+                await self._ways_out.restore([record])
             for known in pod.containers():
                 if known.container.role is Role.COORDINATOR and known.init.lives():
                     self._watcher.add(known)
@@ -103,7 +112,6 @@ class SandboxRuntime:
     async def _make_pod(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
         pod.path.mkdir(mode=0o700, exist_ok=True)
         user_base = self._free_user_base() if self._privileged else 0
-        host_network = spec.network is Network.HOST
         pod.workspace.mkdir(exist_ok=True)
         pod.workspace.chmod(0o777)  # images run as other users too; nobody else comes through the directories above
         if user_base:
@@ -111,14 +119,14 @@ class SandboxRuntime:
         made: list[PodRecord] = []
 
         def write_down(holder: ProcessMark) -> None:
-            made.append(PodRecord(spec.job_id, holder, user_base, host_network, spec.limits))
+            made.append(PodRecord(spec.job_id, holder, user_base, spec.network, spec.allowlist, spec.limits))
             pod.write_pod(made[0])
 
         await start_holder(
             self.settings.namespaces,
             write_down,
             user_base=user_base,
-            host_network=host_network,
+            host_network=spec.network is Network.HOST,
             cgroup_files=self._cgroups.make(spec.job_id, "holder", spec.limits),
             log=pod.path / "holder.log",
         )
@@ -226,7 +234,10 @@ class SandboxRuntime:
             root=directory / "root",
             image=root.files,
             mounts=mounts,
-            environment=tuple(settings.program.environment.items()) if coordinator else (),
+            environment=(
+                *(proxy_environment(None).items() if record.network.through_proxy else ()),
+                *(settings.program.environment.items() if coordinator else ()),
+            ),
             full_id_map=full,
             command=(SUPERVISOR_PLACE,),
             overlay=root.overlay,
@@ -314,13 +325,17 @@ class SandboxRuntime:
             for path in sorted(self._pods.iterdir()):
                 for known in self._pod(path.name).containers():
                     self._watcher.add(known)
-            sizes = asyncio.get_running_loop().create_task(self._watch_sizes(), name="workspace sizes")
+            loop = asyncio.get_running_loop()
+            sizes = loop.create_task(self._watch_sizes(), name="workspace sizes")
+            ways_out = loop.create_task(self._ways_out.keep(self._living), name="ways out")
             try:
                 yield events
             finally:
-                sizes.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await sizes
+                await end_all(sizes, ways_out)
+
+    def _living(self) -> list[PodRecord]:
+        records = [self._pod(path.name).read_pod() for path in sorted(self._pods.iterdir())]
+        return [record for record in records if record is not None and record.holder.lives()]
 
     def _reason_of(self, container: Container) -> tuple[Reason, str]:
         if self._cgroups.memory_kills(container.job_id, container.number) > 0:

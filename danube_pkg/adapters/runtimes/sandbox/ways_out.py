@@ -1,0 +1,120 @@
+"""The way out of a pod: sockets made in its network and served from outside by an egress proxy.
+
+Nothing of it runs in the pod, and no path of it is seen there: a process of the host holds sockets that belong to the pod's
+network. So no step can end it or stand in its place, and which pod a connection is from is said by the socket it comes in on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox.pod_files import PodRecord
+from danube_pkg.core.egress import PROXY_PORT
+from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
+from danube_pkg.core.pods import Network, PodSockets
+from danube_pkg.core.ports import EgressProxies
+from danube_pkg.kit.backoff import Backoff
+
+RETRY_CAP_SECONDS = 30.0
+
+_log = logging.getLogger("danube.sandbox")
+
+
+class WaysOut:
+    """Hands pods to the proxies, and does it again when a proxy is lost."""
+
+    def __init__(self, namespaces: Path, proxies: EgressProxies | None) -> None:
+        self._namespaces = namespaces
+        self._proxies = proxies
+
+    async def open(self, record: PodRecord) -> None:
+        """Open a pod's way out where it has one. Raises Permanent, Unavailable."""
+        if not record.network.through_proxy:
+            return
+        if self._proxies is None:
+            raise Permanent("egress-missing", "this runtime was started without an egress proxy")
+        with contextlib.ExitStack() as stack:
+            sockets = await self._sockets(record, stack)
+            learn = record.network is Network.LEARN
+            await self._proxies.serve(record.job_id, record.allowlist, sockets, learn=learn)
+
+    async def restore(self, records: Sequence[PodRecord]) -> None:
+        """Open again what no proxy serves. Raises what the first failure was, after all were tried."""
+        wanted = [record for record in records if record.network.through_proxy]
+        if not wanted or self._proxies is None:
+            return
+        served = await self._proxies.served()
+        failures: list[DanubeError] = []
+        for record in wanted:
+            if record.job_id in served or not record.holder.lives():
+                continue
+            _log.warning("way-out-reopened", extra={"fields": {"job": record.job_id}})
+            try:
+                await self.open(record)
+            except DanubeError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def keep(self, living: Callable[[], Sequence[PodRecord]]) -> None:
+        """Restore now, and whenever a proxy has ended, until cancelled. A proxy that cannot live is tried less and less often."""
+        if self._proxies is None:
+            return
+        backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
+        while True:
+            try:
+                await self.restore(living())
+            except DanubeError as error:
+                _log.error("way-out-closed", extra={"fields": {"cause": str(error)}})
+                await asyncio.sleep(backoff.next())
+                continue
+            began = asyncio.get_running_loop().time()
+            await self._proxies.wait_lost()
+            if asyncio.get_running_loop().time() - began > RETRY_CAP_SECONDS:
+                backoff.reset()
+            else:
+                await asyncio.sleep(backoff.next())
+
+    async def _sockets(self, record: PodRecord, stack: contextlib.ExitStack) -> PodSockets:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            process = await asyncio.create_subprocess_exec(
+                str(self._namespaces), "listen", str(record.holder.pid), str(PROXY_PORT), str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+                env={}, cwd="/", pass_fds=(theirs.fileno(),),
+            )  # fmt: skip
+            _, said = await process.communicate()
+            theirs.close()
+            _, descriptors, _, _ = socket.recv_fds(ours, 1, 2, socket.MSG_CMSG_CLOEXEC)
+        stack.callback(_close, descriptors)
+        if len(descriptors) != 2:
+            cause = said.decode(errors="replace").strip()
+            raise Unavailable("egress-not-opened", f"the way out of job {record.job_id} cannot be opened", cause=cause)
+        try:
+            holder = stack.enter_context(_descriptor(os.pidfd_open(record.holder.pid)))
+            counters = [
+                stack.enter_context(_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+                for name in ("snmp", "snmp6")
+                if (path := Path(f"/proc/{record.holder.pid}/net/{name}")).exists()
+            ]
+        except (ProcessLookupError, FileNotFoundError) as error:
+            raise Unavailable("egress-not-opened", f"the pod of job {record.job_id} has ended") from error
+        return PodSockets(descriptors[0], descriptors[1], holder, tuple(counters))
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _descriptor(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""What the job engine is given: the ports through which it reaches the world, and its settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from danube_pkg.core.ports import (
+    Clock,
+    JobKeys,
+    JobLogs,
+    JobStore,
+    PipelineStore,
+    Runtime,
+    SecretValues,
+)
+from danube_pkg.core.source_ports import Sources
+from danube_pkg.services.egress import Egress
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """max_concurrent_jobs: asked at each admission, since the configuration may change it.
+    egress_allowlist: what every job may reach beside its pipeline's own list, asked at each new job.
+    coordinator_command: what the coordinator's container runs; no secret is in it."""
+
+    max_concurrent_jobs: Callable[[], int]
+    coordinator_command: str = "exec python3 -m danube_pkg.pod.coordinator"
+    egress_allowlist: Callable[[], Sequence[str]] = tuple
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePorts:
+    """All that the engine reaches the world through."""
+
+    jobs: JobStore
+    pipelines: PipelineStore
+    runtime: Runtime
+    logs: JobLogs
+    keys: JobKeys
+    secrets: SecretValues
+    sources: Sources
+    clock: Clock
+    new_id: Callable[[], str]
+    egress: Egress | None = None

