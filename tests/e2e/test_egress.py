@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.runs import danube_run
 from tests.e2e.world import World
+from tests.images.building import Layout
+from tests.images.containers import busybox
 from tests.sandbox.origins import Origin, serving
 from tests.waiting import wait_until
 
@@ -63,6 +65,29 @@ def test_a_job_reaches_what_its_list_names_and_its_log_says_what_was_refused(wor
     table = world.danube("explain", job, "--egress").stdout
     assert f"files.test:{origin.server_port}" in table
     assert "egress_allowlist:\n  - evil.test\n" in table
+
+
+def test_a_container_of_an_image_has_the_same_way_out(world: World, origin: Origin) -> None:
+    """A static busybox: the proxy is a variable and an address on the loopback, which every program understands."""
+    small = Layout(world.path / "busybox").image("local/busybox:1", [busybox()])
+    world.danube("image", "load", str(small.file(world.path / "busybox.tar")))
+    world.pipeline(
+        "app",
+        f"""
+        from danube import pipeline, step
+
+        @pipeline(name="app")
+        def build():
+            step.run("wget -q -O - http://files.test:{origin.server_port}/hello; wget -q http://evil.test/ || true")
+        """,
+        image="local/busybox:1",
+        egress_allowlist=allow(world, origin.server_port),
+    )
+    world.serve()
+    job = world.trigger("app")
+    assert world.end_of(job)["status"] == "success", world.log(job)
+    assert "hello\n" in world.printed(job)
+    assert "--- step 1: egress refused: evil.test:80 (not-listed)" in world.log(job)
 
 
 def test_a_pipeline_without_a_list_is_told_which_line_is_missing(world: World) -> None:
