@@ -107,11 +107,14 @@ class EgressProxies:
         self._lost.clear()
 
     async def settle(self, job_id: str, step: int) -> None:
-        """What the kernel has counted of a job since the last time goes into the ledger as that step's."""
+        """What the kernel has counted of a job since the last time goes into the ledger as that step's. A proxy that is
+        still starting does it when it has started: nobody waits for that."""
         for proxy in list(self._proxies.values()):
             if job_id in proxy.jobs:
                 with contextlib.suppress(Unavailable):  # what it counted is lost with it
-                    await proxy.ask({"verb": "settle", "job": job_id, "step": step}, SETTLE_SECONDS)
+                    answer = proxy.begin_to_ask({"verb": "settle", "job": job_id, "step": step})
+                    if proxy.has_begun:
+                        await proxy.wait_answer(answer, SETTLE_SECONDS)
 
     async def close(self) -> None:
         """Let go of the proxies. Those that have pods go on."""
@@ -135,6 +138,8 @@ class EgressProxies:
         self._owner.start(f"egress proxy {generation}", self._follow(generation, proxy))
 
     async def _follow(self, generation: str, proxy: "_Proxy") -> None:
+        with contextlib.suppress(Unavailable):  # gone already, which reading finds out
+            proxy.begin_to_ask({"verb": "pods"})  # the answer says that it has begun
         await proxy.read_answers()
         if self._proxies.get(generation) is proxy:
             del self._proxies[generation]
@@ -186,6 +191,7 @@ class _Proxy:
         self._connection = connection
         self._asked: deque[asyncio.Future[Mapping[str, Any]]] = deque()
         self._gone = False
+        self.has_begun = False
         self.jobs: set[str] = set()
 
     def tell(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
@@ -194,13 +200,21 @@ class _Proxy:
         except OSError as error:
             raise Unavailable("egress-proxy-lost", "the egress proxy is gone", cause=str(error)) from error
 
-    async def ask(self, message: Mapping[str, Any], seconds: float = ANSWER_SECONDS) -> Mapping[str, Any]:
+    async def ask(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Raises Unavailable when it does not answer."""
+        return await self.wait_answer(self.begin_to_ask(message), ANSWER_SECONDS)
+
+    def begin_to_ask(self, message: Mapping[str, Any]) -> "asyncio.Future[Mapping[str, Any]]":
+        """The answer may be waited for, or not. Raises Unavailable when the proxy is gone."""
         if self._gone:
             raise Unavailable("egress-proxy-lost", "the egress proxy is gone")
-        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self.tell(message)
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
+        return answer
+
+    async def wait_answer(self, answer: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any]:
+        """Raises Unavailable when it does not come."""
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(answer)
@@ -218,6 +232,7 @@ class _Proxy:
                     continue
                 if packet is None:
                     return
+                self.has_begun = True
                 answer = self._asked.popleft()
                 if not answer.done():
                     answer.set_result(packet[0])
