@@ -10,7 +10,7 @@ DATA := .danube
 
 # What the tests use of the machine: a C compiler, a Git server, an SSH server, namespaces, a registry and other tools for
 # images, a Debian to run in.
-DEBIAN_PACKAGES := gcc libc6-dev git openssh-client openssh-server util-linux procps \
+DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-linux procps \
 	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap
 
 .DEFAULT_GOAL := help

@@ -6,6 +6,7 @@ What each of them is told is where the server under test is and whose certificat
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -70,10 +71,12 @@ PRINTED = {
 IMPATIENT = "PIP_RETRIES=0 npm_config_fetch_retries=0"
 """For what will not get better."""
 
-ALWAYS = ("curl", "git", "pip")
-"""These are among the packages of the Makefile's tests; the others are tried where a machine has them."""
+ALWAYS = ("curl", "git")
+"""These are among the packages of the Makefile's tests; the others are tried where the image `host` has them."""
 
-HERE = sorted({*ALWAYS, *(name for name in COMMANDS if shutil.which(name, path="/usr/bin:/bin"))})
+HERE = sorted(
+    {*ALWAYS, *(name for name in COMMANDS if shutil.which(name, path=f"{sys.base_prefix}/bin:/usr/bin:/bin"))}
+)
 
 
 @pytest.fixture(scope="module")
