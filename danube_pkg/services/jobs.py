@@ -307,7 +307,7 @@ class Engine:
         await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
         if live.step(step.sequence).phase is StepPhase.ENDED:
-            live.memory(step.sequence).request = None
+            live.memory(step.sequence).request = live.memory(step.sequence).end = None
 
     def source(self, live: LiveJob) -> JobSource:
         """The job's source tree."""
