@@ -1,6 +1,6 @@
 """What the job engine is given: the ports through which it reaches the world, and its settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from danube_pkg.core.ports import (
