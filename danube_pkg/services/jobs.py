@@ -263,9 +263,8 @@ class Engine:
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self._ensure(live, "deadline", partial(self._deadline, live))
         for step in job.steps:
-            name = f"step {step.sequence}.{step.attempt}"
             if step.phase in (StepPhase.PLACED, StepPhase.STARTED):
-                self._ensure(live, name, partial(self._follow, live, step))
+                self._ensure(live, f"step {step.sequence}.{step.attempt}", partial(self._follow, live, step))
 
     def _tell(self, listener: Listener, job: Job) -> None:
         """Whatever it does wrong, the job goes on: what follows from its new state must be started."""
