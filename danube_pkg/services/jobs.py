@@ -263,9 +263,8 @@ class Engine:
         if job.deadline_at is not None and job.phase in (Phase.PREPARING, Phase.RUNNING):
             self._ensure(live, "deadline", partial(self._deadline, live))
         for step in job.steps:
-            name = f"step {step.sequence}.{step.attempt}"
             if step.phase in (StepPhase.PLACED, StepPhase.STARTED):
-                self._ensure(live, name, partial(self._follow, live, step))
+                self._ensure(live, f"step {step.sequence}.{step.attempt}", partial(self._follow, live, step))
 
     def _tell(self, listener: Listener, job: Job) -> None:
         """Whatever it does wrong, the job goes on: what follows from its new state must be started."""
@@ -307,7 +306,7 @@ class Engine:
         await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
         if live.step(step.sequence).phase is StepPhase.ENDED:
-            live.memory(step.sequence).request = None
+            live.memory(step.sequence).request = live.memory(step.sequence).end = None
 
     def source(self, live: LiveJob) -> JobSource:
         """The job's source tree."""

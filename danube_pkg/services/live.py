@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from danube_pkg.core.coordination import StepRequest
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.job_events import ContainerLost, JobEvent
+from danube_pkg.core.job_events import ContainerLost, JobEvent, StepEnded
 from danube_pkg.core.jobs import Job, Phase, decide
 from danube_pkg.core.ports import Clock, JobLog, JobStore
 from danube_pkg.core.reasons import Reason
@@ -40,13 +40,14 @@ class _Letter:
 class StepMemory:
     """What is known of a step only while this server lives: never stored, asked for again after a restart.
 
-    request: until the step has ended. output: the end of what the attempt with that number printed; the newest outputs of
+    request: until the step has ended. end: what an authentic record says, until it is committed. output: the end of what the attempt with that number printed; the newest outputs of
     a job are kept, older ones are in the supervisor for as long as its container lives.
     """
 
     request: StepRequest | None = field(default=None, repr=False)
     output: bytes | None = field(default=None, repr=False)
     output_attempt: int = 0
+    end: StepEnded | None = None
 
 
 class LiveJob:
@@ -97,6 +98,14 @@ class LiveJob:
     def end_of_container(self, number: int, otherwise: str) -> ContainerLost:
         """Why a container that is gone is gone; `otherwise` is the sentence where the runtime has said nothing."""
         return self._ended_containers.get(number) or ContainerLost(number, Reason.POD_LOST, otherwise)
+
+    async def apply_lost(self, lost: ContainerLost) -> None:
+        """A container's end; but a step of it whose record has arrived has ended as that says. Raises as `apply` does."""
+        for step in self.job.open_steps:
+            end = self.memory(step.sequence).end
+            if step.container == lost.container and end is not None and end.attempt == step.attempt:
+                await self.apply(end)
+        await self.apply(lost)
 
     def step(self, sequence: int) -> Step:
         """The step, which is known to exist: steps are never removed from a job."""

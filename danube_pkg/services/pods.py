@@ -76,7 +76,7 @@ class PodKeeper:
             case ContainerEnded(container, reason, message):
                 lost = ev.ContainerLost(container.number, reason, message)
                 live.note_ended(lost)
-                self._start(live, f"container {container.number} ended", partial(_apply, live, lost))
+                self._start(live, f"container {container.number} ended", partial(live.apply_lost, lost))
             case PodNotice(_, message):
                 self._start(live, f"notice {message}", partial(self._write_notice, live, message))
 
@@ -129,8 +129,4 @@ class PodKeeper:
                 await live.wait_until(is_over)
         except TimeoutError:
             message = "its container is not there any more; something removed it behind Danube's back"
-            await live.apply(live.end_of_container(number, message))
-
-
-async def _apply(live: LiveJob, event: ev.JobEvent) -> None:
-    await live.apply(event)
+            await live.apply_lost(live.end_of_container(number, message))

@@ -252,7 +252,9 @@ class StepFollower:
             return
         kills = await self._tools.runtime.memory_kills(self._container) - self._memory_kills_before
         self._live.keep_output(self._sequence, self._attempt, self._tail.bytes_of(record.output_bytes))
-        await self._finish(end_of_step(step, record, memory_kills=kills))
+        end = end_of_step(step, record, memory_kills=kills)
+        self._live.memory(self._sequence).end = ev.StepEnded(self._sequence, self._attempt, end)
+        await self._finish(end)
 
     async def _finish(self, end: ev.StepEnd) -> None:
         """The rest of the output first, then the end: whoever sees the end can read the whole log of it."""
@@ -301,7 +303,7 @@ class StepFollower:
                 await self._live.wait_until(lambda job: not self._is_open())
         except TimeoutError:
             lost = self._live.end_of_container(self._container.number, f"its container is gone: {what}")
-            await self._live.apply(lost)
+            await self._live.apply_lost(lost)
 
 
 async def stop_step(live: LiveJob, step: Step, container: Container, tools: FollowerTools) -> bool:

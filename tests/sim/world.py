@@ -188,7 +188,10 @@ class World:
             victim.end(Reason.POD_LOST, "somebody killed it")
 
     async def rotate(self, at: float) -> None:
+        """Only when every job is there: their scripts print the first value, which a later job could not know."""
         await asyncio.sleep(at)
+        for name in self.plans:
+            await self._job_of(name)
         value = b"rotated-%d-%d" % (round(at * 1000), self.chance.randrange(10**9))
         self.secrets.add(value)
         while True:
