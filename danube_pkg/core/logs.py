@@ -68,9 +68,8 @@ def record_in(data: bytes, at: int = 0) -> IndexRecord | None:
     return IndexRecord(time_us, begin, end, raw_offset, key, step, attempt, Kind(kind)) if begin <= end else None
 
 
-def records(data: bytes) -> Iterator[IndexRecord]:
-    """The records up to the first that is torn, wrong, or does not continue the one before."""
-    end = 0
+def records(data: bytes, end: int = 0) -> Iterator[IndexRecord]:
+    """The records up to the first that is torn, wrong, or does not continue the one before, which ended at `end`."""
     for at in range(0, len(data) - RECORD_BYTES + 1, RECORD_BYTES):
         record = record_in(data, at)
         if record is None or record.begin != end:

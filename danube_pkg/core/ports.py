@@ -15,6 +15,7 @@ from danube_pkg.core.effects import Effect
 from danube_pkg.core.job_lists import JobFilter, Run
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.ledger import Contact
+from danube_pkg.core.log_lines import Lines, Section
 from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSockets, PodSpec, PodState
@@ -361,6 +362,15 @@ class JobLogs(Protocol):
 
     async def search(self, job_id: str, text: str, *, begin: int, limit: int, match_case: bool) -> Found:
         """Lines from an offset on that hold a text, in order; bounded in hits and in time."""
+        ...
+
+    async def lines(self, job_id: str, first: int, count: int, *, step: int | None = None) -> Lines:
+        """Lines by number, as a screen shows them; fewer than asked for where they are long. first: below 0 it counts from
+        the end. With a step only what that step printed is the log, and offsets are within it."""
+        ...
+
+    async def sections(self, job_id: str) -> Sequence[Section]:
+        """Which lines belong to which step, MAX_SECTIONS at most."""
         ...
 
     def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:

@@ -8,8 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from danube_pkg.adapters.logs.index import LogIndex
+from danube_pkg.adapters.logs.lines import LineReader
+from danube_pkg.adapters.logs.maps import LogMaps
 from danube_pkg.adapters.logs.searching import search_file
 from danube_pkg.adapters.logs.writer import LogWriter
+from danube_pkg.core.log_lines import Lines, Section
 from danube_pkg.core.logs import Found
 
 CHUNK_BYTES = 256 * 1024
@@ -29,6 +32,8 @@ class FileJobLogs:
         self._open: dict[str, LogWriter] = {}
         self._index = LogIndex()
         self._latest: tuple[str, int, bytes] = ("", 0, b"")
+        self._maps = LogMaps(self.path)
+        self._lines = LineReader()
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
 
     def path(self, job_id: str) -> Path:
@@ -91,6 +96,20 @@ class FileJobLogs:
     def time_at(self, job_id: str, offset: int) -> float | None:
         """When the byte at that offset was written, in Unix seconds."""
         return self._index.time_at(self.path(job_id), offset)
+
+    async def lines(self, job_id: str, first: int, count: int, *, step: int | None = None) -> Lines:
+        return await asyncio.to_thread(self._read_lines, job_id, first, count, step)
+
+    def _read_lines(self, job_id: str, first: int, count: int, step: int | None) -> Lines:
+        path, known = self.path(job_id), self._maps.of(job_id)
+        parts = [(0, known.size_bytes)] if step is None else self._index.ranges(path, step)
+        return self._lines.read(path, known, parts, step, first, count)
+
+    async def sections(self, job_id: str) -> Sequence[Section]:
+        return await asyncio.to_thread(self._read_sections, job_id)
+
+    def _read_sections(self, job_id: str) -> Sequence[Section]:
+        return self._lines.sections(self.path(job_id), self._maps.of(job_id))
 
     async def follow(self, job_id: str, begin: int) -> AsyncIterator[tuple[int, bytes]]:
         while True:
