@@ -3,9 +3,10 @@
 import secrets as randomness
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import danube_pkg
 from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.oidc import OidcProvider
 from danube_pkg.adapters.passwords import BcryptPasswords
@@ -40,13 +41,15 @@ from danube_pkg.services.tokens import Tokens
 
 @dataclass(frozen=True, slots=True)
 class FrontSettings:
-    """How people reach the server. `dex_url`: where Dex listens on this machine, "" where there is none."""
+    """How people reach the server. `dex_url`: where Dex listens on this machine, "" where there is none;
+    `page_directory`: where the built page lies."""
 
     socket_path: Path
     bind_address: str
     external_url: str = ""
     certificate: tuple[Path, Path] | None = None
     dex_url: str = ""
+    page_directory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,21 @@ async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[Fro
         provider, checks = OidcProvider(), BcryptPasswords()
         stack.push_async_callback(provider.close)
         stack.callback(checks.close)
-        site = Site(settings.external_url, tls=settings.certificate is not None)
+        site = Site(settings.external_url, tls=settings.certificate is not None, page_directory=settings.page_directory)
         if settings.dex_url:
             dex = HttpUpstream(settings.dex_url, frozenset({session_cookie(site)}))
             stack.push_async_callback(dex.close)
-            site = Site(settings.external_url, tls=site.tls, dex=dex)
+            site = replace(site, dex=dex)
         services = _services(house, site, provider, checks)
         serving = HttpEdge(services).serving(settings.socket_path, settings.bind_address, settings.certificate)
         yield Front(await stack.enter_async_context(serving), services)
+
+
+def find_page() -> Path:
+    """Where the built page lies: beside an installed package, else in a checkout's build directory."""
+    package = Path(danube_pkg.__file__).absolute().parent
+    installed = package / "web"
+    return installed if installed.is_dir() else package.parent / "build" / "web"
 
 
 def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPasswords) -> Services:

@@ -207,7 +207,13 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 deploy_key=git.deploy_key,
                 egress=egress,
             )
-            facing = front.FrontSettings(data / SOCKET_NAME, server.bind_address, server.external_url, plan.certificate)
+            facing = front.FrontSettings(
+                data / SOCKET_NAME,
+                server.bind_address,
+                server.external_url,
+                plan.certificate,
+                page_directory=front.find_page(),
+            )
             address = (await stack.enter_async_context(front.open_front(behind, facing))).address
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address, egress)
 

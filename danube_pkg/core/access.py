@@ -54,6 +54,7 @@ class Action(StrEnum):
     """What a route does, in the words of a person."""
 
     SEE_HEALTH = "see-health"
+    SEE_PAGE = "see-page"
     SEE_METRICS = "see-metrics"
     SEE_DOCUMENTATION = "see-documentation"
     LOG_IN = "log-in"
@@ -93,6 +94,7 @@ class Rule:
 
 RULES: Mapping[Action, Rule] = {
     Action.SEE_HEALTH: Rule(Need.NOTHING),
+    Action.SEE_PAGE: Rule(Need.NOTHING),
     Action.SEE_METRICS: Rule(Need.NOTHING),
     Action.SEE_DOCUMENTATION: Rule(Need.NOTHING),
     Action.LOG_IN: Rule(Need.NOTHING),

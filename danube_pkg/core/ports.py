@@ -231,6 +231,10 @@ class SecretStore(Protocol):
         """Remove what was retired before that moment; how many values that were."""
         ...
 
+    async def reads_of(self, job_id: str) -> Sequence[str]:
+        """The names of what a job read, each once, in the order of the first time."""
+        ...
+
     async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
         """That a job read it; a repeated call is the same read."""
         ...

@@ -74,6 +74,10 @@ class Secrets:
     async def list(self, pipeline: str | None) -> Sequence[StoredSecret]:
         return await self._store.list_secrets(pipeline)
 
+    async def used_by(self, job_id: str) -> Sequence[str]:
+        """The names of what a job has read so far."""
+        return await self._store.reads_of(job_id)
+
     async def read_for_job(self, job: Job, sequence: int, key: str) -> bytes:
         """The pipeline's own value, else the global one; the read is recorded before the value is given."""
         if key in self._overrides:

@@ -19,6 +19,19 @@ WRITE = "401 401 404 403 403 200 200 200 200"
 ADMIN = "401 401 404 403 403 403 200 200 200"
 
 EXPECTED: Mapping[str, str] = {
+    "GET /": OPEN,
+    "GET /pipelines/{pipeline}": OPEN,
+    "GET /jobs/{job}": OPEN,
+    "GET /queue": OPEN,
+    "GET /configuration": OPEN,
+    "GET /secrets": OPEN,
+    "GET /audit": OPEN,
+    "GET /account": OPEN,
+    "GET /login": OPEN,
+    "GET /assets/{rest*}": OPEN.replace("200", "404"),
+    "GET /badges/{badge}": OPEN.replace("200", "404"),
+    "GET /favicon.svg": OPEN.replace("200", "404"),
+    "GET /theme.js": OPEN.replace("200", "404"),
     "GET /health": OPEN,
     "GET /health/ready": OPEN,
     "GET /metrics": OPEN,
@@ -54,12 +67,15 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/jobs/{job}/rerun": WRITE.replace("200", "201"),
     "POST /api/v1/jobs/{job}/approve": "401 401 404 403 202 202 202 202 202",
     "GET /api/v1/jobs/{job}/log": READ,
+    "GET /api/v1/jobs/{job}/log/lines": READ,
+    "GET /api/v1/jobs/{job}/log/sections": READ,
     "GET /api/v1/jobs/{job}/log/search": READ,
     "GET /api/v1/jobs/{job}/log/time": READ,
     "GET /api/v1/jobs/{job}/events": READ,
     "GET /api/v1/jobs/{job}/egress": READ,
     "GET /api/v1/jobs/{job}/artifacts": READ,
     "GET /api/v1/jobs/{job}/artifacts/{artifact}": READ.replace("200", "404"),
+    "GET /api/v1/jobs/{job}/secrets": READ,
     "GET /api/v1/events": "401 401 200 200 403 200 200 200 200",
     "GET /api/v1/secrets": GLOBAL,
     "PUT /api/v1/secrets/{key}": GLOBAL.replace("200", "204"),
@@ -149,7 +165,15 @@ async def test_each_caller_gets_what_the_table_says(stage: Stage, route: Route) 
             f"global-{caller}",
             f"own-{caller}",
         )
-        words = {"pipeline": "app", "job": job.id, "key": "KEY", "artifact": "none", "session": "none", "token": "none"}
+        words = {
+            "pipeline": "app",
+            "job": job.id,
+            "key": "KEY",
+            "badge": "app.svg",
+            "artifact": "none",
+            "session": "none",
+            "token": "none",
+        }
         path = route.path.replace("{rest*}", "auth").format(**words) + QUERIES.get(name(route), "")
         found[caller] = await status_of(stage.callers[caller], route, path)
         api.house.draining.since = None

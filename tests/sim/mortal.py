@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from danube_pkg.adapters.logs import FileJobLogs, writer
 from danube_pkg.adapters.store.database import Database, Work
+from danube_pkg.core.log_lines import Lines, Section
 from danube_pkg.core.logs import Found
 from danube_pkg.core.ports import JobLog, StepOutput
 from tests.sim.fate import Fate
@@ -92,6 +93,12 @@ class MortalLogs:
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")
         return await self.real.read(job_id, begin, end, step=step)
+
+    async def lines(self, job_id: str, first: int, count: int, *, step: int | None = None) -> Lines:
+        return await self.real.lines(job_id, first, count, step=step)
+
+    async def sections(self, job_id: str) -> Sequence[Section]:
+        return await self.real.sections(job_id)
 
     def size(self, job_id: str, *, step: int | None = None) -> int:
         self._process.touch("log.size")

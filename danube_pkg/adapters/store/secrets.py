@@ -65,6 +65,12 @@ class SqliteSecrets:
             return 0
         return int(await self._database.write(work))
 
+    async def reads_of(self, job_id: str) -> Sequence[str]:
+        rows = self._database.read(
+            "SELECT key FROM secret_reads WHERE job_id = ? GROUP BY key ORDER BY min(sequence)", job_id
+        )
+        return [row["key"] for row in rows]
+
     async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
         """Who read what and when; a repeated call is the same read."""
         await self._database.write(

@@ -77,8 +77,12 @@ def json_answer(request: Request, value: Any) -> Response:
 
 
 def unless_known(request: Request, response: Response) -> Response:
-    """304 where the client has this very answer."""
+    """304 where the client has this very answer. It says again what may be done with it: a browser takes the policy and the
+    caching of the newest answer for the whole (RFC 9111 section 3.2)."""
     etag = dict(response.headers).get("etag", "")
     if etag and revalidated(request, etag):
-        return Response(304, b"", (("etag", etag), ("cache-control", "private, no-cache"), ("vary", "accept-encoding")))
+        return Response(304, b"", tuple(one for one in response.headers if one[0] in _SAID_AGAIN))
     return response
+
+
+_SAID_AGAIN = frozenset({"etag", "cache-control", "vary", "content-security-policy"})

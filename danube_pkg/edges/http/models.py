@@ -119,7 +119,8 @@ def _plain(hint: Any) -> Any:
 
 
 def _from_text(text: str, expected: Any) -> Any:
-    if expected is int and text.isascii() and text.isdigit() and len(text) <= 18:
+    digits = text.removeprefix("-")
+    if expected is int and digits.isascii() and digits.isdigit() and len(digits) <= 18:
         return int(text)
     if expected is bool and text in ("true", "false"):
         return text == "true"

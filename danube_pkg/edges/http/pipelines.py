@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Any
 
 from danube_pkg.core.access import Action, can
+from danube_pkg.core.configuration.pipelines import ParamSpec, TriggerSpec
 from danube_pkg.core.job_lists import Run
 from danube_pkg.core.marked import rule
 from danube_pkg.core.pipelines import Pipeline
@@ -54,8 +56,31 @@ class PipelineView:
 
 
 @dataclass(frozen=True, slots=True)
+class StartView:
+    """Something beside people that starts it. `kind`: push, tag, pull_request, cron, manual or pipeline; `schedule` and
+    `timezone` of a cron; `pipeline`: whose end starts this one."""
+
+    kind: str
+    schedule: str
+    timezone: str
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParamView:
+    """A parameter of a start by hand. `default`: null where a value must be given; `choices`: the only values there are."""
+
+    name: str
+    type: str
+    default: str | None
+    choices: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineDetail:
-    """`may`: what the caller may do with it; `levels`: what teams may, the owner's included."""
+    """`may`: what the caller may do with it; `levels`: what teams may, the owner's included; `place`: where it stands in the
+    configuration; `badge`: whether its badge can be seen without a login."""
 
     name: str
     team: str
@@ -69,6 +94,10 @@ class PipelineDetail:
     branch_filter: tuple[str, ...]
     levels: Mapping[str, str]
     may: tuple[str, ...]
+    place: str
+    starts: tuple[StartView, ...]
+    params: tuple[ParamView, ...]
+    badge: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +169,26 @@ class OnePipeline(Resource):
         """One pipeline, with who may what."""
         pipeline, thing = request.pipeline, request.thing
         owner = {thing.owner: "admin"} if thing.owner else {}
+        configuration = self.services.configuration
+        definition = configuration.state.pipelines.get(pipeline.name) if configuration is not None else None
         return PipelineDetail(
             **_facts(pipeline),
             branch_filter=pipeline.branch_filter,
             levels={**{team: str(level) for team, level in sorted(thing.levels.items())}, **owner},
             may=tuple(action for action in Action if can(request.actor, action, thing)),
+            place=str(definition.place) if definition is not None else "",
+            starts=tuple(map(_start, definition.spec.triggers)) if definition is not None else (),
+            params=tuple(starmap(_param, definition.spec.params.items())) if definition is not None else (),
+            badge=definition is not None and definition.spec.badge,
         )
+
+
+def _start(trigger: TriggerSpec) -> StartView:
+    return StartView(trigger.kind, trigger.schedule, trigger.timezone, trigger.pipeline)
+
+
+def _param(name: str, param: ParamSpec) -> ParamView:
+    return ParamView(name, param.type, param.default, param.choices, param.description)
 
 
 def _facts(pipeline: Pipeline) -> dict[str, Any]:

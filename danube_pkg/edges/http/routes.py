@@ -9,6 +9,7 @@ from danube_pkg.core.artifacts import MAX_NAME_LENGTH
 from danube_pkg.edges.http import (
     artifacts,
     audit,
+    badges,
     configuration,
     dex,
     docs,
@@ -16,11 +17,13 @@ from danube_pkg.edges.http import (
     events,
     health,
     jobs,
+    log_lines,
     login,
     logs,
     me,
     metrics,
     openapi,
+    page,
     pipelines,
     secrets,
     system,
@@ -31,6 +34,7 @@ from danube_pkg.edges.http.resource import Resource, endpoint_of
 PATTERNS = {
     "job": jobs.JOB_PATTERN,
     "pipeline": pipelines.NAME_PATTERN,
+    "badge": rf"{pipelines.NAME_PATTERN}\.svg",
     "artifact": rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}",
     "key": r"[^/\\\x00-\x1f\x7f]{1,200}",
     "session": r"[0-9a-z]{1,64}",
@@ -42,17 +46,36 @@ PATTERNS = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`{name}` in the path matches one segment, `{name*}` all that follow."""
+    """`{name}` in the path matches one segment, `{name*}` all that follow. What is not part of the API is not `documented`."""
 
     method: str
     path: str
     action: Action
     resource: type[Resource]
+    documented: bool = True
 
+
+PAGE_PATHS = (
+    "/",
+    "/pipelines/{pipeline}",
+    "/jobs/{job}",
+    "/queue",
+    "/configuration",
+    "/secrets",
+    "/audit",
+    "/account",
+    "/login",
+)
+"""What the page's router shows something for; web/src/app.tsx has the same."""
 
 ROUTES = (
+    *(Route("GET", path, Action.SEE_PAGE, page.Page, documented=False) for path in PAGE_PATHS),
+    Route("GET", "/assets/{rest*}", Action.SEE_PAGE, page.PageAssets, documented=False),
+    Route("GET", "/favicon.svg", Action.SEE_PAGE, page.PageRoot, documented=False),
+    Route("GET", "/theme.js", Action.SEE_PAGE, page.PageRoot, documented=False),
     Route("GET", "/health", Action.SEE_HEALTH, health.Health),
     Route("GET", "/health/ready", Action.SEE_HEALTH, health.Readiness),
+    Route("GET", "/badges/{badge}", Action.SEE_PAGE, badges.Badge),
     Route("GET", "/metrics", Action.SEE_METRICS, metrics.Metrics),
     Route("GET", "/docs", Action.SEE_DOCUMENTATION, docs.Docs),
     Route("GET", "/docs/style.css", Action.SEE_DOCUMENTATION, docs.DocsStyle),
@@ -84,12 +107,15 @@ ROUTES = (
     Route("POST", "/api/v1/jobs/{job}/rerun", Action.RERUN, jobs.JobRerun),
     Route("POST", "/api/v1/jobs/{job}/approve", Action.APPROVE, jobs.JobApprove),
     Route("GET", "/api/v1/jobs/{job}/log", Action.READ_LOG, logs.JobLog),
+    Route("GET", "/api/v1/jobs/{job}/log/lines", Action.READ_LOG, log_lines.JobLogLines),
+    Route("GET", "/api/v1/jobs/{job}/log/sections", Action.READ_LOG, log_lines.JobLogSections),
     Route("GET", "/api/v1/jobs/{job}/log/search", Action.READ_LOG, logs.JobLogSearch),
     Route("GET", "/api/v1/jobs/{job}/log/time", Action.READ_LOG, logs.JobLogTime),
     Route("GET", "/api/v1/jobs/{job}/events", Action.READ_LOG, events.JobEvents),
     Route("GET", "/api/v1/jobs/{job}/egress", Action.SEE_JOB, egress.JobEgress),
     Route("GET", "/api/v1/jobs/{job}/artifacts", Action.SEE_JOB, artifacts.Artifacts),
     Route("GET", "/api/v1/jobs/{job}/artifacts/{artifact}", Action.DOWNLOAD, artifacts.OneArtifact),
+    Route("GET", "/api/v1/jobs/{job}/secrets", Action.SEE_JOB, secrets.JobSecrets),
     Route("GET", "/api/v1/events", Action.LIST_JOBS, events.ListEvents),
     Route("GET", "/api/v1/secrets", Action.SEE_GLOBAL_SECRET_NAMES, secrets.SecretNames),
     Route("PUT", "/api/v1/secrets/{key}", Action.SET_GLOBAL_SECRETS, secrets.OneSecret),
@@ -114,4 +140,6 @@ ROUTES = (
 @cache
 def api_document() -> dict[str, Any]:
     """The OpenAPI document of the table."""
-    return openapi.document([(route, endpoint_of(route.resource, route.method)) for route in ROUTES], PATTERNS)
+    return openapi.document(
+        [(route, endpoint_of(route.resource, route.method)) for route in ROUTES if route.documented], PATTERNS
+    )

@@ -51,6 +51,21 @@ class OneSecret(Resource):
             raise NotFound("secret-not-set", f"there is no secret {name}", hint="danube secrets list")
 
 
+@dataclass(frozen=True, slots=True)
+class UsedSecrets:
+    """Names, in the order in which the job asked for them first."""
+
+    keys: tuple[str, ...]
+
+
+class JobSecrets(Resource):
+    """`/api/v1/jobs/{job}/secrets`."""
+
+    async def GET(self, request: Request) -> UsedSecrets:
+        """Which secrets a job has read, by name."""
+        return UsedSecrets(tuple(await self.services.secrets.used_by(request.job.id)))
+
+
 def _name(request: Request) -> SecretName:
     return SecretName(request.arguments.get("pipeline"), check_key(request.arguments["key"]))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from danube_pkg.core.identity_ports import IdempotencyStore, UpstreamHttp
 from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
@@ -22,11 +23,13 @@ from danube_pkg.services.tokens import Tokens
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """How this server is reached. `external_url`: "" means as people asked for it; `tls`: it speaks TLS itself."""
+    """How this server is reached. `external_url`: "" means as people asked for it; `tls`: it speaks TLS itself;
+    `page_directory`: where the built page lies."""
 
     external_url: str = ""
     tls: bool = False
     dex: UpstreamHttp | None = None
+    page_directory: Path | None = None
 
     @property
     def secure(self) -> bool:
