@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-GENERATED = ("sdk/danube/_proto/", "requirements", "web/package-lock.json")
+GENERATED = ("sdk/danube/_proto/", "requirements", "web/package-lock.json", "web/src/api/schema.d.ts")
 """Beginnings of paths that a tool writes and nobody reads."""
 
 _BINARY = {".png", ".ico", ".gz", ".zst", ".tar", ".woff2", ".pack", ".idx"}

@@ -1,0 +1,39 @@
+/** Names for what the API sends. The shapes come from schema.d.ts, which `make web-types` writes from the OpenAPI document. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Status = Schemas["JobSummary"]["status"];
+export type Job = Schemas["JobSummary"];
+/** Of a strip; the message only where it was heard live. */
+export type Run = Schemas["RunView"] & { message?: string };
+export type JobDetail = Schemas["JobDetail"];
+export type JobPage = Schemas["JobPage"];
+export type Step = Schemas["StepView"];
+export type Trigger = Schemas["TriggerView"];
+export type Pipeline = Schemas["PipelineView"];
+export type PipelinePage = Schemas["PipelinePage"];
+export type PipelineDetail = Schemas["PipelineDetail"];
+export type Start = Schemas["StartView"];
+export type Param = Schemas["ParamView"];
+export type Definition = Schemas["DefinitionView"];
+export type UsedSecrets = Schemas["UsedSecrets"];
+export type Statistics = Schemas["StatisticsView"];
+export type Artifact = Schemas["ArtifactView"];
+export type ArtifactList = Schemas["ArtifactList"];
+export type Explanation = Schemas["Explanation"];
+export type Me = Schemas["MeView"];
+export type Methods = Schemas["Methods"];
+export type Session = Schemas["SessionView"];
+export type Token = Schemas["TokenView"];
+export type Secret = Schemas["SecretView"];
+export type AuditPage = Schemas["AuditPage"];
+export type AuditCheck = Schemas["AuditCheckView"];
+export type ConfigurationState = Schemas["ConfigurationView"];
+export type System = Schemas["SystemView"];
+export type HitPage = Schemas["HitPage"];
+export type Hit = Schemas["HitView"];
+export type LogLines = Schemas["LinesView"];
+export type LogSections = Schemas["SectionList"];
+export type LogSection = Schemas["SectionView"];
+export type Problem = Schemas["Problem"];

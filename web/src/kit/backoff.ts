@@ -1,0 +1,22 @@
+/** Waits that double up to a bound, with some chance in them, so that a thousand pages do not come back in one instant. */
+export class Backoff {
+  private wait: number;
+
+  constructor(
+    private readonly firstMs: number,
+    private readonly longestMs: number,
+    private readonly random: () => number = Math.random,
+  ) {
+    this.wait = firstMs;
+  }
+
+  next(): number {
+    const now = this.wait * (0.75 + this.random() / 2);
+    this.wait = Math.min(this.longestMs, this.wait * 2);
+    return now;
+  }
+
+  reset(): void {
+    this.wait = this.firstMs;
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Where a reader is in rows of which there may be millions.
+ *
+ * Browsers bound an element's height (Firefox at 17.9 million pixels), so the scroll bar stands for a fraction, and what is
+ * at the top is kept as a row and pixels into it. Small moves (wheel, keys, touch) go by pixels; large ones (the scroll bar
+ * was dragged) by the fraction. When rows have different heights, only those passed by a small move need to be known.
+ */
+
+export const ROW_HEIGHT = 20;
+
+/** Far below what any browser can do, and a scroll bar has a thousand positions anyhow. */
+export const MAX_HEIGHT = 6_000_000;
+
+/** Farther than this in one event is no wheel. */
+const JUMP_VIEWPORTS = 3;
+
+export class ScrollPosition {
+  row = 0;
+  offset = 0;
+  private rowCount = 0;
+  private viewport = 0;
+  private lastScrollTop = 0;
+
+  /** `heightOf`: undefined where all rows have ROW_HEIGHT. */
+  constructor(private heightOf: ((row: number) => number) | undefined = undefined) {}
+
+  get rows(): number {
+    return this.rowCount;
+  }
+
+  /** Of the scrolled element. */
+  get height(): number {
+    return Math.min(MAX_HEIGHT, this.rowCount * ROW_HEIGHT);
+  }
+
+  /** Whether a pixel of the scroll bar is a pixel of the content. */
+  private get isExact(): boolean {
+    return this.heightOf === undefined && this.rowCount * ROW_HEIGHT <= MAX_HEIGHT;
+  }
+
+  resize(rows: number, viewport: number, heightOf: ((row: number) => number) | undefined): void {
+    this.rowCount = rows;
+    this.viewport = viewport;
+    this.heightOf = heightOf;
+    this.clamp();
+  }
+
+  /** The browser scrolled to there. */
+  scrolledTo(scrollTop: number): void {
+    const delta = scrollTop - this.lastScrollTop;
+    this.lastScrollTop = scrollTop;
+    if (this.isExact) {
+      this.row = Math.floor(scrollTop / ROW_HEIGHT);
+      this.offset = scrollTop - this.row * ROW_HEIGHT;
+      this.clamp();
+    } else if (Math.abs(delta) > Math.max(this.viewport, 200) * JUMP_VIEWPORTS) {
+      this.toFraction(scrollTop / Math.max(1, this.height - this.viewport));
+    } else {
+      this.moveBy(delta);
+    }
+  }
+
+  /** Where the scroll bar should stand; what `scrolledTo` is compared with next. */
+  scrollTop(): number {
+    const range = Math.max(0, this.height - this.viewport);
+    this.lastScrollTop = this.isExact
+      ? Math.min(range, this.row * ROW_HEIGHT + this.offset)
+      : Math.round(this.fraction() * range);
+    return this.lastScrollTop;
+  }
+
+  /** What the browser made of it, which may be rounded. */
+  settle(scrollTop: number): void {
+    this.lastScrollTop = scrollTop;
+  }
+
+  /** Whether a scroll event tells of something that is not known. */
+  isNews(scrollTop: number): boolean {
+    return Math.abs(scrollTop - this.lastScrollTop) >= 1;
+  }
+
+  moveBy(pixels: number): void {
+    this.offset += pixels;
+    this.clamp();
+  }
+
+  /** So that the row is at the top, or a third down where there is room above it. */
+  showRow(row: number, aThirdDown: boolean): void {
+    this.row = Math.max(0, Math.min(row, this.rowCount - 1));
+    this.offset = 0;
+    if (aThirdDown) this.offset -= Math.floor(this.viewport / 3 / ROW_HEIGHT) * ROW_HEIGHT;
+    this.clamp();
+  }
+
+  toEnd(): void {
+    const end = this.endPosition();
+    this.row = end.row;
+    this.offset = end.offset;
+  }
+
+  get isAtEnd(): boolean {
+    const end = this.endPosition();
+    return this.row > end.row || (this.row === end.row && this.offset >= end.offset - 2);
+  }
+
+  get isAtStart(): boolean {
+    return this.row === 0 && this.offset <= 0;
+  }
+
+  fraction(): number {
+    const end = this.endPosition();
+    const last = end.row + end.offset / this.rowHeight(end.row);
+    return last <= 0 ? 0 : Math.min(1, (this.row + this.offset / this.rowHeight(this.row)) / last);
+  }
+
+  private toFraction(fraction: number): void {
+    const end = this.endPosition();
+    const last = end.row + end.offset / this.rowHeight(end.row);
+    const place = Math.max(0, Math.min(1, fraction)) * last;
+    this.row = Math.floor(place);
+    this.offset = (place - this.row) * this.rowHeight(this.row);
+    this.clamp();
+  }
+
+  private rowHeight(row: number): number {
+    return this.heightOf ? this.heightOf(row) : ROW_HEIGHT;
+  }
+
+  /** The lowest place: the last row is at the bottom. */
+  private endPosition(): { row: number; offset: number } {
+    if (!this.heightOf) {
+      const top = Math.max(0, this.rowCount * ROW_HEIGHT - this.viewport);
+      return { row: Math.floor(top / ROW_HEIGHT), offset: top % ROW_HEIGHT };
+    }
+    let left = this.viewport;
+    for (let row = this.rowCount - 1; row >= 0; row--) {
+      left -= this.rowHeight(row);
+      if (left <= 0) return { row, offset: -left };
+    }
+    return { row: 0, offset: 0 };
+  }
+
+  private clamp(): void {
+    if (!this.heightOf) {
+      const place = Math.max(0, this.row * ROW_HEIGHT + this.offset);
+      this.row = Math.floor(place / ROW_HEIGHT);
+      this.offset = place - this.row * ROW_HEIGHT;
+    } else {
+      while (this.offset < 0 && this.row > 0) {
+        this.row--;
+        this.offset += this.rowHeight(this.row);
+      }
+      while (this.row < this.rowCount - 1 && this.offset >= this.rowHeight(this.row)) {
+        this.offset -= this.rowHeight(this.row);
+        this.row++;
+      }
+    }
+    const end = this.endPosition();
+    if (this.row > end.row || (this.row === end.row && this.offset > end.offset)) {
+      this.row = end.row;
+      this.offset = end.offset;
+    }
+    if (this.row <= 0 && this.offset < 0) this.offset = 0;
+    this.row = Math.max(0, this.row);
+  }
+}

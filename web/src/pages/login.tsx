@@ -1,0 +1,67 @@
+/** Logging in: by password, or at the issuer. */
+import { useNavigate, useSearchParams } from "@solidjs/router";
+import { createEffect, Show } from "solid-js";
+import { write } from "../api/client";
+import { createData } from "../api/data";
+import { me, openSession } from "../api/session";
+import type { Methods } from "../api/types";
+import { useTab } from "../kit/tab";
+import { createForm } from "../parts/action";
+import { Refused } from "../parts/refused";
+import { Loaded } from "../parts/small";
+
+/** A path of this server, whatever somebody wrote into a link. */
+export function safeReturn(path: string | undefined): string {
+  return path && /^\/(?![/\\])/.test(path) ? path : "/";
+}
+
+export default function Login() {
+  const [query] = useSearchParams<{ return_to?: string }>();
+  const navigate = useNavigate();
+  const methods = createData<Methods>(() => "/auth/methods");
+  const back = () => safeReturn(query.return_to);
+  useTab(() => "Log in");
+  createEffect(() => {
+    if (me()) navigate(back(), { replace: true });
+  });
+  const form = createForm(async (fields) => {
+    await write("POST", "/auth/password", { email: fields.get("email"), password: fields.get("password") });
+    await openSession();
+  });
+  return (
+    <div class="login">
+      <h1>Log in to Danube</h1>
+      <Loaded data={methods}>
+        {(found) => (
+          <Show
+            when={found().password}
+            fallback={
+              <a class="button is-primary is-wide" rel="external" href={`/auth/login?return_to=${encodeURIComponent(back())}`}>
+                Continue to log in
+              </a>
+            }
+          >
+            <form class="form" onSubmit={(event) => void form.submit(event)}>
+              <label>
+                E-mail address
+                <input name="email" type="email" autocomplete="username" required autofocus />
+              </label>
+              <label>
+                Password
+                <input name="password" type="password" autocomplete="current-password" required />
+              </label>
+              <button type="submit" class="button is-primary is-wide" disabled={form.busy()}>
+                Log in
+              </button>
+              <Show when={form.problem()}>{(problem) => <Refused problem={problem()} />}</Show>
+            </form>
+          </Show>
+        )}
+      </Loaded>
+      <p class="quiet">
+        People and their passwords are in <code>users.yaml</code> of the configuration repository. On the server itself the
+        command line needs no login.
+      </p>
+    </div>
+  );
+}
