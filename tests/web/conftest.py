@@ -1,0 +1,45 @@
+"""One house and one browser for all tests of the page; each test has browsers of its own in it.
+
+They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble over.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from build_steps.supervisor import build_supervisor
+from build_steps.web import build_page
+from tests.web import pipelines
+from tests.web.house import WAIT_MS, House, Visitors, launch
+
+
+@pytest.fixture(scope="package")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    for name in ("danube-step", "danube-ns"):
+        build_supervisor(name)
+    build_page()
+    made = House(tmp_path_factory.mktemp("house"))
+    for name, danubefile in pipelines.ALL.items():
+        made.pipeline(name, danubefile)
+    made.serve()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        launched = launch(playwright)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visitors(browser: Browser, house: House) -> Iterator[Visitors]:
+    """Whatever a page complains of itself fails the test."""
+    made = Visitors(browser, house)
+    yield made
+    made.close()
+    assert made.errors == []

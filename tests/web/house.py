@@ -1,0 +1,147 @@
+"""A world with people in it, and what a browser sees of it.
+
+house.pipeline("app", DANUBEFILE)
+house.serve()
+page = visitors.page("writer")
+page.goto(f"{house.address}/jobs/{house.trigger('app')}")
+"""
+
+import json
+import socket
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+from tests.e2e.world import ROOT, World
+
+PASSWORD = "correct horse battery staple"
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+
+PEOPLE: Mapping[str, Mapping[str, str]] = {
+    "reader": {"readers": "member"},
+    "writer": {"writers": "member"},
+    "owner": {"core": "admin"},
+    "admin": {"operators": "member"},
+}
+"""Somebody → their teams with their role in each."""
+
+LEVELS = {"readers": "read", "writers": "write", "core": "admin"}
+"""On every pipeline."""
+
+CHROMIUM = "/usr/bin/chromium"
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+WAIT_MS = 10_000
+"""For what a page shows; a machine that is busy with other tests takes a while."""
+
+
+class House(World):
+    """A world whose server people can log in to. Pipelines are there before it serves."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = path / "danube.toml"
+        settings.write_text(settings.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        self.address = f"http://127.0.0.1:{port}"
+
+        self._configure(
+            "users", "User", {name: {"email": f"{name}@example.com", "password_hash": HASH} for name in PEOPLE}
+        )
+        teams = {
+            team: {
+                "members": [
+                    {"email": f"{name}@example.com", "role": roles[team]}
+                    for name, roles in PEOPLE.items()
+                    if team in roles
+                ],
+                **({"global_admin": True} if team == "operators" else {}),
+            }
+            for team in ("core", "readers", "writers", "operators")
+        }
+        self._configure("teams", "Team", teams)
+
+    def _configure(self, file: str, kind: str, specs: Mapping[str, object]) -> None:
+        documents = [
+            {"apiVersion": "danube.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+            for name, spec in specs.items()
+        ]
+        (self.config / f"{file}.yaml").write_text("\n---\n".join(map(json.dumps, documents)))
+
+    def pipeline(self, name: str, danubefile: str | None, files: Mapping[str, str] | None = None, **spec: Any) -> Path:
+        """Everybody of PEOPLE may with it what LEVELS says."""
+        permissions = [{"team": team, "level": level} for team, level in LEVELS.items()]
+        directory = super().pipeline(name, danubefile, files, permissions=permissions, **spec)
+        written = self.config / "pipelines" / f"{name}.yaml"
+        document = json.loads(written.read_text())
+        document["metadata"]["team"] = "core"
+        written.write_text(json.dumps(document))
+        return directory
+
+    def strangers_job(self, like: str, commit_sha: str) -> str:
+        """A job of a fork's pull request that waits for an approval, as a webhook would make it. The server starts anew."""
+        self.stop()
+        with closing(sqlite3.connect(self.data / "danube.db", isolation_level=None)) as database:
+            database.row_factory = sqlite3.Row
+            row = dict(database.execute("SELECT * FROM jobs WHERE id = ?", (like,)).fetchone())
+            trigger = {"type": "webhook", "actor": "a-stranger", "branch": "patch-1", "commit_sha": commit_sha}
+            row |= {"id": like[:-4] + "0000", "status": "pending", "phase": "queued", "reason": "approval-required"}
+            row |= {"started_at": None, "finished_at": None, "outcome": None, "message": "", "trigger_type": "webhook"}
+            row |= {"trigger": json.dumps({**trigger, "params": {}, "pull_request": {"fork": True}})}
+            names, places = ", ".join(row), ", ".join("?" * len(row))
+            database.execute(f"INSERT INTO jobs ({names}) VALUES ({places})", tuple(row.values()))
+        self.serve()
+        return str(row["id"])
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Debian's Chromium, without a window."""
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+
+
+class Visitors:
+    """People's browsers: each logs in once."""
+
+    def __init__(self, browser: Browser, house: House) -> None:
+        self._browser = browser
+        self._house = house
+        self._open: list[BrowserContext] = []
+        self.errors: list[str] = []
+
+    def context(self, name: str, *, dark: bool = False, width: int = 1280, height: int = 800) -> BrowserContext:
+        """A browser in which somebody is logged in; "" for nobody."""
+        made = self._browser.new_context(
+            base_url=self._house.address,
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        made.set_default_timeout(WAIT_MS)
+        made.on("weberror", lambda error: self.errors.append(str(error.error)))
+        made.on("console", lambda said: self.errors.append(said.text) if "Content Security" in said.text else None)
+        self._open.append(made)
+        if name:
+            answer = made.request.post(
+                "/auth/password", data={"email": f"{name}@example.com", "password": PASSWORD}, timeout=WAIT_MS
+            )
+            assert answer.status == 204, answer.text()
+        return made
+
+    def page(self, name: str, path: str = "", *, dark: bool = False, width: int = 1280, height: int = 800) -> Page:
+        """A tab of somebody's, at that path if one is given."""
+        page = self.context(name, dark=dark, width=width, height=height).new_page()
+        if path:
+            page.goto(path)
+        return page
+
+    def close(self) -> None:
+        for context in self._open:
+            context.close()
+        self._open.clear()

@@ -1,0 +1,89 @@
+"""What the house's pipelines do. A test that holds a job up or lets it go on does so by a file in its workspace's stead: by
+the number of lines that it has printed, or by cancelling it."""
+
+from collections.abc import Mapping
+
+WEBSITE = r"""
+from danube import artifacts, pipeline, step
+
+@pipeline(name="website")
+def build():
+    step.run(
+        "printf '\033[1mInstalling\033[0m 214 packages\n';"
+        "for i in 20 40 60 80 100; do printf '\rdownloading %d %%' $i; done; echo;"
+        "printf '\033[32mdone\033[0m in 1.2 s\n'",
+        name="Install",
+    )
+    with step.parallel():
+        step.start("for i in $(seq 40); do printf '\033[36msrc/page-%d.ts\033[0m ok\n' $i; done; sleep 0.3", name="Lint")
+        step.start(
+            "for i in $(seq 120); do echo \"PASS tests/case_$i.test.ts\"; done;"
+            "printf '\033[33mwarning\033[0m 2 tests are slow\n'; sleep 0.5",
+            name="Unit tests",
+        )
+    step.run("mkdir -p out && echo hello > out/index.html && echo built", name="Build")
+    artifacts.upload("out/", name="site")
+"""
+
+BROKEN = r"""
+from danube import pipeline, step
+
+@pipeline(name="broken")
+def build():
+    step.run("echo compiling", name="Compile")
+    step.run(
+        "for i in $(seq 80); do echo test_$i PASSED; done;"
+        "printf '\033[31mFAILED\033[0m test_refund: assert 41 == 42\n'; exit 3",
+        name="Tests",
+    )
+"""
+
+TICKING = r"""
+from danube import pipeline, step
+
+@pipeline(name="ticking")
+def build():
+    step.run("for i in $(seq 100000); do echo \"tick $i\"; sleep 0.01; done", name="Tick")
+"""
+
+MILLION = r"""
+from danube import pipeline, step
+
+@pipeline(name="million")
+def build():
+    step.run("seq -f 'line %.0f of a very long log' 1000000", name="Print")
+"""
+
+STREAM = r"""
+from danube import pipeline, step
+
+@pipeline(name="stream")
+def build():
+    step.run(
+        "python3 -c '\nimport time\nfor n in range(400):\n"
+        "    print(chr(10).join(f\"{n * 100 + k} some line of a build that prints a great deal\" for k in range(100)), flush=True)\n"
+        "    time.sleep(0.02)'",
+        name="Print",
+    )
+"""
+
+MARKUP = r"""
+from danube import artifacts, pipeline, step
+
+EVIL = "<img src=x onerror=window.evil=1><script>window.evil=1</script>"
+
+@pipeline(name="markup")
+def build():
+    step.run(f"echo '{EVIL}'; echo 'javascript:window.evil=1'; mkdir -p out; echo x > out/x", name=f"step {EVIL}")
+    artifacts.upload("out/", name="b.onerror-evil")
+    step.run("exit 1", name=f"failing {EVIL}")
+"""
+
+ALL: Mapping[str, str] = {
+    "website": WEBSITE,
+    "broken": BROKEN,
+    "ticking": TICKING,
+    "million": MILLION,
+    "stream": STREAM,
+    "markup": MARKUP,
+}

@@ -1,0 +1,88 @@
+"""`make screenshots`: every page in both themes, into docs/images/, of a server with a day's work in it."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from build_steps.web import build_page
+from tests.e2e.world import ROOT
+from tests.web import pipelines
+from tests.web.house import House, Visitors, launch
+
+IMAGES = ROOT / "docs" / "images"
+RUNS = 7
+SETTLE_MS = 600
+"""For colours that fade and charts that are drawn."""
+
+
+def main() -> None:
+    """Take them all."""
+    build_page()
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="danube-screenshots-") as directory, sync_playwright() as playwright:
+        house = House(Path(directory))
+        for name, danubefile in pipelines.ALL.items():
+            if name not in ("markup", "stream"):
+                house.pipeline(name, danubefile)
+        house.serve()
+        browser = launch(playwright)
+        try:
+            pages = _work(house)
+            for dark in (False, True):
+                _take(Visitors(browser, house), pages, "dark" if dark else "light", dark=dark)
+        finally:
+            browser.close()
+            house.close()
+
+
+def _work(house: House) -> Mapping[str, str]:
+    """Jobs of every kind; what each picture is of."""
+    for _ in range(RUNS):
+        ended = [house.trigger("website"), house.trigger("broken")]
+        for job in ended:
+            house.end_of(job)
+    million = house.trigger("million")
+    house.end_of(million, 120)
+    house.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "website", stdin="not-shown-anywhere")
+    running = house.trigger("ticking")
+    house.wait_for_log(running, "tick 60")
+    website, broken = ended
+    return {
+        "overview": "/",
+        "pipeline": "/pipelines/website",
+        "job": f"/jobs/{website}",
+        "job-failed": f"/jobs/{broken}",
+        "job-running": f"/jobs/{running}",
+        "log": f"/jobs/{million}#L500000-L500004",
+        "queue": "/queue",
+        "configuration": "/configuration",
+        "secrets": "/secrets?pipeline=website",
+        "audit": "/audit",
+        "account": "/account",
+    }
+
+
+def _take(visitors: Visitors, pages: Mapping[str, str], theme: str, *, dark: bool) -> None:
+    stranger = visitors.page("", "/login", dark=dark)
+    stranger.wait_for_selector("input[name=password]")
+    _picture(stranger, f"login-{theme}")
+    page = visitors.page("admin", dark=dark)
+    for name, path in pages.items():
+        page.goto(path)
+        page.wait_for_selector("main h1")
+        _picture(page, f"{name}-{theme}")
+    phone = visitors.page("admin", pages["job"], dark=dark, width=390, height=780)
+    phone.wait_for_selector(".log-row")
+    _picture(phone, f"phone-{theme}")
+    visitors.close()
+
+
+def _picture(page: Page, name: str) -> None:
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""What everybody sees: the overview, a pipeline, keys, small screens, files that are kept, types that fit."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from build_steps import web
+from tests.web.house import AXE, House, Visitors
+
+EVIL = "<img src=x onerror=window.evil=1><script>window.evil=1</script>"
+
+
+@pytest.fixture(scope="module")
+def jobs(house: House) -> dict[str, str]:
+    """One ended job of each kind."""
+    made = {name: house.trigger(name) for name in ("website", "broken", "markup")}
+    for job in made.values():
+        house.end_of(job)
+    return made
+
+
+def test_the_overview_is_live_and_searched_as_one_types(house: House, visitors: Visitors, jobs: dict[str, str]) -> None:
+    page = visitors.page("reader", "/")
+    expect(page.locator(".pipeline")).to_have_count(6)
+    row = page.locator(".pipeline", has_text="website")
+    before = row.locator(".strip-run").count()
+    assert before >= 1
+    job = house.trigger("website")
+    expect(row.locator(f"a[href='/jobs/{job}']").first).to_be_visible()
+    house.end_of(job)
+    expect(row.locator(".status-icon.is-success")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("bro")
+    expect(page.locator(".pipeline")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"\?q=bro$"))
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/pipelines/broken"))
+    page.go_back()
+    expect(page.locator(".pipeline")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_pipelines_filters_live_in_the_address(visitors: Visitors, jobs: dict[str, str]) -> None:
+    page = visitors.page("reader", "/pipelines/broken")
+    expect(page.locator(".run")).not_to_have_count(0)
+    page.get_by_label("Status").select_option("success")
+    expect(page.get_by_text("No run is like that.")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"status=success"))
+    page.goto("/pipelines/broken?status=failure")
+    expect(page.locator(".run")).not_to_have_count(0)
+    expect(page.get_by_label("Status")).to_have_value("failure")
+
+
+def test_the_reader_is_told_of_what_is_not_there(visitors: Visitors) -> None:
+    page = visitors.page("reader", "/jobs/01nowhere")
+    expect(page.get_by_role("alert")).to_contain_text("there is no job")
+
+
+def test_markup_stays_text_wherever_it_comes_from(visitors: Visitors, jobs: dict[str, str]) -> None:
+    page = visitors.page("reader", f"/jobs/{jobs['markup']}")
+    expect(page.locator(".step-name").first).to_have_text(f"step {EVIL}")
+    expect(page.locator(".job-sentence")).to_contain_text(EVIL)
+    expect(page.locator(".log-row", has_text=EVIL).first).to_be_attached()
+    expect(page.locator(".artifact-name")).to_have_text("b.onerror-evil")
+    for path in ("/", "/pipelines/markup", "/queue"):
+        page.goto(path)
+        expect(page.locator("main")).to_be_visible()
+    assert page.evaluate("window.evil") is None
+    assert page.locator("main img, main script").count() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_on_any_page(visitors: Visitors, jobs: dict[str, str], dark: bool) -> None:
+    page = visitors.page("admin", dark=dark)
+    source = AXE.read_text()
+    paths = [
+        "/", "/pipelines/website", f"/jobs/{jobs['website']}", f"/jobs/{jobs['broken']}", "/queue", "/configuration",
+        "/secrets", "/secrets?pipeline=website", "/audit", "/account", "/nothing-of-the-kind",
+    ]  # fmt: skip
+    found = []
+    for path in paths[:-1]:
+        page.goto(path)
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator(".loading")).to_have_count(0)
+        page.evaluate(source)
+        found += [f"{path}: {one}" for one in page.evaluate(AXE_RUN)]
+    stranger = visitors.page("", "/login", dark=dark)
+    expect(stranger.get_by_label("Password")).to_be_visible()
+    stranger.evaluate(source)
+    found += [f"/login: {one}" for one in stranger.evaluate(AXE_RUN)]
+    assert found == []
+
+
+AXE_RUN = """async () => {
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+  const { violations } = await axe.run(document, { runOnly: tags });
+  return violations.flatMap(one => one.nodes.map(node => `${one.id}: ${node.target} ${node.failureSummary}`));
+}"""
+
+
+def test_on_a_telephone_nothing_is_wider_than_the_screen(visitors: Visitors, jobs: dict[str, str]) -> None:
+    page = visitors.page("admin", width=360, height=740)
+    for path in (
+        "/",
+        "/pipelines/website",
+        f"/jobs/{jobs['website']}",
+        "/queue",
+        "/secrets",
+        "/account",
+        "/configuration",
+    ):
+        page.goto(path)
+        expect(page.locator("main h1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_the_pages_files_are_kept_by_their_names_and_nothing_inline_runs(house: House, visitors: Visitors) -> None:
+    page = visitors.page("reader")
+    index = page.request.get("/")
+    assert "immutable" not in index.headers["cache-control"]
+    policy = index.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "script-src 'self'" in policy
+    again = page.request.get("/", headers={"if-none-match": index.headers["etag"]})
+    assert again.status == 304
+    assert again.headers["content-security-policy"] == policy
+    asset = re.findall(r'"(/assets/[^"]+\.js)"', index.text())[0]
+    kept = page.request.get(asset)
+    assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert kept.headers["x-content-type-options"] == "nosniff"
+    assert kept.headers["content-encoding"] == "gzip"
+    assert page.request.get("/assets/nothing.js").status == 404
+    assert page.request.get("/assets/..%2findex.html").status == 404
+
+
+def test_a_theme_that_somebody_chose_stays(visitors: Visitors) -> None:
+    page = visitors.page("reader", "/")
+    page.get_by_role("button", name="Theme: the system's").click()
+    page.get_by_role("button", name="Theme: light").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_the_types_of_the_api_are_those_of_the_server(tmp_path: Path) -> None:
+    web.write_types(tmp_path / "schema.d.ts")
+    assert (tmp_path / "schema.d.ts").read_text() == web.SCHEMA.read_text(), "make web-types"
+
+
+def test_the_pages_pure_parts() -> None:
+    web.install_packages()
+    done = subprocess.run(
+        web.unit_test_command(), cwd=web.WEB, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,183 @@
+"""What one may not do is not shown, and is refused by the server all the same."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.house import House, Visitors
+
+COMMIT = "c0ffee" + "0" * 34
+
+
+def csrf(page: Page) -> dict[str, str]:
+    """The proof that a write comes from the page itself."""
+    return {"x-csrf-token": page.request.get("/api/v1/me").json()["csrf_token"]}
+
+
+@pytest.fixture(scope="module")
+def ended(house: House) -> str:
+    """A job that is over."""
+    job = house.trigger("website")
+    house.end_of(job)
+    return job
+
+
+@pytest.fixture
+def ticking(house: House) -> Iterator[str]:
+    """A job that goes on until somebody ends it."""
+    job = house.trigger("ticking")
+    house.wait_for_log(job, "tick 1")
+    yield job
+    house.danube("cancel", job, check=False)
+    house.end_of(job)
+
+
+def test_a_stranger_is_asked_to_log_in_and_comes_back_to_where_they_wanted(visitors: Visitors, ended: str) -> None:
+    page = visitors.page("", f"/jobs/{ended}")
+    expect(page.get_by_role("heading", name="Log in to Danube")).to_be_visible()
+    page.get_by_label("E-mail address").fill("writer@example.com")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(re.compile(rf"/jobs/{ended}$"))
+    expect(page.locator(".job-status")).to_have_text("succeeded")
+    page.goto("/account")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in to Danube")).to_be_visible()
+
+
+def test_a_link_cannot_send_people_elsewhere_after_the_login(visitors: Visitors) -> None:
+    page = visitors.page("writer", "/login?return_to=//evil.example/")
+    expect(page.get_by_role("heading", name="Pipelines")).to_be_visible()
+
+
+def test_a_reader_looks_and_does_nothing(house: House, visitors: Visitors, ended: str, ticking: str) -> None:
+    page = visitors.page("reader", f"/jobs/{ended}")
+    expect(page.locator(".job-status")).to_have_text("succeeded")
+    expect(page.get_by_role("button", name="Run again")).to_have_count(0)
+    page.goto(f"/jobs/{ticking}")
+    expect(page.locator(".job-status")).to_have_text("running")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    page.goto("/pipelines/website")
+    expect(page.locator(".run").first).to_be_visible()
+    expect(page.get_by_role("button", name="Start a run")).to_have_count(0)
+    for place in ("Audit", "Configuration"):
+        expect(page.get_by_role("link", name=place)).to_have_count(0)
+    headers = csrf(page)
+    assert page.request.post(f"/api/v1/jobs/{ticking}/cancel", headers=headers).status == 403
+    assert page.request.post(f"/api/v1/jobs/{ended}/rerun", headers=headers).status == 403
+    assert page.request.get("/api/v1/audit").status == 403
+
+
+def test_a_writer_starts_cancels_and_runs_again(house: House, visitors: Visitors) -> None:
+    page = visitors.page("writer", "/pipelines/ticking")
+    page.get_by_role("button", name="Start a run").click()
+    page.get_by_label("Parameters").fill("WHO=me\nWHAT=a=b")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page).to_have_url(re.compile("/jobs/"))
+    job = page.url.rpartition("/")[2]
+    assert house.job(job)["trigger"]["params"] == {"WHO": "me", "WHAT": "a=b"}
+    expect(page.locator(".job-status")).to_have_text("running")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
+    expect(page.locator(".job-sentence")).to_contain_text("cancelled by writer@example.com")
+    page.get_by_role("button", name="Run again").click()
+    expect(page).not_to_have_url(re.compile(job))
+    expect(page.get_by_text("Run again by writer@example.com")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
+
+
+def test_only_who_may_sees_how_to_approve_a_strangers_commit(house: House, visitors: Visitors, ended: str) -> None:
+    job = house.strangers_job(ended, COMMIT)
+    reader = visitors.page("reader", f"/jobs/{job}")
+    expect(reader.locator(".job-sentence")).to_contain_text("waits until somebody who may has looked at this commit")
+    expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
+    refused = reader.request.post(f"/api/v1/jobs/{job}/approve", data={"commit_sha": COMMIT}, headers=csrf(reader))
+    assert refused.status == 403
+    writer = visitors.page("writer", f"/jobs/{job}")
+    writer.get_by_role("button", name="Approve this commit").click()
+    expect(writer.get_by_role("button", name="Approve this commit")).to_have_count(0)
+    expect(reader.locator(".job-sentence")).not_to_contain_text("has looked at this commit")
+    house.end_of(job)
+
+
+def test_secrets_are_set_and_removed_by_who_may_and_shown_to_nobody(house: House, visitors: Visitors) -> None:
+    page = visitors.page("owner", "/secrets?pipeline=website")
+    page.get_by_label("Name").fill("DEPLOY_TOKEN")
+    page.get_by_label("Value").fill("hunter2-hunter2\nsecond line")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(page.get_by_role("row", name="DEPLOY_TOKEN")).to_be_visible()
+    assert "hunter2" not in page.content()
+    assert house.files_with(b"hunter2-hunter2") == []
+
+    writer = visitors.page("writer", "/secrets?pipeline=website")
+    expect(writer.get_by_role("row", name="DEPLOY_TOKEN")).to_be_visible()
+    expect(writer.get_by_role("button", name="Remove")).to_have_count(0)
+    expect(writer.get_by_role("heading", name="Set one")).to_have_count(0)
+    path = "/api/v1/pipelines/website/secrets/DEPLOY_TOKEN"
+    assert writer.request.put(path, data=b"x", headers=csrf(writer)).status == 403
+
+    page.get_by_role("row", name="DEPLOY_TOKEN").get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_text("None is set.")).to_be_visible()
+
+
+def test_an_administrator_drains_and_resumes(house: House, visitors: Visitors) -> None:
+    page = visitors.page("admin", "/queue")
+    page.get_by_role("button", name="Drain").click()
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_text("Draining: nothing new is started. Begun by admin@example.com")).to_be_visible()
+    writer = visitors.page("writer", "/pipelines/website")
+    writer.get_by_role("button", name="Start a run").click()
+    writer.get_by_role("button", name="Start", exact=True).click()
+    expect(writer.get_by_role("alert")).to_contain_text("admin@example.com is draining it")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Drain")).to_be_visible()
+    writer.get_by_role("button", name="Start", exact=True).click()
+    expect(writer).to_have_url(re.compile("/jobs/"))
+    expect(writer.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
+    page.goto("/audit")
+    expect(page.get_by_role("row", name="admin@example.com drain").first).to_be_visible()
+
+
+def test_a_broken_configuration_is_explained(house: House, visitors: Visitors) -> None:
+    page = visitors.page("admin", "/configuration")
+    expect(page.get_by_text("is in force.")).to_be_visible()
+    broken = house.config / "pipelines" / "mistaken.yaml"
+    broken.write_text(
+        "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: mistaken}\nspec: {repositori: /nowhere}\n"
+    )
+    page.get_by_role("button", name="Look now").click()
+    expect(page.get_by_text("the last good one stays in force")).to_be_visible()
+    expect(page.locator(".finding-place").first).to_contain_text("mistaken.yaml:4")
+    broken.unlink()
+    page.get_by_role("button", name="Look now").click()
+    expect(page.get_by_text("the last good one stays in force")).to_have_count(0)
+
+
+def test_tokens_are_shown_once_and_sessions_can_be_ended(visitors: Visitors) -> None:
+    page = visitors.page("writer", "/account")
+    page.get_by_label("What it is for").fill("laptop")
+    page.get_by_role("button", name="Make a token").click()
+    token = page.locator(".notice code").inner_text()
+    assert token.startswith("dt1_")
+    expect(page.get_by_text("laptop", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("laptop", exact=True)).to_be_visible()
+    assert token not in page.content()
+    page.get_by_role("button", name="Revoke").first.click()
+    page.get_by_role("button", name="Yes").click()
+    expect(page.get_by_text("laptop", exact=True)).to_have_count(0)
+
+    other = visitors.page("writer", "/")
+    expect(other.get_by_role("heading", name="Pipelines")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("this one")).to_be_visible()
+    page.get_by_role("button", name="End it").first.click()
+    other.goto("/account")
+    expect(other.get_by_role("heading", name="Log in to Danube")).to_be_visible()
