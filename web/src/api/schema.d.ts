@@ -754,6 +754,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job}/egress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The egress ledger of a job: by destination, and contact by contact, oldest first.
+         * @description Action: `see-job`.
+         */
+        get: operations["getJobEgress"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job}/artifacts": {
         parameters: {
             query?: never;
@@ -1491,6 +1511,66 @@ export interface components {
         TimeView: {
             at: number;
             time: string | null;
+        };
+        /**
+         * @description `allowlist`: what was in force. `needed_allowlist`: what would have been enough. `cursor`: what gives the next page of
+         *     `contacts`; null on the last.
+         */
+        EgressView: {
+            /** @enum {string} */
+            network: "none" | "allowlist" | "learn" | "host";
+            allowlist: string[];
+            needed_allowlist: string[];
+            destinations: components["schemas"]["DestinationView"][];
+            contacts: components["schemas"]["ContactView"][];
+            cursor: number | null;
+        };
+        /** @description All contacts of one step with one place that ended alike. */
+        DestinationView: {
+            step: number | null;
+            /** @enum {string} */
+            way: "connect" | "http" | "dns" | "direct";
+            host: string;
+            port: number;
+            addresses: string[];
+            /** @enum {string} */
+            verdict: "allowed" | "refused" | "failed";
+            /** @enum {string} */
+            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "no-address" | "unreachable";
+            message: string;
+            allow: string[];
+            contacts: number;
+            sent_bytes: number;
+            received_bytes: number;
+            /** Format: date-time */
+            first_at: string;
+            /** Format: date-time */
+            last_at: string;
+        };
+        /**
+         * @description One attempt to get out. `step`: null where it is not known, 0 for the danubefile itself. `allow`: the entries that an
+         *     allowlist would need for it. `ended_at`: null while it is open, or where its proxy was killed.
+         */
+        ContactView: {
+            /** Format: date-time */
+            time: string;
+            step: number | null;
+            /** @enum {string} */
+            way: "connect" | "http" | "dns" | "direct";
+            host: string;
+            port: number;
+            address: string;
+            server_name: string;
+            /** @enum {string} */
+            verdict: "allowed" | "refused" | "failed";
+            /** @enum {string} */
+            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "no-address" | "unreachable";
+            message: string;
+            allow: string[];
+            attempts: number;
+            sent_bytes: number;
+            received_bytes: number;
+            ended_at: string | null;
         };
         /** @description All that a job kept. */
         ArtifactList: {
@@ -4162,6 +4242,68 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": unknown;
+                };
+            };
+            /** @description The request is wrong; the document says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in, or the proof was wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who asks may not. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or none that the caller may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobEgress: {
+        parameters: {
+            query?: {
+                verdict?: "allowed" | "refused" | "failed";
+                cursor?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EgressView"];
                 };
             };
             /** @description The request is wrong; the document says where. */
