@@ -157,7 +157,9 @@ class EgressLedgers(Protocol):
 class JobStore(Protocol):
     """Jobs, their steps and the effects they owe. One writer: the engine, which calls for one job one at a time."""
 
-    async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None: ...
+    async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None:
+        """Raises Conflict `job-exists` and changes nothing when there is one with that id."""
+        ...
 
     async def load_job(self, job_id: str) -> Job | None: ...
 

@@ -142,7 +142,7 @@ class Engine:
     async def submit(
         self, pipeline: Pipeline, trigger: Trigger, *, job_id: str | None = None, reason: Reason = Reason.QUEUED
     ) -> Job:
-        """Queue a job; once this returns it survives everything."""
+        """Queue a job; once this returns it survives everything. With a `job_id` that is taken it is the job that has it."""
         job = Job(
             id=job_id or self._ports.new_id(),
             reason=reason,
@@ -156,7 +156,13 @@ class Engine:
             raise Unavailable("server-stopping", "the server is stopping")
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner.start(f"submit {job.id}", self._submit(job, answer))
-        await answer
+        try:
+            await answer
+        except Conflict:
+            known = await self.find(job.id)
+            if known is None:
+                raise
+            return known
         return job
 
     async def _submit(self, job: Job, answer: asyncio.Future[None]) -> None:

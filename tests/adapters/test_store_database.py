@@ -95,6 +95,40 @@ async def test_one_that_fails_undoes_only_itself(database: Database) -> None:
     assert teams(database) == ["one", "two"]
 
 
+async def test_a_refusal_is_not_told_before_what_it_rests_on_is_there(database: Database) -> None:
+    """Or, when the group cannot be committed, it would rest on nothing."""
+
+    def second(connection: sqlite3.Connection) -> None:
+        if connection.execute("SELECT 1 FROM teams WHERE id = 'one'").fetchone():
+            raise Conflict("taken", "there is one")
+
+    async def seen_at_the_refusal() -> list[str]:
+        with pytest.raises(Conflict):
+            await database.write(second)
+        return teams(database)
+
+    hold = await Hold.on(database)
+    asked = [
+        asyncio.create_task(database.write(team("one")), name="first"),
+        asyncio.create_task(seen_at_the_refusal(), name="second"),
+        *(asyncio.create_task(database.write(team(f"t{number}")), name="more") for number in range(50)),
+    ]
+    await hold.until_waiting(52)
+    await hold.let_go()
+    await asyncio.gather(*asked)
+    assert "one" in asked[1].result()
+
+
+async def test_whatever_a_transaction_does_the_writer_goes_on(database: Database) -> None:
+    def leaves(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError):
+        await database.write(leaves)
+    assert await database.write(team("one")) == "one"
+
+
 async def test_a_caller_that_leaves_does_not_take_its_transaction_along(database: Database) -> None:
     hold = await Hold.on(database)
     asked = asyncio.create_task(database.write(team("one")), name="asked")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
 from danube_pkg.core.effects import Effect, EffectKind
+from danube_pkg.core.errors import Conflict
 from danube_pkg.core.job_events import StepEnd
 from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job, Phase, Trigger, step_id
@@ -180,6 +181,17 @@ async def test_a_commit_that_is_repeated_does_no_harm(jobs: SqliteJobs) -> None:
     for _ in range(2):
         await jobs.save_job(replace(job, phase=Phase.PREPARING), owed=[effect])
     assert list(await jobs.owed_effects("01job")) == [effect]
+
+
+async def test_an_id_is_given_once(jobs: SqliteJobs) -> None:
+    job = a_job("01job")
+    await jobs.create_job(job)
+    await jobs.save_job(replace(job, phase=Phase.RUNNING))
+    with pytest.raises(Conflict, match="already"):
+        await jobs.create_job(job)
+    loaded = await jobs.load_job("01job")
+    assert loaded is not None
+    assert loaded.phase is Phase.RUNNING
 
 
 async def test_only_steps_that_changed_are_written(jobs: SqliteJobs, database: Database) -> None:

@@ -46,6 +46,22 @@ async def test_a_job_that_could_not_be_written_is_not_there(tmp_path: Path) -> N
         assert (await hall.engine.submit(PIPELINE, TRIGGER)).phase is Phase.QUEUED
 
 
+async def test_two_calls_for_one_reserved_id_are_one_job(tmp_path: Path) -> None:
+    """A caller left and came again with its idempotency key, while its first job was being written."""
+    async with open_hall(tmp_path) as hall:
+        hall.jobs.hold()
+        first = asyncio.create_task(hall.engine.submit(PIPELINE, TRIGGER, job_id="reserved"), name="first")
+        second = asyncio.create_task(hall.engine.submit(PIPELINE, TRIGGER, job_id="reserved"), name="second")
+        await wait_until_async(lambda: hall.jobs.waiting == 2, 10, "both commits")
+        hall.jobs.let_go()
+        assert {(await first).id, (await second).id} == {"reserved"}
+        live = hall.engine.live("reserved")
+        await live.wait_until(lambda job: job.phase is Phase.RUNNING)
+        again = await hall.engine.submit(PIPELINE, TRIGGER, job_id="reserved")
+        assert (again.phase, hall.engine.live("reserved") is live) == (Phase.RUNNING, True)
+        assert list(hall.machine.pods) == ["reserved"]
+
+
 async def test_a_full_disk_at_admission_does_not_end_admission(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
         hall.places[0] = 0

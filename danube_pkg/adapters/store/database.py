@@ -97,37 +97,44 @@ class Database:
         self._writing.close()
 
     def _commit(self, group: list[tuple[Work, "Future[Any]"]]) -> None:
-        answers: list[tuple[Future[Any], Any]] = []
+        """Nobody is answered before the commit: a refusal too may rest on what another one of the group has written."""
         try:
             self._writing.execute("BEGIN IMMEDIATE")
-            for work, future in group:
-                self._perform(work, future, answers)
+            answers = [self._perform(work) for work, _ in group]
             self._writing.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the writer goes on and the callers are told
             with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself already
                 self._writing.execute("ROLLBACK")
-            failure = _translated(error, self.path)
-            failure.__cause__ = error
+            failure = self._told(error)
             for _, future in group:
-                if not future.done():
-                    future.set_exception(failure)
+                future.set_exception(failure)
             return
-        for future, value in answers:
-            future.set_result(value)
+        for (_, future), (value, refusal) in zip(group, answers, strict=True):
+            if refusal is not None:
+                future.set_exception(refusal)
+            else:
+                future.set_result(value)
 
-    def _perform(self, work: Work, future: "Future[Any]", answers: list[tuple["Future[Any]", Any]]) -> None:
+    def _perform(self, work: Work) -> tuple[Any, Exception | None]:
+        """The value of a transaction, or why it was undone."""
+        value, refusal = None, None
         self._writing.execute("SAVEPOINT one")
         try:
-            answers.append((future, work(self._writing)))
+            value = work(self._writing)
         except Exception as error:
             if not self._writing.in_transaction:
                 raise  # the whole group is lost: a full disk rolls back everything
             self._writing.execute("ROLLBACK TO one")
-            translated = _translated(error, self.path) if isinstance(error, sqlite3.Error) else error
-            if translated is not error:
-                translated.__cause__ = error
-            future.set_exception(translated)
+            refusal = self._told(error)
         self._writing.execute("RELEASE one")
+        return value, refusal
+
+    def _told(self, error: Exception) -> Exception:
+        if not isinstance(error, sqlite3.Error):
+            return error
+        translated = _translated(error, self.path)
+        translated.__cause__ = error
+        return translated
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

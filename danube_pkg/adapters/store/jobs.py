@@ -11,6 +11,7 @@ from typing import Any
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
 from danube_pkg.core.effects import Effect, EffectKind
+from danube_pkg.core.errors import Conflict
 from danube_pkg.core.job_events import StepEnd
 from danube_pkg.core.job_lists import JobFilter, Run
 from danube_pkg.core.jobs import Job, Phase, Trigger
@@ -33,6 +34,8 @@ class SqliteJobs:
 
     async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None:
         def work(connection: sqlite3.Connection) -> None:
+            if connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone():
+                raise Conflict("job-exists", f"there is a job {job.id} already")
             _write_job(connection, job)
             _owe(connection, effects)
 
