@@ -105,9 +105,10 @@ async def test_the_document_has_every_route_and_the_page_shows_it(api: Api) -> N
     document = (await api.nobody.get("/api/v1/openapi.json")).json
     assert document["openapi"].startswith("3.1")
     described = {(method.upper(), path) for path, found in document["paths"].items() for method in found}
-    assert described == {(route.method, route.path.replace("*", "")) for route in ROUTES}
+    api_routes = [route for route in ROUTES if route.documented]
+    assert described == {(route.method, route.path.replace("*", "")) for route in api_routes}
     page = (await api.nobody.get("/docs")).body.decode()
-    assert all(route.path.replace("*", "") in page for route in ROUTES)
+    assert all(route.path.replace("*", "") in page for route in api_routes)
     assert "<script" not in page
     assert "style=" not in page
 

@@ -89,6 +89,9 @@ class Printing:
         self.api = api
         self.job = job
         self.log = api.house.logs.open(job.id, secrets=[], limit_bytes=1 << 30)
+        live = api.house.engine.live(job.id)
+        live.log = self.log  # as the engine does when it opens it: those who wait for a log to follow see it
+        live.notify()
         self.output = self.log.step_output(1, 1)
         self.offset = 0
 
