@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from build_steps.example_people import EMAIL, configure
+
 ROOT = Path(__file__).resolve().parent.parent
 DANUBE = Path(sys.executable).with_name("danube")
 SETTINGS = ROOT / "examples" / "danube.toml"
@@ -47,15 +49,19 @@ class Example:
         self._log = data / "server.log"
         self._listen = _free_address()
         self.address = f"http://{self._listen}"
+        self.password = ""
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server and wait until its socket answers."""
         self._data.mkdir(mode=0o700, exist_ok=True)
+        settings = self._data / "example" / "danube.toml"
+        if not self._answers():  # another server's configuration is left alone; this one is told so when it starts
+            settings, self.password = configure(SETTINGS.parent, self._data / "example")
         with self._log.open("wb") as log:
             # In a session of its own, so that a Ctrl-C reaches it once: as the SIGTERM that `stop` sends.
             self._server = subprocess.Popen(
-                [DANUBE, "serve", "--config", SETTINGS, "--data", self._data, "--listen", self._listen],
+                [DANUBE, "serve", "--config", settings, "--data", self._data, "--listen", self._listen],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._wait(self._answers, START_SECONDS, "the server did not answer")
@@ -156,6 +162,7 @@ def main() -> int:
             example.wait_until_clean()
             return 0 if green else 1
         print(f"\nDanube serves at {example.address} (log: {options.data / 'server.log'}). Ctrl-C stops it.")
+        print(f"  its page:     log in as {EMAIL} with the password {example.password}")
         print(f"  another job:  {DANUBE.relative_to(ROOT)} trigger {PIPELINE} --data {options.data} --wait", flush=True)
         example.serve()
     except Ended as end:

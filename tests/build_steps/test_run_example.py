@@ -1,5 +1,6 @@
 """`make run`: the first thing that anybody does with Danube."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +85,14 @@ def test_it_goes_on_serving_until_it_is_stopped(tmp_path: Path, number: signal.S
         printed = printed_until(process, "Ctrl-C stops it")
         address = re.search(r"http://([\d.]+):(\d+)", printed)
         assert address, printed
-        socket.create_connection((address[1], int(address[2])), timeout=SECONDS).close()
+        said = printed + printed_until(process, "another job")
+        login = re.search(r"log in as (\S+) with the password (\S+)", said)
+        assert login, said
+        body = json.dumps({"email": login[1], "password": login[2]}).encode()
+        headers = {"content-type": "application/json"}
+        asked = urllib.request.Request(f"{address[0]}/auth/password", body, headers)
+        with urllib.request.urlopen(asked, timeout=SECONDS) as answer:
+            assert answer.status == 204
         process.send_signal(number)
         process.wait(SECONDS)
     assert process.returncode == (0 if number is signal.SIGINT else 128 + number)

@@ -141,6 +141,27 @@ def test_the_pages_files_are_kept_by_their_names_and_nothing_inline_runs(house: 
     assert page.request.get("/assets/..%2findex.html").status == 404
 
 
+def test_more_tabs_than_a_browser_has_connections_are_all_live(house: House, visitors: Visitors) -> None:
+    context = visitors.context("reader")
+    tabs = [context.new_page() for _ in range(8)]
+    for tab in tabs:
+        tab.goto("/")
+        expect(tab.locator(".pipeline")).to_have_count(6)
+    job = house.trigger("website")
+    for tab in tabs:
+        expect(tab.locator(f"a[href='/jobs/{job}']").first).to_be_attached()
+    house.end_of(job)
+
+
+def test_a_badge_is_there_where_the_pipeline_says_so(visitors: Visitors, jobs: dict[str, str]) -> None:
+    stranger = visitors.page("")
+    badge = stranger.request.get("/badges/website.svg")
+    assert badge.headers["content-type"] == "image/svg+xml"
+    assert "website: passing" in badge.text()
+    refused = [stranger.request.get(f"/badges/{name}.svg") for name in ("broken", "nothing-of-the-kind")]
+    assert [answer.status for answer in refused] == [404, 404]
+
+
 def test_a_theme_that_somebody_chose_stays(visitors: Visitors) -> None:
     page = visitors.page("reader", "/")
     page.get_by_role("button", name="Theme: the system's").click()

@@ -3,6 +3,7 @@ import { useNavigate, useParams, useSearchParams, A } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, on, onCleanup, Show } from "solid-js";
 import { jobPath, write } from "../api/client";
 import { createData } from "../api/data";
+import { isOver, isStale } from "../api/merging";
 import { onJobs } from "../api/events";
 import { JobStream } from "../api/job-stream";
 import type { Connection } from "../api/list-stream";
@@ -14,7 +15,10 @@ import { Loaded } from "../parts/small";
 import { JobHead } from "./job-head";
 import { JobSide } from "./job-side";
 
-export const hasEnded = (job: Job | JobDetail): boolean => job.status !== "pending" && job.status !== "running";
+/** What is heard of a job, unless it is older than what is known. */
+export function withNews(job: JobDetail, news: Partial<JobDetail> & Pick<Job, "status">): JobDetail {
+  return isStale(job.status, news.status) ? job : { ...job, ...news, may: job.may };
+}
 
 /** A step that is new or has changed, in its place. */
 export function withStep(job: JobDetail, step: Step): JobDetail {
@@ -37,7 +41,7 @@ function OneJob(props: { id: string }) {
   const job = data.value;
   const live = () => {
     const one = job();
-    return one !== undefined && !hasEnded(one);
+    return one !== undefined && !isOver(one.status);
   };
   const step = () => (query.step && /^\d{1,6}$/.test(query.step) ? Number(query.step) : undefined);
   const waiting = () => job()?.status === "pending";
@@ -62,8 +66,8 @@ function OneJob(props: { id: string }) {
     on([follows, reader], ([wanted, log]) => {
       if (!wanted) return;
       const stream = new JobStream(props.id, () => log.store.end, {
-        snapshot: (next) => data.change((before) => ({ ...next, may: before.may })),
-        job: (next) => data.change((before) => ({ ...before, ...next })),
+        snapshot: (next) => data.change((before) => withNews(before, next)),
+        job: (next) => data.change((before) => withNews(before, next)),
         step: (next) => {
           data.change((before) => withStep(before, next));
           if (next.started_at) log.loadSections();
@@ -84,14 +88,14 @@ function OneJob(props: { id: string }) {
   // What the stream of all jobs says reaches a tab in the background too, where this job's own stream is let go.
   onJobs((news) => {
     if (news === null) explanation.reload();
-    else if (news.id === props.id) data.change((before) => ({ ...before, ...news }));
+    else if (news.id === props.id) data.change((before) => withNews(before, news));
     else if (waiting()) explanation.reload();
   });
 
   async function act(verb: "cancel" | "rerun" | "approve", body?: unknown): Promise<void> {
     const next = await write<Job>("POST", jobPath(props.id, `/${verb}`), body);
     if (verb === "rerun") navigate(`/jobs/${next.id}`);
-    else data.change((before) => ({ ...before, ...next }));
+    else data.change((before) => withNews(before, next));
   }
 
   const stepName = () => job()?.steps.find((one) => one.sequence === step())?.name;

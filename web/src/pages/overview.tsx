@@ -4,6 +4,7 @@ import { createMemo, For, Show } from "solid-js";
 import { API } from "../api/client";
 import { createData } from "../api/data";
 import { onJobs } from "../api/events";
+import { isStale } from "../api/merging";
 import type { Job, Pipeline, PipelinePage, Run, Status } from "../api/types";
 import { useCommands, useList } from "../kit/keys";
 import { count } from "../kit/sizes";
@@ -26,6 +27,8 @@ export function withJob(page: PipelinePage, job: Job): PipelinePage {
     ...page,
     pipelines: page.pipelines.map((one) => {
       if (one.name !== job.pipeline) return one;
+      const known = one.newest.find((other) => other.id === job.id);
+      if (known && isStale(known.status, job.status)) return one;
       const others = one.newest.filter((other) => other.id !== job.id);
       const newest = [runOf(job), ...others].sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, RUNS);
       return { ...one, newest };

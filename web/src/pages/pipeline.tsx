@@ -4,6 +4,7 @@ import { createEffect, createMemo, createSignal, For, lazy, on, Show, Suspense }
 import { API, get, pipelinePath, Refusal, withQuery } from "../api/client";
 import { createData } from "../api/data";
 import { onJobs } from "../api/events";
+import { isStale } from "../api/merging";
 import type { Definition, Job, JobPage, PipelineDetail, Start, Statistics, Status } from "../api/types";
 import { useList } from "../kit/keys";
 import { count } from "../kit/sizes";
@@ -21,6 +22,8 @@ const STATUSES = Object.keys(STATUS_WORDS) as Status[];
 const CHART_RUNS = 200;
 
 export function mergeJob(page: JobPage, job: Job, fits: (job: Job) => boolean): JobPage {
+  const known = page.jobs.find((one) => one.id === job.id);
+  if (known && isStale(known.status, job.status)) return page;
   const others = page.jobs.filter((one) => one.id !== job.id);
   if (!fits(job)) return others.length === page.jobs.length ? page : { ...page, jobs: others };
   return { ...page, jobs: [job, ...others].sort((a, b) => (a.id < b.id ? 1 : -1)) };
