@@ -176,6 +176,8 @@ async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: 
     )
     assert await out.python(worker, program) == " ".join(["ENETUNREACH"] * 5) + "\n"
     await out.yard.proxies.settle(worker.job_id, 4)
+    # A proxy that is still starting counts when it has started, and nobody waits for that but this test.
+    await wait_until_async(lambda: out.ledger(worker), 30, "the kernel's count to be in the ledger")
     (contact,) = out.ledger(worker)
     assert (contact.way, contact.reason, contact.step) == (Way.DIRECT, EgressReason.NO_ROUTE, 4)
     assert contact.attempts >= 5
