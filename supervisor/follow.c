@@ -60,11 +60,29 @@ static int next_frame(struct follower *f) {
     return 0;
 }
 
+/* Everything was said. The reader sees the end; its last acknowledgements are still listened to, for a while. */
+static void finish(struct follower *f) {
+    char status = 'e';
+    if (f->connection.fd >= 0) {
+        (void)!send(f->connection.fd, &status, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        watch_end(&f->connection);
+    }
+    watch_end(&f->out);
+    f->finished = 1;
+    f->deadline_ms = now_ms() + REQUEST_MS;
+    if (f->step->acknowledged >= f->step->written || f->in.events == 0)
+        follower_end(f, 'e');
+}
+
 static void flush(struct follower *f) {
-    while (f->used) {
+    while (f->used && !f->finished) {
         if (f->pending_sent == f->pending_size && f->data_left == 0) {
-            if (f->refused || f->end_sent) {
-                follower_end(f, f->refused ? 'r' : 'e');
+            if (f->refused) {
+                follower_end(f, 'r');
+                return;
+            }
+            if (f->end_sent) {
+                finish(f);
                 return;
             }
             if (!f->step || !next_frame(f)) {
@@ -255,6 +273,8 @@ static void take_acknowledgements(struct follower *f) {
     ssize_t size = read(f->in.fd, bytes, sizeof bytes);
     if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) {
         watch_change(&f->in, 0); /* its end does not end the following */
+        if (f->finished)
+            follower_end(f, 'e');
         return;
     }
     for (ssize_t i = 0; i < size; i++) {
@@ -268,6 +288,10 @@ static void take_acknowledgements(struct follower *f) {
             spool_acknowledge(f->step, offset);
         if (!f->used)
             return;
+        if (f->finished && f->step->acknowledged >= f->step->written) {
+            follower_end(f, 'e');
+            return;
+        }
     }
 }
 
@@ -321,9 +345,9 @@ int follower_begin(int connection, int in, int out, int asks_kill) {
 }
 
 void follower_tick(struct follower *f, uint64_t now) {
-    if (!f->step) {
+    if (!f->step || f->finished) {
         if (now >= f->deadline_ms)
-            follower_end(f, 'l');
+            follower_end(f, f->finished ? 'e' : 'l');
         return;
     }
     if (now < f->heartbeat_ms || f->pending_sent < f->pending_size || f->data_left)
@@ -333,7 +357,7 @@ void follower_tick(struct follower *f, uint64_t now) {
 }
 
 uint64_t follower_next_ms(const struct follower *f) {
-    if (!f->step)
+    if (!f->step || f->finished)
         return f->deadline_ms;
     return f->pending_sent < f->pending_size || f->data_left ? UINT64_MAX : f->heartbeat_ms;
 }

@@ -9,7 +9,8 @@
  * Frames on standard output: u8 type | u32 length | payload
  *     'S' u32 version, u64 held from, u64 written, u32 process id, u8 fresh (this call started the command)
  *     'D' u64 offset, bytes          'H' u64 written: a heartbeat in silence
- *     'E' record: TLVs, then 32 bytes of keyed BLAKE2b-256 over them; the last frame, behind all output
+ *     'E' record: TLVs, then 32 bytes of keyed BLAKE2b-256 over them; the last frame, behind all output. Acknowledgements are
+ *         heard behind it until the input ends: only what is acknowledged whole becomes a tail and may be forgotten
  *     'R' code, NUL, message: refused; the last frame
  */
 #ifndef DANUBE_PROTOCOL_H

@@ -104,9 +104,13 @@ void spool_settle(struct step *s) {
         s->held_from = from;
     }
     uint64_t kept = 0;
-    for (struct step *other = steps; other; other = other->next) /* newest first */
-        if (other->phase == ENDED && other->ring && (kept += other->written - other->held_from) > ALL_TAILS_BYTES)
+    for (struct step *other = steps; other; other = other->next) { /* newest first */
+        if (other->phase != ENDED || !other->ring || other->acknowledged < other->written)
+            continue; /* what nobody has acknowledged is no tail: whoever comes back for it must find it */
+        kept += other->written - other->held_from;
+        if (kept > ALL_TAILS_BYTES)
             release(other);
+    }
 }
 
 static void finish(struct step *s) {

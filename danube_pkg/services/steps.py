@@ -195,6 +195,7 @@ class StepFollower:
                         await self._speak_up(stream)
                     case Ended(payload):
                         await self._ended(bytes(payload))
+                        await self._acknowledge(stream)
                         return True
                     case Refused(code, message):
                         return await self._refused(code, message, handed_over=handed_over)
@@ -205,9 +206,10 @@ class StepFollower:
 
     async def _acknowledge(self, stream: ExecStream) -> None:
         """What the log has. Said at the beginning too: what the server before this one had recorded and could not
-        acknowledge any more may fill the whole ring, and then the step waits for this word.
+        acknowledge any more may fill the whole ring, and then the step waits for this word. And at the end: only an output
+        that is acknowledged to its last byte leaves the supervisor's memory.
 
-        A step that has just ended listens no more; its end is what is read next."""
+        A supervisor that listens no more says what it has to say by its frames."""
         with contextlib.suppress(Unavailable):
             await stream.write(encode_ack(self._output.raw_offset))
 

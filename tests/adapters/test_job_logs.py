@@ -146,6 +146,11 @@ def test_the_limit_is_said_in_the_last_line_and_the_rest_is_consumed(logs: FileJ
     for at in range(0, 3 << 20, 1 << 16):
         out.feed(at, b"x" * (1 << 16))
     assert out.raw_offset >= 1 << 20
+    out.feed(3 << 20, b"and a little more")
+    out.finish()
+    assert out.raw_offset == (3 << 20) + 17, (
+        "an output that is not acknowledged to its end stays in the supervisor's memory"
+    )
     log.note("end", 1, "--- end")
     close(log)
     text = content(logs)

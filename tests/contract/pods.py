@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Behaviour] = {
     "exec sleep 1000": plays(Hang()),
     "echo first; sleep 0.3; echo last": plays(Print(b"first\n"), Wait(0.3), Print(b"last\n")),
     "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done": plays(Print(LINES)),
+    "head -c 3000000 /dev/zero": plays(Print(bytes(3_000_000))),
     "head -c 20000000 /dev/zero": plays(*[Print(bytes(1 << 20))] * 19, Print(bytes(20_000_000 - (19 << 20)))),
 }
 COUNT = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"

@@ -25,6 +25,7 @@ from danube_pkg.core.supervisor import (
     verify_record,
 )
 from tests.contract.pods import COUNT, LINES, ContractPods
+from tests.waiting import wait_until_true
 
 KEY = bytes(range(32))
 
@@ -73,6 +74,9 @@ class Follow:
             if found:
                 return found
         return []
+
+    async def acknowledge(self, offset: int) -> None:
+        await self._stream.write(encode_ack(offset))
 
     async def to_end(self) -> list[Frame]:
         found: list[Frame] = []
@@ -232,6 +236,32 @@ async def test_of_an_ended_step_the_tail_is_kept(pods: ContractPods) -> None:
     frames = await run(pods, worker, spec(None), 20_000_000 - (1 << 20))
     assert len(output_of(frames)) == 1 << 20
     assert refusal_of(await run(pods, worker, spec(None), 0)) == "offset-gone"
+
+
+async def test_the_last_acknowledgement_is_heard_after_the_end(pods: ContractPods) -> None:
+    """Or the whole output of every step would stay in the supervisor's memory."""
+    _, worker = await pods.pod()
+    follow = await Follow.begin(pods, worker, spec("head -c 3000000 /dev/zero"), acknowledges=False)
+    frames: list[Frame] = []
+    while not any(isinstance(frame, Ended) for frame in frames):
+        frames += await follow.frames()
+    await follow.acknowledge(3_000_000)
+    await follow.close()
+
+    async def is_a_tail() -> bool:
+        return isinstance((await run(pods, worker, spec(None), 0))[-1], Refused)
+
+    await wait_until_true(is_a_tail, 10, "the first bytes to be gone")
+    assert len(output_of(await run(pods, worker, spec(None), 3_000_000 - (1 << 20)))) == 1 << 20
+
+
+async def test_an_ended_output_that_nobody_acknowledged_is_kept_whole(pods: ContractPods) -> None:
+    _, worker = await pods.pod()
+    lazy = await Follow.begin(pods, worker, spec("head -c 3000000 /dev/zero"), acknowledges=False)
+    await lazy.to_end()
+    for _ in range(3):
+        frames = await (await Follow.begin(pods, worker, spec(None), acknowledges=False)).to_end()
+        assert len(output_of(frames)) == 3_000_000
 
 
 async def test_silence_is_filled_with_heartbeats(pods: ContractPods) -> None:

@@ -31,6 +31,7 @@ class Connection:
         self._input_closed = False
         self._exit_code: int | None = None
         self._over = False
+        self._hears = False
         self._closed = False
         self._changed = asyncio.Event()
         self.on_input: Callable[[bytes], None] = lambda data: None
@@ -56,7 +57,7 @@ class Connection:
         await self._boundary.cross("stream.write")
         while self._input_waits and not self._over:
             await self._wait_changed()
-        if data and (self._over or self._closed):
+        if data and (self._closed or (self._over and not self._hears)):
             raise Unavailable("exec-closed", "the program does not read its input any more")
         allowed = self._allow(len(data))
         if allowed and not self._input_closed:
@@ -136,14 +137,21 @@ class Connection:
         self._input_waits = waits
         self._changed.set()
 
-    def finish(self, code: int) -> None:
-        """The program has ended with this exit code; what it printed can still be read."""
+    def finish(self, code: int, *, hears: bool = False) -> None:
+        """The program has ended with this exit code; what it printed can still be read. `hears`: somebody still reads what
+        is written to it."""
         if not self._over:
             self._exit_code = code
             self._over = True
+            self._hears = hears
             self._changed.set()
+
+    def deafen(self) -> None:
+        """Nobody reads what is written to it any more."""
+        self._hears = False
 
     def lose(self) -> None:
         """The connection, or the whole container, is gone: no exit code."""
         self._over = True
+        self._hears = False
         self._changed.set()

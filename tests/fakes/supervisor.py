@@ -143,6 +143,7 @@ class Follower:
         self._end_sent = False
         self._heartbeat: asyncio.TimerHandle | None = None
         self._over = False
+        self._said_all = False
         self.offset = 0
         connection.on_input = self._take
         connection.on_room = self.flush
@@ -154,6 +155,8 @@ class Follower:
         self._input += data
         if self._step is not None:
             self._take_acknowledgements()
+            if self._said_all and (not data or self._step.acknowledged >= self._step.written):
+                self.end(0)
         elif not data:
             self._refuse("bad-request", "the request was cut off")
         else:
@@ -201,7 +204,7 @@ class Follower:
 
     def flush(self) -> None:
         step = self._step
-        while not self._over and step is not None and self._connection.room > 0:
+        while not self._over and not self._said_all and step is not None and self._connection.room > 0:
             if self.offset < step.written:
                 data = step.read(self.offset, min(FRAME_BYTES, self._connection.room))
                 self._frame(b"D", struct.pack("<Q", self.offset) + data)
@@ -209,7 +212,7 @@ class Follower:
                 self._plan_heartbeat()
             elif step.record:
                 self._frame(b"E", step.record)
-                self.end(0)
+                self._finish(step)
             else:
                 return
 
@@ -229,15 +232,24 @@ class Follower:
         self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
 
     def _beat(self) -> None:
-        if not self._over and self._step is not None:
+        if not self._over and not self._said_all and self._step is not None:
             self._frame(b"H", struct.pack("<Q", self._step.written))
             self._plan_heartbeat()
+
+    def _finish(self, step: FakeStep) -> None:
+        """Everything was said; the last acknowledgements are still listened to."""
+        self._said_all = True
+        if step.acknowledged >= step.written:
+            self.end(0)
+        else:
+            self._connection.finish(0, hears=True)
 
     def end(self, code: int) -> None:
         """0: the record was sent; 1: refused; 2: the reader is gone or was overtaken."""
         if self._over:
             return
         self._over = True
+        self._connection.deafen()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         self._connection.finish(code)

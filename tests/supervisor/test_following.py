@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from pathlib import Path
 
 from danube_pkg.core.supervisor import Ended, Heartbeat, Output, Refused, Started, encode_request, verify_record
 from tests.supervisor.box import KEY, Box, Follow, spec
@@ -86,6 +87,29 @@ def test_what_was_acknowledged_and_overwritten_is_refused(box: Box) -> None:
     assert box.run(spec(None), 0).refusal() == "offset-gone"
     frames = box.run(spec(None), 20_000_000 - 1000).frames_to_end()
     assert sum(len(f.data) for f in frames if isinstance(f, Output)) == 1000
+
+
+def test_what_nobody_has_acknowledged_is_kept_however_much_it_is(box: Box) -> None:
+    """The server was away while many steps ended; that it takes in one must not cost it another."""
+    size = (8 << 20) - 1
+    for number in range(10):
+        follow = box.run(spec(f"head -c {size} /dev/zero", f"s{number}"), ack=False)
+        assert follow.read()
+        follow.close()
+    for number in range(10):
+        output, record = box.end(spec(None, f"s{number}"))
+        assert len(output) == record.output_bytes == size
+
+
+def test_memory_holds_tails_of_what_was_acknowledged(box: Box) -> None:
+    for number in range(20):
+        box.end(spec("head -c 8000000 /dev/urandom", f"s{number}"))
+    wait_until(lambda: resident_bytes(box) < (20 + 16) << 20, 10, "twenty tails of a megabyte and a little more")
+
+
+def resident_bytes(box: Box) -> int:
+    pages = int(Path(f"/proc/{box.init_pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_request_that_is_cut_in_the_middle_starts_nothing(box: Box) -> None:

@@ -192,13 +192,15 @@ class LogWriter:
         if not step.pending:
             if final and self._owner is step:
                 self._close_line()
+            if final and self._is_full():
+                self._keep(step, b"", step.raw_begin, final=True)
             return
         if self._owner not in (None, step) and not self._may_interrupt(step, final):
             return
         if self._owner is not step:
             self._close_line()
         text, consumed = self._patterns.mask(step.pending, final=final)
-        self._keep(step, text, step.raw_begin + consumed)
+        self._keep(step, text, step.raw_begin + consumed, final=final)
         step.pending = step.pending[consumed:]
         step.raw_begin += consumed
         if final:
@@ -208,9 +210,9 @@ class LogWriter:
         waited = self._monotonic() - self._owner_since >= OPEN_LINE_SECONDS
         return final or waited or len(step.pending) > WAITING_BYTES
 
-    def _keep(self, step: StepWriter, text: bytes, raw_offset: int) -> None:
+    def _keep(self, step: StepWriter, text: bytes, raw_offset: int, *, final: bool) -> None:
         if self._is_full():
-            if raw_offset - step.recorded >= UNRECORDED_BYTES:
+            if raw_offset - step.recorded >= UNRECORDED_BYTES or (final and raw_offset > step.recorded):
                 self._append(b"", Kind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
                 step.recorded = raw_offset
             return
