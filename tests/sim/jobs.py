@@ -3,6 +3,7 @@
 from danube_pkg.core.reasons import Reason
 from tests.fakes.processes import EndContainer, Exit, Hang, Print, PrintVariable, Wait
 from tests.sim.plans import JobPlan, Parallel, ReadSecret, Say, StepPlan, Upload
+from tests.sim.scenarios import Scenario
 
 COUNTER = tuple(Print(b"line %d\n" % number) for number in range(3))
 
@@ -61,3 +62,8 @@ STOPPED = JobPlan("stopped", (Parallel((StepPlan("stopped", ((Print(b"begun\n"),
 
 EACH = {plan.name: plan for plan in (SMALL, FORKED, LOST, ENDLESS, STOPPED)}
 CANCELS = {"stopped": 5.0}
+
+
+def scenario_of(name: str) -> Scenario:
+    """That job alone; nothing happens to it but what its plan says."""
+    return Scenario(seed=1, plans=(EACH[name],), cancels={key: at for key, at in CANCELS.items() if key == name})

@@ -9,18 +9,12 @@ from dataclasses import replace
 import pytest
 
 from tests.sim.fate import Deaths
-from tests.sim.jobs import CANCELS, EACH
-from tests.sim.scenarios import Scenario
+from tests.sim.jobs import EACH, scenario_of
 from tests.sim.simulation import simulate
 from tests.sim.world import World
 
 STRIDE = 5
 """Of the larger jobs the everyday suite takes each fifth point and call; all of them take minutes."""
-
-
-def scenario_of(name: str) -> Scenario:
-    plan = EACH[name]
-    return Scenario(seed=1, plans=(plan,), cancels={key: at for key, at in CANCELS.items() if key == name})
 
 
 def undisturbed(name: str) -> World:
@@ -30,7 +24,7 @@ def undisturbed(name: str) -> World:
 def die_at_points(name: str, points: range) -> None:
     for point in points:
         scenario = replace(scenario_of(name), deaths=Deaths(points=frozenset({point})))
-        simulate(scenario, rerun=f"tests/sim/test_every_point.py, {name}, point {point}")
+        simulate(scenario, rerun=f"python -m tests.sim {name} --point {point}")
 
 
 def test_the_server_dies_at_every_point_of_a_small_job() -> None:
@@ -57,7 +51,7 @@ def test_the_server_dies_twice_wherever_it_can(name: str) -> None:
             deaths = Deaths(points=frozenset({first, first + gap}))
             simulate(
                 replace(scenario_of(name), deaths=deaths),
-                rerun=f"tests/sim/test_every_point.py, {name}, points {first} and {first + gap}",
+                rerun=f"python -m tests.sim {name} --point {first} {first + gap}",
             )
 
 
@@ -65,11 +59,11 @@ def test_the_server_dies_twice_wherever_it_can(name: str) -> None:
 def test_commits_fail_once_each(name: str) -> None:
     for commit in range(1, undisturbed(name).fate.commits + 1, 1 if name == "small" else 3):
         scenario = replace(scenario_of(name), failing_commits=frozenset({commit}))
-        simulate(scenario, rerun=f"tests/sim/test_every_point.py, {name}, failing commit {commit}")
+        simulate(scenario, rerun=f"python -m tests.sim {name} --commit {commit}")
 
 
 @pytest.mark.parametrize("name", EACH)
 def test_calls_of_the_runtime_fail_once_each(name: str) -> None:
     for call in range(1, undisturbed(name).fate.calls + 1, 1 if name == "small" else STRIDE):
         scenario = replace(scenario_of(name), failing_calls=frozenset({call}))
-        simulate(scenario, rerun=f"tests/sim/test_every_point.py, {name}, failing call {call}")
+        simulate(scenario, rerun=f"python -m tests.sim {name} --call {call}")
