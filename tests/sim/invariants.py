@@ -62,8 +62,10 @@ def _status(world: World, plan: JobPlan, job: sqlite3.Row, steps: list[sqlite3.R
             allowed = {(Status.CANCELLED, Reason.CANCELLED)}
     elif plan.name in world.scenario.cancels:
         allowed.add((Status.CANCELLED, Reason.CANCELLED))
-    hangs = wanted == (Status.TIMEOUT, Reason.JOB_TIMEOUT)
-    if job["id"] in world.murdered and (hangs or (end[0] is Status.FAILURE and end[1] in (*LOST, Reason.STEP_FAILED))):
+    forestalled = wanted == (Status.TIMEOUT, Reason.JOB_TIMEOUT) or any(step.removes_pod for _, step in plan.steps())
+    if job["id"] in world.murdered and (
+        forestalled or (end[0] is Status.FAILURE and end[1] in (*LOST, Reason.STEP_FAILED))
+    ):
         allowed.add(end)
     if wanted[1] is Reason.OUT_OF_MEMORY:
         allowed.add((Status.FAILURE, Reason.STEP_FAILED))  # a kill that happened while no server looked

@@ -17,7 +17,7 @@ from danube_pkg.services.following import LogPart, follow_job
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, Process, plays
 from tests.sim.coordinator import Coordinator
-from tests.sim.fate import Fate, ProcessDied
+from tests.sim.fate import Fate, is_of_the_dead
 from tests.sim.mortal import Mortal
 from tests.sim.plans import IMAGES, JobPlan
 from tests.sim.scenarios import SECRETS, Scenario
@@ -295,5 +295,6 @@ async def _view(server: Server, job_id: str, parts: list[bytes]) -> None:
 
 
 def _ignore_the_dead(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    if not isinstance(context.get("exception"), ProcessDied):
+    error = context.get("exception")
+    if not isinstance(error, BaseException) or not is_of_the_dead(error):
         loop.default_exception_handler(context)
