@@ -112,6 +112,7 @@ class StepFollower:
         self._tools = tools
         self._output: StepOutput = log.step_output(step.sequence, step.attempt)
         self._tail = _Tail()
+        self._end: ev.StepEnd | None = None
         self._memory_kills_before = 0
         self._last_output_at = 0.0
 
@@ -259,33 +260,32 @@ class StepFollower:
         await self._finish(end)
 
     async def _finish(self, end: ev.StepEnd) -> None:
-        """The rest of the output first, then the end: whoever sees the end can read the whole log of it."""
+        """The rest of the output first, then the end: whoever sees the end can read all that it printed. The line that tells
+        it comes last: a log must not claim what no record came to say."""
         backoff = Backoff(0.1, 5.0, random.random)
         while True:
             try:
                 self._output.finish()
                 if self._tools.egress is not None:
                     await self._tools.egress.note_step(self._live.job, self._log, self._sequence)
-                self._write_end(end)
                 await self._live.apply(ev.StepEnded(self._sequence, self._attempt, end))
-                return
+                break
             except StorageFull as error:
                 _log.error("log-disk-full", extra={"fields": self._fields(cause=str(error))})
                 await self._tools.clock.sleep(backoff.next())
+        self._end = end
+        self.conclude()
 
     def conclude(self) -> None:
-        """After the step ended by another event: what is held back, and its last line. The job's end repeats it if need be."""
+        """What is held back, and the attempt's last line, whichever event ended it. The job's end repeats it if need be."""
         step = self._live.step(self._sequence)
+        end = step.end if step.attempt == self._attempt else self._end
         try:
             self._output.finish()
-            if step.attempt == self._attempt and step.end is not None:
-                self._write_end(step.end)
+            if end is not None and self._sequence != COORDINATOR_SEQUENCE:
+                write_step_end(self._log, self._sequence, self._attempt, end)
         except StorageFull as error:
             _log.error("log-disk-full", extra={"fields": self._fields(cause=str(error))})
-
-    def _write_end(self, end: ev.StepEnd) -> None:
-        if self._sequence != COORDINATOR_SEQUENCE:
-            write_step_end(self._log, self._sequence, self._attempt, end)
 
     async def _refused(self, code: str, message: str, *, handed_over: bool) -> bool:
         """An unknown step was never claimed: it waits for the coordinator's repeated call, which brings the command."""

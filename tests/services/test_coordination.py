@@ -11,6 +11,7 @@ from danube_pkg.core.job_events import ScriptFailure
 from danube_pkg.core.jobs import Phase, Trigger, step_id
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.secrets import SecretName
+from danube_pkg.core.steps import StepPhase
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services import live as live_module
 from tests.fakes.machine import FakeMachine
@@ -62,6 +63,33 @@ async def test_a_step_that_prints_nothing_has_an_empty_output(tmp_path: Path) ->
         assert (await hall.coordination.run_step(job_id, asked("true"))).output == b""
     async with open_hall(tmp_path, machine) as hall:
         assert (await hall.coordination.run_step(job_id, asked("true"))).output == b""
+
+
+async def test_a_log_tells_an_end_only_when_it_is_recorded(tmp_path: Path) -> None:
+    """A server that dies before may leave the record to nobody, and the step to its next attempt."""
+    goes_on = asyncio.Event()
+
+    async def make(process: Process) -> int:
+        await goes_on.wait()
+        await process.write(b"made\n")
+        return 0
+
+    machine = FakeMachine()
+    machine.commands["make"] = make
+    async with open_hall(tmp_path, machine) as hall:
+        job_id = await running_job(hall)
+        call = asyncio.create_task(hall.coordination.run_step(job_id, asked("make")), name="call")
+        await hall.engine.live(job_id).wait_until(
+            lambda job: [step.phase for step in job.steps[1:]] == [StepPhase.STARTED]
+        )
+        hall.jobs.hold()
+        goes_on.set()
+        await wait_until_async(lambda: hall.jobs.waiting, 10, "the end's commit")
+        log = hall.logs.path(job_id).read_text()
+        assert ("made\n" in log, "--- step 1 success" in log) == (True, False)
+        hall.jobs.let_go()
+        assert (await call).end.status is Status.SUCCESS
+        await wait_until_async(lambda: "--- step 1 success" in hall.logs.path(job_id).read_text(), 10, "its last line")
 
 
 async def test_outputs_do_not_pile_up_and_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
