@@ -90,11 +90,15 @@ class StepAsked(JobEvent):
 
 @dataclass(frozen=True, slots=True)
 class StepPlaced(JobEvent):
-    """From here on the attempt counts as started: it is asked after in this container, never handed to another."""
+    """From here on the attempt counts as started: it is asked after in this container, never handed to another.
+
+    memory_kills: how many of the container's processes the kernel had killed for memory before.
+    """
 
     sequence: int
     attempt: int
     container: int
+    memory_kills: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,8 @@ def _step_placed(job: Job, event: ev.StepPlaced, now: float) -> Decision:
     step = _expect_step(job, event)
     if step is None or step.phase is not StepPhase.WAITING:
         return job, ()
-    return _with_step(job, replace(step, phase=StepPhase.PLACED, container=event.container)), ()
+    placed = replace(step, phase=StepPhase.PLACED, container=event.container, memory_kills=event.memory_kills)
+    return _with_step(job, placed), ()
 
 
 def _step_started(job: Job, event: ev.StepStarted, now: float) -> Decision:

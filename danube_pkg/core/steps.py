@@ -24,7 +24,8 @@ class StepPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`sequence` is the coordinator's call number; `container` the number of the one instance that has this attempt."""
+    """`sequence` is the coordinator's call number; `container` the number of the one instance that has this attempt, and
+    `memory_kills` what that instance had seen before: more at its end means that this attempt was short of memory."""
 
     id: str
     sequence: int
@@ -37,6 +38,7 @@ class Step:
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING
     container: int | None = None
+    memory_kills: int = 0
     asked_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None

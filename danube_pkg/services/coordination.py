@@ -114,7 +114,8 @@ class Coordination:
             end = ev.StepEnd(status=Status.FAILURE, reason=reason, message=message)
             await live.apply(ev.StepEnded(step.sequence, step.attempt, end))
             return
-        await live.apply(ev.StepPlaced(step.sequence, step.attempt, container.number))
+        kills = await self._runtime.memory_kills(container)
+        await live.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills))
 
     async def _name_of(self, live: LiveJob, request: StepRequest) -> str:
         """The name as it may be kept. A repeated call keeps the name of the first, whatever secrets came since."""

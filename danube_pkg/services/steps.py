@@ -113,12 +113,11 @@ class StepFollower:
         self._output: StepOutput = log.step_output(step.sequence, step.attempt)
         self._tail = _Tail()
         self._end: ev.StepEnd | None = None
-        self._memory_kills_before = 0
+        self._memory_kills_before = step.memory_kills
         self._last_output_at = 0.0
 
     async def run(self) -> None:
         """Ends when the step has ended, by this follower's doing or by another event."""
-        self._memory_kills_before = await self._count_memory_kills_before()
         backoff = Backoff(0.02, 2.0, random.random)
         while self._is_open():
             try:
@@ -140,13 +139,6 @@ class StepFollower:
     def _is_open(self) -> bool:
         step = self._live.step(self._sequence)
         return step.attempt == self._attempt and step.phase in (StepPhase.PLACED, StepPhase.STARTED)
-
-    async def _count_memory_kills_before(self) -> int:
-        """Zero where the step is the first of its container, else what its container has seen up to now."""
-        others = [s for s in self._live.job.steps if s.container == self._container.number]
-        if len(others) == 1 and self._attempt == 1:
-            return 0
-        return await self._tools.runtime.memory_kills(self._container)
 
     async def _follow_once(self) -> bool:
         """One connection; True when something came through it."""

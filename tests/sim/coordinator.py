@@ -90,7 +90,8 @@ class Coordinator:
             case "raises":
                 return ScriptFailure(Reason.SCRIPT_ERROR, "ValueError: as the author wanted it")
             case "leaves-open":
-                await self._leave_a_step_open()
+                sequence = await self._leave_a_step_open()
+                return ScriptFailure(Reason.STEP_OPEN, f"step {sequence} was still open", sequence)
         return None
 
     async def _take_source(self, service: Coordination) -> None:
@@ -155,8 +156,8 @@ class Coordinator:
         self._world.check_output(self._job_id, sequence, outcome)
         return outcome
 
-    async def _leave_a_step_open(self) -> None:
-        """`step.start` without a `wait`; the server has heard of it when the function returns."""
+    async def _leave_a_step_open(self) -> int:
+        """`step.start` without a `wait`, which the coordinator notices when the function returns."""
         sequence = sum(1 for _ in self._plan.steps()) + 1
         heard = asyncio.Event()
         request = StepRequest(sequence, "left open", self._plan.command(sequence), "", {}, "/workspace", 0, 0, True)
@@ -167,7 +168,8 @@ class Coordinator:
 
         self._open = asyncio.ensure_future(self._repeat(ask))
         await heard.wait()
-        await asyncio.sleep(5)
+        await asyncio.sleep(self._world.chance.choice([0.0, 5.0]))
+        return sequence
 
     # --- calls
 

@@ -67,8 +67,6 @@ def _status(world: World, plan: JobPlan, job: sqlite3.Row, steps: list[sqlite3.R
         forestalled or (end[0] is Status.FAILURE and end[1] in (*LOST, Reason.STEP_FAILED))
     ):
         allowed.add(end)
-    if wanted[1] is Reason.OUT_OF_MEMORY:
-        allowed.add((Status.FAILURE, Reason.STEP_FAILED))  # a kill that happened while no server looked
     if end not in allowed:
         yield f"it ended as {end}, not as {sorted(allowed)}: {job['message']}"
     if end != GREEN and not job["message"]:

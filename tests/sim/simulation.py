@@ -84,19 +84,19 @@ def simulate(
         shutil.rmtree(directory)
 
 
-_template: list[Path] = []
+_template: list["tempfile.TemporaryDirectory[str]"] = []
+"""Removed when the process ends."""
 
 
 def _empty_database() -> Path:
     """A database whose migrations have run, made once."""
     if not _template:
-        path = Path(tempfile.mkdtemp(prefix="danube-sim-empty-", dir=SCRATCH)) / "danube.db"
-        database = Database(path)
+        _template.append(tempfile.TemporaryDirectory(prefix="danube-sim-empty-", dir=SCRATCH))
+        database = Database(Path(_template[0].name) / "danube.db")
         database._letters.put(None)
         database._thread.join()
         database._reading.close()
-        _template.append(path)
-    return _template[0]
+    return Path(_template[0].name) / "danube.db"
 
 
 @contextmanager

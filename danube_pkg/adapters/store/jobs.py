@@ -157,6 +157,7 @@ def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None
         "attempt": step.attempt,
         "phase": step.phase,
         "container": step.container,
+        "memory_kills": step.memory_kills,
         "asked_at": step.asked_at,
         "record": json.dumps(asdict(step.end)) if step.end else None,
     }
@@ -225,6 +226,7 @@ def _step(row: sqlite3.Row) -> Step:
         phase=StepPhase(row["phase"]),
         status=Status(row["status"]),
         container=row["container"],
+        memory_kills=row["memory_kills"],
         asked_at=row["asked_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],

@@ -127,6 +127,9 @@ CREATE TABLE configuration (
     id INTEGER PRIMARY KEY CHECK (id = 1), revision TEXT NOT NULL, applied_at REAL NOT NULL, config TEXT NOT NULL
 ) STRICT;
 """,
+    """
+ALTER TABLE steps ADD COLUMN memory_kills INTEGER NOT NULL DEFAULT 0;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a pipeline
 keeps its name for life (a renamed one is another). `users.configured` marks people that the configuration names, beside
