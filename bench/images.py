@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figures import Figure
-from danube_pkg.core.registries import RegistryRule
+from danube_pkg.core.configuration.server import RegistrySpec
 from tests.images.building import Layout, packed, push, run
 from tests.images.containers import busybox, open_image_pods
 from tests.images.house import open_house
@@ -68,7 +68,7 @@ def _archive(files: Iterator[Path], size: int) -> bytes:
 
 
 async def _pull(directory: Path, host: str, image: str) -> float:
-    async with open_house(directory, RegistryRule(host, http=True)) as house:
+    async with open_house(directory, RegistrySpec(host, insecure=True)) as house:
         started = time.perf_counter()
         await house.pull(image)
         took = time.perf_counter() - started

@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,7 +43,6 @@ from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.image_ports import Images
 from danube_pkg.core.pods import Limits
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime
-from danube_pkg.core.registries import RegistryRule, registry_rule
 from danube_pkg.core.settings import (
     ConfigRepository,
     EgressHosts,
@@ -144,10 +143,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             reserved=lambda: configuration.named_secrets if configuration is not None else frozenset(),
         )
 
-        def registry_rules() -> Sequence[RegistryRule]:
-            return [registry_rule(one) for one in config().registries]
-
-        house_images = open_images(plan.images, registry_rules, secret_service.find_for_server)
+        house_images = open_images(plan.images, lambda: config().registries, secret_service.read_for_server)
         images = await stack.enter_async_context(house_images)
         runtime = _sandbox(plan.runtime, data, images, proxies)
         stack.push_async_callback(runtime.close)

@@ -12,9 +12,9 @@ from pathlib import Path
 from danube_pkg.adapters.images.archives import open_archive
 from danube_pkg.cli.images import image_plan
 from danube_pkg.cli.output import ago, print_json, print_table, size
+from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.images import ArchivedImage, Image, StoredImage
-from danube_pkg.core.registries import RegistryRule
 from danube_pkg.edges.http.models import iso
 from danube_pkg.image_house import ImagePlan, open_images
 
@@ -96,8 +96,8 @@ def _names(image: ArchivedImage, wanted: str | None, path: Path, *, count: int) 
 
 async def _pull(options: argparse.Namespace, plan: ImagePlan) -> int:
     host = options.image.partition("/")[0]
-    rules = (RegistryRule(host, http=True),) if options.http else ()
-    async with open_images(plan, lambda: rules) as images:
+    specs = (RegistrySpec(host, insecure=True),) if options.http else ()
+    async with open_images(plan, lambda: specs) as images:
         image = await images.ensure(options.image, lambda news: print(news, file=sys.stderr))
     _print([image], "ready", as_json=options.json)
     return 0

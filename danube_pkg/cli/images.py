@@ -9,25 +9,23 @@ from danube_pkg.adapters.configuration import read_settings
 from danube_pkg.adapters.configuration.toml import LOCAL_FILE
 from danube_pkg.cli.places import data_directory
 from danube_pkg.core.images import ImageBounds
-from danube_pkg.core.settings import ImageSettings, RegistrySettings
+from danube_pkg.core.settings import ImageSettings, RegistrySettings, Settings
 from danube_pkg.image_house import ImagePlan
 
 
-def image_plan(
-    data: str | None, registry: RegistrySettings | None = None, images: ImageSettings | None = None
-) -> ImagePlan:
-    """The server's store where this user may write there, the user's own elsewhere. Settings not given are those of a
-    danube.toml in this directory, if there is one."""
-    if registry is None or images is None:
-        found = read_settings(LOCAL_FILE.absolute()) if LOCAL_FILE.is_file() else None
-        registry = found.registry if found is not None else RegistrySettings()
-        images = found.images if found is not None else ImageSettings()
+def image_plan(data: str | None, settings: Settings | None = None) -> ImagePlan:
+    """The server's store where this user may write there, the user's own elsewhere. settings: those of a danube.toml in this
+    directory where none are given and there is one."""
+    if settings is None and LOCAL_FILE.is_file():
+        settings = read_settings(LOCAL_FILE.absolute())
+    images = settings.images if settings is not None else ImageSettings()
     return ImagePlan(
         directory=_directory(data),
         logins=Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser()) / "config.json",
-        registry=registry,
+        registry=settings.registry if settings is not None else RegistrySettings(),
         bounds=ImageBounds(store_bytes=images.store_gb * 1024**3),
         proxy_of=_proxy_of,
+        hosts=settings.egress.hosts if settings is not None else {},
     )
 
 

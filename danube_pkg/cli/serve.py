@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> int:
     plan = Plan(
         data_dir=Path(server.data_dir),
         known=known,
-        images=image_plan(server.data_dir, settings.registry, settings.images),
+        images=image_plan(server.data_dir, settings),
         runtime=settings.runtime,
         egress=settings.egress,
         config_repo=settings.config_repo,

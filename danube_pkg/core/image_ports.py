@@ -5,8 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
+from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.images import Image, ImageReference, PackedLayer, StoredImage
-from danube_pkg.core.registries import Credentials, RegistryRule
+from danube_pkg.core.registries import Credentials
 
 
 class LayerFile(Protocol):
@@ -37,7 +38,7 @@ class LayerFile(Protocol):
 class RegistryAccess(Protocol):
     """How registries are reached and with what; asked anew for each request, since the configuration changes."""
 
-    def rules(self) -> Sequence[RegistryRule]: ...
+    def specs(self) -> Sequence[RegistrySpec]: ...
     async def credentials(self, host: str) -> Credentials | None: ...
 
 

@@ -1,6 +1,6 @@
 """Registries: where a host's interface is, which mirrors stand before it, and with what it is asked. Pure.
 
-Plain http is spoken only where a rule or a mirror's own URL says so, since both credentials and tags travel on it.
+Plain http is spoken only where the configuration says so, since both credentials and tags travel on it.
 """
 
 from collections.abc import Sequence
@@ -8,25 +8,6 @@ from dataclasses import dataclass, field
 
 from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.images import HUB, HUB_ENDPOINT, HUB_LOGIN
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryRule:
-    """How one registry is reached. password_secret: the key of a Danube secret that every pipeline may read.
-
-    mirrors: URLs that are asked first, in this order; what none of them has is asked of the registry itself.
-    """
-
-    host: str
-    mirrors: tuple[str, ...] = ()
-    http: bool = False
-    username: str = ""
-    password_secret: str = ""
-
-
-def registry_rule(spec: RegistrySpec) -> RegistryRule:
-    """What the configuration says of a registry."""
-    return RegistryRule(spec.host, spec.mirrors, spec.insecure, spec.username, spec.password_secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +33,17 @@ class Endpoint:
         return self.url.startswith("http://")
 
 
-def rule_for(host: str, rules: Sequence[RegistryRule]) -> RegistryRule:
-    """The last rule for a host, or one that says nothing."""
-    return next((one for one in reversed(rules) if one.host == host), RegistryRule(host))
+def spec_of(host: str, specs: Sequence[RegistrySpec]) -> RegistrySpec:
+    """The last one for a host, or one that says nothing."""
+    return next((one for one in reversed(specs) if one.host == host), RegistrySpec(host))
 
 
-def endpoints_of(host: str, rules: Sequence[RegistryRule]) -> Sequence[Endpoint]:
-    """Where to ask for that host's images: mirrors first, the host itself last."""
-    known = rule_for(host, rules)
-    mirrors = [Endpoint(url.rstrip("/"), url.partition("://")[2].rstrip("/"), mirror=True) for url in known.mirrors]
-    scheme = "http" if known.http else "https"
-    own = HUB_ENDPOINT if host == HUB else host
-    return [*mirrors, Endpoint(f"{scheme}://{own}", host, mirror=False)]
+def endpoints_of(host: str, specs: Sequence[RegistrySpec]) -> Sequence[Endpoint]:
+    """Where to ask for that host's images: its mirrors first, in order, the host itself last."""
+    spec = spec_of(host, specs)
+    mirrors = [Endpoint(url.rstrip("/"), url.partition("://")[2].rstrip("/"), mirror=True) for url in spec.mirrors]
+    scheme = "http" if spec.insecure else "https"
+    return [*mirrors, Endpoint(f"{scheme}://{HUB_ENDPOINT if host == HUB else host}", host, mirror=False)]
 
 
 def login_names(host: str) -> Sequence[str]:

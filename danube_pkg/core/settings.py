@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from danube_pkg.core.configuration import patterns
-from danube_pkg.core.configuration.server import ConfigSpec, ServerSpec
+from danube_pkg.core.configuration.server import ConfigSpec, RegistrySpec, ServerSpec
 from danube_pkg.core.images import HUB
 from danube_pkg.core.marked import rule
-from danube_pkg.core.registries import RegistryRule
 from danube_pkg.core.sources import GitProgram
 
 _MAYBE_ADDRESS = patterns.address | {"pattern": f"|{patterns.address['pattern']}"}
@@ -139,7 +138,7 @@ class RegistrySettings:
             "The registry; images name it by host and port, and http is spoken where the URL says so.",
             pattern=r"|https?://[^\s/@]+",
             expects="a URL without a path",
-            example="http://127.0.0.1:5000",
+            example="http://registry.test:5000",
             restart=True,
         ),
     )
@@ -154,10 +153,10 @@ class RegistrySettings:
         ),
     )
 
-    def rules(self) -> tuple[RegistryRule, ...]:
+    def specs(self) -> tuple[RegistrySpec, ...]:
         """What follows for the puller."""
         scheme, _, host = self.url.partition("://")
-        return (RegistryRule(host, http=scheme == "http"),) if host else ()
+        return (RegistrySpec(host, insecure=scheme == "http"),) if host else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,23 +100,18 @@ class Secrets:
             hint=f"danube secrets set {key} --pipeline {job.pipeline}   (with danube run: --secret {key}=@FILE)",
         )
 
-    async def find_for_server(self, key: str) -> bytes | None:
-        """A global value that Danube itself needs, such as a registry's password; None where it is not set."""
+    async def read_for_server(self, key: str, user: str) -> bytes:
+        """A global value that the configuration names; `user` is what needs it, for people. Raises Permanent when it is not set."""
         if key in self._overrides:
             return self._overrides[key]
         stored = await self._store.load_secret(SecretName(None, key))
-        return self._decrypted(stored) if stored is not None else None
-
-    async def read_for_server(self, key: str, user: str) -> bytes:
-        """A global value that the configuration names; `user` is what needs it, for people. Raises Permanent when it is not set."""
-        value = await self.find_for_server(key)
-        if value is None:
+        if stored is None:
             raise Permanent(
                 "secret-not-set",
                 f"{user} needs the secret {key!r}, which is not set",
                 hint=f"danube secrets set {key}",
             )
-        return value
+        return self._decrypted(stored)
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
         """Everything that a job of this pipeline could have read, retired values included.

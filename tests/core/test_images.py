@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.image_manifests import (
     MAX_LAYERS,
     Descriptor,
@@ -20,7 +21,7 @@ from danube_pkg.core.image_manifests import (
 from danube_pkg.core.image_users import find_user
 from danube_pkg.core.images import HUB, Image, ImageConfig, ImageUnavailable, parse_reference
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.registries import RegistryRule, endpoints_of, login_names
+from danube_pkg.core.registries import endpoints_of, login_names
 
 DIGEST = f"sha256:{'ab' * 32}"
 
@@ -82,12 +83,12 @@ def test_a_name_that_is_none(name: str, said: str) -> None:
 def test_where_registries_are() -> None:
     assert [one.url for one in endpoints_of("registry.example", ())] == ["https://registry.example"]
     assert [one.url for one in endpoints_of(HUB, ())] == ["https://registry-1.docker.io"]
-    rules = (
-        RegistryRule("a.example", http=True),
-        RegistryRule("b.example:5000", mirrors=("http://m.example:1/", "https://n.example/prefix")),
+    specs = (
+        RegistrySpec("a.example", insecure=True),
+        RegistrySpec("b.example:5000", mirrors=("http://m.example:1/", "https://n.example/prefix")),
     )
-    assert [one.url for one in endpoints_of("a.example", rules)] == ["http://a.example"]
-    found = endpoints_of("b.example:5000", rules)
+    assert [one.url for one in endpoints_of("a.example", specs)] == ["http://a.example"]
+    found = endpoints_of("b.example:5000", specs)
     assert [(one.url, one.mirror, one.plain) for one in found] == [
         ("http://m.example:1", True, True),
         ("https://n.example/prefix", True, False),

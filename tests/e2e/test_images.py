@@ -104,6 +104,34 @@ def test_an_image_that_cannot_be_had_fails_the_step_with_its_sentence(world: Wor
     assert "there is no host no.such.registry.invalid" in end["message"]
 
 
+def test_one_job_pushes_what_the_next_one_runs_in(world: World, registry: Registry) -> None:
+    """A registry on this machine, which jobs reach by its name through the proxy and Danube by the same name."""
+    port = registry.host.rpartition(":")[2]
+    with (world.path / "danube.toml").open("a") as toml:
+        toml.write(
+            f'\n[registry]\nurl = "http://registry.test:{port}"\n[egress]\nhosts = {{"registry.test" = "127.0.0.1"}}\n'
+        )
+    image = f"registry.test:{port}/e2e/pushed:1"
+    push_it = f"skopeo --insecure-policy copy --dest-tls-verify=false oci:layout:1 docker://{image}"
+    directory = world.pipeline(
+        "push",
+        f"""
+        from danube import pipeline, step
+
+        @pipeline(name="push and run")
+        def build():
+            step.run({push_it!r}, name="Push")
+            step.run("cat /which", name="Run", image={image!r})
+        """,
+        egress_allowlist=[f"registry.test:{port}", f"127.0.0.1:{port}"],
+    )
+    Layout(directory / "layout").image("1", [busybox(), [file("which", "pushed a moment ago\n")]])
+    world.serve()
+    job = world.trigger("push")
+    assert world.end_of(job)["status"] == "success", world.log(job)
+    assert "pushed a moment ago\n" in world.printed(job)
+
+
 def test_load_list_pull_and_remove(world: World, archives: tuple[Path, Path], registry: Registry) -> None:
     load(world, archives)
     push(Layout(world.path / "l").image("1", [[file("x", "1")]]), "1", f"{registry.host}/e2e/small:1")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.core.registries import RegistryRule
+from danube_pkg.core.configuration.server import RegistrySpec
 from tests.images.containers import ImagePods, open_image_pods
 from tests.images.house import House, open_house
 from tests.images.registry import Registry, serving
@@ -30,7 +30,7 @@ def closed_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 
 @pytest_asyncio.fixture
 async def house(tmp_path: Path, registry: Registry) -> AsyncIterator[House]:
-    async with open_house(tmp_path / "house", RegistryRule(registry.host, http=True)) as made:
+    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as made:
         yield made
 
 

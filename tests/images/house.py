@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.images.logins import DockerLogins
-from danube_pkg.adapters.images.registry import Registries
+from danube_pkg.adapters.images.registry import RegistryClient
 from danube_pkg.adapters.images.store import ImageDirectory
+from danube_pkg.core.configuration.server import RegistrySpec
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images import Image, ImageBounds, ImageUnavailable
-from danube_pkg.core.registries import RegistryRule
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.services.images import ImageService
-from danube_pkg.services.registries import RegistryRules
+from danube_pkg.services.registries import Registries
 from tests.images.building import MACHINE
 
 
@@ -38,7 +39,7 @@ class House:
     directory: Path
     store: ImageDirectory
     images: ImageService
-    rules: list[RegistryRule]
+    rules: list[RegistrySpec]
     secrets: dict[str, bytes]
     clock: QuickClock
     news: list[str] = field(default_factory=list)
@@ -59,18 +60,20 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    directory: Path, *rules: RegistryRule, bounds: ImageBounds | None = None, keep_owners: bool | None = None
+    directory: Path, *rules: RegistrySpec, bounds: ImageBounds | None = None, keep_owners: bool | None = None
 ) -> AsyncIterator[House]:
     """Registries of the loopback are reached by http where a rule says so."""
     directory.mkdir(exist_ok=True)
     known, secrets = list(rules), dict[str, bytes]()
 
-    async def secret_of(key: str) -> bytes | None:
-        return secrets.get(key)
+    async def secret_of(key: str, user: str) -> bytes:
+        if key not in secrets:
+            raise Permanent("secret-not-set", f"{user} needs the secret {key!r}", hint=f"danube secrets set {key}")
+        return secrets[key]
 
-    access = RegistryRules(lambda: known, secret_of, DockerLogins(directory / "config.json"))
+    access = Registries(lambda: known, secret_of, DockerLogins(directory / "config.json"))
     clock = QuickClock()
-    registry = Registries(access, clock, "danube-test", lambda url: None)
+    registry = RegistryClient(access, clock, "danube-test", lambda url: None)
     failures: list[BaseException] = []
     store = ImageDirectory(
         directory / "images",

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images import ImageUnavailable
 from danube_pkg.core.pods import HOST_IMAGE, ContainerEnded, Limits, Network, PodNotice
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.registries import RegistryRule
 from tests.images.building import Layout, directory, file, link, listing, push
 from tests.images.containers import BUSYBOX, ImagePods, busybox
 from tests.images.registry import Registry
@@ -178,7 +178,7 @@ async def test_an_image_that_is_pulled_is_told_on_the_jobs_page(image_pods: Imag
     layout = Layout(image_pods.scratch / "told").image("1", [busybox()])
     name = f"{registry.host}/containers/told:1"
     push(layout, "1", name)
-    image_pods.house.rules.append(RegistryRule(registry.host, http=True))
+    image_pods.house.rules.append(RegistrySpec(registry.host, insecure=True))
     async with image_pods.pods.runtime.watch() as events:
         container = await image_pods.container(name)
         lines: list[str] = []

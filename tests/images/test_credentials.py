@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.core.registries import RegistryRule
+from danube_pkg.core.configuration.server import RegistrySpec
 from tests.images.building import Layout, file, push
 from tests.images.house import House, open_house, refusal
 from tests.images.registry import PASSWORD, USER, Registry, serving
@@ -27,7 +27,7 @@ def private(tmp_path_factory: pytest.TempPathFactory, closed_registry: Registry)
 
 @pytest_asyncio.fixture
 async def outsider(tmp_path: Path, closed_registry: Registry) -> AsyncIterator[House]:
-    async with open_house(tmp_path / "outsider", RegistryRule(closed_registry.host, http=True)) as made:
+    async with open_house(tmp_path / "outsider", RegistrySpec(closed_registry.host, insecure=True)) as made:
         yield made
 
 
@@ -79,10 +79,10 @@ async def test_a_program_that_keeps_credentials_is_asked(
 
 
 async def test_a_secret_of_danube_is_used(tmp_path: Path, closed_registry: Registry, private: str) -> None:
-    rule = RegistryRule(closed_registry.host, http=True, username=USER, password_secret="REGISTRY_PASSWORD")
+    rule = RegistrySpec(closed_registry.host, insecure=True, username=USER, password_secret="REGISTRY_PASSWORD")
     async with open_house(tmp_path / "house", rule) as house:
         said = await refusal(house, private)
-        assert f"the password for registry {closed_registry.host} is not set" in said
+        assert f"registry {closed_registry.host} needs the secret 'REGISTRY_PASSWORD'" in said
         assert "danube secrets set REGISTRY_PASSWORD" in said
         house.secrets["REGISTRY_PASSWORD"] = PASSWORD.encode()
         await house.pull(private)
@@ -111,7 +111,7 @@ def token_registry(tmp_path: Path, token_service: TokenService) -> Iterator[Regi
 async def test_a_token_is_asked_for_once_and_used_for_everything(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
-    async with open_house(tmp_path / "house", RegistryRule(token_registry.host, http=True)) as house:
+    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
         login(house, {"auths": {token_registry.host: {"username": USER, "password": PASSWORD}}})
         await house.pull(f"{token_registry.host}/token/app:1")
         await house.pull(f"{token_registry.host}/token/app:1")
@@ -122,7 +122,7 @@ async def test_a_token_that_ends_is_asked_for_anew(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
     token_service.lifetime_seconds = 1
-    async with open_house(tmp_path / "house", RegistryRule(token_registry.host, http=True)) as house:
+    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
         login(house, {"auths": {token_registry.host: {"username": USER, "password": PASSWORD}}})
         await house.pull(f"{token_registry.host}/token/app:1")
         over = time.monotonic() + token_service.lifetime_seconds
@@ -135,7 +135,7 @@ async def test_a_token_that_ends_is_asked_for_anew(
 async def test_public_images_need_a_token_and_no_account(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
-    async with open_house(tmp_path / "house", RegistryRule(token_registry.host, http=True)) as house:
+    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
         said = await refusal(house, f"{token_registry.host}/token/app:1")
         assert "to nobody without credentials" in said
         token_service.open_to_all = True
@@ -145,7 +145,7 @@ async def test_public_images_need_a_token_and_no_account(
 async def test_an_identity_token_is_exchanged(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
-    async with open_house(tmp_path / "house", RegistryRule(token_registry.host, http=True)) as house:
+    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
         login(house, {"auths": {token_registry.host: {"identitytoken": REFRESH_TOKEN}}})
         await house.pull(f"{token_registry.host}/token/app:1")
     method, form = token_service.asked[-1]

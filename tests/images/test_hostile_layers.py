@@ -13,9 +13,9 @@ from backports import zstd
 
 from danube_pkg.adapters.images.packed import LayerBroken, LayerStream
 from danube_pkg.adapters.images.tar import MAX_EXTENSION_BYTES, Kind, members, pass_over
+from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.images import ImageBounds, ImageUnavailable
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.registries import RegistryRule
 from tests.images.building import Entry, Layout, Packed, archive, digest, directory, file, hard_link, link, packed, push
 from tests.images.house import House, open_house
 from tests.images.registry import Registry
@@ -143,7 +143,7 @@ async def test_a_bomb_is_stopped_before_it_has_filled_the_disk(
     bomb = Packed(compress(archive([file("bomb", b"\0" * (64 << 20))])), media_type, _WRONG)
     layout = Layout(tmp_path / "layout").image("bomb", [bomb])
     push(layout, "bomb", f"{registry.host}/hostile/bomb:1")
-    rule, bounds = RegistryRule(registry.host, http=True), ImageBounds(free_bytes=8 << 20)
+    rule, bounds = RegistrySpec(registry.host, insecure=True), ImageBounds(free_bytes=8 << 20)
     async with open_house(tmp_path / "small", rule, bounds=bounds) as house:
         with pytest.raises(ImageUnavailable, match="it unpacks to more than 8 MB"):
             await house.pull(f"{registry.host}/hostile/bomb:1")
@@ -153,7 +153,7 @@ async def test_a_bomb_is_stopped_before_it_has_filled_the_disk(
 async def test_too_many_files(tmp_path: Path, registry: Registry) -> None:
     layout = Layout(tmp_path / "layout").image("many", [[file(f"f{number}") for number in range(101)]])
     push(layout, "many", f"{registry.host}/hostile/many:1")
-    rule = RegistryRule(registry.host, http=True)
+    rule = RegistrySpec(registry.host, insecure=True)
     async with open_house(tmp_path / "few", rule, bounds=ImageBounds(files=100)) as house:
         with pytest.raises(ImageUnavailable, match="more than 100 files"):
             await house.pull(f"{registry.host}/hostile/many:1")

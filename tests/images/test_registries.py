@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.images import ImageUnavailable
-from danube_pkg.core.registries import RegistryRule
 from tests.images.building import Layout, file, push
 from tests.images.faults import Fault, Request, Spoiled, spoiling, times, waits
 from tests.images.house import House, open_house, refusal
@@ -40,7 +40,7 @@ def spoiled(registry: Registry) -> Iterator[Spoiled]:
 @pytest_asyncio.fixture
 async def behind(tmp_path: Path, spoiled: Spoiled) -> AsyncIterator[House]:
     """A house that reaches the registry through the spoiling server."""
-    async with open_house(tmp_path / "behind", RegistryRule(spoiled.host, http=True)) as made:
+    async with open_house(tmp_path / "behind", RegistrySpec(spoiled.host, insecure=True)) as made:
         yield made
 
 
@@ -114,7 +114,7 @@ async def test_an_image_that_is_not_there(house: House, registry: Registry) -> N
 
 async def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
     host = f"127.0.0.1:{free_port()}"
-    async with open_house(tmp_path / "alone", RegistryRule(host, http=True)) as house:
+    async with open_house(tmp_path / "alone", RegistrySpec(host, insecure=True)) as house:
         assert f"registry {host} cannot be reached: Connection refused" in await refusal(house, f"{host}/a:1")
         assert "there is no host no.such.registry.invalid" in await refusal(house, "no.such.registry.invalid/a:1")
 
@@ -123,7 +123,7 @@ async def test_plain_http_is_spoken_only_where_it_is_configured(tmp_path: Path, 
     async with open_house(tmp_path / "strict") as house:
         said = await refusal(house, f"{registry.host}/registries/large:1")
         assert "does not speak TLS" in said
-        assert f"registries: [{{host: {registry.host}, http: true}}]" in said
+        assert f"registries: [{{host: {registry.host}, insecure: true}}]" in said
 
 
 async def test_a_redirect_to_a_place_without_tls_is_not_followed(behind: House, spoiled: Spoiled, large: str) -> None:
@@ -147,7 +147,8 @@ async def test_credentials_do_not_follow_a_redirect_to_another_host(
 
         spoiled.spoil = spoil
         async with open_house(
-            tmp_path / "redirected", RegistryRule(spoiled.host, http=True, username=USER, password_secret="PASSWORD")
+            tmp_path / "redirected",
+            RegistrySpec(spoiled.host, insecure=True, username=USER, password_secret="PASSWORD"),
         ) as house:
             house.secrets["PASSWORD"] = PASSWORD.encode()
             await house.pull(f"{spoiled.host}/{large}")
@@ -162,7 +163,7 @@ async def test_a_mirror_is_asked_first_and_the_registry_for_what_it_has_not(
     tmp_path: Path, registry: Registry, spoiled: Spoiled, large: str
 ) -> None:
     with serving(tmp_path / "empty") as empty, spoiling(empty.host, lambda request: None) as mirror:
-        rule = RegistryRule(spoiled.host, mirrors=(f"http://{mirror.host}",), http=True)
+        rule = RegistrySpec(spoiled.host, mirrors=(f"http://{mirror.host}",), insecure=True)
         async with open_house(tmp_path / "mirrored", rule) as house:
             await house.pull(f"{spoiled.host}/{large}")
             assert mirror.seen
@@ -180,7 +181,7 @@ async def test_a_mirror_that_lies_is_passed_over(
     tmp_path: Path, registry: Registry, spoiled: Spoiled, large: str
 ) -> None:
     spoiled.spoil = lambda request: Fault(200, body=b"something else") if request.method == "GET" else None
-    rule = RegistryRule(registry.host, mirrors=(f"http://{spoiled.host}",), http=True)
+    rule = RegistrySpec(registry.host, mirrors=(f"http://{spoiled.host}",), insecure=True)
     async with open_house(tmp_path / "house", rule) as house:
         image = await house.pull(f"{registry.host}/{large}")
         assert (house.root(image) / "large").stat().st_size == LARGE_BYTES

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.images.archives import open_archive
+from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images import Image, ImageBounds, ImageUnavailable, PackedLayer
-from danube_pkg.core.registries import RegistryRule
 from tests.images.building import MACHINE, Entry, Layout, archive, digest, directory, file, packed, push, run
 from tests.images.faults import spoiling, waits
 from tests.images.house import House, open_house
@@ -49,7 +49,7 @@ async def test_room_is_made_by_removing_what_was_used_longest_ago(tmp_path: Path
     for number in range(4):
         layout = layout_of(tmp_path / str(number), file("data", os.urandom(MEGABYTE)))
         push(layout, "latest", f"{registry.host}/store/room{number}:1")
-    rule, bounds = RegistryRule(registry.host, http=True), ImageBounds(store_bytes=5 * MEGABYTE)
+    rule, bounds = RegistrySpec(registry.host, insecure=True), ImageBounds(store_bytes=5 * MEGABYTE)
     async with open_house(tmp_path / "house", rule, bounds=bounds) as house:
         held = await house.pull(f"{registry.host}/store/room0:1")
         house.root(held)
@@ -134,11 +134,11 @@ PULL = textwrap.dedent(
     """
     import asyncio, sys
     from pathlib import Path
-    from danube_pkg.core.registries import RegistryRule
+    from danube_pkg.core.configuration.server import RegistrySpec
     from tests.images.house import open_house
 
     async def main(directory, host, name):
-        async with open_house(Path(directory), RegistryRule(host, http=True)) as house:
+        async with open_house(Path(directory), RegistrySpec(host, insecure=True)) as house:
             print((await house.pull(name)).chain)
 
     asyncio.run(main(*sys.argv[1:]))
@@ -171,7 +171,7 @@ async def test_a_pull_that_was_killed_leaves_nothing_for_the_next_one(tmp_path: 
         wait_until(lambda: not workers_on(new), 30, "the unpacker to see that nobody wants it")
         released.set()
         server.spoil = lambda request: None
-        async with open_house(directory_, RegistryRule(server.host, http=True)) as house:
+        async with open_house(directory_, RegistrySpec(server.host, insecure=True)) as house:
             assert list(new.iterdir()) == []
             image = await house.pull(name)
             assert {path.name for path in house.root(image).iterdir()} == {"data0", "data1", "data2"}
@@ -217,7 +217,7 @@ async def test_a_layer_that_a_power_failure_has_spoiled_is_pulled_again(tmp_path
     for number in ("1", "2"):
         layout = Layout(tmp_path / number).image("latest", [base, [file("own", number)]])
         push(layout, "latest", f"{registry.host}/store/spoiled:{number}")
-    async with open_house(tmp_path / "house", RegistryRule(registry.host, http=True)) as house:
+    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as house:
         await house.pull(f"{registry.host}/store/spoiled:1")
         layer = house.directory / "images" / "layers" / digest(packed(archive(base)).data)[7:]
         layer.write_bytes(b"\0" * layer.stat().st_size)
@@ -234,7 +234,7 @@ async def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, registry: R
     try:
         layout = layout_of(tmp_path / "l", file("data", b"\0" * (4 * MEGABYTE)))
         push(layout, "latest", f"{registry.host}/store/full:1")
-        async with open_house(small / "house", RegistryRule(registry.host, http=True)) as house:
+        async with open_house(small / "house", RegistrySpec(registry.host, insecure=True)) as house:
             with pytest.raises(ImageUnavailable, match="there is no room on this machine's disk"):
                 await house.pull(f"{registry.host}/store/full:1")
             assert house.left_over() == []
@@ -342,7 +342,7 @@ async def test_a_pull_and_a_removal_at_once(tmp_path: Path, registry: Registry) 
     layout = layout_of(tmp_path / "l", file("x", "1"))
     push(layout, "latest", f"{registry.host}/store/race:1")
     name = f"{registry.host}/store/race:1"
-    async with open_house(tmp_path / "house", RegistryRule(registry.host, http=True)) as house:
+    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as house:
         for _ in range(5):
             image, _ = await asyncio.gather(house.pull(name), asyncio.to_thread(house.store.remove, name))
             root = house.store.hold(image, tmp_path / "no-pod")

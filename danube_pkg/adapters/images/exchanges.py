@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
 
 from danube_pkg.core.images import ImageUnavailable
 
@@ -35,13 +37,27 @@ class Broken(Exception):
         self.error = error
 
 
-class Exchanges:
-    """A pool of connections. `close` ends it."""
+class _Resolver(ThreadedResolver):
+    """This machine's, after the names that `danube.toml` leads elsewhere."""
 
-    def __init__(self, proxy_of: ProxyOf, agent: str) -> None:
+    def __init__(self, hosts: Mapping[str, str]) -> None:
+        super().__init__()
+        self._hosts = hosts
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(self._hosts.get(host, host), port, family)
+        return [{**one, "hostname": host} for one in found]
+
+
+class Exchanges:
+    """A pool of connections. `close` ends it. hosts: names with the address that they have here."""
+
+    def __init__(self, proxy_of: ProxyOf, agent: str, hosts: Mapping[str, str]) -> None:
         self._proxy_of = proxy_of
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit_per_host=CONNECTIONS_OF_A_HOST),
+            connector=aiohttp.TCPConnector(limit_per_host=CONNECTIONS_OF_A_HOST, resolver=_Resolver(hosts)),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
             headers={"User-Agent": agent, "Accept-Encoding": "identity"},
             auto_decompress=False,
@@ -137,7 +153,7 @@ def _translated(url: str) -> Iterator[None]:
         raise ImageUnavailable(
             f"registry {host} does not speak TLS",
             cause=str(error),
-            hint=f"if it is meant to be reached by plain http, say so in config.yaml: registries: [{{host: {host}, http: true}}]",
+            hint=f"if it is meant to be reached by plain http, say so in config.yaml: registries: [{{host: {host}, insecure: true}}]",
         ) from error
     except aiohttp.ClientConnectorDNSError as error:
         if isinstance(error.os_error, socket.gaierror) and error.os_error.errno == socket.EAI_AGAIN:

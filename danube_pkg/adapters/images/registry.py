@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from danube_pkg.core.errors import Unavailable
@@ -59,14 +60,22 @@ class _Refused(Exception):
         self.wait_seconds = wait_seconds
 
 
-class Registries:
-    """`core.image_ports.Registry` for every host."""
+class RegistryClient:
+    """`core.image_ports.Registry` for every host. hosts: names with the address that they have here, as in /etc/hosts."""
 
-    def __init__(self, access: RegistryAccess, clock: Clock, agent: str, proxy_of: "ProxyOf") -> None:
+    def __init__(
+        self,
+        access: RegistryAccess,
+        clock: Clock,
+        agent: str,
+        proxy_of: "ProxyOf",
+        hosts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._access = access
         self._clock = clock
         self._agent = agent
         self._proxy_of = proxy_of
+        self._hosts = hosts
         self._exchanges: Exchanges | None = None
         self._authenticator: Authenticator | None = None
         self._opening = asyncio.Lock()
@@ -79,7 +88,7 @@ class Registries:
                 from danube_pkg.adapters.images.authentication import Authenticator
                 from danube_pkg.adapters.images.exchanges import Exchanges
 
-                self._exchanges = Exchanges(self._proxy_of, self._agent)
+                self._exchanges = Exchanges(self._proxy_of, self._agent, self._hosts)
                 self._authenticator = Authenticator(self._exchanges, self._clock)
             return self._exchanges, self._authenticator
 
@@ -151,7 +160,7 @@ class Registries:
         progress: Callable[[], int] = lambda: 0,
     ) -> _Result:
         """The first endpoint that has it. What a mirror says against it is no news as long as another one has it."""
-        endpoints = endpoints_of(reference.host, self._access.rules())
+        endpoints = endpoints_of(reference.host, self._access.specs())
         for endpoint in endpoints:
             try:
                 return await self._ask_patiently(endpoint, ask, 1 if endpoint.mirror else tries, progress)
