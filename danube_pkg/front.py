@@ -30,6 +30,7 @@ from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.hooks import Hooks
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.oidc import OidcLogin
 from danube_pkg.services.outlines import Outlines
@@ -73,6 +74,7 @@ class House:
     outlines: Outlines
     deploy_key: str
     egress: Egress | None = None
+    hooks: Hooks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +137,5 @@ def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPa
         new_id=new_id,
         site=site,
         egress=house.egress,
+        hooks=house.hooks,
     )

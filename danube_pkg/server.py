@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from danube_pkg import front, reading
+from danube_pkg import front, mailroom, reading
 from danube_pkg.adapters.artifacts import ArtifactDirectory
 from danube_pkg.adapters.egress import EgressProxies, EgressSettings, FileLedgers
 from danube_pkg.adapters.git.sources import GitSources
@@ -39,6 +39,7 @@ from danube_pkg.adapters.store import (
     SqliteServerState,
 )
 from danube_pkg.core.configuration.server import ConfigSpec
+from danube_pkg.core.configuration.state import State
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.image_ports import Images
 from danube_pkg.core.pods import Limits
@@ -65,6 +66,7 @@ from danube_pkg.services.draining import Draining
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
 from danube_pkg.services.jobs import Engine
+from danube_pkg.services.news import News
 from danube_pkg.services.outlines import Outlines
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.steps import FollowerTools
@@ -161,17 +163,22 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             git = reading.open_git(plan.config_repo, plan.reading, data, config, secret_service, clock)
             stack.push_async_callback(git.forges.close)
         sources: Sources = git.sources if git is not None else (plan.sources or GitSources)(data / "repos")
+        news = News(lambda: configuration.state if configuration is not None else State(), clock)
         egress = Egress(proxies, ledgers, secret_service)
         engine = Engine(
             EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, new_id, egress),
-            EngineSettings(max_concurrent_jobs, coordinator_command(), lambda: config().egress_allowlist),
+            EngineSettings(max_concurrent_jobs, coordinator_command(), lambda: config().egress_allowlist, news),
         )
+        look_again: list[Callable[[], None]] = [engine.reconsider_queue]
+
+        def applied() -> None:
+            for one in look_again:
+                one()
+
         server = plan.server
         if plan.config_repo is not None and git is not None:
             circumstances = Circumstances(plan.config_repo, plan.server, plan.written, plan.flags)
-            configuration = await reading.open_configuration(
-                circumstances, database, git, clock, new_id, engine.reconsider_queue
-            )
+            configuration = await reading.open_configuration(circumstances, database, git, clock, new_id, applied)
             server = configuration.circumstances.server
         tools = FollowerTools(runtime, keys, clock, egress)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
@@ -181,6 +188,25 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         await stack.enter_async_context(engine.running())
         address = ""
         if git is not None and configuration is not None:
+            around = mailroom.Surroundings(
+                database=database,
+                clock=clock,
+                engine=engine,
+                news=news,
+                configuration=configuration,
+                pipelines=pipelines,
+                secrets=secret_service,
+                sources=sources,
+                changes=git.sources,
+                statuses=git.statuses,
+                forges=git.forges,
+                external_url=lambda: server.external_url,
+                is_paused=lambda: draining.active,
+                on_task_failed=_task_failed,
+            )
+            mail = await stack.enter_async_context(mailroom.open_mailroom(around))
+            look_again.append(mail.schedules.look_again)
+            configuration.further_conditions = mail.conditions
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
             owner.start("configuration", configuration.follow())
@@ -202,6 +228,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 outlines=Outlines(git.sources, git.sources),
                 deploy_key=git.deploy_key,
                 egress=egress,
+                hooks=mail.hooks,
             )
             facing = front.FrontSettings(
                 data / SOCKET_NAME,

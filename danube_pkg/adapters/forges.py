@@ -1,16 +1,19 @@
-"""Forges' APIs over HTTP: one bounded POST of JSON, and the token with which a GitHub App names itself (RS256).
+"""HTTP to others' servers: one bounded POST, forges' APIs on top of it, and the token with which a GitHub App names itself.
 
 Redirects are not followed, since they would carry a token elsewhere. aiohttp and joserfc are imported with the first
-request: a server without a forge does not carry their weight.
+request: a server that tells nobody anything does not carry their weight.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from danube_pkg.core.answers import refusal
 from danube_pkg.core.errors import Invalid, Permanent, Unavailable
 from danube_pkg.core.forges import ApiRequest
+from danube_pkg.core.trigger_ports import HttpAnswer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,7 +29,7 @@ CLOCK_SKEW_SECONDS = 60
 
 
 class HttpForges:
-    """`core.source_ports.ForgeApi`. Close it after use."""
+    """`core.source_ports.ForgeApi` and `core.trigger_ports.OutboundHttp`. Close it after use."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -36,6 +39,22 @@ class HttpForges:
             await self._session.close()
 
     async def post(self, request: ApiRequest) -> Mapping[str, Any]:
+        headers = {"Content-Type": "application/json", **request.headers}
+        body = json.dumps(dict(request.body)).encode()
+        answer = await self._send("forge", request.url, request.url, headers, body)
+        error = refusal(answer.status, answer.headers, answer.body, time.time(), name=request.url, kind="forge")
+        if error is not None:
+            raise error
+        try:
+            found = json.loads(answer.body or b"{}")
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    async def send(self, name: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
+        return await self._send("receiver", name, url, headers, body)
+
+    async def _send(self, kind: str, name: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         import aiohttp
 
         if self._session is None:
@@ -46,16 +65,13 @@ class HttpForges:
                 trust_env=True,
             )
         try:
-            async with self._session.post(
-                request.url, json=dict(request.body), headers=dict(request.headers), allow_redirects=False
-            ) as response:
-                return _answer(request.url, response.status, await _bounded(response))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            async with self._session.post(url, data=body, headers=dict(headers), allow_redirects=False) as response:
+                answered = {key.lower(): value for key, value in response.headers.items()}
+                return HttpAnswer(response.status, answered, await _bounded(response, kind, name))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            cause = type(error).__name__ if url != name else str(error) or type(error).__name__
             raise Unavailable(
-                "forge-unreachable",
-                f"{request.url} cannot be reached now",
-                cause=str(error) or type(error).__name__,
-                hint="try again",
+                f"{kind}-unreachable", f"{name} cannot be reached now", cause=cause, hint="try again"
             ) from error
 
     def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
@@ -76,26 +92,9 @@ class HttpForges:
             ) from error
 
 
-async def _bounded(response: "aiohttp.ClientResponse") -> bytes:
+async def _bounded(response: "aiohttp.ClientResponse", kind: str, name: str) -> bytes:
     try:
         data = await response.content.readexactly(ANSWER_BYTES + 1)
     except asyncio.IncompleteReadError as error:
         return error.partial
-    raise Permanent("forge-refused", f"{response.url} answered with more than {len(data) - 1} bytes")
-
-
-def _answer(url: str, status: int, data: bytes) -> Mapping[str, Any]:
-    """The object; refusals by their kind. What the forge says is quoted, what was asked is not."""
-    said = data.decode("utf-8", "replace")
-    try:
-        found = json.loads(said or "{}")
-    except ValueError:
-        found = {}
-    message = str(found.get("message") or found.get("error") or said)[:300] if isinstance(found, dict) else said[:300]
-    cause = f"it answered {status}: {message}"
-    if status in (408, 429) or status >= 500:
-        raise Unavailable("forge-unreachable", f"{url} refused for now", cause=cause, hint="try again")
-    if not 200 <= status < 300:
-        hint = "check the credential and what it may do" if status in (401, 403, 404, 422) else "check the URL"
-        raise Permanent("forge-refused", f"{url} refused", cause=cause, hint=hint)
-    return found if isinstance(found, dict) else {}
+    raise Permanent(f"{kind}-refused", f"{name} answered with more than {len(data) - 1} bytes")

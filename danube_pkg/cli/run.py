@@ -32,6 +32,7 @@ from danube_pkg.edges.http.jobs import job_summary, step_view
 from danube_pkg.edges.http.models import plain
 from danube_pkg.server import House, Plan, new_id, open_house, remove_pods
 from danube_pkg.services.following import LogPart, follow_job
+from danube_pkg.services.job_requests import start
 from danube_pkg.services.secrets import KnownValues
 
 KEPT_RUNS = 10
@@ -183,7 +184,7 @@ async def _start(house: House, wish: Wish) -> Job:
     )
     pipeline = Pipeline(new_id(), wish.directory.name, "", settings)
     await house.pipelines.apply_pipelines([pipeline], "working-tree")
-    return await house.engine.trigger(pipeline.name, params=wish.params, actor="danube run")
+    return await start(house.engine, pipeline.name, params=wish.params, actor="danube run")
 
 
 async def _watch(house: House, job: Job, *, as_json: bool) -> Mapping[str, Any]:

@@ -58,6 +58,7 @@ class Action(StrEnum):
     SEE_METRICS = "see-metrics"
     SEE_DOCUMENTATION = "see-documentation"
     LOG_IN = "log-in"
+    RECEIVE_HOOK = "receive-hook"
     SEE_SELF = "see-self"
     END_OWN_SESSION = "end-own-session"
     MANAGE_OWN_TOKENS = "manage-own-tokens"
@@ -98,6 +99,7 @@ RULES: Mapping[Action, Rule] = {
     Action.SEE_METRICS: Rule(Need.NOTHING),
     Action.SEE_DOCUMENTATION: Rule(Need.NOTHING),
     Action.LOG_IN: Rule(Need.NOTHING),
+    Action.RECEIVE_HOOK: Rule(Need.NOTHING),
     Action.SEE_SELF: Rule(Need.LOGIN),
     Action.END_OWN_SESSION: Rule(Need.LOGIN),
     Action.MANAGE_OWN_TOKENS: Rule(Need.LOGIN, Scope.ADMIN),

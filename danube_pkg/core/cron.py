@@ -1,6 +1,15 @@
-"""Cron expressions as crontab(5) has them, five fields or one of its nicknames: what is wrong with one."""
+"""Cron expressions as crontab(5) has them, five fields or one of its nicknames: what is wrong with one, and its moments.
 
+A moment is Unix seconds. Where clocks are changed it is as Debian's cron does it: a fixed time that is left out comes when
+the clock goes on, one that there is twice comes once; `*` follows the real hours. Time zones are passed in.
+"""
+
+import hashlib
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from cronsim import CronSim, CronSimError
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 _NAMES = {
@@ -42,6 +51,10 @@ def problem_with(expression: str) -> str:
                 return f"{part!r} is no {name}"
             if match["every"] is not None and not 1 <= int(match["every"]) <= high:
                 return f"{part!r}: a step is from 1 to {high}"
+    try:
+        CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        return f"{expression!r} never comes: none of its months has such a day"
     return ""
 
 
@@ -50,3 +63,47 @@ def _number(word: str, name: str) -> int | None:
         return int(word)
     names = _NAMES.get(name, ())
     return names.index(word) + (1 if name == "month" else 0) if word in names else None
+
+
+LOOK_BACK_SECONDS = (3600, 86400, 32 * 86400, 367 * 86400, 8 * 366 * 86400)
+"""How far back the newest moment is looked for, step by step, so that no look makes more than some thousand moments. The
+last is the longest time between two 29ths of February."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """An expression without mistakes, and where its clock hangs. jitter_seconds: how much later at most it is acted on."""
+
+    expression: str
+    zone: tzinfo = UTC
+    jitter_seconds: int = 0
+
+
+def next_moment(schedule: Schedule, after: float) -> float | None:
+    """The first moment later than `after`; None where there is none in fifty years."""
+    expression = NICKNAMES.get(schedule.expression.strip().lower(), schedule.expression)
+    for at in CronSim(expression, datetime.fromtimestamp(after, schedule.zone)):
+        moment = at.timestamp()
+        if moment > after:
+            return moment
+    return None
+
+
+def newest_moment(schedule: Schedule, after: float, until: float) -> float | None:
+    """The last moment later than `after` and not later than `until`; None where there is none.
+
+    Of many that were missed it is the only one that is still younger than its interval: the next one has not come.
+    """
+    for seconds in LOOK_BACK_SECONDS:
+        newest, moment = None, next_moment(schedule, max(after, until - seconds))
+        while moment is not None and moment <= until:
+            newest, moment = moment, next_moment(schedule, moment)
+        if newest is not None or until - seconds <= after:
+            return newest
+    return None
+
+
+def jitter_of(schedule: Schedule, name: str) -> float:
+    """How many seconds after its moments a schedule of that name is acted on: the same each time, spread over names."""
+    digest = hashlib.sha256(f"{name}\0{schedule.expression}".encode()).digest()
+    return float(int.from_bytes(digest[:8], "big") % (schedule.jitter_seconds + 1))

@@ -11,6 +11,7 @@
     │   └── HostLacks             the machine lacks something; the hint is the command that mends it
     ├── Retryable                 the same call may succeed later (503)
     │   ├── Unavailable           a component is not reachable now
+    │   │   └── Throttled         it asks for a pause, and says how long
     │   └── StorageFull           no room on disk; nothing was lost, the writer waits
     └── Defect                    Danube broke one of its own rules; never the user's fault (500)
 
@@ -122,6 +123,16 @@ class Retryable(DanubeError):
 
 class Unavailable(Retryable):
     """A component cannot be reached now."""
+
+
+class Throttled(Unavailable):
+    """Who was asked wants to be left alone for `retry_seconds`."""
+
+    status = 429
+
+    def __init__(self, reference: str, what: str, *, retry_seconds: float, cause: str = "", hint: str = "") -> None:
+        super().__init__(reference, what, cause=cause, hint=hint)
+        self.retry_seconds = retry_seconds
 
 
 class StorageFull(Retryable):

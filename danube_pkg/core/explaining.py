@@ -4,51 +4,76 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase
-from danube_pkg.core.queue import HOLDS_A_PLACE
-from danube_pkg.core.reasons import HINTS, Reason, Status
+from danube_pkg.core.queue import Obstacle, Waiting
+from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.core.steps import StepPhase, describe_end
+
+MAX_NAMED = 5
+"""Jobs that are named as blockers; the count says how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """`hint`: the next thing to do, "" where there is nothing."""
+    """hint: the next thing to do, "" where there is nothing. position: in the queue, 1 is next; 0 where it is in no order.
+    waits_for: what keeps it from starting."""
 
     lines: tuple[str, ...]
     hint: str = ""
+    position: int = 0
+    waits_for: Obstacle | None = None
 
 
-def explain(job: Job, open_jobs: Sequence[Job], max_concurrent_jobs: int, draining_by: str) -> Explained:
-    """`open_jobs`: all that are not closed; `draining_by`: who drains the server, "" where nobody does."""
-    if job.phase is Phase.QUEUED:
-        return _waiting(job, open_jobs, max_concurrent_jobs, draining_by)
+def explain(job: Job, waiting: Waiting | None, draining_by: str) -> Explained:
+    """waiting: of a job that waits. draining_by: who drains the server, "" where nobody does."""
+    if job.phase is Phase.QUEUED and waiting is not None:
+        return _waiting(job, waiting, draining_by)
     if not job.status.ended:
         return _running(job)
     return _ended(job)
 
 
-def _waiting(job: Job, open_jobs: Sequence[Job], most: int, draining_by: str) -> Explained:
-    if job.reason is Reason.APPROVAL_REQUIRED:
-        lines = (
+def _waiting(job: Job, waiting: Waiting, draining_by: str) -> Explained:
+    if waiting.obstacle is Obstacle.APPROVAL:
+        source = (job.trigger.pull_request or {}).get("source_repository") or "a fork"
+        lines: tuple[str, ...] = (
             "The job waits for an approval.",
-            f"It is of commit {job.trigger.commit_sha[:12]} of a fork, and nobody with write has approved that commit.",
+            f"It is of commit {job.trigger.commit_sha[:12]} of {source}, and nobody with write has approved that commit.",
         )
-        return Explained(lines, f"danube approve {job.id} {job.trigger.commit_sha}")
+        return Explained(lines, f"danube approve {job.id} {job.trigger.commit_sha}", 0, waiting.obstacle)
+    first = f"The job waits in the queue; it is number {waiting.position} in the order of starting."
     if draining_by:
-        return Explained(("The job waits in the queue.", f"{draining_by} is draining the server."), "danube resume")
-    holding = [one for one in open_jobs if one.phase in HOLDS_A_PLACE]
-    before = [
-        one
-        for one in open_jobs
-        if one.phase is Phase.QUEUED and one.id < job.id and one.reason is not Reason.APPROVAL_REQUIRED
-    ]
-    names = ", ".join(f"{one.pipeline} ({one.id})" for one in sorted(holding, key=lambda one: one.id)[:5])
-    lines = (
-        f"The job waits in the queue; {len(before)} jobs are before it.",
-        f"All {most} places (max_concurrent_jobs) are taken by: {names}."
-        if len(holding) >= most
-        else "A place is free; it starts in a moment.",
-    )
-    return Explained(lines, f"danube logs -f {job.id}")
+        lines = (first, f"{draining_by} is draining the server: nothing starts.")
+        return Explained(lines, "danube resume", waiting.position, waiting.obstacle)
+    lines = (first, _obstacle(job, waiting))
+    return Explained(lines, _way_out(waiting) or f"danube logs -f {job.id}", waiting.position, waiting.obstacle)
+
+
+def _obstacle(job: Job, waiting: Waiting) -> str:
+    blockers = _named(waiting.blockers)
+    match waiting.obstacle:
+        case Obstacle.GROUP:
+            return f"At most one job of its concurrency {waiting.group} runs, and that is {blockers}."
+        case Obstacle.PIPELINE_LIMIT:
+            return f"{job.pipeline} has {_count(waiting.limit, 'place')} of its own (max_concurrent_jobs), taken by {blockers}."
+        case Obstacle.SERVER_LIMIT:
+            return f"The server has {_count(waiting.limit, 'place')} (max_concurrent_jobs), taken by {blockers}."
+    return "A place is free; it starts in a moment."
+
+
+def _way_out(waiting: Waiting) -> str:
+    if waiting.obstacle is Obstacle.GROUP and waiting.blockers:
+        return f"danube explain {waiting.blockers[0].id}"
+    return ""
+
+
+def _named(jobs: Sequence[Job]) -> str:
+    names = [f"{one.pipeline} ({one.id})" for one in jobs[:MAX_NAMED]]
+    more = f" and {len(jobs) - MAX_NAMED} more" if len(jobs) > MAX_NAMED else ""
+    return f"{', '.join(names)}{more}" if names else "nobody any more"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _running(job: Job) -> Explained:

@@ -30,12 +30,16 @@ class CommitState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommitStatus:
-    """One status of one commit. context: by it a forge knows a later status of the same thing. target_url: "" is none."""
+    """One status of one commit. context: by it a forge knows a later status of the same thing. target_url: "" is none.
+
+    ref: on which branch or tag, where the forge wants to know (GitLab takes the first branch otherwise).
+    """
 
     state: CommitState
     context: str
     description: str
     target_url: str = ""
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ def status_request(project: ForgeProject, commit_sha: str, status: CommitStatus,
         body["target_url"] = status.target_url
     if project.forge is Forge.GITLAB:
         name = quote(project.project, safe="")
+        if status.ref.startswith(("refs/heads/", "refs/tags/")):
+            body["ref"] = status.ref.split("/", 2)[2]
         return ApiRequest(f"{project.api_url}/projects/{name}/statuses/{commit_sha}", {"PRIVATE-TOKEN": token}, body)
     kind = "Bearer" if project.forge is Forge.GITHUB else "token"
     headers = {"Authorization": f"{kind} {token}", "Accept": "application/json"}

@@ -77,8 +77,7 @@ class Job:
 
 def reason_to_wait(trigger: Trigger) -> Reason:
     """Why a new job waits: strangers' code needs somebody who has looked at it."""
-    foreign = trigger.pull_request is not None and bool(trigger.pull_request.get("fork"))
-    return Reason.APPROVAL_REQUIRED if foreign else Reason.QUEUED
+    return Reason.APPROVAL_REQUIRED if trigger.is_foreign else Reason.QUEUED
 
 
 def unknown_job(job_id: str) -> NotFound:
@@ -161,7 +160,7 @@ def _no_approval(job: Job, event: ev.Approved, now: float) -> Decision:
 
 
 def _cancelled_in_queue(job: Job, event: ev.CancelAsked, now: float) -> Decision:
-    message = f"cancelled by {event.by} before it started"
+    message = f"{_cancelled(event)} before it started"
     ended = replace(
         job,
         phase=Phase.CLOSED,
@@ -303,7 +302,11 @@ def _container_lost(job: Job, event: ev.ContainerLost, now: float) -> Decision:
 
 def _cancel(job: Job, event: ev.CancelAsked, now: float) -> Decision:
     cancelled = replace(job, cancelled_by=event.by)
-    return conclude(cancelled, Status.CANCELLED, event.reason, f"cancelled by {event.by}")
+    return conclude(cancelled, Status.CANCELLED, event.reason, _cancelled(event))
+
+
+def _cancelled(event: ev.CancelAsked) -> str:
+    return f"{'superseded' if event.reason is Reason.SUPERSEDED else 'cancelled'} by {event.by}"
 
 
 def _deadline(job: Job, event: ev.JobEvent, now: float) -> Decision:

@@ -23,6 +23,12 @@ class PipelineSettings:
     """Entries of `core.egress`: the pipeline's own; in a job's settings the server's before them."""
     log_limit_mb: int = 200
     """A page that a person can still search; a build that prints more is looping."""
+    max_concurrent_jobs: int = 0
+    """0: no bound but the server's."""
+    priority: int = 0
+    concurrency_group: str | None = None
+    """A template; "" is the pipeline itself, None no group."""
+    cancel_in_progress: bool = False
 
     def allowing(self, entries: Sequence[str]) -> "PipelineSettings":
         """With the server's allowlist in front of the pipeline's own, where there is one."""

@@ -21,6 +21,8 @@ from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSockets, PodSpec, PodState
 from danube_pkg.core.secrets import SecretName, StoredSecret
 from danube_pkg.core.statistics import JobTimes
+from danube_pkg.core.telling import NOTHING, Told
+from danube_pkg.core.trigger_ports import Settled
 
 
 class Clock(Protocol):
@@ -157,14 +159,22 @@ class EgressLedgers(Protocol):
 class JobStore(Protocol):
     """Jobs, their steps and the effects they owe. One writer: the engine, which calls for one job one at a time."""
 
-    async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None:
-        """Raises Conflict `job-exists` and changes nothing when there is one with that id."""
+    async def create_jobs(
+        self, jobs: Sequence[Job], told: Told = NOTHING, settled: Settled | None = None
+    ) -> Sequence[Job]:
+        """New jobs, what is told of them, and the entry of the inbox that they settle: one transaction.
+
+        Where there is a job of that id, or the pipeline has one of that origin, it stays and is the answer in the new one's place.
+        """
         ...
 
     async def load_job(self, job_id: str) -> Job | None: ...
 
-    async def save_job(self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = ()) -> None:
-        """The new state with its steps, the effect that led to it marked done, and the new effects: one transaction."""
+    async def save_job(
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: Told = NOTHING
+    ) -> None:
+        """The new state with its steps, the effect that led to it marked done, the new effects, and what is told of it: one
+        transaction."""
         ...
 
     async def unfinished_jobs(self) -> Sequence[Job]:

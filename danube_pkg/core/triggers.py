@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What started a job. `type` is manual, webhook, cron (or pipeline, later); `actor` who, for the audit."""
+    """What started a job. `type` is manual, webhook, cron or pipeline; `actor` who, for the audit.
+
+    origin: the entry of the inbox that it was made of, "" for none; a pipeline has at most one job of each.
+    """
 
     type: str
     actor: str
@@ -18,3 +21,9 @@ class Trigger:
     params: Mapping[str, str] = field(default_factory=dict)
     pull_request: Mapping[str, Any] | None = None
     rerun_of: str = ""
+    origin: str = ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the code is of people who may not write to the repository: it gets no secrets, and keeps nothing."""
+        return bool((self.pull_request or {}).get("fork"))

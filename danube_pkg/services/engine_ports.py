@@ -14,17 +14,20 @@ from danube_pkg.core.ports import (
 )
 from danube_pkg.core.source_ports import Sources
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.news import News
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """max_concurrent_jobs: asked at each admission, since the configuration may change it.
     egress_allowlist: what every job may reach beside its pipeline's own list, asked at each new job.
-    coordinator_command: what the coordinator's container runs; no secret is in it."""
+    coordinator_command: what the coordinator's container runs; no secret is in it.
+    news: who is told of changes; None where there is nobody."""
 
     max_concurrent_jobs: Callable[[], int]
     coordinator_command: str = "exec python3 -m danube_pkg.pod.coordinator"
     egress_allowlist: Callable[[], Sequence[str]] = tuple
+    news: News | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
     observe (RPC, runtime watch, timers) → decide (core.jobs) → record (one transaction) → act (effects) → feed back
 
 There is no separate recovery path: `run` loads what is unfinished and derives from it what a running engine has anyway.
-The queue is the table of jobs; who starts next is `core.queue.admissible`.
+The queue is the table of jobs; who starts next is `core.queue.choose`.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.access import unknown_pipeline
 from danube_pkg.core.errors import Conflict, DanubeError, NotFound, Retryable, Unavailable
-from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, unknown_job
+from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase, Trigger, reason_to_wait, unknown_job
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.ports import (
     Clock,
@@ -25,17 +25,22 @@ from danube_pkg.core.ports import (
     JobStore,
     Listener,
 )
-from danube_pkg.core.queue import admissible
+from danube_pkg.core.queue import Waiting
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.source_ports import Source
+from danube_pkg.core.sources import Revision
 from danube_pkg.core.steps import Step, StepPhase
+from danube_pkg.core.telling import NOTHING, Told, joined
+from danube_pkg.core.trigger_ports import Settled
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import TaskOwner, end_all, until
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.effects import EffectPerformer
 from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
 from danube_pkg.services.live import LiveJob
+from danube_pkg.services.news import News
 from danube_pkg.services.pods import PodKeeper
+from danube_pkg.services.queue import Queue
 from danube_pkg.services.sources import JobSource, source_lines
 from danube_pkg.services.steps import FollowerTools, StepFollower, container_of, coordinator_request
 
@@ -60,7 +65,7 @@ class Engine:
         self._live: dict[str, LiveJob] = {}
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
-        self._admission = asyncio.Event()
+        self._queue = Queue(self._live, settings.max_concurrent_jobs, self._is_draining, ports.clock)
         self._listeners: list[Listener] = []
         self.draining: Draining | None = None
         self._pods = PodKeeper(ports.runtime, ports.clock, self._live, self._ensure, self.open_log)
@@ -74,7 +79,7 @@ class Engine:
                 self._take_up(job, LiveJob(job, await self._ports.jobs.owed_effects(job.id), *self._live_parts()))
             owner.start("runtime-watch", self._pods.watch())
             owner.start("reconcile", self._pods.keep_reconciled())
-            owner.start("admission", self._admission_loop())
+            owner.start("queue", self._queue.run())
             owner.start("forget-secrets", self._forget_loop())
             yield
         finally:
@@ -83,42 +88,13 @@ class Engine:
             for live in self._live.values():
                 await self.source(live).close()
 
-    def _live_parts(self) -> tuple[JobStore, Clock, Callable[[LiveJob], None]]:
-        return self._ports.jobs, self._ports.clock, self._derive
+    def _live_parts(self) -> tuple[JobStore, Clock, Callable[[LiveJob], None], News | None]:
+        return self._ports.jobs, self._ports.clock, self._derive, self.settings.news
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
 
     # --- what people and triggers ask for
-
-    async def trigger(
-        self,
-        pipeline: str,
-        *,
-        ref: str = "",
-        params: Mapping[str, str] | None = None,
-        actor: str,
-        type: str = "manual",
-        job_id: str | None = None,
-    ) -> Job:
-        """A new job for the commit that `ref` names now. Raises NotFound, Permanent `source-unavailable`, Unavailable.
-
-        `job_id`: reserved before by the caller, who may be repeating a call; a job that is there already is the answer.
-        """
-        if job_id is not None and (known_job := await self.find(job_id)) is not None:
-            return known_job
-        known = await self.triggerable(pipeline)
-        resolved = await self._ports.sources.resolve(known.settings.repository, ref)
-        trigger = Trigger(
-            type=type,
-            actor=actor,
-            ref=resolved.ref,
-            branch=resolved.branch,
-            tag=resolved.tag,
-            commit_sha=resolved.commit_sha,
-            params=dict(params or {}),
-        )
-        return await self.submit(known, trigger, job_id=job_id)
 
     async def triggerable(self, name: str) -> Pipeline:
         """A pipeline of which there may be a new job now. Raises NotFound, Unavailable."""
@@ -134,6 +110,10 @@ class Engine:
         live = self._live.get(job_id)
         return live.job if live is not None else await self._ports.jobs.load_job(job_id)
 
+    async def revision(self, pipeline: Pipeline, ref: str) -> Revision:
+        """What a ref of a pipeline's repository names now. Raises Permanent `source-unavailable`, Unavailable."""
+        return await self._ports.sources.resolve(pipeline.settings.repository, ref)
+
     @property
     def open_jobs(self) -> Sequence[Job]:
         """Those that are not closed: waiting, running, or with a pod that is being removed."""
@@ -143,8 +123,23 @@ class Engine:
         self, pipeline: Pipeline, trigger: Trigger, *, job_id: str | None = None, reason: Reason = Reason.QUEUED
     ) -> Job:
         """Queue a job; once this returns it survives everything. With a `job_id` that is taken it is the job that has it."""
-        job = Job(
-            id=job_id or self._ports.new_id(),
+        job = self._new_job(pipeline, trigger, job_id or self._ports.new_id(), reason)
+        return (await self._add([job], NOTHING, None))[0]
+
+    async def submit_all(
+        self, starts: Sequence[tuple[Pipeline, Trigger]], told: Told, settled: Settled
+    ) -> Sequence[Job]:
+        """Queue what an entry of the inbox starts, and settle it, in one transaction. A job that was made of that entry
+        before stands for the one that would be made again. Raises Unavailable, StorageFull."""
+        jobs = [
+            self._new_job(pipeline, trigger, self._ports.new_id(), reason_to_wait(trigger))
+            for pipeline, trigger in starts
+        ]
+        return await self._add(jobs, told, settled)
+
+    def _new_job(self, pipeline: Pipeline, trigger: Trigger, job_id: str, reason: Reason) -> Job:
+        return Job(
+            id=job_id,
             reason=reason,
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
@@ -152,24 +147,29 @@ class Engine:
             settings=pipeline.settings.allowing(self.settings.egress_allowlist()),
             created_at=self._ports.clock.now(),
         )
+
+    async def _add(self, jobs: Sequence[Job], told: Told, settled: Settled | None) -> Sequence[Job]:
+        """In a task of its own: a caller that leaves must not leave behind a job that nobody takes up."""
         if self._owner is None:
             raise Unavailable("server-stopping", "the server is stopping")
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._owner.start(f"submit {job.id}", self._submit(job, answer))
-        try:
-            await answer
-        except Conflict:
-            known = await self.find(job.id)
-            if known is None:
-                raise
-            return known
-        return job
+        answer: asyncio.Future[Sequence[Job]] = asyncio.get_running_loop().create_future()
+        name = f"submit {jobs[0].id}" if jobs else "settle"
+        self._owner.start(name, self._add_for(jobs, told, settled, answer))
+        return await answer
 
-    async def _submit(self, job: Job, answer: asyncio.Future[None]) -> None:
-        """In a task of its own: a caller that leaves must not leave behind a job that nobody takes up."""
+    async def _add_for(
+        self, jobs: Sequence[Job], told: Told, settled: Settled | None, answer: asyncio.Future[Sequence[Job]]
+    ) -> None:
+        news = self.settings.news
+        if news is not None:
+            told = joined(told, *(news.tell(None, job) for job in jobs))
         try:
-            await self._ports.jobs.create_job(job)
-            self._take_up(job, LiveJob(job, (), *self._live_parts()))
+            queued = await self._ports.jobs.create_jobs(jobs, told, settled)
+            if news is not None:
+                news.passed_on(told)
+            for job in queued:
+                if job.id not in self._live and job.phase is not Phase.CLOSED:
+                    self._take_up(job, LiveJob(job, (), *self._live_parts()))
         except BaseException as error:
             if not answer.done():
                 stopping = Unavailable("server-stopping", "the server is stopping; look whether it knows the job")
@@ -178,19 +178,22 @@ class Engine:
                 raise
             return
         if not answer.done():
-            answer.set_result(None)
-        fields = {"job": job.id, "pipeline": job.pipeline, "actor": job.trigger.actor}
-        _log.info("job-queued", extra={"fields": fields})
+            answer.set_result(queued)
+        for job in queued:
+            fields = {"job": job.id, "pipeline": job.pipeline, "actor": job.trigger.actor, "trigger": job.trigger.type}
+            _log.info("job-queued", extra={"fields": fields})
 
-    async def cancel(self, job_id: str, by: str) -> Job:
+    async def cancel(self, job_id: str, by: str, reason: Reason = Reason.CANCELLED) -> Job:
         """End a job that has not ended. Raises NotFound, Conflict."""
         live = self._live.get(job_id)
         if live is None or live.job.status.ended:
             job = live.job if live else await self._ports.jobs.load_job(job_id)
             if job is None:
                 raise unknown_job(job_id)
+            if not job.status.ended:
+                raise Unavailable("job-not-taken-up", f"{job.label} was made this very moment", hint="try again")
             raise Conflict("job-ended", f"{job.label} has ended already: {job.status}")
-        return await live.apply(ev.CancelAsked(by))
+        return await live.apply(ev.CancelAsked(by, reason))
 
     @asynccontextmanager
     async def watch(self, job_id: str) -> AsyncIterator[AsyncIterator[Job]]:
@@ -221,9 +224,16 @@ class Engine:
         """Call it with each new state of each job, in the job's own task: it must be quick and must not raise."""
         self._listeners.append(listener)
 
+    def waiting(self, job: Job) -> Waiting:
+        """What a waiting job waits for."""
+        return self._queue.waiting(job)
+
+    def _is_draining(self) -> bool:
+        return self.draining is not None and self.draining.active
+
     def reconsider_queue(self) -> None:
         """Limits may have changed: look at the queue again."""
-        self._admission.set()
+        self._queue.look()
 
     # --- what is derived from a job's state
 
@@ -235,7 +245,7 @@ class Engine:
         self._ensure(live, "mailbox", live.run_mailbox)
         self._ensure(live, "effects", partial(self._performer.run, live))
         self._derive(live)
-        self._admission.set()
+        self._queue.look()
 
     def _ensure(self, live: LiveJob, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Each named task of a job is started once, however often the state that calls for it is seen, and ends when its
@@ -261,7 +271,7 @@ class Engine:
         for listener in self._listeners:
             self._tell(listener, job)
         if job.phase is Phase.CLOSED:
-            self._admission.set()
+            self._queue.look()
             self._ensure(live, "close", partial(self._close, live))
             return
         if job.phase is Phase.PREPARING:
@@ -342,26 +352,6 @@ class Engine:
         return [*values, self._ports.keys.job_token(job.id).encode()]
 
     # --- loops
-
-    async def _admission_loop(self) -> None:
-        while True:
-            await self._admission.wait()
-            self._admission.clear()
-            if self.draining is not None and self.draining.active:
-                continue
-            jobs = [live.job for live in self._live.values()]
-            for job_id in admissible(jobs, self.settings.max_concurrent_jobs()):
-                if (live := self._live.get(job_id)) is not None:
-                    await self._admit(live)
-
-    async def _admit(self, live: LiveJob) -> None:
-        backoff = Backoff(0.1, 5.0, random.random)
-        while live.job.phase is Phase.QUEUED:
-            try:
-                await live.apply(ev.Admitted())
-            except Retryable as error:
-                _log.warning("admission-retried", extra={"fields": {"job": live.job.id, "cause": str(error)}})
-                await self._ports.clock.sleep(backoff.next())
 
     async def _forget_loop(self) -> None:
         """A replaced secret stays known until every job that could have read it has ended: one that was made before."""

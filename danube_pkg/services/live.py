@@ -19,6 +19,8 @@ from danube_pkg.core.jobs import Job, Phase, decide
 from danube_pkg.core.ports import Clock, JobLog, JobStore
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.steps import Step
+from danube_pkg.core.telling import NOTHING
+from danube_pkg.services.news import News
 from danube_pkg.services.sources import JobSource
 
 MAILBOX_EVENTS = 1000
@@ -54,7 +56,13 @@ class LiveJob:
     """A job that has not been closed yet. `on_decided` is called after each commit, in the mailbox's task."""
 
     def __init__(
-        self, job: Job, owed: Sequence[Effect], store: JobStore, clock: Clock, on_decided: Callable[["LiveJob"], None]
+        self,
+        job: Job,
+        owed: Sequence[Effect],
+        store: JobStore,
+        clock: Clock,
+        on_decided: Callable[["LiveJob"], None],
+        news: News | None = None,
     ) -> None:
         self.job = job
         self.owed: deque[Effect] = deque(owed)
@@ -67,6 +75,7 @@ class LiveJob:
         self._store = store
         self._clock = clock
         self._on_decided = on_decided
+        self._news = news
         self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue(MAILBOX_EVENTS)
         self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they came
         self._over = False
@@ -152,11 +161,14 @@ class LiveJob:
         job, owed = (self.job, ()) if letter.event is None else decide(self.job, letter.event, self._clock.now())
         if job is self.job and letter.done is None and not owed:
             return job
-        await self._store.save_job(job, done=letter.done, owed=owed)
+        told = self._news.tell(self.job, job) if self._news is not None and job is not self.job else NOTHING
+        await self._store.save_job(job, done=letter.done, owed=owed, told=told)
         self.job = job
         if letter.done is not None:
             self.owed.remove(letter.done)
         self.owed.extend(owed)
+        if self._news is not None:
+            self._news.passed_on(told)
         self._on_decided(self)
         self.notify()
         return job

@@ -79,7 +79,17 @@ class Secrets:
         return await self._store.reads_of(job_id)
 
     async def read_for_job(self, job: Job, sequence: int, key: str) -> bytes:
-        """The pipeline's own value, else the global one; the read is recorded before the value is given."""
+        """The pipeline's own value, else the global one; the read is recorded before the value is given.
+
+        Raises Forbidden for a job of strangers' code, approved or not, and for what the server uses itself.
+        """
+        if job.trigger.is_foreign:
+            raise Forbidden(
+                "secret-of-strangers",
+                f"the secret {key!r} is not given to code from a fork",
+                cause="whoever proposes it could send the value anywhere",
+                hint="run what needs secrets after the merge: if ctx.pull_request is None: …",
+            )
         if key in self._overrides:
             return self._overrides[key]
         names = [SecretName(job.pipeline, key), SecretName(None, key)]

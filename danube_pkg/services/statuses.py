@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 from danube_pkg.core.configuration.git_authentication import SshKey
-from danube_pkg.core.configuration.server import ConfigSpec
-from danube_pkg.core.errors import NotFound
+from danube_pkg.core.configuration.server import ConfigSpec, Forge
+from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.forges import CommitStatus, forge_project, status_request
 from danube_pkg.core.source_ports import ForgeApi
 from danube_pkg.services.credentials import Credentials
+
+SAID_BEFORE = "Cannot transition status"
+"""GitLab's answer to a state that a status has already: a delivery that came through without our hearing of it."""
 
 
 class Statuses:
@@ -27,4 +30,8 @@ class Statuses:
                 hint="a rule of git_authentication with an API says which: github_app, gitlab_token, or https_token with forge",
             )
         token = await self._credentials.api_token(project.rule)
-        await self._forges.post(status_request(project, commit_sha, status, token))
+        try:
+            await self._forges.post(status_request(project, commit_sha, status, token))
+        except Permanent as error:
+            if not (project.forge is Forge.GITLAB and SAID_BEFORE in error.cause):
+                raise

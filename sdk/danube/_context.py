@@ -14,7 +14,7 @@ class Context:
 
     @property
     def branch(self) -> str:
-        """The branch's short name; empty for a tag or a bare commit."""
+        """The branch's short name; empty for a tag, a pull request or a bare commit."""
         return str(self._get("branch"))
 
     @property
@@ -49,7 +49,7 @@ class Context:
 
     @property
     def trigger(self) -> str:
-        """`manual`, `webhook` or `cron`."""
+        """`manual`, `webhook`, `cron`, or `pipeline` where another one's end started it."""
         return str(self._get("trigger"))
 
     @property

@@ -1,6 +1,5 @@
 """Jobs in the store: what is written is what is read, whatever is in it."""
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
 from danube_pkg.core.effects import Effect, EffectKind
-from danube_pkg.core.errors import Conflict
 from danube_pkg.core.job_events import StepEnd
 from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Job, Phase, Trigger, step_id
@@ -146,7 +144,7 @@ async def test_what_is_written_is_read(database: Database, data: st.DataObject) 
     first, second, third = (data.draw(jobs_with("01job")) for _ in range(3))
     jobs = SqliteJobs(database)
     await database.write(lambda connection: connection.execute("DELETE FROM jobs") and None)
-    await jobs.create_job(replace(first, steps=()))
+    await jobs.create_jobs([replace(first, steps=())])
     await jobs.save_job(first)
     assert await jobs.load_job("01job") == first
     for state, writer in ((second, jobs), (third, SqliteJobs(database))):
@@ -160,7 +158,7 @@ async def test_what_is_written_is_read(database: Database, data: st.DataObject) 
 
 async def test_state_and_owed_effects_are_one_transaction(jobs: SqliteJobs, database: Database) -> None:
     job = a_job("01job")
-    await jobs.create_job(job)
+    await jobs.create_jobs([job])
     effects = [Effect("01job", 1, 0, EffectKind.CREATE_POD), Effect("01job", 2, 1, EffectKind.STOP_STEPS)]
     await jobs.save_job(replace(job, phase=Phase.PREPARING), owed=effects)
     assert list(await jobs.owed_effects("01job")) == effects
@@ -177,7 +175,7 @@ async def test_state_and_owed_effects_are_one_transaction(jobs: SqliteJobs, data
 
 async def test_a_commit_that_is_repeated_does_no_harm(jobs: SqliteJobs) -> None:
     job = a_job("01job")
-    await jobs.create_job(job)
+    await jobs.create_jobs([job])
     effect = Effect("01job", 1, 0, EffectKind.CREATE_POD)
     for _ in range(2):
         await jobs.save_job(replace(job, phase=Phase.PREPARING), owed=[effect])
@@ -186,19 +184,25 @@ async def test_a_commit_that_is_repeated_does_no_harm(jobs: SqliteJobs) -> None:
 
 async def test_an_id_is_given_once(jobs: SqliteJobs) -> None:
     job = a_job("01job")
-    await jobs.create_job(job)
+    await jobs.create_jobs([job])
     await jobs.save_job(replace(job, phase=Phase.RUNNING))
-    with pytest.raises(Conflict, match="already"):
-        await jobs.create_job(job)
-    loaded = await jobs.load_job("01job")
-    assert loaded is not None
-    assert loaded.phase is Phase.RUNNING
+    (there,) = await jobs.create_jobs([job])
+    assert there.phase is Phase.RUNNING
+    assert there == await jobs.load_job("01job")
+
+
+async def test_an_origin_is_given_once_in_each_pipeline(jobs: SqliteJobs) -> None:
+    trigger = Trigger("webhook", "alice", origin="github:d1")
+    first, second = (a_job(job_id, trigger=trigger) for job_id in ("01job", "02job"))
+    await jobs.create_jobs([first])
+    assert [job.id for job in await jobs.create_jobs([second, a_job("03job")])] == ["01job", "03job"]
+    assert await jobs.load_job("02job") is None
 
 
 async def test_only_steps_that_changed_are_written(jobs: SqliteJobs, database: Database) -> None:
     many = tuple(a_step("01job", number) for number in range(1, 200))
     job = a_job("01job", steps=many)
-    await jobs.create_job(a_job("01job"))
+    await jobs.create_jobs([a_job("01job")])
     await jobs.save_job(job)
     written: list[str] = []
     database._writing.set_trace_callback(lambda sql: written.append(sql) if "INTO steps" in sql else None)
@@ -211,7 +215,7 @@ async def test_only_steps_that_changed_are_written(jobs: SqliteJobs, database: D
 
 async def test_unfinished_jobs_are_those_that_are_not_closed_oldest_first(jobs: SqliteJobs) -> None:
     for number, phase in enumerate([*Phase, Phase.QUEUED]):
-        await jobs.create_job(a_job(f"{number:02}", phase=phase))
+        await jobs.create_jobs([a_job(f"{number:02}", phase=phase)])
     found = await jobs.unfinished_jobs()
     assert [job.id for job in found] == ["00", "01", "02", "03", "04", "06"]
     assert found[1].phase is Phase.PREPARING
@@ -221,7 +225,7 @@ async def test_jobs_are_listed_newest_first_in_pages(jobs: SqliteJobs) -> None:
     for number in range(25):
         name, status = ("hello", Status.SUCCESS) if number % 2 else ("other", Status.FAILURE)
         job = a_job(f"{number:02}", pipeline=name, status=status)
-        await jobs.create_job(job)
+        await jobs.create_jobs([job])
     seen: list[str] = []
     while page := await jobs.list_jobs(JobFilter(before=seen[-1] if seen else None, limit=10)):
         seen += [job.id for job in page]
@@ -244,7 +248,7 @@ async def test_every_filter_gives_what_a_scan_would(jobs: SqliteJobs) -> None:
         pipeline, ended = random.choice(known), random.choice(list(Status))
         job = a_job(f"{number:04}", pipeline=pipeline.name, pipeline_id=pipeline.id, status=ended, trigger=trigger)
         every.append(job)
-    await asyncio.gather(*map(jobs.create_job, every))
+    await jobs.create_jobs(every)
     names = (None, frozenset[str](), frozenset({"hello"}), frozenset({"hello", "third", "not there"}))
     for pipelines, status, branch, before, limit in itertools.product(
         names, (None, Status.FAILURE), (None, "main", "none"), (None, "0200"), (1, 7, 500)
@@ -265,7 +269,7 @@ def fits(job: Job, wanted: JobFilter) -> bool:
 
 async def test_the_newest_runs_of_each_pipeline(jobs: SqliteJobs) -> None:
     for number in range(12):
-        await jobs.create_job(a_job(f"{number:02}", pipeline="hello" if number % 3 else "other"))
+        await jobs.create_jobs([a_job(f"{number:02}", pipeline="hello" if number % 3 else "other")])
     found = await jobs.newest_runs(["hello", "other", "none"], 3)
     assert {name: [run.id for run in runs] for name, runs in found.items()} == {
         "hello": ["11", "10", "08"],
@@ -276,7 +280,7 @@ async def test_the_newest_runs_of_each_pipeline(jobs: SqliteJobs) -> None:
 
 async def test_a_closed_job_is_not_kept_in_memory(jobs: SqliteJobs) -> None:
     job = a_job("01job")
-    await jobs.create_job(job)
+    await jobs.create_jobs([job])
     await jobs.save_job(replace(job, phase=Phase.CLOSED))
     assert not jobs._saved
     assert await jobs.load_job("no-such-job") is None

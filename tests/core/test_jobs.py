@@ -12,7 +12,6 @@ from danube_pkg.core.effects import Effect, EffectKind
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import TRANSITIONS, IllegalEvent, Job, Phase, Trigger, decide
 from danube_pkg.core.pipelines import PipelineSettings
-from danube_pkg.core.queue import admissible
 from danube_pkg.core.reasons import HINTS, Reason, Status
 from danube_pkg.core.steps import StepPhase
 
@@ -195,9 +194,3 @@ def test_no_order_of_events_makes_a_job_green_that_did_not_earn_it(events: list[
 
 def test_the_table_names_only_events_and_phases_that_exist() -> None:
     assert all(isinstance(phase, Phase) and issubclass(event, ev.JobEvent) for phase, event in TRANSITIONS)
-
-
-def test_the_queue_starts_the_oldest_first_and_keeps_the_limit() -> None:
-    jobs = [replace(a_job(), id=f"0{n}", phase=phase) for n, phase in enumerate([Phase.RUNNING, *[Phase.QUEUED] * 3])]
-    assert admissible(jobs[::-1], 3) == ["01", "02"]
-    assert admissible(jobs, 1) == []

@@ -198,7 +198,7 @@ class Api:
             finished_at=now,
         )
         job = replace(job, **changes)
-        await self.house.jobs.create_job(job)
+        await self.house.jobs.create_jobs([job])
         return job
 
     async def open_job(self, pipeline: str, *, fork: bool = False) -> Job:

@@ -10,6 +10,8 @@ from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.jobs import Job, Trigger
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+from danube_pkg.core.telling import NOTHING, Told
+from danube_pkg.core.trigger_ports import Settled
 
 NOW = 1_800_000_000.0
 PIPELINE = Pipeline("p1", "hello", "team", PipelineSettings("repository"))
@@ -44,13 +46,17 @@ class UnrulyJobs(SqliteJobs):
         if self.failures:
             raise self.failures.pop(0)
 
-    async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None:
+    async def create_jobs(
+        self, jobs: Sequence[Job], told: Told = NOTHING, settled: Settled | None = None
+    ) -> Sequence[Job]:
         await self._pass()
-        await super().create_job(job, effects)
+        return await super().create_jobs(jobs, told, settled)
 
-    async def save_job(self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = ()) -> None:
+    async def save_job(
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: Told = NOTHING
+    ) -> None:
         await self._pass()
-        await super().save_job(job, done=done, owed=owed)
+        await super().save_job(job, done=done, owed=owed, told=told)
 
 
 @asynccontextmanager

@@ -47,7 +47,7 @@ class Shelf:
 @pytest_asyncio.fixture
 async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
     async with open_database(tmp_path) as database:
-        await UnrulyJobs(database).create_job(JOB)
+        await UnrulyJobs(database).create_jobs([JOB])
         ids = iter(f"artifact-{number}" for number in range(1000))
         files = ArtifactDirectory(tmp_path / "artifacts")
         yield Shelf(tmp_path, Artifacts(SqliteArtifacts(database), files, SystemClock(), lambda: next(ids)))

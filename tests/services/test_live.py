@@ -32,7 +32,7 @@ class Mailbox:
 async def mailbox(tmp_path: Path) -> AsyncIterator[Mailbox]:
     async with open_database(tmp_path) as database:
         jobs = UnrulyJobs(database)
-        await jobs.create_job(a_job())
+        await jobs.create_jobs([a_job()])
         made = Mailbox(jobs)
         yield made
         jobs.let_go()

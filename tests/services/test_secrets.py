@@ -58,7 +58,7 @@ class Vault:
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     async with open_database(tmp_path) as made:
-        await UnrulyJobs(made).create_job(JOB)
+        await UnrulyJobs(made).create_jobs([JOB])
         yield made
 
 

@@ -14,6 +14,7 @@ from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.secrets import SecretName
 from danube_pkg.services.following import LogPart, follow_job
+from danube_pkg.services.job_requests import start
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, Process, plays
 from tests.sim.coordinator import Coordinator
@@ -280,7 +281,7 @@ class World:
 
 
 async def _submit(server: Server, plan: JobPlan) -> Job:
-    return await server.engine.trigger(plan.name, actor="somebody")
+    return await start(server.engine, plan.name, actor="somebody")
 
 
 async def _view(server: Server, job_id: str, parts: list[bytes]) -> None:

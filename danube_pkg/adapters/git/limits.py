@@ -38,3 +38,6 @@ LFS_POINTER_BYTES = 1024
 
 NOTICE = "danube-notice: "
 """Begins a line of the worker's standard error that is a sentence for the job's page, as JSON."""
+
+MAX_CHANGED_FILES = 10_000
+"""Of one proposal; beyond it every filter counts as met."""

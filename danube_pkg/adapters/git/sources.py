@@ -65,7 +65,7 @@ class NoCredentials:
 
 
 class GitSources:
-    """Implements `Sources` and `SourceFiles`. directory: `repos/` below the data directory; mirrors and temporary packs lie there.
+    """Implements `Sources`, `SourceFiles` and `ChangedFiles`. directory: `repos/` below the data directory; mirrors and temporary packs lie there.
 
     known_hosts: files of ssh host keys beside the system's.
     """
@@ -161,6 +161,27 @@ class GitSources:
             SourceFile(one["name"], base64.b64decode(one["data"]), one["size_bytes"], one["is_link"])
             for one in answer["files"]
         ]
+
+    async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
+        """Between the branch as it is now and the commit: what the branch got meanwhile counts as well, since of both no
+        more than the newest commit is fetched. So a filter may be met too often, and never too rarely."""
+        base = await self.resolve(repository, f"refs/heads/{target_branch}")
+        request: dict[str, Any] = {
+            "do": "changes",
+            "repository": repository.removeprefix("file://"),
+            "before": base.commit_sha,
+            "after": commit_sha,
+        }
+        if not is_remote(repository):
+            answer = await self._worker.ask(request)
+        else:
+            access = await self._access(repository)
+            mirror = self._mirrors.path(repository, access.credential.rule)
+            async with self._mirrors.writing(mirror), self._fetching:
+                answer = await self._worker.ask({**request, "mirror": str(mirror), "access": access.request()})
+            await self._mirrors.tidy(mirror)
+        changed: Sequence[str] | None = answer["changed"]
+        return changed
 
     async def _access(self, repository: str) -> Access:
         credential = await self._credentials.credential_for(repository)

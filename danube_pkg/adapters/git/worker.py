@@ -1,7 +1,7 @@
 """The process beside the server that does Git's heavy work: one request on standard input, one answer, then it ends.
 
 The request is a JSON object with `do`, and for a remote repository with `access`: credentials come this way and no other.
-`resolve`, `fetch`, `files` and `working-revision` answer with JSON, `stream` and `working-tree` with a tar. An error is a
+`resolve`, `fetch`, `files`, `changes` and `working-revision` answer with JSON, `stream` and `working-tree` with a tar. An error is a
 JSON object in the last line of standard error, with exit code 1; sentences for people are lines before it.
 """
 
@@ -19,6 +19,7 @@ from dulwich.objects import ObjectID
 
 from danube_pkg.adapters.git import directories, repositories
 from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.changes import changed_paths
 from danube_pkg.adapters.git.files import read_directory_files, read_files
 from danube_pkg.adapters.git.limits import NOTICE
 from danube_pkg.adapters.git.mirror import fetch, open_mirror
@@ -85,6 +86,18 @@ def _files(request: Request, output: IO[bytes]) -> None:
     output.write(json.dumps({"files": found}).encode())
 
 
+def _changes(request: Request, output: IO[bytes]) -> None:
+    """Between two commits, which are fetched where they are missing."""
+    commits = (request["before"], request["after"])
+    if "access" in request:
+        access = Access.from_request(request["access"])
+        for sha in commits:
+            fetch(request["repository"], sha, Path(request["mirror"]), access).close()
+    with _objects({**request, "commit_sha": request["after"]}) as objects:
+        found = changed_paths(objects, *commits) if objects is not None else None
+    output.write(json.dumps({"changed": found}).encode())
+
+
 def _stream(request: Request, output: IO[bytes]) -> None:
     tar = TreeTar(output)
     with ExitStack() as stack:
@@ -138,6 +151,7 @@ _ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
     "resolve": _resolve,
     "fetch": _fetch,
     "files": _files,
+    "changes": _changes,
     "stream": _stream,
     "working-revision": _working_revision,
     "working-tree": _working_tree,

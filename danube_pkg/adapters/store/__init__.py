@@ -6,7 +6,9 @@ from danube_pkg.adapters.store.audit import SqliteAudit
 from danube_pkg.adapters.store.configuration import SqliteConfiguration
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.idempotency import SqliteIdempotency
+from danube_pkg.adapters.store.inbox import SqliteInbox
 from danube_pkg.adapters.store.jobs import SqliteJobs
+from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
@@ -20,7 +22,9 @@ __all__ = [
     "SqliteAudit",
     "SqliteConfiguration",
     "SqliteIdempotency",
+    "SqliteInbox",
     "SqliteJobs",
+    "SqliteOutbox",
     "SqlitePipelines",
     "SqliteSecrets",
     "SqliteServerState",

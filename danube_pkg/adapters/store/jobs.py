@@ -9,9 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.adapters.store.inbox import settle
 from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
+from danube_pkg.adapters.store.outbox import write_told
 from danube_pkg.core.effects import Effect, EffectKind
-from danube_pkg.core.errors import Conflict
 from danube_pkg.core.job_events import StepEnd
 from danube_pkg.core.job_lists import JobFilter, Run
 from danube_pkg.core.jobs import Job, Phase, Trigger
@@ -20,6 +21,8 @@ from danube_pkg.core.pods import Network
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.statistics import JobTimes
 from danube_pkg.core.steps import Step, StepPhase
+from danube_pkg.core.telling import NOTHING, Told
+from danube_pkg.core.trigger_ports import Settled
 
 _STATUSES = {str(status): status for status in Status}
 
@@ -32,17 +35,27 @@ class SqliteJobs:
         self._saved: dict[str, Job] = {}
         """The last saved state of each open job, so that a save writes only the steps that changed."""
 
-    async def create_job(self, job: Job, effects: Sequence[Effect] = ()) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            if connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone():
-                raise Conflict("job-exists", f"there is a job {job.id} already")
-            _write_job(connection, job)
-            _owe(connection, effects)
+    async def create_jobs(
+        self, jobs: Sequence[Job], told: Told = NOTHING, settled: Settled | None = None
+    ) -> Sequence[Job]:
+        def work(connection: sqlite3.Connection) -> dict[str, str]:
+            known = {job.id: there for job in jobs if (there := _made_before(connection, job))}
+            for job in jobs:
+                if job.id not in known:
+                    _write_job(connection, job)
+            write_told(connection, told, known)
+            if settled is not None:
+                settle(connection, settled)
+            return known
 
-        await self._database.write(work)
-        self._saved[job.id] = job
+        known: dict[str, str] = await self._database.write(work)
+        self._saved.update((job.id, job) for job in jobs if job.id not in known)
+        found = [await self.load_job(known[job.id]) if job.id in known else job for job in jobs]
+        return [job for job in found if job is not None]
 
-    async def save_job(self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = ()) -> None:
+    async def save_job(
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: Told = NOTHING
+    ) -> None:
         before = self._saved.get(job.id)
         known = set(before.steps) if before is not None else set()
 
@@ -58,6 +71,7 @@ class SqliteJobs:
                     (time.time(), done.job_id, done.position),
                 )
             _owe(connection, owed)
+            write_told(connection, told)
 
         await self._database.write(work)
         if job.phase is Phase.CLOSED:
@@ -134,8 +148,19 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "finished_at": job.finished_at,
         "source_rule": job.source_rule,
         "log_path": f"logs/{job.id}.log",
+        "origin": job.trigger.origin,
     }
     _upsert(connection, "jobs", values)
+
+
+def _made_before(connection: sqlite3.Connection, job: Job) -> str:
+    """The id of the job that stands for this one already, "" where there is none: by its id, or by its pipeline and origin."""
+    wanted = (job.id, job.pipeline_id, job.trigger.origin)
+    found = connection.execute(
+        "SELECT id FROM jobs WHERE id = ? OR (pipeline_id = ? AND origin = ? AND origin <> '')", wanted
+    )
+    row = found.fetchone()
+    return str(row["id"]) if row is not None else ""
 
 
 def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None:

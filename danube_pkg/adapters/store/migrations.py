@@ -130,6 +130,28 @@ CREATE TABLE configuration (
     """
 ALTER TABLE steps ADD COLUMN memory_kills INTEGER NOT NULL DEFAULT 0;
 """,
+    """
+ALTER TABLE jobs ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX jobs_origin ON jobs(pipeline_id, origin) WHERE origin <> '';
+CREATE INDEX jobs_pipeline_ref ON jobs(pipeline, trigger_ref, id);
+CREATE TABLE inbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, key TEXT NOT NULL, event TEXT NOT NULL,
+    received_at REAL NOT NULL, settled_at REAL, outcome TEXT NOT NULL DEFAULT '', UNIQUE (source, key)
+) STRICT;
+CREATE INDEX inbox_open ON inbox(id) WHERE settled_at IS NULL;
+CREATE INDEX inbox_settled ON inbox(settled_at) WHERE settled_at IS NOT NULL;
+CREATE TABLE cron_moments (
+    pipeline TEXT NOT NULL, schedule TEXT NOT NULL, moment REAL NOT NULL, PRIMARY KEY (pipeline, schedule)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, target TEXT NOT NULL, channel TEXT NOT NULL,
+    news TEXT NOT NULL, address TEXT NOT NULL, only_after_failure INTEGER NOT NULL, created_at REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL, problem TEXT NOT NULL DEFAULT '', done_at REAL,
+    outcome TEXT NOT NULL DEFAULT '', key TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE INDEX outbox_open ON outbox(target, id) WHERE done_at IS NULL;
+CREATE INDEX outbox_done ON outbox(done_at) WHERE done_at IS NOT NULL;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a pipeline
 keeps its name for life (a renamed one is another). `users.configured` marks people that the configuration names, beside

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from danube_pkg.core.access import Action, can
 from danube_pkg.core.explaining import explain
 from danube_pkg.core.job_lists import JobFilter
-from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job
+from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.marked import rule
 from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.core.steps import Step
@@ -190,10 +190,13 @@ class JobApprove(Resource):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing to do."""
+    """`lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing to do. `position`: of a job
+    that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from starting."""
 
     lines: tuple[str, ...]
     hint: str
+    position: int | None = None
+    waits_for: str | None = None
 
 
 class JobExplanation(Resource):
@@ -201,9 +204,10 @@ class JobExplanation(Resource):
 
     async def GET(self, request: Request) -> Explanation:
         """Why a job waits, or why it failed."""
-        engine = self.services.engine
-        found = explain(request.job, engine.open_jobs, engine.settings.max_concurrent_jobs(), self.services.draining.by)
-        return Explanation(found.lines, found.hint)
+        job = request.job
+        waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
+        found = explain(job, waiting, self.services.draining.by)
+        return Explanation(found.lines, found.hint, found.position or None, found.waits_for)
 
 
 def job_summary(job: Job) -> JobSummary:

@@ -19,6 +19,7 @@ from danube_pkg.edges.http.messages import Request, Response
 from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
+from danube_pkg.services.job_requests import start
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 MAX_RUNS = 20
@@ -250,10 +251,14 @@ class PipelineJobs(Resource):
     @answers(201, refuses=(409, 422, 503))
     async def POST(self, request: Request, body: TriggerBody) -> JobSummary:
         """Start a job for the commit that `ref` names now."""
-        job = await self.services.engine.trigger(
-            request.pipeline.name,
+        name, configuration = request.pipeline.name, self.services.configuration
+        definition = configuration.state.pipelines.get(name) if configuration is not None else None
+        job = await start(
+            self.services.engine,
+            name,
             ref=body.ref,
             params=body.params,
+            declared=definition.spec.params if definition is not None else {},
             actor=request.actor.name,
             job_id=request.reserved_id,
         )

@@ -46,6 +46,9 @@ from danube_pkg.edges.http.tree import Tree
 ALSO_AUDITED = frozenset({Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES})
 """Reads that are kept like writes: every access to secrets is."""
 
+NOT_AUDITED = frozenset({Action.RECEIVE_HOOK})
+"""No person's doing: the inbox is its record, and strangers' tries are in the log."""
+
 BEFORE_THE_PIPELINE = frozenset({Action.SEE_SECRET_NAMES, Action.SET_SECRETS})
 """What can be done for a pipeline that is not configured yet."""
 
@@ -143,10 +146,10 @@ class Router:
             else:
                 response = await handler(request)
         except DanubeError as error:
-            if writes:
+            if writes and route.action not in NOT_AUDITED:
                 await self._record(request, route, error.reference)
             raise
-        if writes or route.action in ALSO_AUDITED or request.audited_as:
+        if (writes and route.action not in NOT_AUDITED) or route.action in ALSO_AUDITED or request.audited_as:
             await self._record(request, route, "done")
         return response
 

@@ -12,6 +12,7 @@ from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.hooks import Hooks
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.oidc import OidcLogin
 from danube_pkg.services.outlines import Outlines
@@ -72,3 +73,4 @@ class Services:
     site: Site = field(default_factory=Site)
     egress: Egress | None = None
     """None where the runtime keeps no egress ledger."""
+    hooks: Hooks | None = None

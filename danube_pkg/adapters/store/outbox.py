@@ -1,0 +1,118 @@
+"""The SQL of the outbox: what is owed to the world, written with what it tells, read by the loop that delivers it."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+
+from danube_pkg.adapters.store.database import Database
+from danube_pkg.adapters.store.inbox import write_entry
+from danube_pkg.core.outbox import OutboxEntry, OutboxKind, news_from
+from danube_pkg.core.reasons import Status
+from danube_pkg.core.telling import Told
+
+_FIRST_OF_EACH = """
+SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target) AND next_at <= ?
+AND channel NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
+"""
+
+
+class SqliteOutbox:
+    """`core.trigger_ports.OutboxStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def due_entries(self, now: float, limit: int, without: Collection[str] = ()) -> Sequence[OutboxEntry]:
+        rows = self._database.read(_FIRST_OF_EACH, now, json.dumps(list(without)), limit)
+        return [_entry(row) for row in rows]
+
+    async def next_due(self, after: float) -> float | None:
+        rows = self._database.read(
+            "SELECT min(next_at) AS at FROM outbox "
+            "WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target) AND next_at > ?",
+            after,
+        )
+        at: float | None = rows[0]["at"]
+        return at
+
+    async def newest_entry(self, target: str) -> OutboxEntry | None:
+        rows = self._database.read(
+            "SELECT * FROM outbox WHERE target = ? AND done_at IS NULL ORDER BY id DESC LIMIT 1", target
+        )
+        return _entry(rows[0]) if rows else None
+
+    async def close_entry(self, entry: OutboxEntry, outcome: str, at: float) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE outbox SET done_at = ?, outcome = ? WHERE id = ?", (at, outcome, entry.id))
+
+        await self._database.write(work)
+
+    async def postpone(self, entry: OutboxEntry, next_at: float, problem: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE outbox SET attempts = attempts + 1, next_at = ?, problem = ? WHERE id = ?",
+                (next_at, problem, entry.id),
+            )
+
+        await self._database.write(work)
+
+    async def end_before(self, pipeline: str, ref: str, job_id: str) -> Status | None:
+        rows = self._database.read(
+            "SELECT status FROM jobs WHERE pipeline = ? AND trigger_ref = ? AND id < ? "
+            "AND status IN ('success', 'failure', 'timeout') ORDER BY id DESC LIMIT 1",
+            pipeline,
+            ref,
+            job_id,
+        )
+        return Status(rows[0]["status"]) if rows else None
+
+    async def forget_delivered(self, before: float) -> int:
+        count: int = await self._database.write(
+            lambda connection: connection.execute("DELETE FROM outbox WHERE done_at < ?", (before,)).rowcount
+        )
+        return count
+
+
+def write_told(connection: sqlite3.Connection, told: Told, without_jobs: Collection[str] = ()) -> None:
+    """What is told, but for what would be told of jobs that were not made."""
+    for entry in told.inbox:
+        write_entry(connection, entry)
+    for one in told.outbox:
+        if not one.news.job_id or one.news.job_id not in without_jobs:
+            _write(connection, one)
+
+
+def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
+    """Again without harm: a commit that seemed to have failed may have happened, and is then repeated."""
+    connection.execute(
+        "INSERT INTO outbox (kind, target, channel, news, address, only_after_failure, created_at, next_at, key) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+        (
+            entry.kind,
+            entry.target,
+            entry.channel,
+            json.dumps(asdict(entry.news)),
+            json.dumps(dict(entry.address)),
+            int(entry.only_after_failure),
+            entry.created_at,
+            entry.next_at,
+            f"{entry.target} {entry.news.job_id} {entry.news.status} {entry.news.reason}",
+        ),
+    )
+
+
+def _entry(row: sqlite3.Row) -> OutboxEntry:
+    return OutboxEntry(
+        OutboxKind(row["kind"]),
+        row["target"],
+        row["channel"],
+        news_from(json.loads(row["news"])),
+        row["created_at"],
+        json.loads(row["address"]),
+        bool(row["only_after_failure"]),
+        id=row["id"],
+        attempts=row["attempts"],
+        next_at=row["next_at"],
+        problem=row["problem"],
+    )

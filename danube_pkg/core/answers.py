@@ -1,0 +1,81 @@
+"""What a server that was asked over HTTP has answered, as our errors: whose fault it is, and when to come again. Pure.
+
+RFC 9110 (Retry-After), RFC 6585 (429); GitHub says with 403 and `x-ratelimit-*` what others say with 429.
+"""
+
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from danube_pkg.core.errors import DanubeError, Permanent, Throttled, Unauthenticated, Unavailable
+
+PAUSE_SECONDS = 60.0
+"""Where it asks for a pause and does not say how long."""
+
+MAX_PAUSE_SECONDS = 3600.0
+"""GitHub's windows have an hour; who asks for more is asked again all the same."""
+
+MAX_QUOTE = 300
+
+
+def refusal(
+    status: int, headers: Mapping[str, str], body: bytes, now: float, *, name: str, kind: str
+) -> DanubeError | None:
+    """The error that an answer means, None for success. Header names are in lower case.
+
+    name: who was asked, for people. kind: what the references begin with. What they said is quoted, what was asked is not.
+    """
+    if 200 <= status < 300:
+        return None
+    cause = f"it answered {status}: {_said(body)}"
+    asks_for_pause = status == 429 or (status == 403 and _is_limited(headers))
+    if asks_for_pause or (status == 503 and "retry-after" in headers):
+        return Throttled(
+            f"{kind}-throttled",
+            f"{name} asks for a pause",
+            retry_seconds=pause_seconds(headers, now),
+            cause=cause,
+            hint="it is tried again by itself",
+        )
+    if status in (408, 425) or status >= 500:
+        return Unavailable(f"{kind}-unreachable", f"{name} refused for now", cause=cause, hint="try again")
+    if status in (401, 403):
+        return Unauthenticated(
+            f"{kind}-refused",
+            f"{name} refused the credential",
+            cause=cause,
+            hint="check the secret and what it may do, and set it again: danube secrets set NAME",
+        )
+    hint = "check the credential and what it may do" if status in (404, 422) else "check the URL"
+    return Permanent(f"{kind}-refused", f"{name} refused", cause=cause, hint=hint)
+
+
+def pause_seconds(headers: Mapping[str, str], now: float) -> float:
+    """How long they want to be left alone."""
+    after = headers.get("retry-after", "")
+    if after.isascii() and after.isdigit() and len(after) < 10:
+        return min(float(after), MAX_PAUSE_SECONDS)
+    if after:
+        try:
+            return min(max(0.0, parsedate_to_datetime(after).timestamp() - now), MAX_PAUSE_SECONDS)
+        except ValueError:
+            return PAUSE_SECONDS
+    reset = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", ""))
+    if reset.isascii() and reset.isdigit() and len(reset) < 12:
+        return min(max(1.0, float(reset) - now), MAX_PAUSE_SECONDS)
+    return PAUSE_SECONDS
+
+
+def _is_limited(headers: Mapping[str, str]) -> bool:
+    return "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
+
+
+def _said(body: bytes) -> str:
+    """Their message, without the JSON around it where there is one."""
+    text = body.decode("utf-8", "replace")
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        found = {}
+    message = (found.get("message") or found.get("error")) if isinstance(found, dict) else ""
+    return " ".join(str(message or text).split())[:MAX_QUOTE]
