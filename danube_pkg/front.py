@@ -13,7 +13,6 @@ from danube_pkg.adapters.passwords import BcryptPasswords
 from danube_pkg.adapters.store import (
     Database,
     SqliteAccess,
-    SqliteAudit,
     SqliteIdempotency,
     SqliteSessions,
     SqliteTokens,
@@ -70,6 +69,7 @@ class House:
     artifact_directory: Path
     configuration: Configuration | None
     draining: Draining
+    audit: Audit
     oidc_client: Callable[[], Awaitable[ClientSettings | None]]
     outlines: Outlines
     deploy_key: str
@@ -130,7 +130,7 @@ def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPa
             passwords=Passwords(access.store, checks, clock),
             oidc=OidcLogin(house.oidc_client, provider, access.store, house.keys, clock, random),
         ),
-        audit=Audit(SqliteAudit(house.database, house.keys.audit_key), clock, house.keys.audit_key),
+        audit=house.audit,
         draining=house.draining,
         idempotency=SqliteIdempotency(house.database),
         clock=clock,

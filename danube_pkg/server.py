@@ -33,6 +33,7 @@ from danube_pkg.adapters.runtimes.sandbox import (
 from danube_pkg.adapters.store import (
     Database,
     SqliteArtifacts,
+    SqliteAudit,
     SqliteJobs,
     SqlitePipelines,
     SqliteSecrets,
@@ -60,6 +61,7 @@ from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Circumstances, Configuration
 from danube_pkg.services.coordination import Coordination
 from danube_pkg.services.draining import Draining
@@ -135,6 +137,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         ledgers = FileLedgers(data / "logs")
         proxies = EgressProxies(egress_settings(plan.egress, data), ledgers)
         stack.push_async_callback(proxies.close)
+        audit = Audit(SqliteAudit(database, keys.audit_key), clock, keys.audit_key)
         secret_service = Secrets(
             SqliteSecrets(database),
             keys,
@@ -143,6 +146,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             plan.known,
             overrides=plan.secret_overrides,
             reserved=lambda: configuration.named_secrets if configuration is not None else frozenset(),
+            audit=audit if plan.config_repo is not None else None,
         )
 
         house_images = open_images(plan.images, lambda: config().registries, secret_service.read_for_server)
@@ -224,6 +228,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 artifact_directory=data / "artifacts",
                 configuration=configuration,
                 draining=draining,
+                audit=audit,
                 oidc_client=partial(reading.oidc_client, config, secret_service),
                 outlines=Outlines(git.sources, git.sources),
                 deploy_key=git.deploy_key,

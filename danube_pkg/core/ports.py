@@ -247,8 +247,8 @@ class SecretStore(Protocol):
         """The names of what a job read, each once, in the order of the first time."""
         ...
 
-    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
-        """That a job read it; a repeated call is the same read."""
+    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> bool:
+        """That a job read it; False for a repeated call, which is the same read."""
         ...
 
 

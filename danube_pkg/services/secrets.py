@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from danube_pkg.core.audit import Happening
 from danube_pkg.core.errors import Forbidden, NotFound, Permanent
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.ports import Clock, SecretCipher, SecretStore
 from danube_pkg.core.redaction import Patterns, redact_text
 from danube_pkg.core.secrets import SecretName, StoredSecret, check_key, check_value
+from danube_pkg.services.audit import Audit
 
 _log = logging.getLogger("danube.secrets")
 
@@ -34,7 +36,7 @@ class Secrets:
     """`overrides` are values of one run (`danube run --secret`): in memory only, found first.
 
     known: told of each value before anything else happens to it. reserved: names that the configuration gives to the server
-    itself (Git credentials, webhooks, mail); no job may read those.
+    itself (Git credentials, webhooks, mail); no job may read those. audit: None for a single run, which has none.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Secrets:
         known: KnownValues,
         overrides: Mapping[str, bytes] | None = None,
         reserved: Callable[[], Collection[str]] = tuple,
+        audit: Audit | None = None,
     ) -> None:
         self._store = store
         self._cipher = cipher
@@ -53,6 +56,7 @@ class Secrets:
         self._new_id = new_id
         self.known = known
         self._reserved = reserved
+        self._audit = audit
         self._overrides = {check_key(key): check_value(value) for key, value in (overrides or {}).items()}
         known.add(*self._overrides.values())
 
@@ -96,7 +100,8 @@ class Secrets:
         for name in names[:1] if key in self._reserved() else names:
             stored = await self._store.load_secret(name)
             if stored is not None:
-                await self._store.record_read(job.id, sequence, key, self._clock.now())
+                if await self._store.record_read(job.id, sequence, key, self._clock.now()):
+                    await self._audit_read(job, name)
                 return self._decrypted(stored)
         if key in self._reserved():
             raise Forbidden(
@@ -109,6 +114,12 @@ class Secrets:
             f"there is no secret {key!r} for pipeline {job.pipeline!r}",
             hint=f"danube secrets set {key} --pipeline {job.pipeline}   (with danube run: --secret {key}=@FILE)",
         )
+
+    async def _audit_read(self, job: Job, name: SecretName) -> None:
+        """Once for each call of a danubefile, however often the coordinator repeats it."""
+        if self._audit is not None:
+            details = {"pipeline": job.pipeline, "commit": job.trigger.commit_sha, "trigger": job.trigger.actor}
+            await self._audit.record(Happening(0.0, f"job {job.id}", "read-secret", str(name), details=details))
 
     async def read_for_server(self, key: str, user: str) -> bytes:
         """A global value that the configuration names; `user` is what needs it, for people. Raises Permanent when it is not set."""

@@ -226,6 +226,7 @@ async def test_jobs_are_listed_newest_first_in_pages(jobs: SqliteJobs) -> None:
         name, status = ("hello", Status.SUCCESS) if number % 2 else ("other", Status.FAILURE)
         job = a_job(f"{number:02}", pipeline=name, status=status)
         await jobs.create_jobs([job])
+        await jobs.save_job(replace(job, steps=(a_step(job.id, 2), a_step(job.id, 11), a_step(job.id, 1))))
     seen: list[str] = []
     while page := await jobs.list_jobs(JobFilter(before=seen[-1] if seen else None, limit=10)):
         seen += [job.id for job in page]

@@ -26,6 +26,7 @@ from danube_pkg.adapters.store import (
     Database,
     SqliteAccess,
     SqliteArtifacts,
+    SqliteAudit,
     SqliteJobs,
     SqlitePipelines,
     SqliteSecrets,
@@ -44,6 +45,7 @@ from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.audit import Audit
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
@@ -236,7 +238,8 @@ async def open_api(
         stack.push_async_callback(database.close)
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
         logs = FileJobLogs(path / "logs", clock.now)
-        secrets = Secrets(SqliteSecrets(database), keys, clock, new_id, KnownValues())
+        audit = Audit(SqliteAudit(database, keys.audit_key), clock, keys.audit_key)
+        secrets = Secrets(SqliteSecrets(database), keys, clock, new_id, KnownValues(), audit=audit)
         sources = OneCommit(COMMIT)
         ports = EnginePorts(jobs, pipelines, IdleRuntime(), logs, keys, secrets, sources, clock, new_id)
         engine = Engine(ports, EngineSettings(lambda: 0))
@@ -258,6 +261,7 @@ async def open_api(
             artifact_directory=path / "artifacts",
             configuration=None,
             draining=draining,
+            audit=audit,
             oidc_client=issuer,
             outlines=Outlines(sources, sources),
             deploy_key="ssh-ed25519 AAAA danube",

@@ -15,6 +15,7 @@ import pytest
 from danube_pkg.core import job_events as ev
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.logs import RECORD_BYTES
+from danube_pkg.core.ports import JobLog
 from danube_pkg.edges.http import broadcast
 from tests.http.api import Api, Caller
 from tests.waiting import wait_until_async
@@ -85,15 +86,18 @@ async def job(api: Api) -> Job:
 class Printing:
     """A job's log while something prints into it."""
 
-    def __init__(self, api: Api, job: Job) -> None:
+    def __init__(self, api: Api, job: Job, log: JobLog) -> None:
         self.api = api
         self.job = job
-        self.log = api.house.logs.open(job.id, secrets=[], limit_bytes=1 << 30)
-        live = api.house.engine.live(job.id)
-        live.log = self.log  # as the engine does when it opens it: those who wait for a log to follow see it
-        live.notify()
-        self.output = self.log.step_output(1, 1)
+        self.log = log
+        self.output = log.step_output(1, 1)
         self.offset = 0
+
+    @classmethod
+    async def begin(cls, api: Api, job: Job) -> "Printing":
+        """As the engine opens a log, so that whoever waits for it hears of it."""
+        engine = api.house.engine
+        return cls(api, job, await engine.open_log(engine.live(job.id)))
 
     def print(self, data: bytes) -> None:
         self.output.feed(self.offset, data)
@@ -106,7 +110,7 @@ class Printing:
 
 
 async def test_a_stream_begins_with_a_snapshot_and_ends_with_the_job(api: Api, job: Job) -> None:
-    printing = Printing(api, job)
+    printing = await Printing.begin(api, job)
     printing.print(b"before\n")
     async with following(api.local, f"/api/v1/jobs/{job.id}/events") as stream:
         first = await stream.next()
@@ -120,7 +124,7 @@ async def test_a_stream_begins_with_a_snapshot_and_ends_with_the_job(api: Api, j
 
 
 async def test_a_reader_that_comes_back_continues_exactly(api: Api, job: Job) -> None:
-    printing = Printing(api, job)
+    printing = await Printing.begin(api, job)
     whole = "".join(f"line {n} äöü €\n" for n in range(500))
     data = whole.encode()
     received, last = "", ""
@@ -142,7 +146,7 @@ async def test_a_reader_that_comes_back_continues_exactly(api: Api, job: Job) ->
 async def test_five_hundred_followers_cost_one_read_of_the_file(
     api: Api, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printing = Printing(api, job)
+    printing = await Printing.begin(api, job)
     reads: list[int] = []
     real = os.pread
 
@@ -176,7 +180,7 @@ async def test_five_hundred_followers_cost_one_read_of_the_file(
 
 async def test_a_reader_that_takes_nothing_holds_nobody_up(api: Api, job: Job) -> None:
     """The slow one is let go and catches up by itself; it loses nothing."""
-    printing = Printing(api, job)
+    printing = await Printing.begin(api, job)
     path = f"/api/v1/jobs/{job.id}/events"
     line = b"x" * 999 + b"\n"
     async with following(api.local, path) as slow, following(api.local, path) as quick:

@@ -38,6 +38,16 @@ async def test_each_write_and_each_refusal_is_in_the_audit(api: Api, alice: Call
     assert b"a secret value" not in (await api.local.get("/api/v1/audit")).body
 
 
+async def test_a_job_that_reads_a_secret_is_in_the_audit_once(api: Api, alice: Caller) -> None:
+    await alice.ask("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a secret value")
+    job = await api.open_job("app")
+    for _ in range(2):  # a coordinator repeats a call whose answer was lost
+        assert await api.house.secrets.read_for_job(job, 7, "KEY") == b"a secret value"
+    read = [one for one in await entries(api) if one["action"] == "read-secret"]
+    assert [(one["actor"], one["target"]) for one in read] == [(f"job {job.id}", "app/KEY")]
+    assert (await api.local.get("/api/v1/audit/check")).json["whole"]
+
+
 async def test_the_audit_only_grows_and_shows_what_was_removed(api: Api, alice: Caller) -> None:
     for _ in range(5):
         await alice.post("/api/v1/pipelines/app/jobs")

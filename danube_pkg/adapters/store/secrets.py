@@ -71,16 +71,12 @@ class SqliteSecrets:
         )
         return [row["key"] for row in rows]
 
-    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> None:
-        """Who read what and when; a repeated call is the same read."""
-        await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "INSERT OR IGNORE INTO secret_reads VALUES (?, ?, ?, ?)", (job_id, sequence, key, at)
-                )
-                and None
-            )
-        )
+    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            sql = "INSERT OR IGNORE INTO secret_reads VALUES (?, ?, ?, ?)"
+            return connection.execute(sql, (job_id, sequence, key, at)).rowcount > 0
+
+        return bool(await self._database.write(work))
 
 
 def _retire(connection: sqlite3.Connection, name: SecretName, at: float) -> bool:
