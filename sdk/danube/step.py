@@ -120,7 +120,8 @@ def _start(
         check=check,
     )
     future: Future[StepResult] = Future()
-    _without_end[call.sequence] = call.name
+    without_end = _without_end
+    without_end[call.sequence] = call.name
 
     def work() -> None:
         try:
@@ -129,7 +130,7 @@ def _start(
         except BaseException as error:  # noqa: BLE001 - it is raised where the step is waited for
             future.set_exception(error)
         else:
-            del _without_end[call.sequence]
+            del without_end[call.sequence]
             future.set_result(result)
 
     threading.Thread(target=work, name=f"step {call.sequence}", daemon=True).start()
