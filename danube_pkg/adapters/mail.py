@@ -1,15 +1,19 @@
 """Mail through a server's SMTP submission (RFC 6409), with the standard library in a thread of its own.
 
-Without TLS mail goes to a server of this very machine only, and never with a login.
+Without TLS mail goes to a server of this very machine only, and never with a login. smtplib is imported with the first
+message: it is two megabytes that most servers never need.
 """
 
 import asyncio
-import smtplib
 import ssl
 from email.message import EmailMessage
+from typing import TYPE_CHECKING
 
 from danube_pkg.core.configuration.server import SmtpSpec
 from danube_pkg.core.errors import Permanent, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:
+    import smtplib
 
 TIMEOUT_SECONDS = 20.0
 """For each answer of the server."""
@@ -29,6 +33,8 @@ class SmtpMail:
         await asyncio.to_thread(self._send, server, password, message)
 
     def _send(self, server: SmtpSpec, password: str, message: EmailMessage) -> None:
+        import smtplib
+
         host, port = _address(server.host)
         name = f"the mail server {server.host}"
         if not server.tls and (host not in _LOOPBACK or server.username):
@@ -77,14 +83,18 @@ def _address(text: str) -> tuple[str, int]:
     return (host, int(port)) if colon else (text, DEFAULT_PORT)
 
 
-def _code(error: smtplib.SMTPException) -> int:
+def _code(error: "smtplib.SMTPException") -> int:
     """The largest refusal: where one receiver is refused for good, the whole message is."""
+    import smtplib
+
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return max(code for code, _ in error.recipients.values())
     return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
 
 
-def _said(error: smtplib.SMTPException) -> str:
+def _said(error: "smtplib.SMTPException") -> str:
+    import smtplib
+
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "; ".join(f"{who}: {text.decode('utf-8', 'replace')}" for who, (_, text) in error.recipients.items())
     text = error.smtp_error if isinstance(error, smtplib.SMTPResponseException) else str(error)

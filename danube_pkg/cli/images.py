@@ -1,7 +1,6 @@
 """Where images are on this machine, for every command that needs some: the one reader of the environment for them."""
 
 import os
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,7 +38,7 @@ def _directory(data: str | None) -> Path:
 
 def _proxy_of(url: str) -> str | None:
     """What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say."""
+    from urllib.request import getproxies, proxy_bypass  # with the first pull: a server at rest needs nothing of it
+
     parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)

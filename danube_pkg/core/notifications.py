@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Any
 
@@ -36,6 +35,8 @@ def job_url(news: JobNews, external_url: str) -> str:
 
 def mail(news: JobNews, sender: str, receivers: tuple[str, ...], external_url: str, *, recovered: bool) -> EmailMessage:
     """A message of plain text. A second try of the same entry has the same Message-ID, so that a reader shows one."""
+    from email.headerregistry import Address  # its parser is large, and mails are rare
+
     message = EmailMessage()
     message["From"] = Address(display_name="Danube", addr_spec=sender)
     message["To"] = [Address(addr_spec=one) for one in receivers]
