@@ -18,8 +18,9 @@ MASK = b"***"
 MIN_LINE_BYTES = 8
 """Lines of a multi-line value that are at least this long are masked alone too; shorter ones stand in logs by chance."""
 
-MAX_HELD_BYTES = 1024**2
-"""A union of matches that goes on for longer than this is masked piece by piece, so that memory stays bounded."""
+MAX_HELD_BYTES = 64 * 1024
+"""A union of matches that goes on for longer than this is masked piece by piece. What is held back is searched again with
+each chunk: somebody whose secret is `0000` and who prints a file of zeros must not stop the server."""
 
 Finder = Callable[[bytes], Sequence[tuple[int, int]]]
 """bytes → (start, end) of every match, overlapping ones included."""
