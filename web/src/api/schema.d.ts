@@ -330,6 +330,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/hooks/{forge}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A delivery of a forge: 202 once it is on disk, 200 for one that came before and for a ping, 204 for an event of
+         * @description which nothing follows. Every other answer means that nothing was taken.
+         *
+         *     Action: `receive-hook`.
+         */
+        post: operations["postHooks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -1234,6 +1256,11 @@ export interface components {
             handle: string;
             token?: components["schemas"]["TokenWish"];
         };
+        /** @description `delivery`: the forge's own id. `status`: accepted, known (it came before), or pong. */
+        HookReceipt: {
+            delivery: string;
+            status: string;
+        };
         /**
          * @description `kind`: person or local-administrator. `may`: what somebody may do with the server itself. `csrf_token` goes into the
          *     header X-CSRF-Token of every write that a browser makes.
@@ -1454,10 +1481,17 @@ export interface components {
             log_begin: number;
             log_end: number;
         };
-        /** @description `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing to do. */
+        /**
+         * @description `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing to do. `position`: of a job
+         *     that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from starting.
+         */
         Explanation: {
             lines: string[];
             hint: string;
+            /** @default null */
+            position: number | null;
+            /** @default null */
+            waits_for: string | null;
         };
         /** @description `commit_sha`: the commit that the approver has looked at. */
         Approval: {
@@ -2815,6 +2849,102 @@ export interface operations {
             };
             /** @description Danube broke one of its own rules. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; Retry-After says when. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postHooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                forge: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookReceipt"];
+                };
+            };
+            /** @description Accepted; it happens now. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Done; there is nothing to say. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is wrong; the document says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in, or the proof was wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or none that the caller may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
