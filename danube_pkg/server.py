@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +42,7 @@ from danube_pkg.adapters.store import (
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.errors import Conflict, Permanent
+from danube_pkg.core.host_masks import host_forms
 from danube_pkg.core.image_ports import Images
 from danube_pkg.core.pods import Limits
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime
@@ -135,7 +136,12 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         logs = FileJobLogs(data / "logs", clock.now)
         stack.callback(logs.abandon)
         ledgers = FileLedgers(data / "logs")
-        proxies = EgressProxies(egress_settings(plan.egress, data), ledgers)
+
+        async def names_to_mask(job_id: str) -> Collection[str]:
+            job = await engine.find(job_id)
+            return host_forms(await engine.values_to_mask(job)) if job is not None else ()
+
+        proxies = EgressProxies(egress_settings(plan.egress, data), ledgers, names_to_mask)
         stack.push_async_callback(proxies.close)
         audit = Audit(SqliteAudit(database, keys.audit_key), clock, keys.audit_key)
         secret_service = Secrets(

@@ -13,6 +13,7 @@ from typing import Any
 
 from danube_pkg.core.addresses import AddressKind, kind_of, parse_address
 from danube_pkg.core.egress import EgressReason, Verdict, entry_for
+from danube_pkg.core.host_masks import HostMasks
 
 MAX_DECISIONS = 20_000
 """Of one job: hundreds of times what a build connects, and what a server reads in a moment. At the bound the proxy refuses what
@@ -93,6 +94,17 @@ _SENTENCES: Mapping[EgressReason, str] = {
         }.items()
     },
 }
+
+
+def masked(contact: Contact, masks: HostMasks) -> Contact:
+    """The same attempt without what its names must not show."""
+    return replace(
+        contact,
+        host=masks.mask(contact.host),
+        address=masks.mask(contact.address),
+        server_name=masks.mask(contact.server_name),
+        allow=tuple(map(masks.mask, contact.allow)),
+    )
 
 
 def encode_decision(job_id: str, contact: Contact) -> bytes:

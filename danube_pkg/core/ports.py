@@ -14,11 +14,10 @@ from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.effects import Effect
 from danube_pkg.core.job_lists import JobFilter, Run
 from danube_pkg.core.jobs import Job
-from danube_pkg.core.ledger import Contact
 from danube_pkg.core.log_lines import Lines, Section
 from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
-from danube_pkg.core.pods import Container, PodEvent, PodSockets, PodSpec, PodState
+from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
 from danube_pkg.core.secrets import SecretName, StoredSecret
 from danube_pkg.core.statistics import JobTimes
 from danube_pkg.core.telling import NOTHING, Told
@@ -118,41 +117,6 @@ class Runtime(Protocol):
 
     async def close(self) -> None:
         """Let go of watches and descriptors. Pods go on living."""
-        ...
-
-
-class EgressProxies(Protocol):
-    """The processes that let pods out; each outlives the server and ends with its last pod.
-
-    A runtime hands a pod over once and again whenever `wait_lost` returns and `served` does not name the job any more.
-    """
-
-    async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
-        """Serve a pod until its holder ends; what was sent to its sockets before waits. Raises Unavailable, Permanent."""
-        ...
-
-    async def served(self) -> frozenset[str]:
-        """The jobs whose pods are served, also by a proxy that an earlier server has started."""
-        ...
-
-    async def wait_lost(self) -> None:
-        """Until a proxy has ended since the last call."""
-        ...
-
-    async def settle(self, job_id: str, step: int) -> None:
-        """Write down, as that step's, what was only counted so far. Does nothing for a job that no proxy serves."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of the proxies; pods are served on."""
-        ...
-
-
-class EgressLedgers(Protocol):
-    """`logs/<job_id>.egress`: what each job reached and was refused."""
-
-    def read(self, job_id: str) -> Sequence[Contact]:
-        """In the order in which the contacts began; none for a job that has no ledger."""
         ...
 
 

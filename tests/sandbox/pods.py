@@ -10,8 +10,8 @@ from pathlib import Path
 
 from build_steps.supervisor import build_supervisor
 from danube_pkg.adapters.runtimes.sandbox import CoordinatorProgram, SandboxRuntime, SandboxSettings
+from danube_pkg.core.egress_ports import EgressProxies
 from danube_pkg.core.pods import HOST_IMAGE, Container, Limits, Network, PodEvent, PodSpec
-from danube_pkg.core.ports import EgressProxies
 
 TOKEN = "token-of-the-test"
 CHECK_SECONDS = 0.1

@@ -14,7 +14,8 @@ from danube_pkg.adapters.egress.relay import Traffic
 from danube_pkg.core.addresses import Address
 from danube_pkg.core.egress import Decision, EgressReason, Policy, Target, Verdict
 from danube_pkg.core.errors import StorageFull
-from danube_pkg.core.ledger import MAX_ALIKE, Contact, Way
+from danube_pkg.core.host_masks import HostMasks
+from danube_pkg.core.ledger import MAX_ALIKE, Contact, Way, masked
 
 MAX_LOOKUPS = 8
 """Names that one pod may have resolved at the same time, so that it leaves threads to the others."""
@@ -28,7 +29,8 @@ _log = logging.getLogger("danube.egress")
 class Stopped(Exception):
     """Not let out; the contact says why and is in the ledger already."""
 
-    def __init__(self, contact: Contact) -> None:
+    def __init__(self, contact: Contact, masks: HostMasks) -> None:
+        contact = masked(contact, masks)  # a program prints its answer, with the name as its client has changed it
         super().__init__(f"{contact.verdict} {contact.host}:{contact.port} {contact.reason}")
         self.contact = contact
 
@@ -61,6 +63,15 @@ class Gate:
         self._alike: Counter[Hashable] = Counter()
         self._counted: dict[Hashable, Contact] = {}
         self._told_of_full = False
+
+    @property
+    def masks(self) -> HostMasks:
+        """What no name may show in the ledger, or in an answer."""
+        return self._ledger.masks
+
+    def mask(self, masks: HostMasks) -> None:
+        """From now on; also in what was only counted until now."""
+        self._ledger.masks = masks
 
     def contact(self, way: Way, step: int | None, target: Target, decision: Decision) -> Contact:
         self._count += 1
@@ -120,7 +131,7 @@ class Gate:
         if self._alike[alike] > MAX_ALIKE:
             before = self._counted.get(alike)
             self._counted[alike] = replace(contact, attempts=before.attempts + 1 if before else 1)
-            return Stopped(contact)
+            return Stopped(contact, self.masks)
         return self.stopped_late(contact)
 
     def stopped_late(self, contact: Contact) -> Stopped:
@@ -129,7 +140,7 @@ class Gate:
             self._ledger.decided(contact)
         except StorageFull as error:
             return self._full(contact, error)
-        return Stopped(contact)
+        return Stopped(contact, self.masks)
 
     def settle(self) -> None:
         """Write down what was only counted."""
@@ -139,7 +150,7 @@ class Gate:
 
     def _full(self, contact: Contact, error: StorageFull) -> Stopped:
         self._tell_of_full(error)
-        return Stopped(_changed(contact, Decision(Verdict.REFUSED, EgressReason.LEDGER_FULL)))
+        return Stopped(_changed(contact, Decision(Verdict.REFUSED, EgressReason.LEDGER_FULL)), self.masks)
 
     def _tell_of_full(self, error: StorageFull) -> None:
         """Once: a program that goes on trying must not fill the proxy's own log."""

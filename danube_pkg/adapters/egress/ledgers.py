@@ -1,11 +1,15 @@
-"""`logs/<job_id>.egress`: opened by the server, appended to by the proxy through that descriptor, read by the server."""
+"""`logs/<job_id>.egress`: opened by the server, appended to by the proxy through that descriptor, read by the server.
+
+Names are a program's own words, and a program may make a secret one. So the writer masks what it is told to before it writes.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from danube_pkg.core.errors import StorageFull
-from danube_pkg.core.ledger import MAX_DECISIONS, Contact, encode_decision, encode_end, read_ledger
+from danube_pkg.core.host_masks import NO_MASKS
+from danube_pkg.core.ledger import MAX_DECISIONS, Contact, encode_decision, encode_end, masked, read_ledger
 
 SETTLE_DECISIONS = 2000
 """Kept free below the bound for what is written aside: what was counted, and the names that were asked for by DNS."""
@@ -14,7 +18,7 @@ _DECISION = b'"verdict":'
 
 
 class FileLedgers:
-    """`core.ports.EgressLedgers` below one directory."""
+    """`core.egress_ports.EgressLedgers` below one directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -40,19 +44,20 @@ class FileLedgers:
 
 
 class LedgerWriter:
-    """The proxy's side: whole lines, each in one write."""
+    """The proxy's side: whole lines, each in one write. masks: what no name in it may show, from now on."""
 
     def __init__(self, job_id: str, descriptor: int) -> None:
         self._job_id = job_id
         self._descriptor = descriptor
         self._decisions = sum(chunk.count(_DECISION) for chunk in _chunks(descriptor))
         self._torn = False
+        self.masks = NO_MASKS
 
     def decided(self, contact: Contact, *, keep_free: int = SETTLE_DECISIONS) -> None:
         """Write a decision down. Raises StorageFull: at the ledger's bound, and where the disk has no room."""
         if self._decisions >= MAX_DECISIONS - keep_free:
             raise StorageFull("ledger-full", f"the egress ledger of job {self._job_id} has {MAX_DECISIONS} decisions")
-        self._write(encode_decision(self._job_id, contact))
+        self._write(encode_decision(self._job_id, masked(contact, self.masks)))
         self._decisions += 1
 
     def ended(self, contact: Contact) -> None:

@@ -15,6 +15,7 @@ from danube_pkg.adapters.egress.gate import Gate
 from danube_pkg.adapters.egress.relay import break_off
 from danube_pkg.core.dns import MAX_DATAGRAM_BYTES, read_question
 from danube_pkg.core.egress import Decision, EgressReason, Verdict, step_of_address
+from danube_pkg.core.host_masks import HostMasks
 from danube_pkg.core.ledger import Way
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
@@ -109,6 +110,15 @@ class Pod:
                     await loop.sock_sendto(self._names, question[1], place)
             except ConnectionError as error:  # who asked has left
                 _log.debug("question-lost", extra={"fields": {"job": self._gate.job_id, "cause": str(error)}})
+
+    @property
+    def masks(self) -> HostMasks:
+        """What no name of this pod's may show."""
+        return self._gate.masks
+
+    def mask(self, masks: HostMasks) -> None:
+        """From now on, these."""
+        self._gate.mask(masks)
 
     def settle(self, step: int | None) -> None:
         """Write down what was only counted since the last time, by the gate and by the kernel."""

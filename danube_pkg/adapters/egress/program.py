@@ -18,12 +18,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from danube_pkg.adapters.egress.control import DESCRIPTORS, receive_packet, send_packet
+from danube_pkg.adapters.egress.control import DESCRIPTORS, read_masks, receive_packet, send_packet
 from danube_pkg.adapters.egress.gate import Gate
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.outside import Outside
 from danube_pkg.adapters.egress.pod import Pod
 from danube_pkg.core.egress import Policy
+from danube_pkg.core.redaction import best_finder
 from danube_pkg.kit.logs import set_up_logging
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
@@ -113,6 +114,9 @@ class Proxy:
             case "serve":
                 self._serve(message, descriptors)
                 return None
+            case "mask":
+                self._mask(str(message["job"]), descriptors)
+                return {"masked": message["job"]}
             case "pods":
                 return {"pods": list(self._pods)}
             case "settle":
@@ -130,6 +134,7 @@ class Proxy:
             return
         policy = Policy(message["allowlist"], learn=message["learn"])
         ledger = LedgerWriter(job_id, given["ledger"])
+        ledger.masks = read_masks(given["masks"])
         gate = Gate(self._name, job_id, policy, message["hosts"], ledger, self._outside)
         sockets = [socket.socket(fileno=given[name]) for name in ("listener", "names")]
         for one in sockets:
@@ -143,6 +148,17 @@ class Proxy:
 
         self._owner.start(f"pod {job_id}", pod.serve(ended))
         self._changed.set()
+
+    def _mask(self, job_id: str, descriptors: Sequence[int]) -> None:
+        masks = read_masks(descriptors[0])
+        if (pod := self._pods.get(job_id)) is not None:
+            pod.mask(masks)
+
+    def redact(self, text: str) -> str:
+        """A line of this process's own log: whatever broke may have been about a name."""
+        for pod in self._pods.values():
+            text = pod.masks.mask(text)
+        return text
 
 
 async def _until(event: asyncio.Event) -> None:
@@ -162,15 +178,13 @@ def drop_rights(user: int) -> None:
 
 def main(control: int, user: int) -> None:
     """Everything that is needed is loaded by now; what is left to read is the resolver's."""
-    set_up_logging(sys.stderr, "warning", str)
+    proxy = Proxy()
+    set_up_logging(sys.stderr, "warning", proxy.redact)
+    best_finder()  # loads its library while it can
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     drop_rights(user)
-    asyncio.run(_run(control))
-
-
-async def _run(control: int) -> None:
-    await Proxy().run(socket.socket(fileno=control))
+    asyncio.run(proxy.run(socket.socket(fileno=control)))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ import os
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import danube_pkg
-from danube_pkg.adapters.egress.control import receive_packet, send_packet
+from danube_pkg.adapters.egress.control import masks_file, receive_packet, send_packet
 from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.pods import PodSockets
@@ -59,16 +59,30 @@ class EgressSettings:
     hosts: Mapping[str, str] = field(default_factory=dict)
 
 
-class EgressProxies:
-    """`core.ports.EgressProxies`."""
+async def no_forms(job_id: str) -> Collection[str]:
+    """Of a job that has no secrets."""
+    return ()
 
-    def __init__(self, settings: EgressSettings, ledgers: FileLedgers) -> None:
+
+class EgressProxies:
+    """`core.egress_ports.EgressProxies`. forms_of: what the names in a job's ledger must not show (`core.host_masks.host_forms` of
+    everything that the job can have read by now); asked again whenever a pod is handed over."""
+
+    def __init__(
+        self,
+        settings: EgressSettings,
+        ledgers: FileLedgers,
+        forms_of: Callable[[str], Awaitable[Collection[str]]] = no_forms,
+    ) -> None:
         self._settings = settings
         self._ledgers = ledgers
+        self._forms_of = forms_of
         self._proxies: dict[str, _Proxy] = {}
         self._lost = asyncio.Event()
         self._owner = TaskOwner(self._failed)
         self._starting = asyncio.Lock()
+        self._masking = asyncio.Lock()
+        """Held from asking what to mask until it is told: what is told later never knows less."""
         settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _failed(self, name: str, error: BaseException) -> None:
@@ -76,26 +90,38 @@ class EgressProxies:
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
         """Hand a pod over; it is served as soon as the proxy gets to it. Raises Unavailable, Permanent."""
-        ledger = self._ledgers.open(job_id)
-        try:
-            proxy = await self._current()
-            message = {
-                "verb": "serve",
-                "job": job_id,
-                "allowlist": list(allowlist),
-                "learn": learn,
-                "hosts": dict(self._settings.hosts),
-            }
-            proxy.tell(message, (sockets.listener, sockets.names, sockets.holder, ledger, *sockets.counters))
-            proxy.jobs.add(job_id)
-        finally:
-            os.close(ledger)
+        message = {
+            "verb": "serve",
+            "job": job_id,
+            "allowlist": list(allowlist),
+            "learn": learn,
+            "hosts": dict(self._settings.hosts),
+        }
+        async with self._masking:
+            with _closing(self._ledgers.open(job_id)) as ledger, _closing(await self._masks_file(job_id)) as masks:
+                proxy = await self._current()
+                proxy.tell(message, (sockets.listener, sockets.names, sockets.holder, ledger, masks, *sockets.counters))
+                proxy.jobs.add(job_id)
+
+    async def mask(self, job_id: str) -> None:
+        """Tell whoever may serve the pod. A proxy that ends meanwhile writes nothing any more, and the next one is told when
+        the pod is handed over. Raises Unavailable, Permanent."""
+        async with self._masking:
+            self._find_proxies()
+            with _closing(await self._masks_file(job_id)) as masks:
+                for proxy in list(self._proxies.values()):
+                    try:
+                        await proxy.ask({"verb": "mask", "job": job_id}, (masks,))
+                    except Unavailable:
+                        if not proxy.is_gone:
+                            raise
+
+    async def _masks_file(self, job_id: str) -> int:
+        return masks_file(await self._forms_of(job_id))
 
     async def served(self) -> frozenset[str]:
         """The jobs whose pods are served by some proxy, also one that an earlier server has started."""
-        for path in sorted(self._settings.directory.glob("*.sock")):
-            if path.stem not in self._proxies and (connection := self._connect(path)) is not None:
-                self._adopt(path.stem, connection)
+        self._find_proxies()
         for proxy in list(self._proxies.values()):
             with contextlib.suppress(Unavailable):  # it has just ended, and its pods need another one
                 proxy.jobs = set((await proxy.ask({"verb": "pods"}))["pods"])
@@ -123,6 +149,12 @@ class EgressProxies:
             proxy.close()
 
     # --- one process
+
+    def _find_proxies(self) -> None:
+        """Those that an earlier server has started."""
+        for path in sorted(self._settings.directory.glob("*.sock")):
+            if path.stem not in self._proxies and (connection := self._connect(path)) is not None:
+                self._adopt(path.stem, connection)
 
     async def _current(self) -> "_Proxy":
         """The proxy of this generation, started if there is none."""
@@ -190,25 +222,30 @@ class _Proxy:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._asked: deque[asyncio.Future[Mapping[str, Any]]] = deque()
-        self._gone = False
+        self.is_gone = False
         self.has_begun = False
         self.jobs: set[str] = set()
 
     def tell(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
             send_packet(self._connection, message, descriptors)
+        except BlockingIOError as error:
+            raise Unavailable("egress-proxy-slow", "the egress proxy takes nothing more", cause=str(error)) from error
         except OSError as error:
+            self.is_gone = True
             raise Unavailable("egress-proxy-lost", "the egress proxy is gone", cause=str(error)) from error
 
-    async def ask(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def ask(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> Mapping[str, Any]:
         """Raises Unavailable when it does not answer."""
-        return await self.wait_answer(self.begin_to_ask(message), ANSWER_SECONDS)
+        return await self.wait_answer(self.begin_to_ask(message, descriptors), ANSWER_SECONDS)
 
-    def begin_to_ask(self, message: Mapping[str, Any]) -> "asyncio.Future[Mapping[str, Any]]":
+    def begin_to_ask(
+        self, message: Mapping[str, Any], descriptors: Sequence[int] = ()
+    ) -> "asyncio.Future[Mapping[str, Any]]":
         """The answer may be waited for, or not. Raises Unavailable when the proxy is gone."""
-        if self._gone:
+        if self.is_gone:
             raise Unavailable("egress-proxy-lost", "the egress proxy is gone")
-        self.tell(message)
+        self.tell(message, descriptors)
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
         return answer
@@ -239,7 +276,7 @@ class _Proxy:
         except OSError as error:
             _log.info("egress-proxy-lost", extra={"fields": {"cause": str(error)}})
         finally:
-            self._gone = True
+            self.is_gone = True
             for answer in self._asked:
                 if not answer.done():
                     answer.set_exception(Unavailable("egress-proxy-lost", "the egress proxy is gone"))
@@ -247,6 +284,14 @@ class _Proxy:
 
     def close(self) -> None:
         self._connection.close()
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

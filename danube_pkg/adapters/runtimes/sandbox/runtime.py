@@ -40,6 +40,7 @@ from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.watching import Watcher
 from danube_pkg.adapters.runtimes.sandbox.ways_out import WaysOut
 from danube_pkg.core.egress import proxy_environment
+from danube_pkg.core.egress_ports import EgressProxies
 from danube_pkg.core.errors import Permanent, Unavailable
 from danube_pkg.core.image_ports import Images
 from danube_pkg.core.pods import (
@@ -54,7 +55,6 @@ from danube_pkg.core.pods import (
     PodState,
     Role,
 )
-from danube_pkg.core.ports import EgressProxies
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.tasks import end_all
 
