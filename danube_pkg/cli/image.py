@@ -1,6 +1,7 @@
 """`danube image`: what images are here, and bringing them here before a job needs them or where there is no network.
 
-The commands work on the store itself, which a running server shares; nothing has to be restarted.
+The commands work on the store itself, which a running server shares; nothing has to be restarted. `pull` uses the registries
+and the credentials of the server's configuration, for whom the server's files belong to, and what `docker login` has kept.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    return int(asyncio.run(options.act(options, image_plan(options.data))))
+    return int(asyncio.run(options.act(options, image_plan(options.data, pull_as_server=options.act is _pull))))
 
 
 async def _list(options: argparse.Namespace, plan: ImagePlan) -> int:

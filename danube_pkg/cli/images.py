@@ -12,9 +12,10 @@ from danube_pkg.core.settings import ImageSettings, RegistrySettings, Settings
 from danube_pkg.image_house import ImagePlan
 
 
-def image_plan(data: str | None, settings: Settings | None = None) -> ImagePlan:
+def image_plan(data: str | None, settings: Settings | None = None, *, pull_as_server: bool = False) -> ImagePlan:
     """The server's store where this user may write there, the user's own elsewhere. settings: those of a danube.toml in this
-    directory where none are given and there is one."""
+    directory where none are given and there is one. pull_as_server: with the registries and the credentials of the server's
+    configuration, for whom its files belong to."""
     if settings is None and LOCAL_FILE.is_file():
         settings = read_settings(LOCAL_FILE.absolute())
     images = settings.images if settings is not None else ImageSettings()
@@ -25,7 +26,18 @@ def image_plan(data: str | None, settings: Settings | None = None) -> ImagePlan:
         bounds=ImageBounds(store_bytes=images.store_gb * 1024**3),
         proxy_of=_proxy_of,
         hosts=settings.egress.hosts if settings is not None else {},
+        server=_server(data) if pull_as_server else None,
     )
+
+
+def _server(data: str | None) -> Path | None:
+    """The data directory of a server that is this user's own."""
+    directory = data_directory(data)
+    try:
+        owner = (directory / "keys" / "encryption.key").stat().st_uid
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    return directory if owner == os.geteuid() and (directory / "danube.db").is_file() else None
 
 
 def _directory(data: str | None) -> Path:

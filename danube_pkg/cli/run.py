@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ async def _run(wish: Wish, known: KnownValues, *, as_json: bool) -> int:
     plan = Plan(
         data_dir=data,
         known=known,
-        images=image_plan(None),
+        images=replace(image_plan(None, pull_as_server=True), known=known),
         sources=lambda temporary: WorkingTree(wish.directory, _made(temporary)),
         secret_overrides=wish.secrets,
     )

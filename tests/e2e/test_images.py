@@ -1,7 +1,9 @@
 """Images as a user has them: loaded, pulled, listed and removed by the command line, named in a danubefile."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from tests.e2e.runs import danube_run
 from tests.e2e.world import World
 from tests.images.building import Layout, directory, file, push
 from tests.images.containers import busybox
-from tests.images.registry import Registry, serving
+from tests.images.registry import PASSWORD, USER, Registry, serving
 
 DANUBEFILE = """
     from danube import artifacts, ctx, pipeline, step
@@ -91,6 +93,47 @@ def test_an_image_of_a_registry_is_pulled_and_the_log_says_so(world: World, regi
     assert f"--- image {registry.host}/e2e/app:1 is here after " in world.log(job)
     listed = json.loads(world.danube("image", "list", "--json").stdout)
     assert [(one["name"], one["loaded"], one["pods"]) for one in listed] == [(f"{registry.host}/e2e/app:1", False, 0)]
+
+
+def test_pulling_by_hand_has_the_registries_and_credentials_of_the_server(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Beside a server that runs, after it was stopped, and for `danube run` on its machine."""
+    with serving(tmp_path_factory.mktemp("closed") / "registry", account=True) as closed:
+        image = f"{closed.host}/e2e/private:1"
+        for name in (image, image.replace(":1", ":2"), image.replace(":1", ":3")):
+            push(Layout(world.path / name[-1]).image("1", [busybox()]), "1", name, "--dest-creds", f"{USER}:{PASSWORD}")
+        refused = world.danube("image", "pull", image, check=False)
+        assert refused.returncode == 3
+        spec = {"host": closed.host, "username": USER, "password_secret": "REGISTRY", "insecure": True}
+        document = {"apiVersion": "danube.dev/v1", "kind": "Config", "metadata": {"name": "global"}}
+        (world.config / "config.yaml").write_text(json.dumps({**document, "spec": {"registries": [spec]}}))
+        world.serve()
+        world.danube("secrets", "set", "REGISTRY", stdin=PASSWORD)
+        assert "ready: " in world.danube("image", "pull", image).stdout
+        world.stop()
+        assert "ready: " in world.danube("image", "pull", image.replace(":1", ":2")).stdout
+        tree = world.repository(
+            "tree", {"danubefile.py": one_step("echo in a private image", image.replace(":1", ":3"))}
+        )
+        run = world.danube("run", str(tree))
+        assert "in a private image" in run.stdout
+        stranger = world.danube("image", "pull", image, "--data", str(world.path / "nowhere"), check=False)
+        assert (stranger.returncode, PASSWORD in stranger.stderr) == (3, False)
+
+
+def test_a_database_of_another_version_is_left_alone(world: World, registry: Registry) -> None:
+    push(Layout(world.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/other:1")
+    world.serve()
+    world.stop()
+    with contextlib.closing(sqlite3.connect(world.data / "danube.db")) as database:
+        database.execute("INSERT INTO schema_version VALUES (9999, 0)")
+        database.commit()
+    pulled = world.danube("image", "pull", f"{registry.host}/e2e/other:1", "--http")
+    assert "server-registries-unknown" in pulled.stderr
+    with contextlib.closing(sqlite3.connect(world.data / "danube.db")) as database:
+        database.execute("DELETE FROM schema_version WHERE version = 9999")
+        database.commit()
 
 
 def test_an_image_that_cannot_be_had_fails_the_step_with_its_sentence(world: World) -> None:

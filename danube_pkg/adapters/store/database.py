@@ -31,13 +31,17 @@ _Letter = tuple[Work, "Future[Any]"] | None
 
 
 class Database:
-    """Open with `Database(path)`, end with `await close()`."""
+    """Open with `Database(path)`, end with `await close()`. is_guest: it is a server's, which may be running, so that nothing
+    of it may be brought to this program's version. Raises Permanent, Unavailable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_guest: bool = False) -> None:
         self.path = path
         self._writing = _connect(path, read_only=False)
         try:
-            _migrate(self._writing, path)
+            if is_guest:
+                _check_version(self._writing, path)
+            else:
+                _migrate(self._writing, path)
         except BaseException:
             self._writing.close()  # with the transaction that it may be in, or the file stays locked
             raise
@@ -150,6 +154,19 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _translated(error, path) from error
     return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    if version != len(MIGRATIONS):
+        raise Permanent(
+            "database-other-version",
+            f"{path} has schema {version}, this program reads {len(MIGRATIONS)}",
+            hint="use the program that the server is run with",
+        )
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
