@@ -256,7 +256,9 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 plan.certificate,
                 page_directory=front.find_page(),
             )
-            address = (await stack.enter_async_context(front.open_front(behind, facing))).address
+            opened = await stack.enter_async_context(front.open_front(behind, facing))
+            look_again.append(opened.services.access.changed)
+            address = opened.address
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address, egress)
 
 

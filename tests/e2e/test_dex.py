@@ -1,5 +1,6 @@
 """People log in through the Dex that the server runs: it follows the configuration, and there is always exactly one."""
 
+import http.client
 import http.cookiejar
 import json
 import os
@@ -56,6 +57,12 @@ class Browser:
                 return answer.status, answer.url, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.url or "", error.read().decode()
+
+    def stream(self, path: str) -> http.client.HTTPResponse:
+        """What is read as it comes."""
+        answer = self._opener.open(self.base + path, timeout=20)
+        assert isinstance(answer, http.client.HTTPResponse)
+        return answer
 
     def fill_in(self, url: str, page: str, **fields: str) -> tuple[int, str, str]:
         form = Form(page)
@@ -190,7 +197,10 @@ def test_people_log_in_there_as_the_configuration_has_them(world: DexWorld) -> N
     world.danube("config", "sync")
     assert world.dexes() == [before]
 
-    world.configure(alice="another one")
+    with bob.stream("/api/v1/events") as events:
+        assert events.readline() == b"event: snapshot\n"
+        world.configure(alice="another one")
+        assert b"heartbeat" not in events.read()  # to its end, which is not the next periodic look's doing
     assert bob.who() is None
     world.configure(alice="another one", bob=PASSWORDS["bob"])
     assert bob.who() is None  # a session that ended does not come to life again
