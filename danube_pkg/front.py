@@ -18,6 +18,7 @@ from danube_pkg.adapters.store import (
     SqliteTokens,
 )
 from danube_pkg.adapters.upstream import HttpUpstream
+from danube_pkg.core.dex import PATH as DEX_PATH
 from danube_pkg.core.oidc import ClientSettings
 from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
 from danube_pkg.edges.http.security import session_cookie
@@ -27,6 +28,7 @@ from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
+from danube_pkg.services.dex import Dex
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.hooks import Hooks
@@ -41,20 +43,18 @@ from danube_pkg.services.tokens import Tokens
 
 @dataclass(frozen=True, slots=True)
 class FrontSettings:
-    """How people reach the server. `dex_url`: where Dex listens on this machine, "" where there is none;
-    `page_directory`: where the built page lies."""
+    """How people reach the server. `page_directory`: where the built page lies."""
 
     socket_path: Path
     bind_address: str
     external_url: str = ""
     certificate: tuple[Path, Path] | None = None
-    dex_url: str = ""
     page_directory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What stands behind the front."""
+    """What stands behind the front. `dex`: the one behind `/dex`."""
 
     database: Database
     keys: Keys
@@ -75,6 +75,7 @@ class House:
     deploy_key: str
     egress: Egress | None = None
     hooks: Hooks | None = None
+    dex: Dex | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,16 @@ class Front:
 async def open_front(house: House, settings: FrontSettings) -> AsyncIterator[Front]:
     """Open while the block is."""
     async with AsyncExitStack() as stack:
-        provider, checks = OidcProvider(), BcryptPasswords()
+        dex = house.dex.settings if house.dex is not None else None
+        provider = OidcProvider((dex.issuer, f"{dex.url}{DEX_PATH}") if dex is not None else None)
+        checks = BcryptPasswords()
         stack.push_async_callback(provider.close)
         stack.callback(checks.close)
         site = Site(settings.external_url, tls=settings.certificate is not None, page_directory=settings.page_directory)
-        if settings.dex_url:
-            dex = HttpUpstream(settings.dex_url, frozenset({session_cookie(site)}))
-            stack.push_async_callback(dex.close)
-            site = replace(site, dex=dex)
+        if dex is not None:
+            upstream = HttpUpstream(dex.url, frozenset({session_cookie(site)}))
+            stack.push_async_callback(upstream.close)
+            site = replace(site, dex=upstream)
         services = _services(house, site, provider, checks)
         serving = HttpEdge(services).serving(settings.socket_path, settings.bind_address, settings.certificate)
         yield Front(await stack.enter_async_context(serving), services)
@@ -138,4 +141,5 @@ def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPa
         site=site,
         egress=house.egress,
         hooks=house.hooks,
+        dex=house.dex,
     )

@@ -84,11 +84,14 @@ async def open_configuration(
     return configuration
 
 
-async def oidc_client(config: Callable[[], ConfigSpec], secrets: Secrets) -> ClientSettings | None:
-    """Danube as the issuer of the configuration in force knows it; None where people log in with their own passwords."""
+async def oidc_client(
+    config: Callable[[], ConfigSpec], secrets: Secrets, own: ClientSettings | None = None
+) -> ClientSettings | None:
+    """Danube as the issuer of the configuration in force knows it, else as its own Dex does (`own`); None where people log in
+    with their passwords here."""
     issuer = config().auth.oidc
     if issuer is None:
-        return None
+        return own
     secret = b""
     if issuer.client_secret_secret:
         secret = await secrets.read_for_server(issuer.client_secret_secret, "the login by OpenID Connect")

@@ -39,6 +39,7 @@ from danube_pkg.adapters.store import (
     SqliteSecrets,
     SqliteServerState,
 )
+from danube_pkg.core.conditions import Condition
 from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.errors import Conflict, Permanent
@@ -48,6 +49,7 @@ from danube_pkg.core.pods import Limits
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime
 from danube_pkg.core.settings import (
     ConfigRepository,
+    DexProgram,
     EgressHosts,
     RuntimeKind,
     RuntimeSettings,
@@ -55,6 +57,7 @@ from danube_pkg.core.settings import (
     SourceSettings,
 )
 from danube_pkg.core.source_ports import Sources
+from danube_pkg.dex_house import open_dex
 from danube_pkg.edges.grpc.server import CoordinatorEdge
 from danube_pkg.image_house import ImagePlan, open_images
 from danube_pkg.kit.clock import SystemClock
@@ -104,6 +107,7 @@ class Plan:
     sources: Callable[[Path], Sources] | None = None
     secret_overrides: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     certificate: tuple[Path, Path] | None = None
+    dex: DexProgram = field(default_factory=DexProgram)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,16 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             )
             mail = await stack.enter_async_context(mailroom.open_mailroom(around))
             look_again.append(mail.schedules.look_again)
-            configuration.further_conditions = mail.conditions
+            opening = open_dex(plan.dex, server.external_url, data, keys, database, clock)
+            dex = await stack.enter_async_context(opening)
+            if dex is not None:
+                plan.known.add(keys.dex_client_secret.encode())
+                look_again.append(dex.look_again)
+
+            async def further_conditions() -> list[Condition]:
+                return [*mail.conditions(), *(await dex.conditions() if dex is not None else ())]
+
+            configuration.further_conditions = further_conditions
             owner = TaskOwner(_task_failed)
             stack.push_async_callback(owner.close)
             owner.start("configuration", configuration.follow())
@@ -235,11 +248,12 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 configuration=configuration,
                 draining=draining,
                 audit=audit,
-                oidc_client=partial(reading.oidc_client, config, secret_service),
+                oidc_client=partial(reading.oidc_client, config, secret_service, dex.settings.client if dex else None),
                 outlines=Outlines(git.sources, git.sources),
                 deploy_key=git.deploy_key,
                 egress=egress,
                 hooks=mail.hooks,
+                dex=dex,
             )
             facing = front.FrontSettings(
                 data / SOCKET_NAME,
@@ -248,7 +262,9 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 plan.certificate,
                 page_directory=front.find_page(),
             )
-            address = (await stack.enter_async_context(front.open_front(behind, facing))).address
+            opened = await stack.enter_async_context(front.open_front(behind, facing))
+            look_again.append(opened.services.access.changed)
+            address = opened.address
         yield House(engine, jobs, pipelines, logs, artifacts, data / "artifacts", configuration, address, egress)
 
 

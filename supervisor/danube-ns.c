@@ -17,6 +17,8 @@
  *       of the loopback at PORT, one for datagrams at 127.0.0.1:53. Who gets them is reached from inside without being there.
  *   danube-ns detach [--cgroup PROCS_FILE]... -- PROGRAM ARGUMENT...
  *       Becomes PROGRAM, and joins no namespace.
+ *   danube-ns tied PARENT PROGRAM ARGUMENT...
+ *       Becomes PROGRAM, which the kernel kills when PARENT, who started this, ends, however that ends.
  *
  * `hold`, `enter` and `detach` leave the caller at once: they are nobody's child and have a session of their own, so that what they
  * become outlives the server. */
@@ -325,6 +327,16 @@ static int detach_program(char **argv) {
     return 1;
 }
 
+static int tied_program(char **argv) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        fail("tie to the parent");
+    if (getppid() != (pid_t)atol(argv[0])) /* it ended before this was said */
+        return 1;
+    execv(argv[1], argv + 1);
+    fail("exec %s", argv[1]);
+    return 1;
+}
+
 int main(int argc, char **argv) {
     if (argc >= 7 && strcmp(argv[1], "hold") == 0)
         return hold(argv + 2);
@@ -336,6 +348,8 @@ int main(int argc, char **argv) {
         return listen_inside(argv + 2);
     if (argc >= 4 && strcmp(argv[1], "detach") == 0)
         return detach_program(argv + 2);
-    fputs("usage: danube-ns hold | enter | overlay | listen | detach ...\n", stderr);
+    if (argc >= 4 && strcmp(argv[1], "tied") == 0)
+        return tied_program(argv + 2);
+    fputs("usage: danube-ns hold | enter | overlay | listen | detach | tied ...\n", stderr);
     return 2;
 }

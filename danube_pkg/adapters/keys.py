@@ -42,6 +42,7 @@ class Keys:
         self._step_key = _derive(master, "step-key")
         self._seal = AESGCM(_derive(master, "login-cookie"))
         self.audit_key = _derive(master, "audit")
+        self.dex_client_secret = _url_safe(_derive(master, "dex-client"))
 
     @classmethod
     def open(cls, directory: Path) -> "Keys":

@@ -41,9 +41,14 @@ _JSON = {"accept": "application/json"}
 
 
 class OidcProvider:
-    """`core.identity_ports.IdentityProvider`. Close it after use."""
+    """`core.identity_ports.IdentityProvider`. Close it after use.
 
-    def __init__(self) -> None:
+    reached_at: (the beginning of public URLs, where this server reaches them). Our own Dex is asked directly: its public name
+    may lead through a proxy with a certificate that only browsers know.
+    """
+
+    def __init__(self, reached_at: tuple[str, str] | None = None) -> None:
+        self._reached_at = reached_at
         self._session: aiohttp.ClientSession | None = None
         self._documents: dict[str, tuple[float, IdentityDocument]] = {}
         self._keys: dict[str, tuple[float, Any]] = {}
@@ -128,6 +133,8 @@ class OidcProvider:
 
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        if self._reached_at is not None and url.startswith(f"{self._reached_at[0]}/"):
+            url = self._reached_at[1] + url.removeprefix(self._reached_at[0])
         try:
             async with self._session.request(
                 method, url, data=form, headers={**_JSON, **(headers or {})}, allow_redirects=False

@@ -71,7 +71,7 @@ class HttpUpstream:
                 "upstream-unreachable",
                 "the login service does not answer",
                 cause=str(error) or type(error).__name__,
-                hint="danube doctor shows whether Dex runs",
+                hint="try again in a moment; danube config status shows whether it runs",
             ) from error
 
     def _passed_on(self, headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -44,6 +44,7 @@ def main(options: argparse.Namespace) -> int:
         written=settings.written,
         flags=frozenset(flags),
         reading=settings.sources,
+        dex=settings.dex,
         certificate=(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls.certificate else None,
     )
     asyncio.run(_serve(plan))

@@ -8,9 +8,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from danube_pkg.core.oidc import ClientSettings
 from danube_pkg.core.people import Person
 
 PATH = "/dex"
+HEALTH_PATH = f"{PATH}/healthz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,21 @@ class DexSettings:
     telemetry: str = "127.0.0.1:5558"
     storage: str = "/var/dex/dex.db"
     client_id: str = "danube"
+    device_client_id: str = "danube-cli"
 
     @property
     def issuer(self) -> str:
         return f"{self.external_url.rstrip('/')}{PATH}"
+
+    @property
+    def url(self) -> str:
+        """Where Dex itself is reached, without its path."""
+        return f"http://{self.listen}"
+
+    @property
+    def client(self) -> ClientSettings:
+        """Danube as this Dex knows it."""
+        return ClientSettings(self.issuer, self.client_id, self.client_secret, device_client_id=self.device_client_id)
 
 
 def render_dex(settings: DexSettings, people: Sequence[Person]) -> str:
@@ -43,8 +56,16 @@ def render_dex(settings: DexSettings, people: Sequence[Person]) -> str:
                 "id": settings.client_id,
                 "name": "Danube",
                 "secret": settings.client_secret,
-                "redirectURIs": [f"{settings.external_url.rstrip('/')}/auth/callback", "/device/callback"],
-            }
+                "redirectURIs": [f"{settings.external_url.rstrip('/')}/auth/callback"],
+            },
+            {
+                # A client of its own for device codes, because Dex shows a device client's secret to the browser. Versions
+                # differ in whether its own path for such logins has the prefix.
+                "id": settings.device_client_id,
+                "name": "Danube's command line",
+                "public": True,
+                "redirectURIs": ["/device/callback", f"{PATH}/device/callback"],
+            },
         ],
         "staticPasswords": [
             {

@@ -160,3 +160,16 @@ class UpstreamHttp(Protocol):
     ) -> tuple[int, Sequence[tuple[str, str]], bytes]:
         """Status, headers, body. Raises Unavailable when it does not answer."""
         ...
+
+
+class DexRunner(Protocol):
+    """Who runs Dex: a child program of the server; where there is a cluster, it may be a pod."""
+
+    async def apply(self, configuration: str) -> None:
+        """From now on Dex runs with this file; it is begun again where it ran with another text. Dex answers some time after
+        this has returned."""
+        ...
+
+    def trouble(self) -> str:
+        """Why Dex does not run at this moment; "" while it does."""
+        ...

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode, urlsplit
 
 from danube_pkg.core.errors import Permanent, Unauthenticated
@@ -30,13 +30,19 @@ MAX_GROUPS = 200
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Danube as the issuer knows it. `groups_claim`: "" where groups mean nothing; `secret`: "" for a public client."""
+    """Danube as the issuer knows it. `groups_claim`: "" where groups mean nothing; `secret`: "" for a public client.
+    `device_client_id`: a public client for logins by device code, "" where the same serves both."""
 
     issuer: str
     client_id: str
     secret: str = field(default="", repr=False)
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     groups_claim: str = ""
+    device_client_id: str = ""
+
+    def for_devices(self) -> "ClientSettings":
+        """The client that logs in by device code."""
+        return replace(self, client_id=self.device_client_id, secret="") if self.device_client_id else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +199,7 @@ def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocume
                 raise _unusable(issuer, f"it names no {name}")
             return ""
         parts = urlsplit(value)
-        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise _unusable(issuer, f"its {name} is not https")
         return value
 
@@ -208,7 +214,8 @@ def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocume
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine, so that plain http goes over no wire."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

@@ -200,6 +200,31 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DexProgram:
+    """`[dex]`: the login service that the server runs behind its own `/dex`. It needs `server.external_url`, since the
+    addresses of its pages are made from it."""
+
+    program: str = field(
+        default="",
+        metadata=rule(
+            "Dex's executable; empty: people log in with their passwords here, or at the issuer of config.yaml.",
+            example="/usr/local/bin/dex",
+            restart=True,
+        ),
+    )
+    listen: str = field(
+        default="127.0.0.1:5556",
+        metadata=rule("Where Dex itself listens; keep it on loopback.", restart=True, **patterns.address),
+    )
+    telemetry: str = field(
+        default="127.0.0.1:5558", metadata=rule("Where Dex's own metrics are.", restart=True, **patterns.address)
+    )
+    storage: str = field(
+        default="", metadata=rule("Dex's SQLite file; empty: dex/dex.db in the data directory.", restart=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of `danube.toml`. written: the keys that the file has, as `server.bind_address`: those go before config.yaml."""
 
@@ -209,6 +234,7 @@ class Settings:
     sources: SourceSettings = field(default_factory=SourceSettings, metadata=rule("Reading repositories."))
     egress: EgressHosts = field(default_factory=EgressHosts, metadata=rule("The way out of pods."))
     tls: TlsSettings = field(default_factory=TlsSettings, metadata=rule("The server's certificate."))
+    dex: DexProgram = field(default_factory=DexProgram, metadata=rule("The login service."))
     registry: RegistrySettings = field(default_factory=RegistrySettings, metadata=rule("A registry beside the server."))
     images: ImageSettings = field(default_factory=ImageSettings, metadata=rule("The store of images."))
     written: frozenset[str] = field(default=frozenset(), metadata=rule(internal=True))

@@ -3,6 +3,7 @@
 Answers are kept only while nothing that is stored has changed, so that a change of membership counts from the next request.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from danube_pkg.core.access import Actor, Kind, Role, Scope, Thing
@@ -13,13 +14,26 @@ KEPT_ANSWERS = 10_000
 """People and pipelines of a large organisation; beyond it everything is asked again."""
 
 
+Listener = Callable[[str | None], None]
+
+
 class Access:
     """A team's groups are those of the issuer whose people belong to it as well."""
 
     def __init__(self, store: AccessStore) -> None:
         self.store = store
+        self._listeners: list[Listener] = []
         self._version = -1
         self._kept: dict[Any, Any] = {}
+
+    def listen(self, listener: Listener) -> None:
+        """It hears of each change, with the person's id or None for everybody."""
+        self._listeners.append(listener)
+
+    def changed(self, user_id: str | None = None) -> None:
+        """What somebody may is not what it was: a configuration was applied, a session or a token has ended."""
+        for listener in self._listeners:
+            listener(user_id)
 
     def kept(self) -> dict[Any, Any]:
         """What was found out since something was stored last, by a key of the asker's; whoever asks again looks here."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from danube_pkg.core.conditions import Condition
@@ -73,7 +73,7 @@ class Configuration:
         self._state = State()
         self._begun_with: ConfigSpec | None = None
         self._named: frozenset[str] = frozenset()
-        self.further_conditions: Callable[[], Sequence[Condition]] = tuple
+        self.further_conditions: Callable[[], Awaitable[Sequence[Condition]]] = _none
 
     async def load(self) -> None:
         """Know again what was applied last."""
@@ -213,7 +213,15 @@ class Configuration:
             if key not in known:
                 what = f"the secret {key} is not set, and {wheres[0]} names it"
                 found.append(Condition("secret-not-set", what, f"danube secrets set {key}"))
-        return [*found, *(self._reports.conditions if self._reports is not None else ()), *self.further_conditions()]
+        return [
+            *found,
+            *(self._reports.conditions if self._reports is not None else ()),
+            *await self.further_conditions(),
+        ]
+
+
+async def _none() -> Sequence[Condition]:
+    return ()
 
 
 def _report(before: ConfigurationStatus, after: ConfigurationStatus) -> None:

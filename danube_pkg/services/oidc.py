@@ -154,7 +154,7 @@ class OidcLogin:
 
     async def begin_device(self) -> DeviceLogin:
         """Raises NotFound where the issuer has no device code."""
-        client = await self.client()
+        client = (await self.client()).for_devices()
         document = await self._provider.discover(client.issuer)
         if not document.device_endpoint:
             raise NotFound("device-login-missing", "the issuer has no login by device code")
@@ -187,7 +187,7 @@ class OidcLogin:
         login = self._devices.get(handle)
         if login is None or login.expires_at <= self._clock.now():
             raise LoginRefused("device-login-expired", "the code has expired")
-        client = await self.client()
+        client = (await self.client()).for_devices()
         document = await self._provider.discover(client.issuer)
         form = {"grant_type": DEVICE_GRANT, "device_code": login.device_code, "code_verifier": login.verifier}
         answer = await self._provider.exchange(client, document, form)

@@ -99,12 +99,14 @@ class Sessions:
         """Raises NotFound."""
         if not await self._store.delete_session(user_id, session_id):
             raise NotFound("session-unknown", f"you have no session {session_id!r}")
+        self._access.changed(user_id)
 
     async def end_by_secret(self, secret: str) -> None:
         """Logout. Nothing happens where there is none."""
         session = await self._store.session_by_hash(secret_hash(secret))
         if session is not None:
             await self._store.delete_session(session.user_id, session.id)
+            self._access.changed(session.user_id)
 
 
 def csrf_token(secret: str) -> str:

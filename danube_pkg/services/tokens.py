@@ -88,3 +88,4 @@ class Tokens:
         """Raises NotFound."""
         if not await self._store.delete_token(user_id, token_id):
             raise NotFound("token-unknown", f"you have no token {token_id!r}", hint="danube token list")
+        self._access.changed(user_id)

@@ -9,13 +9,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines
-from danube_pkg.core.access import Level
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteConfiguration,
+    SqlitePipelines,
+    SqliteSessions,
+    SqliteTokens,
+)
+from danube_pkg.core.access import Level, Scope
 from danube_pkg.core.configuration.changes import diff
 from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User
 from danube_pkg.core.errors import Place
+from danube_pkg.core.people import Session, Token
 from danube_pkg.core.ports import ConfigurationStore
 from tests.core.states import states
 
@@ -111,6 +118,17 @@ async def test_what_leaves_is_marked_and_keeps_its_id_when_it_comes_back(
     for table, ids in before.items():
         assert [row["id"] for row in rows(database, table)] == ids
         assert all(row["removed_at"] is None for row in rows(database, table))
+
+
+async def test_who_leaves_is_logged_out_everywhere_for_good(database: Database, store: SqliteConfiguration) -> None:
+    await apply(store, FULL)
+    person = str(rows(database, "users")[0]["id"])
+    session = Session("s", person, "password", (), "", "", 1.0, 1.0, 1e12)
+    await SqliteSessions(database).add_session(session, b"session")
+    await SqliteTokens(database).add_token(Token("t", person, "laptop", frozenset(Scope), (), 1.0, 1e12), b"token")
+    await apply(store, State())
+    await apply(store, FULL)
+    assert rows(database, "sessions") == rows(database, "tokens") == []
 
 
 async def test_a_person_whom_an_issuer_brought_is_no_part_of_the_configuration(

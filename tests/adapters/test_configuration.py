@@ -75,6 +75,20 @@ def test_a_login_in_the_address_of_the_configuration_is_refused(tmp_path: Path) 
     assert "word" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["", "http://ci.example.org"])
+def test_dex_needs_an_address_at_which_passwords_are_safe(tmp_path: Path, url: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "dex").touch()
+    text = f'[config_repo]\nurl = "config"\n[server]\nexternal_url = "{url}"\n[dex]\nprogram = "dex"\n'
+    (tmp_path / "danube.toml").write_text(text)
+    with pytest.raises(ConfigurationInvalid) as refused:
+        read_settings(tmp_path / "danube.toml")
+    (finding,) = refused.value.findings
+    assert str(finding).endswith("danube.toml:6: dex needs server.external_url, with https or on this machine")
+    (tmp_path / "danube.toml").write_text(text.replace(f'"{url}"', '"https://ci.example.org"'))
+    assert read_settings(tmp_path / "danube.toml").dex.program == str(tmp_path / "dex")
+
+
 def test_the_keys_that_the_file_has_are_known(tmp_path: Path) -> None:
     (tmp_path / "danube.toml").write_text('[config_repo]\nurl = "."\n[server]\ndata_dir = "data"\n')
     assert {"server.data_dir", "config_repo.url"} <= read_settings(tmp_path / "danube.toml").written

@@ -38,3 +38,12 @@ def test_a_new_password_or_address_keeps_the_id() -> None:
     moved = Person("id-1", "alice", "alice@example.org", "$2b$12$z")
     found = json.loads(render_dex(SETTINGS, [moved]))["staticPasswords"][0]
     assert (found["userID"], found["email"], found["hash"]) == ("id-1", "alice@example.org", "$2b$12$z")
+
+
+def test_the_command_line_is_a_client_without_a_secret() -> None:
+    """Dex shows the secret of a client that logs in by device code to the browser."""
+    clients = {one["id"]: one for one in json.loads(render_dex(SETTINGS, []))["staticClients"]}
+    assert set(clients) == {"danube", "danube-cli"}
+    assert "secret" not in clients["danube-cli"]
+    assert SETTINGS.client.for_devices().client_id == "danube-cli"
+    assert (SETTINGS.client.for_devices().secret, SETTINGS.client.secret) == ("", "a client's secret")

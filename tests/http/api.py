@@ -34,7 +34,9 @@ from danube_pkg.adapters.store import (
     SqliteSessions,
     SqliteTokens,
 )
+from danube_pkg.adapters.upstream import HttpUpstream
 from danube_pkg.core.access import Scope
+from danube_pkg.core.dex import DexSettings
 from danube_pkg.core.jobs import Job, Phase, Trigger
 from danube_pkg.core.oidc import ClientSettings
 from danube_pkg.core.people import SESSION_PREFIX, Session, new_secret, secret_hash
@@ -46,6 +48,7 @@ from danube_pkg.kit.ids import sortable_id
 from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
+from danube_pkg.services.dex import Dex
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
@@ -114,6 +117,15 @@ class Caller:
     async def post(self, path: str, body: object = None, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.ask("POST", path, body if body is not None else {}, headers=named)
+
+
+class StandingDex:
+    """`core.identity_ports.DexRunner` of a Dex that somebody else runs."""
+
+    async def apply(self, configuration: str) -> None: ...
+
+    def trouble(self) -> str:
+        return ""
 
 
 class Api:
@@ -221,7 +233,12 @@ class Api:
 
 @asynccontextmanager
 async def open_api(
-    path: Path, *, oidc: ClientSettings | None = None, people: Sequence[str] = (), **settings: Any
+    path: Path,
+    *,
+    oidc: ClientSettings | None = None,
+    dex: DexSettings | None = None,
+    people: Sequence[str] = (),
+    **settings: Any,
 ) -> AsyncIterator[Api]:
     """A front on loopback and on a unix socket below `path`."""
     clock = SystemClock()
@@ -247,6 +264,11 @@ async def open_api(
         await draining.recall()
         files = ArtifactDirectory(path / "artifacts")
         await stack.enter_async_context(engine.running())
+        own_dex: Dex | None = None
+        if dex is not None:
+            upstream = HttpUpstream(dex.url)
+            stack.push_async_callback(upstream.close)
+            own_dex = Dex(dex, SqliteAccess(database), StandingDex(), upstream)
         house = front.House(
             database=database,
             keys=keys,
@@ -266,6 +288,7 @@ async def open_api(
             outlines=Outlines(sources, sources),
             deploy_key="ssh-ed25519 AAAA danube",
             egress=Egress(NoProxies(), FileLedgers(path / "logs"), secrets),
+            dex=own_dex,
         )
         api = Api(house, path)
         facing = front.FrontSettings(path / "danube.sock", "127.0.0.1:0", **settings)

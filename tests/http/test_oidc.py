@@ -17,6 +17,7 @@ from aiohttp import web
 from joserfc.jwk import RSAKey
 
 from danube_pkg.adapters.oidc import FRESH_KEYS_SECONDS, OidcProvider
+from danube_pkg.core.dex import DexSettings
 from danube_pkg.core.oidc import ClientSettings
 from tests.http.api import Answer, Api, Caller, open_api
 from tests.http.issuer import Claims, Issuer, open_issuer, serving
@@ -309,6 +310,11 @@ async def test_a_login_at_a_real_provider(tmp_path: Path) -> None:
         assert (replayed.status, replayed.reference) == (401, "oidc-exchange")
 
 
+def behind(url: str) -> DexSettings:
+    """A Dex that listens there."""
+    return DexSettings("https://ci.example.org", "a secret", listen=url.removeprefix("http://"))
+
+
 async def test_dex_is_behind_our_own_address_with_its_prefix(tmp_path: Path) -> None:
     """A server that speaks Dex's paths: what it is asked, it answers."""
 
@@ -328,7 +334,7 @@ async def test_dex_is_behind_our_own_address_with_its_prefix(tmp_path: Path) -> 
     application = web.Application()
     application.router.add_post("/dex/auth/local", redirect)
     application.router.add_route("*", "/dex/{rest:.*}", echo)
-    async with serving(application) as url, open_api(tmp_path, dex_url=url) as api:
+    async with serving(application) as url, open_api(tmp_path, dex=behind(url)) as api:
         headers = {"cookie": "danube_session=ours; dex_state=theirs", "authorization": "Bearer dt1_ours"}
         told = (await Caller("x", api.address, headers=headers).get("/dex/auth?client_id=a%20b")).json
         assert told == {
@@ -342,5 +348,6 @@ async def test_dex_is_behind_our_own_address_with_its_prefix(tmp_path: Path) -> 
         assert (form.json["body"], form.json["authorization"]) == ("grant_type=x", "Basic eA==")
         moved = await api.nobody.ask("POST", "/dex/auth/local", data=b"login=x")
         assert (moved.status, moved.headers["location"]) == (303, "/dex/approval?req=1")
-    async with open_api(tmp_path / "away", dex_url="http://127.0.0.1:9") as api:
+    async with open_api(tmp_path / "away", dex=behind("http://127.0.0.1:9")) as api:
         assert (await api.nobody.get("/dex/keys")).status == 503
+        assert (await api.nobody.get("/health")).json["conditions"] == ["dex-not-answering"]

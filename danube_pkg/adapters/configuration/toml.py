@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Place
 from danube_pkg.core.marked import Findings, Marked
+from danube_pkg.core.oidc import is_loopback
 from danube_pkg.core.records import read_record
 from danube_pkg.core.repositories import has_password, is_remote
 from danube_pkg.core.settings import Settings
@@ -74,7 +76,19 @@ def _read(path: Path, findings: Findings) -> Settings | None:
         document, directory, lambda key: Place(file, lines.get(key, lines.get(key.partition(".")[0], 0))), findings
     )
     settings = read_record(Settings, _marked(document, "", file, lines), findings)
+    if settings is not None and settings.dex.program and not _browsers_may_log_in(settings.server.external_url):
+        findings.add(
+            Place(file, lines.get("dex.program", 0)),
+            "dex needs server.external_url, with https or on this machine",
+            hint='under [server]: external_url = "https://ci.example.org", as people reach this server',
+        )
     return None if settings is None else _with_paths(replace(settings, written=frozenset(lines)), directory)
+
+
+def _browsers_may_log_in(external_url: str) -> bool:
+    """Not where everybody between them and the server could read the password."""
+    parts = urlsplit(external_url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _lines(text: str) -> dict[str, int]:
@@ -126,7 +140,7 @@ def _check_files(
         findings.add(place("config_repo.url"), what, hint="remove it, and name a secret: token_secret = …")
     if bool(text("tls", "certificate")) != bool(text("tls", "key")):
         findings.add(place("tls"), "tls needs both certificate and key", hint="name both files, or neither")
-    for table, key in (("tls", "certificate"), ("tls", "key"), ("runtime", "kubeconfig")):
+    for table, key in (("tls", "certificate"), ("tls", "key"), ("runtime", "kubeconfig"), ("dex", "program")):
         named = text(table, key)
         if named and not Path(_absolute(named, directory)).is_file():
             what = f"{table}.{key}: there is no file {_absolute(named, directory)}"
@@ -139,7 +153,7 @@ def _absolute(text: str, directory: Path) -> str:
 
 def _with_paths(settings: Settings, directory: Path) -> Settings:
     """Paths absolute."""
-    url, tls = settings.config_repo.url, settings.tls
+    url, tls, dex = settings.config_repo.url, settings.tls, settings.dex
     if not is_remote(url):
         url = _absolute(url.removeprefix("file://"), directory)
     return replace(
@@ -147,5 +161,6 @@ def _with_paths(settings: Settings, directory: Path) -> Settings:
         config_repo=replace(settings.config_repo, url=url),
         server=replace(settings.server, data_dir=_absolute(settings.server.data_dir, directory)),
         runtime=replace(settings.runtime, kubeconfig=_absolute(settings.runtime.kubeconfig, directory)),
+        dex=replace(dex, program=_absolute(dex.program, directory), storage=_absolute(dex.storage, directory)),
         tls=replace(tls, certificate=_absolute(tls.certificate, directory), key=_absolute(tls.key, directory)),
     )

@@ -87,9 +87,11 @@ def _write_config(writing: _Writing, change: Change) -> None:
 def _write_user(writing: _Writing, change: Change) -> None:
     connection, applied = writing.connection, writing.applied
     if change.after is None:
-        connection.execute(
-            "DELETE FROM team_members WHERE user_id IN (SELECT id FROM users WHERE email = ?)", (change.key,)
-        )
+        # Sessions and tokens too: whoever is added again, perhaps another person at this address, logs in anew.
+        for table in ("team_members", "sessions", "tokens"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE user_id IN (SELECT id FROM users WHERE email = ?)", (change.key,)
+            )
         connection.execute(
             "UPDATE users SET removed_at = ?, updated_at = ?, password_hash = '' WHERE email = ?",
             (applied.at, applied.at, change.key),

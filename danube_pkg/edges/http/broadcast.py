@@ -46,13 +46,15 @@ def log_event(text: str, offset: int) -> bytes:
 
 
 class Viewer:
-    """One who follows. `at`: the offset behind what it has; `let_go` is set when it is not attached any more."""
+    """One who follows. `at`: the offset behind what it has; `let_go` is set when it is not attached any more; `refused`: it may
+    not see the job any more."""
 
-    __slots__ = ("at", "let_go", "sender")
+    __slots__ = ("at", "let_go", "refused", "sender")
 
     def __init__(self, sender: Sender, at: int) -> None:
         self.sender = sender
         self.at = at
+        self.refused = False
         self.let_go = asyncio.Event()
 
 

@@ -8,7 +8,8 @@ whole, and bytes that are none become U+FFFD; offsets stay those of the file.
 import asyncio
 import codecs
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from danube_pkg.core.errors import DanubeError, Unavailable
@@ -24,7 +25,8 @@ from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.tasks import TaskOwner
 
 HEARTBEAT_SECONDS = 15.0
-"""Below the shortest idle timeout that proxies have by default. With each one it is asked whether the caller still may."""
+"""Below the shortest idle timeout that proxies have by default. With each one it is asked whether the caller still may, since
+sessions and tokens run out without anybody's doing."""
 
 SNAPSHOT_JOBS = 50
 
@@ -38,19 +40,58 @@ _HEARTBEAT = Frame(b": heartbeat\n\n")
 _log = logging.getLogger("danube.http")
 
 StillMay = Callable[[Request], Awaitable[None]]
+Look = Callable[[], Awaitable[None]]
 
 
 class LiveResource(Resource):
-    """What streams share. `still_may` is set by the router: it asks again whether a request would be let in."""
+    """What streams share. `still_may` is set by the router: it asks again whether a request would be let in.
+
+    Whenever what people may has changed, each open stream is looked at again, one after the other, so that thousands of them
+    do not hold up everything else.
+    """
 
     still_may: StillMay
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._tasks = TaskOwner(_task_failed)
+        self._open: dict[Look, Request] = {}
+        self._unsure: set[str | None] = set()
+        services.access.listen(self._access_changed)
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    @contextmanager
+    def looked_at(self, request: Request, look: Look) -> Iterator[None]:
+        """While the stream of this request is open. `look`: ends or narrows it by what its caller may now."""
+        self._open[look] = request
+        try:
+            yield
+        finally:
+            del self._open[look]
+
+    async def may(self, request: Request) -> bool:
+        """Whether its caller still may."""
+        try:
+            await self.still_may(request)
+        except DanubeError:
+            return False
+        return True
+
+    def _access_changed(self, user_id: str | None) -> None:
+        if not self._unsure and self._open:
+            self._tasks.start("open streams", self._look_again())
+        if self._open:
+            self._unsure.add(user_id)
+
+    async def _look_again(self) -> None:
+        while self._unsure:
+            users, self._unsure = self._unsure, set()
+            for look, request in list(self._open.items()):
+                if look in self._open and (None in users or request.actor.user_id in users):
+                    await look()
+                    await asyncio.sleep(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +119,40 @@ class JobEvents(LiveResource):
         """Until the job has ended, or the caller may not see it any more."""
         broadcast = self._broadcasts.join(request.job)
         viewer = Viewer(sender, min(begin, broadcast.position))
+
+        async def look() -> None:
+            if not await self.may(request):
+                viewer.refused = True
+                broadcast.detach(viewer)
+
         try:
-            sender.write(Frame(broadcast.snapshot()))
-            while True:
-                await self._catch_up(broadcast, viewer)
-                if broadcast.ended:
-                    sender.write(Frame(broadcast.last_words()))
-                    return
-                broadcast.attach(viewer)
-                if not await self._wait(request, viewer) or broadcast.ended:
-                    return
-                await sender.drain()
-                sender.write(Frame(broadcast.snapshot()))
+            with self.looked_at(request, look):
+                await look()  # something may have changed since the request was let in
+                await self._follow(broadcast, viewer, look)
         finally:
             broadcast.detach(viewer)
             self._broadcasts.leave(broadcast)
 
+    async def _follow(self, broadcast: Broadcast, viewer: Viewer, look: Look) -> None:
+        sender = viewer.sender
+        while not viewer.refused:
+            sender.write(Frame(broadcast.snapshot()))
+            await self._catch_up(broadcast, viewer)
+            if viewer.refused:
+                return
+            if broadcast.ended:
+                sender.write(Frame(broadcast.last_words()))
+                return
+            broadcast.attach(viewer)
+            await self._wait(viewer, look)
+            if broadcast.ended:
+                return
+            await sender.drain()
+
     async def _catch_up(self, broadcast: Broadcast, viewer: Viewer) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         at = viewer.at
-        while at < broadcast.position:
+        while at < broadcast.position and not viewer.refused:
             data = await self.services.logs.read(broadcast.job.id, at, min(broadcast.position, at + PART_BYTES))
             if not data:
                 break
@@ -108,16 +163,14 @@ class JobEvents(LiveResource):
             await viewer.sender.drain()
         viewer.at = broadcast.position
 
-    async def _wait(self, request: Request, viewer: Viewer) -> bool:
-        """Heartbeats while it is attached; False when the caller may not see the job any more."""
-        while True:
+    async def _wait(self, viewer: Viewer, look: Look) -> None:
+        """Heartbeats while it is attached."""
+        while not viewer.let_go.is_set():
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await viewer.let_go.wait()
-                return True
             except TimeoutError:
-                if not await _may(self.still_may, request):
-                    return False
+                await look()
                 viewer.sender.write(_HEARTBEAT)
 
 
@@ -169,7 +222,22 @@ class ListEvents(LiveResource):
 
     async def follow(self, request: Request, query: ListQuery, sender: Sender) -> None:
         """Until the client leaves, falls too far behind, or may not any more."""
-        follower = _Follower(sender, await self._visible(request, query))
+        follower = _Follower(sender, frozenset())
+
+        async def look() -> None:
+            if await self.may(request):
+                follower.pipelines = await self._visible(request, query)
+            else:
+                self._followers.discard(follower)
+                follower.gone.set()
+
+        with self.looked_at(request, look):
+            await look()
+            if not follower.gone.is_set():
+                await self._follow(follower, look)
+
+    async def _follow(self, follower: _Follower, look: Look) -> None:
+        sender = follower.sender
         jobs = await self.services.jobs.list_jobs(JobFilter(follower.pipelines, limit=SNAPSHOT_JOBS))
         cursor = jobs[-1].id if len(jobs) == SNAPSHOT_JOBS else None
         sender.write(Frame(event("snapshot", JobPage(tuple(map(job_summary, jobs)), cursor))))
@@ -180,9 +248,7 @@ class ListEvents(LiveResource):
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await follower.gone.wait()
                 except TimeoutError:
-                    if not await _may(self.still_may, request):
-                        return
-                    follower.pipelines = await self._visible(request, query)
+                    await look()
                     sender.write(_HEARTBEAT)
         finally:
             self._followers.discard(follower)
@@ -226,14 +292,6 @@ class _ListStream(Stream):
 
     async def run(self, sender: Sender) -> None:
         await self._resource.follow(self._request, self._query, sender)
-
-
-async def _may(still_may: StillMay, request: Request) -> bool:
-    try:
-        await still_may(request)
-    except DanubeError:
-        return False
-    return True
 
 
 def _task_failed(name: str, error: BaseException) -> None:

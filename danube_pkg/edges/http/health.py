@@ -10,17 +10,21 @@ from danube_pkg.edges.http.resource import Resource, answers
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """`status`: ok, ready or draining."""
+    """`status`: ok, ready or draining. `conditions`: names of what keeps people from something while the server itself is
+    well, `dex-not-running` for example; `danube config status` says more."""
 
     status: str
+    conditions: tuple[str, ...] = ()
 
 
 class Health(Resource):
     """`/health`."""
 
     async def GET(self, request: Request) -> HealthView:
-        """The process answers."""
-        return HealthView("ok")
+        """The process answers; what is beside it may not."""
+        dex = self.services.dex
+        conditions = await dex.conditions() if dex is not None else ()
+        return HealthView("ok", tuple(one.reference for one in conditions))
 
 
 class Readiness(Resource):

@@ -10,6 +10,7 @@ from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
 from danube_pkg.services.configuration import Configuration
+from danube_pkg.services.dex import Dex
 from danube_pkg.services.draining import Draining
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.hooks import Hooks
@@ -74,3 +75,4 @@ class Services:
     egress: Egress | None = None
     """None where the runtime keeps no egress ledger."""
     hooks: Hooks | None = None
+    dex: Dex | None = None

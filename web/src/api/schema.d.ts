@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The process answers.
+         * The process answers; what is beside it may not.
          * @description Action: `see-health`.
          */
         get: operations["getHealth"];
@@ -1188,9 +1188,14 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description `status`: ok, ready or draining. */
+        /**
+         * @description `status`: ok, ready or draining. `conditions`: names of what keeps people from something while the server itself is
+         *     well, `dex-not-running` for example; `danube config status` says more.
+         */
         HealthView: {
             status: string;
+            /** @default [] */
+            conditions: string[];
         };
         /** @description How one can log in here. */
         Methods: {

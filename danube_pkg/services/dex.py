@@ -1,0 +1,45 @@
+"""Dex in step with the configuration: whoever may log in there is who the applied one has."""
+
+import asyncio
+from collections.abc import Sequence
+
+from danube_pkg.core.conditions import Condition
+from danube_pkg.core.dex import HEALTH_PATH, DexSettings, render_dex
+from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.identity_ports import AccessStore, DexRunner, UpstreamHttp
+
+HINT = "people cannot log in meanwhile, and the server begins it again by itself: its log has what Dex says"
+
+
+class Dex:
+    """`upstream` reaches the Dex that `runner` runs."""
+
+    def __init__(self, settings: DexSettings, people: AccessStore, runner: DexRunner, upstream: UpstreamHttp) -> None:
+        self.settings = settings
+        self._people = people
+        self._runner = runner
+        self._upstream = upstream
+        self._wanted = asyncio.Event()
+
+    def look_again(self) -> None:
+        """A configuration was applied."""
+        self._wanted.set()
+
+    async def follow(self) -> None:
+        """Keep Dex's people those of the configuration, for ever."""
+        while True:
+            self._wanted.clear()
+            await self._runner.apply(render_dex(self.settings, await self._people.list_people()))
+            await self._wanted.wait()
+
+    async def conditions(self) -> Sequence[Condition]:
+        """Whether people can log in; Dex is asked for it."""
+        if trouble := self._runner.trouble():
+            return (Condition("dex-not-running", f"Dex does not run: {trouble}", HINT),)
+        try:
+            status, _, _ = await self._upstream.forward("GET", HEALTH_PATH, {}, b"")
+        except DanubeError as error:
+            return (Condition("dex-not-answering", f"Dex does not answer: {error.cause}", HINT),)
+        if status != 200:
+            return (Condition("dex-not-answering", f"Dex says of itself that it cannot work (status {status})", HINT),)
+        return ()
