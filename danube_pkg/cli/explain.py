@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
     if options.egress:
         print_ledger(found)
         return 0
-    for line in found["lines"]:
+    for line in filter(None, (found["about"], *found["lines"])):
         print(one_line(line))
     if found["hint"]:
         print(f"  hint: {one_line(found['hint'])}")

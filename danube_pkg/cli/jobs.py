@@ -12,6 +12,9 @@ from danube_pkg.cli.places import add_server_arguments
 PAGE = 200
 """What the API gives at once at most."""
 
+MESSAGE = 50
+"""Letters of a commit's first line in a list: what Git advises it to have."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", nargs="?", help="one job, with its steps")
@@ -31,9 +34,10 @@ def main(options: argparse.Namespace) -> int:
         print_json(jobs)
         return 0
     rows = [
-        (job["id"], job["pipeline"], job["status"], job["reason"], _source(job), ago(job["created_at"])) for job in jobs
+        (job["id"], job["pipeline"], job["status"], job["reason"], _source(job), ago(job["created_at"]), _commit(job))
+        for job in jobs
     ]
-    print_table(("JOB", "PIPELINE", "STATUS", "REASON", "SOURCE", "AGE"), rows)
+    print_table(("JOB", "PIPELINE", "STATUS", "REASON", "SOURCE", "AGE", "COMMIT"), rows)
     return 0
 
 
@@ -61,7 +65,10 @@ def _one(job: Mapping[str, Any], *, as_json: bool) -> int:
         print_json(job)
         return 0
     head = (("job", job["id"]), ("pipeline", job["pipeline"]), ("status", job["status"]), ("reason", job["reason"]))
-    print_table(("", ""), [*head, ("source", _source(job)), ("why", job["message"]), ("hint", job["hint"])])
+    trigger = job["trigger"]
+    said = (("commit", trigger["commit_message"]), ("author", trigger["commit_author"]), ("at", job["commit_url"]))
+    facts = [*head, ("source", _source(job)), *said, ("why", job["message"]), ("hint", job["hint"])]
+    print_table(("", ""), facts)
     rows = [
         (str(step["sequence"]), step["name"], step["status"], _took(step), step["message"]) for step in job["steps"]
     ]
@@ -73,6 +80,12 @@ def _source(job: Mapping[str, Any]) -> str:
     trigger = job["trigger"]
     where = trigger["branch"] or trigger["tag"] or trigger["ref"]
     return " ".join(filter(None, (where, trigger["commit_sha"][:10])))
+
+
+def _commit(job: Mapping[str, Any]) -> str:
+    """Its first line, as much of it as a list has room for."""
+    text = str(job["trigger"]["commit_message"])
+    return text if len(text) <= MESSAGE else f"{text[: MESSAGE - 1]}…"
 
 
 def _took(step: Mapping[str, Any]) -> str:

@@ -23,6 +23,17 @@ class Explained:
     waits_for: Obstacle | None = None
 
 
+def about(job: Job) -> str:
+    """What a job is of, in a sentence: pipeline, branch, commit, and what that says of itself. "" where nothing is known."""
+    trigger = job.trigger
+    if not trigger.commit_sha:
+        return ""
+    where = trigger.branch or trigger.tag or trigger.ref
+    words = f": {trigger.commit_message}" if trigger.commit_message else ""
+    author = f", by {trigger.commit_author}" if trigger.commit_author else ""
+    return f"{job.pipeline}, commit {trigger.commit_sha[:12]}{f' on {where}' if where else ''}{author}{words}"
+
+
 def explain(job: Job, waiting: Waiting | None, draining_by: str) -> Explained:
     """waiting: of a job that waits. draining_by: who drains the server, "" where nobody does."""
     if job.phase is Phase.QUEUED and waiting is not None:

@@ -60,6 +60,8 @@ class PipelineEnded:
     ref: str
     branch: str
     tag: str
+    commit_message: str = ""
+    commit_author: str = ""
 
 
 InboxEvent = HookEvent | CronMoment | PipelineEnded

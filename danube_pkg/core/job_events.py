@@ -56,9 +56,14 @@ class DeadlinePassed(JobEvent):
 
 @dataclass(frozen=True, slots=True)
 class SourceOpened(JobEvent):
-    """The job's code is at hand; `rule` of git_authentication, or "no login", is what it was read with."""
+    """The job's code is at hand; `rule` of git_authentication, or "no login", is what it was read with.
+
+    commit_message, commit_author: what the commit says of itself; "" where that is not told here.
+    """
 
     rule: str
+    commit_message: str = ""
+    commit_author: str = ""
 
 
 @dataclass(frozen=True, slots=True)

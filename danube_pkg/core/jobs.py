@@ -188,7 +188,9 @@ def _pod_ready(job: Job, event: ev.PodReady, now: float) -> Decision:
 
 
 def _source_opened(job: Job, event: ev.SourceOpened, now: float) -> Decision:
-    return replace(job, source_rule=event.rule) if job.source_rule != event.rule else job, ()
+    trigger = job.trigger.told(event.commit_message, event.commit_author)
+    known = job.source_rule == event.rule and trigger is job.trigger
+    return job if known else replace(job, source_rule=event.rule, trigger=trigger), ()
 
 
 def _pod_failed(job: Job, event: ev.PodFailed, now: float) -> Decision:

@@ -122,6 +122,8 @@ def judge_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Verdict | N
         branch=ended.branch,
         tag=ended.tag,
         commit_sha=ended.commit_sha,
+        commit_message=ended.commit_message,
+        commit_author=ended.commit_author,
     )
     return Start(pipeline.name, trigger)
 
@@ -134,13 +136,21 @@ def push_trigger(event: Push) -> Trigger:
         ref=f"refs/heads/{event.branch}",
         branch=event.branch,
         commit_sha=event.commit_sha,
+        commit_message=event.subject,
+        commit_author=event.author,
     )
 
 
 def tag_trigger(event: TagPush) -> Trigger:
     """As jobs know it."""
     return Trigger(
-        type="webhook", actor=event.actor, ref=f"refs/tags/{event.tag}", tag=event.tag, commit_sha=event.commit_sha
+        type="webhook",
+        actor=event.actor,
+        ref=f"refs/tags/{event.tag}",
+        tag=event.tag,
+        commit_sha=event.commit_sha,
+        commit_message=event.subject,
+        commit_author=event.author,
     )
 
 
@@ -160,6 +170,8 @@ def pull_request_trigger(event: PullRequest) -> Trigger:
             "source_repository": event.source_repository,
             "fork": event.fork,
         },
+        commit_message=event.subject,
+        commit_author=event.author,
     )
 
 

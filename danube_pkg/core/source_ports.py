@@ -35,6 +35,16 @@ class Source(Protocol):
         ...
 
     @property
+    def commit_message(self) -> str:
+        """Its first line, bounded; "" where opening did not tell, which then resolving did."""
+        ...
+
+    @property
+    def commit_author(self) -> str:
+        """Whose it is, bounded; "" likewise."""
+        ...
+
+    @property
     def notices(self) -> Sequence[str]:
         """Sentences for the job's page; whole when the stream has ended."""
         ...

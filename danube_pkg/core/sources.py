@@ -8,18 +8,33 @@ from enum import StrEnum
 
 ANONYMOUS = "no login"
 
+MAX_MESSAGE = 200
+"""Of a commit's first line: Git's own advice is 50, and a list shows no more than a line."""
+
+MAX_AUTHOR = 100
+
+
+def first_line(text: str, most: int) -> str:
+    """The first line that says anything, without what cannot be printed, cut to `most` characters."""
+    line = next((one for one in text.splitlines() if one.strip()), "").strip()
+    line = "".join(letter if letter.isprintable() else " " for letter in line[: most + 1])
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
     """`ref` is what was asked for or the default; `branch` or `tag` is its short name where it is one.
 
-    commit_sha: 40 hexadecimal digits; empty for a directory that is no Git repository.
+    commit_sha: 40 hexadecimal digits; empty for a directory that is no Git repository. commit_message, commit_author: its
+    first line and whose it is, bounded; "" where that is only known once it is fetched.
     """
 
     commit_sha: str
     ref: str = ""
     branch: str = ""
     tag: str = ""
+    commit_message: str = ""
+    commit_author: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,5 +162,7 @@ def _ended(job: Job, now: float) -> InboxEntry:
         trigger.ref,
         trigger.branch,
         trigger.tag,
+        trigger.commit_message,
+        trigger.commit_author,
     )
     return InboxEntry(Source.PIPELINE, job.id, event, now)

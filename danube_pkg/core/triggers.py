@@ -1,7 +1,7 @@
 """What started a job, as it is kept with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -10,6 +10,7 @@ class Trigger:
     """What started a job. `type` is manual, webhook, cron or pipeline; `actor` who, for the audit.
 
     origin: the entry of the inbox that it was made of, "" for none; a pipeline has at most one job of each.
+    commit_message, commit_author: what the commit says of itself, bounded; "" until it is known. Strangers wrote it.
     """
 
     type: str
@@ -22,6 +23,14 @@ class Trigger:
     pull_request: Mapping[str, Any] | None = None
     rerun_of: str = ""
     origin: str = ""
+    commit_message: str = ""
+    commit_author: str = ""
+
+    def told(self, commit_message: str, commit_author: str) -> "Trigger":
+        """With what the commit says of itself, where it has not been known; itself where it has, or nothing is said."""
+        if self.commit_message or not (commit_message or commit_author):
+            return self
+        return replace(self, commit_message=commit_message, commit_author=commit_author)
 
     @property
     def is_foreign(self) -> bool:

@@ -32,7 +32,17 @@ async def start(
     pipeline = await engine.triggerable(name)
     taken = read_params(declared or {}, params or {})
     found = await engine.revision(pipeline, ref)
-    trigger = Trigger("manual", actor, found.ref, found.branch, found.tag, found.commit_sha, taken)
+    trigger = Trigger(
+        "manual",
+        actor,
+        found.ref,
+        found.branch,
+        found.tag,
+        found.commit_sha,
+        taken,
+        commit_message=found.commit_message,
+        commit_author=found.commit_author,
+    )
     return await engine.submit(pipeline, trigger, job_id=job_id)
 
 

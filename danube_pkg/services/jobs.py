@@ -331,7 +331,7 @@ class Engine:
         return live.source
 
     async def _source_opened(self, live: LiveJob, source: Source) -> None:
-        await live.apply(ev.SourceOpened(source.rule))
+        await live.apply(ev.SourceOpened(source.rule, source.commit_message, source.commit_author))
         for key, line in source_lines(live.job, source):
             (await self.open_log(live)).note(key, 0, line)
 

@@ -234,7 +234,15 @@ class Triggers:
         if trigger.commit_sha:
             return trigger
         found = await self._ports.sources.resolve(pipeline.settings.repository, trigger.ref)
-        return replace(trigger, ref=found.ref, branch=found.branch, tag=found.tag, commit_sha=found.commit_sha)
+        return replace(
+            trigger,
+            ref=found.ref,
+            branch=found.branch,
+            tag=found.tag,
+            commit_sha=found.commit_sha,
+            commit_message=found.commit_message,
+            commit_author=found.commit_author,
+        )
 
     async def _end_proposals(self, event: PullRequest) -> None:
         """Of a pull request that was closed nothing waits for an approval any more."""

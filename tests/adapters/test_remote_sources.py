@@ -31,6 +31,7 @@ async def test_a_private_repository_is_read_by_its_credential(
     source = await sources.open(url, revision.commit_sha)
     copy = await unpacked(source, tmp_path / "copy")
     assert source.rule == ("a-key" if kind == "ssh" else "a-token")
+    assert (source.commit_message, source.commit_author) == ("second", "A")
     assert git(copy, "status", "--porcelain") == ""
     assert git(copy, "log", "--format=%s") == "second"
     assert git(copy, "remote", "get-url", "origin") == url

@@ -98,6 +98,7 @@ async def test_a_commit_arrives_as_a_clean_shallow_checkout(
 ) -> None:
     revision = await sources.resolve(str(repository), "")
     assert (revision.commit_sha, revision.branch) == (git(repository, "rev-parse", "HEAD"), "main")
+    assert (revision.commit_message, revision.commit_author) == ("second", "A")
     copy = await unpacked(await sources.open(str(repository), revision.commit_sha), tmp_path / "copy")
 
     assert git(copy, "status", "--porcelain") == ""

@@ -103,7 +103,9 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
             assert "refused: the secret 'lab-token' is the server's own" in log
             rule = "deploy key" if name == "deploy" else f"the-{name}"
             assert f"read with: {rule}\n" in log
-            assert world.client.get(f"/api/v1/jobs/{job['id']}")["source_rule"] == rule
+            told = world.client.get(f"/api/v1/jobs/{job['id']}")
+            assert told["source_rule"] == rule
+            assert told["trigger"]["commit_message"] == f"the code of {name}"
         assert len(api.tokens) == 1
         assert api.asked == [{"permissions": {"contents": "read"}}]
 

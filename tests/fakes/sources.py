@@ -13,6 +13,8 @@ class OneCommit:
 
     commit_sha = COMMIT
     rule = ""
+    commit_message = ""
+    commit_author = ""
     notices = ()
 
     async def resolve(self, repository: str, ref: str) -> Revision:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.triggers import Trigger
 from tests.http.api import COMMIT, PASSWORD, Api
 
 DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
@@ -139,6 +140,21 @@ async def test_why_a_job_failed(api: Api, shell: Shell) -> None:
     told = await shell.danube("explain", job.id, "--data", str(api.path))
     assert "Step 1 'Test' failed with exit code 3." in told
     assert "hint:" in told
+
+
+async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_terminal(api: Api, shell: Shell) -> None:
+    message = "Mend the roof\x1b[2J"
+    trigger = Trigger(
+        "webhook", "alice", branch="main", commit_sha=COMMIT, commit_message=message, commit_author="Alice"
+    )
+    job = await api.job("app", trigger=trigger)
+    data = str(api.path)
+    explained = await shell.danube("explain", job.id, "--data", data)
+    assert explained.startswith(f"app, commit {COMMIT[:12]} on main, by Alice: Mend the roof [2J\n")
+    assert "Mend the roof [2J" in await shell.danube("jobs", "--data", data)
+    one = await shell.danube("jobs", job.id, "--data", data)
+    assert "Mend the roof" in one
+    assert "Alice" in one
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])

@@ -21,7 +21,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     build_page()
     made = House(tmp_path_factory.mktemp("house"))
     for name, danubefile in pipelines.ALL.items():
-        made.pipeline(name, danubefile, badge=name == "website")
+        directory = made.pipeline(name, danubefile, badge=name == "website")
+        if name == "markup":
+            pipelines.commit_markup(directory)
     made.serve()
     yield made
     made.close()

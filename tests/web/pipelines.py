@@ -1,7 +1,10 @@
 """What the house's pipelines do. A test that holds a job up or lets it go on does so by a file in its workspace's stead: by
 the number of lines that it has printed, or by cancelling it."""
 
+import os
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 WEBSITE = r"""
 from danube import artifacts, pipeline, step
@@ -67,6 +70,9 @@ def build():
     )
 """
 
+EVIL = "<img src=x onerror=window.evil=1><script>window.evil=1</script>"
+EVIL_BRANCH = "a<script>window.evil=1</script>"
+
 MARKUP = r"""
 from danube import artifacts, pipeline, step
 
@@ -87,3 +93,11 @@ ALL: Mapping[str, str] = {
     "stream": STREAM,
     "markup": MARKUP,
 }
+
+
+def commit_markup(directory: Path) -> None:
+    """Make a directory a repository whose commit, author and branch are markup."""
+    names = {f"GIT_{who}_{what}": EVIL for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = {**os.environ, **names, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    for words in (("init", "-q", "-b", EVIL_BRANCH), ("add", "."), ("commit", "-q", "-m", EVIL)):
+        subprocess.run(["git", *words], cwd=directory, env=environment, check=True)

@@ -9,8 +9,7 @@ from playwright.sync_api import expect
 
 from build_steps import web
 from tests.web.house import AXE, House, Visitors
-
-EVIL = "<img src=x onerror=window.evil=1><script>window.evil=1</script>"
+from tests.web.pipelines import EVIL, EVIL_BRANCH
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +65,20 @@ def test_the_reader_is_told_of_what_is_not_there(visitors: Visitors) -> None:
 
 def test_markup_stays_text_wherever_it_comes_from(visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader", f"/jobs/{jobs['markup']}")
+    expect(page.locator(".job-commit")).to_have_text(EVIL)
+    expect(page.locator(".job-facts")).to_contain_text(EVIL_BRANCH)
+    # Git itself leaves angle brackets out of a name.
+    expect(page.locator(".job-facts")).to_contain_text("by img src=x onerror=window.evil=1")
     expect(page.locator(".step-name").first).to_have_text(f"step {EVIL}")
     expect(page.locator(".job-sentence")).to_contain_text(EVIL)
     expect(page.locator(".log-row", has_text=EVIL).first).to_be_attached()
     expect(page.locator(".artifact-name")).to_have_text("b.onerror-evil")
     for path in ("/", "/pipelines/markup", "/queue"):
         page.goto(path)
-        expect(page.locator("main")).to_be_visible()
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator(".loading")).to_have_count(0)
+        if path.endswith("markup"):
+            expect(page.locator(".run-commit").first).to_have_text(EVIL)
     assert page.evaluate("window.evil") is None
     assert page.locator("main img, main script").count() == 0
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { commitAddress, webAddress } from "../src/kit/forge";
+import { webAddress } from "../src/kit/forge";
 import { Folding } from "../src/log/folding";
 import { MAX_HEIGHT, ROW_HEIGHT, ScrollPosition } from "../src/log/scrolling";
 import { formatRange, parseRange } from "../src/log/selection";
@@ -99,6 +99,4 @@ test("where a repository can be looked at", () => {
   expect(webAddress("/srv/repositories/app")).toBeUndefined();
   expect(webAddress("javascript:alert(1)")).toBeUndefined();
   expect(webAddress("https://user:password@git.example.org/app")).toBeUndefined();
-  const sha = "a".repeat(40);
-  expect(commitAddress("https://git.example.org/app", sha)).toBe(`https://git.example.org/app/commit/${sha}`);
 });

@@ -11,6 +11,7 @@ from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo
 
 from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.commits import commit_words
 from danube_pkg.adapters.git.shallow import peeled
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent
@@ -70,20 +71,25 @@ def resolve_local(repo: Repo, ref: str, name: str) -> Revision:
     if not ref or ref == "HEAD":
         if HEADREF not in refs:
             raise Permanent("source-unavailable", f"{name} has no commit yet", hint="commit something first")
-        return Revision(peeled(repo.object_store, refs[HEADREF]).decode(), ref or branch, branch)
+        return _revision(repo, refs[HEADREF], ref or branch, branch)
     found = _named({one.decode("utf-8", "surrogateescape"): sha for one, sha in refs.items()}, ref)
     if found is not None:
         sha, branch, tag = found
-        return Revision(peeled(repo.object_store, sha).decode(), ref, branch, tag)
+        return _revision(repo, sha, ref, branch, tag)
     if _HASH.fullmatch(ref):
-        return Revision(peeled(repo.object_store, ObjectID(ref.encode())).decode(), ref)
+        return _revision(repo, ObjectID(ref.encode()), ref)
     if _SHORT_HASH.fullmatch(ref):
         matches = {peeled(repo.object_store, ObjectID(one)) for one in repo.object_store.iter_prefix(ref.encode())}
         if len(matches) == 1:
-            return Revision(matches.pop().decode(), ref)
+            return _revision(repo, matches.pop(), ref)
         if matches:
             raise Permanent("source-unavailable", f"{ref!r} names several objects", hint="write more of its digits")
     raise _no_ref(name, ref)
+
+
+def _revision(repo: Repo, sha: ObjectID, ref: str, branch: str = "", tag: str = "") -> Revision:
+    commit = peeled(repo.object_store, sha)
+    return Revision(commit.decode(), ref, branch, tag, **commit_words(repo.object_store, commit))
 
 
 def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str] | None:

@@ -34,6 +34,8 @@ class WorkerSource:
     worker: Worker
     request: Mapping[str, Any]
     rule: str = ""
+    commit_message: str = ""
+    commit_author: str = ""
     notices: list[str] = field(default_factory=list)
     mirrors: Mirrors | None = None
     used: Sequence[Path] = ()
@@ -51,8 +53,10 @@ class WorkerSource:
 
 @dataclass(slots=True)
 class _Tree:
-    """What is found out while a commit's tree is gathered: sentences for the job's page, the mirrors that it lies in."""
+    """What is found out while a commit's tree is gathered: what it says of itself, sentences for the job's page, the
+    mirrors that it lies in."""
 
+    words: Mapping[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     used: list[Path] = field(default_factory=list)
 
@@ -99,7 +103,7 @@ class GitSources:
         if access is None or not answer["peel"]:
             return revision
         fetched = await self._fetch(repository, revision.commit_sha, access)
-        return replace(revision, commit_sha=fetched["commit_sha"])
+        return replace(revision, commit_sha=fetched["commit_sha"], **fetched["words"])
 
     async def open(self, repository: str, commit_sha: str) -> WorkerSource:
         """`commit_sha` is what `resolve` said; "" reads a directory as it is on disk then."""
@@ -116,7 +120,16 @@ class GitSources:
         access = await self._access(repository)
         request |= await self._gather(repository, commit_sha, access, tree)
         rule = access.credential.rule
-        return WorkerSource(commit_sha, self._worker, request, rule, tree.notices, self._mirrors, tree.used)
+        return WorkerSource(
+            commit_sha,
+            self._worker,
+            request,
+            rule,
+            **tree.words,
+            notices=tree.notices,
+            mirrors=self._mirrors,
+            used=tree.used,
+        )
 
     async def _gather(self, url: str, commit_sha: str, access: Access, tree: "_Tree", depth: int = 0) -> dict[str, Any]:
         """A commit and its submodules, theirs included, brought into their mirrors, each by the credential that its URL
@@ -124,6 +137,7 @@ class GitSources:
         answer = await self._fetch(url, commit_sha, access)
         mirror = self._mirrors.path(url, access.credential.rule)
         tree.used.append(mirror)
+        tree.words = tree.words or answer["words"]  # the outermost commit's
         inner = []
         for one in answer["submodules"]:
             if one["notice"]:

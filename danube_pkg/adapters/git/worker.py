@@ -20,6 +20,7 @@ from dulwich.objects import ObjectID
 from danube_pkg.adapters.git import directories, repositories
 from danube_pkg.adapters.git.access import Access
 from danube_pkg.adapters.git.changes import changed_paths
+from danube_pkg.adapters.git.commits import commit_words
 from danube_pkg.adapters.git.files import read_directory_files, read_files
 from danube_pkg.adapters.git.limits import NOTICE
 from danube_pkg.adapters.git.mirror import fetch, open_mirror
@@ -64,13 +65,14 @@ def _resolve(request: Request, output: IO[bytes]) -> None:
 
 
 def _fetch(request: Request, output: IO[bytes]) -> None:
-    """Into the mirror; the answer names the commit (a tag's, where that was asked for) and lists its submodules."""
+    """Into the mirror; the answer names the commit (a tag's, where that was asked for), what it says of itself, and its submodules."""
     access = Access.from_request(request["access"])
     url, sha = request["repository"], request["commit_sha"]
     with fetch(url, sha, Path(request["mirror"]), access) as repo:
-        commit = peeled(repo.object_store, ObjectID(sha.encode("ascii"))).decode()
-        found = [one.fields() for one in submodules(repo.object_store, commit, url)]
-    output.write(json.dumps({"commit_sha": commit, "submodules": found}).encode())
+        commit = peeled(repo.object_store, ObjectID(sha.encode("ascii")))
+        found = [one.fields() for one in submodules(repo.object_store, commit.decode(), url)]
+        words = commit_words(repo.object_store, commit)
+    output.write(json.dumps({"commit_sha": commit.decode(), "words": words, "submodules": found}).encode())
 
 
 def _files(request: Request, output: IO[bytes]) -> None:

@@ -17,7 +17,7 @@ class HookRepository:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """New commits on a branch. commit_sha: the branch's head now; message: that commit's.
+    """New commits on a branch. commit_sha: the branch's head now; message, subject (its first line), author: that commit's.
 
     changed: paths that the commits added, changed or removed; None where the forge did not tell all of them.
     """
@@ -28,6 +28,8 @@ class Push:
     actor: str
     message: str = ""
     changed: tuple[str, ...] | None = None
+    subject: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class TagPush:
     commit_sha: str
     actor: str
     message: str = ""
+    subject: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class PullRequest:
 
     commit_sha: the head of what is proposed; base_sha: what the target branch was at, "" where the forge does not say.
     ref: by which the target's repository knows the head. fork: whether the proposed code lies in another repository, of
-    people who may not write to this one.
+    people who may not write to this one. message, subject, author: of the head's commit, where the forge tells.
     """
 
     repository: HookRepository
@@ -81,6 +85,8 @@ class PullRequest:
     title: str = ""
     message: str = ""
     url: str = ""
+    subject: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)

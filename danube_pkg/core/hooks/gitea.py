@@ -1,6 +1,6 @@
 """Gitea's webhooks, which Forgejo has kept: https://docs.gitea.com/usage/webhooks, https://forgejo.org/docs/latest/user/webhooks/"""
 
-from danube_pkg.core.hooks.commits import Parser, push_event, repository_names
+from danube_pkg.core.hooks.commits import Head, Parser, head_of, push_event, repository_names
 from danube_pkg.core.hooks.events import HookEvent, HookRepository, Ignored, PullRequest, PullRequestChange
 from danube_pkg.core.hooks.payload import Payload, is_none
 
@@ -22,11 +22,10 @@ def _sender(payload: Payload) -> str:
 
 
 def _push(payload: Payload) -> HookEvent:
-    head = payload.maybe("head_commit")
-    commit_sha = head.hash("id") if head is not None else payload.hash("after")
+    commit = payload.maybe("head_commit")
+    head = head_of(commit) if commit is not None else Head(payload.hash("after"))
     total = payload.number("total_commits") if payload.value.get("total_commits") is not None else None
-    message = head.text("message") if head is not None else ""
-    return push_event(payload, _repository(payload.object("repository")), _sender(payload), commit_sha, message, total)
+    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
 
 
 def _pull_request(payload: Payload) -> HookEvent:

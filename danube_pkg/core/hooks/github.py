@@ -1,6 +1,6 @@
 """GitHub's webhooks: https://docs.github.com/en/webhooks/webhook-events-and-payloads"""
 
-from danube_pkg.core.hooks.commits import Parser, push_event, repository_names
+from danube_pkg.core.hooks.commits import Head, Parser, head_of, push_event, repository_names
 from danube_pkg.core.hooks.events import HookEvent, HookRepository, Ignored, Ping, PullRequest, PullRequestChange
 from danube_pkg.core.hooks.payload import Payload, is_none
 
@@ -25,12 +25,11 @@ def _sender(payload: Payload) -> str:
 
 
 def _push(payload: Payload) -> HookEvent:
-    head = payload.maybe("head_commit")
-    commit_sha = head.hash("id") if head is not None else payload.hash("after")
+    commit = payload.maybe("head_commit")
+    head = head_of(commit) if commit is not None else Head(payload.hash("after"))
     listed = sum(1 for _ in payload.objects("commits"))
     total = None if listed < MAX_COMMITS else listed + 1
-    message = head.text("message") if head is not None else ""
-    return push_event(payload, _repository(payload.object("repository")), _sender(payload), commit_sha, message, total)
+    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
 
 
 def _pull_request(payload: Payload) -> HookEvent:

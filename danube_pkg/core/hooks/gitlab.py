@@ -1,6 +1,6 @@
 """GitLab's webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/"""
 
-from danube_pkg.core.hooks.commits import Parser, push_event, repository_names
+from danube_pkg.core.hooks.commits import Head, Parser, head_of, push_event, repository_names
 from danube_pkg.core.hooks.events import HookEvent, HookRepository, Ignored, PullRequest, PullRequestChange
 from danube_pkg.core.hooks.payload import Payload
 
@@ -20,11 +20,11 @@ def _repository(payload: Payload) -> HookRepository:
 def _push(payload: Payload) -> HookEvent:
     # checkout_sha is null where a branch or a tag was deleted; for an annotated tag it is the commit, and `after` the tag.
     commit_sha = payload.hash("checkout_sha") if payload.value.get("checkout_sha") else payload.hash("after")
-    messages = {commit.hash("id"): commit.text("message") for commit in payload.objects("commits")}
+    listed = {head.commit_sha: head for head in map(head_of, payload.objects("commits"))}
     total = payload.number("total_commits_count") if "total_commits_count" in payload.value else None
     actor = payload.text("user_username") or payload.text("user_name")
     repository = _repository(payload.object("project"))
-    return push_event(payload, repository, actor, commit_sha, messages.get(commit_sha, ""), total)
+    return push_event(payload, repository, actor, listed.get(commit_sha, Head(commit_sha)), total)
 
 
 def _merge_request(payload: Payload) -> HookEvent:
@@ -33,18 +33,15 @@ def _merge_request(payload: Payload) -> HookEvent:
     # An update without `oldrev` changed a title, a label or a reviewer, and no code.
     if action not in _CHANGES or (action == "update" and not request.value.get("oldrev")):
         return Ignored(f"merge_request {action}"[:100])
-    repository, head, number = (
-        _repository(payload.object("project")),
-        request.object("last_commit"),
-        request.number("iid"),
-    )
+    repository, number = _repository(payload.object("project")), request.number("iid")
+    head = head_of(request.object("last_commit"))
     source = request.maybe("source")
     user = payload.maybe("user")
     return PullRequest(
         repository,
         number,
         _CHANGES[action],
-        head.hash("id"),
+        head.commit_sha,
         f"refs/merge-requests/{number}/head",
         request.name("source_branch"),
         request.name("target_branch"),
@@ -52,8 +49,10 @@ def _merge_request(payload: Payload) -> HookEvent:
         actor=user.text("username") if user is not None else "",
         source_repository=source.text("path_with_namespace") if source is not None else "",
         title=request.text("title"),
-        message=head.text("message"),
+        message=head.message,
         url=request.url("url"),
+        subject=head.subject,
+        author=head.author,
     )
 
 

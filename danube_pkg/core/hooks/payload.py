@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from danube_pkg.core.errors import Invalid
+from danube_pkg.core.sources import first_line
 
 MAX_NAME = 1024
 """Of a branch, a tag, a path, a repository: Git's own bound for a path is 4096, and no forge lets a name reach this."""
@@ -68,12 +69,19 @@ class Payload:
 
     def text(self, name: str) -> str:
         """A text for people, "" where it is absent: cut, on one line."""
+        return _CONTROL.sub(" ", self._raw(name))
+
+    def line(self, name: str, most: int) -> str:
+        """The first line of a text for people, "" where it is absent; at most that many characters."""
+        return first_line(self._raw(name), most)
+
+    def _raw(self, name: str) -> str:
         found = self.value.get(name)
         if found is None:
             return ""
         if not isinstance(found, str):
             raise refusal(f"{self._at(name)} must be a text")
-        return _CONTROL.sub(" ", found[:MAX_TEXT])
+        return found[:MAX_TEXT]
 
     def name(self, name: str) -> str:
         """A text that is there and names something."""

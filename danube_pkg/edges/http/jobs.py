@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from danube_pkg.core.access import Action, can
-from danube_pkg.core.explaining import explain
+from danube_pkg.core.explaining import about, explain
+from danube_pkg.core.forge_pages import forge_pages
 from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.marked import rule
@@ -24,8 +26,22 @@ MAX_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
+class PullRequestView:
+    """What is proposed. `url` is the forge's word for it; `fork`: whether the code is of people who may not write there."""
+
+    number: int
+    title: str
+    url: str
+    source_branch: str
+    target_branch: str
+    source_repository: str
+    fork: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TriggerView:
-    """What started a job. `rerun_of`: the job that it repeats."""
+    """What started a job. `rerun_of`: the job that it repeats. `commit_message`: its first line; it and `commit_author` are
+    empty until they are known."""
 
     type: str
     actor: str
@@ -33,8 +49,11 @@ class TriggerView:
     branch: str
     tag: str
     commit_sha: str
+    commit_message: str
+    commit_author: str
     params: Mapping[str, str]
     rerun_of: str
+    pull_request: PullRequestView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +99,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
-    """A job with its steps. `source_rule`: by which rule of git_authentication its code was read. `may`: what the caller may do with it; absent in events, which are for everybody alike."""
+    """A job with its steps. `source_rule`: by which rule of git_authentication its code was read. `commit_url`: its commit at the forge, empty where that is not known. `may`: what the caller may do with it. Both are absent in events, which are for everybody alike."""
 
     id: str
     pipeline: str
@@ -95,6 +114,7 @@ class JobDetail:
     deadline_at: Time | None
     source_rule: str
     steps: tuple[StepView, ...]
+    commit_url: str = ""
     may: tuple[str, ...] = ()
 
 
@@ -149,8 +169,11 @@ class OneJob(Resource):
 
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
+        job, configuration = request.job, self.services.configuration
         may = tuple(action for action in Action if can(request.actor, action, request.thing))
-        return job_detail(request.job, may)
+        rules = configuration.config.git_authentication if configuration is not None else ()
+        pages = forge_pages(job.settings.repository, rules)
+        return job_detail(job, may, pages.commit(job.trigger.commit_sha) if pages is not None else "")
 
 
 class JobCancel(Resource):
@@ -190,9 +213,11 @@ class JobApprove(Resource):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing to do. `position`: of a job
-    that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from starting."""
+    """`about`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
+    to do. `position`: of a job that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from
+    starting."""
 
+    about: str
     lines: tuple[str, ...]
     hint: str
     position: int | None = None
@@ -207,7 +232,7 @@ class JobExplanation(Resource):
         job = request.job
         waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
         found = explain(job, waiting, self.services.draining.by)
-        return Explanation(found.lines, found.hint, found.position or None, found.waits_for)
+        return Explanation(about(job), found.lines, found.hint, found.position or None, found.waits_for)
 
 
 def job_summary(job: Job) -> JobSummary:
@@ -226,7 +251,7 @@ def job_summary(job: Job) -> JobSummary:
     )
 
 
-def job_detail(job: Job, may: tuple[str, ...] = ()) -> JobDetail:
+def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> JobDetail:
     """A job with its steps."""
     return JobDetail(
         id=job.id,
@@ -242,13 +267,39 @@ def job_detail(job: Job, may: tuple[str, ...] = ()) -> JobDetail:
         deadline_at=iso_or_none(job.deadline_at),
         source_rule=job.source_rule,
         steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
+        commit_url=commit_url,
         may=may,
     )
 
 
 def _trigger_view(job: Job) -> TriggerView:
     one = job.trigger
-    return TriggerView(one.type, one.actor, one.ref, one.branch, one.tag, one.commit_sha, one.params, one.rerun_of)
+    pull = one.pull_request
+    return TriggerView(
+        type=one.type,
+        actor=one.actor,
+        ref=one.ref,
+        branch=one.branch,
+        tag=one.tag,
+        commit_sha=one.commit_sha,
+        commit_message=one.commit_message,
+        commit_author=one.commit_author,
+        params=one.params,
+        rerun_of=one.rerun_of,
+        pull_request=_pull_request_view(pull) if pull is not None else None,
+    )
+
+
+def _pull_request_view(pull: Mapping[str, Any]) -> PullRequestView:
+    return PullRequestView(
+        number=int(pull.get("number", 0)),
+        title=str(pull.get("title", "")),
+        url=str(pull.get("url", "")),
+        source_branch=str(pull.get("source_branch", "")),
+        target_branch=str(pull.get("target_branch", "")),
+        source_repository=str(pull.get("source_repository", "")),
+        fork=bool(pull.get("fork")),
+    )
 
 
 def step_view(step: Step) -> StepView:

@@ -52,6 +52,8 @@ def test_a_github_tag_is_known_by_its_name_and_commit() -> None:
         "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
         "Codertocat",
         "Adding a .gitignore file",
+        "Adding a .gitignore file",
+        "Codertocat",
     )
 
 
@@ -93,6 +95,33 @@ def test_a_gitlab_push_names_its_files_and_every_address_of_its_repository() -> 
     assert event.changed == ("CHANGELOG", "README.md", "app/controller/application.rb", "docs/new.md", "docs/old.md")
     for name in ("https://gitlab.example.org/Mike/Diaspora", "ssh://git@gitlab.example.org/mike/diaspora.git"):
         assert any(same_repository(name, url) for url in event.repository.urls)
+
+
+@pytest.mark.parametrize(
+    ("forge", "subject", "author"),
+    [
+        (Forge.GITLAB, "fixed readme", "Jordi"),
+        (Forge.GITEA, "Webhooks Yay!", "Gitea"),
+        (Forge.FORGEJO, "Webhooks Yay!", "Gitea"),
+    ],
+)
+def test_a_push_tells_its_commits_first_line_and_author(forge: Forge, subject: str, author: str) -> None:
+    event = event_of(one(forge, "push"))
+    assert isinstance(event, Push)
+    assert (event.subject, event.author) == (subject, author)
+
+
+def test_what_a_commit_says_of_itself_is_one_line_that_can_be_printed_and_no_longer_than_its_bound() -> None:
+    known = one(Forge.GITHUB, "push-4")
+    document = known.document
+    document["head_commit"]["message"] = "\n" + "<b>\u202eevil\x1b[2J" * 50 + "\nsecond line [skip ci]"
+    document["head_commit"]["author"] = {"name": "a" * 1000}
+    event = parse_delivery(Forge.GITHUB, known.headers, json.dumps(document).encode()).event
+    assert isinstance(event, Push)
+    assert event.subject.startswith("<b> evil [2J<b> evil [2J")
+    assert (len(event.subject), len(event.author)) == (200, 100)
+    assert event.subject.isprintable()
+    assert "[skip ci]" in event.message
 
 
 @pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])

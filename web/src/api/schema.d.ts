@@ -1417,7 +1417,10 @@ export interface components {
             started_at: string | null;
             finished_at: string | null;
         };
-        /** @description What started a job. `rerun_of`: the job that it repeats. */
+        /**
+         * @description What started a job. `rerun_of`: the job that it repeats. `commit_message`: its first line; it and `commit_author` are
+         *     empty until they are known.
+         */
         TriggerView: {
             type: string;
             actor: string;
@@ -1425,10 +1428,23 @@ export interface components {
             branch: string;
             tag: string;
             commit_sha: string;
+            commit_message: string;
+            commit_author: string;
             params: {
                 [key: string]: string;
             };
             rerun_of: string;
+            pull_request: components["schemas"]["PullRequestView"] | null;
+        };
+        /** @description What is proposed. `url` is the forge's word for it; `fork`: whether the code is of people who may not write there. */
+        PullRequestView: {
+            number: number;
+            title: string;
+            url: string;
+            source_branch: string;
+            target_branch: string;
+            source_repository: string;
+            fork: boolean;
         };
         /** @description `ref`: a branch, a tag or a commit; "" is the default branch. */
         TriggerBody: {
@@ -1443,7 +1459,7 @@ export interface components {
             jobs: components["schemas"]["JobSummary"][];
             cursor: string | null;
         };
-        /** @description A job with its steps. `source_rule`: by which rule of git_authentication its code was read. `may`: what the caller may do with it; absent in events, which are for everybody alike. */
+        /** @description A job with its steps. `source_rule`: by which rule of git_authentication its code was read. `commit_url`: its commit at the forge, empty where that is not known. `may`: what the caller may do with it. Both are absent in events, which are for everybody alike. */
         JobDetail: {
             id: string;
             pipeline: string;
@@ -1460,6 +1476,8 @@ export interface components {
             deadline_at: string | null;
             source_rule: string;
             steps: components["schemas"]["StepView"][];
+            /** @default  */
+            commit_url: string;
             /** @default [] */
             may: string[];
         };
@@ -1487,10 +1505,12 @@ export interface components {
             log_end: number;
         };
         /**
-         * @description `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing to do. `position`: of a job
-         *     that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from starting.
+         * @description `about`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
+         *     to do. `position`: of a job that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from
+         *     starting.
          */
         Explanation: {
+            about: string;
             lines: string[];
             hint: string;
             /** @default null */

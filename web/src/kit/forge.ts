@@ -7,9 +7,3 @@ export function webAddress(repository: string): string | undefined {
   const ssh = /^(?:ssh:\/\/)?[\w.-]+@([\w.-]+)(?::\d+\/|:|\/)(\S+?)(?:\.git)?\/?$/.exec(repository);
   return ssh ? `https://${ssh[1]}/${ssh[2]}` : undefined;
 }
-
-/** A commit there; the usual forges all understand this form. */
-export function commitAddress(repository: string, sha: string): string | undefined {
-  const base = webAddress(repository);
-  return base && /^[0-9a-f]{40,64}$/.test(sha) ? `${base}/commit/${sha}` : undefined;
-}

@@ -17,6 +17,11 @@ export function startedBy(trigger: Trigger): string {
   }
 }
 
+/** What a commit says of itself; of a proposal whose commits nobody has read yet, its title. */
+export function said(trigger: Trigger): string {
+  return trigger.commit_message || (trigger.pull_request?.title ?? "");
+}
+
 /** What is to say of a job beside its status. */
 export function jobSentence(job: Job, at: number): string {
   const took = duration(secondsBetween(job.started_at, job.finished_at, at));

@@ -3,11 +3,11 @@ import { A } from "@solidjs/router";
 import { For, Show } from "solid-js";
 import type { Connection } from "../api/list-stream";
 import type { Explanation, JobDetail } from "../api/types";
-import { jobSentence, startedBy } from "../kit/sentences";
+import { jobSentence, said, startedBy } from "../kit/sentences";
 import { exact, now } from "../kit/time";
 import { Action } from "../parts/action";
 import { Icon, STATUS_WORDS, StatusIcon } from "../parts/icons";
-import { Ago } from "../parts/small";
+import { Ago, Outward } from "../parts/small";
 
 export interface JobHeadProps {
   job: JobDetail;
@@ -29,6 +29,7 @@ export function JobHead(props: JobHeadProps) {
           <A href={`/pipelines/${job().pipeline}`}>{job().pipeline}</A>
           <span class={`job-status is-${job().status}`}>{STATUS_WORDS[job().status]}</span>
         </h1>
+        <Show when={said(job().trigger)}>{(text) => <p class="job-commit">{text()}</p>}</Show>
         <p class="job-facts quiet">
           <Show when={job().trigger.branch || job().trigger.tag || job().trigger.ref}>
             {(ref) => (
@@ -42,7 +43,18 @@ export function JobHead(props: JobHeadProps) {
             {(sha) => (
               <span class="ref" title={sha()}>
                 <Icon name="commit" />
-                <code>{sha().slice(0, 8)}</code>
+                <Outward to={job().commit_url}>
+                  <code>{sha().slice(0, 8)}</code>
+                </Outward>
+                <Show when={job().trigger.commit_author}>{(author) => <span>by {author()}</span>}</Show>
+              </span>
+            )}
+          </Show>
+          <Show when={job().trigger.pull_request}>
+            {(pull) => (
+              <span class="ref">
+                <Outward to={pull().url}>#{pull().number}</Outward> {pull().title}
+                <Show when={pull().source_repository}>{(source) => <span>from {source()}</span>}</Show>
               </span>
             )}
           </Show>

@@ -6,6 +6,7 @@ import { useList } from "../kit/keys";
 import { bytes } from "../kit/sizes";
 import { duration, exact, now, secondsBetween } from "../kit/time";
 import { Icon, StatusIcon } from "../parts/icons";
+import { Outward } from "../parts/small";
 
 export interface JobSideProps {
   job: JobDetail;
@@ -122,7 +123,9 @@ export function JobSide(props: JobSideProps) {
               <>
                 <dt>Commit</dt>
                 <dd>
-                  <code class="wrap">{sha()}</code>
+                  <Outward to={props.job.commit_url}>
+                    <code class="wrap">{sha()}</code>
+                  </Outward>
                 </dd>
               </>
             )}

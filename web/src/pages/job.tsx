@@ -17,7 +17,7 @@ import { JobSide } from "./job-side";
 
 /** What is heard of a job, unless it is older than what is known. */
 export function withNews(job: JobDetail, news: Partial<JobDetail> & Pick<Job, "status">): JobDetail {
-  return isStale(job.status, news.status) ? job : { ...job, ...news, may: job.may };
+  return isStale(job.status, news.status) ? job : { ...job, ...news, may: job.may, commit_url: job.commit_url };
 }
 
 /** A step that is new or has changed, in its place. */

@@ -3,7 +3,7 @@ import { A } from "@solidjs/router";
 import { For, Show } from "solid-js";
 import type { Job, Run } from "../api/types";
 import { duration, exact, now, secondsBetween } from "../kit/time";
-import { startedBy } from "../kit/sentences";
+import { said, startedBy } from "../kit/sentences";
 import { Icon, STATUS_WORDS, StatusIcon } from "./icons";
 import { Ago } from "./small";
 
@@ -48,8 +48,9 @@ export function RunRow(props: { job: Job; withPipeline: boolean }) {
               )}
             </Show>
             <Show when={job().trigger.commit_sha}>{(sha) => <code class="sha">{sha().slice(0, 8)}</code>}</Show>
+            <Show when={said(job().trigger)}>{(text) => <span class="run-commit">{text()}</span>}</Show>
           </span>
-          <span class="quiet run-message">{job().message || startedBy(job().trigger)}</span>
+          <span class="quiet run-message">{[job().message || startedBy(job().trigger), job().trigger.commit_author && `commit by ${job().trigger.commit_author}`].filter(Boolean).join(" · ")}</span>
         </span>
       </A>
       <span class="run-times">

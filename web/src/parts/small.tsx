@@ -64,6 +64,17 @@ export function Address(props: { of: string }) {
   );
 }
 
+/** What stands at another's place, as a link where that is one: an address comes from strangers, and may be of any scheme. */
+export function Outward(props: ParentProps<{ to: string }>) {
+  return (
+    <Show when={/^https?:\/\/[^\s]+$/.test(props.to)} fallback={props.children}>
+      <a href={props.to} rel="external noreferrer" target="_blank">
+        {props.children}
+      </a>
+    </Show>
+  );
+}
+
 /** The head of a page. */
 export function PageHead(props: ParentProps<{ title: JSX.Element; under?: JSX.Element }>) {
   return (
