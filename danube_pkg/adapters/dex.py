@@ -55,7 +55,7 @@ class ChildDex:
         self._file = files.directory / "dex.yaml"
         self._configuration = ""
         self._changed = asyncio.Event()
-        self._trouble = "it has not been begun yet"
+        self._trouble = ""
         self._owner = TaskOwner(_task_failed)
 
     async def apply(self, configuration: str) -> None:
@@ -102,7 +102,6 @@ class ChildDex:
             env={"DEX_EXPAND_ENV": "false", "LANG": "C.UTF-8"},
         )  # fmt: skip
         _log.info("dex-begun", extra={"fields": {"process": process.pid}})
-        self._trouble = ""
         try:
             said = await until(self._changed.wait(), _listen(process), name="dex's output")
             self._trouble = "it is being begun again" if said is None else said or "it ended without a word"

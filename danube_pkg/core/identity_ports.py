@@ -171,5 +171,5 @@ class DexRunner(Protocol):
         ...
 
     def trouble(self) -> str:
-        """Why Dex does not run at this moment; "" while it does."""
+        """What it said last before it ended, whether it runs again or not; "" while it has not ended."""
         ...

@@ -246,8 +246,7 @@ def test_a_dex_that_cannot_begin_is_told_of_and_mended(world: DexWorld) -> None:
     wait_until(lambda: world.conditions() == ["dex-not-running"], 30, "the condition")
     status, _, page = world.browser().open("/dex/auth")
     assert (status, "login service does not answer" in page) == (503, True)
-    told = world.danube("config", "status").stdout
-    assert "Dex does not run: no Dex today" in told
+    wait_until(lambda: "Dex does not run: no Dex today" in world.danube("config", "status").stdout, 30, "its own words")
     program.write_text(good)
     world.wait_for_dex()
     assert world.browser().log_in("alice") == 200
