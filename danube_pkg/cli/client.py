@@ -36,7 +36,7 @@ _KINDS: Mapping[int, type[DanubeError]] = {
     404: errors.NotFound,
     409: errors.Conflict,
     413: errors.TooLarge,
-    422: errors.Conflict,
+    422: errors.Permanent,
     429: errors.Unavailable,
     503: errors.Unavailable,
     507: errors.StorageFull,

@@ -1,8 +1,8 @@
 """Every error that Danube tells a person, as one tree; the command line, the API and the log render the same object.
 
     DanubeError
-    ├── Permanent                 trying again changes nothing until somebody mends the cause
-    │   ├── Invalid               the input is wrong (400); carries a place: file, line
+    ├── Permanent                 trying again changes nothing until somebody mends the cause (422: understood, and not possible)
+    │   ├── Invalid               the input is wrong (400, bad usage); carries a place: file, line
     │   │   └── ConfigurationInvalid   many findings at once, each with its place
     │   ├── Forbidden             who asks may not (403); Unauthenticated (401) when nobody was named
     │   ├── NotFound              no such thing, or none that the caller may see (404)
@@ -62,11 +62,13 @@ class DanubeError(Exception):
 class Permanent(DanubeError):
     """Trying again changes nothing until somebody mends the cause."""
 
-    status = 400
+    status = 422
 
 
 class Invalid(Permanent):
     """The input is wrong."""
+
+    status = 400
 
 
 class ConfigurationInvalid(Invalid):

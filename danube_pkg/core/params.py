@@ -17,8 +17,6 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 class ParamsInvalid(Invalid):
     """All that is wrong with the parameters of one start; `findings` is never empty."""
 
-    status = 422
-
     def __init__(self, findings: tuple[Invalid, ...]) -> None:
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         super().__init__("params-invalid", f"{findings[0].what}{more}", hint=findings[0].hint)

@@ -220,6 +220,7 @@ def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(world: W
     assert status["ok"]
     assert [one["hint"] for one in status["conditions"]] == ["danube secrets set t"]
     refused = world.danube("trigger", "app", check=False)
+    assert refused.returncode == 3
     assert "forge needs the secret 't', which is not set" in refused.stderr
     assert "hint: danube secrets set t" in refused.stderr
     world.danube("secrets", "set", "t", stdin="value")

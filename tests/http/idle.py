@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from danube_pkg.core.errors import Defect
+from danube_pkg.core.errors import Defect, Permanent
 from danube_pkg.core.pods import Container, PodEvent, PodSockets, PodSpec, PodState
 from danube_pkg.core.ports import ExecStream
 from danube_pkg.core.source_ports import Source
@@ -76,6 +76,8 @@ class OneCommit:
         self._commit_sha = commit_sha
 
     async def resolve(self, repository: str, ref: str) -> Revision:
+        if ref == "gone":
+            raise Permanent("source-unavailable", "there is no ref 'gone'", hint="look with: git ls-remote")
         return Revision(ref=ref, branch=ref or "main", tag="", commit_sha=self._commit_sha)
 
     async def open(self, repository: str, commit_sha: str) -> Source:

@@ -223,7 +223,7 @@ async def keep_alive(host: str, port: int) -> asyncio.StreamWriter:
     """A connection that has had one answer and waits."""
     reader, writer = await asyncio.open_connection(host, port, limit=4096)
     writer.write(request("/health"))
-    assert (await reader.readuntil(b'"ok"}')).startswith(b"HTTP/1.1 200")
+    assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
     return writer
 
 
@@ -236,7 +236,7 @@ async def test_stopping_answers_what_is_under_way_and_closes_what_is_idle(tmp_pa
         idle, _ = await asyncio.open_connection(host, port)
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(request("/health"))
-        await reader.readuntil(b'"ok"}')
+        await reader.readuntil(b"}")
     assert await idle.read() == b""
     assert await reader.read() == b""
     with pytest.raises(OSError):

@@ -16,8 +16,6 @@ REPLAYED = ("idempotency-replayed", "true")
 class KeyReused(Permanent):
     """The key was used for another request."""
 
-    status = 422
-
 
 class Idempotency:
     """Answers a repeated request as the first one was answered."""

@@ -188,7 +188,7 @@ class JobCancel(Resource):
 class JobRerun(Resource):
     """`/api/v1/jobs/{job}/rerun`."""
 
-    @answers(201, refuses=(409, 422, 503))
+    @answers(201, refuses=(409, 503))
     async def POST(self, request: Request) -> JobSummary:
         """A new job of the same commit with the same parameters, by the pipeline as it is configured now."""
         engine, by = self.services.engine, request.actor.name

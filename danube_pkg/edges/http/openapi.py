@@ -31,7 +31,7 @@ TEXTS: Mapping[int, str] = {
     409: "The thing is in a state that does not allow it.",
     413: "The body is too large.",
     416: "The range begins behind the end.",
-    422: "The idempotency key was used for another request.",
+    422: "It was understood and cannot be done; the document says why.",
     429: "Too many tries; Retry-After says how long to wait.",
     500: "Danube broke one of its own rules.",
     502: "What stands behind the server answered wrongly.",
@@ -184,7 +184,7 @@ def _responses(route: "Route", endpoint: Endpoint, schemas: Schemas) -> dict[str
 
 def refusals(route: "Route", endpoint: Endpoint) -> set[int]:
     """Statuses with a problem document: those of every route, those of its kind, those that it names itself."""
-    found = {400, *endpoint.answer.refuses}
+    found = {400, 422, *endpoint.answer.refuses}
     if RULES[route.action].need is not Need.NOTHING:
         found |= {401, 403}
     if "{" in route.path:
@@ -192,5 +192,5 @@ def refusals(route: "Route", endpoint: Endpoint) -> set[int]:
     if endpoint.body is not None or endpoint.answer.takes:
         found |= {408, 413}
     if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
-        found |= {409, 422}
+        found.add(409)
     return found

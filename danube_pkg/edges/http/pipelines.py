@@ -248,7 +248,7 @@ class TriggerBody:
 class PipelineJobs(Resource):
     """`/api/v1/pipelines/{pipeline}/jobs`."""
 
-    @answers(201, refuses=(409, 422, 503))
+    @answers(201, refuses=(409, 503))
     async def POST(self, request: Request, body: TriggerBody) -> JobSummary:
         """Start a job for the commit that `ref` names now."""
         name, configuration = request.pipeline.name, self.services.configuration
