@@ -1,7 +1,8 @@
 """Credentials for repositories: by the rules of the configuration in force, with values that are Danube secrets.
 
 A GitHub App's installation token is made when it is needed and kept until shortly before it expires; one request makes it
-for all who wait for it. Values are told to the server's own log first, which masks them.
+for all who wait for it. There is one for each purpose: what reads code may write nothing, and an App that was not given
+statuses, for which GitHub would refuse a token of both purposes, can still be built. Values are told to the server's own log first, which masks them.
 """
 
 import asyncio

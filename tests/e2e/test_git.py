@@ -68,10 +68,10 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
         ssh.authorize(key.with_suffix(".pub").read_text())
     private_halves = [key.read_text().splitlines()[2] for key in (key_file, key_secret)]
     with GithubApi("4711") as api, HttpServer(served) as http:
-        api_token = "ghs_installation0OfThisApp"
+        api_token, status_token = "ghs_installation0OfThisApp", "ghs_installation1OfThisApp"
         known = {api_token: "x-access-token", TOKENS["lab-token"]: "oauth2", TOKENS["forge-token"]: "builder"}
         http.allows = lambda user, password: known.get(password) == user
-        needles = [api_token, *TOKENS.values(), *private_halves, api.private_key.splitlines()[3]]
+        needles = [api_token, status_token, *TOKENS.values(), *private_halves, api.private_key.splitlines()[3]]
         text = SEARCHES.format(needles=[one[::-1] for one in needles])
         repositories = {}
         for name in ("app", "lab", "forge", "file", "secret", "deploy"):
@@ -106,8 +106,11 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
             told = world.client.get(f"/api/v1/jobs/{job['id']}")
             assert told["source_rule"] == rule
             assert told["trigger"]["commit_message"] == f"the code of {name}"
-        assert len(api.tokens) == 1
-        assert api.asked == [{"permissions": {"contents": "read"}}]
+        # One token to read with and one for statuses, each made once: what reads may not write.
+        wait_until(lambda: api.statuses, 30, "a status at the forge")
+        assert api.asked == [{"permissions": {"contents": "read"}}, {"permissions": {"statuses": "write"}}]
+        assert api.tokens == [api_token, status_token]
+        assert {authorization for _, authorization, _ in api.statuses} == {f"Bearer {status_token}"}
 
         for needle in (one.encode() for one in needles):
             # The private half of the one that is a file of the server lies where its owner has put it, outside of the data.

@@ -1,0 +1,116 @@
+"""A push to the configuration repository and the webhook of it: applied at once, by a server that looks by itself once an hour."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.hooks import SECRET, Answer, Sender, github_headers, push_body
+from tests.e2e.world import World
+from tests.git_servers import HttpServer, ServedRepository, free_port
+from tests.waiting import wait_until
+
+LOOK = "GET /config.git/info/refs"
+
+
+def document(kind: str, name: str, **spec: Any) -> str:
+    return json.dumps({"apiVersion": "danube.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+
+
+def a_pipeline(name: str) -> Mapping[str, str]:
+    return {f"pipelines/{name}.yaml": document("Pipeline", name, repository="/srv/app")}
+
+
+CONFIG = document("Config", "global", webhooks=[{"forge": "github", "secrets": ["hook"]}])
+
+
+class Yard:
+    """A server, its configuration on a Git server, and the forge that tells of pushes."""
+
+    def __init__(self, world: World, git: HttpServer, repository: ServedRepository) -> None:
+        self.world, self.git, self.repository = world, git, repository
+        self.url, self.port = git.url(repository), free_port()
+        (world.path / "danube.toml").write_text(
+            f'[config_repo]\nurl = "{self.url}"\nbranch = "main"\nsync_interval = 3600\n'
+            f'[server]\nbind_address = "127.0.0.1:{self.port}"\n'
+        )
+
+    def tell(self, sha: str, branch: str = "main", delivery: str = "") -> Answer:
+        """GitHub says that somebody has pushed."""
+        body = push_body(self.url, sha, branch)
+        sender = Sender(self.port)
+        try:
+            return sender.post("/hooks/github", body, github_headers(body, delivery or sha))
+        finally:
+            sender.close()
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        found = json.loads(self.world.danube("config", "status", "--json", check=False).stdout)
+        assert isinstance(found, dict)
+        return found
+
+    def wait_until_applied(self, revision: str) -> None:
+        wait_until(lambda: self.status["applied_revision"] == revision, 30, f"{revision[:10]} to be applied")
+
+    @property
+    def pipelines(self) -> list[str]:
+        return [one["name"] for one in json.loads(self.world.danube("pipelines", "--json").stdout)]
+
+    @property
+    def asked(self) -> int:
+        """How often the server has asked what the repository has: as often for each look that finds something new."""
+        return sum(one.startswith(LOOK) for one in self.git.requests)
+
+
+@pytest.fixture
+def yard(world: World, tmp_path: Path) -> Iterator[Yard]:
+    with HttpServer(tmp_path / "served") as git:
+        yield Yard(world, git, ServedRepository(tmp_path / "served" / "config.git"))
+
+
+def test_a_push_to_the_configuration_is_applied_at_its_webhook(yard: Yard) -> None:
+    first = yard.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    yard.world.serve()
+    yard.world.danube("secrets", "set", "hook", stdin=SECRET)
+    yard.wait_until_applied(first)
+    second = yard.repository.commit(a_pipeline("two"))
+    assert yard.tell(second).document == {"delivery": second, "status": "accepted"}
+    yard.wait_until_applied(second)
+    assert yard.pipelines == ["one", "two"]
+
+    bad = yard.repository.commit({"pipelines/three.yaml": "kind: Pipelin\n"})
+    yard.tell(bad)
+    wait_until(lambda: yard.status["findings"], 30, "the mistake to be seen")
+    assert (yard.status["seen_revision"], yard.status["applied_revision"]) == (bad, second)
+    assert yard.pipelines == ["one", "two"]
+
+
+def test_a_push_to_another_branch_is_no_reason_to_look(yard: Yard) -> None:
+    first = yard.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    yard.world.serve()
+    yard.world.danube("secrets", "set", "hook", stdin=SECRET)
+    yard.wait_until_applied(first)
+    once = yard.asked
+    assert yard.tell("b" * 40, "draft").status == 202
+    second = yard.repository.commit(a_pipeline("two"))
+    yard.tell(second)
+    yard.wait_until_applied(second)
+    assert yard.asked == 2 * once, "the second look was the one of the second push"
+
+
+def test_before_the_first_configuration_a_person_brings_it_and_then_webhooks_do(yard: Yard) -> None:
+    first = yard.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    yard.git.stop()
+    yard.world.serve()
+    yard.world.danube("secrets", "set", "hook", stdin=SECRET)
+    refused = yard.tell(first)
+    assert (refused.status, refused.reference) == (401, "hook-signature-wrong")
+    wait_until(lambda: yard.status["problem"], 30, "the first look to have failed")
+    yard.git.start()
+    assert json.loads(yard.world.danube("config", "sync", "--json").stdout)["applied_revision"] == first
+    second = yard.repository.commit(a_pipeline("two"))
+    assert yard.tell(second).status == 202
+    yard.wait_until_applied(second)
