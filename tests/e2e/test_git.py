@@ -106,8 +106,14 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
             told = world.client.get(f"/api/v1/jobs/{job['id']}")
             assert told["source_rule"] == rule
             assert told["trigger"]["commit_message"] == f"the code of {name}"
-        assert len(api.tokens) == 1
-        assert api.asked == [{"permissions": {"contents": "read"}}]
+            pages = {"app": f"http://{host}/app/code/commit/", "lab": f"http://{host}/lab/code/-/commit/"}
+            assert told["commit_url"] == (pages[name] + told["trigger"]["commit_sha"] if name in pages else "")
+        # One token reads for all, and one more tells the forge how the jobs ended; neither may what the other is for.
+        assert api.asked.count({"permissions": {"contents": "read"}}) == 1
+        assert [one for one in api.asked if "contents" not in one["permissions"]] in (
+            [],
+            [{"permissions": {"statuses": "write"}}],
+        )
 
         for needle in (one.encode() for one in needles):
             # The private half of the one that is a file of the server lies where its owner has put it, outside of the data.
@@ -253,7 +259,12 @@ def test_a_server_begins_before_its_configuration_can_be_read(world: World, ssh:
     seen = json.loads(world.danube("config", "sync", "--json", check=False).stdout)
     assert (seen["ok"], seen["applied_revision"], seen["seen_revision"]) == (False, first, bad)
     assert seen["findings"] == [
-        {"place": "pipelines/app.yaml:2", "what": "unknown kind 'Pipelin'", "hint": "did you mean 'Pipeline'?"}
+        {
+            "place": "pipelines/app.yaml:2",
+            "what": "unknown kind 'Pipelin'",
+            "hint": "did you mean 'Pipeline'?",
+            "url": "",
+        }
     ]
     ssh.stop()
     world.stop()
