@@ -100,6 +100,17 @@ class Schedules:
         return following + jitter if following is not None else float("inf")
 
 
+def next_start(pipeline: str, trigger: TriggerSpec, now: float) -> float | None:
+    """When a schedule is acted on next, in Unix seconds; None where that is never, or its time zone is not known here."""
+    try:
+        schedule = _schedule(trigger)
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
+    jitter = jitter_of(schedule, pipeline)
+    following = next_moment(schedule, now - jitter)
+    return following + jitter if following is not None else None
+
+
 def _schedule(trigger: TriggerSpec) -> Schedule:
     return Schedule(trigger.schedule, ZoneInfo(trigger.timezone or "UTC"), trigger.jitter_seconds)
 

@@ -106,6 +106,8 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
             told = world.client.get(f"/api/v1/jobs/{job['id']}")
             assert told["source_rule"] == rule
             assert told["trigger"]["commit_message"] == f"the code of {name}"
+            pages = {"app": f"http://{host}/app/code/commit/", "lab": f"http://{host}/lab/code/-/commit/"}
+            assert told["commit_url"] == (pages[name] + told["trigger"]["commit_sha"] if name in pages else "")
         # One token to read with and one for statuses, each made once: what reads may not write.
         wait_until(lambda: api.statuses, 30, "a status at the forge")
         assert api.asked == [{"permissions": {"contents": "read"}}, {"permissions": {"statuses": "write"}}]
@@ -257,7 +259,12 @@ def test_a_server_begins_before_its_configuration_can_be_read(world: World, ssh:
     seen = json.loads(world.danube("config", "sync", "--json", check=False).stdout)
     assert (seen["ok"], seen["applied_revision"], seen["seen_revision"]) == (False, first, bad)
     assert seen["findings"] == [
-        {"place": "pipelines/app.yaml:2", "what": "unknown kind 'Pipelin'", "hint": "did you mean 'Pipeline'?"}
+        {
+            "place": "pipelines/app.yaml:2",
+            "what": "unknown kind 'Pipelin'",
+            "hint": "did you mean 'Pipeline'?",
+            "url": "",
+        }
     ]
     ssh.stop()
     world.stop()

@@ -10,8 +10,9 @@ from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines, SqliteSecrets
 from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.state import Applied, State
-from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.errors import Place, StorageFull
 from danube_pkg.core.settings import ConfigRepository
+from danube_pkg.edges.http.forge_pages import file_url
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration import Circumstances, Configuration
@@ -114,3 +115,34 @@ async def test_looks_at_the_same_time_come_one_after_the_other(tmp_path: Path) -
         desk.write("one")
         await asyncio.gather(*(desk.configuration.sync() for _ in range(10)))
         assert await desk.names() == ["one"]
+
+
+async def test_what_was_written_is_kept_as_it_was_applied_document_by_document(tmp_path: Path) -> None:
+    first = "# why it is there\n" + PIPELINE.replace("NAME", "one")
+    second = PIPELINE.replace("NAME", "two").replace("spec: ", "# inside\nspec: ")
+    third = "--- {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: three}, spec: {repository: /srv/x}}\n"
+    async with a_desk(tmp_path) as desk:
+        desk.write("both", f"---\n{first}---\n\n# of the second\n{second}...\n{third}")
+        await desk.configuration.sync()
+
+        def texts() -> dict[str, str]:
+            return {name: one.text for name, one in desk.configuration.state.pipelines.items()}
+
+        written = {"one": first, "two": f"# of the second\n{second}", "three": third}
+        assert texts() == written
+        desk.write("both", f"---\n{first.replace('why', 'that')}---\n\n# of the second\n{second}...\n{third}")
+        await desk.configuration.sync()
+        await desk.configuration.load()
+        assert texts() == written | {"one": first.replace("why", "that")}
+
+
+async def test_places_have_addresses_where_the_configurations_forge_is_known(tmp_path: Path) -> None:
+    sha, place = "c0ffee" + "0" * 34, Place("pipelines/app.yaml", 4)
+    async with a_desk(tmp_path) as desk:
+        assert file_url(desk.configuration, sha, place) == ""
+        at_forge = ConfigRepository("git@gitlab.example.org:team/config.git")
+        desk.configuration.circumstances = Circumstances(at_forge)
+        assert file_url(desk.configuration, sha, place) == (
+            f"https://gitlab.example.org/team/config/-/blob/{sha}/pipelines/app.yaml#L4"
+        )
+        assert file_url(desk.configuration, "dir-0123", place) == file_url(desk.configuration, sha, None) == ""

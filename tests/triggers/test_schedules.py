@@ -10,6 +10,7 @@ import pytest
 from danube_pkg.core.configuration.pipelines import TriggerKind, TriggerSpec
 from danube_pkg.core.inbox import CronMoment
 from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.services.schedules import next_start
 from tests.triggers.clock import MovedClock
 from tests.triggers.yard import NEWEST, URL, Yard, a_pipeline, eventually, open_yard
 
@@ -113,6 +114,7 @@ async def test_jitter_is_the_same_each_time(tmp_path: Path) -> None:
     async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
         names = [f"p{number}" for number in range(5)]
         await yard.configure(*(a_pipeline(name, cron("0 3 * * *", jitter_seconds=3600)) for name in names))
+        promised = {name: next_start(name, cron("0 3 * * *", jitter_seconds=3600), JUNE) for name in names}
         late: dict[str, set[float]] = {name: set() for name in names}
         seen = 0
         while yard.clock.now() < JUNE + 3 * DAY:
@@ -125,6 +127,14 @@ async def test_jitter_is_the_same_each_time(tmp_path: Path) -> None:
             yard.clock.move(60)
         assert all(len(minutes) == 1 and max(minutes) <= 60 for minutes in late.values())
         assert len(set.union(*late.values())) > 1
+        told = {name: (at - (JUNE + 3 * 3600)) // 60 for name, at in promised.items() if at is not None}
+        assert all(told[name] in (minute - 1, minute) for name in names for minute in late[name])
+
+
+def test_when_a_pipeline_starts_next_is_known_beforehand() -> None:
+    assert next_start("app", cron("0 3 * * *"), JUNE) == JUNE + 3 * 3600
+    assert next_start("app", cron("0 3 * * *", timezone="Europe/Vienna"), JUNE) == JUNE + 3600
+    assert next_start("app", cron("0 3 * * *", timezone="Nowhere/Land"), JUNE) is None
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     build_page()
     made = House(tmp_path_factory.mktemp("house"))
     for name, danubefile in pipelines.ALL.items():
-        directory = made.pipeline(name, danubefile, badge=name == "website")
+        directory = made.pipeline(name, danubefile, **pipelines.SPECS.get(name, {}))
         if name == "markup":
             pipelines.commit_markup(directory)
     made.serve()

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 WEBSITE = r"""
 from danube import artifacts, pipeline, step
@@ -93,6 +94,16 @@ ALL: Mapping[str, str] = {
     "stream": STREAM,
     "markup": MARKUP,
 }
+
+
+SPECS: Mapping[str, Mapping[str, Any]] = {
+    "website": {
+        "badge": True,
+        "branch_filter": ["main", "release/*"],
+        "triggers": [{"on": "push"}, {"on": "cron", "schedule": "0 3 * * 1-5", "timezone": "Europe/Vienna"}],
+    }
+}
+"""What a pipeline says beside its repository."""
 
 
 def commit_markup(directory: Path) -> None:

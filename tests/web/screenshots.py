@@ -25,7 +25,7 @@ def main() -> None:
         house = House(Path(directory))
         for name, danubefile in pipelines.ALL.items():
             if name not in ("markup", "stream"):
-                house.pipeline(name, danubefile)
+                house.pipeline(name, danubefile, **pipelines.SPECS.get(name, {}))
         house.serve()
         browser = launch(playwright)
         try:

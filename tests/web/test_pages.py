@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from build_steps import web
 from tests.web.house import AXE, House, Visitors
@@ -56,6 +56,46 @@ def test_a_pipelines_filters_live_in_the_address(visitors: Visitors, jobs: dict[
     page.goto("/pipelines/broken?status=failure")
     expect(page.locator(".run")).not_to_have_count(0)
     expect(page.get_by_label("Status")).to_have_value("failure")
+
+
+def test_a_pipeline_says_what_starts_it_when_and_where_that_is_written(
+    house: House, visitors: Visitors, jobs: dict[str, str]
+) -> None:
+    page = visitors.page("reader", "/pipelines/website")
+    expect(page.locator(".start").nth(0)).to_have_text("A push to main or release/*")
+    expect(page.locator(".start").nth(1)).to_contain_text(
+        re.compile(r"At 03:00 on Monday to Friday \(Europe/Vienna\), next in \d+")
+    )
+    page.get_by_text("As it was applied").click()
+    expect(page.locator(".written pre")).to_have_text((house.config / "pipelines" / "website.yaml").read_text().strip())
+    expect(page.get_by_text("pipelines/website.yaml:1")).to_be_visible()
+    assert page.locator("a", has_text="pipelines/website.yaml").count() == 0, "a directory has no page at a forge"
+
+
+def test_what_lies_at_a_forge_is_linked_and_nothing_else_becomes_a_link(
+    visitors: Visitors, jobs: dict[str, str]
+) -> None:
+    page = visitors.page("reader")
+    said = {"place_url": "https://github.com/team/config/blob/abc/pipelines/website.yaml#L1"}
+    _change_answers(page, "**/api/v1/pipelines/website", said)
+    page.goto("/pipelines/website")
+    expect(page.get_by_role("link", name="pipelines/website.yaml:1")).to_have_attribute("href", said["place_url"])
+    for url, count in (("https://github.com/team/app/commit/abc", 2), ("javascript:alert(1)", 0)):
+        _change_answers(page, f"**/api/v1/jobs/{jobs['markup']}", {"commit_url": url})
+        page.goto(f"/jobs/{jobs['markup']}")
+        expect(page.locator(".job-commit")).to_be_visible()
+        expect(page.locator(f".job a[href='{url}']")).to_have_count(count)
+
+
+def _change_answers(page: Page, path: str, changes: dict[str, str]) -> None:
+    """As if the server had said so."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), **changes})
+
+    page.unroute(path)
+    page.route(path, answer)
 
 
 def test_the_reader_is_told_of_what_is_not_there(visitors: Visitors) -> None:

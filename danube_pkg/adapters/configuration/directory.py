@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, parse_yaml
+from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, document_texts, parse_yaml
 from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.configuration.reading import read_configuration
 from danube_pkg.core.errors import Invalid, Permanent, Place
@@ -170,6 +170,7 @@ def _digest(files: Mapping[str, bytes]) -> str:
 
 def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Findings) -> ConfigurationFiles:
     documents: list[Marked] = []
+    texts: dict[Place, str] = {}
     total = 0
     for name in sorted(files):
         total += len(files[name])
@@ -177,8 +178,11 @@ def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Find
             what = f"all files together have more than {MAX_TOTAL_BYTES // 1024**2} MiB"
             findings.add(Place(name), what, hint="divide them among several servers")
             break
-        documents.extend(parse_yaml(files[name], name, findings))
-    return ConfigurationFiles(revision or _digest(files), base, tuple(documents), findings.sorted(), _timezones())
+        found = parse_yaml(files[name], name, findings)
+        documents.extend(found)
+        texts |= document_texts(files[name], found)
+    revision = revision or _digest(files)
+    return ConfigurationFiles(revision, base, tuple(documents), findings.sorted(), _timezones(), texts)
 
 
 @cache

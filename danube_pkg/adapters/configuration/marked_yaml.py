@@ -4,7 +4,8 @@ Only text, numbers, booleans, null, lists and mappings with text keys exist; any
 is its text as written, so that `on:` is not the boolean that YAML 1.1 reads there.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -20,6 +21,8 @@ MAX_NODES = 100_000
 
 MAX_DEPTH = 40
 """The schema needs six."""
+
+_BORDER = re.compile(r"(---|\.\.\.)(\s|$)")
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
@@ -60,6 +63,20 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
     except RecursionError:
         findings.add(Place(file), f"nested deeper than {MAX_DEPTH} levels", hint="flatten it")
     return tuple(documents)
+
+
+def document_texts(data: bytes, documents: Sequence[Marked]) -> Mapping[Place, str]:
+    """What was written of each document of a file, comments included, by where it begins."""
+    lines = data.decode("utf-8", "replace").splitlines()
+    found = {}
+    for one in documents:
+        begin = end = one.place.line - 1
+        while begin > 0 and not _BORDER.match(lines[begin]) and not _BORDER.match(lines[begin - 1]):
+            begin -= 1
+        while end + 1 < len(lines) and not _BORDER.match(lines[end + 1]):
+            end += 1
+        found[one.place] = "\n".join(lines[begin : end + 1]).strip("\n") + "\n"
+    return found
 
 
 def _nodes(text: str) -> Iterator[yaml.Node]:

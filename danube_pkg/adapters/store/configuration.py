@@ -49,10 +49,13 @@ class SqliteConfiguration:
         def work(connection: sqlite3.Connection) -> None:
             for change in changes:
                 _WRITERS[change.kind](_Writing(connection, state, applied, self._new_id), change)
-            # Lines move without anything having changed.
+            # Lines and comments change without anything being said anew.
             connection.executemany(
-                "UPDATE pipelines SET file = ?, line = ?, revision = ? WHERE name = ?",
-                [(one.place.file, one.place.line, applied.revision, one.name) for one in state.pipelines.values()],
+                "UPDATE pipelines SET file = ?, line = ?, text = ?, revision = ? WHERE name = ?",
+                [
+                    (one.place.file, one.place.line, one.text, applied.revision, one.name)
+                    for one in state.pipelines.values()
+                ],
             )
             connection.execute(
                 "INSERT INTO configuration VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -198,7 +201,9 @@ def _state(
             for row in teams
         },
         pipelines={
-            row["name"]: PipelineDefinition(row["name"], row["team"], spec, Place(row["file"], row["line"]))
+            row["name"]: PipelineDefinition(
+                row["name"], row["team"], spec, Place(row["file"], row["line"]), row["text"]
+            )
             for row in pipelines
             if (spec := _stored(PipelineSpec, row["definition"])) is not None
         },

@@ -152,8 +152,12 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_open ON outbox(target, id) WHERE done_at IS NULL;
 CREATE INDEX outbox_done ON outbox(done_at) WHERE done_at IS NOT NULL;
 """,
+    """
+ALTER TABLE pipelines ADD COLUMN text TEXT NOT NULL DEFAULT '';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a pipeline
 keeps its name for life (a renamed one is another). `users.configured` marks people that the configuration names, beside
-those whom an issuer brings; the address is in lower case. `pipelines.definition` is the whole of its spec as JSON, and
-`configuration` the last good `Config`: with them a server knows its configuration again while its repository is away."""
+those whom an issuer brings; the address is in lower case. `pipelines.definition` is the whole of its spec as JSON, `text`
+what was written, and `configuration` the last good `Config`: with them a server knows its configuration again while its
+repository is away."""

@@ -7,7 +7,7 @@ from danube_pkg.core.configuration import patterns
 from danube_pkg.core.configuration.people import TeamSpec, UserSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.configuration.server import ConfigSpec
-from danube_pkg.core.errors import Invalid
+from danube_pkg.core.errors import Invalid, Place
 from danube_pkg.core.marked import Document, Findings, Marked, nearest, rule
 from danube_pkg.core.records import read_record
 
@@ -38,6 +38,7 @@ class ConfigurationFiles:
 
     revision: a commit, or `dir-` and a hash of the content. base: the directory that relative repositories start from;
     "" where the configuration is not on this machine's disk. timezones: names known on this machine; none: not checked.
+    texts: what was written, by the places of the documents.
     """
 
     revision: str
@@ -45,6 +46,7 @@ class ConfigurationFiles:
     documents: tuple[Marked, ...]
     findings: tuple[Invalid, ...] = ()
     timezones: frozenset[str] = frozenset()
+    texts: Mapping[Place, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,4 +16,4 @@ def read_configuration(files: ConfigurationFiles) -> tuple[State | None, tuple[I
     check_documents(documents, files, findings)
     if findings:
         return None, findings.sorted()
-    return desired_state(documents, files.base), ()
+    return desired_state(documents, files.base, files.texts), ()

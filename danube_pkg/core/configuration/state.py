@@ -47,12 +47,16 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class PipelineDefinition:
-    """A pipeline as configured; its repository is a URL or absolute. place: where it stands, which is no part of what it says."""
+    """A pipeline as configured; its repository is a URL or absolute.
+
+    place: where it stands; text: as it was written there. Neither is a part of what it says.
+    """
 
     name: str
     team: str
     spec: PipelineSpec
     place: Place = field(default=_NOWHERE, compare=False)
+    text: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,8 @@ class State:
     pipelines: Mapping[str, PipelineDefinition] = field(default_factory=dict)
 
 
-def desired_state(documents: Iterable[TypedDocument], base: str) -> State:
-    """What checked documents mean. base: the directory that relative repositories start from."""
+def desired_state(documents: Iterable[TypedDocument], base: str, texts: Mapping[Place, str]) -> State:
+    """What checked documents mean. base: the directory that relative repositories start from; texts: by their places."""
     config, users, teams = ConfigSpec(), {}, {}
     pipelines: dict[str, PipelineDefinition] = {}
     for one in documents:
@@ -80,7 +84,8 @@ def desired_state(documents: Iterable[TypedDocument], base: str) -> State:
                 teams[name] = _team(name, spec)
             case PipelineSpec() as spec:
                 resolved = replace(spec, repository=repository_from(spec.repository, base))
-                pipelines[name] = PipelineDefinition(name, one.metadata.team, resolved, one.document.root.place)
+                place = one.document.root.place
+                pipelines[name] = PipelineDefinition(name, one.metadata.team, resolved, place, texts.get(place, ""))
     if not users:
         users = _implied_users(teams)
     return State(config, users, teams, pipelines)

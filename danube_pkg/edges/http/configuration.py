@@ -9,6 +9,7 @@ from danube_pkg.core.danubefile import Outline
 from danube_pkg.core.errors import DanubeError, NotFound
 from danube_pkg.core.marked import rule
 from danube_pkg.core.repositories import without_login
+from danube_pkg.edges.http.forge_pages import commit_url, file_url, pages_of
 from danube_pkg.edges.http.messages import Request
 from danube_pkg.edges.http.models import Time, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
@@ -20,11 +21,12 @@ PLAN_BYTES = 16 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """One mistake: `place` is file:line."""
+    """One mistake: `place` is file:line; `url`: that at the forge, empty where it is not known."""
 
     place: str
     what: str
     hint: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,17 @@ class ConditionView:
 @dataclass(frozen=True, slots=True)
 class ConfigurationView:
     """Which revision is in force, which was seen last, and what is wrong with that one. `problem`: why it could not be
-    read at all, null where it could. `deploy_key`: the public half of the key that reads repositories by ssh."""
+    read at all, null where it could. `deploy_key`: the public half of the key that reads repositories by ssh. `applied_url`
+    and `seen_url`: the commits at the forge, empty where that is not known."""
 
     ok: bool
     repository: str
     branch: str
     applied_revision: str
+    applied_url: str
     applied_at: Time | None
     seen_revision: str
+    seen_url: str
     checked_at: Time | None
     problem: FindingView | None
     findings: tuple[FindingView, ...]
@@ -125,12 +130,14 @@ class OutlineView:
 @dataclass(frozen=True, slots=True)
 class DefinitionView:
     """place: file and line in the configuration, of that revision; commit_sha, branch: where the danubefile was read.
-    outline: null where it says no pipeline, and then `findings` say why."""
+    script_url: the danubefile there, at the forge; "" where that is not known. outline: null where it says no pipeline, and
+    then `findings` say why."""
 
     place: str
     revision: str
     commit_sha: str
     branch: str
+    script_url: str
     outline: OutlineView | None
     findings: tuple[FindingView, ...]
 
@@ -161,11 +168,15 @@ class ConfigurationResource(Resource):
             repository=without_login(repository.url),
             branch=repository.branch,
             applied_revision=status.applied_revision,
+            applied_url=commit_url(repository.url, configuration, status.applied_revision),
             applied_at=iso_or_none(status.applied_at),
             seen_revision=status.seen_revision,
+            seen_url=commit_url(repository.url, configuration, status.seen_revision),
             checked_at=iso_or_none(status.checked_at),
             problem=_finding(status.problem) if status.problem else None,
-            findings=tuple(map(_finding, status.findings)),
+            findings=tuple(
+                _finding(one, file_url(configuration, status.seen_revision, one.place)) for one in status.findings
+            ),
             conditions=tuple(ConditionView(one.reference, one.what, one.hint) for one in found),
             deploy_key=self.services.deploy_key,
         )
@@ -211,18 +222,22 @@ class PipelineDefinition(ConfigurationResource):
         configuration = self.services.configuration
         definition = configuration.state.pipelines.get(name) if configuration is not None else None
         found = await self.services.outlines.outline(pipeline, query.ref)
+        pages = pages_of(pipeline.settings.repository, configuration)
         return DefinitionView(
             place=str(definition.place) if definition is not None else "",
             revision=configuration.status.applied_revision if configuration is not None else "",
             commit_sha=found.revision.commit_sha,
             branch=found.revision.branch,
+            script_url=pages.file(found.revision.commit_sha, pipeline.settings.script) if pages is not None else "",
             outline=_outline_view(found.outline) if found.outline is not None else None,
             findings=tuple(map(_finding, found.findings)),
         )
 
 
-def _finding(error: DanubeError) -> FindingView:
-    return FindingView(str(error.place or ""), error.what + (f": {error.cause}" if error.cause else ""), error.hint)
+def _finding(error: DanubeError, url: str = "") -> FindingView:
+    return FindingView(
+        str(error.place or ""), error.what + (f": {error.cause}" if error.cause else ""), error.hint, url
+    )
 
 
 def _plan_view(plan: Plan) -> PlanView:

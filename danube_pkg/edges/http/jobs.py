@@ -6,7 +6,6 @@ from typing import Any
 
 from danube_pkg.core.access import Action, can
 from danube_pkg.core.explaining import about, explain
-from danube_pkg.core.forge_pages import forge_pages
 from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.marked import rule
@@ -14,6 +13,7 @@ from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.core.steps import Step
 from danube_pkg.edges.http.caching import AnswerCache, json_answer, unless_known
 from danube_pkg.edges.http.compression import takes_gzip
+from danube_pkg.edges.http.forge_pages import commit_url
 from danube_pkg.edges.http.messages import Request, Response
 from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
@@ -171,9 +171,7 @@ class OneJob(Resource):
         """One job with its steps."""
         job, configuration = request.job, self.services.configuration
         may = tuple(action for action in Action if can(request.actor, action, request.thing))
-        rules = configuration.config.git_authentication if configuration is not None else ()
-        pages = forge_pages(job.settings.repository, rules)
-        return job_detail(job, may, pages.commit(job.trigger.commit_sha) if pages is not None else "")
+        return job_detail(job, may, commit_url(job.settings.repository, configuration, job.trigger.commit_sha))
 
 
 class JobCancel(Resource):

@@ -6,7 +6,9 @@ from itertools import starmap
 from typing import Any
 
 from danube_pkg.core.access import Action, can
-from danube_pkg.core.configuration.pipelines import ParamSpec, TriggerSpec
+from danube_pkg.core.configuration.pipelines import ParamSpec, TriggerKind, TriggerSpec
+from danube_pkg.core.configuration.state import PipelineDefinition
+from danube_pkg.core.configuration.trigger_words import trigger_in_words
 from danube_pkg.core.job_lists import Run
 from danube_pkg.core.marked import rule
 from danube_pkg.core.pipelines import Pipeline
@@ -14,12 +16,14 @@ from danube_pkg.core.reasons import Status
 from danube_pkg.core.statistics import pipeline_statistics
 from danube_pkg.edges.http.caching import AnswerCache, json_answer, unless_known
 from danube_pkg.edges.http.compression import takes_gzip
+from danube_pkg.edges.http.forge_pages import file_url
 from danube_pkg.edges.http.jobs import JobSummary, job_summary
 from danube_pkg.edges.http.messages import Request, Response
 from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
 from danube_pkg.services.job_requests import start
+from danube_pkg.services.schedules import next_start
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 MAX_RUNS = 20
@@ -58,12 +62,14 @@ class PipelineView:
 
 @dataclass(frozen=True, slots=True)
 class StartView:
-    """Something beside people that starts it. `kind`: push, tag, pull_request, cron, manual or pipeline; `schedule` and
-    `timezone` of a cron; `pipeline`: whose end starts this one."""
+    """Something beside people that starts it. `kind`: push, tag, pull_request, cron, manual or pipeline; `words`: what that
+    means, filters included; `schedule`, `timezone` and `next_at` of a cron; `pipeline`: whose end starts this one."""
 
     kind: str
+    words: str
     schedule: str
     timezone: str
+    next_at: Time | None
     pipeline: str
 
 
@@ -81,7 +87,8 @@ class ParamView:
 @dataclass(frozen=True, slots=True)
 class PipelineDetail:
     """`may`: what the caller may do with it; `levels`: what teams may, the owner's included; `place`: where it stands in the
-    configuration; `badge`: whether its badge can be seen without a login."""
+    configuration, of `revision`; `place_url`: that at the forge, empty where it is not known; `text`: as it is written there;
+    `badge`: whether its badge can be seen without a login."""
 
     name: str
     team: str
@@ -96,6 +103,9 @@ class PipelineDetail:
     levels: Mapping[str, str]
     may: tuple[str, ...]
     place: str
+    revision: str
+    place_url: str
+    text: str
     starts: tuple[StartView, ...]
     params: tuple[ParamView, ...]
     badge: bool
@@ -172,20 +182,29 @@ class OnePipeline(Resource):
         owner = {thing.owner: "admin"} if thing.owner else {}
         configuration = self.services.configuration
         definition = configuration.state.pipelines.get(pipeline.name) if configuration is not None else None
+        revision = configuration.status.applied_revision if configuration is not None else ""
         return PipelineDetail(
             **_facts(pipeline),
             branch_filter=pipeline.branch_filter,
             levels={**{team: str(level) for team, level in sorted(thing.levels.items())}, **owner},
             may=tuple(action for action in Action if can(request.actor, action, thing)),
             place=str(definition.place) if definition is not None else "",
-            starts=tuple(map(_start, definition.spec.triggers)) if definition is not None else (),
+            revision=revision,
+            place_url=file_url(configuration, revision, definition.place) if definition is not None else "",
+            text=definition.text if definition is not None else "",
+            starts=_starts(definition, self.services.clock.now()) if definition is not None else (),
             params=tuple(starmap(_param, definition.spec.params.items())) if definition is not None else (),
             badge=definition is not None and definition.spec.badge,
         )
 
 
-def _start(trigger: TriggerSpec) -> StartView:
-    return StartView(trigger.kind, trigger.schedule, trigger.timezone, trigger.pipeline)
+def _starts(definition: PipelineDefinition, now: float) -> tuple[StartView, ...]:
+    def view(one: TriggerSpec) -> StartView:
+        next_at = next_start(definition.name, one, now) if one.kind is TriggerKind.CRON else None
+        words = trigger_in_words(one, definition.spec)
+        return StartView(one.kind, words, one.schedule, one.timezone, iso_or_none(next_at), one.pipeline)
+
+    return tuple(map(view, definition.spec.triggers))
 
 
 def _param(name: str, param: ParamSpec) -> ParamView:

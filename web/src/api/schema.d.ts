@@ -1348,7 +1348,8 @@ export interface components {
         };
         /**
          * @description `may`: what the caller may do with it; `levels`: what teams may, the owner's included; `place`: where it stands in the
-         *     configuration; `badge`: whether its badge can be seen without a login.
+         *     configuration, of `revision`; `place_url`: that at the forge, empty where it is not known; `text`: as it is written there;
+         *     `badge`: whether its badge can be seen without a login.
          */
         PipelineDetail: {
             name: string;
@@ -1366,18 +1367,23 @@ export interface components {
             };
             may: string[];
             place: string;
+            revision: string;
+            place_url: string;
+            text: string;
             starts: components["schemas"]["StartView"][];
             params: components["schemas"]["ParamView"][];
             badge: boolean;
         };
         /**
-         * @description Something beside people that starts it. `kind`: push, tag, pull_request, cron, manual or pipeline; `schedule` and
-         *     `timezone` of a cron; `pipeline`: whose end starts this one.
+         * @description Something beside people that starts it. `kind`: push, tag, pull_request, cron, manual or pipeline; `words`: what that
+         *     means, filters included; `schedule`, `timezone` and `next_at` of a cron; `pipeline`: whose end starts this one.
          */
         StartView: {
             kind: string;
+            words: string;
             schedule: string;
             timezone: string;
+            next_at: string | null;
             pipeline: string;
         };
         /** @description A parameter of a start by hand. `default`: null where a value must be given; `choices`: the only values there are. */
@@ -1711,26 +1717,31 @@ export interface components {
         };
         /**
          * @description Which revision is in force, which was seen last, and what is wrong with that one. `problem`: why it could not be
-         *     read at all, null where it could. `deploy_key`: the public half of the key that reads repositories by ssh.
+         *     read at all, null where it could. `deploy_key`: the public half of the key that reads repositories by ssh. `applied_url`
+         *     and `seen_url`: the commits at the forge, empty where that is not known.
          */
         ConfigurationView: {
             ok: boolean;
             repository: string;
             branch: string;
             applied_revision: string;
+            applied_url: string;
             applied_at: string | null;
             seen_revision: string;
+            seen_url: string;
             checked_at: string | null;
             problem: components["schemas"]["FindingView"] | null;
             findings: components["schemas"]["FindingView"][];
             conditions: components["schemas"]["ConditionView"][];
             deploy_key: string;
         };
-        /** @description One mistake: `place` is file:line. */
+        /** @description One mistake: `place` is file:line; `url`: that at the forge, empty where it is not known. */
         FindingView: {
             place: string;
             what: string;
             hint: string;
+            /** @default  */
+            url: string;
         };
         /** @description What is not as the configuration wants it, without being a mistake: a secret not set yet, a restart that is needed. */
         ConditionView: {
@@ -1768,13 +1779,15 @@ export interface components {
         };
         /**
          * @description place: file and line in the configuration, of that revision; commit_sha, branch: where the danubefile was read.
-         *     outline: null where it says no pipeline, and then `findings` say why.
+         *     script_url: the danubefile there, at the forge; "" where that is not known. outline: null where it says no pipeline, and
+         *     then `findings` say why.
          */
         DefinitionView: {
             place: string;
             revision: string;
             commit_sha: string;
             branch: string;
+            script_url: string;
             outline: components["schemas"]["OutlineView"] | null;
             findings: components["schemas"]["FindingView"][];
         };

@@ -14,7 +14,6 @@ export type Trigger = Schemas["TriggerView"];
 export type Pipeline = Schemas["PipelineView"];
 export type PipelinePage = Schemas["PipelinePage"];
 export type PipelineDetail = Schemas["PipelineDetail"];
-export type Start = Schemas["StartView"];
 export type Param = Schemas["ParamView"];
 export type Definition = Schemas["DefinitionView"];
 export type UsedSecrets = Schemas["UsedSecrets"];

@@ -6,7 +6,7 @@ import { may } from "../api/session";
 import type { ConfigurationState } from "../api/types";
 import { useTab } from "../kit/tab";
 import { Action } from "../parts/action";
-import { Address, Ago, Command, Loaded, PageHead } from "../parts/small";
+import { Address, Ago, Command, Loaded, Outward, PageHead } from "../parts/small";
 
 export default function Configuration() {
   const data = createData<ConfigurationState>(() => `${API}/config`);
@@ -58,7 +58,9 @@ export default function Configuration() {
                 <For each={state().findings}>
                   {(one) => (
                     <li>
-                      <code class="finding-place">{one.place}</code>
+                      <Outward to={one.url}>
+                        <code class="finding-place">{one.place}</code>
+                      </Outward>
                       <p class="finding-what">{one.what}</p>
                       <Show when={one.hint}>
                         <p class="notice-hint">{one.hint}</p>
@@ -98,12 +100,16 @@ export default function Configuration() {
               </dd>
               <dt>In force</dt>
               <dd>
-                <code class="wrap">{state().applied_revision || "nothing yet"}</code>{" "}
+                <Outward to={state().applied_url}>
+                  <code class="wrap">{state().applied_revision || "nothing yet"}</code>
+                </Outward>{" "}
                 <Show when={state().applied_at}>{(at) => <Ago at={at()} />}</Show>
               </dd>
               <dt>Seen last</dt>
               <dd>
-                <code class="wrap">{state().seen_revision || "nothing yet"}</code>{" "}
+                <Outward to={state().seen_url}>
+                  <code class="wrap">{state().seen_revision || "nothing yet"}</code>
+                </Outward>{" "}
                 <Show when={state().checked_at}>{(at) => <Ago at={at()} />}</Show>
               </dd>
               <Show when={state().deploy_key}>

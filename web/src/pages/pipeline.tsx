@@ -5,7 +5,7 @@ import { API, get, pipelinePath, Refusal, withQuery } from "../api/client";
 import { createData } from "../api/data";
 import { onJobs } from "../api/events";
 import { isStale } from "../api/merging";
-import type { Definition, Job, JobPage, PipelineDetail, Start, Statistics, Status } from "../api/types";
+import type { Definition, Job, JobPage, PipelineDetail, Statistics, Status } from "../api/types";
 import { useList } from "../kit/keys";
 import { count } from "../kit/sizes";
 import { useTab } from "../kit/tab";
@@ -13,7 +13,7 @@ import { duration } from "../kit/time";
 import { Icon, STATUS_WORDS } from "../parts/icons";
 import { Refused } from "../parts/refused";
 import { RunRow } from "../parts/runs";
-import { Address, Command, Empty, Loaded, PageHead } from "../parts/small";
+import { Address, Ago, Command, Empty, Loaded, Outward, PageHead } from "../parts/small";
 import { StartDialog } from "./start-dialog";
 
 const DurationChart = lazy(() => import("../parts/chart"));
@@ -109,7 +109,8 @@ function OnePipeline(props: { name: string }) {
                 <h2>What starts it</h2>
                 <Triggers pipeline={pipeline()} />
               </section>
-              <DefinitionPart name={props.name} place={pipeline().place} />
+              <Written pipeline={pipeline()} />
+              <DefinitionPart name={props.name} script={pipeline().script} />
               <section>
                 <h2>Who may what</h2>
                 <dl class="facts">
@@ -169,12 +170,20 @@ function Figures(props: { found: Statistics }) {
 function Triggers(props: { pipeline: PipelineDetail }) {
   return (
     <>
-      <For each={props.pipeline.starts.filter((one) => one.kind !== "manual")}>{(one) => <p>{startSentence(one)}</p>}</For>
-      <Show when={props.pipeline.branch_filter.length > 0}>
-        <p>
-          Branches: <For each={props.pipeline.branch_filter}>{(one) => <code class="chip">{one}</code>}</For>
-        </p>
-      </Show>
+      <For each={props.pipeline.starts.filter((one) => one.kind !== "manual")}>
+        {(one) => (
+          <p class="start" title={one.schedule}>
+            {one.words}
+            <Show when={one.next_at}>
+              {(at) => (
+                <span class="quiet">
+                  , next <Ago at={at()} />
+                </span>
+              )}
+            </Show>
+          </p>
+        )}
+      </For>
       <p>
         By hand: <Command text={`danube trigger ${props.pipeline.name}`} />
       </p>
@@ -182,31 +191,41 @@ function Triggers(props: { pipeline: PipelineDetail }) {
   );
 }
 
-/** "A push", "Each 0 3 * * * (UTC)". */
-export function startSentence(one: Start): string {
-  switch (one.kind) {
-    case "cron":
-      return `Its schedule: ${one.schedule} (${one.timezone || "UTC"})`;
-    case "pipeline":
-      return `The end of ${one.pipeline}`;
-    case "pull_request":
-      return "A pull request";
-    default:
-      return `A ${one.kind}`;
-  }
+/** Where it stands in the configuration, as it is written there. */
+function Written(props: { pipeline: PipelineDetail }) {
+  return (
+    <Show when={props.pipeline.place}>
+      <section>
+        <h2>Its configuration</h2>
+        <p class="quiet">
+          <Outward to={props.pipeline.place_url}>
+            <code class="wrap">{props.pipeline.place}</code>
+          </Outward>{" "}
+          at <code title={props.pipeline.revision}>{props.pipeline.revision.slice(0, 12)}</code>
+        </p>
+        <Show when={props.pipeline.text}>
+          {(text) => (
+            <details class="written">
+              <summary>As it was applied</summary>
+              <pre tabindex="0" aria-label="YAML">
+                {text()}
+              </pre>
+            </details>
+          )}
+        </Show>
+      </section>
+    </Show>
+  );
 }
 
 /** What the danubefile says of itself, without being run. */
-function DefinitionPart(props: { name: string; place: string }) {
+function DefinitionPart(props: { name: string; script: string }) {
   const data = createData<Definition>(() => pipelinePath(props.name, "/definition"));
   return (
     <section>
-      <h2>Its definition</h2>
-      <Show when={props.place}>
-        <p class="quiet">
-          <code class="wrap">{props.place}</code> in the configuration repository
-        </p>
-      </Show>
+      <h2>
+        What <code>{props.script}</code> says
+      </h2>
       <Loaded data={data}>
         {(found) => (
           <>
@@ -223,7 +242,9 @@ function DefinitionPart(props: { name: string; place: string }) {
                   <For each={outline().steps}>
                     {(step) => (
                       <li>
-                        <span>{step.name}</span> <span class="quiet">{step.image} line {step.line}</span>
+                        <span>{step.name}</span> <span class="quiet">
+                          {step.image} <Outward to={found().script_url && `${found().script_url}#L${step.line}`}>line {step.line}</Outward>
+                        </span>
                       </li>
                     )}
                   </For>
