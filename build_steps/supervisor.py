@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "supervisor"
 PROGRAMS = {
     "danube-step": ("danube-step", "idle", "start", "spool", "tree", "follow", "request", "client", "blake2b"),
-    "danube-ns": ("danube-ns",),
+    "danube-ns": ("danube-ns", "id-maps"),
 }
 ARCHITECTURES = ("x86_64", "aarch64")
 """What is released."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from danube_pkg import __version__
 from danube_pkg.adapters.images.logins import DockerLogins
 from danube_pkg.adapters.images.registry import RegistryClient
-from danube_pkg.adapters.images.store import ImageDirectory
+from danube_pkg.adapters.images.store import ONE_OWNER, THE_IMAGES, ImageDirectory, Owners
 from danube_pkg.adapters.keys import Keys
-from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox import find_program, has_ids_for_pods, map_of_user
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteSecrets
 from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.errors import Defect, Permanent, Unavailable
@@ -65,13 +65,24 @@ async def open_images(
         access = Registries(
             lambda: (*plan.registry.specs(), *of_server, *specs()), secret_of or no_secret, DockerLogins(plan.logins)
         )
-        store = ImageDirectory(plan.directory, plan.bounds, keep_owners=has_ids_for_pods(), on_failure=_task_failed)
+        store = ImageDirectory(plan.directory, plan.bounds, owners_of_images(), _task_failed)
         stack.push_async_callback(store.close)
         registry = RegistryClient(access, clock, f"danube/{__version__}", plan.proxy_of, plan.hosts)
         stack.push_async_callback(registry.close)
         yield ImageService(
             registry, store, clock, platform=platform_of(platform.machine()), default_host=plan.registry.default_host
         )
+
+
+def owners_of_images() -> Owners:
+    """As pods on this machine will see them."""
+    if has_ids_for_pods():
+        return THE_IMAGES
+    program = find_program("danube-ns")
+    ids = map_of_user(program)
+    if not ids.is_full:
+        return ONE_OWNER
+    return Owners(f"owners-{ids.first_user}-{ids.first_group}", keep=True, within=ids.within(program))
 
 
 @asynccontextmanager

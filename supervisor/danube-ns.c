@@ -4,6 +4,10 @@
  *       A process that holds a pod's user, network, IPC and UTS namespaces, and does nothing else. Its process id is
  *       printed when the maps are written and the loopback is up. OWNER: the user id it is started as; 0 to stay who one is.
  *       It ends unless a byte comes over CONFIRM_FD: the caller has written down that it exists.
+ *       A map is `INSIDE OUTSIDE COUNT`, or `/PROGRAM INSIDE OUTSIDE COUNT ...` for a program that may write what we may not
+ *       (newuidmap, newgidmap).
+ *   danube-ns within UID_MAP GID_MAP -- PROGRAM ARGUMENT...
+ *       Becomes PROGRAM as root of a user namespace of its own with these maps: it can work on files of all their owners.
  *   danube-ns enter HOLDER NETWORK [--cgroup PROCS_FILE]... [--overlay TARGET LOWER UPPER WORK] [--stage SOURCE]...
  *                   [--rlimit NAME=VALUE]... -- PROGRAM ARGUMENT...
  *       Joins the holder's namespaces and becomes PROGRAM. As root every SOURCE is bound to /mnt/<index> of a private mount
@@ -45,7 +49,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void fail(const char *format, ...) {
+#include "danube-ns.h"
+
+void fail(const char *format, ...) {
     int saved = errno;
     va_list arguments;
     va_start(arguments, format);
@@ -56,7 +62,7 @@ static void fail(const char *format, ...) {
     exit(1);
 }
 
-static void write_file(const char *path, const char *text) {
+void write_file(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
         fail("write %s to %s", text, path);
@@ -111,7 +117,7 @@ static int hold(char **argv) {
     const char *uid_map = argv[0], *gid_map = argv[1];
     unsigned owner = (unsigned)strtoul(argv[2], NULL, 10);
     int network = strcmp(argv[3], "host") == 0, confirm = atoi(argv[4]), ready[2], go[2];
-    char path[64], byte = 1;
+    char byte = 1;
     for (char **file = argv + 5; *file; file++)
         write_file(*file, "0");
     if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
@@ -131,14 +137,7 @@ static int hold(char **argv) {
     close(go[0]);
     if (read(ready[0], &byte, 1) != 1)
         exit(1);
-    if (!owner) {
-        snprintf(path, sizeof path, "/proc/%d/setgroups", (int)pid);
-        write_file(path, "deny");
-    }
-    snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
-    write_file(path, uid_map);
-    snprintf(path, sizeof path, "/proc/%d/gid_map", (int)pid);
-    write_file(path, gid_map);
+    map_ids(pid, !owner, uid_map, gid_map);
     if (write(go[1], &byte, 1) != 1 || read(ready[0], &byte, 1) != 1)
         exit(1);
     printf("%d\n", (int)pid);
@@ -340,6 +339,8 @@ static int tied_program(char **argv) {
 int main(int argc, char **argv) {
     if (argc >= 7 && strcmp(argv[1], "hold") == 0)
         return hold(argv + 2);
+    if (argc >= 6 && strcmp(argv[1], "within") == 0)
+        return within(argv + 2);
     if (argc >= 6 && strcmp(argv[1], "enter") == 0)
         return enter(argv + 2);
     if (argc == 8 && strcmp(argv[1], "overlay") == 0)
@@ -350,6 +351,6 @@ int main(int argc, char **argv) {
         return detach_program(argv + 2);
     if (argc >= 4 && strcmp(argv[1], "tied") == 0)
         return tied_program(argv + 2);
-    fputs("usage: danube-ns hold | enter | overlay | listen | detach | tied ...\n", stderr);
+    fputs("usage: danube-ns hold | within | enter | overlay | listen | detach | tied ...\n", stderr);
     return 2;
 }

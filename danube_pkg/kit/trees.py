@@ -1,17 +1,40 @@
-"""Removing whole directory trees, whatever modes they have been left with."""
+"""Removing whole directory trees, whatever modes and owners they have been left with.
+
+`python -m danube_pkg.kit.trees DIRECTORY` does it in a process of its own.
+"""
 
 import os
 import shutil
 import stat
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def remove_tree(top: Path) -> None:
+def remove_tree(top: Path, within: Sequence[str] = ()) -> None:
     """Everything below and the directory itself; symbolic links are never followed. Raises OSError.
 
     Nobody else may change the tree meanwhile. A directory without its owner's rights gets them first, since not even the owner
-    can empty it otherwise.
+    can empty it otherwise. within: words before a command that may do what this process may not, where there are some.
     """
+    try:
+        _remove(top)
+    except PermissionError:
+        if not within:
+            raise
+        _remove_within(top, within)
+
+
+def _remove_within(top: Path, within: Sequence[str]) -> None:
+    home = str(Path(__file__).absolute().parents[2])
+    words = [*within, sys.executable, "-P", "-m", "danube_pkg.kit.trees", str(top)]
+    done = subprocess.run(words, env={"PYTHONPATH": home}, cwd="/", capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PermissionError(done.stderr.strip()[-500:] or f"{words[0]} ended with {done.returncode}")
+
+
+def _remove(top: Path) -> None:
     places = [str(top)]
     while places:
         place = places.pop()
@@ -20,3 +43,7 @@ def remove_tree(top: Path) -> None:
         with os.scandir(place) as entries:
             places += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     shutil.rmtree(top)
+
+
+if __name__ == "__main__":
+    remove_tree(Path(sys.argv[1]))

@@ -23,6 +23,8 @@ from danube_pkg.adapters.runtimes.sandbox import (
     closed_to_pods,
     find_bubblewrap,
     find_cgroups,
+    has_ids_for_pods,
+    map_of_user,
     seccomp_program,
 )
 from danube_pkg.core.errors import DanubeError
@@ -56,6 +58,7 @@ async def diagnose(settings: SandboxSettings) -> list[Finding]:
         check_filter(platform.machine()),
         await check_bubblewrap(),
         check_installation(settings.program),
+        await asyncio.to_thread(check_ids, settings.namespaces),
         check_limits(),
         check_data_directory(settings.data_dir),
         await check_pod(settings),
@@ -109,6 +112,17 @@ def check_installation(program: CoordinatorProgram) -> Finding:
     # Each path and not what they have in common: that may be a checkout with a data directory, whose keys stay closed.
     paths = [str(path) for path in closed if not set(path.parents) & set(closed)]
     return Finding("installation", False, what, f"chmod -R go+rX {' '.join(paths)}")
+
+
+def check_ids(program: Path) -> Finding:
+    """Which user ids pods get. One is a fact about an ordinary user, not a fault. program: danube-ns."""
+    if has_ids_for_pods():
+        return Finding("ids", True, "each pod has a range of user ids of its own")
+    ids = map_of_user(program)
+    if ids.is_full:
+        return Finding("ids", True, f"pods have this user's subordinate ids, from {ids.first_user} on")
+    what = f"pods have one user id, so apt-get, chown and su do not work in images: {ids.problem}"
+    return Finding("ids", True, what, ids.hint)
 
 
 def check_limits() -> Finding:

@@ -1,11 +1,15 @@
 """A whole Debian as an image, in a job: what people do in one, with the rights that root inside needs for it."""
 
+import os
+import sys
+
 import pytest
 
 from build_steps.debian_root import TARGET
 from tests.e2e.world import World
 from tests.images.building import Layout, packed
 from tests.images.containers import busybox
+from tests.sandbox.as_user import ROOT, run_as_ordinary_user
 
 DANUBEFILE = '''
     from danube import pipeline, step
@@ -38,20 +42,61 @@ DANUBEFILE = '''
 '''
 
 
-@pytest.mark.long
-def test_a_debian_does_what_a_debian_does(world: World) -> None:
+WITH_ONE_ID = """
+    from danube import pipeline, step
+
+    @pipeline(name="debian")
+    def build():
+        step.run("id -u; perl -e 'print 6 * 7, chr 10' > made; tar cf tree.tar -C /usr/share/doc . ; ls -l made", name="Works")
+        step.run("apt-get install -y --no-install-recommends ./hello.deb", name="Packages")
+"""
+
+
+def debian_job(world: World, danubefile: str) -> str:
+    """A job in a Debian, with a busybox beside it, under way."""
     root = TARGET / "root.tar"
     assert root.exists(), "make build/debian/root.tar"
     layout = Layout(world.path / "debian").image("local/debian:1", [packed(root.read_bytes(), "none")])
     world.danube("image", "load", str(layout.file(world.path / "debian.tar")))
     small = Layout(world.path / "busybox").image("local/busybox:1", [busybox()])
     world.danube("image", "load", str(small.file(world.path / "busybox.tar")))
-    directory = world.pipeline("debian", DANUBEFILE, image="local/debian:1")
+    directory = world.pipeline("debian", danubefile, image="local/debian:1")
     (directory / "hello.deb").write_bytes((TARGET / "hello.deb").read_bytes())
     world.serve()
-    job = world.trigger("debian")
-    end = world.end_of(job, 120)
+    return world.trigger("debian")
+
+
+@pytest.mark.long
+def test_a_debian_does_what_a_debian_does(world: World) -> None:
+    job = debian_job(world, DANUBEFILE)
+    end = world.end_of(job, 240)
     assert end["status"] == "success", world.log(job)
+    assert "--- ids: " not in world.log(job)
     printed = world.printed(job)
     for line in ("installed", "out/a 33:33 644", "out/b 1:8 4755", "1500", "somebody", "from the server"):
         assert f"\n{line}\n" in f"\n{printed}", line
+
+
+if os.geteuid() == 0:
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("lent_ids", [True, False])
+    def test_an_ordinary_user_has_such_a_debian_where_ids_allow_it(lent_ids: bool) -> None:
+        name = "test_a_debian_does_what_a_debian_does" if lent_ids else "test_with_one_id_the_log_says_what_is_missing"
+        words = [sys.executable, "-m", "pytest", "-q", "-m", "long", f"tests/e2e/test_debian.py::{name}"]
+        done = run_as_ordinary_user(words, directory=ROOT, lent_ids=lent_ids)
+        assert done.returncode == 0, done.stdout[-8000:]
+        assert "1 passed" in done.stdout
+
+else:
+
+    @pytest.mark.long
+    def test_with_one_id_the_log_says_what_is_missing(world: World) -> None:
+        """Programs that are content with one user run; what wants more fails, and the reason stands above it."""
+        job = debian_job(world, WITH_ONE_ID)
+        end = world.end_of(job, 240)
+        assert (end["status"], [step["status"] for step in end["steps"]]) == ("failure", ["success", "failure"])
+        log = world.log(job)
+        notice = "--- ids: /etc/subuid and /etc/subgid give 1234 no 65535 ids, so images have one user, who is not root; usermod "
+        assert notice in log
+        assert "\n1000\n" in log

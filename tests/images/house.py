@@ -1,7 +1,6 @@
 """The puller as a server has it, on a store of its own: real HTTP, real files, the clock of this machine."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ import pytest
 
 from danube_pkg.adapters.images.logins import DockerLogins
 from danube_pkg.adapters.images.registry import RegistryClient
-from danube_pkg.adapters.images.store import ImageDirectory
+from danube_pkg.adapters.images.store import ImageDirectory, Owners
 from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images import Image, ImageBounds, ImageUnavailable
+from danube_pkg.image_house import owners_of_images
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.services.images import ImageService
 from danube_pkg.services.registries import Registries
@@ -60,7 +60,7 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    directory: Path, *rules: RegistrySpec, bounds: ImageBounds | None = None, keep_owners: bool | None = None
+    directory: Path, *rules: RegistrySpec, bounds: ImageBounds | None = None, owners: Owners | None = None
 ) -> AsyncIterator[House]:
     """Registries of the loopback are reached by http where a rule says so."""
     directory.mkdir(exist_ok=True)
@@ -78,8 +78,8 @@ async def open_house(
     store = ImageDirectory(
         directory / "images",
         bounds or ImageBounds(),
-        keep_owners=os.geteuid() == 0 if keep_owners is None else keep_owners,
-        on_failure=lambda name, error: failures.append(error),
+        owners or owners_of_images(),
+        lambda name, error: failures.append(error),
     )
     images = ImageService(registry, store, SystemClock(), platform=MACHINE, default_host="registry.invalid")
     store.open()

@@ -1,4 +1,5 @@
-"""The same tests once more as an ordinary user, whose pods have one id: all but those about owners."""
+"""The same tests once more as an ordinary user, whose pods have one id: all but those about owners. And those about owners as
+one who was given subordinate ids."""
 
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,24 @@ from tests.sandbox.as_user import ROOT, run_as_ordinary_user
 EVERYDAY = ("tests/images/test_containers.py", "tests/images/test_unpacking.py", "tests/images/test_store.py")
 """What is done in another way without root; the rest is asked of registries, or refused before anything is owned."""
 
+OWNERS = ("tests/images/test_owners.py",)
+LENT = (*OWNERS, "tests/images/test_containers.py", "tests/images/test_store.py", "tests/images/test_hostile_layers.py")
+"""What is done in another way where owners are kept in a user namespace."""
 
-@pytest.mark.parametrize("suites", [EVERYDAY, pytest.param(("tests/images",), marks=pytest.mark.long)])
-def test_images_work_without_root(suites: Sequence[str]) -> None:
-    done = run_as_ordinary_user([sys.executable, "-m", "pytest", "-q", "-x", *suites], directory=ROOT)
+
+def passes(suites: Sequence[str], *, lent_ids: bool = False) -> None:
+    words = [sys.executable, "-m", "pytest", "-q", "-x", *suites]
+    done = run_as_ordinary_user(words, directory=ROOT, lent_ids=lent_ids)
     assert done.returncode == 0, done.stdout[-8000:]
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("suites", [EVERYDAY, pytest.param(("tests/images",), marks=pytest.mark.long)])
+def test_images_work_without_root(suites: Sequence[str]) -> None:
+    passes(suites)
+
+
+@pytest.mark.parametrize("suites", [OWNERS, pytest.param(LENT, marks=pytest.mark.long)])
+def test_images_have_their_owners_with_lent_ids(suites: Sequence[str]) -> None:
+    passes(suites, lent_ids=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.adapters.images.store import ONE_OWNER
 from danube_pkg.core.configuration.server import RegistrySpec
 from danube_pkg.core.images import Image
 from tests.images.building import (
@@ -150,7 +151,7 @@ async def test_of_several_architectures_this_machines_is_taken(
 
 async def test_owners_are_kept_where_there_is_one_id(registry: Registry, tmp_path: Path) -> None:
     """As extended attributes, in the form that umoci and others have agreed on."""
-    async with open_house(tmp_path / "one", RegistrySpec(registry.host, insecure=True), keep_owners=False) as one:
+    async with open_house(tmp_path / "one", RegistrySpec(registry.host, insecure=True), owners=ONE_OWNER) as one:
         layout = Layout(tmp_path / "layout").image("owners", [[file("x", "1", user=1000, group=300), file("y", "2")]])
         image = await pulled(one, registry, layout, "owners")
         root = one.root(image)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from danube_pkg.adapters.runtimes.sandbox import CoordinatorProgram, SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.ops import doctor
 from danube_pkg.ops.doctor import Finding, check_data_directory, check_filter, check_kernel, check_pod, diagnose
@@ -43,11 +44,20 @@ async def diagnose_as_root_of_a_container(data: Path, prepare: str) -> dict[str,
 async def test_all_is_well_here(tmp_path: Path) -> None:
     findings = await diagnose(settings_of(tmp_path))
     assert [finding.name for finding in findings] == [
-        "kernel", "filter", "bubblewrap", "installation", "limits", "data directory", "pod",
+        "kernel", "filter", "bubblewrap", "installation", "ids", "limits", "data directory", "pod",
     ]  # fmt: skip
     assert [finding for finding in findings if not finding.ok] == []
     assert findings[-1].what.endswith("containers share images by overlays")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_who_has_one_id_is_told_what_that_means_and_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "has_ids_for_pods", lambda: False)
+    problem = IdMap("0 1 1", "0 1 1", problem="newuidmap is not here", hint="apt-get install uidmap")
+    monkeypatch.setattr(doctor, "map_of_user", lambda program: problem)
+    finding = doctor.check_ids(Path("danube-ns"))
+    assert (finding.ok, finding.hint) == (True, "apt-get install uidmap")
+    assert "apt-get, chown and su do not work in images: newuidmap is not here" in finding.what
 
 
 async def test_root_of_a_container_with_one_id_can_make_pods(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""Running something as an ordinary user, who has one id, no control groups and nothing to stage with.
+"""Running something as an ordinary user, who has no control groups and nothing to stage with; with one id, or with ids that he
+was given for his pods.
 
 What a test needs may lie where such a user cannot go (a Python below /root). The child gets a mount namespace in which those
-directories are empty but for what is needed; nothing of this machine is changed. Someone who is that user already simply runs it.
+directories are empty but for what is needed, and in which the user has an account and subordinate ids where he shall have some;
+nothing of this machine is changed. Someone who is that user already simply runs it.
 """
 
 import os
@@ -17,6 +19,9 @@ from pathlib import Path
 from build_steps.supervisor import build_supervisor
 
 USER = 1234
+FIRST_LENT_ID = 0x6FFF0000
+"""Of a range that nobody else has: below the ids of pods that root gives away."""
+
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = sorted({Path(sys.base_prefix), Path(sys.prefix), ROOT})
 
@@ -39,10 +44,25 @@ def opening(needed: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
+def lending() -> str:
+    """Shell commands that give the user a name and a range of ids, in this mount namespace alone."""
+    person, ids = f"danube-test:x:{USER}:{USER}::/:/bin/sh", f"danube-test:{FIRST_LENT_ID}:65536"
+    return (
+        f"{{ cat /etc/passwd; echo {person}; }} > /mnt/passwd; echo {ids} > /mnt/ids\n"
+        "mount --bind /mnt/passwd /etc/passwd; mount --bind /mnt/ids /etc/subuid; mount --bind /mnt/ids /etc/subgid"
+    )
+
+
 def run_as_ordinary_user(
-    words: Sequence[str], tree: Path | None = None, *, directory: Path | None = None, seconds: float = 300
+    words: Sequence[str],
+    tree: Path | None = None,
+    *,
+    directory: Path | None = None,
+    seconds: float = 300,
+    lent_ids: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as that user in a home of its own, beside a copy of `tree` (or in `directory`); both outputs in one text."""
+    """Run a command as that user in a home of its own, beside a copy of `tree` (or in `directory`); both outputs in one text.
+    lent_ids: he has subordinate ids, which takes root to arrange."""
     for program in ("danube-step", "danube-ns"):
         build_supervisor(program)
     with tempfile.TemporaryDirectory(prefix="danube-user-", ignore_cleanup_errors=True) as name:
@@ -55,7 +75,7 @@ def run_as_ordinary_user(
                 os.chown(path, USER, USER)
             become = f"exec setpriv --reuid {USER} --regid {USER} --clear-groups --"
             command = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c"]
-            script = f"{opening(NEEDED)}\ncd {shlex.quote(str(directory or home))}\n{become} {shlex.join(words)}"
+            script = f"{opening(NEEDED)}\n{lending() if lent_ids else ''}\ncd {shlex.quote(str(directory or home))}\n{become} {shlex.join(words)}"
         else:
             command, script = ["/bin/sh", "-c"], f"cd {shlex.quote(str(directory or home))} && {shlex.join(words)}"
         return subprocess.run(

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build_steps.supervisor import build_supervisor
-from danube_pkg.adapters.runtimes.sandbox import CoordinatorProgram, SandboxRuntime, SandboxSettings
+from danube_pkg.adapters.runtimes.sandbox import (
+    CoordinatorProgram,
+    SandboxRuntime,
+    SandboxSettings,
+    has_ids_for_pods,
+    map_of_user,
+)
 from danube_pkg.core.egress_ports import EgressProxies
 from danube_pkg.core.pods import HOST_IMAGE, Container, Limits, Network, PodEvent, PodSpec
 
@@ -18,6 +24,12 @@ CHECK_SECONDS = 0.1
 """Between two looks at a workspace's size: soon, so that tests are."""
 
 EVENT_SECONDS = 30.0
+
+
+def has_lent_ids() -> bool:
+    """Whether pods have subordinate ids of an ordinary user. Root in them is that user, so what belongs to him is not closed to
+    it by not being anybody's in there."""
+    return not has_ids_for_pods() and map_of_user(build_supervisor("danube-ns")).is_full
 
 
 def settings_of(data: Path) -> SandboxSettings:

@@ -71,6 +71,20 @@ async def test_a_full_workspace_ends_the_pods_containers(pods: Pods) -> None:
     assert ended == {coordinator, worker}
 
 
+async def test_what_is_closed_to_the_server_counts_and_is_removed_as_well(pods: Pods) -> None:
+    """Where a step can give files away, it can give away a directory that nobody else may look into."""
+    _, worker = await pods.pod(limits=Limits(workspace_bytes=8 * MEGABYTE))
+    async with pods.runtime.watch() as events:
+        give_away = "mkdir d && head -c 20000000 /dev/zero > d/big; chown -R 5:6 d; chmod 700 d; sleep 1000"
+        stream = await pods.runtime.exec(worker, ("/bin/sh", "-c", give_away))
+        event = await next_event(events, ContainerEnded)
+        assert isinstance(event, ContainerEnded)
+        assert event.reason is Reason.WORKSPACE_FULL
+        await stream.close()
+    await pods.runtime.delete_pod(worker.job_id)
+    assert list((pods.data / "pods").iterdir()) == []
+
+
 async def test_a_workspace_is_still_watched_after_a_restart(pods: Pods) -> None:
     _, worker = await pods.pod(limits=Limits(workspace_bytes=8 * MEGABYTE))
     await pods.runtime.close()

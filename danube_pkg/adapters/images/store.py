@@ -19,7 +19,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,26 +44,36 @@ PULL_SECONDS = 600.0
 """A layer that was used within this time may belong to a pull that is under way."""
 
 
-class ImageDirectory:
-    """`core.image_ports.ImageStore` below one directory.
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose the files of unpacked images are. place: the directory that such roots have for themselves, so that none is taken
+    for one of another kind. keep: they have the owners that the images say, as whoever `within` starts a command as counts.
+    within: words before a command that has the rights of all these owners; none where this process has."""
 
-    keep_owners: files of unpacked images have the owners that the images say. The two kinds of roots lie apart, so that none is
-    taken for the other. `open` comes before everything else.
-    """
+    place: str
+    keep: bool
+    within: tuple[str, ...] = ()
+
+
+THE_IMAGES = Owners("owners", keep=True)
+ONE_OWNER = Owners("one-owner", keep=False)
+
+
+class ImageDirectory:
+    """`core.image_ports.ImageStore` below one directory. `open` comes before everything else."""
 
     def __init__(
         self,
         directory: Path,
         bounds: ImageBounds,
-        *,
-        keep_owners: bool,
+        owners: Owners,
         on_failure: Callable[[str, BaseException], None],
     ) -> None:
         self.bounds = bounds
-        self._keep_owners = keep_owners
+        self._owners = owners
         self._layers = directory / "layers"
         self._new = directory / "new"
-        base = directory / ("owners" if keep_owners else "one-owner")
+        base = directory / owners.place
         self._names = base / "names"
         self._roots = base / "roots"
         self._lock_file = directory / "lock"
@@ -109,7 +119,7 @@ class ImageDirectory:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _remove(path)
+                    self._remove(path)
                 finally:
                     os.close(descriptor)
 
@@ -208,20 +218,23 @@ class ImageDirectory:
         stack = contextlib.AsyncExitStack()
         stack.callback(os.close, lock)
         try:
-            work = unpacking(new / "fs", name, count, self.bounds, keep_owners=self._keep_owners, keep_open=(lock,))
+            owners = self._owners
+            work = unpacking(
+                new / "fs", name, count, self.bounds, keep_owners=owners.keep, within=owners.within, keep_open=(lock,)
+            )
             unpacker = await stack.enter_async_context(work)
             async for layer in layers:
                 await unpacker.add(layer)
             await unpacker.finish()
         except BaseException:
             await stack.aclose()
-            await asyncio.to_thread(remove_tree, new)
+            await asyncio.to_thread(self._remove, new)
             raise
         if self._give_name(new, chain):
             self._owner.start(f"sync {name}", self._wait_safe(unpacker, self._root(chain), stack))
         else:
             await stack.aclose()
-            await asyncio.to_thread(remove_tree, new)
+            await asyncio.to_thread(self._remove, new)
         return unpacker.size_bytes
 
     def _give_name(self, new: Path, chain: str) -> bool:
@@ -274,7 +287,7 @@ class ImageDirectory:
             if not (root / "pods").is_dir() or self._pods(root):
                 return False
             root.rename(gone)
-        _remove(gone)
+        self._remove(gone)
         return True
 
     # --- room
@@ -300,16 +313,15 @@ class ImageDirectory:
             elif f"sha256:{path.name}" not in kept and self._remove_root(path):
                 total -= size
 
+    def _remove(self, path: Path) -> None:
+        if path.is_dir():
+            remove_tree(path, self._owners.within)
+        else:
+            path.unlink()
+
     async def close(self) -> None:
         """Wait until what was unpacked is on the disk."""
         await self._owner.finish()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        remove_tree(path)
-    else:
-        path.unlink()
 
 
 def _read(file: Path) -> Image | None:

@@ -82,10 +82,19 @@ class Unpacker:
 
 @asynccontextmanager
 async def unpacking(
-    root: Path, name: str, count: int, bounds: ImageBounds, *, keep_owners: bool, keep_open: Sequence[int]
+    root: Path,
+    name: str,
+    count: int,
+    bounds: ImageBounds,
+    *,
+    keep_owners: bool,
+    within: Sequence[str],
+    keep_open: Sequence[int],
 ) -> AsyncIterator[Unpacker]:
-    """A worker for an empty directory; it has ended when the block is left. keep_open: descriptors that it shares."""
+    """A worker for an empty directory; it has ended when the block is left. within: words before its command. keep_open:
+    descriptors that it shares."""
     process = await asyncio.create_subprocess_exec(
+        *within,
         *worker_command(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -5,6 +5,7 @@ It must not know a job's state, only pods; what both runtimes share is pure and 
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
 from danube_pkg.adapters.runtimes.sandbox.launch import PROXY_USER, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.programs import (
     closed_to_pods,
@@ -28,5 +29,6 @@ __all__ = [
     "find_cgroups",
     "find_program",
     "has_ids_for_pods",
+    "map_of_user",
     "seccomp_program",
 ]

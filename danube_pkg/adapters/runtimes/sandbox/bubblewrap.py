@@ -53,13 +53,15 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ContainerPlan:
-    """Everything about a container but the namespaces that it joins."""
+    """Everything about a container but the namespaces that it joins. staged: the pod's user is another one than the server's,
+    so that what is mounted must be put where he can go."""
 
     root: Path
     image: RootFileSystem
     mounts: Sequence[Mount]
     environment: Sequence[tuple[str, str]]
     full_id_map: bool
+    staged: bool
     command: Sequence[str]
     overlay: Overlay | None = None
     working_directory: str = "/workspace"

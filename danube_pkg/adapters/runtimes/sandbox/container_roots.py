@@ -9,6 +9,7 @@ from pathlib import Path
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import Mount
 from danube_pkg.adapters.runtimes.sandbox.host_image import RootFileSystem
 from danube_pkg.adapters.runtimes.sandbox.image_root import Overlay, copy_image, image_root, overlay_of
+from danube_pkg.adapters.runtimes.sandbox.inside import ask_inside
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
 from danube_pkg.adapters.runtimes.sandbox.root_places import WORKSPACE, RootPlaces, prepare_places
 from danube_pkg.core.errors import Unavailable
@@ -41,11 +42,13 @@ class HeldImage:
 
 
 class ContainerRoots:
-    """images: None where only the machine's own programs are to be had. program: danube-ns."""
+    """images: None where only the machine's own programs are to be had. program: danube-ns. within: words before a command that
+    has the rights of all owners in a pod, where the server has not."""
 
-    def __init__(self, images: Images | None, program: Path) -> None:
+    def __init__(self, images: Images | None, program: Path, within: Sequence[str] = ()) -> None:
         self._images = images
         self._program = program
+        self._within = within
         self.complaint: str | None = None
         """What this machine has against overlays, "" for nothing; None while it was not tried."""
 
@@ -81,16 +84,18 @@ class ContainerRoots:
         why_not = await self.why_no_overlay(overlay, record)
         if why_not:
             tell(f"each container gets a copy of its image, since this machine has no overlays for it: {why_not}")
-            pod.write_copied(number, await asyncio.to_thread(copy_image, held.root, overlay.target, owner))
-        places = RootPlaces(overlay.target, None, owner) if why_not else RootPlaces(overlay.upper, held.root, owner)
+            pod.write_copied(number, await self._copy(record, held.root, overlay.target))
         bound = [*mounts, *(Mount(source, place) for source, place in files.binds)]
-        prepare_places(
-            places,
+        start = start_of(image)
+        starts = await self._prepare(
+            record,
+            target=overlay.target if why_not else overlay.upper,
+            lower=None if why_not else held.root,
             directories=["/proc", "/dev", *(mount.place for mount in bound if mount.source.is_dir())],
             files=[*(path for path, _ in files.files), *(mount.place for mount in bound if not mount.source.is_dir())],
+            start=start,
         )
-        start = start_of(image)
-        if start.startswith(("/proc", "/dev")) or not places.start_directory(start):
+        if start.startswith(("/proc", "/dev")) or not starts:
             raise ImageUnavailable(
                 f"image {image.name} starts in {start}",
                 cause="no such directory can be had in it",
@@ -99,9 +104,35 @@ class ContainerRoots:
         return ContainerRoot(
             files=files,
             overlay=None if why_not else overlay,
-            user=str(user) if owner and user.user else "",
+            user=str(user) if record.full_ids and user.user else "",
             working_directory=start,
         )
+
+    async def _copy(self, record: PodRecord, lower: Path, target: Path) -> int:
+        """Its size in bytes."""
+        if record.has_lent_ids:
+            request = {"verb": "copy", "lower": str(lower), "target": str(target)}
+            return int((await ask_inside(self._within, request))["bytes"])
+        return await asyncio.to_thread(copy_image, lower, target, record.user_base or None)
+
+    async def _prepare(
+        self,
+        record: PodRecord,
+        *,
+        target: Path,
+        lower: Path | None,
+        directories: Sequence[str],
+        files: Sequence[str],
+        start: str,
+    ) -> bool:
+        """Make what must be there before the container is; whether programs can start in `start`."""
+        if record.has_lent_ids:
+            request = {"verb": "prepare", "target": str(target), "lower": str(lower) if lower is not None else None}
+            more = {"directories": directories, "files": files, "start": start}
+            return bool((await ask_inside(self._within, {**request, **more}))["starts"])
+        places = RootPlaces(target, lower, record.user_base or None)
+        prepare_places(places, directories, files)
+        return places.start_directory(start)
 
     def _user(self, image: Image) -> ImageUser:
         images = self._known_images()

@@ -66,8 +66,9 @@ def overlay_of(directory: Path, lower: Path, owner: int) -> Overlay:
     return overlay
 
 
-def copy_image(lower: Path, target: Path, owner: int) -> int:
-    """The image's files once more, as the pod's own; their size in bytes. Blocks for the disk. Raises StorageFull, Permanent."""
+def copy_image(lower: Path, target: Path, owner: int | None) -> int:
+    """The image's files once more, as the pod's own; their size in bytes. owner: as in `RootPlaces`. Blocks for the disk. Raises
+    StorageFull, Permanent."""
     try:
         return _copy_tree(lower, target, owner)
     except OSError as error:
@@ -76,7 +77,7 @@ def copy_image(lower: Path, target: Path, owner: int) -> int:
         raise Permanent(Reason.POD_FAILED, "the image could not be copied", cause=str(error)) from error
 
 
-def _copy_tree(lower: Path, target: Path, owner: int) -> int:
+def _copy_tree(lower: Path, target: Path, owner: int | None) -> int:
     total, linked = 0, dict[tuple[int, int], Path]()
     directories: list[tuple[Path, os.stat_result]] = [(target, lower.lstat())]
     ahead = [(lower, target)]
@@ -100,10 +101,10 @@ def _copy_tree(lower: Path, target: Path, owner: int) -> int:
     return total
 
 
-def _copy_one(source: Path, path: Path, found: os.stat_result, owner: int) -> int:
+def _copy_one(source: Path, path: Path, found: os.stat_result, owner: int | None) -> int:
     if stat.S_ISLNK(found.st_mode):
         path.symlink_to(source.readlink())
-        if owner:
+        if owner is not None:
             os.chown(path, owner + found.st_uid, owner + found.st_gid, follow_symlinks=False)
         return 0
     if stat.S_ISFIFO(found.st_mode):
@@ -116,8 +117,8 @@ def _copy_one(source: Path, path: Path, found: os.stat_result, owner: int) -> in
     return found.st_blocks * 512
 
 
-def _dress(path: Path, found: os.stat_result, owner: int) -> None:
-    if owner:
+def _dress(path: Path, found: os.stat_result, owner: int | None) -> None:
+    if owner is not None:
         os.chown(path, owner + found.st_uid, owner + found.st_gid)
     path.chmod(stat.S_IMODE(found.st_mode))
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import ContainerPlan, bubblewrap_words, find_bubblewrap, home_of
+from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD, IdMap
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.core.errors import HostLacks, Permanent, Unavailable
@@ -24,7 +25,6 @@ START_SECONDS = 20.0
 _LOG = "start.log"
 """What a container's start printed, which is nothing when all is well."""
 
-IDS_OF_A_POD = 65536
 FIRST_POD_USER = 0x70000000
 """Above what systemd gives to its own containers, so that no two programs hand out the same ids."""
 
@@ -74,16 +74,20 @@ def has_ids_for_pods() -> bool:
 
 
 async def start_holder(
-    program: Path, record: Record, *, user_base: int, host_network: bool, cgroup_files: Sequence[Path], log: Path
+    program: Path,
+    record: Record,
+    ids: IdMap,
+    *,
+    user_base: int,
+    host_network: bool,
+    cgroup_files: Sequence[Path],
+    log: Path,
 ) -> None:
     """A process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks."""
-    inside = f"0 {user_base} {IDS_OF_A_POD}" if user_base else None
-    uid_map = inside or f"0 {os.geteuid()} 1"
-    gid_map = inside or f"0 {os.getegid()} 1"
     network = "host" if host_network else "none"
     with log.open("ab") as errors, confirmation() as kept:
         process = await asyncio.create_subprocess_exec(
-            str(program), "hold", uid_map, gid_map, str(user_base), network, str(kept.descriptor), *map(str, cgroup_files),
+            str(program), "hold", ids.users, ids.groups, str(user_base), network, str(kept.descriptor), *map(str, cgroup_files),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=errors,
             env={}, cwd="/", pass_fds=(kept.descriptor,),
         )  # fmt: skip
@@ -174,7 +178,7 @@ async def _start_init(
     filters = [_memory_file(data) for data in (seccomp_program(),) if data]
     files = [_memory_file(text.encode()) for _, text in plan.image.files]
     mounts = plan.all_mounts()
-    staged = plan.full_id_map  # the pod's user is another one than the server's
+    staged = plan.staged
     places = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
     stages = [word for mount in mounts for word in ("--stage", str(mount.source))] if staged else []
     bubblewrap = find_bubblewrap()

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ class ProcessMark:
 
 @dataclass(frozen=True, slots=True)
 class PodRecord:
-    """user_base: the host id that root of the pod is; 0 where the pod runs as the server's own user."""
+    """user_base: the host id that root of the pod is; 0 where the pod runs as the server's own user. full_ids: it has all the
+    ids that images use."""
 
     job_id: str
     holder: ProcessMark
@@ -61,6 +62,12 @@ class PodRecord:
     network: Network
     allowlist: tuple[str, ...]
     limits: Limits
+    full_ids: bool
+
+    @property
+    def has_lent_ids(self) -> bool:
+        """Whether its files have owners whose rights the server has not: those that its user was given for such use."""
+        return self.full_ids and not self.user_base
 
     @property
     def host_network(self) -> bool:
@@ -95,7 +102,9 @@ class PodDirectory:
             return None
         holder, limits = ProcessMark(**data["holder"]), Limits(**data["limits"])
         network = Network(data["network"])
-        return PodRecord(data["job_id"], holder, data["user_base"], network, tuple(data["allowlist"]), limits)
+        base = data["user_base"]
+        full = data.get("full_ids", base != 0)
+        return PodRecord(data["job_id"], holder, base, network, tuple(data["allowlist"]), limits, full)
 
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
@@ -124,8 +133,9 @@ class PodDirectory:
         found = (_read(self.container(number) / "copied.json") for number in self.numbers())
         return sum(int(data["bytes"]) for data in found if data is not None)
 
-    def remove(self) -> None:
-        """Everything, whatever modes a step has left; symbolic links are never followed. Raises Unavailable.
+    def remove(self, within: Sequence[str] = ()) -> None:
+        """Everything, whatever modes and owners a step has left; symbolic links are never followed. Raises Unavailable.
+        within: words before a command that has the rights of all these owners.
 
         Its processes have ended, so nobody changes a directory into a link meanwhile. What a torn creation is still about
         to make is gone the next time.
@@ -133,7 +143,7 @@ class PodDirectory:
         if not self.path.is_dir():
             return
         try:
-            remove_tree(self.path)
+            remove_tree(self.path, within)
         except OSError as error:
             raise Unavailable(
                 "pod-busy", f"the files of job {self.job_id} are not gone yet", cause=str(error)
@@ -148,9 +158,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def directory_bytes(path: Path) -> int:
-    """What a tree takes on disk; what vanishes while it is counted does not count."""
-    total, places = 0, [str(path)]
+def directory_bytes(path: Path) -> tuple[int, bool]:
+    """What a tree takes on disk, and whether all of it was seen; what vanishes while it is counted does not count."""
+    total, places, whole = 0, [str(path)], True
     while places:
         try:
             with os.scandir(places.pop()) as entries:
@@ -158,6 +168,8 @@ def directory_bytes(path: Path) -> int:
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         places.append(entry.path)
-        except (FileNotFoundError, PermissionError):
+        except FileNotFoundError:
             continue
-    return total
+        except PermissionError:
+            whole = False
+    return total, whole

@@ -17,9 +17,9 @@ MAX_LINKS = 40
 
 class RootPlaces:
     """target: the layer over the image, or the copy of it. lower: the image, None with a copy. owner: root of the pod as this
-    machine counts, 0 for whom the server runs as."""
+    process counts; None where files have one owner, whom the server runs as."""
 
-    def __init__(self, target: Path, lower: Path | None, owner: int) -> None:
+    def __init__(self, target: Path, lower: Path | None, owner: int | None) -> None:
         self._target = target
         self._lower = lower
         self._owner = owner
@@ -111,13 +111,13 @@ class RootPlaces:
             return None
 
     def _take_over(self, path: Path, below: os.stat_result) -> None:
-        if self._owner:
+        if self._owner is not None:
             os.chown(path, self._owner + below.st_uid, self._owner + below.st_gid)
         path.chmod(stat.S_IMODE(below.st_mode))
         os.utime(path, ns=(below.st_atime_ns, below.st_mtime_ns))
 
     def _own(self, path: Path) -> None:
-        if self._owner:
+        if self._owner is not None:
             os.chown(path, self._owner, self._owner)
 
 

@@ -20,10 +20,10 @@ from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
 from danube_pkg.adapters.runtimes.sandbox.container_roots import ContainerRoot, ContainerRoots, HeldImage
 from danube_pkg.adapters.runtimes.sandbox.exec_stream import PipeStream, open_exec
 from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
+from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD, IdMap, map_of_pod, map_of_user
 from danube_pkg.adapters.runtimes.sandbox.image_root import overlay_of
 from danube_pkg.adapters.runtimes.sandbox.launch import (
     FIRST_POD_USER,
-    IDS_OF_A_POD,
     MAX_PODS,
     has_ids_for_pods,
     start_container,
@@ -34,11 +34,11 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import (
     PodDirectory,
     PodRecord,
     ProcessMark,
-    directory_bytes,
 )
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.watching import Watcher
 from danube_pkg.adapters.runtimes.sandbox.ways_out import WaysOut
+from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
 from danube_pkg.core.egress import proxy_environment
 from danube_pkg.core.egress_ports import EgressProxies
 from danube_pkg.core.errors import Permanent, Unavailable
@@ -46,7 +46,6 @@ from danube_pkg.core.image_ports import Images
 from danube_pkg.core.pods import (
     HOST_IMAGE,
     Container,
-    ContainerEnded,
     Limits,
     Network,
     PodEvent,
@@ -75,9 +74,14 @@ class SandboxRuntime:
         self._pods.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._cgroups = find_cgroups()
         self._watcher = Watcher(self._reason_of)
-        self.roots = ContainerRoots(images, settings.namespaces)
         self._locks: dict[str, asyncio.Lock] = {}
         self._privileged = has_ids_for_pods()
+        self._own_ids = IdMap("", "") if self._privileged else map_of_user(settings.namespaces)
+        self._within = (
+            () if self._privileged or not self._own_ids.is_full else self._own_ids.within(settings.namespaces)
+        )
+        self.roots = ContainerRoots(images, settings.namespaces, self._within)
+        self._sizes = WorkspaceSizes(self._pods, self._within, settings.workspace_check_seconds, self._watcher.publish)
         self._ways_out = WaysOut(settings.namespaces, proxies)
 
     def _pod(self, job_id: str) -> PodDirectory:
@@ -112,6 +116,7 @@ class SandboxRuntime:
     async def _make_pod(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
         pod.path.mkdir(mode=0o700, exist_ok=True)
         user_base = self._free_user_base() if self._privileged else 0
+        ids = map_of_pod(user_base) if user_base else self._own_ids
         pod.workspace.mkdir(exist_ok=True)
         pod.workspace.chmod(0o777)  # images run as other users too; nobody else comes through the directories above
         if user_base:
@@ -119,12 +124,15 @@ class SandboxRuntime:
         made: list[PodRecord] = []
 
         def write_down(holder: ProcessMark) -> None:
-            made.append(PodRecord(spec.job_id, holder, user_base, spec.network, spec.allowlist, spec.limits))
+            made.append(
+                PodRecord(spec.job_id, holder, user_base, spec.network, spec.allowlist, spec.limits, ids.is_full)
+            )
             pod.write_pod(made[0])
 
         await start_holder(
             self.settings.namespaces,
             write_down,
+            ids,
             user_base=user_base,
             host_network=spec.network is Network.HOST,
             cgroup_files=self._cgroups.make(spec.job_id, "holder", spec.limits),
@@ -211,7 +219,6 @@ class SandboxRuntime:
         directory = pod.container(container.number)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         prepare_root(directory, record.user_base)
-        full = record.user_base != 0
         settings = self.settings
         supervisor = await asyncio.to_thread(self._supervisor_copy)
         coordinator = container.role is Role.COORDINATOR
@@ -222,13 +229,15 @@ class SandboxRuntime:
             *extra,
         ]
         if held is None:
-            user = 0 if full else UNPRIVILEGED_USER
+            user = 0 if record.full_ids else UNPRIVILEGED_USER
             own = host_root(
                 settings.python_prefix, settings.extra_host_paths, user=user, host_network=record.host_network
             )
             root = ContainerRoot(own)
         else:
             tell = partial(self._tell, container.job_id)
+            if not record.full_ids:
+                tell(f"ids: {self._own_ids.problem}, so images have one user, who is not root; {self._own_ids.hint}")
             root = await self.roots.make(held, pod, record, container.number, mounts, tell)
         plan = ContainerPlan(
             root=directory / "root",
@@ -238,7 +247,8 @@ class SandboxRuntime:
                 *(proxy_environment(None).items() if record.network.through_proxy else ()),
                 *(settings.program.environment.items() if coordinator else ()),
             ),
-            full_id_map=full,
+            full_id_map=record.full_ids,
+            staged=record.user_base != 0,
             command=(SUPERVISOR_PLACE,),
             overlay=root.overlay,
             working_directory=root.working_directory,
@@ -326,7 +336,7 @@ class SandboxRuntime:
                 for known in self._pod(path.name).containers():
                     self._watcher.add(known)
             loop = asyncio.get_running_loop()
-            sizes = loop.create_task(self._watch_sizes(), name="workspace sizes")
+            sizes = loop.create_task(self._sizes.watch(), name="workspace sizes")
             ways_out = loop.create_task(self._ways_out.keep(self._living), name="ways out")
             try:
                 yield events
@@ -341,26 +351,6 @@ class SandboxRuntime:
         if self._cgroups.memory_kills(container.job_id, container.number) > 0:
             return Reason.OUT_OF_MEMORY, "the kernel ended its container for memory"
         return Reason.POD_LOST, "its container ended; something killed it from outside"
-
-    async def _watch_sizes(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.workspace_check_seconds)
-            for path in sorted(self._pods.iterdir()):
-                pod = self._pod(path.name)
-                record = pod.read_pod()
-                bound = record.limits.workspace_bytes if record is not None else 0
-                if not bound:
-                    continue
-                used = await asyncio.to_thread(directory_bytes, path) - pod.copied_bytes()
-                if used > bound:
-                    self._end_for_space(pod, used, bound)
-
-    def _end_for_space(self, pod: PodDirectory, used: int, bound: int) -> None:
-        message = f"its workspace holds {used >> 20} MB, the bound is {bound >> 20} MB"
-        for known in pod.containers():
-            if known.init.lives():
-                self._watcher.publish(ContainerEnded(known.container, Reason.WORKSPACE_FULL, message))
-                known.init.kill()
 
     # --- removing
 
@@ -377,7 +367,7 @@ class SandboxRuntime:
         while stragglers := [mark for pid in self._cgroups.processes(pod.job_id) if (mark := ProcessMark.of(pid))]:
             await self._end(stragglers)
         self._cgroups.remove(pod.job_id)
-        await asyncio.to_thread(pod.remove)
+        await asyncio.to_thread(pod.remove, self._within)
 
     async def _end(self, marks: Sequence[ProcessMark]) -> None:
         """Kill these processes; a namespace's first one takes all others of it along."""
