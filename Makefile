@@ -11,7 +11,7 @@ DATA := .danube
 
 # What the tests use of the machine: a C compiler, a Git server, an SSH server, namespaces, a registry and other tools for
 # images, a Debian to run in, a browser with letters to show.
-DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-linux procps \
+DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-linux bsdutils procps \
 	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap uidmap \
 	chromium fonts-dejavu-core
 

@@ -9,8 +9,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from danube_pkg import __version__
+
+if TYPE_CHECKING:
+    from danube_pkg.core.errors import DanubeError
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("run", "run", "run the danubefile of this directory here, without a server"),
@@ -71,15 +75,23 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from danube_pkg.cli.output import print_error
     from danube_pkg.core.errors import DanubeError, Invalid
 
     command = importlib.import_module(options.module)
     try:
         return int(command.main(options))
+    except EOFError:
+        return _refused(options, Invalid("input-ended", "nothing was typed", hint="type it, or give it by a pipe"))
     except DanubeError as error:
-        print_error(error, as_json=getattr(options, "json", False))
-        return 2 if isinstance(error, Invalid) else 3
+        return _refused(options, error)
+
+
+def _refused(options: argparse.Namespace, error: "DanubeError") -> int:
+    from danube_pkg.cli.output import print_error
+    from danube_pkg.core.errors import Invalid
+
+    print_error(error, as_json=getattr(options, "json", False))
+    return 2 if isinstance(error, Invalid) else 3
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:

@@ -69,7 +69,13 @@ class _Limit:
             self._tries.popitem(last=False)
 
     def succeeded(self, key: str) -> None:
+        """Nothing is held against it."""
         self._tries.pop(key, None)
+
+    def forgive(self, key: str) -> None:
+        """The last try was right; those before it still count."""
+        if tries := self._tries.get(key):
+            tries.count -= 1
 
 
 class Passwords:
@@ -97,7 +103,7 @@ class Passwords:
         if person is None or not right or not fits:
             raise Unauthenticated("login-failed", "the address or the password is wrong")
         self._accounts.succeeded(account)
-        self._addresses.succeeded(network)
+        self._addresses.forgive(network)  # or whoever has one account could guess at others without a bound
         return person
 
 

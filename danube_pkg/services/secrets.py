@@ -57,6 +57,7 @@ class Secrets:
         self.known = known
         self._reserved = reserved
         self._audit = audit
+        self._served: set[tuple[str, str]] = set()
         self._overrides = {check_key(key): check_value(value) for key, value in (overrides or {}).items()}
         known.add(*self._overrides.values())
 
@@ -68,6 +69,7 @@ class Secrets:
         secret_id, now = self._new_id(), self._clock.now()
         encrypted = self._cipher.encrypt_secret(secret_id, name, value)
         await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now))
+        self._served = {(key, user) for key, user in self._served if key != name.key}
         _log.info("secret-set", extra={"fields": {"name": str(name), "actor": actor}})
 
     async def delete(self, name: SecretName, actor: str) -> bool:
@@ -132,7 +134,14 @@ class Secrets:
                 f"{user} needs the secret {key!r}, which is not set",
                 hint=f"danube secrets set {key}",
             )
+        await self._audit_use(key, user)
         return self._decrypted(stored)
+
+    async def _audit_use(self, key: str, user: str) -> None:
+        """The server reads its own secrets with every fetch and every delivery: once for each value and what it is for."""
+        if self._audit is not None and (key, user) not in self._served:
+            self._served.add((key, user))
+            await self._audit.record(Happening(0.0, "server", "read-secret", key, details={"for": user}))
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
         """Everything that a job of this pipeline could have read, retired values included.

@@ -85,6 +85,10 @@ def test_each_refusal_has_its_own_status_and_reference(world: World, sender: Sen
     world.danube("resume")
     assert post(PUSH, github_headers(PUSH, "d2")) == (202, "")
     wait_until(lambda: len(world.jobs()) == 2, 30, "two jobs")
+    kept = world.client.get("/api/v1/audit", {"action": "receive-hook"})["entries"]
+    assert [(one["actor"], one["target"]) for one in kept] == [
+        (f"delivery {name}", "github") for name in ("d2", "d1", "d1")
+    ]
 
 
 def test_a_push_runs_the_commit_that_was_pushed_also_when_another_came_meanwhile(world: World, tmp_path: Path) -> None:

@@ -182,6 +182,24 @@ async def test_each_caller_gets_what_the_table_says(stage: Stage, route: Route) 
         api.house.draining.since = None
     expected = dict(zip(CALLERS, map(int, EXPECTED[name(route)].split()), strict=True))
     assert found == expected
+    assert await audited(stage.api) == expected_in_audit(route)
+
+
+async def audited(api: Api) -> list[str]:
+    """Who is in the audit, in the order in which they asked."""
+    entries = (await api.local.get("/api/v1/audit?limit=200")).json["entries"]
+    return [one["actor"].partition("@")[0] for one in reversed(entries)]
+
+
+def expected_in_audit(route: Route) -> list[str]:
+    """Every write and every look at secrets, refused or not, of whoever is somebody, or says whom they log in."""
+    if "email" in dict(BODIES.get(name(route), {})):  # type: ignore[call-overload]
+        return ["nobody"] * len(CALLERS)
+    if RULES[route.action].need is Need.NOTHING:
+        return []
+    if route.method == "GET" and route.action not in (Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES):
+        return []
+    return ["local-administrator" if caller == "local" else caller for caller in CALLERS[2:]]
 
 
 async def status_of(caller: Caller, route: Route, path: str) -> int:

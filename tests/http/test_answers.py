@@ -3,6 +3,7 @@
 import gzip
 import json
 import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ async def test_pages_follow_each_other_without_a_gap(alice: Caller) -> None:
         ("bytes=10-", 416, None),
         ("bytes=0-1,3-4", 200, b"012345678\n"),
         ("lines=0-1", 200, b"012345678\n"),
+        (f"bytes={'9' * 5000}-", 200, b"012345678\n"),
     ],
 )
 async def test_parts_of_a_log(api: Api, alice: Caller, header: str, status: int, body: bytes | None) -> None:
@@ -64,6 +66,26 @@ async def test_parts_of_a_log(api: Api, alice: Caller, header: str, status: int,
     answer = await alice.get(f"/api/v1/jobs/{job.id}/log", range=header)
     assert answer.status == status
     assert body is None or answer.body == body
+
+
+async def test_parts_of_an_artifact_until_it_is_another(api: Api, alice: Caller) -> None:
+    job = await api.job("app")
+    kept = b"0123456789" * 1000
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield kept
+
+    await api.house.artifacts.receive(job, "notes", "notes", chunks(), lambda: None)
+    path = f"/api/v1/jobs/{job.id}/artifacts/notes"
+    whole = await alice.get(path)
+    assert (whole.status, whole.body, whole.headers["accept-ranges"]) == (200, kept, "bytes")
+    etag = whole.headers["etag"]
+    assert (await alice.get(path, if_none_match=etag)).status == 304
+    rest = await alice.get(path, range="bytes=9990-", if_range=etag)
+    assert (rest.status, rest.body, rest.headers["content-range"]) == (206, b"0123456789", "bytes 9990-9999/10000")
+    other = await alice.get(path, range="bytes=9990-", if_range='"sha256:another"')
+    assert (other.status, len(other.body)) == (200, 10_000)
+    assert (await alice.get(path, range="bytes=10000-")).status == 416
 
 
 async def test_a_text_is_found_in_a_log_with_its_lines(api: Api, alice: Caller) -> None:

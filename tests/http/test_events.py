@@ -234,6 +234,16 @@ async def test_who_may_not_any_more_is_cut_off(api: Api, job: Job, monkeypatch: 
                     await stream.response.content.readany()
 
 
+async def test_a_silent_stream_beats(api: Api, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that neither a proxy nor the client takes it for dead."""
+    monkeypatch.setattr("danube_pkg.edges.http.events.HEARTBEAT_SECONDS", 0.05)
+    for path in (f"/api/v1/jobs/{job.id}/events", "/api/v1/events"):
+        async with following(api.local, path) as stream:
+            await stream.next()
+            async with asyncio.timeout(SECONDS):
+                assert await stream.response.content.readuntil(b"\n") == b": heartbeat\n"
+
+
 async def test_the_finished_log_of_a_closed_job_is_streamed_whole(api: Api, job: Job) -> None:
     closed = await api.job("app")
     data = os.urandom(300_000).hex().encode() + b"\n"

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.services import passwords
 from tests.http.api import COMMIT, Api, Caller
 
 
@@ -46,6 +47,26 @@ async def test_a_job_that_reads_a_secret_is_in_the_audit_once(api: Api, alice: C
     read = [one for one in await entries(api) if one["action"] == "read-secret"]
     assert [(one["actor"], one["target"]) for one in read] == [(f"job {job.id}", "app/KEY")]
     assert (await api.local.get("/api/v1/audit/check")).json["whole"]
+
+
+async def test_the_servers_own_use_of_a_secret_is_in_the_audit_once_for_each_value(api: Api) -> None:
+    for value in (b"a secret value", b"another value"):
+        await api.local.ask("PUT", "/api/v1/secrets/TOKEN", data=value)
+        for user in ("webhooks of github", "the rule forge", "the rule forge"):
+            assert await api.house.secrets.read_for_server("TOKEN", user) == value
+    read = [one for one in await entries(api) if one["action"] == "read-secret"]
+    assert [(one["actor"], one["target"], one["details"]) for one in read] == [
+        ("server", "TOKEN", {"for": user}) for user in ("the rule forge", "webhooks of github") * 2
+    ]
+
+
+async def test_a_stranger_cannot_fill_the_audit(api: Api) -> None:
+    for _ in range(passwords.ACCOUNT_TRIES + 20):
+        await api.nobody.post("/auth/password", {"email": "alice@example.com", "password": "wrong"})
+        await api.nobody.post("/api/v1/system/drain")
+        await api.nobody.post("/dex/token")
+        await api.nobody.post("/hooks/github")
+    assert len(await entries(api)) == passwords.ACCOUNT_TRIES
 
 
 async def test_the_audit_only_grows_and_shows_what_was_removed(api: Api, alice: Caller) -> None:

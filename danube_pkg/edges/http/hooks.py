@@ -48,6 +48,7 @@ class Hooks(Resource):
             return Response(204)
         if found.is_ping:
             return json_response(HookReceipt(found.id, "pong"), 200)
+        request.audited_as = f"delivery {found.id}"
         return HookReceipt(found.id, "accepted") if found.is_new else json_response(HookReceipt(found.id, "known"), 200)
 
     async def _body(self, request: Request) -> bytes:

@@ -35,7 +35,8 @@ class Request:
 
     `path` is as it was sent, still percent-encoded; `arguments` are decoded and match their patterns. `thing` is what the
     action is done to, `job` and `pipeline` are set where the path names one. `session_id` and `csrf_token` belong to a
-    browser's login; `reserved_id` is what an idempotency key has reserved for the thing that is made; `audited_as` is who a login was of, or claimed to be of.
+    browser's login; `reserved_id` is what an idempotency key has reserved for the thing that is made; `audited_as` is who a login was
+    of, or claimed to be of, and the delivery of a forge.
     """
 
     method: str

@@ -4,7 +4,7 @@ import re
 
 from danube_pkg.core.errors import DanubeError
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 Headers = tuple[tuple[str, str], ...]
 

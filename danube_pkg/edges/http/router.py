@@ -46,8 +46,8 @@ from danube_pkg.edges.http.tree import Tree
 ALSO_AUDITED = frozenset({Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES})
 """Reads that are kept like writes: every access to secrets is."""
 
-NOT_AUDITED = frozenset({Action.RECEIVE_HOOK})
-"""No person's doing: the inbox is its record, and strangers' tries are in the log."""
+TOO_MANY = 429
+"""Tries beyond a bound are not kept one by one: the ones before it are, and a table that only grows is not for strangers to fill."""
 
 BEFORE_THE_PIPELINE = frozenset({Action.SEE_SECRET_NAMES, Action.SET_SECRETS})
 """What can be done for a pipeline that is not configured yet."""
@@ -146,10 +146,10 @@ class Router:
             else:
                 response = await handler(request)
         except DanubeError as error:
-            if writes and route.action not in NOT_AUDITED:
+            if _is_audited(request, route) and error.status != TOO_MANY:
                 await self._record(request, route, error.reference)
             raise
-        if (writes and route.action not in NOT_AUDITED) or route.action in ALSO_AUDITED or request.audited_as:
+        if _is_audited(request, route):
             await self._record(request, route, "done")
         return response
 
@@ -222,3 +222,14 @@ class Router:
             details=details,
         )
         await self._services.audit.record(happening)
+
+
+def _is_audited(request: Request, route: Route) -> bool:
+    """Every write, and every look at secrets' names, of whoever is somebody or was named: a login's person, a delivery.
+
+    Strangers who are let in nowhere leave lines in the log instead, since they could fill a table that only grows.
+    """
+    if request.audited_as:
+        return True
+    kept = request.method not in SAFE_METHODS or route.action in ALSO_AUDITED
+    return kept and request.actor is not ANONYMOUS

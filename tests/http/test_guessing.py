@@ -1,0 +1,81 @@
+"""What a stranger learns of passwords, and how often they may try."""
+
+import pytest
+
+from danube_pkg.adapters.passwords import BcryptPasswords
+from danube_pkg.core.errors import Unauthenticated
+from danube_pkg.services.passwords import ACCOUNT_TRIES, ADDRESS_TRIES, Passwords, TooManyTries
+from tests.http.api import PASSWORD, Api
+
+ADDRESS = "192.0.2.1"
+
+
+class CountingCheck:
+    """bcrypt, and how often it was worked out."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._check = BcryptPasswords()
+
+    async def matches(self, password: str, hash_: str) -> bool:
+        self.count += 1
+        return await self._check.matches(password, hash_)
+
+
+def passwords(api: Api, check: CountingCheck) -> Passwords:
+    return Passwords(api.store.store, check, api.house.clock)
+
+
+async def guess(door: Passwords, name: str, address: str = ADDRESS) -> None:
+    with pytest.raises(Unauthenticated):
+        await door.log_in(f"{name}@example.com", "a guess", address)
+
+
+async def test_somebody_unknown_costs_what_somebody_known_costs(api: Api) -> None:
+    api.user("alice")
+    check = CountingCheck()
+    door = passwords(api, check)
+    for name in ("alice", "mallory"):
+        await guess(door, name)
+    with pytest.raises(Unauthenticated):
+        await door.log_in("mallory@example.com", "longer than bcrypt takes" * 10, ADDRESS)
+    assert check.count == 3
+
+
+async def test_guessing_is_bounded_for_an_address_whomever_it_guesses_at(api: Api) -> None:
+    api.user("alice")
+    door = passwords(api, CountingCheck())
+    for number in range(ADDRESS_TRIES):
+        await guess(door, f"user-{number}")
+    with pytest.raises(TooManyTries) as refused:
+        await door.log_in("alice@example.com", PASSWORD, ADDRESS)
+    assert 0 < refused.value.retry_seconds <= 300
+    assert (await door.log_in("alice@example.com", PASSWORD, "192.0.2.2")).id == "alice"
+
+
+async def test_an_account_of_ones_own_gives_no_further_guesses(api: Api) -> None:
+    api.user("alice")
+    door = passwords(api, CountingCheck())
+    for number in range(ADDRESS_TRIES):
+        await door.log_in("alice@example.com", PASSWORD, ADDRESS)
+        await guess(door, f"user-{number}")
+    with pytest.raises(TooManyTries):
+        await door.log_in("bob@example.com", "a guess", ADDRESS)
+
+
+async def test_a_neighbour_in_the_same_network_of_version_6_is_the_same_stranger(api: Api) -> None:
+    door = passwords(api, CountingCheck())
+    for number in range(ADDRESS_TRIES):
+        await guess(door, f"user-{number}", f"2001:db8::{number:x}")
+    with pytest.raises(TooManyTries):
+        await door.log_in("mallory@example.com", "a guess", "2001:db8::ffff")
+
+
+async def test_a_right_password_forgets_the_mistyped_ones(api: Api) -> None:
+    api.user("alice")
+    door = passwords(api, CountingCheck())
+    for _ in range(ACCOUNT_TRIES - 1):
+        await guess(door, "alice")
+    await door.log_in("alice@example.com", PASSWORD, ADDRESS)
+    for _ in range(ACCOUNT_TRIES - 1):
+        await guess(door, "alice")
