@@ -11,6 +11,7 @@ from danube_pkg.core.errors import DanubeError, NotFound, Permanent, Unauthentic
 from danube_pkg.core.hooks.deliveries import check_forge, parse_delivery
 from danube_pkg.core.hooks.events import HookRepository, Ignored, Ping
 from danube_pkg.core.hooks.signatures import check_signature
+from danube_pkg.core.inbox import event_in_words
 from danube_pkg.core.ports import Clock
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers import Triggers
@@ -71,12 +72,12 @@ class Hooks:
             case Ping():
                 return Received(delivery.id, is_ping=True)
             case Ignored(what=what):
-                _log.debug("hook-ignored", extra={"fields": {"forge": forge, "delivery": delivery.id, "event": what}})
+                _log.debug("hook-ignored", extra={"fields": {"forge": forge, "delivery": delivery.id, "what": what}})
                 return Received(delivery.id, is_meant=False)
         self._check_known(delivery.event.repository)
         new = await self._triggers.receive(delivery)
-        fields = {"forge": forge, "delivery": delivery.id, "event": type(delivery.event).__name__, "new": new}
-        _log.info("hook-received", extra={"fields": {**fields, "repository": delivery.event.repository.name}})
+        fields = {"forge": forge, "delivery": delivery.id, "what": event_in_words(delivery.event), "new": new}
+        _log.info("hook-received", extra={"fields": fields})
         return Received(delivery.id, is_new=new)
 
     @property
@@ -118,7 +119,7 @@ class Hooks:
             try:
                 found.append(await self._secrets.read_for_server(key, f"webhooks of {forge}"))
             except Permanent as error:
-                _log.warning("hook-secret-missing", extra={"fields": {"forge": forge, "cause": str(error)}})
+                _log.debug("hook-secret-missing", extra={"fields": {"forge": forge, "cause": str(error)}})
         return found
 
     def _names(self, forge: Forge) -> Sequence[str]:

@@ -113,6 +113,7 @@ def test_a_push_runs_the_commit_that_was_pushed_also_when_another_came_meanwhile
         topic = push_body(url, first, "topic")
         Sender(port_of(world)).post("/hooks/github", topic, github_headers(topic, "d2"))
         wait_until(lambda: "not-meant" in world.danube("deliveries").stdout, 30, "the second delivery to be settled")
+        assert '"event": "hook-received"' in world.server_log.read_text()
         ignored, started = json.loads(world.danube("deliveries", "--source", "github", "--json").stdout)
         assert (ignored["event"], ignored["outcomes"][0]["why"]) == (
             "push to topic of team/app by alice",
