@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.figures import Figure, print_figures, write_figures
 
-SUITES = ("start", "steps", "logs", "http", "images", "egress", "git", "web")
+SUITES = ("start", "triggers", "steps", "logs", "http", "images", "egress", "git", "web")
 """Modules of this package, each with `measure() -> list[Figure]`."""
 
 RESULT = Path(__file__).resolve().parents[1] / "build" / "bench.json"

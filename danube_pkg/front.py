@@ -14,6 +14,7 @@ from danube_pkg.adapters.store import (
     Database,
     SqliteAccess,
     SqliteIdempotency,
+    SqliteInbox,
     SqliteSessions,
     SqliteTokens,
 )
@@ -136,6 +137,7 @@ def _services(house: House, site: Site, provider: OidcProvider, checks: BcryptPa
         audit=house.audit,
         draining=house.draining,
         idempotency=SqliteIdempotency(house.database),
+        inbox=SqliteInbox(house.database),
         clock=clock,
         new_id=new_id,
         site=site,

@@ -54,7 +54,7 @@ class Mailroom:
 
     def conditions(self) -> list[Condition]:
         """What keeps it from its work."""
-        return [*self.schedules.conditions, *self.outbox.conditions]
+        return [*self.hooks.conditions, *self.schedules.conditions, *self.outbox.conditions]
 
 
 @asynccontextmanager

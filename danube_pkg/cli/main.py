@@ -36,6 +36,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("login", "login", "log in at a server elsewhere"),
     ("token", "token", "make, list and revoke API tokens"),
     ("whoami", "whoami", "whom the server takes you for"),
+    ("deliveries", "deliveries", "what arrived, and why it started jobs or did not"),
     ("audit", "audit", "who did what"),
     ("drain", "drain", "let the server take no new work"),
     ("resume", "resume", "let the server take work again"),

@@ -65,6 +65,7 @@ class Action(StrEnum):
     SEE_TEAMS = "see-teams"
     LIST_PIPELINES = "list-pipelines"
     LIST_JOBS = "list-jobs"
+    LIST_DELIVERIES = "list-deliveries"
     SEE_PIPELINE = "see-pipeline"
     SEE_JOB = "see-job"
     READ_LOG = "read-log"
@@ -106,6 +107,7 @@ RULES: Mapping[Action, Rule] = {
     Action.SEE_TEAMS: Rule(Need.LOGIN, Scope.READ),
     Action.LIST_PIPELINES: Rule(Need.LOGIN, Scope.READ),
     Action.LIST_JOBS: Rule(Need.LOGIN, Scope.READ),
+    Action.LIST_DELIVERIES: Rule(Need.LOGIN, Scope.READ),
     Action.SEE_PIPELINE: Rule(Need.READ, Scope.READ),
     Action.SEE_JOB: Rule(Need.READ, Scope.READ),
     Action.READ_LOG: Rule(Need.READ, Scope.READ),

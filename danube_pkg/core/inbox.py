@@ -67,16 +67,38 @@ class PipelineEnded:
 InboxEvent = HookEvent | CronMoment | PipelineEnded
 
 
+class Result(StrEnum):
+    """What an entry did to one pipeline."""
+
+    STARTED = "started"
+    SKIPPED = "skipped"
+    NOT_MEANT = "not-meant"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOutcome:
+    """What became of an entry for one pipeline. why: one sentence, "" for one that started; job_id: the job that it got."""
+
+    pipeline: str
+    result: Result
+    why: str = ""
+    job_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """One row. id: 0 until it is stored, grows with arrival. outcome: what became of it, a line for each pipeline."""
+    """One row. id: 0 until it is stored, grows with arrival. note: what became of it as a whole, where that is to be said;
+    outcomes: for each pipeline that it could have concerned; settled_at: None until then."""
 
     source: Source
     key: str
     event: InboxEvent
     received_at: float
     id: int = 0
-    outcome: str = ""
+    note: str = ""
+    outcomes: tuple[PipelineOutcome, ...] = ()
+    settled_at: float | None = None
 
     @property
     def origin(self) -> str:
@@ -92,6 +114,46 @@ def lane_of(event: InboxEvent) -> str:
         case CronMoment() | PipelineEnded():
             return f"pipeline {event.pipeline}"
     return ""
+
+
+def repository_of(event: InboxEvent) -> str:
+    """`owner/name` as its forge has it; "" for what comes from no forge."""
+    return event.repository.name if isinstance(event, Push | TagPush | BranchDeleted | PullRequest) else ""
+
+
+def event_in_words(event: InboxEvent) -> str:
+    """For people, on one line."""
+    match event:
+        case Push():
+            found = f"push to {event.branch} of {event.repository.name} by {event.actor}"
+        case TagPush():
+            found = f"tag {event.tag} of {event.repository.name} by {event.actor}"
+        case BranchDeleted():
+            found = f"end of branch {event.branch} of {event.repository.name} by {event.actor}"
+        case PullRequest():
+            fork = " from a fork" if event.fork else ""
+            found = f"pull request {event.number}{fork} of {event.repository.name} {event.change} by {event.actor}"
+        case CronMoment():
+            found = f"the clock of {event.pipeline}: {event.schedule}"
+        case PipelineEnded():
+            found = f"the end of {event.pipeline} job {event.job_id}: {event.status}"
+        case Ignored():
+            found = event.what
+        case Ping():
+            found = "ping"
+    return found.removesuffix(" by ")
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFilter:
+    """Which entries a list shows. pipelines: with an outcome for one of these, None for all; before: an entry's id that the
+    list begins behind; repository: `owner/name` as the forge has it, in any case."""
+
+    pipelines: frozenset[str] | None = None
+    source: Source | None = None
+    repository: str | None = None
+    before: int | None = None
+    limit: int = 50
 
 
 def event_to_json(event: InboxEvent) -> str:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition
+from danube_pkg.core.errors import Defect
 from danube_pkg.core.globs import matches
 from danube_pkg.core.hooks.events import HookEvent, HookRepository, PullRequest, PullRequestChange, Push, TagPush
 from danube_pkg.core.inbox import PipelineEnded
 from danube_pkg.core.reasons import Status
 from danube_pkg.core.repositories import canonical
 from danube_pkg.core.triggers import Trigger
+
+MAX_NAMES = 200
+"""Characters of a filter that are quoted: a sentence is kept for each pipeline of each delivery."""
 
 _SKIP_CI = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
 
@@ -41,7 +45,15 @@ class Skip:
     reported: bool = False
 
 
-Verdict = Start | Skip
+@dataclass(frozen=True, slots=True)
+class NotMeant:
+    """The pipeline is of that repository, and its definition wants no such event. why: one sentence."""
+
+    pipeline: str
+    why: str
+
+
+Verdict = Start | Skip | NotMeant
 
 
 class PipelineIndex:
@@ -81,24 +93,21 @@ class PipelineIndex:
         return pipeline in self._after
 
 
-def judge(event: HookEvent, pipeline: PipelineDefinition, changed: Sequence[str] | None = None) -> Verdict | None:
-    """What an event of a pipeline's own repository does to it; None where it does not concern it.
+def judge(event: HookEvent, pipeline: PipelineDefinition, changed: Sequence[str] | None = None) -> Verdict:
+    """What an event of a pipeline's own repository does to it.
 
     changed: a pull request's files, where somebody found them out; no forge sends them.
     """
-    spec = pipeline.spec
+    if why_not := _why_not_meant(event, pipeline.spec):
+        return NotMeant(pipeline.name, why_not)
     match event:
-        case Push() if _has(spec, TriggerKind.PUSH) and _is_meant(spec, event.branch):
+        case Push():
             return _filtered(pipeline, push_trigger(event), event.message, event.changed)
-        case TagPush() if _has(spec, TriggerKind.TAG):
+        case TagPush():
             return _filtered(pipeline, tag_trigger(event), event.message, None)
-        case PullRequest() if (
-            event.change is not PullRequestChange.CLOSED
-            and _has(spec, TriggerKind.PULL_REQUEST)
-            and _is_meant(spec, event.target_branch)
-        ):
+        case PullRequest():
             return _filtered(pipeline, pull_request_trigger(event), event.message, changed)
-    return None
+    raise Defect("event-unmatched", f"no rule says what {type(event).__name__} does to a pipeline")
 
 
 def wants_changed_files(event: HookEvent, pipelines: Iterable[PipelineDefinition]) -> bool:
@@ -108,13 +117,13 @@ def wants_changed_files(event: HookEvent, pipelines: Iterable[PipelineDefinition
     )
 
 
-def judge_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Verdict | None:
+def judge_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Verdict:
     """What the end of another pipeline's job does. Of the same repository it is the same commit, else the newest."""
     spec = pipeline.spec
     if _key(spec.repository) != _key(ended.repository):
         return Start(pipeline.name, Trigger(type="pipeline", actor=_ended_by(ended)))
     if spec.branch_filter and not (ended.branch and _is_meant(spec, ended.branch)):
-        return None
+        return NotMeant(pipeline.name, _outside(spec, ended.branch))
     trigger = Trigger(
         type="pipeline",
         actor=_ended_by(ended),
@@ -177,6 +186,30 @@ def pull_request_trigger(event: PullRequest) -> Trigger:
 
 def _ended_by(ended: PipelineEnded) -> str:
     return f"{ended.pipeline} job {ended.job_id}"
+
+
+def _why_not_meant(event: HookEvent, spec: PipelineSpec) -> str:
+    """Why an event is none that a pipeline's definition names, "" where it is one."""
+    match event:
+        case Push():
+            kind, branch = TriggerKind.PUSH, event.branch
+        case TagPush():
+            kind, branch = TriggerKind.TAG, ""
+        case PullRequest(change=PullRequestChange.CLOSED):
+            return "the end of a pull request starts nothing"
+        case PullRequest():
+            kind, branch = TriggerKind.PULL_REQUEST, event.target_branch
+        case _:
+            return "the end of a branch starts nothing"
+    if not _has(spec, kind):
+        return f"its triggers name no {kind}"
+    return _outside(spec, branch) if branch and not _is_meant(spec, branch) else ""
+
+
+def _outside(spec: PipelineSpec, branch: str) -> str:
+    what = f"does not match the branch {branch}" if branch else "names branches, and this is on none"
+    names = ", ".join(spec.branch_filter)
+    return f"its branch_filter ({names if len(names) < MAX_NAMES else f'{names[:MAX_NAMES]}…'}) {what}"
 
 
 def _filtered(pipeline: PipelineDefinition, trigger: Trigger, message: str, changed: Sequence[str] | None) -> Verdict:

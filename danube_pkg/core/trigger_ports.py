@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from typing import Protocol
 
 from danube_pkg.core.configuration.server import SmtpSpec
-from danube_pkg.core.inbox import InboxEntry
+from danube_pkg.core.inbox import InboxEntry, InboxFilter, PipelineOutcome
 from danube_pkg.core.outbox import OutboxEntry
 from danube_pkg.core.reasons import Status
 
@@ -27,6 +27,10 @@ class InboxStore(Protocol):
         ...
 
     async def entry(self, source: str, key: str) -> InboxEntry | None: ...
+
+    async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
+        """Newest first, settled or not; only a list without `pipelines` has those that are not settled."""
+        ...
 
     async def last_moment(self, pipeline: str, schedule: str) -> float | None:
         """The last moment of a schedule that was seen; None for one that is new."""
@@ -110,8 +114,10 @@ class Mail(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An entry of the inbox that is dealt with, and when (Unix seconds). outcome: for people, a line for each pipeline."""
+    """An entry of the inbox that is dealt with, and when (Unix seconds); outcomes without the jobs, which are made in the
+    same transaction, and what is to be said of it as a whole."""
 
     entry: InboxEntry
-    outcome: str
     at: float
+    outcomes: Sequence[PipelineOutcome] = ()
+    note: str = ""

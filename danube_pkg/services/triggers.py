@@ -17,8 +17,18 @@ from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import DanubeError, Permanent, Retryable
 from danube_pkg.core.hooks.deliveries import HookDelivery
 from danube_pkg.core.hooks.events import HookEvent, HookRepository, Ignored, Ping, PullRequest, PullRequestChange, Push
-from danube_pkg.core.inbox import KEEP_SECONDS, CronMoment, InboxEntry, InboxEvent, PipelineEnded, Source, lane_of
-from danube_pkg.core.matching import Skip, Start, Verdict, judge, judge_end, wants_changed_files
+from danube_pkg.core.inbox import (
+    KEEP_SECONDS,
+    CronMoment,
+    InboxEntry,
+    InboxEvent,
+    PipelineEnded,
+    PipelineOutcome,
+    Result,
+    Source,
+    lane_of,
+)
+from danube_pkg.core.matching import NotMeant, Skip, Start, Verdict, judge, judge_end, wants_changed_files
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.ports import Clock, PipelineStore
 from danube_pkg.core.reasons import Reason
@@ -43,6 +53,8 @@ MAX_FAILURES = 5
 """Tries of an entry that a bug of ours fails on: it must not keep its lane for ever."""
 
 TIDY_SECONDS = 3600.0
+
+NOBODY = "no pipeline is of it; a push to the configuration's own repository lets the server look there"
 
 _log = logging.getLogger("danube.triggers")
 
@@ -170,36 +182,52 @@ class Triggers:
                 _log.exception("trigger-failed", extra={"fields": {"origin": entry.origin}})
             if failures >= MAX_FAILURES or self._ports.clock.now() - entry.received_at > GIVE_UP_SECONDS:
                 _log.error("trigger-given-up", extra={"fields": {"origin": entry.origin, "cause": problem}})
-                await self._engine.submit_all(
-                    [], NOTHING, Settled(entry, f"given up: {problem}", self._ports.clock.now())
-                )
+                await self._give_up(entry, f"given up: {problem}")
                 return
             await self._ports.clock.sleep(backoff.next())
+
+    async def _give_up(self, entry: InboxEntry, why: str) -> None:
+        outcomes = [PipelineOutcome(name, Result.REFUSED, why) for name in self._concerned(entry.event)]
+        await self._engine.submit_all([], NOTHING, Settled(entry, self._ports.clock.now(), outcomes, why))
 
     async def _settle_once(self, entry: InboxEntry) -> None:
         starts: list[tuple[Pipeline, Trigger]] = []
         told: list[Told] = []
-        outcome: list[str] = []
+        outcomes: list[PipelineOutcome] = []
         for verdict in await self._verdicts(entry.event):
+            if isinstance(verdict, NotMeant):
+                outcomes.append(PipelineOutcome(verdict.pipeline, Result.NOT_MEANT, verdict.why))
+                continue
             pipeline = await self._ports.pipelines.load_pipeline(verdict.pipeline)
             if pipeline is None or pipeline.removed:
                 continue
             if isinstance(verdict, Skip):
                 told.append(self._news.tell_skipped(verdict, pipeline))
-                outcome.append(f"{pipeline.name}: skipped, {verdict.why}")
+                outcomes.append(PipelineOutcome(pipeline.name, Result.SKIPPED, verdict.why))
                 continue
             try:
                 trigger = await self._resolved(verdict.trigger, pipeline)
             except Permanent as error:
                 _log.error("trigger-refused", extra={"fields": {"origin": entry.origin, "cause": str(error)}})
-                outcome.append(f"{pipeline.name}: {error}")
+                outcomes.append(PipelineOutcome(pipeline.name, Result.REFUSED, str(error)))
                 continue
             starts.append((pipeline, replace(trigger, origin=entry.origin)))
-            outcome.append(f"{pipeline.name}: started")
-        settled = Settled(entry, "\n".join(outcome) or "no pipeline is concerned", self._ports.clock.now())
-        await self._engine.submit_all(starts, joined(*told), settled)
+            outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
+        note = "" if outcomes else NOBODY
+        await self._engine.submit_all(starts, joined(*told), Settled(entry, self._ports.clock.now(), outcomes, note))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
             await self._end_proposals(entry.event)
+
+    def _concerned(self, event: InboxEvent) -> Sequence[str]:
+        """Names of the pipelines that an event may start or not."""
+        match event:
+            case CronMoment():
+                return [event.pipeline]
+            case PipelineEnded():
+                return [one.name for one in self._news.index.after(event)]
+            case Ping() | Ignored():
+                return []
+        return [one.name for one in self._news.index.of_repository(event.repository)]
 
     async def _verdicts(self, event: InboxEvent) -> Sequence[Verdict]:
         index = self._news.index
@@ -208,14 +236,12 @@ class Triggers:
                 trigger = Trigger(type="cron", actor=f"schedule {event.schedule}")
                 return [Start(event.pipeline, trigger)]
             case PipelineEnded():
-                found = [judge_end(event, one) for one in index.after(event)]
+                return [judge_end(event, one) for one in index.after(event)]
             case Ping() | Ignored():
-                found = []
-            case _:
-                definitions = index.of_repository(event.repository)
-                changed = await self._changed_files(event, definitions)
-                found = [judge(event, one, changed) for one in definitions]
-        return [verdict for verdict in found if verdict is not None]
+                return []
+        definitions = index.of_repository(event.repository)
+        changed = await self._changed_files(event, definitions)
+        return [judge(event, one, changed) for one in definitions]
 
     async def _changed_files(self, event: HookEvent, definitions: Sequence[PipelineDefinition]) -> Sequence[str] | None:
         """Of a pull request, where that decides something; None where it cannot be found out: then all filters are met."""

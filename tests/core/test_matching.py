@@ -17,7 +17,7 @@ from danube_pkg.core.hooks.events import (
     TagPush,
 )
 from danube_pkg.core.inbox import PipelineEnded
-from danube_pkg.core.matching import PipelineIndex, Skip, Start, judge, judge_end, wants_changed_files
+from danube_pkg.core.matching import NotMeant, PipelineIndex, Skip, Start, judge, judge_end, wants_changed_files
 
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
 URL = "https://git.example.org/Team/App"
@@ -88,14 +88,25 @@ def test_an_event_starts_what_names_its_kind_and_nothing_else(event: HookEvent) 
     kinds = {Push: TriggerKind.PUSH, TagPush: TriggerKind.TAG, PullRequest: TriggerKind.PULL_REQUEST}
     wanted = kinds[type(event)]
     assert starts(event, pipeline(wanted))
-    assert [judge(event, pipeline(kind)) for kind in TriggerKind if kind is not wanted] == [None] * 5
-    assert judge(event, pipeline()) is None
+    for kinds_of_another in [(), *((kind,) for kind in TriggerKind if kind is not wanted)]:
+        assert judge(event, pipeline(*kinds_of_another)) == NotMeant("app", f"its triggers name no {wanted}")
 
 
 def test_what_ends_starts_nothing() -> None:
     every = pipeline(*TriggerKind)
-    assert judge(BranchDeleted(REPOSITORY, "main", "alice"), every) is None
-    assert judge(replace(PULL, change=PullRequestChange.CLOSED), every) is None
+    deleted, closed = BranchDeleted(REPOSITORY, "main", "alice"), replace(PULL, change=PullRequestChange.CLOSED)
+    assert judge(deleted, every) == NotMeant("app", "the end of a branch starts nothing")
+    assert judge(closed, every) == NotMeant("app", "the end of a pull request starts nothing")
+
+
+def test_a_branch_that_is_not_meant_is_told_what_is() -> None:
+    releases = pipeline(TriggerKind.PUSH, branch_filter=("main", "release/*"))
+    found = judge(replace(PUSH, branch="topic"), releases)
+    assert found == NotMeant("app", "its branch_filter (main, release/*) does not match the branch topic")
+    many = pipeline(TriggerKind.PUSH, branch_filter=tuple(f"release/{number}" for number in range(1000)))
+    assert isinstance(cut := judge(PUSH, many), NotMeant)
+    assert cut.why.endswith("…) does not match the branch main")
+    assert len(cut.why) < 300
 
 
 @pytest.mark.parametrize(
@@ -207,8 +218,11 @@ def test_what_follows_in_the_same_repository_is_of_the_same_commit_and_keeps_to_
     found = judge_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
     assert isinstance(found, Start)
     assert (found.trigger.commit_sha, found.trigger.branch, found.trigger.type) == (SHA, "main", "pipeline")
-    assert judge_end(replace(ENDED, branch="topic"), pipeline(branch_filter=("main",))) is None
-    assert judge_end(replace(ENDED, branch="", tag="v1"), pipeline(branch_filter=("main",))) is None
+    main = pipeline(branch_filter=("main",))
+    assert isinstance(judge_end(replace(ENDED, branch="topic"), main), NotMeant)
+    assert judge_end(replace(ENDED, branch="", tag="v1"), main) == NotMeant(
+        "app", "its branch_filter (main) names branches, and this is on none"
+    )
 
 
 def test_what_follows_in_another_repository_is_its_newest_commit() -> None:

@@ -1,5 +1,6 @@
 """Webhooks at a real server: what is refused and how, and that everything that was accepted has its jobs, through kill -9."""
 
+import json
 import sqlite3
 import textwrap
 import threading
@@ -69,6 +70,10 @@ def test_each_refusal_has_its_own_status_and_reference(world: World, sender: Sen
     assert post(PUSH.replace(b"alice", b"mallo"), good) == (401, "hook-signature-wrong")
     assert post(PUSH, github_headers(PUSH, "d1", secret=b"another secret")) == (401, "hook-signature-wrong")
     assert post(unknown, github_headers(unknown, "d1", secret=b"another secret")) == (401, "hook-signature-wrong")
+    (refused,) = json.loads(world.danube("config", "status", "--json").stdout)["conditions"][-1:]
+    assert refused["what"].startswith("webhooks of github are refused since 20")
+    assert refused["what"].endswith("(4 in a row)")
+    assert "danube secrets set hook" in refused["hint"]
     assert post(unknown, github_headers(unknown, "d1")) == (404, "repository-unknown")
     assert post(PUSH, good, "/hooks/gitlab") == (400, "hook-of-another-forge")
     assert post(PUSH, good, "/hooks/forgejo") == (400, "hook-of-another-forge")
@@ -77,6 +82,7 @@ def test_each_refusal_has_its_own_status_and_reference(world: World, sender: Sen
     assert post(PUSH, {**good, "content-length": str(MAX_BODY_BYTES + 1)})[0] == 413
     assert post(b"{}", github_headers(b"{}", "d1", "star")) == (204, "")
     assert post(b"{}", github_headers(b"{}", "d1", "ping")) == (200, "")
+    assert "are refused" not in world.danube("config", "status").stdout
     assert world.jobs() == []
     assert sender.post("/hooks/github", PUSH, good).document == {"delivery": "d1", "status": "accepted"}
     assert sender.post("/hooks/github", PUSH, good).document == {"delivery": "d1", "status": "known"}
@@ -107,6 +113,17 @@ def test_a_push_runs_the_commit_that_was_pushed_also_when_another_came_meanwhile
         (job,) = world.jobs()
         assert world.end_of(job["id"])["status"] == "success", world.log(job["id"])
         assert f"hello {first} on main\none\n" in world.printed(job["id"])
+
+        topic = push_body(url, first, "topic")
+        Sender(port_of(world)).post("/hooks/github", topic, github_headers(topic, "d2"))
+        wait_until(lambda: "not-meant" in world.danube("deliveries").stdout, 30, "the second delivery to be settled")
+        assert '"event": "hook-received"' in world.server_log.read_text()
+        ignored, started = json.loads(world.danube("deliveries", "--source", "github", "--json").stdout)
+        assert (ignored["event"], ignored["outcomes"][0]["why"]) == (
+            "push to topic of team/app by alice",
+            "its branch_filter (main) does not match the branch topic",
+        )
+        assert started["outcomes"] == [{"pipeline": "app", "result": "started", "why": "", "job": job["id"]}]
 
 
 def test_strangers_code_waits_for_somebody_who_has_looked_at_it(world: World, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/jobs/{job}/artifacts": READ,
     "GET /api/v1/jobs/{job}/artifacts/{artifact}": READ.replace("200", "404"),
     "GET /api/v1/jobs/{job}/secrets": READ,
+    "GET /api/v1/deliveries": "401 401 200 200 403 200 200 200 200",
     "GET /api/v1/events": "401 401 200 200 403 200 200 200 200",
     "GET /api/v1/secrets": GLOBAL,
     "PUT /api/v1/secrets/{key}": GLOBAL.replace("200", "204"),

@@ -11,7 +11,7 @@ from danube_pkg.core.configuration.pipelines import PipelineEnd, TriggerKind, Tr
 from danube_pkg.core.configuration.server import Forge
 from danube_pkg.core.errors import Conflict, Forbidden, Permanent, Unavailable
 from danube_pkg.core.hooks.events import BranchDeleted, Ping, PullRequest, PullRequestChange, Push, TagPush
-from danube_pkg.core.inbox import InboxEntry, Source
+from danube_pkg.core.inbox import InboxEntry, PipelineOutcome, Result, Source
 from danube_pkg.core.jobs import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.telling import NOTHING
@@ -40,7 +40,7 @@ async def test_a_delivery_becomes_one_job_of_each_pipeline_that_it_concerns(tmp_
             ("app", Status.PENDING, SHA),
             ("second", Status.PENDING, SHA),
         ]
-        assert await yard.outcome() == "app: started\nsecond: started"
+        assert await yard.outcome() == "app: started\nsecond: started\ntags: its triggers name no push"
         assert yard.pushed == [(f"{URL}.git", "main")]
 
 
@@ -77,10 +77,13 @@ async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path
         pipeline = await yard.pipelines.load_pipeline("app")
         assert pipeline is not None
         trigger = Trigger("webhook", "alice", commit_sha=SHA, origin=entry.origin)
-        settled = Settled(entry, "app: started", NOON)
+        settled = Settled(entry, NOON, [PipelineOutcome("app", Result.STARTED)])
         first = await yard.engine.submit_all([(pipeline, trigger)], NOTHING, settled)
         again = await yard.engine.submit_all([(pipeline, trigger)], NOTHING, settled)
         assert ([one.id for one in first], len(await yard.jobs())) == ([one.id for one in again], 1)
+        stored = await yard.inbox.entry(Source.GITHUB, "d1")
+        assert stored is not None
+        assert stored.outcomes == (PipelineOutcome("app", Result.STARTED, job_id=first[0].id),)
         assert await yard.told() == ["status app pending queued"], "nor is it told twice"
 
 
@@ -106,12 +109,12 @@ async def test_what_starts_nothing_says_why(tmp_path: Path) -> None:
         await yard.receive(PUSH, "filtered")
         await yard.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
         assert await yard.outcome("skipped") == (
-            "app: skipped, the commit's message says [skip ci]\ndocs: skipped, the commit's message says [skip ci]"
+            "app: the commit's message says [skip ci]\ndocs: the commit's message says [skip ci]"
         )
         assert await yard.outcome("filtered") == (
-            "app: started\ndocs: skipped, the one file that changed is not among its paths"
+            "app: started\ndocs: the one file that changed is not among its paths"
         )
-        assert await yard.outcome("deleted") == "no pipeline is concerned"
+        assert (await yard.outcome("deleted")).splitlines()[0] == "app: the end of a branch starts nothing"
         assert await yard.told() == ["status docs success skipped", "status app pending queued"]
 
 
@@ -294,7 +297,7 @@ async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(
             return bool(await yard.outcome(job.id, Source.PIPELINE))
 
         await eventually(is_settled, "the entry to be given up")
-        assert await yard.outcome(job.id, Source.PIPELINE) == "given up: a bug"
+        assert await yard.outcome(job.id, Source.PIPELINE) == "deploy: given up: a bug"
 
 
 async def test_old_entries_are_forgotten_and_open_ones_are_not(tmp_path: Path) -> None:

@@ -158,9 +158,10 @@ class Yard:
         await eventually(is_empty, "the inbox to be empty")
 
     async def outcome(self, delivery: str = "d1", source: str = Forge.GITHUB) -> str:
+        """A line for each pipeline, or what is to be said of the whole."""
         entry = await self.inbox.entry(source, delivery)
         assert isinstance(entry, InboxEntry)
-        return entry.outcome
+        return "\n".join([f"{one.pipeline}: {one.why or one.result}" for one in entry.outcomes] or [entry.note])
 
     async def jobs(self) -> list[Job]:
         """All, oldest first."""

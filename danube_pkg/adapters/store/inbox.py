@@ -1,11 +1,23 @@
 """The SQL of the inbox: what may start jobs, each entry once, and the last moments of schedules."""
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.inbox import InboxEntry, Source, event_from_json, event_to_json
+from danube_pkg.core.inbox import (
+    InboxEntry,
+    InboxFilter,
+    PipelineOutcome,
+    Result,
+    Source,
+    event_from_json,
+    event_to_json,
+    repository_of,
+)
 from danube_pkg.core.trigger_ports import Settled
+
+_LATEST = 2**62
 
 
 class SqliteInbox:
@@ -34,7 +46,21 @@ class SqliteInbox:
 
     async def entry(self, source: str, key: str) -> InboxEntry | None:
         rows = self._database.read("SELECT * FROM inbox WHERE source = ? AND key = ?", source, key)
-        return _entry(rows[0]) if rows else None
+        return self._with_outcomes(rows)[0] if rows else None
+
+    async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
+        sql, values = _list_query(wanted)
+        return self._with_outcomes(self._database.read(sql, *values))
+
+    def _with_outcomes(self, rows: Sequence[sqlite3.Row]) -> list[InboxEntry]:
+        found: dict[int, list[PipelineOutcome]] = {row["id"]: [] for row in rows}
+        for entry, pipeline, result, why, job_id in self._database.read(
+            "SELECT entry, pipeline, result, why, job_id FROM json_each(?) CROSS JOIN inbox_outcomes ON entry = value "
+            "ORDER BY entry, pipeline",
+            json.dumps(list(found)),
+        ):
+            found[entry].append(PipelineOutcome(pipeline, Result(result), why, job_id))
+        return [_entry(row, tuple(found[row["id"]])) for row in rows]
 
     async def last_moment(self, pipeline: str, schedule: str) -> float | None:
         rows = self._database.read(
@@ -52,19 +78,45 @@ class SqliteInbox:
         return count
 
 
+def _list_query(wanted: InboxFilter) -> tuple[str, tuple[object, ...]]:
+    """A statement and its values: a page of each pipeline, by its index, then the newest of those; or one page of all."""
+    values: list[object] = [wanted.before or _LATEST, wanted.limit]
+    conditions = ["id < ?1"]
+    for column, value in (("source", wanted.source), ("repository", (wanted.repository or "").lower())):
+        if value:
+            values.append(value)
+            conditions.append(f"{column} = ?{len(values)}")
+    filtered = " AND ".join(conditions)
+    if wanted.pipelines is None:
+        return f"SELECT * FROM inbox WHERE {filtered} ORDER BY id DESC LIMIT ?2", tuple(values)
+    values.append(json.dumps(sorted(wanted.pipelines)))
+    mine = f"""
+        SELECT entry FROM inbox_outcomes CROSS JOIN inbox AS one ON one.id = entry
+        WHERE pipeline = names.value AND entry < ?1 AND {filtered} ORDER BY entry DESC LIMIT ?2"""
+    return (
+        f"SELECT DISTINCT inbox.* FROM json_each(?{len(values)}) AS names CROSS JOIN inbox ON inbox.id IN ({mine}) "
+        "ORDER BY inbox.id DESC LIMIT ?2"
+    ), tuple(values)
+
+
 def write_entry(connection: sqlite3.Connection, entry: InboxEntry) -> bool:
     """A new row, unless source and key are known; then False."""
     done = connection.execute(
-        "INSERT INTO inbox (source, key, event, received_at) VALUES (?, ?, ?, ?) ON CONFLICT (source, key) DO NOTHING",
-        (entry.source, entry.key, event_to_json(entry.event), entry.received_at),
+        "INSERT INTO inbox (source, key, event, received_at, repository) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (source, key) DO NOTHING",
+        (entry.source, entry.key, event_to_json(entry.event), entry.received_at, repository_of(entry.event).lower()),
     )
     return done.rowcount == 1
 
 
-def settle(connection: sqlite3.Connection, settled: Settled) -> None:
-    """The entry is dealt with."""
+def settle(connection: sqlite3.Connection, settled: Settled, made: Mapping[str, str]) -> None:
+    """The entry is dealt with. made: by pipeline, the job that it got. Again without harm."""
     connection.execute(
-        "UPDATE inbox SET settled_at = ?, outcome = ? WHERE id = ?", (settled.at, settled.outcome, settled.entry.id)
+        "UPDATE inbox SET settled_at = ?, outcome = ? WHERE id = ?", (settled.at, settled.note, settled.entry.id)
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO inbox_outcomes (entry, pipeline, result, why, job_id) VALUES (?, ?, ?, ?, ?)",
+        [(settled.entry.id, one.pipeline, one.result, one.why, made.get(one.pipeline, "")) for one in settled.outcomes],
     )
 
 
@@ -75,12 +127,14 @@ def _remember(connection: sqlite3.Connection, pipeline: str, schedule: str, mome
     )
 
 
-def _entry(row: sqlite3.Row) -> InboxEntry:
+def _entry(row: sqlite3.Row, outcomes: tuple[PipelineOutcome, ...] = ()) -> InboxEntry:
     return InboxEntry(
         Source(row["source"]),
         row["key"],
         event_from_json(row["event"]),
         row["received_at"],
         id=row["id"],
-        outcome=row["outcome"],
+        note=row["outcome"],
+        outcomes=outcomes,
+        settled_at=row["settled_at"],
     )

@@ -45,7 +45,7 @@ class SqliteJobs:
                     _write_job(connection, job)
             write_told(connection, told, known)
             if settled is not None:
-                settle(connection, settled)
+                settle(connection, settled, {job.pipeline: known.get(job.id, job.id) for job in jobs})
             return known
 
         known: dict[str, str] = await self._database.write(work)

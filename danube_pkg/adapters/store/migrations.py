@@ -155,6 +155,17 @@ CREATE INDEX outbox_done ON outbox(done_at) WHERE done_at IS NOT NULL;
     """
 ALTER TABLE pipelines ADD COLUMN text TEXT NOT NULL DEFAULT '';
 """,
+    """
+ALTER TABLE inbox ADD COLUMN repository TEXT NOT NULL DEFAULT '';
+UPDATE inbox SET repository = lower(coalesce(json_extract(event, '$.repository.name'), ''));
+CREATE INDEX inbox_source ON inbox(source, id);
+CREATE INDEX inbox_repository ON inbox(repository, id);
+CREATE TABLE inbox_outcomes (
+    entry INTEGER NOT NULL REFERENCES inbox(id) ON DELETE CASCADE, pipeline TEXT NOT NULL, result TEXT NOT NULL,
+    why TEXT NOT NULL, job_id TEXT NOT NULL, PRIMARY KEY (entry, pipeline)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inbox_outcomes_pipeline ON inbox_outcomes(pipeline, entry);
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a pipeline
 keeps its name for life (a renamed one is another). `users.configured` marks people that the configuration names, beside

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from danube_pkg.core.identity_ports import IdempotencyStore, UpstreamHttp
 from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
+from danube_pkg.core.trigger_ports import InboxStore
 from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
@@ -69,6 +70,7 @@ class Services:
     audit: Audit
     draining: Draining
     idempotency: IdempotencyStore
+    inbox: InboxStore
     clock: Clock
     new_id: Callable[[], str]
     site: Site = field(default_factory=Site)

@@ -856,6 +856,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What arrived in the last thirty days, newest first: what concerns pipelines that the caller may see, and for
+         * @description administrators everything. What was refused, such as a wrong signature, is a condition of the configuration.
+         *
+         *     Action: `list-deliveries`.
+         */
+        get: operations["getDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -1653,6 +1675,37 @@ export interface components {
         /** @description Names, in the order in which the job asked for them first. */
         UsedSecrets: {
             keys: string[];
+        };
+        /** @description `cursor`: what gives the next page; null on the last. */
+        DeliveryPage: {
+            deliveries: components["schemas"]["DeliveryView"][];
+            cursor: number | null;
+        };
+        /**
+         * @description `delivery`: the source's own id of it. `repository`: as its forge names it, "" for what comes from no forge.
+         *     `settled_at`: null while it is being worked on. `outcomes`: of the pipelines that the caller may see. `note`: what is to
+         *     be said of it as a whole.
+         */
+        DeliveryView: {
+            id: number;
+            /** @enum {string} */
+            source: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+            delivery: string;
+            event: string;
+            repository: string;
+            /** Format: date-time */
+            received_at: string;
+            settled_at: string | null;
+            outcomes: components["schemas"]["OutcomeView"][];
+            note: string;
+        };
+        /** @description What it did to one pipeline. `why`: one sentence, "" where a job started; `job`: that job. */
+        OutcomeView: {
+            pipeline: string;
+            /** @enum {string} */
+            result: "started" | "skipped" | "not-meant" | "refused";
+            why: string;
+            job: string | null;
         };
         /** @description Of one pipeline, or of all. */
         SecretList: {
@@ -5036,6 +5089,67 @@ export interface operations {
             };
             /** @description There is no such thing, or none that the caller may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was understood and cannot be done; the document says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getDeliveries: {
+        parameters: {
+            query?: {
+                source?: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+                repository?: string;
+                cursor?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description The request is wrong; the document says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is logged in, or the proof was wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Who asks may not. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
