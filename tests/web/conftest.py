@@ -20,11 +20,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         build_supervisor(name)
     build_page()
     made = House(tmp_path_factory.mktemp("house"))
-    for name, danubefile in pipelines.ALL.items():
-        directory = made.pipeline(name, danubefile, **pipelines.SPECS.get(name, {}))
-        if name == "markup":
-            pipelines.commit_markup(directory)
+    pipelines.furnish(made)
     made.serve()
+    made.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="a-token-of-the-tests")
     yield made
     made.close()
 

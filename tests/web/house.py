@@ -47,10 +47,11 @@ class House(World):
         super().__init__(path)
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            self.port: int = probe.getsockname()[1]
         settings = path / "danube.toml"
-        settings.write_text(settings.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
-        self.address = f"http://127.0.0.1:{port}"
+        text = settings.read_text().replace("127.0.0.1:0", f"127.0.0.1:{self.port}")
+        settings.write_text(f'{text}\n[egress]\nhosts = {{"files.test" = "127.0.0.1"}}\n')
+        self.address = f"http://127.0.0.1:{self.port}"
 
         self._configure(
             "users", "User", {name: {"email": f"{name}@example.com", "password_hash": HASH} for name in PEOPLE}
