@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import sys
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from danube_pkg.cli.client import Client
@@ -61,10 +62,15 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print_json(secrets)
         return 0
-    print_table(
-        ("KEY", "PIPELINE", "SET"), [(one["key"], one["pipeline"] or "", ago(one["updated_at"])) for one in secrets]
-    )
+    rows = [
+        (one["key"], one["pipeline"] or "", ago(one["updated_at"]), _last_read(one["last_read"])) for one in secrets
+    ]
+    print_table(("KEY", "PIPELINE", "SET", "LAST READ"), rows)
     return 0
+
+
+def _last_read(read: Mapping[str, str] | None) -> str:
+    return f"{ago(read['at'])} by {read['pipeline']} ({read['job']})" if read is not None else "never"
 
 
 def _remove(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from danube_pkg.core.log_lines import Lines, Section
 from danube_pkg.core.logs import Found
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.pods import Container, PodEvent, PodSpec, PodState
-from danube_pkg.core.secrets import SecretName, StoredSecret
+from danube_pkg.core.secrets import SecretName, SecretRead, StoredSecret
 from danube_pkg.core.statistics import JobTimes
 from danube_pkg.core.telling import NOTHING, Told
 from danube_pkg.core.trigger_ports import Settled
@@ -211,7 +211,11 @@ class SecretStore(Protocol):
         """The names of what a job read, each once, in the order of the first time."""
         ...
 
-    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> bool:
+    async def last_read(self, name: SecretName) -> SecretRead | None:
+        """The newest, of the jobs that are still known."""
+        ...
+
+    async def record_read(self, job_id: str, sequence: int, name: SecretName, at: float) -> bool:
         """That a job read it; False for a repeated call, which is the same read."""
         ...
 

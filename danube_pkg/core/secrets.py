@@ -26,6 +26,15 @@ class SecretName:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretRead:
+    """That a job was given a value. at: Unix seconds."""
+
+    job_id: str
+    pipeline: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSecret:
     """A row. `value_encrypted` is nonce ‖ ciphertext ‖ tag (AES-256-GCM), bound to `id` and name as associated data."""
 

@@ -8,7 +8,7 @@ from danube_pkg.core.errors import Forbidden, NotFound, Permanent
 from danube_pkg.core.jobs import Job
 from danube_pkg.core.ports import Clock, SecretCipher, SecretStore
 from danube_pkg.core.redaction import Patterns, redact_text
-from danube_pkg.core.secrets import SecretName, StoredSecret, check_key, check_value
+from danube_pkg.core.secrets import SecretName, SecretRead, StoredSecret, check_key, check_value
 from danube_pkg.services.audit import Audit
 
 _log = logging.getLogger("danube.secrets")
@@ -80,6 +80,14 @@ class Secrets:
     async def list(self, pipeline: str | None) -> Sequence[StoredSecret]:
         return await self._store.list_secrets(pipeline)
 
+    async def last_read(self, name: SecretName) -> SecretRead | None:
+        """When a job was given it last; what the server reads for itself is not counted."""
+        return await self._store.last_read(name)
+
+    def is_for_server(self, name: SecretName) -> bool:
+        """Whether the configuration names it for the server's own use; no job gets it then."""
+        return name.pipeline is None and name.key in self._reserved()
+
     async def used_by(self, job_id: str) -> Sequence[str]:
         """The names of what a job has read so far."""
         return await self._store.reads_of(job_id)
@@ -102,7 +110,7 @@ class Secrets:
         for name in names[:1] if key in self._reserved() else names:
             stored = await self._store.load_secret(name)
             if stored is not None:
-                if await self._store.record_read(job.id, sequence, key, self._clock.now()):
+                if await self._store.record_read(job.id, sequence, name, self._clock.now()):
                     await self._audit_read(job, name)
                 return self._decrypted(stored)
         if key in self._reserved():

@@ -37,7 +37,7 @@ INSERT INTO steps (id, job_id, name, sequence, status, image, checked, retries, 
     VALUES ('j-0001', 'j', 's', 1, 'success', 'host', 1, 0, 0, 1, 'ended');
 INSERT INTO artifacts VALUES ('a', 'j', 'report', 'report.tar.gz', 1, 0, 'hash');
 INSERT INTO effects VALUES ('j', 1, 0, 'create-pod', 0);
-INSERT INTO secret_reads VALUES ('j', 1, 'TOKEN', 0);
+INSERT INTO secret_reads VALUES ('j', 1, 'TOKEN', 0, 'TOKEN');
 """
 
 

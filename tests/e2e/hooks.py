@@ -56,10 +56,16 @@ def push_body(repository: str, sha: str, branch: str = "main", files: Sequence[s
     ).encode()
 
 
-def pull_body(repository: str, sha: str, action: str = "opened", source: str = "stranger/app") -> bytes:
+def pull_body(
+    repository: str,
+    sha: str,
+    action: str = "opened",
+    source: str = "stranger/app",
+    title: str = "Please take this",
+) -> bytes:
     """GitHub's pull request number 7, from a fork unless its source is the repository itself."""
     pull = {
-        "title": "Please take this",
+        "title": title,
         "html_url": "https://forge.example.org/team/app/pull/7",
         "user": {"login": "stranger"},
         "head": {"ref": "topic", "sha": sha, "repo": {"full_name": source}},

@@ -10,7 +10,7 @@ from danube_pkg.adapters.keys import Keys
 from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.errors import Invalid, NotFound, Permanent, TooLarge
 from danube_pkg.core.jobs import Phase, Trigger
-from danube_pkg.core.secrets import SecretName
+from danube_pkg.core.secrets import SecretName, SecretRead
 from danube_pkg.services import jobs as jobs_module
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.services.engines import open_hall
@@ -65,6 +65,20 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 def vault(database: Database) -> Vault:
     return Vault(database)
+
+
+async def test_who_was_given_a_value_last_is_known_by_the_secret_and_not_by_its_key(vault: Vault) -> None:
+    await vault.secrets.set(GLOBAL, b"for everybody", "me")
+    assert await vault.secrets.last_read(GLOBAL) is None
+    await vault.secrets.read_for_job(JOB, 1, "TOKEN")
+    vault.clock.time = 2000.0
+    await vault.secrets.set(OWN, b"only for hello", "me")
+    assert await vault.secrets.last_read(OWN) is None
+    await vault.secrets.read_for_job(JOB, 2, "TOKEN")
+    vault.clock.time = 3000.0
+    await vault.secrets.set(OWN, b"another for hello", "me")
+    assert await vault.secrets.last_read(GLOBAL) == SecretRead(JOB.id, "hello", 1000.0)
+    assert await vault.secrets.last_read(OWN) == SecretRead(JOB.id, "hello", 2000.0)
 
 
 async def test_a_pipelines_own_value_comes_before_the_global_one(vault: Vault) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from build_steps.supervisor import build_supervisor
 from build_steps.web import build_page
+from tests.e2e.hooks import SECRET
 from tests.web import pipelines
 from tests.web.house import WAIT_MS, House, Visitors, launch
 
@@ -20,11 +21,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         build_supervisor(name)
     build_page()
     made = House(tmp_path_factory.mktemp("house"))
-    for name, danubefile in pipelines.ALL.items():
-        directory = made.pipeline(name, danubefile, **pipelines.SPECS.get(name, {}))
-        if name == "markup":
-            pipelines.commit_markup(directory)
+    pipelines.furnish(made)
     made.serve()
+    made.danube("secrets", "set", "hook", stdin=SECRET)
+    made.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="a-token-of-the-tests")
     yield made
     made.close()
 

@@ -8,7 +8,6 @@ page.goto(f"{house.address}/jobs/{house.trigger('app')}")
 
 import json
 import socket
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -47,11 +46,13 @@ class House(World):
         super().__init__(path)
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            self.port: int = probe.getsockname()[1]
         settings = path / "danube.toml"
-        settings.write_text(settings.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
-        self.address = f"http://127.0.0.1:{port}"
+        text = settings.read_text().replace("127.0.0.1:0", f"127.0.0.1:{self.port}")
+        settings.write_text(f'{text}\n[egress]\nhosts = {{"files.test" = "127.0.0.1"}}\n')
+        self.address = f"http://127.0.0.1:{self.port}"
 
+        self._configure("config", "Config", {"global": {"webhooks": [{"forge": "github", "secrets": ["hook"]}]}})
         self._configure(
             "users", "User", {name: {"email": f"{name}@example.com", "password_hash": HASH} for name in PEOPLE}
         )
@@ -84,21 +85,6 @@ class House(World):
         document["metadata"]["team"] = "core"
         written.write_text(json.dumps(document))
         return directory
-
-    def strangers_job(self, like: str, commit_sha: str) -> str:
-        """A job of a fork's pull request that waits for an approval, as a webhook would make it. The server starts anew."""
-        self.stop()
-        with closing(sqlite3.connect(self.data / "danube.db", isolation_level=None)) as database:
-            database.row_factory = sqlite3.Row
-            row = dict(database.execute("SELECT * FROM jobs WHERE id = ?", (like,)).fetchone())
-            trigger = {"type": "webhook", "actor": "a-stranger", "branch": "patch-1", "commit_sha": commit_sha}
-            row |= {"id": like[:-4] + "0000", "status": "pending", "phase": "queued", "reason": "approval-required"}
-            row |= {"started_at": None, "finished_at": None, "outcome": None, "message": "", "trigger_type": "webhook"}
-            row |= {"trigger": json.dumps({**trigger, "params": {}, "pull_request": {"fork": True}})}
-            names, places = ", ".join(row), ", ".join("?" * len(row))
-            database.execute(f"INSERT INTO jobs ({names}) VALUES ({places})", tuple(row.values()))
-        self.serve()
-        return str(row["id"])
 
 
 def launch(playwright: Playwright) -> Browser:

@@ -3,9 +3,11 @@ the number of lines that it has printed, or by cancelling it."""
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.web.house import House
 
 WEBSITE = r"""
 from danube import artifacts, pipeline, step
@@ -86,6 +88,17 @@ def build():
     step.run("exit 1", name=f"failing {EVIL}")
 """
 
+DEPLOY = r"""
+from danube import pipeline, secrets, step
+
+@pipeline(name="deploy")
+def build():
+    token = secrets.get("DEPLOY_TOKEN")
+    step.run('curl -sS "http://files.test:PORT/health" && test -n "$TOKEN" && echo " reached"', name="Fetch", env={"TOKEN": token})
+    step.run("curl -sS https://evil.test/ || echo 'not reached'", name="Tell strangers")
+"""
+"""PORT: where something listens on the loopback, to which files.test leads."""
+
 ALL: Mapping[str, str] = {
     "website": WEBSITE,
     "broken": BROKEN,
@@ -93,6 +106,7 @@ ALL: Mapping[str, str] = {
     "million": MILLION,
     "stream": STREAM,
     "markup": MARKUP,
+    "deploy": DEPLOY,
 }
 
 
@@ -104,6 +118,19 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
     }
 }
 """What a pipeline says beside its repository."""
+
+
+def furnish(house: House, without: Collection[str] = ()) -> None:
+    """Give a house that does not serve yet all of them but these."""
+    for name, danubefile in ALL.items():
+        if name in without:
+            continue
+        spec = dict(SPECS.get(name, {}))
+        if name == "deploy":
+            spec["egress_allowlist"] = [f"files.test:{house.port}", f"127.0.0.1:{house.port}"]
+        directory = house.pipeline(name, danubefile.replace("PORT", str(house.port)), **spec)
+        if name == "markup":
+            commit_markup(directory)
 
 
 def commit_markup(directory: Path) -> None:

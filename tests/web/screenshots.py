@@ -23,9 +23,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="danube-screenshots-") as directory, sync_playwright() as playwright:
         house = House(Path(directory))
-        for name, danubefile in pipelines.ALL.items():
-            if name not in ("markup", "stream"):
-                house.pipeline(name, danubefile, **pipelines.SPECS.get(name, {}))
+        pipelines.furnish(house, without=("markup", "stream"))
         house.serve()
         browser = launch(playwright)
         try:

@@ -9,13 +9,13 @@ from playwright.sync_api import Page, Route, expect
 
 from build_steps import web
 from tests.web.house import AXE, House, Visitors
-from tests.web.pipelines import EVIL, EVIL_BRANCH
+from tests.web.pipelines import ALL, EVIL, EVIL_BRANCH
 
 
 @pytest.fixture(scope="module")
 def jobs(house: House) -> dict[str, str]:
     """One ended job of each kind."""
-    made = {name: house.trigger(name) for name in ("website", "broken", "markup")}
+    made = {name: house.trigger(name) for name in ("website", "broken", "markup", "deploy")}
     for job in made.values():
         house.end_of(job)
     return made
@@ -23,7 +23,7 @@ def jobs(house: House) -> dict[str, str]:
 
 def test_the_overview_is_live_and_searched_as_one_types(house: House, visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader", "/")
-    expect(page.locator(".pipeline")).to_have_count(6)
+    expect(page.locator(".pipeline")).to_have_count(len(ALL))
     row = page.locator(".pipeline", has_text="website")
     before = row.locator(".strip-run").count()
     assert before >= 1
@@ -45,6 +45,27 @@ def test_the_overview_is_live_and_searched_as_one_types(house: House, visitors: 
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_job_says_what_it_reached_what_it_was_refused_and_which_secrets_it_read(
+    house: House, visitors: Visitors, jobs: dict[str, str]
+) -> None:
+    page = visitors.page("writer", f"/jobs/{jobs['deploy']}")
+    expect(page.get_by_role("heading", name="Provenance")).to_be_visible()
+    expect(page.get_by_text("None is kept for this job.")).to_be_visible()
+    expect(page.locator(".names")).to_have_text("DEPLOY_TOKEN")
+    expect(page.locator(".destination")).to_have_count(0)
+    page.get_by_text("What it reached and was refused").click()
+    reached, refused = page.locator(".destination").nth(0), page.locator(".destination").nth(1)
+    expect(reached).to_contain_text(f"files.test:{house.port} allowed 1 time")
+    expect(refused).to_contain_text("evil.test:443 refused 1 time")
+    expect(page.locator(".egress h3")).to_have_text(["Fetch", "Tell strangers"])
+    expect(page.locator(".egress .command")).to_have_text("egress_allowlist: [evil.test]")
+    page.goto("/secrets?pipeline=deploy")
+    row = page.get_by_role("row", name="DEPLOY_TOKEN")
+    expect(row).to_contain_text(re.compile(r"(just now|ago) by deploy"))
+    row.get_by_role("link", name="deploy").click()
+    expect(page).to_have_url(re.compile(jobs["deploy"]))
 
 
 def test_a_pipelines_filters_live_in_the_address(visitors: Visitors, jobs: dict[str, str]) -> None:
@@ -128,13 +149,17 @@ def test_axe_finds_nothing_on_any_page(visitors: Visitors, jobs: dict[str, str],
     page = visitors.page("admin", dark=dark)
     source = AXE.read_text()
     paths = [
-        "/", "/pipelines/website", f"/jobs/{jobs['website']}", f"/jobs/{jobs['broken']}", "/queue", "/configuration",
+        "/", "/pipelines/website", f"/jobs/{jobs['website']}", f"/jobs/{jobs['deploy']}", f"/jobs/{jobs['broken']}",
+        "/queue", "/configuration",
         "/secrets", "/secrets?pipeline=website", "/audit", "/account", "/nothing-of-the-kind",
     ]  # fmt: skip
     found = []
     for path in paths[:-1]:
         page.goto(path)
         expect(page.locator("main h1")).to_be_visible()
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        if path == paths[3]:
+            expect(page.locator(".destination").first).to_be_visible()
         expect(page.locator(".loading")).to_have_count(0)
         page.evaluate(source)
         found += [f"{path}: {one}" for one in page.evaluate(AXE_RUN)]
@@ -192,7 +217,7 @@ def test_more_tabs_than_a_browser_has_connections_are_all_live(house: House, vis
     tabs = [context.new_page() for _ in range(8)]
     for tab in tabs:
         tab.goto("/")
-        expect(tab.locator(".pipeline")).to_have_count(6)
+        expect(tab.locator(".pipeline")).to_have_count(len(ALL))
     job = house.trigger("website")
     for tab in tabs:
         expect(tab.locator(f"a[href='/jobs/{job}']").first).to_be_attached()

@@ -2,13 +2,26 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.hooks import Sender, github_headers, pull_body
+from tests.git_servers import HttpServer, ServedRepository, git
+from tests.waiting import wait_until
 from tests.web.house import House, Visitors
+from tests.web.pipelines import EVIL
 
 COMMIT = "c0ffee" + "0" * 34
+PROPOSED = """
+from danube import ctx, pipeline, step
+
+@pipeline(name="proposals")
+def build():
+    assert ctx.pull_request["fork"]
+    step.run("cat greeting", name="Greet")
+"""
 
 
 def csrf(page: Page) -> dict[str, str]:
@@ -92,18 +105,81 @@ def test_a_writer_starts_cancels_and_runs_again(house: House, visitors: Visitors
     expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
 
 
-def test_only_who_may_sees_how_to_approve_a_strangers_commit(house: House, visitors: Visitors, ended: str) -> None:
-    job = house.strangers_job(ended, COMMIT)
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """A real repository behind a real Git server, and strangers who propose commits for it by the forge's webhook."""
+
+    house: House
+    app: ServedRepository
+    url: str
+
+    def propose(self, text: str, action: str = "opened") -> tuple[str, str]:
+        """A commit of a fork, told as GitHub tells it: the commit, and the job that waits."""
+        (self.app.work / "greeting").write_text(text)
+        git(self.app.work, "commit", "-q", "-a", "-m", EVIL)
+        git(self.app.work, "push", "-q", "--force", "origin", "HEAD:refs/pull/7/head")
+        sha = git(self.app.work, "rev-parse", "HEAD")
+        body = pull_body(self.url, sha, action, title=f"Please {EVIL}")
+        headers = github_headers(body, sha, "pull_request")
+        assert Sender(self.house.port).post("/hooks/github", body, headers).status == 202
+
+        def waiting() -> list[str]:
+            jobs = self.house.client.get("/api/v1/jobs", {"pipeline": "proposals"})["jobs"]
+            return [job["id"] for job in jobs if job["trigger"]["commit_sha"] == sha]
+
+        wait_until(waiting, 30, "the job of the proposal")
+        return sha, waiting()[0]
+
+
+@pytest.fixture
+def proposals(house: House) -> Iterator[Proposals]:
+    app = ServedRepository(house.path / "served" / "team" / "app.git")
+    app.commit({"danubefile.py": PROPOSED, "greeting": "hello from the team"})
+    with HttpServer(house.path / "served") as server:
+        url = server.url(app)
+        house.pipeline("proposals", None, repository=url, triggers=[{"on": "pull_request"}])
+        house.danube("config", "sync")
+        yield Proposals(house, app, url)
+    (house.config / "pipelines" / "proposals.yaml").unlink()
+    house.danube("config", "sync")
+
+
+def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
+    house: House, visitors: Visitors, proposals: Proposals
+) -> None:
+    sha, job = proposals.propose("hello from a stranger")
     reader = visitors.page("reader", f"/jobs/{job}")
     expect(reader.locator(".job-sentence")).to_contain_text("waits until somebody who may has looked at this commit")
+    expect(reader.locator(".job-commit")).to_have_text(f"Please {EVIL}")
+    expect(reader.locator(".job-facts")).to_contain_text("from stranger/app")
+    expect(reader.get_by_role("link", name="#7")).to_have_attribute("href", "https://forge.example.org/team/app/pull/7")
+    expect(reader.locator(".job-why")).to_contain_text("nobody with write has approved that commit")
     expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
-    refused = reader.request.post(f"/api/v1/jobs/{job}/approve", data={"commit_sha": COMMIT}, headers=csrf(reader))
-    assert refused.status == 403
+    path = f"/api/v1/jobs/{job}/approve"
+    refused = reader.request.post(path, data={"commit_sha": sha}, headers=csrf(reader))
+    assert (refused.status, house.job(job)["status"]) == (403, "pending")
+
     writer = visitors.page("writer", f"/jobs/{job}")
+    expect(writer.get_by_role("button", name="Approve this commit")).to_be_visible()
+    another = writer.request.post(path, data={"commit_sha": COMMIT}, headers=csrf(writer))
+    assert (another.status, house.job(job)["status"]) == (409, "pending")
     writer.get_by_role("button", name="Approve this commit").click()
     expect(writer.get_by_role("button", name="Approve this commit")).to_have_count(0)
-    expect(reader.locator(".job-sentence")).not_to_contain_text("has looked at this commit")
-    house.end_of(job)
+    for page in (writer, reader):
+        expect(page.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
+    expect(writer.locator(".log-row", has_text="hello from a stranger")).to_be_visible()
+    expect(writer.locator(".job-commit")).to_have_text(EVIL)
+
+    _, next_job = proposals.propose("hello again", "synchronize")
+    admin = visitors.page("admin", "/queue")
+    expect(admin.locator(".run-why")).to_contain_text("The job waits for an approval.")
+    admin.goto(f"/jobs/{next_job}")
+    admin.get_by_role("button", name="Approve this commit").click()
+    expect(admin.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
+    admin.goto("/audit?action=approve")
+    expect(admin.get_by_role("row", name="admin@example.com approve")).to_contain_text(next_job)
+    expect(admin.get_by_role("row", name="writer@example.com approve").first).to_contain_text(job)
+    assert [page.evaluate("window.evil") for page in (reader, writer, admin)] == [None] * 3
 
 
 def test_secrets_are_set_and_removed_by_who_may_and_shown_to_nobody(house: House, visitors: Visitors) -> None:

@@ -166,9 +166,16 @@ CREATE TABLE inbox_outcomes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX inbox_outcomes_pipeline ON inbox_outcomes(pipeline, entry);
 """,
+    """
+ALTER TABLE secret_reads ADD COLUMN name TEXT NOT NULL DEFAULT '';
+UPDATE secret_reads SET name = coalesce(
+    (SELECT jobs.pipeline || '/' || secrets.key FROM jobs JOIN secrets ON secrets.pipeline_id = jobs.pipeline
+     WHERE jobs.id = secret_reads.job_id AND secrets.key = secret_reads.key), key);
+CREATE INDEX secret_reads_name ON secret_reads(name, at);
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a pipeline
 keeps its name for life (a renamed one is another). `users.configured` marks people that the configuration names, beside
 those whom an issuer brings; the address is in lower case. `pipelines.definition` is the whole of its spec as JSON, `text`
 what was written, and `configuration` the last good `Config`: with them a server knows its configuration again while its
-repository is away."""
+repository is away. `secret_reads.key` is what a job asked for, `name` which secret that was: `KEY` or `pipeline/KEY`."""

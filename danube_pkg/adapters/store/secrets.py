@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.secrets import SecretName, StoredSecret
+from danube_pkg.core.secrets import SecretName, SecretRead, StoredSecret
 
 
 class SqliteSecrets:
@@ -71,10 +71,18 @@ class SqliteSecrets:
         )
         return [row["key"] for row in rows]
 
-    async def record_read(self, job_id: str, sequence: int, key: str, at: float) -> bool:
+    async def last_read(self, name: SecretName) -> SecretRead | None:
+        rows = self._database.read(
+            "SELECT job_id, pipeline, at FROM secret_reads JOIN jobs ON jobs.id = job_id "
+            "WHERE name = ? ORDER BY at DESC LIMIT 1",
+            str(name),
+        )
+        return SecretRead(*rows[0]) if rows else None
+
+    async def record_read(self, job_id: str, sequence: int, name: SecretName, at: float) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
-            sql = "INSERT OR IGNORE INTO secret_reads VALUES (?, ?, ?, ?)"
-            return connection.execute(sql, (job_id, sequence, key, at)).rowcount > 0
+            sql = "INSERT OR IGNORE INTO secret_reads (job_id, sequence, key, at, name) VALUES (?, ?, ?, ?, ?)"
+            return connection.execute(sql, (job_id, sequence, name.key, at, str(name))).rowcount > 0
 
         return bool(await self._database.write(work))
 

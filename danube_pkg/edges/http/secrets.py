@@ -10,13 +10,25 @@ from danube_pkg.edges.http.resource import Resource, answers
 
 
 @dataclass(frozen=True, slots=True)
+class LastRead:
+    """The newest job that was given a secret's value."""
+
+    at: Time
+    job: str
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
 class SecretView:
-    """`pipeline` is null for one that every pipeline may read."""
+    """`pipeline` is null for one that every pipeline may read, unless it is `for_server`: then no job gets it. `last_read`:
+    null where no job that is still known has read it."""
 
     key: str
     pipeline: str | None
     created_at: Time
     updated_at: Time
+    for_server: bool
+    last_read: LastRead | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +42,21 @@ class SecretNames(Resource):
     """`/api/v1/secrets` and `/api/v1/pipelines/{pipeline}/secrets`."""
 
     async def GET(self, request: Request) -> SecretList:
-        """Names and times."""
-        return SecretList(tuple(map(_view, await self.services.secrets.list(request.arguments.get("pipeline")))))
+        """Names, when they were set, and who was given the value last."""
+        found = await self.services.secrets.list(request.arguments.get("pipeline"))
+        return SecretList(tuple([await self._view(one) for one in found]))
+
+    async def _view(self, secret: StoredSecret) -> SecretView:
+        secrets, name = self.services.secrets, secret.name
+        read = await secrets.last_read(name)
+        return SecretView(
+            key=name.key,
+            pipeline=name.pipeline,
+            created_at=iso(secret.created_at),
+            updated_at=iso(secret.updated_at),
+            for_server=secrets.is_for_server(name),
+            last_read=LastRead(iso(read.at), read.job_id, read.pipeline) if read is not None else None,
+        )
 
 
 class OneSecret(Resource):
@@ -68,7 +93,3 @@ class JobSecrets(Resource):
 
 def _name(request: Request) -> SecretName:
     return SecretName(request.arguments.get("pipeline"), check_key(request.arguments["key"]))
-
-
-def _view(secret: StoredSecret) -> SecretView:
-    return SecretView(secret.name.key, secret.name.pipeline, iso(secret.created_at), iso(secret.updated_at))

@@ -906,7 +906,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Names and times.
+         * Names, when they were set, and who was given the value last.
          * @description Action: `see-global-secret-names`.
          */
         get: operations["getSecretNames"];
@@ -950,7 +950,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Names and times.
+         * Names, when they were set, and who was given the value last.
          * @description Action: `see-secret-names`.
          */
         get: operations["getSecretNamesOfPipeline"];
@@ -1711,7 +1711,10 @@ export interface components {
         SecretList: {
             secrets: components["schemas"]["SecretView"][];
         };
-        /** @description `pipeline` is null for one that every pipeline may read. */
+        /**
+         * @description `pipeline` is null for one that every pipeline may read, unless it is `for_server`: then no job gets it. `last_read`:
+         *     null where no job that is still known has read it.
+         */
         SecretView: {
             key: string;
             pipeline: string | null;
@@ -1719,6 +1722,15 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            for_server: boolean;
+            last_read: components["schemas"]["LastRead"] | null;
+        };
+        /** @description The newest job that was given a secret's value. */
+        LastRead: {
+            /** Format: date-time */
+            at: string;
+            job: string;
+            pipeline: string;
         };
         /** @description By name. */
         TeamList: {

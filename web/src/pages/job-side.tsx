@@ -7,6 +7,7 @@ import { bytes } from "../kit/sizes";
 import { duration, exact, now, secondsBetween } from "../kit/time";
 import { Icon, StatusIcon } from "../parts/icons";
 import { Outward } from "../parts/small";
+import { JobEgress } from "./job-egress";
 
 export interface JobSideProps {
   job: JobDetail;
@@ -97,6 +98,11 @@ export function JobSide(props: JobSideProps) {
           </ul>
         </Show>
       </section>
+      <section>
+        <h2>Provenance</h2>
+        <p class="quiet">None is kept for this job.</p>
+      </section>
+      <JobEgress job={props.job} />
       <Show when={props.secrets.length > 0}>
         <section>
           <h2>Secrets it read</h2>

@@ -1,5 +1,5 @@
 /** Secrets by name: set and removed here, never shown. */
-import { useSearchParams } from "@solidjs/router";
+import { A, useSearchParams } from "@solidjs/router";
 import { createMemo, For, Show } from "solid-js";
 import { API, pipelinePath, write } from "../api/client";
 import { createData } from "../api/data";
@@ -62,6 +62,7 @@ export default function Secrets() {
                     <th scope="col">Name</th>
                     <th scope="col">Read by</th>
                     <th scope="col">Set</th>
+                    <th scope="col">Read last</th>
                     <th scope="col">
                       <span class="hidden">Remove</span>
                     </th>
@@ -74,9 +75,18 @@ export default function Secrets() {
                         <th scope="row">
                           <code>{one.key}</code>
                         </th>
-                        <td>{one.pipeline ?? "every pipeline"}</td>
+                        <td>{one.for_server ? "the server itself" : (one.pipeline ?? "every pipeline")}</td>
                         <td>
                           <Ago at={one.updated_at} />
+                        </td>
+                        <td>
+                          <Show when={one.last_read} fallback={<span class="quiet">by no job</span>}>
+                            {(read) => (
+                              <>
+                                <Ago at={read().at} /> by <A href={`/jobs/${read().job}`}>{read().pipeline}</A>
+                              </>
+                            )}
+                          </Show>
                         </td>
                         <td class="table-act">
                           <Show when={maySet()}>
