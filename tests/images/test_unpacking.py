@@ -80,6 +80,7 @@ IMAGES: dict[str, Sequence[Sequence[Entry]]] = {
     "multi-layer": [BASE, CHANGES, OPAQUE_AMONG_NEW],
     "one-layer": [BASE],
     "busybox": [busybox()],
+    "default-user": [busybox(), [file("home/node/mine", "x", user=1000, group=1000, mode=0o600)]],
     "no-shell": [[file("program", b"\x7fELF", mode=0o755)]],
     "whiteouts-of-nothing": [[file("a", "1")], [file(".wh.b"), file("deep/er/.wh.c"), file(".wh.a"), file("a", "2")]],
     "everything-goes": [BASE, [file(".wh..wh..opq"), file("left", "alone")]],
@@ -104,8 +105,10 @@ async def pulled(house: House, registry: Registry, layout: Layout, tag: str) -> 
 
 @pytest.mark.parametrize("tag", IMAGES)
 async def test_the_tree_is_the_one_that_umoci_makes(house: House, registry: Registry, tmp_path: Path, tag: str) -> None:
-    layout = Layout(tmp_path / "layout").image(tag, IMAGES[tag])
+    user = "node" if tag == "default-user" else ""
+    layout = Layout(tmp_path / "layout").image(tag, IMAGES[tag], config={"User": user})
     image = await pulled(house, registry, layout, tag)
+    assert image.config.user == user
     found = listing(house.root(image))
     assert found
     assert found == expected(layout, tag, tmp_path / "umoci")
@@ -141,12 +144,15 @@ async def test_of_several_architectures_this_machines_is_taken(
     house: House, registry: Registry, tmp_path: Path
 ) -> None:
     layout = Layout(tmp_path / "layout")
-    manifests = {name: layout.manifest([[file("which", name)]], architecture=name) for name in (ARM64, "amd64")}
+    layers = {name: [BASE, [file("which", name)]] for name in (ARM64, "amd64")}
+    manifests = {name: layout.manifest(layers[name], architecture=name) for name in layers}
     layout.index("many", manifests)
     image = await pulled(house, registry, layout, "many")
     assert (house.root(image) / "which").read_text() == "amd64"
     assert image.manifest == manifests["amd64"]["digest"]
     assert image.digest != image.manifest
+    alone = Layout(tmp_path / "alone").image("one", layers["amd64"])  # umoci does not choose
+    assert listing(house.root(image)) == expected(alone, "one", tmp_path / "umoci")
 
 
 async def test_owners_are_kept_where_there_is_one_id(registry: Registry, tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def has_lent_ids() -> bool:
     return not has_ids_for_pods() and map_of_user(build_supervisor("danube-ns")).is_full
 
 
-def settings_of(data: Path) -> SandboxSettings:
-    """A runtime's settings over this tree's programs."""
+def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
+    """A runtime's settings over this tree's programs. host_paths: what the image `host` has of this machine besides."""
     sockets = data / "run" / "grpc"
     sockets.mkdir(parents=True, exist_ok=True)
     return SandboxSettings(
@@ -43,13 +43,14 @@ def settings_of(data: Path) -> SandboxSettings:
         namespaces=build_supervisor("danube-ns"),
         program=CoordinatorProgram((), {"COORDINATOR": "yes"}),
         python_prefix=Path(sys.base_prefix),
+        extra_host_paths=tuple(host_paths),
         workspace_check_seconds=CHECK_SECONDS,
     )
 
 
-def new_runtime(data: Path, proxies: EgressProxies | None = None) -> SandboxRuntime:
+def new_runtime(data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()) -> SandboxRuntime:
     """What a server makes when it starts: a second one on the same directory is a restarted server."""
-    return SandboxRuntime(settings_of(data), proxies=proxies)
+    return SandboxRuntime(settings_of(data, host_paths), proxies=proxies)
 
 
 def new_job_id() -> str:
@@ -106,10 +107,12 @@ class Pods:
 
 
 @asynccontextmanager
-async def open_pods(data: Path, proxies: EgressProxies | None = None) -> AsyncIterator[Pods]:
+async def open_pods(
+    data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()
+) -> AsyncIterator[Pods]:
     """A runtime whose pods are all gone afterwards, whatever the test did."""
     data.mkdir(exist_ok=True)
-    runtime = new_runtime(data, proxies)
+    runtime = new_runtime(data, proxies, host_paths)
     try:
         yield Pods(data, runtime)
     finally:

@@ -23,6 +23,17 @@ from tests.sandbox.ways_out import WaysOut, open_ways_out
 
 TRUST = "/workspace/authority.pem"
 
+
+def toolchain() -> Path | None:
+    """Of Rust, where rustup keeps it in a home, which the image `host` has only when it is named."""
+    if shutil.which("rustc") is None or shutil.which("cargo", path="/usr/bin:/bin"):
+        return None
+    asked = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=False)
+    found = Path(asked.stdout.strip())
+    return found if asked.returncode == 0 and os.access(found / "bin" / "cargo", os.X_OK) else None
+
+
+RUST = toolchain()
 COMMANDS = {
     "curl": f"curl -sS --cacert {TRUST} $URL/hello",
     "wget": f"wget -q --ca-certificate={TRUST} -O - $URL/hello",
@@ -54,7 +65,7 @@ COMMANDS = {
         "mkdir -p app/src .cargo && echo 'fn main() { danube_demo::hello() }' > app/src/main.rs"
         f" && printf '[package]\\nname=\"app\"\\nversion=\"1.0.0\"\\n[dependencies]\\n{NAME}=\"1\"\\n' > app/Cargo.toml"
         " && printf '[source.crates-io]\\nreplace-with=\"demo\"\\n[source.demo]\\nregistry=\"sparse+%s/index/\"\\n' $URL"
-        f" > .cargo/config.toml && export CARGO_HOME=/workspace/cargo CARGO_HTTP_CAINFO={TRUST} CARGO_NET_RETRY=0"
+        f" > .cargo/config.toml && export PATH=$PATH:{RUST or '/usr'}/bin CARGO_HOME=/workspace/cargo CARGO_HTTP_CAINFO={TRUST} CARGO_NET_RETRY=0"
         " && cd app && cargo run -q"
     ),
 }  # fmt: skip
@@ -75,7 +86,11 @@ ALWAYS = ("curl", "git")
 """These are among the packages of the Makefile's tests; the others are tried where the image `host` has them."""
 
 HERE = sorted(
-    {*ALWAYS, *(name for name in COMMANDS if shutil.which(name, path=f"{sys.base_prefix}/bin:/usr/bin:/bin"))}
+    {
+        *ALWAYS,
+        *(name for name in COMMANDS if shutil.which(name, path=f"{sys.base_prefix}/bin:/usr/bin:/bin")),
+        *(("cargo",) if RUST else ()),
+    }
 )
 
 
@@ -86,7 +101,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest_asyncio.fixture
 async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[WaysOut]:
-    async with open_ways_out(tmp_path, authority) as made:
+    async with open_ways_out(tmp_path, authority, [RUST] if RUST else []) as made:
         yield made
 
 

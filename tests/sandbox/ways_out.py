@@ -58,11 +58,13 @@ class WaysOut:
 
 
 @asynccontextmanager
-async def open_ways_out(directory: Path, authority: Authority) -> AsyncIterator[WaysOut]:
+async def open_ways_out(
+    directory: Path, authority: Authority, host_paths: Sequence[Path] = ()
+) -> AsyncIterator[WaysOut]:
     """As a server has them: the proxy runs as its own user where there are users to give away."""
     settings = proxy_settings(directory, user=PROXY_USER if has_ids_for_pods() else 0)
     async with open_yard(directory, settings) as yard:
         port = await yard.server(answer_hello, authority.server_context())
-        async with open_pods(directory / "data", yard.proxies) as pods:
+        async with open_pods(directory / "data", yard.proxies, host_paths) as pods:
             yield WaysOut(pods, yard, port)
         assert yard.complaints() == ""
