@@ -36,6 +36,7 @@ class TooManyTries(Permanent):
             "too-many-logins",
             f"too many logins that failed; wait {retry_seconds} s",
             cause="guessing passwords is made slow, for each account and each address",
+            hint="wait; an administrator on the server itself can do everything meanwhile: --data DIR",
         )
         self.retry_seconds = retry_seconds
 
@@ -101,7 +102,11 @@ class Passwords:
         fits = len(password.encode(errors="replace")) <= MAX_PASSWORD_BYTES and "\0" not in password
         right = await self._check.matches(password if fits else "", hash_)
         if person is None or not right or not fits:
-            raise Unauthenticated("login-failed", "the address or the password is wrong")
+            raise Unauthenticated(
+                "login-failed",
+                "the address or the password is wrong",
+                hint="type both again; an administrator changes a password in users.yaml",
+            )
         self._accounts.succeeded(account)
         self._addresses.forgive(network)  # or whoever has one account could guess at others without a bound
         return person
