@@ -151,7 +151,7 @@ class Router:
                 await self._record(request, route, error.reference)
             raise
         if _is_audited(request, route):
-            await self._record(request, route, "done")
+            await self._record(request, route, "done" if response.status < 400 else "refused")
         return response
 
     async def _authorise(self, request: Request, route: Route, *, writes: bool) -> None:
