@@ -156,7 +156,7 @@ def _approved(job: Job, event: ev.Approved, now: float) -> Decision:
 
 
 def _no_approval(job: Job, event: ev.Approved, now: float) -> Decision:
-    raise Conflict("approval-not-needed", f"{job.label} does not wait for an approval")
+    raise Conflict("approval-not-needed", f"{job.label} does not wait for an approval", hint="danube explain JOB")
 
 
 def _cancelled_in_queue(job: Job, event: ev.CancelAsked, now: float) -> Decision:

@@ -55,7 +55,9 @@ class Coordination:
         except NotFound:
             phase = Phase.CLOSED
         if phase not in (Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING):
-            raise Unauthenticated("job-token-revoked", f"job {job_id} has ended, and its token with it")
+            raise Unauthenticated(
+                "job-token-revoked", f"job {job_id} has ended, and its token with it", hint="danube rerun JOB"
+            )
         return job_id
 
     async def context(self, job_id: str) -> JobContext:
@@ -125,7 +127,9 @@ class Coordination:
 
     async def _outcome(self, live: LiveJob, step: Step) -> StepOutcome:
         if step.end is None:
-            raise Conflict("step-without-end", f"step {step.sequence} has ended without a record")
+            raise Conflict(
+                "step-without-end", f"step {step.sequence} has ended without a record", hint="danube explain JOB"
+            )
         live.memory(step.sequence).request = None
         output = await self._output(live, step, step.end)
         truncated = output is not None and len(output) < step.end.output_bytes
@@ -144,7 +148,9 @@ class Coordination:
         """The value, masked in the log and in the egress ledger from now on; the read is recorded, the value is not."""
         live = self._engine.live(job_id)
         if live.job.phase is not Phase.RUNNING:
-            raise Conflict("job-ending", f"{live.job.label} is ending and reads no more secrets")
+            raise Conflict(
+                "job-ending", f"{live.job.label} is ending and reads no more secrets", hint="danube rerun JOB"
+            )
         value = await self._secrets.read_for_job(live.job, sequence, key)
         log = await self._engine.open_log(live)
         log.set_secrets([*await self._engine.values_to_mask(live.job), value])
@@ -160,7 +166,9 @@ class Coordination:
 
         def check_wanted() -> None:
             if live.job.phase is not Phase.RUNNING:
-                raise Conflict("job-ending", f"{live.job.label} is ending and keeps no more artifacts")
+                raise Conflict(
+                    "job-ending", f"{live.job.label} is ending and keeps no more artifacts", hint="danube rerun JOB"
+                )
 
         check_wanted()
         artifact = await self._artifacts.receive(live.job, name, file_name, chunks, check_wanted)

@@ -13,6 +13,9 @@ from danube_pkg.core.identity_ports import AccessStore, DexRunner, UpstreamHttp
 RETRY_SECONDS = 30.0
 """After a full disk, say: somebody who makes room does not wait longer."""
 
+HEALTH_SECONDS = 2.0
+"""Dex answers within milliseconds; whoever asks for the server's own health must not wait for a Dex that hangs."""
+
 _log = logging.getLogger("danube.dex")
 
 HINT = "people cannot log in meanwhile, and the server begins it again by itself: its log has what Dex says"
@@ -52,11 +55,13 @@ class Dex:
         if self._trouble:
             return (Condition("dex-not-configured", f"Dex has an older configuration: {self._trouble}", HINT),)
         try:
-            status, _, _ = await self._upstream.forward("GET", HEALTH_PATH, {}, b"")
-        except DanubeError as error:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                status, _, _ = await self._upstream.forward("GET", HEALTH_PATH, {}, b"")
+        except (DanubeError, TimeoutError) as error:
             if trouble := self._runner.trouble():
                 return (Condition("dex-not-running", f"Dex does not run: {trouble}", HINT),)
-            return (Condition("dex-not-answering", f"Dex does not answer: {error.cause}", HINT),)
+            cause = error.cause if isinstance(error, DanubeError) else f"nothing came within {HEALTH_SECONDS:.0f} s"
+            return (Condition("dex-not-answering", f"Dex does not answer: {cause}", HINT),)
         if status != 200:
             return (Condition("dex-not-answering", f"Dex says of itself that it cannot work (status {status})", HINT),)
         return ()

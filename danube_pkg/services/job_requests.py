@@ -61,7 +61,11 @@ async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None 
 async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:
     """Let a job run that waits for it; the approval is for exactly this commit. Raises Conflict."""
     if job.status.ended:
-        raise Conflict("approval-not-needed", f"{job.label} does not wait for an approval")
+        raise Conflict(
+            "approval-not-needed",
+            f"{job.label} does not wait for an approval",
+            hint="danube explain JOB says what it waits for",
+        )
     approved = await engine.live(job.id).apply(ev.Approved(by, commit_sha))
     engine.reconsider_queue()
     return approved

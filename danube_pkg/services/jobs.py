@@ -151,7 +151,9 @@ class Engine:
     async def _add(self, jobs: Sequence[Job], told: Told, settled: Settled | None) -> Sequence[Job]:
         """In a task of its own: a caller that leaves must not leave behind a job that nobody takes up."""
         if self._owner is None:
-            raise Unavailable("server-stopping", "the server is stopping")
+            raise Unavailable(
+                "server-stopping", "the server is stopping", hint="ask again in a moment: the next server goes on"
+            )
         answer: asyncio.Future[Sequence[Job]] = asyncio.get_running_loop().create_future()
         name = f"submit {jobs[0].id}" if jobs else "settle"
         self._owner.start(name, self._add_for(jobs, told, settled, answer))
@@ -172,7 +174,11 @@ class Engine:
                     self._take_up(job, LiveJob(job, (), *self._live_parts()))
         except BaseException as error:
             if not answer.done():
-                stopping = Unavailable("server-stopping", "the server is stopping; look whether it knows the job")
+                stopping = Unavailable(
+                    "server-stopping",
+                    "the server is stopping; look whether it knows the job",
+                    hint="ask again in a moment: the next server goes on",
+                )
                 answer.set_exception(error if isinstance(error, Exception) else stopping)
             if not isinstance(error, DanubeError):
                 raise
@@ -192,7 +198,9 @@ class Engine:
                 raise unknown_job(job_id)
             if not job.status.ended:
                 raise Unavailable("job-not-taken-up", f"{job.label} was made this very moment", hint="try again")
-            raise Conflict("job-ended", f"{job.label} has ended already: {job.status}")
+            raise Conflict(
+                "job-ended", f"{job.label} has ended already: {job.status}", hint="run it again: danube rerun JOB"
+            )
         return await live.apply(ev.CancelAsked(by, reason))
 
     @asynccontextmanager
@@ -217,7 +225,7 @@ class Engine:
         """The live job; raises NotFound for one that is closed or was never there."""
         live = self._live.get(job_id)
         if live is None:
-            raise NotFound("job-not-active", f"job {job_id} is not active")
+            raise NotFound("job-not-active", f"job {job_id} is not active", hint="look at it: danube jobs")
         return live
 
     def listen(self, listener: Listener) -> None:
@@ -239,7 +247,9 @@ class Engine:
 
     def _take_up(self, job: Job, live: LiveJob) -> None:
         if self._owner is None:
-            raise Unavailable("server-stopping", "the server is stopping")
+            raise Unavailable(
+                "server-stopping", "the server is stopping", hint="ask again in a moment: the next server goes on"
+            )
         self._live[job.id] = live
         self._tasks[job.id] = {}
         self._ensure(live, "mailbox", live.run_mailbox)

@@ -214,4 +214,8 @@ class LiveJob:
 def _refuse(letter: _Letter) -> None:
     """Whether its event was committed is not known; the one who asks again will see."""
     if not letter.answer.done():
-        letter.answer.set_exception(Unavailable("job-not-active", "the job is closed, or the server is stopping"))
+        letter.answer.set_exception(
+            Unavailable(
+                "job-not-active", "the job is closed, or the server is stopping", hint="look at it: danube jobs"
+            )
+        )

@@ -58,7 +58,9 @@ class Messengers:
     async def _email(self, entry: OutboxEntry) -> None:
         server = self._config().smtp
         if server is None:
-            raise NotFound("mail-server-unknown", "the configuration names no mail server any more")
+            raise NotFound(
+                "mail-server-unknown", "the configuration names no mail server any more", hint="in config.yaml: smtp"
+            )
         password = await self._secret(server.password_secret, "smtp") if server.password_secret else b""
         receivers = tuple(entry.address["to"])
         message = mail(entry.news, server.sender, receivers, self._external_url(), recovered=entry.only_after_failure)

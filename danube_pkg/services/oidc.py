@@ -157,11 +157,17 @@ class OidcLogin:
         client = (await self.client()).for_devices()
         document = await self._provider.discover(client.issuer)
         if not document.device_endpoint:
-            raise NotFound("device-login-missing", "the issuer has no login by device code")
+            raise NotFound(
+                "device-login-missing",
+                "the issuer has no login by device code",
+                hint="make a token on the server's page, then: danube login URL --with-token",
+            )
         now = self._clock.now()
         self._devices = {handle: one for handle, one in self._devices.items() if one.expires_at > now}
         if len(self._devices) >= MAX_DEVICE_LOGINS:
-            raise Unavailable("too-many-device-logins", f"{MAX_DEVICE_LOGINS} logins wait already")
+            raise Unavailable(
+                "too-many-device-logins", f"{MAX_DEVICE_LOGINS} logins wait already", hint="try again in a few minutes"
+            )
         verifier = self._text()
         form = {
             "scope": " ".join(client.scopes),

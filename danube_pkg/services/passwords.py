@@ -6,6 +6,7 @@ account and for each network address; whoever is over the bound waits, whether t
 
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from danube_pkg.core.errors import Permanent, Unauthenticated
@@ -36,6 +37,7 @@ class TooManyTries(Permanent):
             "too-many-logins",
             f"too many logins that failed; wait {retry_seconds} s",
             cause="guessing passwords is made slow, for each account and each address",
+            hint="wait; an administrator on the server itself can do everything meanwhile: --data DIR",
         )
         self.retry_seconds = retry_seconds
 
@@ -88,22 +90,38 @@ class Passwords:
         self._accounts = _Limit(ACCOUNT_TRIES)
         self._addresses = _Limit(ADDRESS_TRIES)
 
-    async def log_in(self, email: str, password: str, address: str) -> Person:
-        """Raises Unauthenticated, TooManyTries, Unavailable."""
+    def begin(self, email: str, address: str) -> Callable[[], None]:
+        """One try, here or at Dex: it counts as failed until the answer is called. Raises TooManyTries.
+
+        It is counted before it is known, or many at once would all be free.
+        """
         account, network, now = email.strip().lower(), _network(address), self._clock.monotonic()
         wait = max(self._accounts.wait_seconds(account, now), self._addresses.wait_seconds(network, now))
         if wait:
             raise TooManyTries(wait)
-        self._accounts.failed(account, now)  # counted before it is known, or many at once would all be free
+        self._accounts.failed(account, now)
         self._addresses.failed(network, now)
-        person = await self._store.person_by_email(account)
+
+        def succeeded() -> None:
+            self._accounts.succeeded(account)
+            self._addresses.forgive(network)  # or whoever has one account could guess at others without a bound
+
+        return succeeded
+
+    async def log_in(self, email: str, password: str, address: str) -> Person:
+        """Raises Unauthenticated, TooManyTries, Unavailable."""
+        succeeded = self.begin(email, address)
+        person = await self._store.person_by_email(email.strip().lower())
         hash_ = person.password_hash if person is not None else ""
         fits = len(password.encode(errors="replace")) <= MAX_PASSWORD_BYTES and "\0" not in password
         right = await self._check.matches(password if fits else "", hash_)
         if person is None or not right or not fits:
-            raise Unauthenticated("login-failed", "the address or the password is wrong")
-        self._accounts.succeeded(account)
-        self._addresses.forgive(network)  # or whoever has one account could guess at others without a bound
+            raise Unauthenticated(
+                "login-failed",
+                "the address or the password is wrong",
+                hint="type both again; an administrator changes a password in users.yaml",
+            )
+        succeeded()
         return person
 
 

@@ -98,7 +98,9 @@ class Sessions:
     async def end(self, user_id: str, session_id: str) -> None:
         """Raises NotFound."""
         if not await self._store.delete_session(user_id, session_id):
-            raise NotFound("session-unknown", f"you have no session {session_id!r}")
+            raise NotFound(
+                "session-unknown", f"you have no session {session_id!r}", hint="the page lists yours under Account"
+            )
         self._access.changed(user_id)
 
     async def end_by_secret(self, secret: str) -> None:

@@ -62,7 +62,11 @@ class Tokens:
                 hint="log in as one: danube login URL",
             )
         if actor.scopes is not None and not scopes <= actor.scopes:
-            raise Forbidden("token-scope", "a token cannot make one that may more than itself")
+            raise Forbidden(
+                "token-scope",
+                "a token cannot make one that may more than itself",
+                hint="log in anew for one with more scopes: danube login URL",
+            )
         return await self.create(actor.user_id, name, scopes, days)
 
     async def find(self, secret: str, address: str) -> Actor:

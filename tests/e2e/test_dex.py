@@ -237,6 +237,17 @@ def test_a_dex_that_dies_comes_back(world: DexWorld) -> None:
     assert alice.who() == "alice@example.com"
 
 
+def test_a_dex_that_hangs_holds_nobody_up_who_asks_for_the_servers_health(world: DexWorld) -> None:
+    (process,) = world.dexes()
+    os.kill(process, signal.SIGSTOP)
+    try:
+        assert world.conditions() == ["dex-not-answering"]
+        assert "nothing came within 2 s" in world.danube("config", "status").stdout
+    finally:
+        os.kill(process, signal.SIGCONT)
+    world.wait_for_dex()
+
+
 def test_a_dex_that_cannot_begin_is_told_of_and_mended(world: DexWorld) -> None:
     program = world.path / "dex"
     good = program.read_text()

@@ -207,10 +207,15 @@ async def status_of(caller: Caller, route: Route, path: str) -> int:
     if route.path.endswith("/events"):
         return await first_status(caller, path)
     if route.method == "PUT":
-        return (await caller.ask("PUT", path, data=b"a secret value")).status
-    if route.method == "POST":
-        return (await caller.post(path, BODIES.get(name(route)))).status
-    return (await caller.ask(route.method, path)).status
+        answer = await caller.ask("PUT", path, data=b"a secret value")
+    elif route.method == "POST":
+        answer = await caller.post(path, BODIES.get(name(route)))
+    else:
+        answer = await caller.ask(route.method, path)
+    if answer.status >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert all(answer.json[field] for field in ("title", "reference", "hint", "request_id")), answer.json
+    return answer.status
 
 
 async def first_status(caller: Caller, path: str) -> int:

@@ -19,6 +19,7 @@ from joserfc.jwk import RSAKey
 from danube_pkg.adapters.oidc import FRESH_KEYS_SECONDS, OidcProvider
 from danube_pkg.core.dex import DexSettings
 from danube_pkg.core.oidc import ClientSettings
+from danube_pkg.services.passwords import ACCOUNT_TRIES
 from tests.http.api import Answer, Api, Caller, open_api
 from tests.http.issuer import Claims, Issuer, open_issuer, serving
 from tests.waiting import wait_until_async
@@ -332,7 +333,12 @@ async def test_dex_is_behind_our_own_address_with_its_prefix(tmp_path: Path) -> 
         return web.Response(status=303, headers={"location": "/dex/approval?req=1"})
 
     application = web.Application()
+
+    async def wrong(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=401, text="Invalid Email Address and password.")
+
     application.router.add_post("/dex/auth/local", redirect)
+    application.router.add_post("/dex/auth/local/login", wrong)
     application.router.add_route("*", "/dex/{rest:.*}", echo)
     async with serving(application) as url, open_api(tmp_path, dex=behind(url)) as api:
         headers = {"cookie": "danube_session=ours; dex_state=theirs", "authorization": "Bearer dt1_ours"}
@@ -346,6 +352,12 @@ async def test_dex_is_behind_our_own_address_with_its_prefix(tmp_path: Path) -> 
         }
         form = await api.nobody.ask("POST", "/dex/token", data=b"grant_type=x", headers={"authorization": "Basic eA=="})
         assert (form.json["body"], form.json["authorization"]) == ("grant_type=x", "Basic eA==")
+        guess = b"login=alice%40example.com&password=a+guess"
+        answers = [await api.nobody.ask("POST", "/dex/auth/local/login", data=guess) for _ in range(ACCOUNT_TRIES + 1)]
+        assert [one.status for one in answers] == [401] * ACCOUNT_TRIES + [429]
+        assert answers[-1].headers["retry-after"]
+        kept = (await api.local.get("/api/v1/audit")).json["entries"]
+        assert [(one["actor"], one["outcome"]) for one in kept] == [("alice@example.com", "refused")] * ACCOUNT_TRIES
         moved = await api.nobody.ask("POST", "/dex/auth/local", data=b"login=x")
         assert (moved.status, moved.headers["location"]) == (303, "/dex/approval?req=1")
     async with open_api(tmp_path / "away", dex=behind("http://127.0.0.1:9")) as api:

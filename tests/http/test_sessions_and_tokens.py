@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 from danube_pkg.core.access import Scope
 from danube_pkg.services import passwords
-from tests.http.api import PASSWORD, Answer, Api, Caller
+from tests.http.api import PASSWORD, Answer, Api, Caller, open_api
 
 
 def cookie_of(answer: Answer) -> str:
@@ -143,3 +144,25 @@ async def test_a_hundred_logins_at_once_leave_the_server_answering(api: Api) -> 
         assert (await api.nobody.get("/health")).status == 200
         assert time.monotonic() - began < 5
     assert {login.result().status for login in logins} <= {401, 429, 503}
+
+
+async def test_over_https_the_cookie_is_bound_to_it_and_to_the_host(tmp_path: Path) -> None:
+    """A proxy on this machine ends TLS: it is `external_url` that says so."""
+    async with open_api(tmp_path, people=["alice"], external_url="https://ci.example.org") as api:
+        answer = await log_in(api, "alice", x_forwarded_for="192.0.2.7")
+        assert answer.status == 204
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-danube_session=ds1_")
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+        assert "strict-transport-security" in answer.headers
+        alice = Caller("alice", api.address, headers={"cookie": cookie_of(answer)})
+        (session,) = (await alice.get("/api/v1/sessions")).json["sessions"]
+        assert session["address"] == "192.0.2.7"
+
+
+async def test_a_password_is_not_taken_in_clear_from_elsewhere(tmp_path: Path) -> None:
+    async with open_api(tmp_path, people=["alice"], external_url="http://ci.example.org") as api:
+        refused = await log_in(api, "alice", x_forwarded_for="192.0.2.7")
+        assert (refused.status, refused.reference) == (403, "password-in-clear")
+        assert "certificate" in refused.json["hint"]
+        assert (await log_in(api, "alice")).status == 204

@@ -22,6 +22,8 @@ UNFINISHED = re.compile(
 REGISTRIES = re.compile(r"\b(pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|crates\.io|proxy\.golang)")
 """Where packages come from is each machine's own setting."""
 
+REFUSALS = ("Permanent", "Invalid", "Unauthenticated", "Forbidden", "NotFound", "Conflict", "TooLarge", "Unavailable")
+
 _BROAD = {"Exception", "BaseException"}
 _Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -92,6 +94,14 @@ def swallowed(source: Source) -> Iterator[str]:
 def _does_nothing(statement: ast.stmt) -> bool:
     constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     return isinstance(statement, ast.Pass) or constant
+
+
+def helpless(source: Source) -> Iterator[str]:
+    """A refusal that does not say what mends it."""
+    for kind in REFUSALS:
+        for call in _calls(source, kind):
+            if len(call.args) >= 2 and "hint" not in {keyword.arg for keyword in call.keywords}:
+                yield f"{call.lineno}: this {kind} has no hint"
 
 
 def nameless_task(source: Source) -> Iterator[str]:

@@ -55,6 +55,10 @@ def test_no_exception_is_swallowed() -> None:
     assert_kept(rules.swallowed, python())
 
 
+def test_every_refusal_of_the_api_says_what_mends_it() -> None:
+    assert_kept(rules.helpless, python("danube_pkg/edges/http/", "danube_pkg/services/"))
+
+
 def test_the_oldest_python_can_run_it() -> None:
     assert_kept(rules.too_new, python())
 

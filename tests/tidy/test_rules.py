@@ -25,6 +25,7 @@ BAD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.swallowed, "try:\n    f()\nexcept OSError:\n    pass\n"),
     (rules.swallowed, "try:\n    f()\nexcept OSError:\n    ...\n"),
     (rules.swallowed, "with contextlib.suppress(Exception):\n    f()\n"),
+    (rules.helpless, "raise NotFound('job-unknown', 'there is no such job')\n"),
     (rules.nameless_task, "asyncio.create_task(f())\n"),
     (rules.nameless_task, "group.create_task(f())\n"),
     (rules.too_new, "tar.extractall(place, filter='data')\n"),
@@ -42,6 +43,7 @@ GOOD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.no_docstring, 'def public():\n    """Words."""\n'),
     (rules.swallowed, "try:\n    f()\nexcept OSError:\n    return 1\n"),
     (rules.swallowed, "with contextlib.suppress(OSError):\n    f()\n"),
+    (rules.helpless, "raise NotFound('job-unknown', 'there is no such job', hint='danube jobs')\n"),
     (rules.nameless_task, "group.create_task(f(), name='f')\n"),
 ]
 

@@ -54,7 +54,11 @@ class OneArtifact(Resource):
         if revalidated(request, etag):
             return Response(304, b"", (("etag", etag),))
         if not path.exists():
-            raise NotFound("artifact-gone", f"the file of {artifact.name!r} is not kept any more")
+            raise NotFound(
+                "artifact-gone",
+                f"the file of {artifact.name!r} is not kept any more",
+                hint="run the job again: danube rerun JOB",
+            )
         wanted = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
         status, begin, end, headers = requested_range(wanted, artifact.size_bytes)
         headers += (

@@ -155,7 +155,11 @@ class ConfigurationResource(Resource):
     def configuration(self) -> Configuration:
         """Raises NotFound where the server has none."""
         if self.services.configuration is None:
-            raise NotFound("no-configuration", "this server was started without a configuration repository")
+            raise NotFound(
+                "no-configuration",
+                "this server was started without a configuration repository",
+                hint="danube serve with [config_repo] in danube.toml",
+            )
         return self.services.configuration
 
     async def view(self, status: ConfigurationStatus) -> ConfigurationView:

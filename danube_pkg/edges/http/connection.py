@@ -20,6 +20,7 @@ import h11
 from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.edges.http.framing import (
     HEAD_BYTES,
+    HINT,
     BadFraming,
     announced_bytes,
     check_framing,
@@ -243,7 +244,7 @@ class Connection(asyncio.Protocol):
         except BadFraming as error:
             response = problem(error, request_id)
         except h11.RemoteProtocolError as error:
-            refusal = Invalid("bad-request", "this is not an HTTP/1.1 request", cause=str(error))
+            refusal = Invalid("bad-request", "this is not an HTTP/1.1 request", cause=str(error), hint=HINT)
             response = problem(refusal, request_id, error.error_status_hint)
         except TimeoutError:
             slow = BadFraming("request-timeout", "the request did not arrive in time", status=408)
@@ -323,7 +324,9 @@ class Connection(asyncio.Protocol):
 
     async def _take_body(self, wire: h11.Connection, sender: Sender, limit_bytes: int) -> bytes:
         if self._announced_bytes > limit_bytes:
-            raise TooLarge("body-too-large", f"the body is larger than {limit_bytes} bytes")
+            raise TooLarge(
+                "body-too-large", f"the body is larger than {limit_bytes} bytes", hint="send less, or in parts"
+            )
         data, continued = bytearray(), False
         self.deadline = time.monotonic() + BODY_SECONDS
         while wire.their_state is h11.SEND_BODY:
@@ -339,7 +342,9 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, h11.Data):
                 data += event.data
                 if len(data) > limit_bytes:
-                    raise TooLarge("body-too-large", f"the body is larger than {limit_bytes} bytes")
+                    raise TooLarge(
+                        "body-too-large", f"the body is larger than {limit_bytes} bytes", hint="send less, or in parts"
+                    )
         self._buffer = bytearray(wire.trailing_data[0]) + (self._buffer or b"")
         self.deadline = _NEVER
         return bytes(data)

@@ -85,7 +85,9 @@ class JobEgress(Resource):
     async def GET(self, request: Request, query: EgressQuery) -> EgressView:
         """The egress ledger of a job: by destination, and contact by contact, oldest first."""
         if self.services.egress is None:
-            raise NotFound("egress-not-recorded", "this runtime keeps no egress ledger")
+            raise NotFound(
+                "egress-not-recorded", "this runtime keeps no egress ledger", hint="the sandbox runtime keeps one"
+            )
         report = await self.services.egress.report(request.job)
         wanted = [one for one in report.contacts if query.verdict in (None, one.verdict)]
         end = query.cursor + query.limit

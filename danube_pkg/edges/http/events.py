@@ -217,7 +217,11 @@ class ListEvents(LiveResource):
     async def GET(self, request: Request, query: ListQuery) -> Response:
         """`snapshot` (the newest jobs that the caller may see), then `job` for each change of one."""
         if len(self._followers) >= MAX_FOLLOWERS:
-            raise Unavailable("too-many-followers", f"{MAX_FOLLOWERS} open lists are followed already")
+            raise Unavailable(
+                "too-many-followers",
+                f"{MAX_FOLLOWERS} open lists are followed already",
+                hint="close some of them, or try again later",
+            )
         return Response(200, _ListStream(self, request, query), HEADERS)
 
     async def follow(self, request: Request, query: ListQuery, sender: Sender) -> None:

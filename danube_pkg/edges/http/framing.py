@@ -21,11 +21,14 @@ _LENGTH_LIST = re.compile(rb"\ncontent-length:[^\r]*,", re.IGNORECASE)
 _ONCE = frozenset({"authorization", "content-type", "host", "last-event-id", "origin", "range", "x-csrf-token"})
 
 
+HINT = "let an HTTP library make the request; a proxy in between must not change it"
+
+
 class BadFraming(DanubeError):
     """The bytes are no request that is clear beyond doubt; the connection is closed behind the answer."""
 
     def __init__(self, reference: str, what: str, *, status: int = 400) -> None:
-        super().__init__(reference, what)
+        super().__init__(reference, what, hint=HINT)
         self.status = status
 
 

@@ -42,7 +42,11 @@ class Hooks(Resource):
         self.services.draining.check()
         hooks = self.services.hooks
         if hooks is None:
-            raise NotFound("no-configuration", "this server was started without a configuration repository")
+            raise NotFound(
+                "no-configuration",
+                "this server was started without a configuration repository",
+                hint="danube serve with [config_repo] in danube.toml",
+            )
         found = await hooks.receive(Forge(request.arguments["forge"]), request.headers, await self._body(request))
         if not found.is_meant:
             return Response(204)
@@ -55,7 +59,9 @@ class Hooks(Resource):
         length = request.headers.get("content-length", "")
         size = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else MAX_BODY_BYTES
         if size > MAX_BODY_BYTES:
-            raise TooLarge("body-too-large", f"a delivery has at most {MAX_BODY_BYTES} bytes")
+            raise TooLarge(
+                "body-too-large", f"a delivery has at most {MAX_BODY_BYTES} bytes", hint="send less, or in parts"
+            )
         if size <= LARGE_BYTES:
             return await request.read_body(size)
         async with self._large:

@@ -28,10 +28,18 @@ class Idempotency:
         """Raises Invalid, Conflict, KeyReused, and what the work raises, after which the key is free again."""
         key = request.headers[HEADER]
         if not is_key(key):
-            raise Invalid("idempotency-key-invalid", "an idempotency key is 1 to 128 printable ASCII characters")
+            raise Invalid(
+                "idempotency-key-invalid",
+                "an idempotency key is 1 to 128 printable ASCII characters",
+                hint="a UUID is a good one",
+            )
         who = request.actor.user_id or request.actor.name
         if (who, key) in self._running:
-            raise Conflict("idempotency-key-busy", "the first request with this key is still being answered")
+            raise Conflict(
+                "idempotency-key-busy",
+                "the first request with this key is still being answered",
+                hint="ask again with the same key in a moment",
+            )
         self._running.add((who, key))
         try:
             return await self._answer(request, work, who, key)

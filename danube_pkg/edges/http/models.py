@@ -81,7 +81,12 @@ def read_body(kind: type[Model], data: bytes) -> Model:
     try:
         value = json.loads(data, parse_constant=_refuse_constant) if data.strip() else {}
     except (ValueError, RecursionError) as error:
-        raise Invalid("body-not-json", "the body is not JSON", cause=str(error)) from error
+        raise Invalid(
+            "body-not-json",
+            "the body is not JSON",
+            cause=str(error),
+            hint="send a JSON object, as the document at /docs says",
+        ) from error
     return _read(kind, _marked(value, Place("body"), 0), "the body")
 
 
@@ -99,7 +104,12 @@ def _query(kind: Any, text: str) -> Any:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS, errors="strict")
     except (ValueError, UnicodeDecodeError) as error:
-        raise Invalid("query-invalid", "the query cannot be read", cause=str(error)) from error
+        raise Invalid(
+            "query-invalid",
+            "the query cannot be read",
+            cause=str(error),
+            hint="encode it as a form: name=value&name=value",
+        ) from error
     for name, value in pairs:
         values[name] = _from_text(value, hints.get(name))
     return _read(kind, _marked(values, Place("query"), 0), "the query")
@@ -137,7 +147,11 @@ def _read(kind: type[Model], node: Marked, what: str) -> Model:
 
 def _marked(value: Any, place: Place, depth: int) -> Marked:
     if depth > MAX_DEPTH:
-        raise Invalid("body-too-deep", f"the body is nested deeper than {MAX_DEPTH} levels")
+        raise Invalid(
+            "body-too-deep",
+            f"the body is nested deeper than {MAX_DEPTH} levels",
+            hint="the document at /docs says what is wanted",
+        )
     if isinstance(value, dict):
         return Marked({str(key): _marked(one, place, depth + 1) for key, one in value.items()}, place, {})
     if isinstance(value, list):
@@ -151,7 +165,9 @@ def _check_text(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Invalid("text-invalid", "a text holds half of a surrogate pair, which is no character") from error
+        raise Invalid(
+            "text-invalid", "a text holds half of a surrogate pair, which is no character", hint="encode texts as UTF-8"
+        ) from error
 
 
 def _refuse_constant(word: str) -> None:

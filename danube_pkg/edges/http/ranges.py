@@ -25,5 +25,9 @@ def requested_range(header: str | None, size: int) -> tuple[int, int, int, Heade
     begin = int(first) if first else max(0, size - int(last))
     end = min(size, int(last) + 1) if first and last else size
     if begin >= size or begin >= end:
-        raise RangeUnsatisfiable("range-unsatisfiable", f"there are {size} bytes, the range begins at {begin}")
+        raise RangeUnsatisfiable(
+            "range-unsatisfiable",
+            f"there are {size} bytes, the range begins at {begin}",
+            hint="ask for a range that begins before the end, or for the whole",
+        )
     return 206, begin, end, (*accepts, ("content-range", f"bytes {begin}-{end - 1}/{size}"))

@@ -69,7 +69,8 @@ class MethodNotAllowed(Permanent):
 
     def __init__(self, request: Request, target: Target) -> None:
         takes = ", ".join([*target.endpoints, *(["HEAD"] if "GET" in target.endpoints else [])])
-        super().__init__("method-not-allowed", f"{unquote(request.path)} takes {takes}, not {request.method}")
+        what = f"{unquote(request.path)} takes {takes}, not {request.method}"
+        super().__init__("method-not-allowed", what, hint="the paths and their methods are listed at /docs")
         self.headers = (("allow", takes),)
 
 
@@ -150,7 +151,7 @@ class Router:
                 await self._record(request, route, error.reference)
             raise
         if _is_audited(request, route):
-            await self._record(request, route, "done")
+            await self._record(request, route, "done" if response.status < 400 else "refused")
         return response
 
     async def _authorise(self, request: Request, route: Route, *, writes: bool) -> None:

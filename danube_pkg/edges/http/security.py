@@ -69,11 +69,18 @@ def check_origin(request: Request, csrf_token: str) -> None:
 def check_same_site(request: Request) -> None:
     """For a login, which has no session yet: no other site may log a browser in. Raises Forbidden."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Forbidden("other-origin", "this request was made by the page of another site")
+        raise Forbidden(
+            "other-origin", "this request was made by the page of another site", hint="open this server's own page"
+        )
     origin = request.headers.get("origin")
     host = request.headers.get("host", "")
     if origin not in (None, f"http://{host}", f"https://{host}"):
-        raise Forbidden("other-origin", "this request was made by the page of another site", cause=f"origin {origin}")
+        raise Forbidden(
+            "other-origin",
+            "this request was made by the page of another site",
+            cause=f"origin {origin}",
+            hint="open this server's own page",
+        )
 
 
 def session_cookie(site: Site) -> str:

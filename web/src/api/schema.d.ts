@@ -320,7 +320,7 @@ export interface paths {
         get: operations["getDex"];
         put?: never;
         /**
-         * Dex's forms and its token endpoint.
+         * Dex's forms and its token endpoint. Guessing a password is bounded as it is without Dex.
          * @description Action: `log-in`.
          */
         post: operations["postDex"];
@@ -3087,6 +3087,15 @@ export interface operations {
             };
             /** @description It was understood and cannot be done; the document says why. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many tries; Retry-After says how long to wait. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
