@@ -328,7 +328,7 @@ def _steps_stopped(job: Job, event: ev.StepsStopped, now: float) -> Decision:
 
 
 def _log_closed(job: Job, event: ev.LogClosed, now: float) -> Decision:
-    if job.outcome is None:
+    if job.outcome is None or job.open_steps:  # what is open is stopped first, or it would stay open in an ended job
         raise IllegalEvent(job, event)
     ranges = event.step_ranges
     steps = tuple(

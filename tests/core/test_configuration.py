@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, parse_yaml
+from danube_pkg.adapters.configuration.marked_yaml import MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, parse_yaml
 from danube_pkg.core import cron
 from danube_pkg.core.access import Role
 from danube_pkg.core.configuration.documents import KINDS, ConfigurationFiles, Metadata
@@ -173,6 +173,19 @@ def test_large_and_binary_files_are_refused() -> None:
     assert [str(one) for one in findings.sorted()] == [
         f"big.yaml: the file has {MAX_FILE_BYTES + 1} bytes; at most {MAX_FILE_BYTES} are read",
         "odd.yaml:2: the file is not UTF-8",
+    ]
+
+
+def test_aliases_that_would_blow_up_and_bottomless_nesting_are_refused() -> None:
+    findings = Findings()
+    laughs = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10))
+    assert parse_yaml(f"l0: &l0 x\n{laughs}".encode(), "laughs.yaml", findings) == ()
+    assert parse_yaml(b"[" * (MAX_DEPTH + 2) + b"]" * (MAX_DEPTH + 2), "deep.yaml", findings) == ()
+    assert parse_yaml(b"a: &a [*a]\n", "circle.yaml", findings) == ()
+    assert [str(one) for one in findings.sorted()] == [
+        f"circle.yaml: nested deeper than {MAX_DEPTH} levels",
+        f"deep.yaml: nested deeper than {MAX_DEPTH} levels",
+        f"laughs.yaml: more than {MAX_NODES} values, those of aliases counted",
     ]
 
 

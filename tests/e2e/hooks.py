@@ -1,5 +1,6 @@
 """Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, again where nobody answered."""
 
+import base64
 import hashlib
 import hmac
 import http.client
@@ -9,12 +10,16 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+
+from standardwebhooks.webhooks import Webhook
 
 from tests.e2e.world import World
 from tests.waiting import wait_until
 
 SECRET = b"a secret of the webhook"
+SIGNING = b"whsec_" + base64.b64encode(b"a signing token as GitLab makes it")
 SECONDS = 90.0
 
 
@@ -89,6 +94,36 @@ def github_headers(body: bytes, delivery: str, event: str = "push", secret: byte
         "x-github-event": event,
         "x-github-delivery": delivery,
         "x-hub-signature-256": f"sha256={digest}",
+    }
+
+
+def gitlab_push_body(repository: str, sha: str) -> bytes:
+    """GitLab's push, as far as it matters."""
+    return json.dumps(
+        {
+            "object_kind": "push",
+            "ref": "refs/heads/main",
+            "before": "1" * 40,
+            "after": sha,
+            "checkout_sha": sha,
+            "user_username": "alice",
+            "project": {"path_with_namespace": "team/app", "git_http_url": repository},
+            "commits": [{"id": sha, "message": "a change", "added": ["a"], "modified": [], "removed": []}],
+            "total_commits_count": 1,
+        }
+    ).encode()
+
+
+def gitlab_headers(body: bytes, delivery: str, at: float) -> dict[str, str]:
+    """Signed at that time as https://www.standardwebhooks.com has it, here reckoned by its reference implementation."""
+    moment = datetime.fromtimestamp(int(at), UTC)
+    return {
+        "content-type": "application/json",
+        "x-gitlab-event": "Push Hook",
+        "x-gitlab-event-uuid": delivery,
+        "webhook-id": delivery,
+        "webhook-timestamp": str(int(at)),
+        "webhook-signature": Webhook(SIGNING.decode()).sign(delivery, moment, body.decode()),
     }
 
 

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import textwrap
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -14,16 +15,20 @@ import pytest
 from danube_pkg.core.hooks.deliveries import MAX_BODY_BYTES
 from tests.e2e.hooks import (
     SECRET,
+    SIGNING,
     Burst,
     Sender,
     configure,
     github_headers,
+    gitlab_headers,
+    gitlab_push_body,
     port_of,
     pull_body,
     push_body,
 )
 from tests.e2e.world import World
 from tests.git_servers import HttpServer, ServedRepository
+from tests.github_app import GithubApi
 from tests.waiting import wait_until
 
 URL = "https://forge.example.org/team/app.git"
@@ -95,6 +100,47 @@ def test_each_refusal_has_its_own_status_and_reference(world: World, sender: Sen
     assert [(one["actor"], one["target"]) for one in kept] == [
         (f"delivery {name}", "github") for name in ("d2", "d1", "d1")
     ]
+
+
+def test_gitlabs_signed_deliveries_are_believed_within_their_time_and_once(world: World, sender: Sender) -> None:
+    world.danube("secrets", "set", "hook-new", stdin=SIGNING)
+    body = gitlab_push_body(URL, SHA)
+
+    def post(age_seconds: float, body_sent: bytes = body) -> tuple[int, str]:
+        headers = gitlab_headers(body, "msg_1", time.time() - age_seconds)
+        answer = sender.post("/hooks/gitlab", body_sent, headers)
+        return answer.status, answer.reference or str(answer.document.get("status", ""))
+
+    assert post(360) == (401, "hook-timestamp-old")
+    assert post(-360) == (401, "hook-timestamp-old")
+    assert post(0, body.replace(b"alice", b"mallo")) == (401, "hook-signature-wrong")
+    unsigned = {name: value for name, value in gitlab_headers(body, "msg_1", 0).items() if name != "webhook-signature"}
+    assert sender.post("/hooks/gitlab", body, unsigned).reference == "hook-signature-missing"
+    githubs = {**unsigned, "x-hub-signature-256": github_headers(body, "d1")["x-hub-signature-256"]}
+    assert sender.post("/hooks/gitlab", body, githubs).status == 401
+    assert world.jobs() == []
+    assert post(60) == (202, "accepted")
+    assert post(0) == (200, "known"), "the same delivery, signed again"
+    wait_until(world.jobs, 30, "the job")
+    assert len(world.jobs()) == 1
+
+
+def test_a_status_that_a_forge_refuses_is_shown_on_the_status_page(world: World) -> None:
+    with GithubApi("1") as forge:
+        url = f"{forge.url}/team/app.git"
+        rule = {"type": "https_token", "name": "the-forge", "token_secret": "forge-token", "forge": "gitea"}
+        configure(world, git_authentication=[{**rule, "match_patterns": ["127.0.0.1:*/*"]}])
+        world.pipeline("app", None, repository=url, triggers=[{"on": "push"}])
+        forge.answer_with = 401
+        world.serve()
+        world.danube("secrets", "set", "hook", stdin=SECRET)
+        world.danube("secrets", "set", "forge-token", stdin=b"an old token")
+        body = push_body(url, SHA)
+        Sender(port_of(world)).post("/hooks/github", body, github_headers(body, "d1"))
+        wait_until(lambda: "it answered 401" in world.danube("config", "status").stdout, 30, "the refusal to be shown")
+        shown = world.danube("config", "status").stdout
+        assert "danube secrets set" in shown
+        assert "an old token" not in shown
 
 
 def test_a_push_runs_the_commit_that_was_pushed_also_when_another_came_meanwhile(world: World, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from danube_pkg.core.jobs import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.services import passwords
 from tests.http.api import COMMIT, Api, Caller
@@ -156,10 +157,14 @@ async def test_an_approval_is_for_one_commit(api: Api, alice: Caller) -> None:
     assert (await alice.post(path, {"commit_sha": COMMIT})).reference == "approval-not-needed"
 
 
-async def test_a_rerun_is_a_new_job_of_the_same_commit(api: Api, alice: Caller) -> None:
-    job = await api.job("app", status=Status.FAILURE, reason=Reason.STEP_FAILED)
+async def test_a_rerun_of_what_failed_is_a_new_job_of_the_same_commit_with_the_same_parameters(
+    api: Api, alice: Caller
+) -> None:
+    trigger = Trigger("manual", "bob", "refs/heads/main", "main", commit_sha=COMMIT, params={"target": "staging"})
+    job = await api.job("app", status=Status.FAILURE, reason=Reason.STEP_FAILED, trigger=trigger)
     again = (await alice.post(f"/api/v1/jobs/{job.id}/rerun")).json
-    assert again["trigger"]["commit_sha"] == job.trigger.commit_sha
+    assert (again["trigger"]["commit_sha"], again["trigger"]["branch"]) == (COMMIT, "main")
+    assert again["trigger"]["params"] == {"target": "staging"}
     assert again["trigger"]["rerun_of"] == job.id
     assert again["id"] != job.id
 
