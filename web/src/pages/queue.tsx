@@ -9,6 +9,7 @@ import { useList } from "../kit/keys";
 import { bytes, count } from "../kit/sizes";
 import { useTab } from "../kit/tab";
 import { Action } from "../parts/action";
+import { Icon } from "../parts/icons";
 import { RunRow } from "../parts/runs";
 import { Ago, Empty, Loaded, PageHead } from "../parts/small";
 import { mergeJob } from "./pipeline";
@@ -123,6 +124,25 @@ function SystemPart(props: { system: System; onChange: () => void }) {
             </Action>
           </Show>
         </Show>
+      </section>
+      <section>
+        <h2>Health</h2>
+        <ul class="parts">
+          <For each={props.system.subsystems}>
+            {(one) => (
+              <li class="part" classList={{ "is-ill": !one.ok }}>
+                <Icon name={one.ok ? "check" : "stop"} />
+                <span>
+                  <b>{one.part}</b> <span class="hidden">{one.ok ? "is well:" : "is not well:"}</span> <span class="quiet">{one.says}</span>
+                  <Show when={one.hint}>
+                    {" "}
+                    <span class="part-hint">{one.hint}</span>
+                  </Show>
+                </span>
+              </li>
+            )}
+          </For>
+        </ul>
       </section>
       <section>
         <h2>Server</h2>
