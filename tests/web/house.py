@@ -151,3 +151,16 @@ class Visitors:
         for context in self._open:
             context.close()
         self._open.clear()
+
+
+AXE_RUN = """async () => {
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+  const { violations } = await axe.run(document, { runOnly: tags });
+  return violations.flatMap(one => one.nodes.map(node => `${one.id}: ${node.target} ${node.failureSummary}`));
+}"""
+
+
+def complaints(page: Page) -> list[str]:
+    """What axe finds wrong with a page as it is now, by WCAG 2.2 AA and beyond."""
+    page.evaluate(AXE.read_text())
+    return [f"{page.url}: {one}" for one in page.evaluate(AXE_RUN)]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.hooks import Sender, github_headers, pull_body
+from tests.e2e.hooks import Sender, github_headers, pull_body, push_body
 from tests.git_servers import HttpServer, ServedRepository, git
 from tests.waiting import wait_until
-from tests.web.house import House, Visitors
+from tests.web.house import House, Visitors, complaints
 from tests.web.pipelines import EVIL
 
 COMMIT = "c0ffee" + "0" * 34
@@ -97,6 +97,20 @@ class Proposals:
         wait_until(waiting, 30, "the job of the proposal")
         return sha, waiting()[0]
 
+    def push(self, text: str) -> None:
+        """Of a branch, by somebody of the team: no job is made of it."""
+        (self.app.work / "greeting").write_text(text)
+        git(self.app.work, "commit", "-q", "-a", "-m", text)
+        sha = git(self.app.work, "rev-parse", "HEAD")
+        body = push_body(self.url, sha, "elsewhere")
+        assert Sender(self.house.port).post("/hooks/github", body, github_headers(body, f"p{sha}")).status == 202
+
+        def settled() -> bool:
+            newest = self.house.client.get("/api/v1/deliveries", {"limit": 1})["deliveries"]
+            return bool(newest) and newest[0]["delivery"] == f"p{sha}" and newest[0]["settled_at"] is not None
+
+        wait_until(settled, 30, "the push to be settled")
+
 
 @pytest.fixture
 def proposals(house: House) -> Iterator[Proposals]:
@@ -122,6 +136,7 @@ def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
     expect(reader.get_by_role("link", name="#7")).to_have_attribute("href", "https://forge.example.org/team/app/pull/7")
     expect(reader.locator(".job-why")).to_contain_text("nobody with write has approved that commit")
     expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
+    assert complaints(reader) == []
     path = f"/api/v1/jobs/{job}/approve"
     refused = reader.request.post(path, data={"commit_sha": sha}, headers=csrf(reader))
     assert (refused.status, house.job(job)["status"]) == (403, "pending")
@@ -140,6 +155,13 @@ def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
     _, next_job = proposals.propose("hello again", "synchronize")
     admin = visitors.page("admin", "/queue")
     expect(admin.locator(".run-why")).to_contain_text("The job waits for an approval.")
+    arrived = admin.locator(".delivery", has_text="pull request 7 from a fork of team/app updated by stranger")
+    expect(arrived).to_contain_text("proposals started")
+    expect(arrived.get_by_role("link", name="started")).to_have_attribute("href", f"/jobs/{next_job}")
+    proposals.push("a branch")
+    skipped = admin.locator(".delivery", has_text="push to elsewhere of team/app by alice")
+    admin.reload()
+    expect(skipped).to_contain_text("proposals not meant")
     admin.goto(f"/jobs/{next_job}")
     admin.get_by_role("button", name="Approve this commit").click()
     expect(admin.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
@@ -205,6 +227,7 @@ def test_a_broken_commit_of_the_configuration_is_explained(house: House, visitor
     expect(page.locator(".finding-place").first).to_contain_text("mistaken.yaml:4")
     expect(page.locator(".findings li").first).to_contain_text("unknown field spec.repositori")
     expect(page.locator(".findings li").first).to_contain_text("did you mean 'repository'?")
+    assert complaints(page) == []
     expect(page.locator(".facts")).to_contain_text(before)
     expect(page.locator(".facts")).to_contain_text(sha)
     broken.unlink()

@@ -12,6 +12,7 @@ import { Action } from "../parts/action";
 import { Icon } from "../parts/icons";
 import { RunRow } from "../parts/runs";
 import { Ago, Empty, Loaded, PageHead } from "../parts/small";
+import { Deliveries } from "./deliveries";
 import { mergeJob } from "./pipeline";
 
 export default function Queue() {
@@ -60,6 +61,7 @@ export default function Queue() {
               )}
             </Loaded>
           </section>
+          <Deliveries />
         </div>
         <Show when={may("see-system")}>
           <aside class="column-side" aria-label="System">
