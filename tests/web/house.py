@@ -161,6 +161,12 @@ AXE_RUN = """async () => {
 
 
 def complaints(page: Page) -> list[str]:
-    """What axe finds wrong with a page as it is now, by WCAG 2.2 AA and beyond."""
+    """What axe finds wrong with a page as it is now, light and dark, by WCAG 2.2 AA and beyond."""
     page.evaluate(AXE.read_text())
-    return [f"{page.url}: {one}" for one in page.evaluate(AXE_RUN)]
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
+        found += [f"{page.url} {scheme}: {one}" for one in page.evaluate(AXE_RUN)]
+    page.emulate_media(color_scheme="light")
+    return found

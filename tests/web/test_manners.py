@@ -83,7 +83,7 @@ def test_a_wait_is_told_when_it_is_one_and_not_before(visitors: Visitors, ended:
 
 def test_tab_and_times_tell_how_a_job_is_doing(house: House, visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", f"/jobs/{ended}")
-    expect(page).to_have_title("✓ website · Danube")
+    expect(page).to_have_title("✓ website main · Danube")
     assert "1a7f37" in (page.locator("#favicon").get_attribute("href") or "")
     expect(page.locator(".job-facts time")).to_have_attribute(
         "title", re.compile(r"\d{1,2} \w{3} \d{4}.* \d\d:\d\d:\d\d")
