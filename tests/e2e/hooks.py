@@ -45,9 +45,11 @@ def port_of(world: World) -> int:
     return int(found[1])
 
 
-def push_body(repository: str, sha: str, branch: str = "main", files: Sequence[str] = ("a",)) -> bytes:
+def push_body(
+    repository: str, sha: str, branch: str = "main", files: Sequence[str] = ("a",), message: str = "a change"
+) -> bytes:
     """GitHub's push, as far as it matters. repository: the clone URL."""
-    commit = {"id": sha, "message": "a change", "added": list(files), "modified": [], "removed": []}
+    commit = {"id": sha, "message": message, "added": list(files), "modified": [], "removed": []}
     return json.dumps(
         {
             "ref": f"refs/heads/{branch}",

@@ -17,6 +17,7 @@ import bcrypt
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from tests.e2e.world import ROOT, World
+from tests.git_servers import git
 
 PASSWORD = "correct horse battery staple"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
@@ -68,6 +69,25 @@ class House(World):
             for team in ("core", "readers", "writers", "operators")
         }
         self._configure("teams", "Team", teams)
+
+    def serve(self, umask: int = -1) -> None:
+        """The configuration lives in Git; what was written since its last commit is committed first."""
+        if not (self.config / ".git").exists():
+            git(self.config, "init", "-q", "-b", "main")
+        self.commit()
+        super().serve(umask)
+
+    def commit(self, message: str = "change") -> str:
+        """Of all that was written into the configuration; the commit's hash."""
+        git(self.config, "add", "-A")
+        git(self.config, "commit", "-q", "--allow-empty", "-m", message)
+        return git(self.config, "rev-parse", "HEAD")
+
+    def sync(self) -> str:
+        """Commit, and have the server look."""
+        sha = self.commit()
+        self.danube("config", "sync", check=False)
+        return sha
 
     def _configure(self, file: str, kind: str, specs: Mapping[str, object]) -> None:
         documents = [
@@ -131,3 +151,22 @@ class Visitors:
         for context in self._open:
             context.close()
         self._open.clear()
+
+
+AXE_RUN = """async () => {
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+  const { violations } = await axe.run(document, { runOnly: tags });
+  return violations.flatMap(one => one.nodes.map(node => `${one.id}: ${node.target} ${node.failureSummary}`));
+}"""
+
+
+def complaints(page: Page) -> list[str]:
+    """What axe finds wrong with a page as it is now, light and dark, by WCAG 2.2 AA and beyond."""
+    page.evaluate(AXE.read_text())
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
+        found += [f"{page.url} {scheme}: {one}" for one in page.evaluate(AXE_RUN)]
+    page.emulate_media(color_scheme="light")
+    return found

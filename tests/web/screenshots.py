@@ -7,7 +7,9 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from build_steps.web import build_page
+from tests.e2e.hooks import SECRET, Sender, github_headers, push_body
 from tests.e2e.world import ROOT
+from tests.git_servers import git
 from tests.web import pipelines
 from tests.web.house import House, Visitors, launch
 
@@ -43,7 +45,11 @@ def _work(house: House) -> Mapping[str, str]:
             house.end_of(job)
     million = house.trigger("million")
     house.end_of(million, 120)
-    house.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "website", stdin="not-shown-anywhere")
+    house.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="not-shown-anywhere")
+    house.danube("secrets", "set", "hook", stdin=SECRET)
+    deployed = house.trigger("deploy")
+    house.end_of(deployed)
+    _push(house)
     running = house.trigger("ticking")
     house.wait_for_log(running, "tick 60")
     website, broken = ended
@@ -56,10 +62,22 @@ def _work(house: House) -> Mapping[str, str]:
         "log": f"/jobs/{million}#L500000-L500004",
         "queue": "/queue",
         "configuration": "/configuration",
-        "secrets": "/secrets?pipeline=website",
+        "job-deploy": f"/jobs/{deployed}",
+        "secrets": "/secrets?pipeline=deploy",
         "audit": "/audit",
         "account": "/account",
     }
+
+
+def _push(house: House) -> None:
+    """As the forge of the website would tell it."""
+    directory = house.repositories / "website"
+    body = push_body(str(directory), git(directory, "rev-parse", "HEAD"), message=pipelines.COMMITS["website"][2])
+    headers = github_headers(body, "72d3162e-cc78-11e3-81ab-4c9367dc0958")
+    if Sender(house.port).post("/hooks/github", body, headers).status != 202:
+        raise RuntimeError("the webhook was not taken")
+    for job in house.jobs():
+        house.end_of(job["id"], 60)
 
 
 def _take(visitors: Visitors, pages: Mapping[str, str], theme: str, *, dark: bool) -> None:
@@ -70,6 +88,7 @@ def _take(visitors: Visitors, pages: Mapping[str, str], theme: str, *, dark: boo
     for name, path in pages.items():
         page.goto(path)
         page.wait_for_selector("main h1")
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         _picture(page, f"{name}-{theme}")
     phone = visitors.page("admin", pages["job"], dark=dark, width=390, height=780)
     phone.wait_for_selector(".log-row")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.hooks import Sender, github_headers, pull_body
+from tests.e2e.hooks import Sender, github_headers, pull_body, push_body
 from tests.git_servers import HttpServer, ServedRepository, git
 from tests.waiting import wait_until
-from tests.web.house import House, Visitors
+from tests.web.house import House, Visitors, complaints
 from tests.web.pipelines import EVIL
 
 COMMIT = "c0ffee" + "0" * 34
@@ -37,16 +37,6 @@ def ended(house: House) -> str:
     return job
 
 
-@pytest.fixture
-def ticking(house: House) -> Iterator[str]:
-    """A job that goes on until somebody ends it."""
-    job = house.trigger("ticking")
-    house.wait_for_log(job, "tick 1")
-    yield job
-    house.danube("cancel", job, check=False)
-    house.end_of(job)
-
-
 def test_a_stranger_is_asked_to_log_in_and_comes_back_to_where_they_wanted(visitors: Visitors, ended: str) -> None:
     page = visitors.page("", f"/jobs/{ended}")
     expect(page.get_by_role("heading", name="Log in to Danube")).to_be_visible()
@@ -68,25 +58,7 @@ def test_a_link_cannot_send_people_elsewhere_after_the_login(visitors: Visitors)
     expect(page.get_by_role("heading", name="Pipelines")).to_be_visible()
 
 
-def test_a_reader_looks_and_does_nothing(house: House, visitors: Visitors, ended: str, ticking: str) -> None:
-    page = visitors.page("reader", f"/jobs/{ended}")
-    expect(page.locator(".job-status")).to_have_text("succeeded")
-    expect(page.get_by_role("button", name="Run again")).to_have_count(0)
-    page.goto(f"/jobs/{ticking}")
-    expect(page.locator(".job-status")).to_have_text("running")
-    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
-    page.goto("/pipelines/website")
-    expect(page.locator(".run").first).to_be_visible()
-    expect(page.get_by_role("button", name="Start a run")).to_have_count(0)
-    for place in ("Audit", "Configuration"):
-        expect(page.get_by_role("link", name=place)).to_have_count(0)
-    headers = csrf(page)
-    assert page.request.post(f"/api/v1/jobs/{ticking}/cancel", headers=headers).status == 403
-    assert page.request.post(f"/api/v1/jobs/{ended}/rerun", headers=headers).status == 403
-    assert page.request.get("/api/v1/audit").status == 403
-
-
-def test_a_writer_starts_cancels_and_runs_again(house: House, visitors: Visitors) -> None:
+def test_a_writer_starts_one_with_parameters(house: House, visitors: Visitors) -> None:
     page = visitors.page("writer", "/pipelines/ticking")
     page.get_by_role("button", name="Start a run").click()
     page.get_by_label("Parameters").fill("WHO=me\nWHAT=a=b")
@@ -98,11 +70,6 @@ def test_a_writer_starts_cancels_and_runs_again(house: House, visitors: Visitors
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
     expect(page.locator(".job-sentence")).to_contain_text("cancelled by writer@example.com")
-    page.get_by_role("button", name="Run again").click()
-    expect(page).not_to_have_url(re.compile(job))
-    expect(page.get_by_text("Run again by writer@example.com")).to_be_visible()
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +97,20 @@ class Proposals:
         wait_until(waiting, 30, "the job of the proposal")
         return sha, waiting()[0]
 
+    def push(self, text: str) -> None:
+        """Of a branch, by somebody of the team: no job is made of it."""
+        (self.app.work / "greeting").write_text(text)
+        git(self.app.work, "commit", "-q", "-a", "-m", text)
+        sha = git(self.app.work, "rev-parse", "HEAD")
+        body = push_body(self.url, sha, "elsewhere")
+        assert Sender(self.house.port).post("/hooks/github", body, github_headers(body, f"p{sha}")).status == 202
+
+        def settled() -> bool:
+            newest = self.house.client.get("/api/v1/deliveries", {"limit": 1})["deliveries"]
+            return bool(newest) and newest[0]["delivery"] == f"p{sha}" and newest[0]["settled_at"] is not None
+
+        wait_until(settled, 30, "the push to be settled")
+
 
 @pytest.fixture
 def proposals(house: House) -> Iterator[Proposals]:
@@ -138,10 +119,10 @@ def proposals(house: House) -> Iterator[Proposals]:
     with HttpServer(house.path / "served") as server:
         url = server.url(app)
         house.pipeline("proposals", None, repository=url, triggers=[{"on": "pull_request"}])
-        house.danube("config", "sync")
+        house.sync()
         yield Proposals(house, app, url)
     (house.config / "pipelines" / "proposals.yaml").unlink()
-    house.danube("config", "sync")
+    house.sync()
 
 
 def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
@@ -155,6 +136,7 @@ def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
     expect(reader.get_by_role("link", name="#7")).to_have_attribute("href", "https://forge.example.org/team/app/pull/7")
     expect(reader.locator(".job-why")).to_contain_text("nobody with write has approved that commit")
     expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
+    assert complaints(reader) == []
     path = f"/api/v1/jobs/{job}/approve"
     refused = reader.request.post(path, data={"commit_sha": sha}, headers=csrf(reader))
     assert (refused.status, house.job(job)["status"]) == (403, "pending")
@@ -173,6 +155,13 @@ def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
     _, next_job = proposals.propose("hello again", "synchronize")
     admin = visitors.page("admin", "/queue")
     expect(admin.locator(".run-why")).to_contain_text("The job waits for an approval.")
+    arrived = admin.locator(".delivery", has_text="pull request 7 from a fork of team/app updated by stranger")
+    expect(arrived).to_contain_text("proposals started")
+    expect(arrived.get_by_role("link", name="started")).to_have_attribute("href", f"/jobs/{next_job}")
+    proposals.push("a branch")
+    skipped = admin.locator(".delivery", has_text="push to elsewhere of team/app by alice")
+    admin.reload()
+    expect(skipped).to_contain_text("proposals not meant")
     admin.goto(f"/jobs/{next_job}")
     admin.get_by_role("button", name="Approve this commit").click()
     expect(admin.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
@@ -205,6 +194,9 @@ def test_secrets_are_set_and_removed_by_who_may_and_shown_to_nobody(house: House
 
 def test_an_administrator_drains_and_resumes(house: House, visitors: Visitors) -> None:
     page = visitors.page("admin", "/queue")
+    parts = ["database", "disk", "pods", "configuration", "webhooks", "schedules", "notifications", "login"]
+    expect(page.locator(".part b")).to_have_text(parts)
+    expect(page.locator(".part", has_text="configuration")).to_contain_text("the newest commit is in force")
     page.get_by_role("button", name="Drain").click()
     page.get_by_role("button", name="Yes").click()
     expect(page.get_by_text("Draining: nothing new is started. Begun by admin@example.com")).to_be_visible()
@@ -221,17 +213,25 @@ def test_an_administrator_drains_and_resumes(house: House, visitors: Visitors) -
     expect(page.get_by_role("row", name="admin@example.com drain").first).to_be_visible()
 
 
-def test_a_broken_configuration_is_explained(house: House, visitors: Visitors) -> None:
+def test_a_broken_commit_of_the_configuration_is_explained(house: House, visitors: Visitors) -> None:
     page = visitors.page("admin", "/configuration")
     expect(page.get_by_text("is in force.")).to_be_visible()
     broken = house.config / "pipelines" / "mistaken.yaml"
     broken.write_text(
         "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: mistaken}\nspec: {repositori: /nowhere}\n"
     )
+    before = page.locator(".facts dd code").nth(1).inner_text()
+    sha = house.commit("a mistake")
     page.get_by_role("button", name="Look now").click()
     expect(page.get_by_text("the last good one stays in force")).to_be_visible()
     expect(page.locator(".finding-place").first).to_contain_text("mistaken.yaml:4")
+    expect(page.locator(".findings li").first).to_contain_text("unknown field spec.repositori")
+    expect(page.locator(".findings li").first).to_contain_text("did you mean 'repository'?")
+    assert complaints(page) == []
+    expect(page.locator(".facts")).to_contain_text(before)
+    expect(page.locator(".facts")).to_contain_text(sha)
     broken.unlink()
+    house.commit("mended")
     page.get_by_role("button", name="Look now").click()
     expect(page.get_by_text("the last good one stays in force")).to_have_count(0)
 

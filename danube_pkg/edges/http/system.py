@@ -3,13 +3,36 @@
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from typing import Protocol
 
 from danube_pkg import __version__
+from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.jobs import Phase
+from danube_pkg.core.subsystems import (
+    NEWEST_JOBS,
+    Part,
+    Subsystem,
+    from_conditions,
+    of_configuration,
+    of_disk,
+    of_pods,
+)
 from danube_pkg.edges.http.messages import Request
 from danube_pkg.edges.http.models import Time, iso, iso_or_none
 from danube_pkg.edges.http.resource import Resource
 from danube_pkg.edges.http.services import Services
+
+LOOKED_AT = 50
+"""Of the newest jobs, for how they ended: the page asks at each change of a job. With many open ones it is fewer ends."""
+
+
+class DiskUsage(Protocol):
+    """What `shutil.disk_usage` says."""
+
+    @property
+    def free(self) -> int: ...
+    @property
+    def total(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +42,16 @@ class DrainView:
     active: bool
     by: str
     since: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubsystemView:
+    """How a part of the server is doing. `says`: one sentence; `hint`: what mends it, empty where nothing is to be mended."""
+
+    part: Part
+    ok: bool
+    says: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +65,7 @@ class SystemView:
     phases: dict[str, int]
     disk_free_bytes: int
     disk_total_bytes: int
+    subsystems: tuple[SubsystemView, ...]
 
 
 class System(Resource):
@@ -54,7 +88,24 @@ class System(Resource):
             phases={str(phase): counts[phase] for phase in Phase if phase is not Phase.CLOSED},
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
+            subsystems=tuple([SubsystemView(one.part, one.ok, one.says, one.hint) for one in await self._parts(disk)]),
         )
+
+    async def _parts(self, disk: DiskUsage) -> list[Subsystem]:
+        begun = self.services.clock.monotonic()
+        jobs = await self.services.jobs.list_jobs(JobFilter(limit=LOOKED_AT))
+        took = self.services.clock.monotonic() - begun
+        newest = [job.reason for job in jobs if job.status.ended][:NEWEST_JOBS]
+        found = [
+            Subsystem(Part.DATABASE, True, f"it answered in {took * 1000:.1f} ms"),
+            of_disk(disk.free, disk.total),
+            of_pods(newest),
+        ]
+        configuration = self.services.configuration
+        if configuration is not None:
+            conditions = await configuration.conditions()
+            found += [of_configuration(configuration.status, conditions), *from_conditions(conditions)]
+        return found
 
     def _drain_view(self) -> DrainView:
         draining = self.services.draining

@@ -1889,12 +1889,21 @@ export interface components {
             };
             disk_free_bytes: number;
             disk_total_bytes: number;
+            subsystems: components["schemas"]["SubsystemView"][];
         };
         /** @description `by` and `since`: who began it and when. */
         DrainView: {
             active: boolean;
             by: string;
             since: string | null;
+        };
+        /** @description How a part of the server is doing. `says`: one sentence; `hint`: what mends it, empty where nothing is to be mended. */
+        SubsystemView: {
+            /** @enum {string} */
+            part: "database" | "disk" | "configuration" | "pods" | "webhooks" | "schedules" | "notifications" | "login";
+            ok: boolean;
+            says: string;
+            hint: string;
         };
         /** @description What was refused, why, and what mends it. `reference` is stable; `request_id` is what the server's log has. */
         Problem: {

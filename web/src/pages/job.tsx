@@ -139,9 +139,12 @@ function OneJob(props: { id: string }) {
         )}
       </Loaded>
       <Show when={data.problem()?.status === 404}>
-        <p class="page">
-          <A href="/">All pipelines</A>
-        </p>
+        <div class="page">
+          <h1>No such job</h1>
+          <p>
+            <A href="/">All pipelines</A>
+          </p>
+        </div>
       </Show>
     </div>
   );

@@ -9,10 +9,13 @@ import { useList } from "../kit/keys";
 import { bytes, count } from "../kit/sizes";
 import { useTab } from "../kit/tab";
 import { Action } from "../parts/action";
+import { Icon } from "../parts/icons";
 import { RunRow } from "../parts/runs";
 import { Ago, Empty, Loaded, PageHead } from "../parts/small";
+import { Deliveries } from "./deliveries";
 import { mergeJob } from "./pipeline";
 
+/** All of the first column appears at once: nothing that somebody reads is pushed down by what comes later. */
 export default function Queue() {
   const running = createData<JobPage>(() => `${API}/jobs?status=running&limit=200`);
   const pending = createData<JobPage>(() => `${API}/jobs?status=pending&limit=200`);
@@ -35,30 +38,33 @@ export default function Queue() {
       <PageHead title="Queue" under={`${count(running.value()?.jobs.length ?? 0, "job")} running, ${waiting().length} waiting`} />
       <div class="columns">
         <div class="column-main">
-          <section aria-label="Running">
-            <h2>Running</h2>
-            <Loaded data={running}>
-              {(page) => (
-                <Show when={page().jobs.length > 0} fallback={<Empty what="Nothing runs. Start something with:" command="danube trigger PIPELINE" />}>
-                  <ul class="runs">
-                    <For each={page().jobs}>{(job) => <RunRow job={job} withPipeline />}</For>
-                  </ul>
-                </Show>
-              )}
-            </Loaded>
-          </section>
-          <section aria-label="Waiting">
-            <h2>Waiting</h2>
-            <Loaded data={pending}>
-              {() => (
-                <Show when={waiting().length > 0} fallback={<Empty what="Nothing waits." />}>
-                  <ol class="runs">
-                    <For each={waiting()}>{(job) => <Waiting job={job} />}</For>
-                  </ol>
-                </Show>
-              )}
-            </Loaded>
-          </section>
+          <Loaded data={running}>
+            {(page) => (
+              <Loaded data={pending}>
+                {() => (
+                  <>
+                    <section aria-label="Running">
+                      <h2>Running</h2>
+                      <Show when={page().jobs.length > 0} fallback={<Empty what="Nothing runs. Start something with:" command="danube trigger PIPELINE" />}>
+                        <ul class="runs">
+                          <For each={page().jobs}>{(job) => <RunRow job={job} withPipeline />}</For>
+                        </ul>
+                      </Show>
+                    </section>
+                    <section aria-label="Waiting">
+                      <h2>Waiting</h2>
+                      <Show when={waiting().length > 0} fallback={<Empty what="Nothing waits." />}>
+                        <ol class="runs">
+                          <For each={waiting()}>{(job) => <Waiting job={job} />}</For>
+                        </ol>
+                      </Show>
+                    </section>
+                    <Deliveries />
+                  </>
+                )}
+              </Loaded>
+            )}
+          </Loaded>
         </div>
         <Show when={may("see-system")}>
           <aside class="column-side" aria-label="System">
@@ -123,6 +129,25 @@ function SystemPart(props: { system: System; onChange: () => void }) {
             </Action>
           </Show>
         </Show>
+      </section>
+      <section>
+        <h2>Health</h2>
+        <ul class="parts">
+          <For each={props.system.subsystems}>
+            {(one) => (
+              <li class="part" classList={{ "is-ill": !one.ok }}>
+                <Icon name={one.ok ? "check" : "stop"} />
+                <span>
+                  <b>{one.part}</b> <span class="hidden">{one.ok ? "is well:" : "is not well:"}</span> <span class="quiet">{one.says}</span>
+                  <Show when={one.hint}>
+                    {" "}
+                    <span class="part-hint">{one.hint}</span>
+                  </Show>
+                </span>
+              </li>
+            )}
+          </For>
+        </ul>
       </section>
       <section>
         <h2>Server</h2>

@@ -1,0 +1,131 @@
+"""How the page behaves while it is used: what it costs, what it asks for, what it says while it waits, what its tab shows."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.web.house import House, Visitors
+
+MOST_BYTES = 150_000
+MOST_SHIFT = 0.02
+"""Of what the eye sees; a page that moves nothing has 0."""
+
+COST = """() => new Promise(done => {
+  const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
+  let shift = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(one => { shift += one.value }))
+    .observe({type: 'layout-shift', buffered: true});
+  const paint = performance.getEntriesByName('first-contentful-paint')[0].startTime;
+  setTimeout(() => done({bytes: all.reduce((sum, one) => sum + one.transferSize, 0), shift, paint}), 300);
+})"""
+
+
+@pytest.fixture(scope="module")
+def ended(house: House) -> str:
+    made = [house.trigger("website") for _ in range(2)]
+    for job in made:
+        house.end_of(job)
+    return made[-1]
+
+
+def test_the_first_page_costs_little_and_nothing_moves_on_it(visitors: Visitors, ended: str) -> None:
+    page = visitors.page("reader", "/")
+    expect(page.locator(".pipeline").first).to_be_visible()
+    cost = page.evaluate(COST)
+    assert 10_000 < cost["bytes"] < MOST_BYTES
+    assert cost["paint"] > 0
+    assert cost["shift"] < MOST_SHIFT
+    for path, there in (("/pipelines/website", ".outline li"), (f"/jobs/{ended}", ".log-row"), ("/queue", ".empty")):
+        page.goto(path)
+        expect(page.locator(there).first).to_be_visible()
+        assert page.evaluate(COST)["shift"] < MOST_SHIFT, path
+
+
+def test_nothing_is_polled(visitors: Visitors, ended: str) -> None:
+    """Hours pass on the page's own clock; in the first of them what was asked for at the beginning may still come."""
+    page = visitors.page("admin")
+    page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for path, there in (("/", ".pipeline"), ("/queue", ".facts"), (f"/jobs/{ended}", ".log-row")):
+        page.goto(path)
+        expect(page.locator(there).first).to_be_visible()
+        page.clock.fast_forward("01:00:00")
+        expect(page.locator("time").first).to_have_text(re.compile(r"1h ago|6\dmin ago"))
+        asked.clear()
+        page.clock.fast_forward("02:00:00")
+        expect(page.locator("time").first).to_have_text(re.compile("3h ago"))
+        assert [url for url in asked if not url.endswith("/events")] == [], path
+        page.clock.set_system_time(time.time())
+
+
+def test_a_wait_is_told_when_it_is_one_and_not_before(visitors: Visitors, ended: str) -> None:
+    page = visitors.page("reader")
+    held: list[Route] = []
+    page.route("**/api/v1/pipelines/website", lambda route: held.append(route))
+    page.add_init_script(
+        "window.told = []; new MutationObserver(() => { if (document.querySelector('.loading')) told.push(performance.now()) })"
+        ".observe(document, {subtree: true, childList: true})"
+    )
+    page.goto("/pipelines/website")
+    expect(page.locator(".loading").first).to_be_visible()
+    for route in held:
+        route.continue_()
+    expect(page.locator(".outline li").first).to_be_visible()
+    expect(page.locator(".loading")).to_have_count(0)
+    begun = page.evaluate(
+        "Math.max(...performance.getEntriesByType('resource').filter(one => one.name.endsWith('/pipelines/website')).map(one => one.startTime))"
+    )
+    assert page.evaluate("Math.min(...told)") - begun >= 190, "no sooner than after a fifth of a second"
+
+
+def test_tab_and_times_tell_how_a_job_is_doing(house: House, visitors: Visitors, ended: str) -> None:
+    page = visitors.page("reader", f"/jobs/{ended}")
+    expect(page).to_have_title("✓ website main · Danube")
+    assert "1a7f37" in (page.locator("#favicon").get_attribute("href") or "")
+    expect(page.locator(".job-facts time")).to_have_attribute(
+        "title", re.compile(r"\d{1,2} \w{3} \d{4}.* \d\d:\d\d:\d\d")
+    )
+    page.goto("/queue")
+    expect(page.locator(".empty .command").first).to_have_text("danube trigger PIPELINE")
+    assert page.locator("#favicon").get_attribute("href") == "/favicon.svg"
+
+
+def test_steps_beside_each_other_lie_over_each_other_in_time(visitors: Visitors, ended: str) -> None:
+    page = visitors.page("reader", f"/jobs/{ended}")
+    expect(page.locator(".step-bar")).to_have_count(4)
+    boxes = [bar.bounding_box() for bar in page.locator(".step-bar").all()]
+    assert all(box is not None for box in boxes)
+    install, lint, units, build = [(box["x"], box["x"] + box["width"]) for box in boxes if box is not None]
+    assert lint[0] < units[1]
+    assert units[0] < lint[1]
+    assert install[0] < lint[0]
+    assert max(lint[1], units[1]) <= build[0] + 3
+
+
+def test_artifacts_and_logs_are_downloaded_as_they_are(house: House, visitors: Visitors, ended: str) -> None:
+    page = visitors.page("reader", f"/jobs/{ended}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="site", exact=True).click()
+    assert download.value.suggested_filename == "site.tar.gz"
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the log").click()
+    assert download.value.path().read_bytes().decode() == house.log(ended)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Raw").click(modifiers=["Control"])
+    raw = page.request.get(f"/api/v1/jobs/{ended}/log")
+    assert raw.headers["content-type"].startswith("text/plain")
+    assert raw.text() == house.log(ended)
+    opened.value.close()
+
+
+def test_a_pipeline_shows_how_it_has_been_doing_and_who_may_what(visitors: Visitors, ended: str) -> None:
+    page = visitors.page("reader", "/pipelines/website")
+    expect(page.locator(".figures div", has_text="succeed")).to_contain_text("100 %")
+    expect(page.locator(".chart-place canvas")).to_be_visible()
+    levels = page.locator(".facts", has_text="readers")
+    expect(levels).to_contain_text("readersread")
+    expect(levels).to_contain_text("writerswrite")
+    expect(levels).to_contain_text("coreadmin")
