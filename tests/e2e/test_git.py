@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.core.errors import NotFound
 from tests.e2e.world import World
 from tests.git_servers import HttpServer, ServedRepository, SshServer, command_lines, make_key
 from tests.github_app import GithubApi
@@ -209,6 +210,13 @@ def test_a_configuration_lives_at_the_terminal(world: World) -> None:
     assert json.loads(world.danube("pipelines", "--json").stdout) == []
     assert world.danube("trigger", "app", check=False).returncode == 3
     assert "built" in world.danube("logs", job["id"]).stdout
+
+    (world.config / "config.yaml").write_text(
+        "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: {metrics_enabled: false}}\n"
+    )
+    world.danube("config", "sync")
+    with pytest.raises(NotFound, match="no figures"):
+        world.client.get("/metrics")
 
 
 def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(world: World) -> None:

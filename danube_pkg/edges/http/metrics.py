@@ -14,6 +14,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from danube_pkg.core.errors import NotFound
 from danube_pkg.core.jobs import Phase
 from danube_pkg.edges.http.messages import Request, Response
 from danube_pkg.edges.http.resource import Resource, answers
@@ -74,7 +75,12 @@ class Metrics(Resource):
 
     figures: HttpMetrics
 
-    @answers(200, content=CONTENT)
+    @answers(200, content=CONTENT, refuses=(404,))
     async def GET(self, request: Request) -> Response:
-        """Figures for Prometheus."""
+        """Figures for Prometheus, unless the configuration switches them off."""
+        configuration = self.services.configuration
+        if configuration is not None and not configuration.config.observability.metrics_enabled:
+            raise NotFound(
+                "metrics-off", "this server shows no figures", hint="config.yaml: observability.metrics_enabled"
+            )
         return Response(200, self.figures.text(), (("content-type", CONTENT),))

@@ -74,7 +74,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Figures for Prometheus.
+         * Figures for Prometheus, unless the configuration switches them off.
          * @description Action: `see-metrics`.
          */
         get: operations["getMetrics"];
@@ -2096,6 +2096,15 @@ export interface operations {
             };
             /** @description The request is wrong; the document says where. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or none that the caller may see. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
