@@ -83,25 +83,28 @@ class Hooks:
     @property
     def conditions(self) -> Sequence[Condition]:
         """Forges that are believed nothing."""
-        return [
-            _condition(forge, refused, self._names(forge))
-            for forge, refused in sorted(self._refused.items())
-            if self._clock.now() - refused.at < FORGET_SECONDS
-        ]
+        shown = [(forge, self._last_refused(forge)) for forge in Forge]
+        return [_condition(forge, one, self._names(forge)) for forge, one in shown if one is not None]
+
+    def _last_refused(self, forge: Forge) -> _Refused | None:
+        found = self._refused.get(forge)
+        return found if found is not None and self._clock.now() - found.at < FORGET_SECONDS else None
 
     async def _check_signature(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> None:
         try:
             check_signature(forge, headers, body, await self._secret_values(forge), self._clock.now())
         except Unauthenticated as error:
-            now = self._clock.now()
-            before = self._refused.get(forge)
-            count = before.count + 1 if before is not None else 1
-            self._refused[forge] = _Refused(before.since if before is not None else now, count, now, error)
-            if count & (count - 1) == 0:  # the first, the second, the fourth …: strangers must not fill the log
-                fields = {"forge": forge, "reference": error.reference, "in_a_row": count, "hint": error.hint}
-                _log.warning("hook-refused", extra={"fields": fields})
+            self._note_refused(forge, error)
             raise
         self._refused.pop(forge, None)
+
+    def _note_refused(self, forge: Forge, error: DanubeError) -> None:
+        now, before = self._clock.now(), self._last_refused(forge)
+        since, count = (before.since, before.count + 1) if before is not None else (now, 1)
+        self._refused[forge] = _Refused(since, count, now, error)
+        if count & (count - 1) == 0:  # the first, the second, the fourth …: strangers must not fill the log
+            fields = {"forge": forge, "reference": error.reference, "in_a_row": count, "hint": error.hint}
+            _log.warning("hook-refused", extra={"fields": fields})
 
     def _check_known(self, repository: HookRepository) -> None:
         if self._triggers.is_known(repository) or any(map(self._is_configuration, repository.urls)):
