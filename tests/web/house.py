@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+import yaml
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from tests.e2e.world import ROOT, World
@@ -103,7 +104,7 @@ class House(World):
         written = self.config / "pipelines" / f"{name}.yaml"
         document = json.loads(written.read_text())
         document["metadata"]["team"] = "core"
-        written.write_text(json.dumps(document))
+        written.write_text(yaml.safe_dump(document, sort_keys=False))
         return directory
 
 

@@ -178,6 +178,8 @@ def test_on_a_telephone_nothing_is_wider_than_the_screen(visitors: Visitors, job
     ):
         page.goto(path)
         expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator(".loading")).to_have_count(0)
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
