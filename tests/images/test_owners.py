@@ -79,6 +79,19 @@ async def test_root_inside_is_root_of_its_files(image_pods: ImagePods) -> None:
     )
 
 
+@pytest.mark.parametrize("complaint", [None, "overlays are switched off in this test"])
+async def test_a_working_directory_in_a_home_that_is_closed_to_others(
+    image_pods: ImagePods, complaint: str | None
+) -> None:
+    image_pods.pods.runtime.roots.complaint = complaint
+    closed = [directory("home/node", user=1000, group=2000, mode=0o700)]
+    image = await image_pods.load("closed", [busybox(), closed], User="node", WorkingDir="/home/node/app/new")
+    container = await image_pods.container(image)
+    assert await image_pods.sh(container, "stat -c '%n %u:%g %a' /home/node /home; pwd; touch ~/mine") == (
+        "/home/node 1000:2000 700\n/home 0:0 755\n/home/node/app/new\n"
+    )
+
+
 async def test_a_copy_keeps_owners_too(image_pods: ImagePods) -> None:
     image_pods.pods.runtime.roots.complaint = "overlays are switched off in this test"
     container = await image_pods.container(await image_pods.load("copy", [busybox(), OWNED], User="node"))

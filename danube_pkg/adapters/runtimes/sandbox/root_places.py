@@ -17,18 +17,22 @@ MAX_LINKS = 40
 
 class RootPlaces:
     """target: the layer over the image, or the copy of it. lower: the image, None with a copy. owner: root of the pod as this
-    process counts; None where files have one owner, whom the server runs as."""
+    process counts; None where what is made is whom the server runs as. only_own: something that must have another owner raises
+    PermissionError, before anything is made that would have the wrong one."""
 
-    def __init__(self, target: Path, lower: Path | None, owner: int | None) -> None:
+    def __init__(self, target: Path, lower: Path | None, owner: int | None, *, only_own: bool = False) -> None:
         self._target = target
         self._lower = lower
         self._owner = owner
+        self._only_own = only_own
         self._hidden: set[str] = set()
 
     def top(self) -> None:
         """The root itself looks like the image's."""
         if self._lower is not None:
-            self._take_over(self._target, self._lower.lstat())
+            below = self._lower.lstat()
+            self._check_owner("/", below)
+            self._take_over(self._target, below)
 
     def directory(self, place: str, mode: int = 0o755) -> None:
         """A real directory at an absolute place, with all above it."""
@@ -41,10 +45,12 @@ class RootPlaces:
             path.unlink()
         if path.is_dir():
             return
-        path.mkdir()
         if below is not None and stat.S_ISDIR(below.st_mode):
+            self._check_owner(place, below)
+            path.mkdir()
             self._take_over(path, below)
             return
+        path.mkdir()
         self._hidden.add(place)
         path.chmod(mode)
         self._own(path)
@@ -109,6 +115,10 @@ class RootPlaces:
             return (self._lower / place[1:]).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def _check_owner(self, place: str, below: os.stat_result) -> None:
+        if self._only_own and (below.st_uid, below.st_gid) != (os.geteuid(), os.getegid()):
+            raise PermissionError(f"{place} has another owner")
 
     def _take_over(self, path: Path, below: os.stat_result) -> None:
         if self._owner is not None:
