@@ -57,6 +57,7 @@ class LiveResource(Resource):
         self._tasks = TaskOwner(_task_failed)
         self._open: dict[Look, Request] = {}
         self._unsure: set[str | None] = set()
+        self._looking: asyncio.Task[None] | None = None
         services.access.listen(self._access_changed)
 
     async def close(self) -> None:
@@ -71,19 +72,12 @@ class LiveResource(Resource):
         finally:
             del self._open[look]
 
-    async def may(self, request: Request) -> bool:
-        """Whether its caller still may."""
-        try:
-            await self.still_may(request)
-        except DanubeError:
-            return False
-        return True
-
     def _access_changed(self, user_id: str | None) -> None:
-        if not self._unsure and self._open:
-            self._tasks.start("open streams", self._look_again())
-        if self._open:
-            self._unsure.add(user_id)
+        if not self._open:
+            return
+        self._unsure.add(user_id)
+        if self._looking is None or self._looking.done():
+            self._looking = self._tasks.start("open streams", self._look_again())
 
     async def _look_again(self) -> None:
         while self._unsure:
@@ -121,7 +115,9 @@ class JobEvents(LiveResource):
         viewer = Viewer(sender, min(begin, broadcast.position))
 
         async def look() -> None:
-            if not await self.may(request):
+            try:
+                await self.still_may(request)
+            except DanubeError:
                 viewer.refused = True
                 broadcast.detach(viewer)
 
@@ -229,9 +225,10 @@ class ListEvents(LiveResource):
         follower = _Follower(sender, frozenset())
 
         async def look() -> None:
-            if await self.may(request):
+            try:
+                await self.still_may(request)
                 follower.pipelines = await self._visible(request, query)
-            else:
+            except DanubeError:
                 self._followers.discard(follower)
                 follower.gone.set()
 
