@@ -135,8 +135,8 @@ class Triggers:
             self._wake.clear()
             try:
                 entries = await self._ports.inbox.open_entries(last, OPEN_ENTRIES)
-            except Retryable as error:
-                _log.warning("inbox-unreadable", extra={"fields": {"cause": str(error)}})
+            except Exception as error:  # noqa: BLE001 - without the loop nothing would start any more
+                _log.exception("inbox-unreadable", extra={"fields": {"cause": str(error)}})
                 await self._ports.clock.sleep(backoff.next())
                 continue
             backoff.reset()

@@ -13,7 +13,7 @@ from danube_pkg.core.configuration.server import Forge
 from danube_pkg.core.errors import Conflict, Forbidden, Permanent, StorageFull, Unavailable
 from danube_pkg.core.hooks.deliveries import HookDelivery
 from danube_pkg.core.hooks.events import BranchDeleted, Ping, PullRequest, PullRequestChange, Push, TagPush
-from danube_pkg.core.inbox import InboxEntry, PipelineOutcome, Result, Source
+from danube_pkg.core.inbox import InboxEntry, PipelineOutcome, Result, Source, event_to_json
 from danube_pkg.core.jobs import Job, Trigger
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
@@ -302,6 +302,23 @@ async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(
 
         await eventually(is_settled, "the entry to be given up")
         assert await yard.outcome(job.id, Source.PIPELINE) == "deploy: given up: a bug"
+
+
+async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_yard(tmp_path, running=False) as yard:
+        await yard.configure(APP)
+        await yard.inbox.receive(InboxEntry(Source.GITHUB, "d1", PUSH, NOON))
+        await yard.database.write(lambda connection: connection.execute("UPDATE inbox SET event = '{}'"))
+        async with yard.triggers.running():
+
+            async def is_said() -> bool:
+                return "inbox-unreadable" in caplog.messages
+
+            await eventually(is_said, "the failure to be said")
+            event = event_to_json(PUSH)
+            await yard.database.write(lambda connection: connection.execute("UPDATE inbox SET event = ?", (event,)))
+            await yard.settled(moving=True)
+            assert await yard.outcome() == "app: started"
 
 
 class FullDisk:
