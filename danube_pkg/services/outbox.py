@@ -84,8 +84,8 @@ class Outbox:
             try:
                 wait = await self._start_due(owner)
                 backoff.reset()
-            except Retryable as error:
-                _log.warning("outbox-unreadable", extra={"fields": {"cause": str(error)}})
+            except Exception as error:  # noqa: BLE001 - without the loop nobody would be told of anything any more
+                _log.exception("outbox-unreadable", extra={"fields": {"cause": str(error)}})
                 wait = backoff.next()
             await self._wait(wait)
 

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from danube_pkg.core.conditions import Condition
 from danube_pkg.core.configuration.pipelines import TriggerSpec
 from danube_pkg.core.cron import Schedule, jitter_of, newest_moment, next_moment
-from danube_pkg.core.errors import DanubeError
 from danube_pkg.core.inbox import CronMoment
 from danube_pkg.core.ports import Clock
 from danube_pkg.core.trigger_ports import InboxStore
@@ -59,8 +58,8 @@ class Schedules:
             self._changed.clear()
             try:
                 seconds = await self.strike()
-            except DanubeError as error:
-                _log.warning("schedules-not-looked-at", extra={"fields": {"cause": str(error)}})
+            except Exception as error:  # noqa: BLE001 - without the loop no clock would start anything any more
+                _log.exception("schedules-not-looked-at", extra={"fields": {"cause": str(error)}})
                 seconds = LOOK_SECONDS
             await until(self._clock.sleep(seconds), self._changed.wait(), name="schedules wake-up")
 

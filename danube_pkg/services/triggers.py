@@ -135,8 +135,8 @@ class Triggers:
             self._wake.clear()
             try:
                 entries = await self._ports.inbox.open_entries(last, OPEN_ENTRIES)
-            except Retryable as error:
-                _log.warning("inbox-unreadable", extra={"fields": {"cause": str(error)}})
+            except Exception as error:  # noqa: BLE001 - without the loop nothing would start any more
+                _log.exception("inbox-unreadable", extra={"fields": {"cause": str(error)}})
                 await self._ports.clock.sleep(backoff.next())
                 continue
             backoff.reset()
@@ -168,27 +168,30 @@ class Triggers:
         del self._lanes[name]
 
     async def _settle(self, entry: InboxEntry) -> None:
-        """Until it is settled or given up."""
-        backoff, failures = Backoff(0.2, RETRY_CAP_SECONDS, random.random), 0
+        """Until it is settled or given up; that too is tried again, since a lane must not end with an entry that is open."""
+        backoff, failures, problem = Backoff(0.2, RETRY_CAP_SECONDS, random.random), 0, ""
         while True:
+            is_old = self._ports.clock.now() - entry.received_at > GIVE_UP_SECONDS
+            giving_up = failures >= MAX_FAILURES or (is_old and bool(problem))
             try:
-                await self._settle_once(entry)
+                if giving_up:
+                    await self._give_up(entry, problem)
+                else:
+                    await self._settle_once(entry)
                 return
             except Retryable as error:
-                problem = str(error)
-                _log.warning("trigger-retried", extra={"fields": {"origin": entry.origin, "cause": problem}})
+                problem = problem if giving_up else str(error)
+                _log.warning("trigger-retried", extra={"fields": {"origin": entry.origin, "cause": str(error)}})
             except Exception as error:  # noqa: BLE001 - one entry must not stop its lane; it is logged, and given up in the end
                 failures, problem = failures + 1, str(error) or type(error).__name__
                 _log.exception("trigger-failed", extra={"fields": {"origin": entry.origin}})
-            if failures >= MAX_FAILURES or self._ports.clock.now() - entry.received_at > GIVE_UP_SECONDS:
-                _log.error("trigger-given-up", extra={"fields": {"origin": entry.origin, "cause": problem}})
-                await self._give_up(entry, f"given up: {problem}")
-                return
             await self._ports.clock.sleep(backoff.next())
 
-    async def _give_up(self, entry: InboxEntry, why: str) -> None:
+    async def _give_up(self, entry: InboxEntry, problem: str) -> None:
+        why = f"given up: {problem}"
         outcomes = [PipelineOutcome(name, Result.REFUSED, why) for name in self._concerned(entry.event)]
         await self._engine.submit_all([], NOTHING, Settled(entry, self._ports.clock.now(), outcomes, why))
+        _log.error("trigger-given-up", extra={"fields": {"origin": entry.origin, "cause": problem}})
 
     async def _settle_once(self, entry: InboxEntry) -> None:
         starts: list[tuple[Pipeline, Trigger]] = []
@@ -213,10 +216,10 @@ class Triggers:
                 continue
             starts.append((pipeline, replace(trigger, origin=entry.origin)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
+        if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
+            await self._end_proposals(entry.event)  # before it is settled, or a death between the two would leave them
         note = "" if outcomes else NOBODY
         await self._engine.submit_all(starts, joined(*told), Settled(entry, self._ports.clock.now(), outcomes, note))
-        if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
-            await self._end_proposals(entry.event)
 
     def _concerned(self, event: InboxEvent) -> Sequence[str]:
         """Names of the pipelines that an event may start or not."""

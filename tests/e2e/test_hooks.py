@@ -78,6 +78,8 @@ def test_each_refusal_has_its_own_status_and_reference(world: World, sender: Sen
     (refused,) = json.loads(world.danube("config", "status", "--json").stdout)["conditions"][-1:]
     assert refused["what"].startswith("webhooks of github are refused since 20")
     assert refused["what"].endswith("(4 in a row)")
+    with world.client.open("/metrics") as figures:
+        assert b'danube_http_requests_total{route="/hooks/{forge}",status="401"} 4.0' in figures.read()
     assert "danube secrets set hook" in refused["hint"]
     assert post(unknown, github_headers(unknown, "d1")) == (404, "repository-unknown")
     assert post(PUSH, good, "/hooks/gitlab") == (400, "hook-of-another-forge")

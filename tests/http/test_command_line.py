@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,25 @@ async def test_after_a_login_every_command_speaks_to_that_server(api: Api, shell
     again = (await shell.danube("rerun", job)).strip()
     assert again != job
     assert "cancelled" in await shell.danube("jobs", "--status", "cancelled", "--json")
+
+
+async def test_what_failed_of_a_commit_is_run_again_with_its_parameters(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    for name in ("docs", "mended", "slow"):
+        api.pipeline(name, owner="core")
+    params = Trigger("manual", "bob", "refs/heads/main", "main", commit_sha=COMMIT, params={"target": "staging"})
+    await api.job("mended", status=Status.FAILURE)
+    for name, status in (("mended", Status.SUCCESS), ("docs", Status.SUCCESS), ("slow", Status.TIMEOUT)):
+        await api.job(name, status=status)
+    failed = await api.job("app", status=Status.FAILURE, trigger=params)
+    await api.job("app", status=Status.FAILURE, trigger=replace(params, commit_sha="b" * 40))
+    made = json.loads(await shell.danube("rerun", "--failed", COMMIT[:10], "--json"))
+    assert [job["pipeline"] for job in made] == ["app", "slow"]
+    assert (made[0]["trigger"]["rerun_of"], made[0]["trigger"]["params"]) == (failed.id, {"target": "staging"})
+    assert "did not fail" in await shell.danube("rerun", "--failed", COMMIT, code=3), "they run again already"
+    assert "no job among the newest" in await shell.danube("rerun", "--failed", "d" * 40, code=3)
+    assert "7 digits" in await shell.danube("rerun", "--failed", "c0ffee", code=2)
+    assert "name one job" in await shell.danube("rerun", code=2)
 
 
 async def test_a_wrong_password_keeps_nothing(api: Api, shell: Shell) -> None:

@@ -1,6 +1,7 @@
 """From the inbox to jobs: each entry once, in order, whatever fails meanwhile."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import pytest
 from danube_pkg.core.configuration.git_authentication import HttpsToken
 from danube_pkg.core.configuration.pipelines import PipelineEnd, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.server import Forge
-from danube_pkg.core.errors import Conflict, Forbidden, Permanent, Unavailable
+from danube_pkg.core.errors import Conflict, Forbidden, Permanent, StorageFull, Unavailable
+from danube_pkg.core.hooks.deliveries import HookDelivery
 from danube_pkg.core.hooks.events import BranchDeleted, Ping, PullRequest, PullRequestChange, Push, TagPush
-from danube_pkg.core.inbox import InboxEntry, PipelineOutcome, Result, Source
-from danube_pkg.core.jobs import Trigger
+from danube_pkg.core.inbox import InboxEntry, PipelineOutcome, Result, Source, event_to_json
+from danube_pkg.core.jobs import Job, Trigger
+from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.telling import NOTHING
+from danube_pkg.core.telling import NOTHING, Told
 from danube_pkg.core.trigger_ports import Settled
 from danube_pkg.services.job_requests import approve, rerun
+from danube_pkg.services.jobs import Engine
 from tests.triggers.yard import NEWEST, NOON, REPOSITORY, SHA, URL, a_pipeline, eventually, open_yard
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
@@ -298,6 +302,49 @@ async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(
 
         await eventually(is_settled, "the entry to be given up")
         assert await yard.outcome(job.id, Source.PIPELINE) == "deploy: given up: a bug"
+
+
+async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_yard(tmp_path, running=False) as yard:
+        await yard.configure(APP)
+        await yard.inbox.receive(InboxEntry(Source.GITHUB, "d1", PUSH, NOON))
+        await yard.database.write(lambda connection: connection.execute("UPDATE inbox SET event = '{}'"))
+        async with yard.triggers.running():
+
+            async def is_said() -> bool:
+                return "inbox-unreadable" in caplog.messages
+
+            await eventually(is_said, "the failure to be said")
+            event = event_to_json(PUSH)
+            await yard.database.write(lambda connection: connection.execute("UPDATE inbox SET event = ?", (event,)))
+            await yard.settled(moving=True)
+            assert await yard.outcome() == "app: started"
+
+
+class FullDisk:
+    """An engine whose store takes nothing, so many times."""
+
+    def __init__(self, engine: Engine, times: int) -> None:
+        self.engine, self.times = engine, times
+
+    async def submit_all(
+        self, starts: Sequence[tuple[Pipeline, Trigger]], told: Told, settled: Settled
+    ) -> Sequence[Job]:
+        if self.times:
+            self.times -= 1
+            raise StorageFull("disk-full", "the disk is full")
+        return await self.engine.submit_all(starts, told, settled)
+
+
+async def test_a_full_disk_never_leaves_a_lane_behind(tmp_path: Path) -> None:
+    async with open_yard(tmp_path) as yard:
+        await yard.configure(APP)
+        yard.triggers._engine = FullDisk(yard.engine, 3)  # type: ignore[assignment]
+        await yard.inbox.receive(InboxEntry(Source.GITHUB, "old", PUSH, NOON - 3 * 86400))
+        await yard.triggers.receive(HookDelivery(Forge.GITHUB, "d1", PUSH))
+        await yard.settled(moving=True)
+        assert await yard.outcome("old") == "app: given up: the disk is full"
+        assert await yard.outcome("d1") == "app: started"
 
 
 async def test_old_entries_are_forgotten_and_open_ones_are_not(tmp_path: Path) -> None:
