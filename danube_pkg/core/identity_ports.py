@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from danube_pkg.core.access import Role, Thing
+from danube_pkg.core.access import Level, Role, Thing
 from danube_pkg.core.audit import AuditEntry, Happening
 from danube_pkg.core.idempotency import Reservation
 from danube_pkg.core.oidc import ClientSettings, IdentityDocument, TokenAnswer
@@ -48,6 +48,10 @@ class AccessStore(Protocol):
 
     async def readable_pipelines(self, teams: Sequence[str]) -> frozenset[str]:
         """Pipelines on which one of the teams has any level, also those that left the configuration."""
+        ...
+
+    async def levels_of(self, teams: Sequence[str]) -> Sequence[tuple[str, Level]]:
+        """Which levels each of the teams has on any pipeline at all; that of an owner is admin."""
         ...
 
 

@@ -6,7 +6,7 @@ Answers are kept only while nothing that is stored has changed, so that a change
 from collections.abc import Callable
 from typing import Any
 
-from danube_pkg.core.access import Actor, Kind, Role, Scope, Thing
+from danube_pkg.core.access import SERVER, Action, Actor, Kind, Role, Scope, Thing, can
 from danube_pkg.core.identity_ports import AccessStore
 from danube_pkg.core.people import Person
 
@@ -87,6 +87,20 @@ class Access:
         kept, key = self.kept(), ("readable", frozenset(actor.teams))
         if key not in kept:
             kept[key] = await self.store.readable_pipelines(sorted(actor.teams))
+        found = kept[key]
+        assert isinstance(found, frozenset)
+        return found
+
+    async def somewhere(self, actor: Actor) -> frozenset[Action]:
+        """What somebody may do with the server or with any pipeline at all: what is worth showing them."""
+        kept, key = (
+            self.kept(),
+            ("somewhere", actor.global_admin, actor.kind, frozenset(actor.teams.items()), actor.scopes),
+        )
+        if key not in kept:
+            levels = await self.store.levels_of(sorted(actor.teams))
+            things = [SERVER, *(Thing("any", levels={team: level}) for team, level in levels)]
+            kept[key] = frozenset(action for action in Action for thing in things if can(actor, action, thing))
         found = kept[key]
         assert isinstance(found, frozenset)
         return found

@@ -161,6 +161,7 @@ def test_a_push_runs_the_commit_that_was_pushed_also_when_another_came_meanwhile
         (job,) = world.jobs()
         assert world.end_of(job["id"])["status"] == "success", world.log(job["id"])
         assert f"hello {first} on main\none\n" in world.printed(job["id"])
+        assert job["trigger"]["commit_message"] == "a change"
 
         topic = push_body(url, first, "topic")
         Sender(port_of(world)).post("/hooks/github", topic, github_headers(topic, "d2"))

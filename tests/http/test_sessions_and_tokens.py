@@ -166,3 +166,24 @@ async def test_a_password_is_not_taken_in_clear_from_elsewhere(tmp_path: Path) -
         assert (refused.status, refused.reference) == (403, "password-in-clear")
         assert "certificate" in refused.json["hint"]
         assert (await log_in(api, "alice")).status == 204
+
+
+async def test_what_somebody_may_with_any_pipeline_at_all_is_told(api: Api) -> None:
+    for team in ("core", "readers", "elsewhere"):
+        api.team(team)
+    api.pipeline("app", owner="core", levels={"readers": "read"})
+    api.pipeline("site", levels={"readers": "read"})
+
+    async def told(caller: Caller) -> set[str]:
+        return set((await caller.get("/api/v1/me")).json["may_somewhere"])
+
+    owner, member = await api.person("owner", core="admin"), await api.person("member", core="member")
+    reader, stranger = await api.person("reader", readers="member"), await api.person("stranger", elsewhere="admin")
+    asked = {"see-job", "trigger", "see-secret-names", "set-secrets", "drain"}
+    assert await told(owner) & asked == {"see-job", "trigger", "see-secret-names", "set-secrets"}
+    assert await told(member) & asked == {"see-job", "trigger", "see-secret-names"}
+    assert await told(reader) & asked == {"see-job"}
+    assert await told(stranger) & asked == set()
+    assert await told(api.local) >= asked
+    api.write("UPDATE pipeline_permissions SET level = 'write' WHERE pipeline_id = 'id-site'")
+    assert await told(reader) & asked == {"see-job", "trigger", "see-secret-names"}

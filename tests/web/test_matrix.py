@@ -61,6 +61,7 @@ def test_what_somebody_may_is_shown_and_works_and_all_else_is_refused(
     _shows(page, "Drain", person.everything)
     for place in ("Audit", "Configuration"):
         expect(page.get_by_role("link", name=place)).to_have_count(1 if person.everything else 0)
+    expect(page.get_by_role("link", name="Secrets")).to_have_count(1 if person.write else 0)
     page.goto("/secrets?pipeline=deploy")
     expect(page.get_by_role("row", name="DEPLOY_TOKEN") if person.write else page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_role("heading", name="Set one")).to_have_count(1 if person.everything else 0)
@@ -84,7 +85,7 @@ def _shows(page: Page, button: str, shown: bool) -> None:
 
 READ_ONLY = {"cancel", "rerun", "start"}
 SECRETS = {"set a secret", "remove a secret", "set a global secret"}
-SERVER = {"drain", "resume", "sync", "system", "audit"}
+SERVER = {"drain", "resume", "configuration", "sync", "system", "audit"}
 
 
 def _expected(person: Person) -> set[str]:
@@ -105,6 +106,7 @@ def _refused(page: Page, job: str) -> set[str]:
         "drain": ask.post("/api/v1/system/drain", headers=headers),
         "resume": ask.post("/api/v1/system/resume", headers=headers),
         "sync": ask.post("/api/v1/config/sync", headers=headers),
+        "configuration": ask.get("/api/v1/config"),
         "system": ask.get("/api/v1/system"),
         "audit": ask.get("/api/v1/audit"),
     }

@@ -24,6 +24,7 @@ def jobs(house: House) -> dict[str, str]:
 def test_the_overview_is_live_and_searched_as_one_types(house: House, visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader", "/")
     expect(page.locator(".pipeline")).to_have_count(len(ALL))
+    expect(page.get_by_role("region", name="Team core").locator(".pipeline")).to_have_count(len(ALL))
     row = page.locator(".pipeline", has_text="website")
     before = row.locator(".strip-run").count()
     assert before >= 1

@@ -180,6 +180,8 @@ def test_secrets_are_set_and_removed_by_who_may_and_shown_to_nobody(house: House
     assert "hunter2" not in page.content()
     assert house.files_with(b"hunter2-hunter2") == []
 
+    admin = visitors.page("admin", "/secrets")
+    expect(admin.get_by_role("row", name="hook")).to_contain_text("the server itself")
     writer = visitors.page("writer", "/secrets?pipeline=website")
     expect(writer.get_by_role("row", name="DEPLOY_TOKEN")).to_be_visible()
     expect(writer.get_by_role("button", name="Remove")).to_have_count(0)

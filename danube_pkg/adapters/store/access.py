@@ -15,6 +15,12 @@ UNION
 SELECT pipelines.name FROM pipelines JOIN pipeline_permissions ON pipeline_id = pipelines.id
 JOIN teams ON teams.id = pipeline_permissions.team_id WHERE teams.name IN (SELECT value FROM json_each(?1))
 """
+_LEVELS = """
+SELECT DISTINCT team, 'admin' FROM pipelines WHERE team IN (SELECT value FROM json_each(?1)) AND removed_at IS NULL
+UNION
+SELECT DISTINCT teams.name, level FROM pipeline_permissions JOIN teams ON teams.id = pipeline_permissions.team_id
+WHERE teams.name IN (SELECT value FROM json_each(?1))
+"""
 
 
 class SqliteAccess:
@@ -96,6 +102,9 @@ class SqliteAccess:
     async def readable_pipelines(self, teams: Sequence[str]) -> frozenset[str]:
         rows = self._database.read(_READABLE, json.dumps(list(teams)))
         return frozenset(row["name"] for row in rows)
+
+    async def levels_of(self, teams: Sequence[str]) -> Sequence[tuple[str, Level]]:
+        return [(name, Level(level)) for name, level in self._database.read(_LEVELS, json.dumps(list(teams)))]
 
 
 def _person(row: sqlite3.Row) -> Person:

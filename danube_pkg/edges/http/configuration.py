@@ -7,6 +7,7 @@ from danube_pkg.core.configuration.plan import Plan, described
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.danubefile import Outline
 from danube_pkg.core.errors import DanubeError, NotFound
+from danube_pkg.core.forge_pages import ForgePages
 from danube_pkg.core.marked import rule
 from danube_pkg.core.repositories import without_login
 from danube_pkg.edges.http.forge_pages import commit_url, file_url, pages_of
@@ -234,8 +235,13 @@ class PipelineDefinition(ConfigurationResource):
             branch=found.revision.branch,
             script_url=pages.file(found.revision.commit_sha, pipeline.settings.script) if pages is not None else "",
             outline=_outline_view(found.outline) if found.outline is not None else None,
-            findings=tuple(map(_finding, found.findings)),
+            findings=tuple(_finding(one, _url_of(pages, found.revision.commit_sha, one)) for one in found.findings),
         )
+
+
+def _url_of(pages: ForgePages | None, commit_sha: str, error: DanubeError) -> str:
+    place = error.place
+    return pages.file(commit_sha, place.file, place.line) if pages is not None and place is not None else ""
 
 
 def _finding(error: DanubeError, url: str = "") -> FindingView:

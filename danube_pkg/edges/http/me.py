@@ -12,8 +12,8 @@ from danube_pkg.edges.http.resource import Resource, answers
 
 @dataclass(frozen=True, slots=True)
 class MeView:
-    """`kind`: person or local-administrator. `may`: what somebody may do with the server itself. `csrf_token` goes into the
-    header X-CSRF-Token of every write that a browser makes."""
+    """`kind`: person or local-administrator. `may`: what somebody may do with the server itself; `may_somewhere`: with that or
+    with any pipeline at all. `csrf_token` goes into the header X-CSRF-Token of every write that a browser makes."""
 
     name: str
     kind: str
@@ -21,6 +21,7 @@ class MeView:
     teams: dict[str, str]
     scopes: tuple[str, ...] | None
     may: tuple[str, ...]
+    may_somewhere: tuple[str, ...]
     csrf_token: str
 
 
@@ -37,6 +38,7 @@ class Me(Resource):
             teams=dict(actor.teams),
             scopes=None if actor.scopes is None else tuple(sorted(actor.scopes)),
             may=tuple(action for action in Action if can(actor, action)),
+            may_somewhere=tuple(sorted(await self.services.access.somewhere(actor))),
             csrf_token=request.csrf_token,
         )
 

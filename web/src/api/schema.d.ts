@@ -1289,8 +1289,8 @@ export interface components {
             status: string;
         };
         /**
-         * @description `kind`: person or local-administrator. `may`: what somebody may do with the server itself. `csrf_token` goes into the
-         *     header X-CSRF-Token of every write that a browser makes.
+         * @description `kind`: person or local-administrator. `may`: what somebody may do with the server itself; `may_somewhere`: with that or
+         *     with any pipeline at all. `csrf_token` goes into the header X-CSRF-Token of every write that a browser makes.
          */
         MeView: {
             name: string;
@@ -1301,6 +1301,7 @@ export interface components {
             };
             scopes: string[] | null;
             may: string[];
+            may_somewhere: string[];
             csrf_token: string;
         };
         /** @description Those that are alive. */

@@ -25,6 +25,11 @@ export function may(action: string): boolean {
   return me()?.may.includes(action) ?? false;
 }
 
+/** Whether they may do it with the server or with any pipeline at all. */
+export function maySomewhere(action: string): boolean {
+  return me()?.may_somewhere.includes(action) ?? false;
+}
+
 export async function logOut(): Promise<void> {
   await write("POST", "/auth/logout");
   stopEvents();

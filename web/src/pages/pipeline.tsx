@@ -232,7 +232,10 @@ function DefinitionPart(props: { name: string; script: string }) {
             <For each={found().findings}>
               {(one) => (
                 <p class="bad">
-                  <code>{one.place}</code> {one.what}
+                  <Outward to={one.url}>
+                    <code>{one.place}</code>
+                  </Outward>{" "}
+                  {one.what}
                 </p>
               )}
             </For>

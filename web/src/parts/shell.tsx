@@ -3,7 +3,7 @@ import { A, useLocation, useNavigate, type RouteSectionProps } from "@solidjs/ro
 import { createEffect, createSignal, For, onMount, Show, Suspense } from "solid-js";
 import { Refusal } from "../api/client";
 import { connectAgain, connection } from "../api/events";
-import { may, me, openSession } from "../api/session";
+import { maySomewhere, me, openSession } from "../api/session";
 import { commands, useCommands } from "../kit/keys";
 import { setTheme, theme, type Theme } from "../kit/theme";
 import { Dialog } from "./dialog";
@@ -19,7 +19,7 @@ const THEMES: Record<Theme, { next: Theme; icon: IconName; says: string }> = {
 const PLACES: { href: string; name: string; needs?: string }[] = [
   { href: "/", name: "Pipelines" },
   { href: "/queue", name: "Queue" },
-  { href: "/secrets", name: "Secrets" },
+  { href: "/secrets", name: "Secrets", needs: "see-secret-names" },
   { href: "/configuration", name: "Configuration", needs: "see-configuration" },
   { href: "/audit", name: "Audit", needs: "see-audit" },
 ];
@@ -63,7 +63,7 @@ export function Shell(props: RouteSectionProps) {
         </A>
         <Show when={me()}>
           <nav class="places" aria-label="Pages">
-            <For each={PLACES.filter((one) => !one.needs || may(one.needs))}>
+            <For each={PLACES.filter((one) => !one.needs || maySomewhere(one.needs))}>
               {(one) => (
                 <A class="place" href={one.href} end={one.href === "/"}>
                   {one.name}
