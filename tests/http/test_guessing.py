@@ -2,7 +2,6 @@
 
 import pytest
 
-from danube_pkg.adapters.passwords import BcryptPasswords
 from danube_pkg.core.errors import Unauthenticated
 from danube_pkg.services.passwords import ACCOUNT_TRIES, ADDRESS_TRIES, Passwords, TooManyTries
 from tests.http.api import PASSWORD, Api
@@ -11,15 +10,14 @@ ADDRESS = "192.0.2.1"
 
 
 class CountingCheck:
-    """bcrypt, and how often it was worked out."""
+    """In bcrypt's place: how often it would have been worked out."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._check = BcryptPasswords()
 
     async def matches(self, password: str, hash_: str) -> bool:
         self.count += 1
-        return await self._check.matches(password, hash_)
+        return bool(hash_) and password == PASSWORD
 
 
 def passwords(api: Api, check: CountingCheck) -> Passwords:
