@@ -1,7 +1,9 @@
 """What a stranger learns of passwords, and how often they may try."""
 
+import bcrypt
 import pytest
 
+from danube_pkg.adapters.passwords import stand_in
 from danube_pkg.core.errors import Unauthenticated
 from danube_pkg.services.passwords import ACCOUNT_TRIES, ADDRESS_TRIES, Passwords, TooManyTries
 from tests.http.api import PASSWORD, Api
@@ -38,6 +40,15 @@ async def test_somebody_unknown_costs_what_somebody_known_costs(api: Api) -> Non
     with pytest.raises(Unauthenticated):
         await door.log_in("mallory@example.com", "longer than bcrypt takes" * 10, ADDRESS)
     assert check.count == 3
+
+
+@pytest.mark.parametrize("cost", [10, 11])
+async def test_the_hash_for_nobody_is_as_slow_as_those_of_the_people_here(cost: int) -> None:
+    theirs = bcrypt.hashpw(b"a password", bcrypt.gensalt(cost)).decode()
+    nobody = stand_in(theirs.replace("$2b$", "$2y$"))  # as htpasswd writes it
+    assert nobody.startswith(f"$2b${cost}$".encode())
+    assert len(nobody) == len(theirs)
+    assert not bcrypt.checkpw(b"a password", nobody)
 
 
 async def test_guessing_is_bounded_for_an_address_whomever_it_guesses_at(api: Api) -> None:
