@@ -222,6 +222,13 @@ static void take_over(struct step *s) {
     }
 }
 
+static void signal_step(struct step *s, int number) {
+    if (!s->reaper_gone)
+        signal_descendants(s->reaper, number, NULL, NULL);
+    else
+        signal_descendants(getpid(), number, is_of_that_step, s);
+}
+
 static void reported(struct watch *w, uint32_t events) {
     struct step *s = w->owner;
     struct report r;
@@ -232,6 +239,8 @@ static void reported(struct watch *w, uint32_t events) {
     while ((size = read(w->fd, &r, sizeof r)) == (ssize_t)sizeof r) {
         if (r.kind == 'P') {
             s->command = r.pid;
+            if (s->kill_at_ms) /* it was to end before it was there to be told */
+                signal_step(s, SIGTERM);
         } else if (r.kind == 'X') {
             memcpy(s->end.error, r.error, sizeof r.error);
         } else if (r.kind == 'C') {
@@ -302,13 +311,6 @@ int step_start(struct step *s) {
     spool_begin(s, output[0]);
     watch_begin(&s->reports, report[0], EPOLLIN, reported, s);
     return 0;
-}
-
-static void signal_step(struct step *s, int number) {
-    if (!s->reaper_gone)
-        signal_descendants(s->reaper, number, NULL, NULL);
-    else
-        signal_descendants(getpid(), number, is_of_that_step, s);
 }
 
 void step_kill(struct step *s) {

@@ -51,7 +51,7 @@ def test_a_killed_server_finds_its_running_step_again(world: World) -> None:
     assert world.files_with(SECRET.encode()) == []
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
 def test_a_server_that_is_killed_at_random_moments_loses_nothing(world: World, seed: int) -> None:
     survive(world, seed, deaths=4)
 

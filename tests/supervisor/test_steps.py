@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -52,6 +53,18 @@ def test_nothing_of_a_step_is_in_an_argument_list(box: Box) -> None:
     assert not any(b"t0ps3cret" in listing for listing in listings)
     box.run(spec(None), kill=True).frames_to_end()
     follow.frames_to_end()
+
+
+def test_a_stop_in_the_moment_of_the_beginning_is_heard(box: Box) -> None:
+    for number in range(100):
+        step = spec("exec sleep 1000", f"s{number}", grace_ms=600_000)
+        follow = box.run(step)
+        first = follow.read()
+        box.run(replace(spec(None, f"s{number}"), grace_ms=0), kill=True).frames_to_end()
+        last = [*first, *follow.frames_to_end()][-1]
+        assert isinstance(last, Ended)
+        record = verify_record(last.payload, step.key, step.step_id, step.attempt)
+        assert (record.killed, record.signal) == (True, signal.SIGTERM)
 
 
 def test_a_working_directory_that_does_not_exist(box: Box) -> None:
