@@ -7,7 +7,7 @@ import pytest
 
 from tests.sandbox.as_user import ROOT, run_as_ordinary_user
 
-EVERYDAY = ("tests/sandbox/test_isolation.py", "tests/contract", "tests/ops/test_doctor.py")
+EVERYDAY = ("tests/sandbox/test_isolation.py", "tests/contract/test_real_containers.py", "tests/ops/test_doctor.py")
 ALL = ("tests/sandbox", "tests/contract", "tests/ops/test_doctor.py")
 
 
