@@ -19,9 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "supervisor"
 PROGRAMS = {
-    "danube-step": ("danube-step", "idle", "start", "spool", "tree", "follow", "request", "client", "blake2b"),
+    "danube-step": (
+        "danube-step", "idle", "start", "spool", "tree", "follow", "request", "client", "raw-sockets", "blake2b",
+    ),
     "danube-ns": ("danube-ns", "id-maps"),
-}
+}  # fmt: skip
 ARCHITECTURES = ("x86_64", "aarch64")
 """What is released."""
 

@@ -63,7 +63,7 @@ int is_exec_child(pid_t pid) {
 }
 
 /* A message with descriptors; the answer is its size, -1 at the end of the connection. */
-static ssize_t receive(int fd, char *data, size_t room, int *fds, size_t want) {
+ssize_t receive(int fd, char *data, size_t room, int *fds, size_t want) {
     char control[CMSG_SPACE(3 * sizeof(int))];
     struct iovec part = {data, room};
     struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};

@@ -86,13 +86,14 @@ static void become_user(const struct spec *spec, int fd) {
         give_up(fd, "user", spec->user);
 }
 
-static void become_command(struct spec *spec, int output, int report) {
+static void become_command(struct spec *spec, int output, int report, int raw_sockets) {
     sigset_t none;
     sigemptyset(&none);
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
+    raw_sockets_hand_over(raw_sockets);
     int nothing = open("/dev/null", O_RDONLY);
     if (nothing < 0 || dup2(nothing, 0) < 0)
         give_up(report, "open", "/dev/null");
@@ -156,7 +157,7 @@ static int wait_for(pid_t command) {
     }
 }
 
-static void reap(struct spec *spec, int output, int report) {
+static void reap(struct spec *spec, int output, int report, int raw_sockets) {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
@@ -165,13 +166,15 @@ static void reap(struct spec *spec, int output, int report) {
     struct report r = {.kind = 'P'};
     pid_t command = fork();
     if (command == 0)
-        become_command(spec, output, report);
+        become_command(spec, output, report, raw_sockets);
     if (command < 0) {
         r.kind = 'X';
         snprintf(r.error, sizeof r.error, "fork: %s", strerror(errno));
         tell(report, &r);
     }
     close(output);
+    if (raw_sockets >= 0)
+        close(raw_sockets);
     spec_free(spec);
     r.pid = command;
     if (command > 0)
@@ -193,6 +196,7 @@ static void close_step(struct step *s) {
     s->have_end = 1;
     s->wall_us = now_us() - s->started_us;
     watch_end(&s->reports);
+    raw_sockets_end(&s->raw_sockets);
     s->phase = DRAINING;
     spec_free(&s->spec);
     spool_drain(s);
@@ -292,15 +296,22 @@ int step_start(struct step *s) {
     s->started_ms = now_ms();
     s->started_us = now_us();
     s->term_at_ms = s->spec.timeout_ms ? s->started_ms + s->spec.timeout_ms : 0;
+    int raw_sockets = raw_sockets_begin(&s->raw_sockets, &s->spec);
     s->reaper = fork();
     if (s->reaper == 0) {
         close(output[0]);
         close(report[0]);
-        reap(&s->spec, output[1], report[1]);
+        raw_sockets_leave(&s->raw_sockets);
+        for (struct step *other = steps; other; other = other->next)
+            raw_sockets_leave(&other->raw_sockets);
+        reap(&s->spec, output[1], report[1], raw_sockets);
     }
     close(output[1]);
     close(report[1]);
+    if (raw_sockets >= 0)
+        close(raw_sockets);
     if (s->reaper < 0) {
+        raw_sockets_end(&s->raw_sockets);
         close(output[0]);
         close(report[0]);
         return -1;
@@ -324,6 +335,7 @@ void step_kill(struct step *s) {
 void step_tick(struct step *s, uint64_t now) {
     if (s->phase != RUNNING)
         return;
+    raw_sockets_tick(&s->raw_sockets, now);
     if (s->term_at_ms && now >= s->term_at_ms) {
         s->term_at_ms = 0;
         s->timed_out = !s->killed;
@@ -339,6 +351,8 @@ void step_tick(struct step *s, uint64_t now) {
 uint64_t step_next_ms(const struct step *s) {
     if (s->phase != RUNNING)
         return UINT64_MAX;
-    uint64_t next = s->term_at_ms ? s->term_at_ms : UINT64_MAX;
+    uint64_t next = raw_sockets_next_ms(&s->raw_sockets);
+    if (s->term_at_ms && s->term_at_ms < next)
+        next = s->term_at_ms;
     return s->kill_at_ms && s->kill_at_ms < next ? s->kill_at_ms : next;
 }

@@ -2,6 +2,7 @@
 #ifndef DANUBE_STEP_H
 #define DANUBE_STEP_H
 
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -56,6 +57,13 @@ struct spec {
     int kill;
 };
 
+/* Raw sockets that a step has asked for. listener: of who hands it over, then of the kernel's questions. attempts: not told yet. */
+struct raw_sockets {
+    struct watch listener;
+    struct sockaddr_in proxy;
+    uint64_t attempts, report_at_ms;
+};
+
 enum phase { RUNNING, DRAINING, ENDED };
 
 struct step {
@@ -65,6 +73,7 @@ struct step {
     pid_t reaper, command;
     int reaper_gone, command_reaped, have_end;
     struct watch output, reports;
+    struct raw_sockets raw_sockets;
     uint8_t *ring;
     size_t capacity;
     uint64_t written, held_from, acknowledged;
@@ -102,6 +111,7 @@ void watch_change(struct watch *w, uint32_t events);
 void watch_end(struct watch *w);
 int idle(int exec_fd, int confirm_fd, char *ids);
 int is_exec_child(pid_t pid);
+ssize_t receive(int fd, char *data, size_t room, int *fds, size_t want);
 
 /* tree.c: processes by their descent */
 typedef int (*chosen)(pid_t pid, void *context);
@@ -114,6 +124,14 @@ uint64_t step_next_ms(const struct step *s);
 void step_kill(struct step *s);
 void steps_reaped(pid_t pid, int status, const struct rusage *usage);
 struct step *step_find(const char *id, uint32_t attempt);
+
+/* raw-sockets.c: refused to a step, and told to the pod's egress proxy */
+int raw_sockets_begin(struct raw_sockets *raw, const struct spec *spec); /* the command's end, or -1 where nothing is to count */
+void raw_sockets_leave(const struct raw_sockets *raw);
+void raw_sockets_hand_over(int fd);
+void raw_sockets_tick(struct raw_sockets *raw, uint64_t now);
+uint64_t raw_sockets_next_ms(const struct raw_sockets *raw);
+void raw_sockets_end(struct raw_sockets *raw);
 
 /* spool.c: a step's output and its record */
 void spool_begin(struct step *s, int fd);

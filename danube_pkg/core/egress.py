@@ -69,6 +69,7 @@ class EgressReason(StrEnum):
     LEDGER_FULL = "ledger-full"
     DNS = "dns"
     NO_ROUTE = "no-route"
+    RAW_SOCKET = "raw-socket"
     NO_ADDRESS = "no-address"
     UNREACHABLE = "unreachable"
 

@@ -31,12 +31,14 @@ class Way(StrEnum):
     DNS = "dns"
     DIRECT = "direct"
     """Past the proxy, where no route leads: the kernel counts the attempts and knows no destination of them."""
+    RAW_SOCKET = "raw-socket"
+    """Past every protocol that has addresses: no such socket is made, so there is no destination either."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
     """One attempt to get out. time: Unix seconds. step: None where it is not known. server_name: of a TLS handshake that was
-    refused. attempts: more than 1 for what only the kernel has counted. ended_at: None while it is open."""
+    refused. attempts: more than 1 for what was only counted. ended_at: None while it is open."""
 
     time: float
     connection: str
@@ -79,6 +81,7 @@ _SENTENCES: Mapping[EgressReason, str] = {
     EgressReason.LEDGER_FULL: "the job's ledger is full, and nothing leaves that is not written down",
     EgressReason.DNS: "there is no DNS in a pod: a program must use HTTPS_PROXY, which resolves names for it",
     EgressReason.NO_ROUTE: "attempts to go past the proxy: {attempts}; a pod has no network but its own loopback",
+    EgressReason.RAW_SOCKET: "a raw socket, which would go past the proxy, is given to no step",
     EgressReason.NO_ADDRESS: "{target} has no address: its name could not be resolved",
     EgressReason.UNREACHABLE: "{target} could not be reached",
     **{

@@ -42,7 +42,7 @@ def note(contact: Contact) -> str:
     """A line of the job's log."""
     if contact.reason is EgressReason.DNS:
         return f"egress refused: a program looked up {contact.host} by DNS: {contact.describe()}"
-    if contact.reason is EgressReason.NO_ROUTE:
+    if contact.reason in (EgressReason.NO_ROUTE, EgressReason.RAW_SOCKET):
         return f"egress refused: {contact.describe()}"
     allow = f"; to allow it: egress_allowlist: [{', '.join(contact.allow)}]" if contact.allow else ""
     return f"egress refused: {contact.host}:{contact.port} ({contact.reason}): {contact.describe()}{allow}"

@@ -113,4 +113,7 @@ def test_every_way_out_of_a_step_is_refused_and_written_down(world: World, origi
     assert by_step[3] == [("refused", "server-name-differs")] * 4
     assert by_step[None] == [("refused", "dns")]
     assert [by_step[number] for number in (5, 6, 7)] == [[("refused", "no-route")]] * 3
-    assert 8 not in by_step  # a raw socket cannot even be made, so there is no attempt that anybody could see
+    assert by_step[8] == [("refused", "raw-socket")]
+    assert "--- step 8: egress refused: a raw socket, which would go past the proxy, is given to no step" in world.log(
+        job
+    )

@@ -14,6 +14,7 @@ from danube_pkg.core import ledger as ledgers
 from danube_pkg.core.egress import EgressReason, Verdict
 from danube_pkg.core.errors import StorageFull
 from danube_pkg.core.ledger import MAX_ALIKE, Contact, Way, by_destination
+from danube_pkg.core.refusals import note
 from tests.core.test_dns import question
 from tests.egress.yard import SECONDS, Yard, open_yard, proxy_settings, status_of_process
 
@@ -46,6 +47,25 @@ async def test_refusals_that_are_alike_are_counted_and_the_count_is_written(yard
     assert (last.host, last.attempts, last.step) == ("files.test", 7, 2)
     (of_files, _) = by_destination(yard.ledger(pod))
     assert of_files.contacts == MAX_ALIKE + 7
+
+
+async def test_what_a_supervisor_reports_is_a_refusal_of_its_step(yard: Yard) -> None:
+    """A step may forge it: a refusal more is all that it gets, and however many there are, few are lines."""
+    pod = await yard.pod(step=5)
+    for attempts in (b"3", b"x", b"9" * 99, *[b"2"] * MAX_ALIKE):
+        assert (
+            await pod.send(b"REPORT raw-socket HTTP/1.1\r\nHost: danube\r\nAttempts: " + attempts + b"\r\n\r\n") == b""
+        )
+    await yard.proxies.settle(pod.job_id, 5)
+    found = await yard.written(pod, MAX_ALIKE + 1)
+    assert {(one.way, one.verdict, one.reason, one.step, one.host) for one in found} == {
+        (Way.RAW_SOCKET, Verdict.REFUSED, EgressReason.RAW_SOCKET, 5, "")
+    }
+    assert [one.attempts for one in found] == [3, 1, 1, *[2] * (MAX_ALIKE - 3), 6]
+    (one,) = by_destination(found)
+    assert (one.contacts, note(one.latest)) == (
+        5 + 2 * MAX_ALIKE, "egress refused: a raw socket, which would go past the proxy, is given to no step"
+    )  # fmt: skip
 
 
 async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(yard: Yard) -> None:

@@ -14,7 +14,8 @@ import pytest_asyncio
 from danube_pkg.core.client_hello import ACCESS_DENIED
 from danube_pkg.core.egress import PROXY_PORT, EgressReason, Verdict, proxy_environment
 from danube_pkg.core.ledger import Way
-from danube_pkg.core.pods import HOST_IMAGE, Network
+from danube_pkg.core.pods import HOST_IMAGE, Container, Network
+from danube_pkg.core.supervisor import StepSpec, encode_request
 from tests.core.test_client_hello import in_records, real_hello
 from tests.egress.certificates import Authority, make_authority
 from tests.egress.yard import NAMES, SECONDS
@@ -200,6 +201,28 @@ async def test_a_socket_that_goes_around_addresses_cannot_even_be_made(out: Ways
         f"one.send({new_link!r}); print(struct.unpack_from('i', one.recv(999), 16)[0])"
     )
     assert await out.python(worker, ask) == f"{-errno.EPERM}\n"  # the network's own settings are not the step's
+
+
+async def test_a_step_that_asks_for_such_a_socket_is_in_the_ledger(out: WaysOut) -> None:
+    worker = await out.worker()
+    program = (
+        "import errno, socket\n"
+        "for family, kind, protocol in ((2, 3, 1), (10, 3, 58), (17, 3, 768), (2, 10, 768)):\n"
+        "    try: socket.socket(family, kind, protocol)\n"
+        "    except OSError as error: print(errno.errorcode[error.errno])\n"
+    )
+    step = StepSpec("s9", 1, bytes(32), f"python3 - <<'END'\n{program}END\n", environment=proxy_environment(9))
+    code, frames = await out.pods.run(worker, "danube-step", "run", given=encode_request(step, 0))
+    assert (code, frames.count(b"EPERM\n")) == (0, 4)
+    await wait_until_async(lambda: attempts_of(out, worker) == 4, SECONDS, "each attempt to be in the ledger")
+    expected = (Way.RAW_SOCKET, Verdict.REFUSED, EgressReason.RAW_SOCKET, 9)
+    for contact in out.ledger(worker):
+        assert (contact.way, contact.verdict, contact.reason, contact.step) == expected
+
+
+def attempts_of(out: WaysOut, worker: Container) -> int:
+    """How many the ledger tells of, one by one or counted."""
+    return sum(contact.attempts for contact in out.ledger(worker))
 
 
 async def test_a_name_that_is_asked_for_by_dns_is_refused_and_known(out: WaysOut) -> None:

@@ -45,7 +45,7 @@ class Box:
             words += ["--root", str(root)]
             words += ["/danube-step"]
         else:
-            words += ["setpriv", "--bounding-set=-sys_ptrace,-sys_admin", str(self.binary)]
+            words += ["setpriv", "--no-new-privs", "--bounding-set=-sys_ptrace,-sys_admin", str(self.binary)]
         self.process = subprocess.Popen(
             [*words, "idle", "--exec-fd", str(listening.fileno())], pass_fds=(listening.fileno(),)
         )

@@ -1,18 +1,20 @@
 """One connection of a program in a pod: what it asks for, and then either an answer that helps or a way out.
 
 `CONNECT host:port` gives a tunnel, `GET http://host/path` is passed on. A tunnel to port 80 that turns out to be plain HTTP
-is read as such, since some clients ask for a tunnel always: every request in it must be for the tunnel's host.
+is read as such, since some clients ask for a tunnel always: every request in it must be for the tunnel's host. A supervisor
+says `REPORT raw-socket`, and wants nothing.
 """
 
 import asyncio
 import contextlib
+import re
 import socket
 from dataclasses import dataclass, replace
 
 import h11
 
-from danube_pkg.adapters.egress.forward import NO_TARGET, Forwarding
-from danube_pkg.adapters.egress.gate import Gate, Passage, Stopped
+from danube_pkg.adapters.egress.forward import Forwarding
+from danube_pkg.adapters.egress.gate import NO_TARGET, Gate, Passage, Stopped
 from danube_pkg.adapters.egress.relay import IDLE_SECONDS, both_until_idle, break_off, relay_one_way, send_all
 from danube_pkg.core.client_hello import ACCESS_DENIED, MalformedHello, looks_like_tls, read_client_hello
 from danube_pkg.core.egress import HTTP_PORT, TLS_PORT, Decision, EgressReason, Target, Verdict, parse_target
@@ -31,6 +33,7 @@ FAREWELL_SECONDS = 2.0
 
 READ_BYTES = 256 * 1024
 
+_COUNT = re.compile(rb"[0-9]{1,15}")
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -63,6 +66,8 @@ async def serve_client(gate: Gate, client: Client) -> None:
             return
         if request.method == b"CONNECT":
             await _tunnel(gate, client, request.target, protocol.trailing_data[0])
+        elif (request.method, request.target) == (b"REPORT", b"raw-socket"):
+            gate.asked_for_raw_sockets(reported_attempts(request), client.step)
         else:
             await Forwarding(gate, client.connection, client.step, protocol).serve(request)
     except Stopped as stopped:
@@ -78,6 +83,13 @@ async def _read_request(client: Client, protocol: h11.Connection) -> h11.Request
         while (event := protocol.next_event()) is h11.NEED_DATA:
             protocol.receive_data(await client.read())
     return event if isinstance(event, h11.Request) else None
+
+
+def reported_attempts(request: h11.Request) -> int:
+    """What a supervisor says of its step (`supervisor/raw-sockets.c`), which does not wait for an answer. A step can say it as
+    well, of itself or of another one: all it gets is a refusal more in the ledger of its own job."""
+    told = dict(request.headers).get(b"attempts", b"")
+    return max(1, int(told)) if _COUNT.fullmatch(told) else 1
 
 
 def bad_request() -> Decision:

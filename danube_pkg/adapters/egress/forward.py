@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import h11
 
-from danube_pkg.adapters.egress.gate import Gate, Passage, Stopped
+from danube_pkg.adapters.egress.gate import NO_TARGET, Gate, Passage, Stopped
 from danube_pkg.adapters.egress.relay import (
     IDLE_SECONDS,
     Traffic,
@@ -36,9 +36,6 @@ _HOP_BY_HOP = {
     b"upgrade",
 }  # fmt: skip
 """RFC 9110, section 7.6.1. Transfer-Encoding stays: h11 frames by it."""
-
-NO_TARGET = Target("", 0)
-"""Of a request that names none."""
 
 _UPGRADED = 101
 _ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([^#]*)")

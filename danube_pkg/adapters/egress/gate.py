@@ -23,6 +23,9 @@ MAX_LOOKUPS = 8
 MAX_DNS_NAMES = 1000
 """Written down of what a pod looks up by DNS, each name once; after that only the first ones are known."""
 
+NO_TARGET = Target("", 0)
+"""Of an attempt that names none."""
+
 _log = logging.getLogger("danube.egress")
 
 
@@ -130,7 +133,7 @@ class Gate:
         self._alike[alike] += 1
         if self._alike[alike] > MAX_ALIKE:
             before = self._counted.get(alike)
-            self._counted[alike] = replace(contact, attempts=before.attempts + 1 if before else 1)
+            self._counted[alike] = replace(contact, attempts=contact.attempts + (before.attempts if before else 0))
             return Stopped(contact, self.masks)
         return self.stopped_late(contact)
 
@@ -187,7 +190,12 @@ class Gate:
     def went_past(self, attempts: int, step: int | None) -> None:
         """The kernel has counted attempts to reach the outside without the proxy."""
         decision = Decision(Verdict.REFUSED, EgressReason.NO_ROUTE)
-        self._write_aside(replace(self.contact(Way.DIRECT, step, Target("", 0), decision), attempts=attempts))
+        self._write_aside(replace(self.contact(Way.DIRECT, step, NO_TARGET, decision), attempts=attempts))
+
+    def asked_for_raw_sockets(self, attempts: int, step: int | None) -> None:
+        """The step's supervisor has refused so many since its last report."""
+        decision = Decision(Verdict.REFUSED, EgressReason.RAW_SOCKET)
+        self.stopped(replace(self.contact(Way.RAW_SOCKET, step, NO_TARGET, decision), attempts=attempts))
 
     def _write_aside(self, contact: Contact) -> None:
         try:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 import h11
 
 from danube_pkg.adapters.egress.connection import Client, refusal, serve_client
-from danube_pkg.adapters.egress.forward import NO_TARGET
-from danube_pkg.adapters.egress.gate import Gate
+from danube_pkg.adapters.egress.gate import NO_TARGET, Gate
 from danube_pkg.adapters.egress.relay import break_off
 from danube_pkg.core.dns import MAX_DATAGRAM_BYTES, read_question
 from danube_pkg.core.egress import Decision, EgressReason, Verdict, step_of_address

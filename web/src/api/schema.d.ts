@@ -1617,14 +1617,14 @@ export interface components {
         DestinationView: {
             step: number | null;
             /** @enum {string} */
-            way: "connect" | "http" | "dns" | "direct";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
             host: string;
             port: number;
             addresses: string[];
             /** @enum {string} */
             verdict: "allowed" | "refused" | "failed";
             /** @enum {string} */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             message: string;
             allow: string[];
             contacts: number;
@@ -1644,7 +1644,7 @@ export interface components {
             time: string;
             step: number | null;
             /** @enum {string} */
-            way: "connect" | "http" | "dns" | "direct";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
             host: string;
             port: number;
             address: string;
@@ -1652,7 +1652,7 @@ export interface components {
             /** @enum {string} */
             verdict: "allowed" | "refused" | "failed";
             /** @enum {string} */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             message: string;
             allow: string[];
             attempts: number;

@@ -62,7 +62,8 @@ function Ledger(props: { found: Egress; job: JobDetail }) {
 }
 
 function Place(props: { one: Destination }) {
-  const where = () => (props.one.host ? `${props.one.host}:${props.one.port}` : "an unnamed place");
+  const unnamed = () => (props.one.way === "raw-socket" ? "a raw socket" : "an unnamed place");
+  const where = () => (props.one.host ? `${props.one.host}:${props.one.port}` : unnamed());
   return (
     <li class={`destination is-${props.one.verdict}`} title={props.one.addresses.join(", ")}>
       <Icon name={props.one.verdict === "allowed" ? "check" : "stop"} />
