@@ -30,7 +30,7 @@ run: setup ## serve on this machine with the example, trigger it, show its log, 
 test: test-packages $(VENV)/.dev build/bin/.made build/.web tests/npm/node_modules/.made ## run the tests; ARGS="tests/core -k name" for some of them
 	$(PY) -m pytest $(ARGS)
 
-e2e: test-packages $(VENV)/.dev build/bin/.made build/.web tests/npm/node_modules/.made ## run the tests that take minutes
+e2e: test-packages $(VENV)/.dev build/bin/.made build/.web tests/npm/node_modules/.made build/debian/root.tar ## run the tests that take minutes
 	$(PY) -m pytest -m long $(ARGS)
 
 fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
