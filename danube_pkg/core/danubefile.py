@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from danube_pkg.core.errors import Place
 from danube_pkg.core.marked import Findings
+from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 
 MAX_BYTES = 1024**2
 MAX_OUTLINED = 500
@@ -72,9 +73,8 @@ def read_danubefile(data: bytes, file: str, findings: Findings) -> Outline | Non
         return None
     try:
         tree = ast.parse(data, file)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError) as error:
-        line = getattr(error, "lineno", None) or 0
-        what = getattr(error, "msg", None) or str(error) or "it is nested too deep"
+    except NOT_PYTHON as error:
+        line, what = what_is_wrong(data, error)
         findings.add(Place(file, line), f"no valid Python: {what}", hint="python3 -m py_compile shows the place")
         return None
     names = _imported(tree)

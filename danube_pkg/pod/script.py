@@ -13,6 +13,8 @@ from danube._errors import DanubeError, StepFailed
 from danube._pipeline import MARK
 from danube.step import steps_without_end
 
+from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -30,12 +32,13 @@ def run_script(workspace: Path, script: str) -> Outcome:
         return Outcome("script-missing", f"the repository has no file {script}")
     os.chdir(workspace)
     sys.path.insert(0, str(path.parent))
+    program = path.read_bytes()
     try:
-        code = compile(path.read_bytes(), str(path), "exec")
-    except (SyntaxError, ValueError) as error:
+        code = compile(program, str(path), "exec")
+    except NOT_PYTHON as error:
         traceback.print_exception(type(error), error, None)
-        line = getattr(error, "lineno", None) or 0
-        return Outcome("script-invalid", f"{script}:{line}: {getattr(error, 'msg', None) or error}")
+        line, what = what_is_wrong(program, error)
+        return Outcome("script-invalid", f"{script}:{line}: {what}" if line else f"{script}: {what}")
     module = ModuleType("danubefile")
     module.__file__ = str(path)
     sys.modules["danubefile"] = module

@@ -18,7 +18,8 @@ def upload(path: str, *, name: str) -> None:
     """Keep a file, a directory, or what a pattern (`dist/*.whl`) matches, under a name that is unique in the job.
 
     A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the same
-    files give the same bytes. Raises DanubeError where nothing is there, and where the path leads out of the workspace.
+    files give the same bytes. Pipes, sockets and devices in a directory are left out. Raises DanubeError where nothing is there
+    that could be kept, and where the path leads out of the workspace.
     """
     session = current()
     workspace = Path(session.workspace)
@@ -28,6 +29,13 @@ def upload(path: str, *, name: str) -> None:
             "artifact-missing",
             f"there is nothing at {path!r}",
             hint="the path is relative to /workspace; list it in a step: ls -la",
+        )
+    if not any(os.path.isfile(place) or os.path.isdir(place) or os.path.islink(place) for place in found):
+        raise DanubeError(
+            "artifact-no-file",
+            f"{path!r} is neither a file nor a directory",
+            cause="pipes, sockets and devices have no content that could be kept",
+            hint="write what the artifact needs to a file in a step",
         )
     single = len(found) == 1 and os.path.isfile(found[0])
     _refuse_what_lies_outside(workspace, [Path(place) for place in found], followed=single)

@@ -80,7 +80,7 @@ def test_what_only_looks_like_the_sdk_is_not_listed() -> None:
     [
         ("x = 1\n", "danubefile.py: no function is marked with @pipeline"),
         ("def build(:\n", "danubefile.py:1: no valid Python: invalid syntax"),
-        ("x = '\0'\n", "danubefile.py: no valid Python: source code string cannot contain null bytes"),
+        ("x = '\0'\n", "danubefile.py: no valid Python: it has NUL bytes, as text in UTF-16 has: save it as UTF-8"),
         (
             "from danube import pipeline\n@pipeline(name='A')\ndef a(): ...\n@pipeline(name='B')\ndef b(): ...\n",
             "danubefile.py:4: b is a second @pipeline; the first is a in line 3",

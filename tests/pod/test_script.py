@@ -105,6 +105,16 @@ def test_what_is_no_text_is_a_syntax_error_too(session: RecordingSession, text: 
     assert run(session, text).reason == "script-invalid"
 
 
+def test_text_in_utf_16_is_told_to_be_saved_otherwise(session: RecordingSession) -> None:
+    told = "danubefile.py: it has NUL bytes, as text in UTF-16 has: save it as UTF-8"
+    assert run(session, HEAD.encode("utf-16")) == Outcome("script-invalid", told)
+
+
+def test_what_is_nested_too_deep_is_a_mistake_of_the_file(session: RecordingSession) -> None:
+    for text in ("(" * 5000 + ")" * 5000, "-" * 200_000 + "1", "x" + ".a" * 200_000):
+        assert run(session, text).reason == "script-invalid"
+
+
 def test_no_pipeline_and_two_pipelines_are_named(session: RecordingSession) -> None:
     assert run(session, "print('nothing here')\n") == Outcome(
         "pipeline-missing", "danubefile.py must mark exactly one function with @pipeline; found: none"

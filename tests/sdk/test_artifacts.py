@@ -98,6 +98,13 @@ def test_a_path_with_nothing_there_is_refused(session: RecordingSession, tree: P
     assert session.uploads == {}
 
 
+def test_a_pipe_alone_is_refused(session: RecordingSession, tree: Path) -> None:
+    os.mkfifo(tree / "pipe")
+    with pytest.raises(DanubeError, match="neither a file nor a directory"):
+        artifacts.upload("dist/pip*", name="x")
+    assert session.uploads == {}
+
+
 @pytest.mark.parametrize("path", ["../outside.txt", "link", "linked/*.txt", "/etc/passwd", "..", "*/.."])
 def test_what_lies_outside_of_the_workspace_is_refused(session: RecordingSession, tmp_path: Path, path: str) -> None:
     outside = tmp_path.parent / "outside.txt"

@@ -83,6 +83,10 @@ def _measured(directory: Path) -> list[tuple[float, int, Path]]:
     """(time of last use, bytes, mirror) of each; what vanishes meanwhile is not counted."""
     found = []
     for mirror in directory.glob("*.git"):
+        try:
+            used_at = mirror.stat().st_mtime
+        except FileNotFoundError:  # a worn one, which whoever writes it has just taken away
+            continue
         size = 0
         for root, _, names in os.walk(mirror):
             for name in names:
@@ -90,7 +94,7 @@ def _measured(directory: Path) -> list[tuple[float, int, Path]]:
                     size += os.lstat(os.path.join(root, name)).st_blocks * 512
                 except FileNotFoundError:
                     continue
-        found.append((mirror.stat().st_mtime, size, mirror))
+        found.append((used_at, size, mirror))
     return found
 
 
