@@ -1,14 +1,10 @@
 """`danube audit`: who did what, newest first; with --check, whether all of it is still there as it was written."""
 
 import argparse
-from typing import Any
 
 from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import print_json, print_table
 from danube_pkg.cli.places import add_server_arguments
-
-PAGE = 200
-"""What the API gives at once at most."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +20,8 @@ def main(options: argparse.Namespace) -> int:
     client = Client(options)
     if options.check:
         return _check(client, as_json=options.json)
-    entries = _entries(client, options)
+    query = {"actor": options.actor, "action": options.action}
+    entries = list(client.listed("/api/v1/audit", "entries", query, limit=options.limit))
     if options.json:
         print_json(entries)
         return 0
@@ -33,20 +30,6 @@ def main(options: argparse.Namespace) -> int:
     ]
     print_table(("AT", "WHO", "DID", "TO", "OUTCOME", "FROM"), rows)
     return 0
-
-
-def _entries(client: Client, options: argparse.Namespace) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    cursor = None
-    while len(found) < options.limit:
-        limit = min(PAGE, options.limit - len(found))
-        query = {"actor": options.actor, "action": options.action, "limit": limit, "cursor": cursor}
-        page = client.get("/api/v1/audit", query)
-        found += page["entries"]
-        cursor = page["cursor"]
-        if cursor is None:
-            break
-    return found
 
 
 def _check(client: Client, *, as_json: bool) -> int:

@@ -26,6 +26,9 @@ RECONNECT_SECONDS = 60.0
 
 RECONNECT_INTERVAL_SECONDS = 0.2
 
+PAGE = 200
+"""What the API gives of a list at once at most."""
+
 POST_TRIES = 5
 """A second in all: a server that restarts meanwhile is seen as such, and the key makes a repetition harmless."""
 
@@ -84,6 +87,21 @@ class Client:
         words = "&".join(f"{name}={quote(str(value))}" for name, value in (query or {}).items() if value is not None)
         with self._request("GET", f"{path}?{words}" if words else path) as response:
             return json.loads(response.read())
+
+    def listed(
+        self, path: str, key: str, query: Mapping[str, object] | None = None, *, limit: int | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        """What a list's pages hold under `key`, page after page as they are needed; `limit` at most, None for all."""
+        cursor, left = None, limit
+        while left is None or left > 0:
+            page = self.get(
+                path, {**(query or {}), "limit": PAGE if left is None else min(PAGE, left), "cursor": cursor}
+            )
+            found = page[key]
+            yield from found
+            cursor, left = page["cursor"], None if left is None else left - len(found)
+            if cursor is None:
+                return
 
     def post(self, path: str, body: object = None) -> Any:
         """Raises what the server refused with. An answer that was lost is asked for again; nothing is done twice."""

@@ -8,9 +8,6 @@ from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import ago, print_json, print_table
 from danube_pkg.cli.places import add_server_arguments
 
-PAGE = 200
-"""What the API gives at once at most."""
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repository", metavar="OWNER/NAME", help="only of this repository, as its forge names it")
@@ -21,32 +18,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    deliveries = _list(Client(options), options)
+    query = {"repository": options.repository, "source": options.source}
+    deliveries = list(Client(options).listed("/api/v1/deliveries", "deliveries", query, limit=options.limit))
     if options.json:
         print_json(deliveries)
         return 0
     heads = ("AGE", "SOURCE", "EVENT", "PIPELINE", "RESULT", "JOB, OR WHY NONE")
     print_table(heads, [row for one in deliveries for row in _rows(one)])
     return 0
-
-
-def _list(client: Client, options: argparse.Namespace) -> list[Mapping[str, Any]]:
-    """Page after page up to the limit."""
-    found: list[Mapping[str, Any]] = []
-    cursor = None
-    while len(found) < options.limit:
-        query = {
-            "limit": min(PAGE, options.limit - len(found)),
-            "repository": options.repository,
-            "source": options.source,
-            "cursor": cursor,
-        }
-        page = client.get("/api/v1/deliveries", query)
-        found += page["deliveries"]
-        cursor = page["cursor"]
-        if cursor is None:
-            break
-    return found
 
 
 def _rows(delivery: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -9,9 +9,6 @@ from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import ago, duration, print_json, print_table
 from danube_pkg.cli.places import add_server_arguments
 
-PAGE = 200
-"""What the API gives at once at most."""
-
 MESSAGE = 50
 """Letters of a commit's first line in a list: what Git advises it to have."""
 
@@ -29,7 +26,8 @@ def main(options: argparse.Namespace) -> int:
     client = Client(options)
     if options.job:
         return _one(client.get(f"/api/v1/jobs/{quote(options.job)}"), as_json=options.json)
-    jobs = _list(client, options)
+    query = {"pipeline": options.pipeline, "status": options.status}
+    jobs = list(client.listed("/api/v1/jobs", "jobs", query, limit=options.limit))
     if options.json:
         print_json(jobs)
         return 0
@@ -39,25 +37,6 @@ def main(options: argparse.Namespace) -> int:
     ]
     print_table(("JOB", "PIPELINE", "STATUS", "REASON", "SOURCE", "AGE", "COMMIT"), rows)
     return 0
-
-
-def _list(client: Client, options: argparse.Namespace) -> list[Mapping[str, Any]]:
-    """Page after page up to the limit."""
-    found: list[Mapping[str, Any]] = []
-    cursor = None
-    while len(found) < options.limit:
-        query = {
-            "limit": min(PAGE, options.limit - len(found)),
-            "pipeline": options.pipeline,
-            "status": options.status,
-            "cursor": cursor,
-        }
-        page = client.get("/api/v1/jobs", query)
-        found += page["jobs"]
-        cursor = page["cursor"]
-        if cursor is None:
-            break
-    return found
 
 
 def _one(job: Mapping[str, Any], *, as_json: bool) -> int:

@@ -1,8 +1,6 @@
 """`danube pipelines`: what the configuration has."""
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
 from danube_pkg.cli.client import Client
 from danube_pkg.cli.output import print_json, print_table
@@ -15,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    pipelines = _all(Client(options))
+    pipelines = list(Client(options).listed("/api/v1/pipelines", "pipelines"))
     if options.json:
         print_json(pipelines)
         return 0
@@ -24,14 +22,3 @@ def main(options: argparse.Namespace) -> int:
         [(one["name"], one["team"], one["repository"], one["script"]) for one in pipelines],
     )
     return 0
-
-
-def _all(client: Client) -> list[Mapping[str, Any]]:
-    """Page after page."""
-    found: list[Mapping[str, Any]] = []
-    cursor: str | None = ""
-    while cursor is not None:
-        page = client.get("/api/v1/pipelines", {"cursor": cursor})
-        found += page["pipelines"]
-        cursor = page["cursor"]
-    return found

@@ -3,7 +3,7 @@ failed of a commit."""
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -13,11 +13,8 @@ from danube_pkg.cli.output import print_json
 from danube_pkg.cli.places import add_server_arguments
 from danube_pkg.core.errors import Invalid, NotFound
 
-PAGE = 200
-"""What the API gives at once at most."""
-
-PAGES = 10
-"""How far back a commit's jobs are looked for: two thousand jobs, a day of a large team."""
+NEWEST_JOBS = 2000
+"""How far back a commit's jobs are looked for: a day of a large team."""
 
 SHORTEST_COMMIT = 7
 """Digits by which a commit is named; fewer could be several."""
@@ -69,22 +66,11 @@ def _failed(client: Client, commit: str) -> list[Mapping[str, Any]]:
     if len(commit) < SHORTEST_COMMIT:
         raise Invalid("commit-too-short", f"a commit is named by {SHORTEST_COMMIT} digits at least, not {commit!r}")
     newest: dict[str, Mapping[str, Any]] = {}
-    for job in _jobs(client):
+    for job in client.listed("/api/v1/jobs", "jobs", limit=NEWEST_JOBS):
         if job["trigger"]["commit_sha"].startswith(commit):
             newest.setdefault(job["pipeline"], job)
     failed = [job for _, job in sorted(newest.items()) if job["status"] in FAILED]
     if not failed:
-        known = "its newest jobs did not fail" if newest else f"it has no job among the newest {PAGE * PAGES}"
+        known = "its newest jobs did not fail" if newest else f"it has no job among the newest {NEWEST_JOBS}"
         raise NotFound("nothing-failed", f"nothing of {commit} is to be run again: {known}", hint="danube jobs")
     return failed
-
-
-def _jobs(client: Client) -> Iterator[Mapping[str, Any]]:
-    """The newest first."""
-    cursor = None
-    for _ in range(PAGES):
-        page = client.get("/api/v1/jobs", {"limit": PAGE, "cursor": cursor})
-        yield from page["jobs"]
-        cursor = page["cursor"]
-        if cursor is None:
-            return

@@ -91,7 +91,7 @@ def _running(job: Job) -> Explained:
     if job.phase is Phase.PREPARING:
         return Explained(("The job's pod is being made.",), f"danube logs -f {job.id}")
     steps = [step for step in job.open_steps if step.sequence != COORDINATOR_SEQUENCE]
-    lines = [f"The job is running: {len(steps)} steps are open."]
+    lines = [f"The job is running: {_count(len(steps), 'step')} {'is' if len(steps) == 1 else 'are'} open."]
     for step in steps[:10]:
         where = "runs" if step.phase is StepPhase.STARTED else "waits for its container"
         lines.append(f"Step {step.sequence} {step.name!r} {where}.")
@@ -101,7 +101,7 @@ def _running(job: Job) -> Explained:
 def _ended(job: Job) -> Explained:
     if job.status is Status.SUCCESS:
         count = sum(step.sequence != COORDINATOR_SEQUENCE for step in job.steps)
-        return Explained((f"The job succeeded: each of its {count} steps has a record of its end.",))
+        return Explained((f"The job succeeded: {_count(count, 'step')}, each with a record of its end.",))
     lines = [f"The job ended as {job.status}{f' ({job.reason})' if job.reason else ''}."]
     if job.message:
         lines.append(f"{job.message[0].upper()}{job.message[1:]}.")

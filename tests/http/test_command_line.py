@@ -186,6 +186,15 @@ async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_ter
     assert "Alice" in one
 
 
+async def test_a_list_is_as_long_as_was_asked_for_however_many_pages_that_takes(api: Api, shell: Shell) -> None:
+    made = [(await api.job("app")).id for _ in range(215)]
+    data = str(api.path)
+    for limit in (3, 200, 207, 500):
+        told = json.loads(await shell.danube("jobs", "--limit", str(limit), "--json", "--data", data))
+        assert [job["id"] for job in told] == made[::-1][:limit]
+    assert json.loads(await shell.danube("jobs", "--limit", "0", "--json", "--data", data)) == []
+
+
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 async def test_completion_knows_every_command(shell: Shell, name: str) -> None:
     script = await shell.danube("completion", name)

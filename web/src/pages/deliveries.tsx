@@ -1,11 +1,11 @@
 /** What arrived from forges and clocks, newest first, and what it did to each pipeline, and why. */
 import { A } from "@solidjs/router";
 import { createMemo, createSignal, For, Show } from "solid-js";
-import { API, get, Refusal, withQuery } from "../api/client";
+import { API, get, withQuery } from "../api/client";
 import { createData } from "../api/data";
 import { onJobs } from "../api/events";
 import type { Delivery, DeliveryPage, Outcome } from "../api/types";
-import { Refused } from "../parts/refused";
+import { Older } from "../parts/older";
 import { Ago, Empty, Loaded } from "../parts/small";
 
 const PAGE = 10;
@@ -21,7 +21,6 @@ export function Deliveries() {
   const path = (cursor?: number): string => withQuery(`${API}/deliveries`, { limit: PAGE, cursor });
   const first = createData<DeliveryPage>(() => path());
   const [more, setMore] = createSignal<DeliveryPage | undefined>(undefined);
-  const [problem, setProblem] = createSignal<Refusal | undefined>(undefined);
   // Whatever starts a job arrived just before it.
   onJobs((job) => {
     if (!job || job.status === "pending") first.reload();
@@ -33,15 +32,9 @@ export function Deliveries() {
   });
   const cursor = () => (more() ? more()?.cursor : first.value()?.cursor);
   async function loadMore(at: number): Promise<void> {
-    try {
-      const next = await get<DeliveryPage>(path(at));
-      // What is shown stays, also when newer ones push it out of the first page.
-      setMore({ deliveries: [...shown(), ...next.deliveries], cursor: next.cursor });
-      setProblem(undefined);
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      setProblem(error);
-    }
+    const next = await get<DeliveryPage>(path(at));
+    // What is shown stays, also when newer ones push it out of the first page.
+    setMore({ deliveries: [...shown(), ...next.deliveries], cursor: next.cursor });
   }
   return (
     <section aria-label="Deliveries">
@@ -54,14 +47,7 @@ export function Deliveries() {
                 <For each={shown()}>{(one) => <Row one={one} />}</For>
               </ul>
             </Show>
-            <Show when={problem()}>{(one) => <Refused problem={one()} />}</Show>
-            <Show when={cursor()}>
-              {(at) => (
-                <button type="button" class="button" onClick={() => void loadMore(at())}>
-                  Older deliveries
-                </button>
-              )}
-            </Show>
+            <Older what="deliveries" cursor={cursor()} load={loadMore} />
           </>
         )}
       </Loaded>

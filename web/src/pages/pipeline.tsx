@@ -1,7 +1,7 @@
 /** One pipeline: how it has been doing, its runs with filters that live in the address, who may what, how to start it. */
 import { useParams, useSearchParams } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, For, lazy, on, Show, Suspense } from "solid-js";
-import { API, get, pipelinePath, Refusal, withQuery } from "../api/client";
+import { API, get, pipelinePath, withQuery } from "../api/client";
 import { createData } from "../api/data";
 import { onJobs } from "../api/events";
 import { isStale } from "../api/merging";
@@ -11,7 +11,7 @@ import { count } from "../kit/sizes";
 import { useTab } from "../kit/tab";
 import { duration } from "../kit/time";
 import { Icon, STATUS_WORDS } from "../parts/icons";
-import { Refused } from "../parts/refused";
+import { Older } from "../parts/older";
 import { RunRow } from "../parts/runs";
 import { Address, Ago, Command, Empty, Loaded, Outward, PageHead } from "../parts/small";
 import { StartDialog } from "./start-dialog";
@@ -264,7 +264,6 @@ function DefinitionPart(props: { name: string; script: string }) {
 /** Pages of runs; new ones appear by themselves. */
 function History(props: { name: string; status: string | undefined; branch: string | undefined; fits: (job: Job) => boolean }) {
   const [more, setMore] = createSignal<JobPage | undefined>(undefined);
-  const [problem, setProblem] = createSignal<Refusal | undefined>(undefined);
   const path = (cursor?: string): string =>
     withQuery(`${API}/jobs`, { pipeline: props.name, status: props.status, branch: props.branch, cursor, limit: 50 });
   const first = createData<JobPage>(() => path());
@@ -273,14 +272,8 @@ function History(props: { name: string; status: string | undefined; branch: stri
   const jobs = createMemo(() => [...(first.value()?.jobs ?? []), ...(more()?.jobs ?? [])]);
   const cursor = () => (more() ? more()?.cursor : first.value()?.cursor);
   async function loadMore(at: string): Promise<void> {
-    try {
-      const next = await get<JobPage>(path(at));
-      setMore((before) => ({ jobs: [...(before?.jobs ?? []), ...next.jobs], cursor: next.cursor }));
-      setProblem(undefined);
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      setProblem(error);
-    }
+    const next = await get<JobPage>(path(at));
+    setMore((before) => ({ jobs: [...(before?.jobs ?? []), ...next.jobs], cursor: next.cursor }));
   }
   return (
     <Loaded data={first}>
@@ -296,14 +289,7 @@ function History(props: { name: string; status: string | undefined; branch: stri
               <For each={jobs()}>{(job) => <RunRow job={job} withPipeline={false} />}</For>
             </ul>
           </Show>
-          <Show when={problem()}>{(one) => <Refused problem={one()} />}</Show>
-          <Show when={cursor()}>
-            {(at) => (
-              <button type="button" class="button" onClick={() => void loadMore(at())}>
-                Older runs
-              </button>
-            )}
-          </Show>
+          <Older what="runs" cursor={cursor()} load={loadMore} />
           <p class="quiet" role="status">
             {count(jobs().length, "run")} shown
           </p>
