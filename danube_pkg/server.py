@@ -45,6 +45,7 @@ from danube_pkg.core.configuration.state import State
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.host_masks import host_forms
 from danube_pkg.core.image_ports import Images
+from danube_pkg.core.job_lists import JobFilter
 from danube_pkg.core.pods import Limits
 from danube_pkg.core.ports import JobLogs, JobStore, PipelineStore, Runtime
 from danube_pkg.core.settings import (
@@ -61,7 +62,7 @@ from danube_pkg.dex_house import open_dex
 from danube_pkg.edges.grpc.server import CoordinatorEdge
 from danube_pkg.image_house import ImagePlan, open_images
 from danube_pkg.kit.clock import SystemClock
-from danube_pkg.kit.ids import sortable_id
+from danube_pkg.kit.ids import SortableIds, sortable_id
 from danube_pkg.kit.locks import FileLock, Locked
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.artifacts import Artifacts
@@ -137,6 +138,9 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         database = Database(data / "danube.db")
         stack.push_async_callback(database.close)
         jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
+        ids = SortableIds(clock.now, secrets.token_bytes)
+        for newest in await jobs.list_jobs(JobFilter(limit=1)):
+            ids.continue_after(newest.id)
         logs = FileJobLogs(data / "logs", clock.now)
         stack.callback(logs.abandon)
         ledgers = FileLedgers(data / "logs")
@@ -152,7 +156,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
             SqliteSecrets(database),
             keys,
             clock,
-            new_id,
+            ids,
             plan.known,
             overrides=plan.secret_overrides,
             reserved=lambda: configuration.named_secrets if configuration is not None else frozenset(),
@@ -164,7 +168,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         runtime = _sandbox(plan.runtime, data, images, proxies)
         stack.push_async_callback(runtime.close)
         files = ArtifactDirectory(data / "artifacts")
-        artifacts = Artifacts(SqliteArtifacts(database), files, clock, new_id)
+        artifacts = Artifacts(SqliteArtifacts(database), files, clock, ids)
 
         def config() -> ConfigSpec:
             return configuration.config if configuration is not None else ConfigSpec()
@@ -180,7 +184,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         news = News(lambda: configuration.state if configuration is not None else State(), clock)
         egress = Egress(proxies, ledgers, secret_service)
         engine = Engine(
-            EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, new_id, egress),
+            EnginePorts(jobs, pipelines, runtime, logs, keys, secret_service, sources, clock, ids, egress),
             EngineSettings(max_concurrent_jobs, coordinator_command(), lambda: config().egress_allowlist, news),
         )
         look_again: list[Callable[[], None]] = [engine.reconsider_queue]
@@ -192,7 +196,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
         server = plan.server
         if plan.config_repo is not None and git is not None:
             circumstances = Circumstances(plan.config_repo, plan.server, plan.written, plan.flags)
-            configuration = await reading.open_configuration(circumstances, database, git, clock, new_id, applied)
+            configuration = await reading.open_configuration(circumstances, database, git, clock, ids, applied)
             server = configuration.circumstances.server
         tools = FollowerTools(runtime, keys, clock, egress)
         coordination = Coordination(engine, keys, runtime, secret_service, artifacts, tools)
@@ -237,7 +241,7 @@ async def open_house(plan: Plan) -> AsyncIterator[House]:
                 database=database,
                 keys=keys,
                 clock=clock,
-                new_id=new_id,
+                new_id=ids,
                 jobs=jobs,
                 pipelines=pipelines,
                 logs=logs,

@@ -1,11 +1,48 @@
 """Identifiers as text that sort by time: ULIDs (https://github.com/ulid/spec) in lower case, 26 characters."""
 
+import threading
+from collections.abc import Callable
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def sortable_id(now: float, randomness: bytes) -> str:
     """`now` in Unix seconds, ten random bytes → 26 characters of Crockford's base 32."""
+    return _text(_number(now, randomness))
+
+
+class SortableIds:
+    """Makes identifiers that sort in the order in which they are made ("Monotonicity" of the specification): also those of one
+    millisecond, and while a clock that was set back has not caught up. What is newer decides which commit is built last.
+
+    now: Unix seconds. randomness: so many random bytes. May be called from any thread.
+    """
+
+    def __init__(self, now: Callable[[], float], randomness: Callable[[int], bytes]) -> None:
+        self._now = now
+        self._randomness = randomness
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> str:
+        with self._lock:
+            self._last = max(_number(self._now(), self._randomness(10)), self._last + 1)
+            return _text(self._last)
+
+    def continue_after(self, known: str) -> None:
+        """What is made from now on sorts behind that one, which another process may have made."""
+        number = 0
+        for letter in known:
+            number = number << 5 | _ALPHABET.index(letter)
+        with self._lock:
+            self._last = max(self._last, number)
+
+
+def _number(now: float, randomness: bytes) -> int:
     if len(randomness) != 10:
         raise ValueError(f"ten random bytes are needed, not {len(randomness)}")
-    number = (int(now * 1000) << 80) | int.from_bytes(randomness, "big")
+    return (int(now * 1000) << 80) | int.from_bytes(randomness, "big")
+
+
+def _text(number: int) -> str:
     return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))

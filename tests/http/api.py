@@ -44,7 +44,7 @@ from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.clock import SystemClock
-from danube_pkg.kit.ids import sortable_id
+from danube_pkg.kit.ids import SortableIds
 from danube_pkg.services.access import Access
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.audit import Audit
@@ -242,9 +242,7 @@ async def open_api(
 ) -> AsyncIterator[Api]:
     """A front on loopback and on a unix socket below `path`."""
     clock = SystemClock()
-
-    def new_id() -> str:
-        return sortable_id(clock.now(), os.urandom(10))
+    new_id = SortableIds(clock.now, os.urandom)
 
     async def issuer() -> ClientSettings | None:
         return oidc

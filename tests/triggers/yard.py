@@ -35,7 +35,7 @@ from danube_pkg.core.outbox import OutboxKind
 from danube_pkg.core.secrets import SecretName
 from danube_pkg.core.source_ports import Source
 from danube_pkg.core.sources import Revision
-from danube_pkg.kit.ids import sortable_id
+from danube_pkg.kit.ids import SortableIds
 from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
 from danube_pkg.services.jobs import Engine
 from danube_pkg.services.news import News
@@ -96,6 +96,7 @@ class Yard:
 
     def __init__(self, database: Database, path: Path, clock: MovedClock, repositories: Repositories) -> None:
         self.clock, self.repositories = clock, repositories
+        self.new_id = SortableIds(clock.now, os.urandom)
         self.state = State()
         self.places = 0
         self.store, self.pipelines = SqliteJobs(database), SqlitePipelines(database)
@@ -121,12 +122,6 @@ class Yard:
         self.triggers = Triggers(triggers, self.engine, self.news, self._note_push)
         self.paused = False
         self.schedules = Schedules(self.triggers, self.inbox, self.news, clock, lambda: self.paused)
-        self._count = 0
-
-    def new_id(self) -> str:
-        """Sorts by the order of making, also while the clock stands still."""
-        self._count += 1
-        return sortable_id(self.clock.now() + self._count / 1000, os.urandom(10))
 
     def _note_push(self, url: str, branch: str) -> bool:
         self.pushed.append((url, branch))

@@ -1,0 +1,38 @@
+"""Identifiers sort in the order in which they were made: what is newer decides which commit is built last."""
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danube_pkg.kit.ids import SortableIds, sortable_id
+
+TIMES = st.lists(st.floats(1e9, 4e9), min_size=1, max_size=50)
+
+
+def clock(times: Iterable[float]) -> Callable[[], float]:
+    moments = iter(times)
+    return lambda: next(moments)
+
+
+@given(TIMES, st.integers())
+def test_each_sorts_behind_all_before_it_however_the_clock_goes(times: list[float], seed: int) -> None:
+    ids = SortableIds(clock(times), Random(seed).randbytes)
+    made = [ids() for _ in times]
+    assert made == sorted(set(made))
+    assert {len(one) for one in made} == {26}
+
+
+def test_a_hundred_in_one_millisecond_keep_their_order() -> None:
+    ids = SortableIds(lambda: 1_790_000_000.0, Random(1).randbytes)
+    made = [ids() for _ in range(100)]
+    assert made == sorted(set(made))
+
+
+@given(st.floats(1e9, 4e9), st.floats(1e9, 4e9), st.binary(min_size=10, max_size=10))
+def test_the_next_process_goes_on_behind_what_it_finds(before: float, now: float, randomness: bytes) -> None:
+    found = sortable_id(before, randomness)
+    ids = SortableIds(lambda: now, Random(2).randbytes)
+    ids.continue_after(found)
+    assert ids() > found
