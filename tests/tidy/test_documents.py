@@ -10,9 +10,9 @@ from functools import cache
 
 import pytest
 
-from danube_pkg.cli.main import COMMANDS
-from danube_pkg.core.records import typed_fields
-from danube_pkg.core.settings import Settings
+from danube_pkg.cli.command_table import COMMANDS, module_of
+from danube_pkg.core.configuration.settings import Settings
+from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.edges.http.routes import ROUTES
 from tests.tidy import documents
 from tests.tidy.tree import ROOT, Source, python
@@ -29,9 +29,8 @@ def document(request: pytest.FixtureRequest) -> Source:
 @cache
 def flags_of(command: str) -> frozenset[str]:
     """Every flag of a command and of the commands below it."""
-    module = next(module for name, module, _ in COMMANDS if name == command)
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"danube_pkg.cli.{module}").arguments(parser)
+    importlib.import_module(module_of(command)).arguments(parser)
     return frozenset(_flags(parser))
 
 
@@ -44,7 +43,7 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def test_every_command_is_there_with_its_flags(document: Source) -> None:
-    known = {name for name, _, _ in COMMANDS}
+    known = {name for name, _ in COMMANDS}
     for command, flags in documents.danube_commands(document):
         assert command in known, f"danube {command}"
         assert set(flags) <= flags_of(command), f"danube {command} {' '.join(flags)}"
