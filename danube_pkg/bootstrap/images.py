@@ -1,4 +1,4 @@
-"""The part of the composition root that brings images, for a server, for `danube run` and for `danube image` alike."""
+"""Opens the image store and its puller: for a server, for `danube run` and for `danube image`."""
 
 import logging
 import platform
@@ -12,7 +12,8 @@ from danube_pkg.adapters.images.logins import DockerLogins
 from danube_pkg.adapters.images.registry import RegistryClient
 from danube_pkg.adapters.images.store import ONE_OWNER, THE_IMAGES, ImageDirectory, Owners
 from danube_pkg.adapters.keys.keys import Keys
-from danube_pkg.adapters.runtimes.sandbox import find_program, has_ids_for_pods, map_of_user
+from danube_pkg.adapters.programs import find_program
+from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods, map_of_user
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteSecrets
 from danube_pkg.core.configuration.settings import RegistrySettings
 from danube_pkg.core.errors import Defect, Permanent, Unavailable
@@ -20,6 +21,7 @@ from danube_pkg.core.images.manifests import platform_of
 from danube_pkg.core.images.reference import ImageBounds
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.tasks import logged
 from danube_pkg.services.images.pulls import ImageService
 from danube_pkg.services.images.registries import Registries, SecretOf
 from danube_pkg.services.secrets import KnownValues, Secrets
@@ -28,12 +30,12 @@ _log = logging.getLogger("danube.images")
 
 
 @dataclass(frozen=True, slots=True)
-class ImagePlan:
+class ImageOptions:
     """directory: the image store, which several processes may share. logins: where `docker login` keeps credentials.
 
-    proxy_of: the proxy for a URL, where the machine reaches registries through one. hosts: what `[egress]` leads elsewhere, so
-    that a registry on this machine has one name for the jobs that push to it and for the puller. server: the data directory of
-    a server whose registries and credentials count here too; known: told of them.
+    proxy_of: the proxy for a URL, where the machine reaches registries through one. hosts: names that `[egress]` maps to
+    other addresses, so that a registry on this machine has one name for jobs and for the puller. server: the data
+    directory of a server whose registries and credentials are used too; known: learns the values of those credentials.
     """
 
     directory: Path
@@ -48,34 +50,40 @@ class ImagePlan:
 
 @asynccontextmanager
 async def open_images(
-    plan: ImagePlan,
+    options: ImageOptions,
     specs: Callable[[], Sequence[RegistrySpec]] = tuple,
     secret_of: SecretOf | None = None,
 ) -> AsyncIterator[ImageService]:
-    """The puller over its store, also without a server. What `[registry]` says comes before `specs`, which may say more of it."""
+    """specs: the configured registries, after those of `[registry]`. secret_of: reads a registry's password."""
 
     async def no_secret(key: str, user: str) -> bytes:
-        raise Permanent("secret-not-set", f"{user} needs the secret {key!r}, and there is no server here that has one")
+        raise Permanent(
+            "secret-not-set",
+            f"{user} needs the secret {key!r}, and no server is configured here",
+            hint="danube image pull --data DIR, with the data directory of the server that has it",
+        )
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         of_server: Sequence[RegistrySpec] = ()
-        if plan.server is not None:
-            of_server, secret_of = await stack.enter_async_context(_registries_of(plan.server, plan.known))
+        if options.server is not None:
+            of_server, secret_of = await stack.enter_async_context(_registries_of(options.server, options.known))
         access = Registries(
-            lambda: (*plan.registry.specs(), *of_server, *specs()), secret_of or no_secret, DockerLogins(plan.logins)
+            lambda: (*options.registry.specs(), *of_server, *specs()),
+            secret_of or no_secret,
+            DockerLogins(options.logins),
         )
-        store = ImageDirectory(plan.directory, plan.bounds, owners_of_images(), _task_failed)
+        store = ImageDirectory(options.directory, options.bounds, owners_of_images(), logged(_log))
         stack.push_async_callback(store.close)
-        registry = RegistryClient(access, clock, f"danube/{__version__}", plan.proxy_of, plan.hosts)
+        registry = RegistryClient(access, clock, f"danube/{__version__}", options.proxy_of, options.hosts)
         stack.push_async_callback(registry.close)
         yield ImageService(
-            registry, store, clock, platform=platform_of(platform.machine()), default_host=plan.registry.default_host
+            registry, store, clock, platform=platform_of(platform.machine()), default_host=options.registry.default_host
         )
 
 
 def owners_of_images() -> Owners:
-    """As pods on this machine will see them."""
+    """How the owners of image files are stored, so that pods of this machine see them as the image has them."""
     if has_ids_for_pods():
         return THE_IMAGES
     program = find_program("danube-ns")
@@ -89,11 +97,13 @@ def owners_of_images() -> Owners:
 async def _registries_of(
     data: Path, known: KnownValues
 ) -> AsyncIterator[tuple[Sequence[RegistrySpec], SecretOf | None]]:
-    """What a server on this machine knows of registries, by its files: the configuration that it has applied last, and its
-    secrets. It need not run. Nothing is known where its program is of another version than this one, which is logged."""
+    """The registries of a server on this machine, read from its files: the configuration applied last, and its secrets.
+
+    The server need not run. Where the files cannot be read (a server of another version), none, and the log says why.
+    """
 
     def no_id() -> str:
-        raise Defect("guest-writes", "nothing is written into a server's database from outside")
+        raise Defect("guest-writes", "a process that is not the server must not write into its database")
 
     try:
         keys, database = Keys.open(data / "keys"), Database(data / "danube.db", is_guest=True)
@@ -107,7 +117,3 @@ async def _registries_of(
         yield state.config.registries, secrets.read_for_server
     finally:
         await database.close()
-
-
-def _task_failed(name: str, error: BaseException) -> None:
-    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})

@@ -1,90 +1,71 @@
-"""The part of the composition root through which things come in and go out: inbox, clocks, outbox."""
+"""Opens what starts jobs and what reports them: inbox, webhooks and schedules; outbox and notifiers."""
 
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from danube_pkg.adapters.forges.client import HttpForges
 from danube_pkg.adapters.mail.smtp import SmtpMail
-from danube_pkg.adapters.store import Database, SqliteInbox, SqliteOutbox
-from danube_pkg.core.health.conditions import Condition
-from danube_pkg.core.pipelines import PipelineStore
-from danube_pkg.core.repositories.ports import CommitStatuses, Sources
-from danube_pkg.core.repositories.urls import same_repository
-from danube_pkg.core.triggers.ports import ChangedFiles
-from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.tasks import TaskOwner
-from danube_pkg.services.configuration.sync import Configuration
-from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.notifications.observer import News
+from danube_pkg.adapters.store import SqliteInbox, SqliteOutbox
+from danube_pkg.bootstrap.engine import EngineParts
+from danube_pkg.bootstrap.store import Store
+from danube_pkg.core.notifications.ports import OutboundHttp
+from danube_pkg.core.repositories.ports import CommitStatuses
+from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore
+from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.notifications.outbox import Outbox
-from danube_pkg.services.notifications.senders import Messengers
-from danube_pkg.services.secrets import Secrets
-from danube_pkg.services.triggers.inbox import TriggerPorts, Triggers
+from danube_pkg.services.notifications.senders import Notifiers
+from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
 from danube_pkg.services.triggers.schedules import Schedules
-from danube_pkg.services.triggers.webhooks import Hooks
+from danube_pkg.services.triggers.webhooks import Webhooks
+
+_log = logging.getLogger("danube.triggers")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the mailroom stands in. changes: the other side of `sources`. external_url: how people reach the server, now."""
+class TriggerParts:
+    """What starts jobs."""
 
-    database: Database
-    clock: Clock
-    engine: Engine
-    news: News
-    configuration: Configuration
-    pipelines: PipelineStore
-    secrets: Secrets
-    sources: Sources
-    changes: ChangedFiles
-    statuses: CommitStatuses
-    forges: HttpForges
-    external_url: Callable[[], str]
-    is_paused: Callable[[], bool]
-    on_task_failed: Callable[[str, BaseException], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Mailroom:
-    """What is reachable of a running one."""
-
-    hooks: Hooks
+    inbox: Inbox
+    inbox_store: InboxStore
+    webhooks: Webhooks
     schedules: Schedules
-    outbox: Outbox
 
-    def conditions(self) -> list[Condition]:
-        """What keeps it from its work."""
-        return [*self.hooks.conditions, *self.schedules.conditions, *self.outbox.conditions]
+
+def build_triggers(
+    store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
+) -> TriggerParts:
+    """Nothing runs yet. changes: finds the files that a pull request changes."""
+    inbox_store = SqliteInbox(store.database)
+    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, changes, store.clock)
+    inbox = Inbox(ports, jobs.engine, jobs.observer, configuration.pushed)
+    schedules = Schedules(inbox, inbox_store, jobs.observer, store.clock, jobs.draining)
+    webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own)
+    return TriggerParts(inbox, inbox_store, webhooks, schedules)
 
 
 @asynccontextmanager
-async def open_mailroom(around: Surroundings) -> AsyncIterator[Mailroom]:
+async def open_triggers(
+    store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
+) -> AsyncIterator[TriggerParts]:
     """Running until the block is left; the engine must be running already."""
-    inbox, clock, configuration = SqliteInbox(around.database), around.clock, around.configuration
-    ports = TriggerPorts(inbox, around.pipelines, around.sources, around.changes, clock)
-    triggers = Triggers(ports, around.engine, around.news, configuration.pushed)
-    messengers = Messengers(
-        lambda: configuration.config,
-        around.external_url,
-        around.secrets,
-        around.statuses,
-        around.forges,
-        SmtpMail(),
-        clock,
-    )
-    outbox = Outbox(SqliteOutbox(around.database), clock, messengers.senders())
-    around.news.on_outbox = outbox.look
-    schedules = Schedules(triggers, inbox, around.news, clock, around.is_paused)
-
-    def is_configuration(repository: str) -> bool:
-        return same_repository(repository, configuration.circumstances.repository.url)
-
-    hooks = Hooks(lambda: configuration.config, around.secrets, triggers, clock, is_configuration)
+    parts = build_triggers(store, jobs, changes, configuration)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(outbox.running())
-        await stack.enter_async_context(triggers.running())
-        owner = TaskOwner(around.on_task_failed)
+        await stack.enter_async_context(parts.inbox.running())
+        owner = TaskOwner(logged(_log))
         stack.push_async_callback(owner.close)
-        owner.start("schedules", schedules.run())
-        yield Mailroom(hooks, schedules, outbox)
+        owner.start("schedules", parts.schedules.run())
+        yield parts
+
+
+@asynccontextmanager
+async def open_notifications(
+    store: Store, jobs: EngineParts, statuses: CommitStatuses, http: OutboundHttp, external_url: str
+) -> AsyncIterator[Outbox]:
+    """The outbox, delivering until the block is left."""
+    applied = jobs.observer.applied
+    notifiers = Notifiers(applied, external_url, jobs.secrets, statuses, http, SmtpMail(), store.clock)
+    outbox = Outbox(SqliteOutbox(store.database), store.clock, notifiers.senders(), jobs.observer.outbox_added)
+    async with outbox.running():
+        yield outbox

@@ -6,20 +6,20 @@ from urllib.parse import urlsplit
 
 from danube_pkg.adapters.configuration import read_settings
 from danube_pkg.adapters.configuration.toml import LOCAL_FILE
-from danube_pkg.bootstrap.images import ImagePlan
+from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.configuration.settings import ImageSettings, RegistrySettings, Settings
 from danube_pkg.core.images.reference import ImageBounds
 
 
-def image_plan(data: str | None, settings: Settings | None = None, *, pull_as_server: bool = False) -> ImagePlan:
+def image_options(data: str | None, settings: Settings | None = None, *, pull_as_server: bool = False) -> ImageOptions:
     """The server's store where this user may write there, the user's own elsewhere. settings: those of a danube.toml in this
     directory where none are given and there is one. pull_as_server: with the registries and the credentials of the server's
     configuration, for whom its files belong to."""
     if settings is None and LOCAL_FILE.is_file():
         settings = read_settings(LOCAL_FILE.absolute())
     images = settings.images if settings is not None else ImageSettings()
-    return ImagePlan(
+    return ImageOptions(
         directory=_directory(data),
         logins=Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser()) / "config.json",
         registry=settings.registry if settings is not None else RegistrySettings(),

@@ -11,15 +11,15 @@ from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.filters import JobFilter, Run
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.statistics import JobTimes
-from danube_pkg.core.notifications.rules import NOTHING, Told
-from danube_pkg.core.triggers.ports import Settled
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
+from danube_pkg.core.triggers.ports import Settlement
 
 
 class JobStore(Protocol):
     """Jobs, their steps and the effects they owe. One writer: the engine, which calls for one job one at a time."""
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: Told = NOTHING, settled: Settled | None = None
+        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         """New jobs, what is told of them, and the entry of the inbox that they settle: one transaction.
 
@@ -30,7 +30,7 @@ class JobStore(Protocol):
     async def load_job(self, job_id: str) -> Job | None: ...
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: Told = NOTHING
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
     ) -> None:
         """The new state with its steps, the effect that led to it marked done, the new effects, and what is told of it: one
         transaction."""

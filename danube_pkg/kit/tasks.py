@@ -5,12 +5,22 @@ failure to one function instead of losing it, and ends what is left when it is c
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
 OnFailure = Callable[[str, BaseException], None]
+
+
+def logged(log: logging.Logger) -> OnFailure:
+    """Reports a failed task as the event `task-failed` of that log."""
+
+    def on_failure(name: str, error: BaseException) -> None:
+        log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
+
+    return on_failure
 
 
 class TaskOwner:

@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from danube_pkg.adapters.programs import CoordinatorProgram
 from danube_pkg.adapters.runtimes.sandbox import (
-    CoordinatorProgram,
     SandboxRuntime,
     SandboxSettings,
     closed_to_pods,

@@ -1,10 +1,11 @@
 """Secrets: set, removed and listed by people; read by active jobs; known to the logs that must mask them."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import Forbidden, NotFound, Permanent
-from danube_pkg.core.identity.audit import Happening
+from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.logs.redaction import Patterns, redact_text
 from danube_pkg.core.secrets.ports import SecretCipher, SecretStore
@@ -42,7 +43,7 @@ class KnownValues:
 class Secrets:
     """`overrides` are values of one run (`danube run --secret`): in memory only, found first.
 
-    known: told of each value before anything else happens to it. reserved: names that the configuration gives to the server
+    known: told of each value before anything else happens to it. applied: names the secrets of the server
     itself (Git credentials, webhooks, mail); no job may read those. audit: None for a single run, which has none.
     """
 
@@ -54,7 +55,7 @@ class Secrets:
         new_id: Callable[[], str],
         known: KnownValues,
         overrides: Mapping[str, bytes] | None = None,
-        reserved: Callable[[], Collection[str]] = tuple,
+        applied: AppliedConfiguration | None = None,
         audit: Audit | None = None,
     ) -> None:
         self._store = store
@@ -62,7 +63,7 @@ class Secrets:
         self._clock = clock
         self._new_id = new_id
         self.known = known
-        self._reserved = reserved
+        self._applied = applied or AppliedConfiguration()
         self._audit = audit
         self._served: set[tuple[str, str]] = set()
         self._overrides = {check_key(key): check_value(value) for key, value in (overrides or {}).items()}
@@ -93,7 +94,7 @@ class Secrets:
 
     def is_for_server(self, name: SecretName) -> bool:
         """Whether the configuration names it for the server's own use; no job gets it then."""
-        return name.pipeline is None and name.key in self._reserved()
+        return name.pipeline is None and name.key in self._applied.named_secrets
 
     async def used_by(self, job_id: str) -> Sequence[str]:
         """The names of what a job has read so far."""
@@ -114,13 +115,13 @@ class Secrets:
         if key in self._overrides:
             return self._overrides[key]
         names = [SecretName(job.pipeline, key), SecretName(None, key)]
-        for name in names[:1] if key in self._reserved() else names:
+        for name in names[:1] if key in self._applied.named_secrets else names:
             stored = await self._store.load_secret(name)
             if stored is not None:
                 if await self._store.record_read(job.id, sequence, name, self._clock.now()):
                     await self._audit_read(job, name)
                 return self._decrypted(stored)
-        if key in self._reserved():
+        if key in self._applied.named_secrets:
             raise Forbidden(
                 "secret-reserved",
                 f"the secret {key!r} is the server's own: its configuration names it",
@@ -136,7 +137,7 @@ class Secrets:
         """Once for each call of a danubefile, however often the coordinator repeats it."""
         if self._audit is not None:
             details = {"pipeline": job.pipeline, "commit": job.trigger.commit_sha, "trigger": job.trigger.actor}
-            await self._audit.record(Happening(0.0, f"job {job.id}", "read-secret", str(name), details=details))
+            await self._audit.record(AuditEvent(0.0, f"job {job.id}", "read-secret", str(name), details=details))
 
     async def read_for_server(self, key: str, user: str) -> bytes:
         """A global value that the configuration names; `user` is what needs it, for people. Raises Permanent when it is not set."""
@@ -156,7 +157,7 @@ class Secrets:
         """The server reads its own secrets with every fetch and every delivery: once for each value and what it is for."""
         if self._audit is not None and (key, user) not in self._served:
             self._served.add((key, user))
-            await self._audit.record(Happening(0.0, "server", "read-secret", key, details={"for": user}))
+            await self._audit.record(AuditEvent(0.0, "server", "read-secret", key, details={"for": user}))
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
         """Everything that a job of this pipeline could have read, retired values included.

@@ -50,7 +50,7 @@ def test_in_the_staging_tree_danube_is_the_sdk(staging: Path, tmp_path: Path) ->
 
 
 def test_the_staging_tree_has_the_programs_where_the_runtime_looks(staging: Path, tmp_path: Path) -> None:
-    program = "from danube_pkg.adapters.runtimes.sandbox import find_program; print(find_program('danube-step'))"
+    program = "from danube_pkg.adapters.programs import find_program; print(find_program('danube-step'))"
     found = run("-c", program, cwd=staging, cache=tmp_path).stdout.strip()
     assert found == str(staging / "danube_pkg" / "bin" / platform.machine() / "danube-step")
     assert os.access(found, os.X_OK)

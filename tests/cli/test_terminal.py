@@ -56,7 +56,7 @@ async def test_a_transfer_shows_how_far_it_is(api: Api, shell: Shell) -> None:
         for _ in range(PARTS):
             yield PART
 
-    kept = await api.house.artifacts.receive(job, "disk", "disk", chunks(), lambda: None)
+    kept = await api.parts.jobs.artifacts.receive(job, "disk", "disk", chunks(), lambda: None)
     shown = await on_a_terminal(shell, "artifacts", "download", job.id, "disk")
     assert "\rdisk  [#" in shown
     assert " left" in shown
@@ -72,7 +72,7 @@ async def test_a_secret_is_asked_for_and_not_shown(api: Api, shell: Shell) -> No
     )
     assert "a typed value" not in shown
     job = await api.open_job("app")
-    assert await api.house.secrets.read_for_job(job, 1, "KEY") == b"a typed value"
+    assert await api.parts.jobs.secrets.read_for_job(job, 1, "KEY") == b"a typed value"
 
 
 async def test_nothing_typed_is_bad_usage(shell: Shell) -> None:

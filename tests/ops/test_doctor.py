@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox import CoordinatorProgram, SandboxRuntime
+from danube_pkg.adapters.programs import CoordinatorProgram
+from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.ops import doctor

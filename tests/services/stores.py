@@ -10,9 +10,9 @@ from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
 from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.notifications.rules import NOTHING, Told
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
-from danube_pkg.core.triggers.ports import Settled
+from danube_pkg.core.triggers.ports import Settlement
 
 NOW = 1_800_000_000.0
 PIPELINE = Pipeline("p1", "hello", "team", PipelineSettings("repository"))
@@ -48,13 +48,13 @@ class UnrulyJobs(SqliteJobs):
             raise self.failures.pop(0)
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: Told = NOTHING, settled: Settled | None = None
+        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         await self._pass()
         return await super().create_jobs(jobs, told, settled)
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: Told = NOTHING
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
     ) -> None:
         await self._pass()
         await super().save_job(job, done=done, owed=owed, told=told)

@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from danube_pkg.adapters.blobs.directory import ArtifactDirectory
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.store import SqliteArtifacts, SqliteJobs, SqlitePipelines, SqliteSecrets
+from danube_pkg.adapters.store import SqliteJobs
 from danube_pkg.core.errors import DanubeError
 from danube_pkg.kit.ids import sortable_id
-from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.jobs.coordination import Coordination
-from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
-from danube_pkg.services.jobs.steps import FollowerTools
-from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.connections import Boundary
 from tests.fakes.machine import FakeMachine
 from tests.fakes.runtime import FakeRuntime
@@ -26,8 +19,9 @@ from tests.fakes.sources import OneCommit
 from tests.sim.fate import Fate, ProcessDied, is_of_the_dead
 from tests.sim.mortal import MortalDatabase, MortalLogs
 from tests.sim.virtual_time import VirtualClock
+from tests.support.parts import COORDINATOR as COORDINATOR
+from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
 
-COORDINATOR = "the coordinator's program"
 MASTER_KEY = bytes(range(32))
 MAX_CONCURRENT_JOBS = 2
 END_SECONDS = 60.0
@@ -72,31 +66,15 @@ class Server(Boundary):
         self._main = asyncio.get_running_loop().create_task(self._serve(), name="server")
 
     def build(self) -> None:
-        disk, clock, runtime = self._disk, self._clock, self.runtime
-        keys = Keys(MASTER_KEY)
+        disk, clock = self._disk, self._clock
         self.database = MortalDatabase(disk.database, self)
-        self.pipelines = SqlitePipelines(self.database)
-        self.secrets = Secrets(SqliteSecrets(self.database), keys, clock, self._new_id, KnownValues())
         self.logs = MortalLogs(FileJobLogs(disk.path / "logs", clock.now, clock.monotonic), self)
-        self.jobs = SqliteJobs(self.database)
-        ports = EnginePorts(
-            jobs=self.jobs,
-            pipelines=self.pipelines,
-            runtime=runtime,
-            logs=self.logs,
-            keys=keys,
-            secrets=self.secrets,
-            sources=OneCommit(),
-            clock=clock,
-            new_id=self._new_id,
-        )
-        self.engine = Engine(ports, EngineSettings(lambda: MAX_CONCURRENT_JOBS, COORDINATOR))
-        artifacts = Artifacts(
-            SqliteArtifacts(self.database), ArtifactDirectory(disk.path / "artifacts"), clock, self._new_id
-        )
-        self.coordination = Coordination(
-            self.engine, keys, runtime, self.secrets, artifacts, FollowerTools(runtime, keys, clock)
-        )
+        jobs = SqliteJobs(self.database)
+        store = store_on(self.database, disk.path, clock, self._new_id, keys=Keys(MASTER_KEY), jobs=jobs)
+        runtime = fake_runtime(disk.path, self.runtime)
+        parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, OneCommit(), logs=self.logs)
+        self.jobs, self.pipelines = jobs, store.pipelines
+        self.secrets, self.engine, self.coordination = parts.secrets, parts.engine, parts.coordination
 
     def _new_id(self) -> str:
         return sortable_id(self._clock.now(), self._ids.randbytes(10))

@@ -17,7 +17,7 @@ from pathlib import Path
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.files import write_atomically
-from danube_pkg.kit.tasks import TaskOwner, until
+from danube_pkg.kit.tasks import TaskOwner, logged, until
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
@@ -56,7 +56,7 @@ class ChildDex:
         self._configuration = ""
         self._changed = asyncio.Event()
         self._trouble = ""
-        self._owner = TaskOwner(_task_failed)
+        self._owner = TaskOwner(logged(_log))
 
     async def apply(self, configuration: str) -> None:
         if configuration == self._configuration:
@@ -136,7 +136,3 @@ async def _end(process: Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-def _task_failed(name: str, error: BaseException) -> None:
-    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})

@@ -8,7 +8,7 @@ from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.identity.audit import (
     FIRST,
     AuditEntry,
-    Happening,
+    AuditEvent,
     chained,
 )
 
@@ -20,7 +20,7 @@ class SqliteAudit:
         self._database = database
         self._key = key
 
-    async def append(self, happening: Happening) -> None:
+    async def append(self, happening: AuditEvent) -> None:
         def work(connection: sqlite3.Connection) -> None:
             last = connection.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
             given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
@@ -64,7 +64,7 @@ class SqliteAudit:
 
 
 def _entry(row: sqlite3.Row) -> AuditEntry:
-    happening = Happening(
+    happening = AuditEvent(
         at=row["at"],
         actor=row["actor"],
         action=row["action"],

@@ -15,7 +15,7 @@ from danube_pkg.core.triggers.inbox import (
     event_to_json,
     repository_of,
 )
-from danube_pkg.core.triggers.ports import Settled
+from danube_pkg.core.triggers.ports import Settlement
 
 _LATEST = 2**62
 
@@ -109,7 +109,7 @@ def write_entry(connection: sqlite3.Connection, entry: InboxEntry) -> bool:
     return done.rowcount == 1
 
 
-def settle(connection: sqlite3.Connection, settled: Settled, made: Mapping[str, str]) -> None:
+def settle(connection: sqlite3.Connection, settled: Settlement, made: Mapping[str, str]) -> None:
     """The entry is dealt with. made: by pipeline, the job that it got. Again without harm."""
     connection.execute(
         "UPDATE inbox SET settled_at = ?, outcome = ? WHERE id = ?", (settled.at, settled.note, settled.entry.id)

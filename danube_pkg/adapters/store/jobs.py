@@ -19,11 +19,11 @@ from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.statistics import JobTimes
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.notifications.rules import NOTHING, Told
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.runtimes.pods import Network
-from danube_pkg.core.triggers.ports import Settled
+from danube_pkg.core.triggers.ports import Settlement
 
 _STATUSES = {str(status): status for status in Status}
 
@@ -37,7 +37,7 @@ class SqliteJobs:
         """The last saved state of each open job, so that a save writes only the steps that changed."""
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: Told = NOTHING, settled: Settled | None = None
+        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         def work(connection: sqlite3.Connection) -> dict[str, str]:
             known = {job.id: there for job in jobs if (there := _made_before(connection, job))}
@@ -55,7 +55,7 @@ class SqliteJobs:
         return [job for job in found if job is not None]
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: Told = NOTHING
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
     ) -> None:
         before = self._saved.get(job.id)
         known = set(before.steps) if before is not None else set()

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import write_entry
-from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind, news_from
-from danube_pkg.core.notifications.rules import Told
+from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind, notification_from
+from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.reasons import Status
 
 _FIRST_OF_EACH = """
@@ -74,7 +74,7 @@ class SqliteOutbox:
         return count
 
 
-def write_told(connection: sqlite3.Connection, told: Told, without_jobs: Collection[str] = ()) -> None:
+def write_told(connection: sqlite3.Connection, told: FollowUp, without_jobs: Collection[str] = ()) -> None:
     """What is told, but for what would be told of jobs that were not made."""
     for entry in told.inbox:
         write_entry(connection, entry)
@@ -107,7 +107,7 @@ def _entry(row: sqlite3.Row) -> OutboxEntry:
         OutboxKind(row["kind"]),
         row["target"],
         row["channel"],
-        news_from(json.loads(row["news"])),
+        notification_from(json.loads(row["news"])),
         row["created_at"],
         json.loads(row["address"]),
         bool(row["only_after_failure"]),

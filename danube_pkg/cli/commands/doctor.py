@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from danube_pkg.bootstrap.root import sandbox_settings
+from danube_pkg.bootstrap.runtime import sandbox_settings
 from danube_pkg.cli.output import painted, print_json
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.configuration.settings import RuntimeSettings

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.images.archives import open_archive
-from danube_pkg.bootstrap.images import ImagePlan, open_images
-from danube_pkg.cli.image_settings import image_plan
+from danube_pkg.bootstrap.images import ImageOptions, open_images
+from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.output import ago, print_json, print_table, size
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.images.reference import ArchivedImage, Image, StoredImage
@@ -46,11 +46,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    return int(asyncio.run(options.act(options, image_plan(options.data, pull_as_server=options.act is _pull))))
+    return int(asyncio.run(options.act(options, image_options(options.data, pull_as_server=options.act is _pull))))
 
 
-async def _list(options: argparse.Namespace, plan: ImagePlan) -> int:
-    async with open_images(plan) as service:
+async def _list(options: argparse.Namespace, store: ImageOptions) -> int:
+    async with open_images(store) as service:
         images = await service.list()
     if options.json:
         print_json([_stored(one) for one in images])
@@ -72,13 +72,13 @@ async def _list(options: argparse.Namespace, plan: ImagePlan) -> int:
     return 0
 
 
-async def _load(options: argparse.Namespace, plan: ImagePlan) -> int:
+async def _load(options: argparse.Namespace, store: ImageOptions) -> int:
     path = Path(options.file)
     if not path.is_file():
         raise Invalid("file-missing", f"there is no file {path}", hint="danube image load FILE")
-    async with open_images(plan) as images:
+    async with open_images(store) as images:
         await images.open()
-        with open_archive(path, plan.directory) as archive:
+        with open_archive(path, store.directory) as archive:
             found = archive.images(images.platform)
             names = [_names(one, options.name, path, count=len(found)) for one in found]
             made = [image for one, wanted in zip(found, names, strict=True) for image in await images.load(one, wanted)]
@@ -95,17 +95,17 @@ def _names(image: ArchivedImage, wanted: str | None, path: Path, *, count: int) 
     return names
 
 
-async def _pull(options: argparse.Namespace, plan: ImagePlan) -> int:
+async def _pull(options: argparse.Namespace, store: ImageOptions) -> int:
     host = options.image.partition("/")[0]
     specs = (RegistrySpec(host, insecure=True),) if options.http else ()
-    async with open_images(plan, lambda: specs) as images:
+    async with open_images(store, lambda: specs) as images:
         image = await images.ensure(options.image, lambda news: print(news, file=sys.stderr))
     _print([image], "ready", as_json=options.json)
     return 0
 
 
-async def _remove(options: argparse.Namespace, plan: ImagePlan) -> int:
-    async with open_images(plan) as images:
+async def _remove(options: argparse.Namespace, store: ImageOptions) -> int:
+    async with open_images(store) as images:
         known = await images.remove(options.image)
     if options.json:
         print_json(_stored(known))

@@ -1,12 +1,13 @@
 """`danube run [PATH]`: the danubefile of the working tree, changes and all, run here and now without a server.
 
-It is the same house as the server's, on a directory of its own below the user's state directory; the last few runs' logs and
+It is the same engine as the server's, on a directory of its own below the user's state directory; the last few runs' logs and
 artifacts stay there. What a run that was killed left of a pod is removed by the next one.
 """
 
 import argparse
 import asyncio
 import os
+import secrets as randomness
 import shutil
 import signal
 import sys
@@ -16,18 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.adapters.git.sources import WorkingTree
-from danube_pkg.bootstrap.root import (
-    House,
-    Plan,
-    new_id,
-    open_house,
-    remove_pods,
-)
+from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left_pods
 from danube_pkg.cli.client import key_values
 from danube_pkg.cli.commands.secrets import without_line_end
 from danube_pkg.cli.commands.serve import start_log
 from danube_pkg.cli.egress_output import allowed, print_learned
-from danube_pkg.cli.image_settings import image_plan
+from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.output import size
 from danube_pkg.core.errors import Conflict, Invalid, Retryable
@@ -37,6 +32,8 @@ from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.edges.http.resources.egress import destination_view
 from danube_pkg.edges.http.resources.jobs import job_summary, step_view
 from danube_pkg.edges.http.server.bodies import plain
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.ids import sortable_id
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.secrets import KnownValues
@@ -49,7 +46,7 @@ MAX_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunRequest:
     """What the command line asks for, parsed."""
 
     directory: Path
@@ -94,10 +91,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     known = KnownValues()
     start_log(known, default="error,human", stream_name="stderr")
-    return asyncio.run(_run(_wish(options), known, as_json=options.json))
+    return asyncio.run(_run(_request(options), known, as_json=options.json))
 
 
-def _wish(options: argparse.Namespace) -> Wish:
+def _request(options: argparse.Namespace) -> RunRequest:
     path = Path(options.path).absolute()
     directory, script = (path.parent, path.name) if path.is_file() else (path, options.script or "danubefile.py")
     if not directory.is_dir():
@@ -110,7 +107,7 @@ def _wish(options: argparse.Namespace) -> Wish:
         )
     if options.timeout < 1:
         raise Invalid("timeout-invalid", f"--timeout {options.timeout} must be at least 1")
-    return Wish(
+    return RunRequest(
         directory=directory,
         script=script,
         params=key_values(options.param, "param"),
@@ -150,22 +147,22 @@ def _secrets(words: list[str]) -> dict[str, bytes]:
     return found
 
 
-async def _run(wish: Wish, known: KnownValues, *, as_json: bool) -> int:
+async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int:
     runs = _state_directory()
     await _tidy(runs)
-    data = runs / new_id()
-    plan = Plan(
-        data_dir=data,
+    data = runs / sortable_id(SystemClock().now(), randomness.token_bytes(10))
+    options = RunOptions(
+        data=data,
         known=known,
-        images=replace(image_plan(None, pull_as_server=True), known=known),
-        sources=lambda temporary: WorkingTree(wish.directory, _made(temporary)),
-        secret_overrides=wish.secrets,
+        images=replace(image_options(None, pull_as_server=True), known=known),
+        sources=lambda temporary: WorkingTree(request.directory, _made(temporary)),
+        secrets=request.secrets,
     )
-    async with open_house(plan) as house:
-        job = await _start(house, wish)
-        ended = await _watch(house, job, as_json=as_json)
-        artifacts = await house.artifacts.list(job.id)
-        egress = await house.egress.report(job)
+    async with open_run(options) as run:
+        job = await _start(run, request)
+        ended = await _watch(run, job, as_json=as_json)
+        artifacts = await run.jobs.artifacts.list(job.id)
+        egress = await run.jobs.egress.report(job)
     shutil.rmtree(data / "keys")  # of no use without the server; what stays is the log and the artifacts
     if as_json:
         if egress.contacts:
@@ -173,35 +170,35 @@ async def _run(wish: Wish, known: KnownValues, *, as_json: bool) -> int:
             JsonPrinter(sys.stdout).event("egress", {"needed_allowlist": list(egress.needed), "destinations": places})
         return 0 if ended["status"] == "success" else 1
     for artifact in artifacts:
-        path = house.artifact_directory / job.id / artifact.file_name
+        path = run.artifact_directory / job.id / artifact.file_name
         print(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
-    print_learned(egress, wish.network)
+    print_learned(egress, request.network)
     return print_end(ended)
 
 
-async def _start(house: House, wish: Wish) -> Job:
-    """The one job of this house, for its one pipeline."""
+async def _start(run: RunParts, request: RunRequest) -> Job:
+    """The one job of this run, for its one pipeline."""
     settings = PipelineSettings(
-        repository=str(wish.directory),
-        script=wish.script,
-        max_duration_seconds=wish.timeout_seconds,
-        network=wish.network,
-        egress_allowlist=wish.allowlist,
+        repository=str(request.directory),
+        script=request.script,
+        max_duration_seconds=request.timeout_seconds,
+        network=request.network,
+        egress_allowlist=request.allowlist,
     )
-    pipeline = Pipeline(new_id(), wish.directory.name, "", settings)
-    await house.pipelines.apply_pipelines([pipeline], "working-tree")
-    return await start(house.engine, pipeline.name, params=wish.params, actor="danube run")
+    pipeline = Pipeline(run.store.new_id(), request.directory.name, "", settings)
+    await run.store.pipelines.apply_pipelines([pipeline], "working-tree")
+    return await start(run.jobs.engine, pipeline.name, params=request.params, actor="danube run")
 
 
-async def _watch(house: House, job: Job, *, as_json: bool) -> Mapping[str, Any]:
+async def _watch(run: RunParts, job: Job, *, as_json: bool) -> Mapping[str, Any]:
     """Print the job to its end; a first interrupt cancels it, and its end is waited for all the same."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: group.create_task(_cancel(house, job.id), name="cancel"))
+            loop.add_signal_handler(number, lambda: group.create_task(_cancel(run, job.id), name="cancel"))
         printer, events = LivePrinter(sys.stdout), JsonPrinter(sys.stdout)
         latest = job
-        async with follow_job(house.engine, house.logs, job.id) as news:
+        async with follow_job(run.jobs.engine, run.jobs.logs, job.id) as news:
             async for item in news:
                 if isinstance(item, LogPart):
                     if as_json:
@@ -213,7 +210,7 @@ async def _watch(house: House, job: Job, *, as_json: bool) -> Mapping[str, Any]:
                     _print_changes(events, latest, item)
                 latest = item
         printer.close()
-        async with house.engine.watch(job.id) as states:
+        async with run.jobs.engine.watch(job.id) as states:
             async for _ in states:
                 continue  # until it is closed: its pod is gone
     return plain(job_summary(latest))
@@ -227,9 +224,9 @@ def _print_changes(events: JsonPrinter, before: Job, after: Job) -> None:
     events.event("job", plain(job_summary(after)))
 
 
-async def _cancel(house: House, job_id: str) -> None:
+async def _cancel(run: RunParts, job_id: str) -> None:
     try:
-        await house.engine.cancel(job_id, "an interrupt")
+        await run.jobs.engine.cancel(job_id, "an interrupt")
     except (Conflict, Retryable) as error:
         print(f"danube: {error}", file=sys.stderr)  # it has ended by itself meanwhile
 
@@ -250,7 +247,7 @@ async def _tidy(runs: Path) -> None:
     left = sorted(path for path in runs.iterdir() if path.is_dir())
     for number, path in enumerate(left):
         try:
-            await remove_pods(path)
+            await remove_left_pods(path)
         except Conflict:
             continue
         if number < len(left) - KEPT_RUNS:

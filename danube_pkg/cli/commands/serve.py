@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
-from danube_pkg.bootstrap.root import Plan, serve
-from danube_pkg.cli.image_settings import image_plan
+from danube_pkg.bootstrap.serve import ServerOptions, serve
+from danube_pkg.cli.image_settings import image_options
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.logs import set_up_logging
 from danube_pkg.services.secrets import KnownValues
@@ -33,30 +33,17 @@ def main(options: argparse.Namespace) -> int:
     said = {"bind_address": options.listen, "data_dir": str(Path(data).absolute()) if data else None}
     flags = {name: value for name, value in said.items() if value}
     server = replace(settings.server, **flags)
-    plan = Plan(
-        data_dir=Path(server.data_dir),
-        known=known,
-        images=image_plan(server.data_dir, settings),
-        runtime=settings.runtime,
-        egress=settings.egress,
-        config_repo=settings.config_repo,
-        server=server,
-        written=settings.written,
-        flags=frozenset(flags),
-        reading=settings.sources,
-        dex=settings.dex,
-        certificate=(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls.certificate else None,
-    )
-    asyncio.run(_serve(plan))
+    settings = replace(settings, server=server)
+    asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, image_options(server.data_dir, settings))))
     return 0
 
 
-async def _serve(plan: Plan) -> None:
+async def _serve(options: ServerOptions) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(plan, stop)
+    await serve(options, stop)
 
 
 def start_log(known: KnownValues, *, default: str, stream_name: str) -> None:

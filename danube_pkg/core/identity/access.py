@@ -42,7 +42,7 @@ class Scope(StrEnum):
 class Need(IntEnum):
     """What an action takes, from least to most. The middle three are a level on the pipeline that it is done to."""
 
-    NOTHING = 0
+    NO_FOLLOW_UP = 0
     LOGIN = 1
     READ = 2
     WRITE = 3
@@ -95,12 +95,12 @@ class Rule:
 
 
 RULES: Mapping[Action, Rule] = {
-    Action.SEE_HEALTH: Rule(Need.NOTHING),
-    Action.SEE_PAGE: Rule(Need.NOTHING),
-    Action.SEE_METRICS: Rule(Need.NOTHING),
-    Action.SEE_DOCUMENTATION: Rule(Need.NOTHING),
-    Action.LOG_IN: Rule(Need.NOTHING),
-    Action.RECEIVE_HOOK: Rule(Need.NOTHING),
+    Action.SEE_HEALTH: Rule(Need.NO_FOLLOW_UP),
+    Action.SEE_PAGE: Rule(Need.NO_FOLLOW_UP),
+    Action.SEE_METRICS: Rule(Need.NO_FOLLOW_UP),
+    Action.SEE_DOCUMENTATION: Rule(Need.NO_FOLLOW_UP),
+    Action.LOG_IN: Rule(Need.NO_FOLLOW_UP),
+    Action.RECEIVE_HOOK: Rule(Need.NO_FOLLOW_UP),
     Action.SEE_SELF: Rule(Need.LOGIN),
     Action.END_OWN_SESSION: Rule(Need.LOGIN),
     Action.MANAGE_OWN_TOKENS: Rule(Need.LOGIN, Scope.ADMIN),
@@ -170,7 +170,7 @@ def standing(actor: Actor, thing: Thing) -> Need:
     if actor.global_admin:
         return Need.GLOBAL_ADMIN
     if actor.kind is Kind.ANONYMOUS:
-        return Need.NOTHING
+        return Need.NO_FOLLOW_UP
     return max((_through(team, role, thing) for team, role in actor.teams.items()), default=Need.LOGIN)
 
 

@@ -15,7 +15,7 @@ FIRST = b"\0" * 32
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class AuditEvent:
     """Who did what to what, from where, when, by which request. `outcome`: done, or the refusal's reference."""
 
     at: float
@@ -33,11 +33,11 @@ class AuditEntry:
     """A happening in its place."""
 
     sequence: int
-    happening: Happening
+    happening: AuditEvent
     hash: bytes = field(repr=False)
 
 
-def chained(key: bytes, before: bytes, sequence: int, happening: Happening) -> bytes:
+def chained(key: bytes, before: bytes, sequence: int, happening: AuditEvent) -> bytes:
     """The hash of an entry: HMAC-SHA256 over the one before, the number and the content as canonical JSON."""
     content = json.dumps(asdict(happening), sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, before + sequence.to_bytes(8, "big") + content.encode(errors="replace"), hashlib.sha256)

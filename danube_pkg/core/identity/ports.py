@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from danube_pkg.core.identity.access import Level, Role, Thing
-from danube_pkg.core.identity.audit import AuditEntry, Happening
+from danube_pkg.core.identity.audit import AuditEntry, AuditEvent
 from danube_pkg.core.identity.idempotency import Reservation
 from danube_pkg.core.identity.oidc import ClientSettings, IdentityDocument, TokenAnswer
 from danube_pkg.core.identity.people import Person, Session, Token
@@ -84,7 +84,7 @@ class TokenStore(Protocol):
 class AuditStore(Protocol):
     """The audit, which only grows."""
 
-    async def append(self, happening: Happening) -> None:
+    async def append(self, happening: AuditEvent) -> None:
         """On disk, chained to the entry before, when this returns."""
         ...
 

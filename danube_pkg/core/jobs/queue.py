@@ -123,7 +123,7 @@ class Obstacle(StrEnum):
     GROUP = "group"
     PIPELINE_LIMIT = "pipeline-limit"
     SERVER_LIMIT = "server-limit"
-    NOTHING = "nothing"
+    NO_FOLLOW_UP = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def why_waiting(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, turns: 
         return Waiting(Obstacle.PIPELINE_LIMIT, position, limit, blockers)
     if sum(floor.held.values()) >= max_concurrent_jobs:
         return Waiting(Obstacle.SERVER_LIMIT, position, max_concurrent_jobs, held_by(lambda one: True))
-    return Waiting(Obstacle.NOTHING, position)
+    return Waiting(Obstacle.NO_FOLLOW_UP, position)
 
 
 def _position(job: Job, floor: _Floor, turns: Turns) -> int:

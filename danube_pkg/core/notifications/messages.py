@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any
 
-from danube_pkg.core.notifications.outbox import JobNews
+from danube_pkg.core.notifications.outbox import JobNotification
 from danube_pkg.core.reasons import HINTS, Reason, Status, reason_named
 
 MAX_MESSAGE = 2000
 """Of what a failed job says; the log has the rest."""
 
 
-def headline(news: JobNews, *, recovered: bool) -> str:
+def headline(news: JobNotification, *, recovered: bool) -> str:
     """One line: which pipeline, how it ended, where."""
     how = "succeeded again" if recovered else _HOW.get(news.status, str(news.status))
     where = _where(news)
@@ -28,12 +28,14 @@ _HOW: Mapping[Status, str] = {
 }
 
 
-def job_url(news: JobNews, external_url: str) -> str:
+def job_url(news: JobNotification, external_url: str) -> str:
     """The job's page, "" where nobody said how the server is reached."""
     return f"{external_url.rstrip('/')}/jobs/{news.job_id}" if external_url else ""
 
 
-def mail(news: JobNews, sender: str, receivers: tuple[str, ...], external_url: str, *, recovered: bool) -> EmailMessage:
+def mail(
+    news: JobNotification, sender: str, receivers: tuple[str, ...], external_url: str, *, recovered: bool
+) -> EmailMessage:
     """A message of plain text. A second try of the same entry has the same Message-ID, so that a reader shows one."""
     from email.headerregistry import Address  # its parser is large, and mails are rare
 
@@ -48,7 +50,7 @@ def mail(news: JobNews, sender: str, receivers: tuple[str, ...], external_url: s
     return message
 
 
-def chat(news: JobNews, external_url: str, *, recovered: bool) -> bytes:
+def chat(news: JobNotification, external_url: str, *, recovered: bool) -> bytes:
     """The body for an incoming webhook as Slack has them; Mattermost, Rocket.Chat and others take the same."""
     url = job_url(news, external_url)
     text = _escaped(headline(news, recovered=recovered))
@@ -66,7 +68,7 @@ _MARK: Mapping[Status, str] = {
 }
 
 
-def document(news: JobNews, external_url: str, *, recovered: bool) -> bytes:
+def document(news: JobNotification, external_url: str, *, recovered: bool) -> bytes:
     """The body of the generic webhook: what the API says of a job, flat."""
     return json.dumps(
         {
@@ -92,7 +94,7 @@ def document(news: JobNews, external_url: str, *, recovered: bool) -> bytes:
     ).encode()
 
 
-def _lines(news: JobNews, external_url: str, *, recovered: bool) -> list[str]:
+def _lines(news: JobNotification, external_url: str, *, recovered: bool) -> list[str]:
     facts: list[tuple[str, Any]] = [
         ("Job", news.job_id),
         ("Commit", news.commit_sha),
@@ -110,7 +112,7 @@ def _lines(news: JobNews, external_url: str, *, recovered: bool) -> list[str]:
     return [*lines, "", url or f"danube logs {news.job_id}"]
 
 
-def _where(news: JobNews) -> str:
+def _where(news: JobNotification) -> str:
     if news.pull_request is not None:
         return f"pull request {news.pull_request.get('number')}"
     return news.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")

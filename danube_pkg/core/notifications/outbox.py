@@ -39,7 +39,7 @@ class OutboxKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JobNews:
+class JobNotification:
     """What there is to tell of a job, as it was when it changed. Times are Unix seconds."""
 
     job_id: str
@@ -69,7 +69,7 @@ class OutboxEntry:
     kind: OutboxKind
     target: str
     channel: str
-    news: JobNews
+    news: JobNotification
     created_at: float
     address: Mapping[str, Any] = field(default_factory=dict)
     only_after_failure: bool = False
@@ -79,10 +79,10 @@ class OutboxEntry:
     problem: str = ""
 
 
-def news_of(job: Job) -> JobNews:
+def notification_of(job: Job) -> JobNotification:
     """A job as others are told of it."""
     trigger = job.trigger
-    return JobNews(
+    return JobNotification(
         job_id=job.id,
         pipeline=job.pipeline,
         status=job.status,
@@ -100,6 +100,6 @@ def news_of(job: Job) -> JobNews:
     )
 
 
-def news_from(values: Mapping[str, Any]) -> JobNews:
+def notification_from(values: Mapping[str, Any]) -> JobNotification:
     """As it was stored."""
-    return JobNews(**{**values, "status": Status(values["status"])})
+    return JobNotification(**{**values, "status": Status(values["status"])})

@@ -1,6 +1,6 @@
 """Who is told what when a job changes: its commit's status, notifications, and pipelines that wait for its end. Pure.
 
-`tell` compares a job before and after a change. What it says is stored in the same transaction as the change.
+`follow_up_of` compares a job before and after a change. What it says is stored in the same transaction as the change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +17,10 @@ from danube_pkg.core.configuration.state import State
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.outbox import (
-    JobNews,
+    JobNotification,
     OutboxEntry,
     OutboxKind,
-    news_of,
+    notification_of,
 )
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
@@ -33,42 +33,44 @@ SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FollowUp:
     """What is owed because of one change."""
 
     inbox: tuple[InboxEntry, ...] = ()
     outbox: tuple[OutboxEntry, ...] = ()
 
 
-NOTHING = Told()
+NO_FOLLOW_UP = FollowUp()
 
 
-def joined(*parts: Told) -> Told:
+def merged_follow_ups(*parts: FollowUp) -> FollowUp:
     """All of them, in that order."""
-    return Told(tuple(one for part in parts for one in part.inbox), tuple(one for part in parts for one in part.outbox))
+    return FollowUp(
+        tuple(one for part in parts for one in part.inbox), tuple(one for part in parts for one in part.outbox)
+    )
 
 
-def tell(before: Job | None, after: Job, state: State, index: PipelineIndex, now: float) -> Told:
+def follow_up_of(before: Job | None, after: Job, state: State, index: PipelineIndex, now: float) -> FollowUp:
     """before: None for a new job. index: of the state's pipelines."""
     outbox: list[OutboxEntry] = []
-    news = news_of(after)
-    if before is None or commit_status(news_of(before), "") != commit_status(news, ""):
+    news = notification_of(after)
+    if before is None or commit_status(notification_of(before), "") != commit_status(news, ""):
         outbox += _status(news, state, now)
     if not after.status.ended or (before is not None and before.status.ended):
-        return Told((), tuple(outbox)) if outbox else NOTHING
+        return FollowUp((), tuple(outbox)) if outbox else NO_FOLLOW_UP
     definition = state.pipelines.get(after.pipeline)
     own: Sequence[Notification] = definition.spec.notifications if definition is not None else ()
     for notification in dict.fromkeys((*state.config.notifications, *own)):
         outbox += _notification(notification, news, state, now)
     # A proposal's job starts nothing: what follows, a deployment say, trusts the code that it is given.
     follows = index.is_waited_for(after.pipeline) and after.trigger.pull_request is None
-    return Told((_ended(after, now),) if follows else (), tuple(outbox))
+    return FollowUp((_ended(after, now),) if follows else (), tuple(outbox))
 
 
-def tell_skipped(skip: Skip, pipeline: Pipeline, state: State, now: float) -> Told:
+def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) -> FollowUp:
     """That a check which somebody may wait for has nothing to do."""
     trigger = skip.trigger
-    news = JobNews(
+    news = JobNotification(
         job_id="",
         pipeline=pipeline.name,
         status=Status.SUCCESS,
@@ -83,7 +85,7 @@ def tell_skipped(skip: Skip, pipeline: Pipeline, state: State, now: float) -> To
         finished_at=now,
         pull_request=trigger.pull_request,
     )
-    return Told((), tuple(_status(news, state, now))) if skip.reported else NOTHING
+    return FollowUp((), tuple(_status(news, state, now))) if skip.reported else NO_FOLLOW_UP
 
 
 _STATES: Mapping[Status, CommitState] = {
@@ -96,13 +98,13 @@ _STATES: Mapping[Status, CommitState] = {
 }
 
 
-def commit_status(news: JobNews, external_url: str) -> CommitStatus:
+def commit_status(news: JobNotification, external_url: str) -> CommitStatus:
     """The status that a job gives its commit: what it is, why, and where to read more."""
     url = f"{external_url.rstrip('/')}/jobs/{news.job_id}" if external_url and news.job_id else ""
     return CommitStatus(_STATES[news.status], f"danube/{news.pipeline}", _description(news), url, news.ref)
 
 
-def _description(news: JobNews) -> str:
+def _description(news: JobNotification) -> str:
     took = ""
     if news.started_at is not None and news.finished_at is not None:
         took = f" after {max(0, round(news.finished_at - news.started_at))} s"
@@ -122,14 +124,14 @@ def _description(news: JobNews) -> str:
     return f"{how}{took}: {why}" if why else f"{how}{took}"
 
 
-def _status(news: JobNews, state: State, now: float) -> Iterator[OutboxEntry]:
+def _status(news: JobNotification, state: State, now: float) -> Iterator[OutboxEntry]:
     project = forge_project(news.repository, state.config.git_authentication) if news.commit_sha else None
     if project is not None:
         target = f"status {project.api_url} {project.project} {news.commit_sha} {news.pipeline}"
         yield OutboxEntry(OutboxKind.STATUS, target, f"forge {project.api_url}", news, now)
 
 
-def _notification(notification: Notification, news: JobNews, state: State, now: float) -> Iterator[OutboxEntry]:
+def _notification(notification: Notification, news: JobNotification, state: State, now: float) -> Iterator[OutboxEntry]:
     wanted = set(notification.when)
     if news.status is Status.CANCELLED:
         occasion, only_after_failure = Occasion.ALWAYS in wanted, False

@@ -14,14 +14,14 @@ from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
-    HookEvent,
-    HookRepository,
     Ignored,
     Ping,
     PullRequest,
     PullRequestChange,
     Push,
     TagPush,
+    WebhookEvent,
+    WebhookRepository,
 )
 
 KEEP_SECONDS = 30 * 86400
@@ -64,7 +64,7 @@ class PipelineEnded:
     commit_author: str = ""
 
 
-InboxEvent = HookEvent | CronMoment | PipelineEnded
+InboxEvent = WebhookEvent | CronMoment | PipelineEnded
 
 
 class Result(StrEnum):
@@ -170,8 +170,8 @@ def event_from_json(text: str) -> InboxEvent:
     return read(values)
 
 
-def _repository(values: Mapping[str, Any]) -> HookRepository:
-    return HookRepository(values["name"], tuple(values["urls"]))
+def _repository(values: Mapping[str, Any]) -> WebhookRepository:
+    return WebhookRepository(values["name"], tuple(values["urls"]))
 
 
 def _push(values: dict[str, Any]) -> Push:

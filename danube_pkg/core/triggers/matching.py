@@ -16,12 +16,12 @@ from danube_pkg.core.repositories.globs import matches
 from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.core.triggers.inbox import PipelineEnded
 from danube_pkg.core.triggers.webhooks.events import (
-    HookEvent,
-    HookRepository,
     PullRequest,
     PullRequestChange,
     Push,
     TagPush,
+    WebhookEvent,
+    WebhookRepository,
 )
 
 MAX_NAMES = 200
@@ -78,7 +78,7 @@ class PipelineIndex:
                 elif trigger.kind is TriggerKind.CRON:
                     self.schedules.append((one, trigger))
 
-    def of_repository(self, repository: HookRepository) -> Sequence[PipelineDefinition]:
+    def of_repository(self, repository: WebhookRepository) -> Sequence[PipelineDefinition]:
         """Those of a repository by any of its addresses, each once, by name."""
         found: Mapping[str, PipelineDefinition] = {
             one.name: one for url in repository.urls for one in self._by_repository.get(_key(url), ())
@@ -100,7 +100,7 @@ class PipelineIndex:
         return pipeline in self._after
 
 
-def judge(event: HookEvent, pipeline: PipelineDefinition, changed: Sequence[str] | None = None) -> Verdict:
+def judge(event: WebhookEvent, pipeline: PipelineDefinition, changed: Sequence[str] | None = None) -> Verdict:
     """What an event of a pipeline's own repository does to it.
 
     changed: a pull request's files, where somebody found them out; no forge sends them.
@@ -117,7 +117,7 @@ def judge(event: HookEvent, pipeline: PipelineDefinition, changed: Sequence[str]
     raise Defect("event-unmatched", f"no rule says what {type(event).__name__} does to a pipeline")
 
 
-def wants_changed_files(event: HookEvent, pipelines: Iterable[PipelineDefinition]) -> bool:
+def wants_changed_files(event: WebhookEvent, pipelines: Iterable[PipelineDefinition]) -> bool:
     """Whether the files of a pull request would decide something."""
     return isinstance(event, PullRequest) and any(
         (one.spec.paths or one.spec.paths_ignore) and isinstance(judge(event, one), Start) for one in pipelines
@@ -195,7 +195,7 @@ def _ended_by(ended: PipelineEnded) -> str:
     return f"{ended.pipeline} job {ended.job_id}"
 
 
-def _why_not_meant(event: HookEvent, spec: PipelineSpec) -> str:
+def _why_not_meant(event: WebhookEvent, spec: PipelineSpec) -> str:
     """Why an event is none that a pipeline's definition names, "" where it is one."""
     match event:
         case Push():

@@ -51,7 +51,7 @@ class ChangedFiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Settlement:
     """An entry of the inbox that is dealt with, and when (Unix seconds); outcomes without the jobs, which are made in the
     same transaction, and what is to be said of it as a whole."""
 

@@ -60,7 +60,7 @@ Context = Any
 """`grpc.aio.ServicerContext`, whose type parameters differ between the stubs."""
 
 
-class CoordinatorEdge(CoordinatorServicer):
+class CoordinatorServer(CoordinatorServicer):
     """One service object for every job."""
 
     def __init__(self, service: Coordination) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
@@ -13,20 +14,18 @@ from danube_pkg.core.triggers.ports import InboxStore
 from danube_pkg.edges.http.metrics import HttpMetrics
 from danube_pkg.kit.clock import Clock
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.configuration.sync import Configuration
+from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
-from danube_pkg.services.identity.oidc import OidcLogin
-from danube_pkg.services.identity.passwords import Passwords
-from danube_pkg.services.identity.sessions import Sessions
-from danube_pkg.services.identity.tokens import Tokens
+from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.secrets import Secrets
-from danube_pkg.services.triggers.webhooks import Hooks
+from danube_pkg.services.triggers.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,6 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Logins:
-    """The ways to prove who one is."""
-
-    sessions: Sessions
-    tokens: Tokens
-    passwords: Passwords
-    oidc: OidcLogin
-
-
-@dataclass(frozen=True, slots=True)
 class Services:
     """A plain read goes straight to a port; everything else through a service. `artifact_directory`: where bytes lie;
     `deploy_key`: the public half of the server's own ssh key."""
@@ -67,7 +56,9 @@ class Services:
     secrets: Secrets
     artifacts: Artifacts
     artifact_directory: str
-    configuration: Configuration | None
+    configuration: ConfigurationSync
+    applied: AppliedConfiguration
+    conditions: ServerConditions
     outlines: Outlines
     deploy_key: str
     access: Access
@@ -81,8 +72,8 @@ class Services:
     metrics: HttpMetrics
     api_document: Callable[[], Mapping[str, Any]]
     """The OpenAPI document of all routes."""
+    egress: Egress
+    webhooks: Webhooks
     site: Site = field(default_factory=Site)
-    egress: Egress | None = None
-    """None where the runtime keeps no egress ledger."""
-    hooks: Hooks | None = None
     dex: Dex | None = None
+    """None where danube.toml names no Dex."""

@@ -17,15 +17,19 @@ MAX_TRIES = 5
 """Of one revision, one each sync interval; then the condition stays and the next revision is told."""
 
 
-class ConfigurationReports:
-    """Each revision is told once; `conditions` holds what the forge refused."""
+class ConfigurationStatusReporter:
+    """Each revision is reported once; `conditions` gives what the forge refused."""
 
     def __init__(self, statuses: CommitStatuses, target_url: str = "") -> None:
         self._statuses = statuses
         self._target_url = target_url
         self._told: tuple[str, bool] = ("", False)
         self._tries = 0
-        self.conditions: Sequence[Condition] = ()
+        self._conditions: Sequence[Condition] = ()
+
+    async def conditions(self) -> Sequence[Condition]:
+        """Why the forge took no status of the newest revision."""
+        return self._conditions
 
     async def report(self, repository: str, status: ConfigurationStatus) -> None:
         """Tell it, if it has not been told. A refusal becomes a condition, not an error."""
@@ -38,18 +42,18 @@ class ConfigurationReports:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._statuses.publish(repository, status.seen_revision, _commit_status(status, self._target_url))
         except NotFound:
-            self.conditions = ()  # no forge is known for it: a directory, a plain server
+            self._conditions = ()  # no forge is known for it: a directory, a plain server
         except (DanubeError, TimeoutError) as error:
             self._tries += 1
             cause = str(error) or "it did not answer in time"
             hint = error.hint if isinstance(error, DanubeError) else ""
-            self.conditions = (
+            self._conditions = (
                 Condition("commit-status-refused", f"the forge took no status of the configuration: {cause}", hint),
             )
             if self._tries < MAX_TRIES:
                 return
         else:
-            self.conditions = ()
+            self._conditions = ()
         self._told, self._tries = news, 0
 
 

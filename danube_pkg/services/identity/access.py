@@ -6,6 +6,7 @@ Answers are kept only while nothing that is stored has changed, so that a change
 from collections.abc import Callable
 from typing import Any
 
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.access import (
     SERVER,
     Action,
@@ -29,8 +30,9 @@ Listener = Callable[[str | None], None]
 class Access:
     """A team's groups are those of the issuer whose people belong to it as well."""
 
-    def __init__(self, store: AccessStore) -> None:
+    def __init__(self, store: AccessStore, applied: AppliedConfiguration) -> None:
         self.store = store
+        applied.listen(self.changed)
         self._listeners: list[Listener] = []
         self._version = -1
         self._kept: dict[Any, Any] = {}

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from danube_pkg.core.identity.audit import (
     AuditEntry,
+    AuditEvent,
     ChainCheck,
     ChainState,
-    Happening,
 )
 from danube_pkg.core.identity.ports import AuditStore
 from danube_pkg.kit.clock import Clock
@@ -25,7 +25,7 @@ class Audit:
         self._clock = clock
         self._key = key
 
-    async def record(self, happening: Happening) -> None:
+    async def record(self, happening: AuditEvent) -> None:
         """On disk when this returns; `at` is filled in."""
         await self._store.append(replace(happening, at=self._clock.now()))
 

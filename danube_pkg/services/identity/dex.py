@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import DanubeError
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.identity.dex import HEALTH_PATH, DexSettings, render_dex
@@ -24,17 +25,21 @@ HINT = "people cannot log in meanwhile, and the server begins it again by itself
 class Dex:
     """`upstream` reaches the Dex that `runner` runs."""
 
-    def __init__(self, settings: DexSettings, people: AccessStore, runner: DexRunner, upstream: UpstreamHttp) -> None:
+    def __init__(
+        self,
+        settings: DexSettings,
+        people: AccessStore,
+        runner: DexRunner,
+        upstream: UpstreamHttp,
+        applied: AppliedConfiguration,
+    ) -> None:
         self.settings = settings
         self._people = people
         self._runner = runner
         self._upstream = upstream
         self._wanted = asyncio.Event()
+        applied.listen(self._wanted.set)
         self._trouble = ""
-
-    def look_again(self) -> None:
-        """A configuration was applied."""
-        self._wanted.set()
 
     async def follow(self) -> None:
         """Keep Dex's people those of the configuration, for ever."""

@@ -19,12 +19,12 @@ from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.jobs.transitions import decide
 from danube_pkg.core.logs.ports import JobLog
-from danube_pkg.core.notifications.rules import NOTHING
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
 from danube_pkg.services.jobs.source_trees import JobSource
-from danube_pkg.services.notifications.observer import News
+from danube_pkg.services.notifications.observer import JobObserver
 
 MAILBOX_EVENTS = 1000
 """More events than one job can have open at once (steps, connections, timers); beyond it callers wait their turn."""
@@ -55,7 +55,7 @@ class StepMemory:
     end: StepEnded | None = None
 
 
-class LiveJob:
+class ActiveJob:
     """A job that has not been closed yet. `on_decided` is called after each commit, in the mailbox's task."""
 
     def __init__(
@@ -64,8 +64,8 @@ class LiveJob:
         owed: Sequence[Effect],
         store: JobStore,
         clock: Clock,
-        on_decided: Callable[["LiveJob"], None],
-        news: News | None = None,
+        on_decided: Callable[["ActiveJob"], None],
+        observer: JobObserver,
     ) -> None:
         self.job = job
         self.owed: deque[Effect] = deque(owed)
@@ -78,7 +78,7 @@ class LiveJob:
         self._store = store
         self._clock = clock
         self._on_decided = on_decided
-        self._news = news
+        self._observer = observer
         self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue(MAILBOX_EVENTS)
         self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they came
         self._over = False
@@ -164,14 +164,13 @@ class LiveJob:
         job, owed = (self.job, ()) if letter.event is None else decide(self.job, letter.event, self._clock.now())
         if job is self.job and letter.done is None and not owed:
             return job
-        told = self._news.tell(self.job, job) if self._news is not None and job is not self.job else NOTHING
+        told = self._observer.follow_up_of(self.job, job) if job is not self.job else NO_FOLLOW_UP
         await self._store.save_job(job, done=letter.done, owed=owed, told=told)
         self.job = job
         if letter.done is not None:
             self.owed.remove(letter.done)
         self.owed.extend(owed)
-        if self._news is not None:
-            self._news.passed_on(told)
+        self._observer.stored(told)
         self._on_decided(self)
         self.notify()
         return job

@@ -13,14 +13,13 @@ from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Phase
-from danube_pkg.core.jobs.ports import JobKeys
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
-from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.jobs.steps import FollowerTools, container_of, read_output_again
+from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.steps import container_of, read_output_again
 from danube_pkg.services.secrets import Secrets
 
 MAX_MESSAGE_LENGTH = 2000
@@ -32,25 +31,15 @@ _log = logging.getLogger("danube.coordination")
 class Coordination:
     """One object for all jobs; `job_id` is what `authenticate` said."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        keys: JobKeys,
-        runtime: Runtime,
-        secrets: Secrets,
-        artifacts: Artifacts,
-        tools: FollowerTools,
-    ) -> None:
+    def __init__(self, engine: Engine, ports: EnginePorts, secrets: Secrets, artifacts: Artifacts) -> None:
         self._engine = engine
-        self._keys = keys
-        self._runtime = runtime
+        self._ports = ports
         self._secrets = secrets
         self._artifacts = artifacts
-        self._tools = tools
 
     def authenticate(self, token: str) -> str:
         """The job that the token is for; raises Unauthenticated, also when that job is not active any more."""
-        job_id = self._keys.check_job_token(token)
+        job_id = self._ports.keys.check_job_token(token)
         try:
             phase = self._engine.live(job_id).job.phase
         except NotFound:
@@ -102,14 +91,14 @@ class Coordination:
                 await self._place(live, step)
             await live.wait_until(lambda job: self._calls_for_action(live, request.sequence))
 
-    def _calls_for_action(self, live: LiveJob, sequence: int) -> bool:
+    def _calls_for_action(self, live: ActiveJob, sequence: int) -> bool:
         phase = live.step(sequence).phase
         return phase is StepPhase.ENDED or (phase is StepPhase.WAITING and live.job.phase is Phase.RUNNING)
 
-    async def _place(self, live: LiveJob, step: Step) -> None:
+    async def _place(self, live: ActiveJob, step: Step) -> None:
         """A living container of its image; from the commit on, the attempt counts as started there and only there."""
         try:
-            container = await self._runtime.ensure_container(live.job.id, step.image)
+            container = await self._ports.runtime.ensure_container(live.job.id, step.image)
         except Permanent as error:
             hint = f"; {error.hint}" if error.hint else ""
             reason = reason_named(error.reference, Reason.POD_FAILED)
@@ -117,16 +106,16 @@ class Coordination:
             end = ev.StepEnd(status=Status.FAILURE, reason=reason, message=message)
             await live.apply(ev.StepEnded(step.sequence, step.attempt, end))
             return
-        kills = await self._runtime.memory_kills(container)
+        kills = await self._ports.runtime.memory_kills(container)
         await live.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills))
 
-    async def _name_of(self, live: LiveJob, request: StepRequest) -> str:
+    async def _name_of(self, live: ActiveJob, request: StepRequest) -> str:
         """The name as it may be kept. A repeated call keeps the name of the first, whatever secrets came since."""
         known = live.job.step(request.sequence)
         name = await self._redacted(live, request.name)
         return known.name if known is not None and await self._redacted(live, known.name) == name else name
 
-    async def _outcome(self, live: LiveJob, step: Step) -> StepOutcome:
+    async def _outcome(self, live: ActiveJob, step: Step) -> StepOutcome:
         if step.end is None:
             raise Conflict(
                 "step-without-end", f"step {step.sequence} has ended without a record", hint="danube explain JOB"
@@ -136,13 +125,13 @@ class Coordination:
         truncated = output is not None and len(output) < step.end.output_bytes
         return StepOutcome(step.end, step.attempt, output, truncated)
 
-    async def _output(self, live: LiveJob, step: Step, end: ev.StepEnd) -> bytes | None:
+    async def _output(self, live: ActiveJob, step: Step, end: ev.StepEnd) -> bytes | None:
         """The end of what it printed; None where no record says how much that was, or nobody holds it any more."""
         if not end.output_hash or not end.output_bytes:
             return b"" if end.output_hash else None
         output = live.output_of(step)
         if output is None and step.container is not None:
-            output = await read_output_again(step, container_of(live.job.id, step), self._tools)
+            output = await read_output_again(step, container_of(live.job.id, step), self._ports)
         return output
 
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:
@@ -154,9 +143,8 @@ class Coordination:
             )
         value = await self._secrets.read_for_job(live.job, sequence, key)
         log = await self._engine.open_log(live)
-        log.set_secrets([*await self._engine.values_to_mask(live.job), value])
-        if self._tools.egress is not None:
-            await self._tools.egress.mask(live.job)
+        log.set_secrets([*await self._engine.masks.values(live.job), value])
+        await self._ports.egress.mask(live.job)
         return value
 
     async def receive_artifact(
@@ -189,6 +177,6 @@ class Coordination:
             failure = ScriptFailure(failure.reason, message, failure.step)
         await live.apply(ev.Finished(failure))
 
-    async def _redacted(self, live: LiveJob, text: str) -> str:
+    async def _redacted(self, live: ActiveJob, text: str) -> str:
         """By the log, which knows everything that the job can know, and has what it takes at hand."""
         return (await self._engine.open_log(live)).redact(text)

@@ -1,5 +1,7 @@
 """Draining: no new work is taken, what runs goes on. A drained server stays drained over a restart until it is resumed."""
 
+from collections.abc import Callable
+
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.jobs.ports import ServerState
 
@@ -13,10 +15,15 @@ class Draining:
         self._state = state
         self.by = ""
         self.since: float | None = None
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def active(self) -> bool:
         return self.since is not None
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call it when draining begins or ends; it must be quick and must not raise."""
+        self._listeners.append(listener)
 
     async def recall(self) -> None:
         """At start: as it was when the server stopped."""
@@ -27,11 +34,16 @@ class Draining:
         """Idempotent: the first one who asked stays named."""
         if not self.active:
             await self._state.remember(_NAME, by)
-            await self.recall()
+            await self._changed()
 
     async def resume(self) -> None:
         await self._state.forget(_NAME)
+        await self._changed()
+
+    async def _changed(self) -> None:
         await self.recall()
+        for listener in self._listeners:
+            listener()
 
     def check(self) -> None:
         """Raises Unavailable while draining."""

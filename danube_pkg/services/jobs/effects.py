@@ -19,9 +19,9 @@ from danube_pkg.core.reasons import Reason, Status, reason_named
 from danube_pkg.core.runtimes.pods import Limits, PodSpec
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.tasks import until
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.steps import (
-    FollowerTools,
     container_of,
     one_line,
     stop_step,
@@ -38,17 +38,17 @@ RETRY_CAP_SECONDS = 30.0
 
 _log = logging.getLogger("danube.effects")
 
-OpenLog = Callable[[LiveJob], Awaitable[JobLog]]
+OpenLog = Callable[[ActiveJob], Awaitable[JobLog]]
 
 
 class EffectPerformer:
     """Performs effects of all jobs; it holds no state of its own."""
 
-    def __init__(self, tools: FollowerTools, open_log: OpenLog) -> None:
-        self._tools = tools
+    def __init__(self, ports: EnginePorts, open_log: OpenLog) -> None:
+        self._ports = ports
         self._open_log = open_log
 
-    async def run(self, live: LiveJob) -> None:
+    async def run(self, live: ActiveJob) -> None:
         """The job's own loop, until it is cancelled."""
         while True:
             await live.wait_until(lambda job: bool(live.owed))
@@ -56,7 +56,7 @@ class EffectPerformer:
             event = await self._perform_unless_stale(live, effect)
             await self._feed_back(live, effect, event)
 
-    async def _feed_back(self, live: LiveJob, effect: Effect, event: ev.JobEvent | None) -> None:
+    async def _feed_back(self, live: ActiveJob, effect: Effect, event: ev.JobEvent | None) -> None:
         backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
         while True:
             try:
@@ -64,9 +64,9 @@ class EffectPerformer:
                 return
             except Retryable as error:
                 _log.error("effect-not-recorded", extra={"fields": _fields(effect, error)})
-                await self._tools.clock.sleep(backoff.next())
+                await self._ports.clock.sleep(backoff.next())
 
-    async def _perform_unless_stale(self, live: LiveJob, effect: Effect) -> ev.JobEvent | None:
+    async def _perform_unless_stale(self, live: ActiveJob, effect: Effect) -> ev.JobEvent | None:
         """The event that follows, or None where the effect is stale."""
 
         def stale(job: Job) -> bool:
@@ -76,7 +76,7 @@ class EffectPerformer:
             return None
         return await until(live.wait_until(stale), self._perform(live, effect), name=f"{effect.kind} {live.job.id}")
 
-    async def _perform(self, live: LiveJob, effect: Effect) -> ev.JobEvent:
+    async def _perform(self, live: ActiveJob, effect: Effect) -> ev.JobEvent:
         act = {
             EffectKind.CREATE_POD: self._create_pod,
             EffectKind.STOP_STEPS: self._stop_steps,
@@ -98,14 +98,14 @@ class EffectPerformer:
                     _log.exception("effect-failed", extra={"fields": _fields(effect, error)})
                     return ev.PodFailed(Reason.POD_FAILED, f"the pod could not be made: {error}")
                 _log.exception("effect-failed", extra={"fields": _fields(effect, error)})
-            await self._tools.clock.sleep(backoff.next())
+            await self._ports.clock.sleep(backoff.next())
 
-    async def _create_pod(self, live: LiveJob) -> ev.JobEvent:
+    async def _create_pod(self, live: ActiveJob) -> ev.JobEvent:
         await self._open_log(live)
-        container = await self._tools.runtime.create_pod(pod_spec(live.job, self._tools))
+        container = await self._ports.runtime.create_pod(pod_spec(live.job, self._ports))
         return ev.PodReady(container.number)
 
-    async def _stop_steps(self, live: LiveJob) -> ev.JobEvent:
+    async def _stop_steps(self, live: ActiveJob) -> ev.JobEvent:
         """Commands are ended at once; the coordinator leaves by itself unless it was not the one who ended the job."""
         log = await self._open_log(live)
         for step in live.job.open_steps:
@@ -121,7 +121,7 @@ class EffectPerformer:
             _log.warning("steps-not-stopped", extra={"fields": {"job": live.job.id, "seconds": STOP_SECONDS}})
         return ev.StepsStopped()
 
-    async def _stop_one(self, live: LiveJob, sequence: int) -> None:
+    async def _stop_one(self, live: ActiveJob, sequence: int) -> None:
         step = live.step(sequence)
         if step.container is None:
             return
@@ -136,10 +136,10 @@ class EffectPerformer:
                     return
             except TimeoutError:
                 _log.debug("coordinator-stopped", extra={"fields": {"job": live.job.id}})
-        if await stop_step(live, step, container_of(live.job.id, step), self._tools):
+        if await stop_step(live, step, container_of(live.job.id, step), self._ports):
             await live.wait_until(has_ended)
 
-    async def _close_log(self, live: LiveJob) -> ev.JobEvent:
+    async def _close_log(self, live: ActiveJob) -> ev.JobEvent:
         log = await self._open_log(live)
         job = live.job
         for step in job.steps:
@@ -147,21 +147,20 @@ class EffectPerformer:
                 log.step_output(step.sequence, attempt).finish()
             if step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
                 write_step_end(log, step.sequence, step.attempt, step.end)
-        if self._tools.egress is not None:
-            await self._tools.egress.note_job(job, log)
-        took = f" in {self._tools.clock.now() - job.started_at:.1f} s" if job.started_at is not None else ""
+        await self._ports.egress.note_job(job, log)
+        took = f" in {self._ports.clock.now() - job.started_at:.1f} s" if job.started_at is not None else ""
         reason = f" ({job.reason})" if job.reason else ""
         why = f": {one_line(job.message)}" if job.message else ""
         log.note("job-end", 0, f"--- job {job.outcome}{reason}{took}{why}")
         await log.close()
         return ev.LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps})
 
-    async def _delete_pod(self, live: LiveJob) -> ev.JobEvent:
-        await self._tools.runtime.delete_pod(live.job.id)
+    async def _delete_pod(self, live: ActiveJob) -> ev.JobEvent:
+        await self._ports.runtime.delete_pod(live.job.id)
         return ev.PodDeleted()
 
 
-def pod_spec(job: Job, tools: FollowerTools) -> PodSpec:
+def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
     """The pod of a job, from what it took along from its pipeline."""
     settings = job.settings
     limits = Limits(
@@ -169,7 +168,7 @@ def pod_spec(job: Job, tools: FollowerTools) -> PodSpec:
         cpu_cores=settings.cpu,
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
-    token = tools.keys.job_token(job.id)
+    token = ports.keys.job_token(job.id)
     return PodSpec(job.id, job.pipeline, limits, settings.network, token, settings.egress_allowlist)
 
 

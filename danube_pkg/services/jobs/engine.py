@@ -29,30 +29,30 @@ from danube_pkg.core.jobs.queue import Waiting
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.logs.ports import JobLog
-from danube_pkg.core.notifications.rules import NOTHING, Told, joined
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Source
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.store import JobStore
-from danube_pkg.core.triggers.ports import Settled
+from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.tasks import TaskOwner, end_all, until
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.kit.tasks import TaskOwner, end_all, logged, until
+from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects import EffectPerformer
-from danube_pkg.services.jobs.pods import PodKeeper
-from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
-from danube_pkg.services.jobs.scheduler import Queue
+from danube_pkg.services.jobs.masks import MaskSource
+from danube_pkg.services.jobs.pods import PodReconciler
+from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.scheduler import Scheduler
 from danube_pkg.services.jobs.source_trees import JobSource, source_lines
 from danube_pkg.services.jobs.steps import (
-    FollowerTools,
     StepFollower,
     container_of,
     coordinator_request,
 )
-from danube_pkg.services.notifications.observer import News
+from danube_pkg.services.notifications.observer import JobObserver
 
 RETRY_CAP_SECONDS = 30.0
 """A job's task that failed is begun again after at most this: no failure of a moment may leave a job without its deadline,
@@ -65,31 +65,38 @@ _log = logging.getLogger("danube.jobs")
 
 
 class Engine:
-    """All jobs that are not closed. `async with engine.running():` owns every task of it. `draining`: set on a server."""
+    """All jobs that are not closed. `async with engine.running():` owns every task of it.
 
-    def __init__(self, ports: EnginePorts, settings: EngineSettings) -> None:
+    observer: also holds the applied configuration. coordinator_command: what the coordinator's container runs; it holds no secret.
+    """
+
+    def __init__(
+        self, ports: EnginePorts, masks: MaskSource, observer: JobObserver, draining: Draining, coordinator_command: str
+    ) -> None:
         self._ports = ports
-        self.settings = settings
-        self._tools = FollowerTools(ports.runtime, ports.keys, ports.clock, ports.egress)
-        self._performer = EffectPerformer(self._tools, self.open_log)
-        self._live: dict[str, LiveJob] = {}
+        self.masks = masks
+        self._observer = observer
+        self._applied = observer.applied
+        self.draining = draining
+        self._coordinator_command = coordinator_command
+        self._performer = EffectPerformer(ports, self.open_log)
+        self._live: dict[str, ActiveJob] = {}
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
-        self._queue = Queue(self._live, settings.max_concurrent_jobs, self._is_draining, ports.clock)
+        self._scheduler = Scheduler(self._live, self._applied, draining, ports.clock)
         self._listeners: list[Listener] = []
-        self.draining: Draining | None = None
-        self._pods = PodKeeper(ports.runtime, ports.clock, self._live, self._ensure, self.open_log)
+        self._pods = PodReconciler(ports.runtime, ports.clock, self._live, self._ensure, self.open_log)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take up what is unfinished, serve until the block is left; pods go on without us."""
-        owner = self._owner = TaskOwner(self._task_failed)
+        owner = self._owner = TaskOwner(logged(_log))
         try:
             for job in await self._ports.jobs.unfinished_jobs():
-                self._take_up(job, LiveJob(job, await self._ports.jobs.owed_effects(job.id), *self._live_parts()))
+                self._take_up(job, ActiveJob(job, await self._ports.jobs.owed_effects(job.id), *self._live_parts()))
             owner.start("runtime-watch", self._pods.watch())
             owner.start("reconcile", self._pods.keep_reconciled())
-            owner.start("queue", self._queue.run())
+            owner.start("scheduler", self._scheduler.run())
             owner.start("forget-secrets", self._forget_loop())
             yield
         finally:
@@ -98,18 +105,14 @@ class Engine:
             for live in self._live.values():
                 await self.source(live).close()
 
-    def _live_parts(self) -> tuple[JobStore, Clock, Callable[[LiveJob], None], News | None]:
-        return self._ports.jobs, self._ports.clock, self._derive, self.settings.news
-
-    def _task_failed(self, name: str, error: BaseException) -> None:
-        _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
+    def _live_parts(self) -> tuple[JobStore, Clock, Callable[[ActiveJob], None], JobObserver]:
+        return self._ports.jobs, self._ports.clock, self._derive, self._observer
 
     # --- what people and triggers ask for
 
     async def triggerable(self, name: str) -> Pipeline:
         """A pipeline of which there may be a new job now. Raises NotFound, Unavailable."""
-        if self.draining is not None:
-            self.draining.check()
+        self.draining.check()
         known = await self._ports.pipelines.load_pipeline(name)
         if known is None or known.removed:
             raise unknown_pipeline(name)
@@ -134,10 +137,10 @@ class Engine:
     ) -> Job:
         """Queue a job; once this returns it survives everything. With a `job_id` that is taken it is the job that has it."""
         job = self._new_job(pipeline, trigger, job_id or self._ports.new_id(), reason)
-        return (await self._add([job], NOTHING, None))[0]
+        return (await self._add([job], NO_FOLLOW_UP, None))[0]
 
     async def submit_all(
-        self, starts: Sequence[tuple[Pipeline, Trigger]], told: Told, settled: Settled
+        self, starts: Sequence[tuple[Pipeline, Trigger]], told: FollowUp, settled: Settlement
     ) -> Sequence[Job]:
         """Queue what an entry of the inbox starts, and settle it, in one transaction. A job that was made of that entry
         before stands for the one that would be made again. Raises Unavailable, StorageFull."""
@@ -154,11 +157,11 @@ class Engine:
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
             trigger=trigger,
-            settings=pipeline.settings.allowing(self.settings.egress_allowlist()),
+            settings=pipeline.settings.allowing(self._applied.config.egress_allowlist),
             created_at=self._ports.clock.now(),
         )
 
-    async def _add(self, jobs: Sequence[Job], told: Told, settled: Settled | None) -> Sequence[Job]:
+    async def _add(self, jobs: Sequence[Job], told: FollowUp, settled: Settlement | None) -> Sequence[Job]:
         """In a task of its own: a caller that leaves must not leave behind a job that nobody takes up."""
         if self._owner is None:
             raise Unavailable(
@@ -170,18 +173,15 @@ class Engine:
         return await answer
 
     async def _add_for(
-        self, jobs: Sequence[Job], told: Told, settled: Settled | None, answer: asyncio.Future[Sequence[Job]]
+        self, jobs: Sequence[Job], told: FollowUp, settled: Settlement | None, answer: asyncio.Future[Sequence[Job]]
     ) -> None:
-        news = self.settings.news
-        if news is not None:
-            told = joined(told, *(news.tell(None, job) for job in jobs))
+        told = merged_follow_ups(told, *(self._observer.follow_up_of(None, job) for job in jobs))
         try:
             queued = await self._ports.jobs.create_jobs(jobs, told, settled)
-            if news is not None:
-                news.passed_on(told)
+            self._observer.stored(told)
             for job in queued:
                 if job.id not in self._live and job.phase is not Phase.CLOSED:
-                    self._take_up(job, LiveJob(job, (), *self._live_parts()))
+                    self._take_up(job, ActiveJob(job, (), *self._live_parts()))
         except BaseException as error:
             if not answer.done():
                 stopping = Unavailable(
@@ -231,7 +231,7 @@ class Engine:
         if (live := self._live.get(job_id)) is not None:
             await live.wait_until(lambda job: live.log is not None or job.status.ended)
 
-    def live(self, job_id: str) -> LiveJob:
+    def live(self, job_id: str) -> ActiveJob:
         """The live job; raises NotFound for one that is closed or was never there."""
         live = self._live.get(job_id)
         if live is None:
@@ -242,20 +242,17 @@ class Engine:
         """Call it with each new state of each job, in the job's own task: it must be quick and must not raise."""
         self._listeners.append(listener)
 
+    def wake_scheduler(self) -> None:
+        """A waiting job may be admissible now."""
+        self._scheduler.wake()
+
     def waiting(self, job: Job) -> Waiting:
         """What a waiting job waits for."""
-        return self._queue.waiting(job)
-
-    def _is_draining(self) -> bool:
-        return self.draining is not None and self.draining.active
-
-    def reconsider_queue(self) -> None:
-        """Limits may have changed: look at the queue again."""
-        self._queue.look()
+        return self._scheduler.waiting(job)
 
     # --- what is derived from a job's state
 
-    def _take_up(self, job: Job, live: LiveJob) -> None:
+    def _take_up(self, job: Job, live: ActiveJob) -> None:
         if self._owner is None:
             raise Unavailable(
                 "server-stopping", "the server is stopping", hint="ask again in a moment: the next server goes on"
@@ -265,16 +262,16 @@ class Engine:
         self._ensure(live, "mailbox", live.run_mailbox)
         self._ensure(live, "effects", partial(self._performer.run, live))
         self._derive(live)
-        self._queue.look()
+        self._scheduler.wake()
 
-    def _ensure(self, live: LiveJob, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _ensure(self, live: ActiveJob, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Each named task of a job is started once, however often the state that calls for it is seen, and ends when its
         work was done."""
         tasks = self._tasks.get(live.job.id)
         if self._owner is not None and tasks is not None and name not in tasks:
             tasks[name] = self._owner.start(f"{name} {live.job.id}", self._until_done(live, name, work))
 
-    async def _until_done(self, live: LiveJob, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _until_done(self, live: ActiveJob, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
         while True:
             try:
@@ -285,13 +282,13 @@ class Engine:
                 _log.exception("task-failed", extra={"fields": {"job": live.job.id, "task": name, "cause": str(error)}})
             await self._ports.clock.sleep(backoff.next())
 
-    def _derive(self, live: LiveJob) -> None:
+    def _derive(self, live: ActiveJob) -> None:
         """After each commit: followers of placed steps, the deadline, the end of a closed job."""
         job = live.job
         for listener in self._listeners:
             self._tell(listener, job)
         if job.phase is Phase.CLOSED:
-            self._queue.look()
+            self._scheduler.wake()
             self._ensure(live, "close", partial(self._close, live))
             return
         if job.phase is Phase.PREPARING:
@@ -309,7 +306,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - somebody else's bug
             _log.exception("listener-failed", extra={"fields": {"job": job.id, "cause": str(error)}})
 
-    async def _close(self, live: LiveJob) -> None:
+    async def _close(self, live: ActiveJob) -> None:
         """Forget a closed job; its own tasks are ended last, since one of them got us here."""
         job = live.job
         tasks = self._tasks.pop(job.id, {})
@@ -319,12 +316,12 @@ class Engine:
         await end_all(*(task for task in tasks.values() if task is not asyncio.current_task()))
         await self.source(live).close()
 
-    async def _deadline(self, live: LiveJob) -> None:
+    async def _deadline(self, live: ActiveJob) -> None:
         deadline_at = live.job.deadline_at or 0.0
         await self._ports.clock.sleep(max(0.0, deadline_at - self._ports.clock.now()))
         await live.apply(ev.DeadlinePassed())
 
-    async def _follow(self, live: LiveJob, step: Step) -> None:
+    async def _follow(self, live: ActiveJob, step: Step) -> None:
         """The follower of a placed attempt, ended early when that ends by another event."""
 
         def is_over(job: Job) -> bool:
@@ -336,40 +333,36 @@ class Engine:
         log = await self.open_log(live)
         if step.sequence == COORDINATOR_SEQUENCE:
             live.memory(step.sequence).request = coordinator_request(
-                live.job, self.settings.coordinator_command, self._ports.clock.now()
+                live.job, self._coordinator_command, self._ports.clock.now()
             )
-        follower = StepFollower(live, log, step, container_of(live.job.id, step), self._tools)
+        follower = StepFollower(live, log, step, container_of(live.job.id, step), self._ports)
         await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
         if live.step(step.sequence).phase is StepPhase.ENDED:
             live.memory(step.sequence).request = live.memory(step.sequence).end = None
 
-    def source(self, live: LiveJob) -> JobSource:
+    def source(self, live: ActiveJob) -> JobSource:
         """The job's source tree."""
         if live.source is None:
             live.source = JobSource(self._ports.sources, live.job, partial(self._source_opened, live))
         return live.source
 
-    async def _source_opened(self, live: LiveJob, source: Source) -> None:
+    async def _source_opened(self, live: ActiveJob, source: Source) -> None:
         await live.apply(ev.SourceOpened(source.rule, source.commit_message, source.commit_author))
         for key, line in source_lines(live.job, source):
             (await self.open_log(live)).note(key, 0, line)
 
-    async def open_log(self, live: LiveJob) -> JobLog:
+    async def open_log(self, live: ActiveJob) -> JobLog:
         """The job's log, masking everything that the job could read, and its own token."""
         async with live.log_lock:
             if live.log is None:
                 live.log = self._ports.logs.open(
                     live.job.id,
-                    secrets=await self.values_to_mask(live.job),
+                    secrets=await self.masks.values(live.job),
                     limit_bytes=live.job.settings.log_limit_mb * 1024**2,
                 )
                 live.notify()
             return live.log
-
-    async def values_to_mask(self, job: Job) -> list[bytes]:
-        values = await self._ports.secrets.values_to_mask(job.pipeline)
-        return [*values, self._ports.keys.job_token(job.id).encode()]
 
     # --- loops
 

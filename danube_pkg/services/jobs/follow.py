@@ -22,15 +22,15 @@ class LogPart:
     data: bytes
 
 
-JobNews = Job | LogPart
+JobUpdate = Job | LogPart
 
 
 @asynccontextmanager
 async def follow_job(
     engine: Engine, logs: JobLogs, job_id: str, begin: int = 0
-) -> AsyncIterator[AsyncIterator[JobNews]]:
+) -> AsyncIterator[AsyncIterator[JobUpdate]]:
     """States and log parts as they come; the last state comes after the whole log. Raises NotFound."""
-    news: asyncio.Queue[JobNews | None] = asyncio.Queue(QUEUED_EVENTS)
+    news: asyncio.Queue[JobUpdate | None] = asyncio.Queue(QUEUED_EVENTS)
     changed = asyncio.Event()
     latest: list[Job] = []
 
@@ -69,6 +69,6 @@ async def follow_job(
                 task.cancel()
 
 
-async def _until_none(news: "asyncio.Queue[JobNews | None]") -> AsyncIterator[JobNews]:
+async def _until_none(news: "asyncio.Queue[JobUpdate | None]") -> AsyncIterator[JobUpdate]:
     while (item := await news.get()) is not None:
         yield item

@@ -19,7 +19,7 @@ from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent, PodNotice
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.steps import LOST_GRACE_SECONDS
 
 RECONCILE_SECONDS = 60.0
@@ -33,20 +33,20 @@ HAS_A_POD = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING})
 
 _log = logging.getLogger("danube.pods")
 
-StartTask = Callable[[LiveJob, str, Callable[[], Coroutine[Any, Any, None]]], None]
+StartTask = Callable[[ActiveJob, str, Callable[[], Coroutine[Any, Any, None]]], None]
 """Start a named task of a job, once."""
 
 
-class PodKeeper:
+class PodReconciler:
     """The two loops over all pods. It owns no task and no state."""
 
     def __init__(
         self,
         runtime: Runtime,
         clock: Clock,
-        live: Mapping[str, LiveJob],
+        live: Mapping[str, ActiveJob],
         start: StartTask,
-        open_log: Callable[[LiveJob], Awaitable[JobLog]],
+        open_log: Callable[[ActiveJob], Awaitable[JobLog]],
     ) -> None:
         self._runtime = runtime
         self._clock = clock
@@ -82,7 +82,7 @@ class PodKeeper:
             case PodNotice(_, message):
                 self._start(live, f"notice {message}", partial(self._write_notice, live, message))
 
-    async def _write_notice(self, live: LiveJob, message: str) -> None:
+    async def _write_notice(self, live: ActiveJob, message: str) -> None:
         log = await self._open_log(live)
         if live.job.phase in HAS_A_POD:
             log.note(f"notice:{message}", 0, f"--- {message}")
@@ -120,7 +120,7 @@ class PodKeeper:
         except DanubeError as error:
             _log.error("pod-not-removed", extra={"fields": {"job": job_id, "cause": str(error), "hint": error.hint}})
 
-    async def _container_missing(self, live: LiveJob, number: int) -> None:
+    async def _container_missing(self, live: ActiveJob, number: int) -> None:
         """The watch knows the reason better; it gets a moment to say it."""
 
         def is_over(job: Job) -> bool:

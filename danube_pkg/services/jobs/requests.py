@@ -67,5 +67,5 @@ async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:
             hint="danube explain JOB says what it waits for",
         )
     approved = await engine.live(job.id).apply(ev.Approved(by, commit_sha))
-    engine.reconsider_queue()
+    engine.wake_scheduler()
     return approved

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import DanubeError, Retryable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.concurrency import superseded
@@ -18,33 +19,36 @@ from danube_pkg.core.jobs.queue import (
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.draining import Draining
 
 RETRY_CAP_SECONDS = 5.0
 
 _log = logging.getLogger("danube.queue")
 
 
-class Queue:
-    """live: the engine's jobs, as they are at each look. is_paused: whether nothing is to start now."""
+class Scheduler:
+    """live: the engine's jobs, a view that changes with them. No job starts while the server is draining."""
 
     def __init__(
-        self, live: Mapping[str, LiveJob], limit: Callable[[], int], is_paused: Callable[[], bool], clock: Clock
+        self, live: Mapping[str, ActiveJob], applied: AppliedConfiguration, draining: Draining, clock: Clock
     ) -> None:
         self._live = live
-        self._limit = limit
-        self._is_paused = is_paused
+        self._applied = applied
+        self._draining = draining
         self._clock = clock
         self._changed = asyncio.Event()
+        applied.listen(self.wake)
+        draining.listen(self.wake)
         self._turns = Turns()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Something may have changed."""
         self._changed.set()
 
     def waiting(self, job: Job) -> Waiting:
         """What a waiting job waits for."""
-        return why_waiting(job, self._jobs(), self._limit(), self._turns)
+        return why_waiting(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
 
     async def run(self) -> None:
         """For ever."""
@@ -53,9 +57,9 @@ class Queue:
             self._changed.clear()
             for job_id, newer in superseded(self._jobs()):
                 await self._supersede(job_id, newer)
-            if self._is_paused():
+            if self._draining.active:
                 continue
-            choice = choose(self._jobs(), self._limit(), self._turns)
+            choice = choose(self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
             self._turns = choice.turns
             for job_id in choice.start:
                 if (live := self._live.get(job_id)) is not None:
@@ -74,7 +78,7 @@ class Queue:
         except DanubeError as error:
             _log.warning("job-not-superseded", extra={"fields": {"job": job_id, "cause": str(error)}})
 
-    async def _admit(self, live: LiveJob) -> None:
+    async def _admit(self, live: ActiveJob) -> None:
         backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
         while live.job.phase is Phase.QUEUED:
             try:

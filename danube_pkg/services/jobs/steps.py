@@ -11,18 +11,16 @@ import contextlib
 import logging
 import random
 from collections import deque
-from dataclasses import dataclass
 
 from danube_pkg.core.errors import DanubeError, NotFound, Retryable, StorageFull, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import MAX_OUTPUT_BYTES, StepRequest
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
-from danube_pkg.core.jobs.ports import JobKeys
 from danube_pkg.core.jobs.step_records import end_of_step, lost
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.logs.ports import JobLog, StepOutput
 from danube_pkg.core.runtimes.pods import SUPERVISOR, Container, Role
-from danube_pkg.core.runtimes.ports import ExecStream, Runtime
+from danube_pkg.core.runtimes.ports import ExecStream
 from danube_pkg.core.runtimes.supervisor import (
     Ended,
     FrameParser,
@@ -38,9 +36,8 @@ from danube_pkg.core.runtimes.supervisor import (
     verify_record,
 )
 from danube_pkg.kit.backoff import Backoff
-from danube_pkg.kit.clock import Clock
-from danube_pkg.services.egress import Egress
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.ports import EnginePorts
 
 SILENCE_SECONDS = 10.0
 """The supervisor's heartbeat comes every 2 s; five missed ones mean a dead connection."""
@@ -57,16 +54,6 @@ LOST_GRACE_SECONDS = 5.0
 """How long the runtime has to say why a container is gone before the step ends without a better reason."""
 
 _log = logging.getLogger("danube.steps")
-
-
-@dataclass(frozen=True, slots=True)
-class FollowerTools:
-    """What every follower needs of the outside. egress: None where pods have no proxy."""
-
-    runtime: Runtime
-    keys: JobKeys
-    clock: Clock
-    egress: Egress | None = None
 
 
 class _Tail:
@@ -103,16 +90,16 @@ class _Tail:
 class StepFollower:
     """Follows one attempt of one step until it has ended."""
 
-    def __init__(self, live: LiveJob, log: JobLog, step: Step, container: Container, tools: FollowerTools) -> None:
+    def __init__(self, live: ActiveJob, log: JobLog, step: Step, container: Container, ports: EnginePorts) -> None:
         self._live = live
         self._log = log
         self._sequence = step.sequence
         self._attempt = step.attempt
         self._name = step.name
-        self._key = tools.keys.step_key(step.id, step.attempt)
+        self._key = ports.keys.step_key(step.id, step.attempt)
         self._step_id = step.id
         self._container = container
-        self._tools = tools
+        self._ports = ports
         self._output: StepOutput = log.step_output(step.sequence, step.attempt)
         self._tail = _Tail()
         self._end: ev.StepEnd | None = None
@@ -134,7 +121,7 @@ class StepFollower:
             if progressed:
                 backoff.reset()
             if self._is_open():
-                await self._tools.clock.sleep(backoff.next())
+                await self._ports.clock.sleep(backoff.next())
 
     def _fields(self, **more: str) -> dict[str, object]:
         return {"job": self._live.job.id, "step": self._sequence, "attempt": self._attempt, **more}
@@ -145,7 +132,7 @@ class StepFollower:
 
     async def _follow_once(self) -> bool:
         """One connection; True when something came through it."""
-        stream = await self._tools.runtime.exec(self._container, (SUPERVISOR, "run"))
+        stream = await self._ports.runtime.exec(self._container, (SUPERVISOR, "run"))
         try:
             request = self._live.memory(self._sequence).request
             await stream.write(encode_request(self._spec(request), self._output.raw_offset))
@@ -154,8 +141,7 @@ class StepFollower:
             await stream.close()
 
     def _spec(self, request: StepRequest | None) -> StepSpec:
-        egress = self._tools.egress
-        network = egress.environment(self._live.job, self._sequence) if egress else {}
+        network = self._ports.egress.environment(self._live.job, self._sequence)
         return StepSpec(
             step_id=self._step_id,
             attempt=self._attempt,
@@ -216,17 +202,17 @@ class StepFollower:
 
     async def _coalesce(self, read_bytes: int) -> None:
         """Only a stream of short reads waits; a lone line and the end of a short step are passed on at once."""
-        now = self._tools.clock.monotonic()
+        now = self._ports.clock.monotonic()
         since, self._last_output_at = now - self._last_output_at, now
         if read_bytes < SHORT_READ_BYTES and since < 4 * COALESCE_SECONDS:
-            await self._tools.clock.sleep(COALESCE_SECONDS)
+            await self._ports.clock.sleep(COALESCE_SECONDS)
 
     async def _started(self) -> None:
         if self._sequence != COORDINATOR_SEQUENCE:
             again = f", attempt {self._attempt}" if self._attempt > 1 else ""
             heading = f'--- step {self._sequence} "{one_line(self._name)}" ({self._container.image}){again}'
             self._log.note(f"start:{self._sequence}:{self._attempt}", self._sequence, heading)
-        await self._live.apply(ev.StepStarted(self._sequence, self._attempt, self._tools.clock.now()))
+        await self._live.apply(ev.StepStarted(self._sequence, self._attempt, self._ports.clock.now()))
 
     async def _feed(self, offset: int, data: bytes | memoryview) -> None:
         """Into the log; while the disk is full or another step's line is open, nothing is acknowledged and the step waits."""
@@ -238,7 +224,7 @@ class StepFollower:
                 return
             except StorageFull as error:
                 _log.error("log-disk-full", extra={"fields": self._fields(cause=str(error))})
-                await self._tools.clock.sleep(backoff.next())
+                await self._ports.clock.sleep(backoff.next())
 
     async def _ended(self, payload: bytes) -> None:
         step = self._live.step(self._sequence)
@@ -248,7 +234,7 @@ class StepFollower:
             _log.error("record-not-authentic", extra={"fields": self._fields(cause=str(error))})
             await self._finish(lost("its record is not authentic, so its end is not known"))
             return
-        kills = await self._tools.runtime.memory_kills(self._container) - self._memory_kills_before
+        kills = await self._ports.runtime.memory_kills(self._container) - self._memory_kills_before
         self._live.keep_output(self._sequence, self._attempt, self._tail.bytes_of(record.output_bytes))
         end = end_of_step(step, record, memory_kills=kills)
         self._live.memory(self._sequence).end = ev.StepEnded(self._sequence, self._attempt, end)
@@ -261,13 +247,12 @@ class StepFollower:
         while True:
             try:
                 self._output.finish()
-                if self._tools.egress is not None:
-                    await self._tools.egress.note_step(self._live.job, self._log, self._sequence)
+                await self._ports.egress.note_step(self._live.job, self._log, self._sequence)
                 await self._live.apply(ev.StepEnded(self._sequence, self._attempt, end))
                 break
             except StorageFull as error:
                 _log.error("log-disk-full", extra={"fields": self._fields(cause=str(error))})
-                await self._tools.clock.sleep(backoff.next())
+                await self._ports.clock.sleep(backoff.next())
         self._end = end
         self.conclude()
 
@@ -303,7 +288,7 @@ class StepFollower:
             await self._live.apply_lost(lost)
 
 
-async def stop_step(live: LiveJob, step: Step, container: Container, tools: FollowerTools) -> bool:
+async def stop_step(live: ActiveJob, step: Step, container: Container, ports: EnginePorts) -> bool:
     """End a step's whole tree: TERM, then KILL. Returns when it is gone or cannot be reached; its follower sees the end.
 
     True when its supervisor knows the step, so that its follower will see how it ended.
@@ -311,12 +296,12 @@ async def stop_step(live: LiveJob, step: Step, container: Container, tools: Foll
     spec = StepSpec(
         step_id=step.id,
         attempt=step.attempt,
-        key=tools.keys.step_key(step.id, step.attempt),
+        key=ports.keys.step_key(step.id, step.attempt),
         grace_ms=int(GRACE_SECONDS * 1000),
     )
     parser, known = FrameParser(), False
     try:
-        stream = await tools.runtime.exec(container, (SUPERVISOR, "kill"))
+        stream = await ports.runtime.exec(container, (SUPERVISOR, "kill"))
         try:
             await stream.write(encode_request(spec, 2**63 - 1, kill=True))
             while data := await stream.read():
@@ -329,13 +314,13 @@ async def stop_step(live: LiveJob, step: Step, container: Container, tools: Foll
     return known
 
 
-async def read_output_again(step: Step, container: Container, tools: FollowerTools) -> bytes | None:
+async def read_output_again(step: Step, container: Container, ports: EnginePorts) -> bytes | None:
     """The end of an ended step's output, from its supervisor, for a call that is repeated after a restart."""
     total = step.end.output_bytes if step.end else 0
-    spec = StepSpec(step_id=step.id, attempt=step.attempt, key=tools.keys.step_key(step.id, step.attempt))
+    spec = StepSpec(step_id=step.id, attempt=step.attempt, key=ports.keys.step_key(step.id, step.attempt))
     tail = _Tail()
     try:
-        stream = await tools.runtime.exec(container, (SUPERVISOR, "run"))
+        stream = await ports.runtime.exec(container, (SUPERVISOR, "run"))
         try:
             await stream.write(encode_request(spec, max(0, total - MAX_OUTPUT_BYTES)))
             parser = FrameParser()

@@ -1,55 +1,49 @@
-"""What is told when a job changes, by the configuration in force, and the wake-up of those who pass it on.
+"""What must follow when a job changes: notifications, statuses and jobs of other pipelines, by the applied configuration.
 
-`tell` is asked while a change is being decided, and what it says is stored with the change; `passed_on` is called once that
-is on disk.
+`follow_up_of` is called while a change is being decided, and its result is stored with the change. `stored` is called once the
+change is on disk, and wakes the loops that act on it.
 """
 
-from collections.abc import Callable
+import asyncio
 
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.notifications.rules import Told, tell, tell_skipped
+from danube_pkg.core.notifications.rules import FollowUp, follow_up_of, follow_up_of_skip
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.triggers.matching import PipelineIndex, Skip
 from danube_pkg.kit.clock import Clock
 
 
-class News:
-    """state: asked each time, since it is replaced when a configuration is applied."""
+class JobObserver:
+    """inbox_added, outbox_added: set when an entry was stored; the loops over inbox and outbox wait for them."""
 
-    def __init__(self, state: Callable[[], State], clock: Clock) -> None:
-        self._state = state
+    def __init__(self, applied: AppliedConfiguration, clock: Clock) -> None:
+        self.applied = applied
+        self.inbox_added = asyncio.Event()
+        self.outbox_added = asyncio.Event()
         self._clock = clock
         self._indexed: tuple[State, PipelineIndex] | None = None
-        self.on_inbox: Callable[[], None] = _nobody
-        self.on_outbox: Callable[[], None] = _nobody
-
-    @property
-    def state(self) -> State:
-        """The configuration in force."""
-        return self._state()
 
     @property
     def index(self) -> PipelineIndex:
-        """Its pipelines by what starts them; made once for each configuration."""
-        state = self._state()
+        """The applied pipelines by what starts them; made once for each configuration."""
+        state = self.applied.state
         if self._indexed is None or self._indexed[0] is not state:
             self._indexed = (state, PipelineIndex(state.pipelines.values()))
         return self._indexed[1]
 
-    def tell(self, before: Job | None, after: Job) -> Told:
-        return tell(before, after, self.state, self.index, self._clock.now())
+    def follow_up_of(self, before: Job | None, after: Job) -> FollowUp:
+        """What a change of a job brings about. before: None for a new job."""
+        return follow_up_of(before, after, self.applied.state, self.index, self._clock.now())
 
-    def tell_skipped(self, skip: Skip, pipeline: Pipeline) -> Told:
-        return tell_skipped(skip, pipeline, self.state, self._clock.now())
+    def follow_up_of_skip(self, skip: Skip, pipeline: Pipeline) -> FollowUp:
+        """What a pipeline that an event does not start brings about: its status on the commit."""
+        return follow_up_of_skip(skip, pipeline, self.applied.state, self._clock.now())
 
-    def passed_on(self, told: Told) -> None:
-        """It is on disk: whoever delivers it looks."""
-        if told.inbox:
-            self.on_inbox()
-        if told.outbox:
-            self.on_outbox()
-
-
-def _nobody() -> None:
-    """Until somebody listens."""
+    def stored(self, follow_up: FollowUp) -> None:
+        """It is on disk: wake the loops that act on it."""
+        if follow_up.inbox:
+            self.inbox_added.set()
+        if follow_up.outbox:
+            self.outbox_added.set()

@@ -26,7 +26,7 @@ from danube_pkg.core.notifications.ports import OutboxStore
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.tasks import TaskOwner, until
+from danube_pkg.kit.tasks import TaskOwner, logged, until
 
 SENDERS = 16
 """Deliveries at the same time, and of one channel a quarter of it: forges dislike more."""
@@ -46,30 +46,27 @@ for what people can mend, Throttled, Unavailable."""
 
 
 class Outbox:
-    """senders: how each kind is delivered."""
+    """senders: how each kind is delivered. added: set by whoever adds an entry."""
 
-    def __init__(self, store: OutboxStore, clock: Clock, senders: Mapping[OutboxKind, Send]) -> None:
+    def __init__(
+        self, store: OutboxStore, clock: Clock, senders: Mapping[OutboxKind, Send], added: asyncio.Event
+    ) -> None:
         self._store = store
         self._clock = clock
         self._senders = senders
-        self._wake = asyncio.Event()
+        self._wake = added
         self._busy: dict[str, str] = {}
         self._paused: dict[str, float] = {}
         self._trouble: dict[str, Condition] = {}
 
-    def look(self) -> None:
-        """Something was added."""
-        self._wake.set()
-
-    @property
-    def conditions(self) -> Sequence[Condition]:
+    async def conditions(self) -> Sequence[Condition]:
         """What keeps deliveries from arriving, by channel."""
         return [self._trouble[channel] for channel in sorted(self._trouble)]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Owns every task; what was not delivered is the next server's."""
-        owner = TaskOwner(_task_failed)
+        owner = TaskOwner(logged(_log))
         try:
             owner.start("outbox", self._run(owner))
             owner.start("outbox-tidy", self._tidy())
@@ -193,7 +190,3 @@ def _condition(entry: OutboxEntry, error: BaseException) -> Condition:
 
 def _fields(entry: OutboxEntry, cause: str) -> dict[str, object]:
     return {"target": entry.target, "job": entry.news.job_id, "attempt": entry.attempts + 1, "cause": cause}
-
-
-def _task_failed(name: str, error: BaseException) -> None:
-    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})

@@ -1,8 +1,8 @@
 """How each kind of news reaches its receiver: commit statuses, mail, chats, signed webhooks. Values of secrets are read here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import NotFound, Permanent, Unauthenticated
 from danube_pkg.core.http_responses import refusal
 from danube_pkg.core.notifications.messages import chat, document, mail
@@ -18,20 +18,20 @@ from danube_pkg.services.secrets import Secrets
 JSON = {"Content-Type": "application/json"}
 
 
-class Messengers:
-    """config, external_url: asked at each delivery."""
+class Notifiers:
+    """external_url: what links in messages begin with."""
 
     def __init__(
         self,
-        config: Callable[[], ConfigSpec],
-        external_url: Callable[[], str],
+        applied: AppliedConfiguration,
+        external_url: str,
         secrets: Secrets,
         statuses: CommitStatuses,
         http: OutboundHttp,
         mail_server: Mail,
         clock: Clock,
     ) -> None:
-        self._config = config
+        self._applied = applied
         self._external_url = external_url
         self._secrets = secrets
         self._statuses = statuses
@@ -51,19 +51,19 @@ class Messengers:
     async def _status(self, entry: OutboxEntry) -> None:
         news = entry.news
         try:
-            await self._statuses.publish(news.repository, news.commit_sha, commit_status(news, self._external_url()))
+            await self._statuses.publish(news.repository, news.commit_sha, commit_status(news, self._external_url))
         except Permanent as error:
             raise _mendable(error) from error
 
     async def _email(self, entry: OutboxEntry) -> None:
-        server = self._config().smtp
+        server = self._applied.config.smtp
         if server is None:
             raise NotFound(
                 "mail-server-unknown", "the configuration names no mail server any more", hint="in config.yaml: smtp"
             )
         password = await self._secret(server.password_secret, "smtp") if server.password_secret else b""
         receivers = tuple(entry.address["to"])
-        message = mail(entry.news, server.sender, receivers, self._external_url(), recovered=entry.only_after_failure)
+        message = mail(entry.news, server.sender, receivers, self._external_url, recovered=entry.only_after_failure)
         await self._mail.send(server, password.decode("utf-8", "replace"), message)
 
     async def _slack(self, entry: OutboxEntry) -> None:
@@ -73,13 +73,13 @@ class Messengers:
             raise Unauthenticated(
                 "receiver-refused", f"the secret {key!r} is no URL", hint=f"set it again: danube secrets set {key}"
             )
-        body = chat(entry.news, self._external_url(), recovered=entry.only_after_failure)
+        body = chat(entry.news, self._external_url, recovered=entry.only_after_failure)
         await self._post(f"the webhook in the secret {key!r}", url, JSON, body)
 
     async def _webhook(self, entry: OutboxEntry) -> None:
         """Signed as https://www.standardwebhooks.com has it; the id is the same for each try."""
         url, secret = entry.address["url"], await self._secret(entry.address["signing_secret"], "a notification")
-        body = document(entry.news, self._external_url(), recovered=entry.only_after_failure)
+        body = document(entry.news, self._external_url, recovered=entry.only_after_failure)
         message_id, timestamp = f"msg_{entry.news.job_id}_{entry.id}", int(self._clock.now())
         headers = {
             **JSON,

@@ -1,8 +1,6 @@
 """Commit statuses on whichever forge a repository is, with the credential of the rule that matches it."""
 
-from collections.abc import Callable
-
-from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.repositories.forges import CommitStatus, Forge, forge_project, status_request
 from danube_pkg.core.repositories.git_authentication import SshKey
@@ -13,16 +11,16 @@ SAID_BEFORE = "Cannot transition status"
 """GitLab's answer to a state that a status has already: a delivery that came through without our hearing of it."""
 
 
-class Statuses:
+class CommitStatusReporter:
     """`core.repositories.ports.CommitStatuses`."""
 
-    def __init__(self, config: Callable[[], ConfigSpec], credentials: Credentials, forges: ForgeApi) -> None:
-        self._config = config
+    def __init__(self, applied: AppliedConfiguration, credentials: Credentials, forges: ForgeApi) -> None:
+        self._applied = applied
         self._credentials = credentials
         self._forges = forges
 
     async def publish(self, repository: str, commit_sha: str, status: CommitStatus) -> None:
-        project = forge_project(repository, self._config().git_authentication)
+        project = forge_project(repository, self._applied.config.git_authentication)
         if project is None or isinstance(project.rule, SshKey):
             raise NotFound(
                 "forge-unknown",

@@ -6,11 +6,11 @@ statuses, for which GitHub would refuse a token of both purposes, can still be b
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.credentials import (
@@ -50,18 +50,18 @@ class _Token:
 
 
 class Credentials:
-    """`core.repositories.ports.GitCredentials`. config: asked at each use; deploy_key: the file of the server's own ssh key."""
+    """`core.repositories.ports.GitCredentials`. deploy_key: the file of the server's own ssh key."""
 
     def __init__(
         self,
-        config: Callable[[], ConfigSpec],
+        applied: AppliedConfiguration,
         repository: ConfigRepository,
         secrets: Secrets,
         forges: ForgeApi,
         clock: Clock,
         deploy_key: str,
     ) -> None:
-        self._config = config
+        self._applied = applied
         self._repository = repository
         self._secrets = secrets
         self._forges = forges
@@ -74,7 +74,7 @@ class Credentials:
         if own.token_secret and scheme_of(repository) in ("http", "https") and same_repository(repository, own.url):
             refuse_clear_text(repository, CONFIG_TOKEN)
             return Credential(CONFIG_TOKEN, own.username, await self._secret(own.token_secret, CONFIG_TOKEN))
-        match rule_for(repository, self._config().git_authentication):
+        match rule_for(repository, self._applied.config.git_authentication):
             case GithubApp() as rule:
                 return Credential(rule.name, "x-access-token", await self.app_token(rule, READ))
             case GitlabToken() as rule:

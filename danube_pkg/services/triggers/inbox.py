@@ -16,7 +16,7 @@ from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import DanubeError, Permanent, Retryable
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.notifications.rules import NOTHING, Told, joined
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
 from danube_pkg.core.pipelines import Pipeline, PipelineStore
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Sources
@@ -40,22 +40,22 @@ from danube_pkg.core.triggers.matching import (
     judge_end,
     wants_changed_files,
 )
-from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore, Settled
-from danube_pkg.core.triggers.webhooks.deliveries import HookDelivery
+from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore, Settlement
+from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
-    HookEvent,
-    HookRepository,
     Ignored,
     Ping,
     PullRequest,
     PullRequestChange,
     Push,
+    WebhookEvent,
+    WebhookRepository,
 )
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.notifications.observer import News
+from danube_pkg.services.notifications.observer import JobObserver
 
 OPEN_ENTRIES = 1000
 """Taken into memory at once; the rest of a burst waits on disk, where it is safe."""
@@ -76,7 +76,7 @@ _log = logging.getLogger("danube.triggers")
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerPorts:
+class InboxPorts:
     """What the loop reaches the world through. changes: who knows which files a pull request changes."""
 
     inbox: InboxStore
@@ -86,30 +86,29 @@ class TriggerPorts:
     clock: Clock
 
 
-class Triggers:
+class Inbox:
     """The inbox's two ends: `receive` and the loop. `pushed` is told of each push: it may be the configuration's own."""
 
     def __init__(
         self,
-        ports: TriggerPorts,
+        ports: InboxPorts,
         engine: Engine,
-        news: News,
+        observer: JobObserver,
         pushed: Callable[[str, str], bool] = lambda url, branch: False,
     ) -> None:
         self._ports = ports
         self._engine = engine
-        self._news = news
+        self._observer = observer
         self._pushed = pushed
-        self._wake = asyncio.Event()
+        self._wake = observer.inbox_added
         self._room = asyncio.Condition()
         self._lanes: dict[str, deque[InboxEntry]] = {}
         self._taken = 0
-        news.on_inbox = self._wake.set
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Owns every task of the loop; what is open stays open for the next server."""
-        owner = TaskOwner(_task_failed)
+        owner = TaskOwner(logged(_log))
         try:
             owner.start("inbox", self._run(owner))
             owner.start("inbox-tidy", self._tidy())
@@ -119,11 +118,11 @@ class Triggers:
 
     # --- what comes in
 
-    def is_known(self, repository: HookRepository) -> bool:
+    def is_known(self, repository: WebhookRepository) -> bool:
         """Whether any pipeline is of that repository."""
-        return bool(self._news.index.of_repository(repository))
+        return bool(self._observer.index.of_repository(repository))
 
-    async def receive(self, delivery: HookDelivery) -> bool:
+    async def receive(self, delivery: WebhookDelivery) -> bool:
         """Take a delivery; False where it was taken before. On disk when this returns."""
         event = delivery.event
         if isinstance(event, Push):
@@ -206,12 +205,12 @@ class Triggers:
     async def _give_up(self, entry: InboxEntry, problem: str) -> None:
         why = f"given up: {problem}"
         outcomes = [PipelineOutcome(name, Result.REFUSED, why) for name in self._concerned(entry.event)]
-        await self._engine.submit_all([], NOTHING, Settled(entry, self._ports.clock.now(), outcomes, why))
+        await self._engine.submit_all([], NO_FOLLOW_UP, Settlement(entry, self._ports.clock.now(), outcomes, why))
         _log.error("trigger-given-up", extra={"fields": {"origin": entry.origin, "cause": problem}})
 
     async def _settle_once(self, entry: InboxEntry) -> None:
         starts: list[tuple[Pipeline, Trigger]] = []
-        told: list[Told] = []
+        told: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
         for verdict in await self._verdicts(entry.event):
             if isinstance(verdict, NotMeant):
@@ -221,7 +220,7 @@ class Triggers:
             if pipeline is None or pipeline.removed:
                 continue
             if isinstance(verdict, Skip):
-                told.append(self._news.tell_skipped(verdict, pipeline))
+                told.append(self._observer.follow_up_of_skip(verdict, pipeline))
                 outcomes.append(PipelineOutcome(pipeline.name, Result.SKIPPED, verdict.why))
                 continue
             try:
@@ -235,7 +234,9 @@ class Triggers:
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
             await self._end_proposals(entry.event)  # before it is settled, or a death between the two would leave them
         note = "" if outcomes else NOBODY
-        await self._engine.submit_all(starts, joined(*told), Settled(entry, self._ports.clock.now(), outcomes, note))
+        await self._engine.submit_all(
+            starts, merged_follow_ups(*told), Settlement(entry, self._ports.clock.now(), outcomes, note)
+        )
 
     def _concerned(self, event: InboxEvent) -> Sequence[str]:
         """Names of the pipelines that an event may start or not."""
@@ -243,13 +244,13 @@ class Triggers:
             case CronMoment():
                 return [event.pipeline]
             case PipelineEnded():
-                return [one.name for one in self._news.index.after(event)]
+                return [one.name for one in self._observer.index.after(event)]
             case Ping() | Ignored():
                 return []
-        return [one.name for one in self._news.index.of_repository(event.repository)]
+        return [one.name for one in self._observer.index.of_repository(event.repository)]
 
     async def _verdicts(self, event: InboxEvent) -> Sequence[Verdict]:
-        index = self._news.index
+        index = self._observer.index
         match event:
             case CronMoment():
                 trigger = Trigger(type="cron", actor=f"schedule {event.schedule}")
@@ -262,7 +263,9 @@ class Triggers:
         changed = await self._changed_files(event, definitions)
         return [judge(event, one, changed) for one in definitions]
 
-    async def _changed_files(self, event: HookEvent, definitions: Sequence[PipelineDefinition]) -> Sequence[str] | None:
+    async def _changed_files(
+        self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
+    ) -> Sequence[str] | None:
         """Of a pull request, where that decides something; None where it cannot be found out: then all filters are met."""
         if not isinstance(event, PullRequest) or not wants_changed_files(event, definitions):
             return None
@@ -291,7 +294,7 @@ class Triggers:
 
     async def _end_proposals(self, event: PullRequest) -> None:
         """Of a pull request that was closed nothing waits for an approval any more."""
-        names = {one.name for one in self._news.index.of_repository(event.repository)}
+        names = {one.name for one in self._observer.index.of_repository(event.repository)}
         for job in self._engine.open_jobs:
             if job.pipeline in names and is_unapproved(job) and pull_request_number(job.trigger) == event.number:
                 await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
@@ -303,7 +306,3 @@ class Triggers:
             except DanubeError as error:
                 _log.warning("inbox-not-tidied", extra={"fields": {"cause": str(error)}})
             await self._ports.clock.sleep(TIDY_SECONDS)
-
-
-def _task_failed(name: str, error: BaseException) -> None:
-    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})

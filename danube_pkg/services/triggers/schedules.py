@@ -6,7 +6,7 @@ since the next has not come. A schedule that is new begins now; while the server
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from danube_pkg.core.configuration.pipelines import TriggerSpec
@@ -21,8 +21,9 @@ from danube_pkg.core.triggers.inbox import CronMoment
 from danube_pkg.core.triggers.ports import InboxStore
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.tasks import until
-from danube_pkg.services.notifications.observer import News
-from danube_pkg.services.triggers.inbox import Triggers
+from danube_pkg.services.jobs.draining import Draining
+from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.triggers.inbox import Inbox
 
 LOOK_SECONDS = 30.0
 """At most, between two looks at the clock: it may be set meanwhile, and no wait notices that."""
@@ -34,28 +35,29 @@ _Key = tuple[str, str]
 
 
 class Schedules:
-    """is_paused: whether no new work is to begin now."""
+    """Starts no job while the server is draining."""
 
     def __init__(
         self,
-        triggers: Triggers,
+        triggers: Inbox,
         inbox: InboxStore,
-        news: News,
+        observer: JobObserver,
         clock: Clock,
-        is_paused: Callable[[], bool] = lambda: False,
+        draining: Draining,
     ) -> None:
         self._triggers = triggers
         self._inbox = inbox
-        self._news = news
+        self._observer = observer
         self._clock = clock
-        self._is_paused = is_paused
+        self._draining = draining
         self._changed = asyncio.Event()
+        observer.applied.listen(self._changed.set)
         self._due: dict[_Key, float] = {}
-        self.conditions: tuple[Condition, ...] = ()
+        self._conditions: tuple[Condition, ...] = ()
 
-    def look_again(self) -> None:
-        """The configuration has changed."""
-        self._changed.set()
+    async def conditions(self) -> Sequence[Condition]:
+        """Schedules whose time zone is not known on this machine."""
+        return self._conditions
 
     async def run(self) -> None:
         """For ever."""
@@ -71,7 +73,7 @@ class Schedules:
     async def strike(self) -> float:
         """Act on every moment that has come; the answer is how many seconds to wait before the next look."""
         now, wait, known, conditions = self._clock.now(), LOOK_SECONDS, set[_Key](), list[Condition]()
-        for definition, trigger in self._news.index.schedules:
+        for definition, trigger in self._observer.index.schedules:
             key = (definition.name, f"{trigger.schedule} {trigger.timezone}".strip())
             known.add(key)
             try:
@@ -79,11 +81,11 @@ class Schedules:
             except (ZoneInfoNotFoundError, ValueError):
                 conditions.append(_zone_missing(definition.name, trigger.timezone))
                 continue
-            if self._due.get(key, 0.0) <= now and not self._is_paused():
+            if self._due.get(key, 0.0) <= now and not self._draining.active:
                 self._due[key] = await self._strike_one(key, schedule, trigger.schedule, now)
             wait = min(wait, max(0.0, self._due.get(key, now + wait) - now))
         self._due = {key: due for key, due in self._due.items() if key in known}
-        self.conditions = tuple(conditions)
+        self._conditions = tuple(conditions)
         return wait
 
     async def _strike_one(self, key: _Key, schedule: Schedule, expression: str, now: float) -> float:

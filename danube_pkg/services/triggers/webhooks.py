@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import DanubeError, NotFound, Permanent, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.inbox import event_in_words
 from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_delivery
-from danube_pkg.core.triggers.webhooks.events import HookRepository, Ignored, Ping
+from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, WebhookRepository
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from danube_pkg.kit.clock import Clock
 from danube_pkg.services.secrets import Secrets
-from danube_pkg.services.triggers.inbox import Triggers
+from danube_pkg.services.triggers.inbox import Inbox
 
 FORGET_SECONDS = 86400.0
 """A refusal that is so old is shown no more: strangers can bring one about, and a forge that is not used never mends it."""
@@ -43,18 +43,18 @@ class _Refused:
     error: DanubeError
 
 
-class Hooks:
-    """config: asked each time. is_configuration: whether a repository is the configuration's own."""
+class Webhooks:
+    """is_configuration: whether a repository is the configuration's own."""
 
     def __init__(
         self,
-        config: Callable[[], ConfigSpec],
+        applied: AppliedConfiguration,
         secrets: Secrets,
-        triggers: Triggers,
+        triggers: Inbox,
         clock: Clock,
         is_configuration: Callable[[str], bool],
     ) -> None:
-        self._config = config
+        self._applied = applied
         self._secrets = secrets
         self._triggers = triggers
         self._clock = clock
@@ -81,8 +81,7 @@ class Hooks:
         _log.info("hook-received", extra={"fields": fields})
         return Received(delivery.id, is_new=new)
 
-    @property
-    def conditions(self) -> Sequence[Condition]:
+    async def conditions(self) -> Sequence[Condition]:
         """Forges that are believed nothing."""
         shown = [(forge, self._last_refused(forge)) for forge in Forge]
         return [_condition(forge, one, self._names(forge)) for forge, one in shown if one is not None]
@@ -107,7 +106,7 @@ class Hooks:
             fields = {"forge": forge, "reference": error.reference, "in_a_row": count, "hint": error.hint}
             _log.warning("hook-refused", extra={"fields": fields})
 
-    def _check_known(self, repository: HookRepository) -> None:
+    def _check_known(self, repository: WebhookRepository) -> None:
         if self._triggers.is_known(repository) or any(map(self._is_configuration, repository.urls)):
             return
         raise NotFound(
@@ -128,7 +127,7 @@ class Hooks:
 
     def _names(self, forge: Forge) -> Sequence[str]:
         """Of the secrets that the configuration names for a forge."""
-        return [key for webhook in self._config().webhooks if webhook.forge is forge for key in webhook.secrets]
+        return [key for webhook in self._applied.config.webhooks if webhook.forge is forge for key in webhook.secrets]
 
 
 def _condition(forge: Forge, refused: _Refused, names: Sequence[str]) -> Condition:

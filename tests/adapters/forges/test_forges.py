@@ -12,8 +12,10 @@ import pytest
 from danube_pkg.adapters.forges.client import HttpForges
 from danube_pkg.adapters.keys.keys import Keys, open_deploy_key
 from danube_pkg.adapters.store import Database, SqliteSecrets
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.settings import ConfigRepository
+from danube_pkg.core.configuration.state import State
 from danube_pkg.core.errors import Invalid, NotFound, Permanent, Unavailable
 from danube_pkg.core.repositories.forges import ApiRequest, CommitState, CommitStatus
 from danube_pkg.core.repositories.git_authentication import (
@@ -25,7 +27,7 @@ from danube_pkg.core.repositories.git_authentication import (
 from danube_pkg.core.repositories.ports import CommitStatuses, ForgeApi, GitCredentials
 from danube_pkg.core.repositories.revisions import Credential
 from danube_pkg.core.secrets.secret import SecretName
-from danube_pkg.services.repositories.commit_statuses import Statuses
+from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
 from danube_pkg.services.repositories.credentials import Credentials
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.support.git_servers import make_key
@@ -64,7 +66,14 @@ class Desk:
 
     @property
     def credentials(self) -> Credentials:
-        return Credentials(lambda: self.config, self.repository, self.secrets, self.forges, self.clock, "/keys/deploy")
+        return Credentials(
+            AppliedConfiguration(State(self.config)),
+            self.repository,
+            self.secrets,
+            self.forges,
+            self.clock,
+            "/keys/deploy",
+        )
 
     async def put(self, key: str, value: str) -> None:
         await self.secrets.set(SecretName(None, key), value.encode(), "test")
@@ -112,7 +121,7 @@ async def test_an_app_gives_a_token_that_is_kept_until_shortly_before_it_expires
 
 async def test_a_token_for_statuses_may_nothing_else(desk: Desk) -> None:
     await desk.put("app-key", desk.api.private_key)
-    statuses = Statuses(lambda: desk.config, desk.credentials, desk.forges)
+    statuses = CommitStatusReporter(AppliedConfiguration(State(desk.config)), desk.credentials, desk.forges)
     await statuses.publish(URL, "c0ffee", CommitStatus(CommitState.SUCCESS, "danube/configuration", "applied"))
     assert desk.api.asked == [{"permissions": {"statuses": "write"}}]
     assert desk.api.statuses == [
@@ -206,7 +215,7 @@ def test_the_deploy_key_is_made_once_and_refused_when_others_could_read_it(tmp_p
 
 
 def implements(
-    credentials: Credentials, forges: HttpForges, statuses: Statuses
+    credentials: Credentials, forges: HttpForges, statuses: CommitStatusReporter
 ) -> tuple[GitCredentials, ForgeApi, CommitStatuses]:
     """Checked by mypy."""
     return credentials, forges, statuses

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,20 @@ from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines, SqliteSecrets
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings
 from danube_pkg.core.errors import NotFound, Permanent
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import CommitStatus
 from danube_pkg.core.repositories.revisions import Credential
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.tasks import end_all
-from danube_pkg.services.configuration.commit_status import ConfigurationReports
-from danube_pkg.services.configuration.sync import Circumstances, Configuration
+from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
+from danube_pkg.services.configuration.conditions import MissingSecrets, RestartConditions, RunningSettings
+from danube_pkg.services.configuration.sync import ConfigurationSync
+from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.support.git_servers import (
     HttpServer,
@@ -28,7 +34,7 @@ from tests.support.git_servers import (
     SshServer,
     git,
 )
-from tests.support.waiting import wait_until_async
+from tests.support.waiting import wait_until_async, wait_until_true
 
 PIPELINE = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: NAME}\nspec: {repository: /srv/NAME}\n"
 
@@ -44,17 +50,25 @@ class House:
         self.database = database
         self.published: list[tuple[str, CommitStatus]] = []
         self.refusal: Exception | None = None
+        self.repository = ConfigRepository(url, branch, sync_interval=3600)
+        self.sources = sources
+        self.reporter = ConfigurationStatusReporter(self)
+        self.started_with = RunningSettings(ServerSettings(), frozenset(), frozenset(), ConfigSpec())
+
+    async def open(self) -> None:
+        """As at the start of a server."""
         numbers = itertools.count(1)
-        repository = ConfigRepository(url, branch, sync_interval=3600)
-        self.configuration = Configuration(
-            ConfigurationDirectory(repository, sources),
-            SqliteConfiguration(database, lambda: f"id{next(numbers)}"),
-            SqliteSecrets(database),
-            SystemClock(),
-            Circumstances(repository, ServerSettings()),
-            lambda: None,
-            ConfigurationReports(self),
-        )
+        store = SqliteConfiguration(self.database, lambda: f"id{next(numbers)}")
+        applied = AppliedConfiguration(*await store.load_state())
+        source = ConfigurationDirectory(self.repository, self.sources)
+        self.configuration = ConfigurationSync(self.repository, source, store, applied, SystemClock(), self.reporter)
+
+    async def conditions(self) -> list[Condition]:
+        """What the server would show now."""
+        applied = self.configuration.applied
+        missing = MissingSecrets(applied, self.repository, SqliteSecrets(self.database))
+        sources = RestartConditions(self.started_with, applied), missing, self.reporter
+        return list(await ServerConditions(*sources).conditions())
 
     async def publish(self, repository: str, commit_sha: str, status: CommitStatus) -> None:
         if self.refusal is not None:
@@ -70,7 +84,7 @@ async def house(tmp_path: Path, url: str, sources: GitSources | None = None, bra
     database = Database(tmp_path / "danube.db")
     try:
         found = House(database, url, sources or GitSources(tmp_path / "repos"), branch)
-        await found.configuration.load()
+        await found.open()
         yield found
     finally:
         await database.close()
@@ -123,8 +137,8 @@ async def test_the_last_good_one_is_known_after_a_restart_while_the_repository_i
         applied = await danube.configuration.sync()
     config.rename(tmp_path / "moved")
     async with house(tmp_path, str(config)) as danube:
-        assert danube.configuration.config.max_concurrent_jobs == 7
-        assert danube.configuration.state.pipelines["one"].spec.repository == "/srv/one"
+        assert danube.configuration.applied.config.max_concurrent_jobs == 7
+        assert danube.configuration.applied.state.pipelines["one"].spec.repository == "/srv/one"
         status = await danube.configuration.sync()
         assert (status.applied_revision, status.applied_at) == (applied.applied_revision, applied.applied_at)
         assert status.problem is not None
@@ -138,7 +152,7 @@ async def test_a_repository_counts_by_its_branch_and_not_by_its_disk(tmp_path: P
         status = await danube.configuration.sync()
         assert status.applied_revision == commit
         assert await danube.pipelines() == ["one"]
-        assert danube.configuration.state.pipelines["one"].spec.repository == str(tmp_path / "one")
+        assert danube.configuration.applied.state.pipelines["one"].spec.repository == str(tmp_path / "one")
         git(repository.work, "branch", "-m", "main", "trunk")
         assert "main" in str((await danube.configuration.sync()).problem)
         assert await danube.pipelines() == ["one"]
@@ -160,7 +174,7 @@ async def test_ten_thousand_files_are_applied_while_others_are_answered(tmp_path
         status = await danube.configuration.sync()
         assert status.applied_revision == commit
         assert turns > 100
-        assert len(danube.configuration.state.pipelines) == 10_000
+        assert len(danube.configuration.applied.state.pipelines) == 10_000
 
 
 # --- conditions, plans and the forge
@@ -175,7 +189,7 @@ async def test_a_secret_that_is_not_set_yet_is_a_condition_and_no_error(tmp_path
     )
     async with house(tmp_path, str(config)) as danube:
         assert (await danube.configuration.sync()).ok
-        found = {one.reference: one for one in await danube.configuration.conditions()}
+        found = {one.reference: one for one in await danube.conditions()}
         assert set(found) == {"secret-not-set", "restart-needed"}
         assert found["secret-not-set"].what == (
             "the secret forge-token is not set, and config: git_authentication[forge].token_secret names it"
@@ -185,7 +199,7 @@ async def test_a_secret_that_is_not_set_yet_is_a_condition_and_no_error(tmp_path
         keys = Keys.open(tmp_path / "keys")
         secrets = Secrets(SqliteSecrets(danube.database), keys, SystemClock(), lambda: "s1", KnownValues())
         await secrets.set(SecretName(None, "forge-token"), b"value", "test")
-        assert [one.reference for one in await danube.configuration.conditions()] == ["restart-needed"]
+        assert [one.reference for one in await danube.conditions()] == ["restart-needed"]
 
 
 async def test_what_is_in_force_only_after_a_restart_is_told_until_then(tmp_path: Path) -> None:
@@ -194,14 +208,14 @@ async def test_what_is_in_force_only_after_a_restart_is_told_until_then(tmp_path
     (config / "config.yaml").write_text(f"{head}{{traces_enabled: false}}}}\n")
     async with house(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
-        danube.configuration.run_with(ServerSettings())
+        danube.started_with = replace(danube.started_with, config=danube.configuration.applied.config)
         (config / "config.yaml").write_text(f"{head}{{traces_enabled: true, metrics_enabled: false}}}}\n")
         await danube.configuration.sync()
-        (waits,) = await danube.configuration.conditions()
+        (waits,) = await danube.conditions()
         assert waits.what == "observability.traces_enabled was False at the start, and is True now"
         (config / "config.yaml").unlink()
         await danube.configuration.sync()
-        assert await danube.configuration.conditions() == []
+        assert await danube.conditions() == []
 
 
 async def test_a_plan_tells_what_a_push_would_do(tmp_path: Path) -> None:
@@ -228,12 +242,16 @@ async def test_the_forge_is_told_what_became_of_each_commit(tmp_path: Path) -> N
         danube.refusal = Permanent("forge-refused", "no", cause="it answered 401", hint="give it access")
         write(config, one=pipeline("one"))
         await danube.configuration.sync()
-        await wait_until_async(lambda: danube.configuration._reports.conditions, 10, "the refusal")  # type: ignore[union-attr]
-        assert [one.hint for one in await danube.configuration.conditions()] == ["give it access"]
+        await wait_until_true(danube.reporter.conditions, 10, "the refusal")
+        assert [one.hint for one in await danube.conditions()] == ["give it access"]
         danube.refusal = NotFound("forge-unknown", "a directory")
         write(config, one=pipeline("one", "\n"))
         await danube.configuration.sync()
-        await wait_until_async(lambda: not danube.configuration._reports.conditions, 10, "no condition")  # type: ignore[union-attr]
+
+        async def no_condition() -> bool:
+            return not await danube.reporter.conditions()
+
+        await wait_until_true(no_condition, 10, "no condition")
         await end_all(following)
     assert [(str(status.state), status.description) for _, status in danube.published] == [
         ("success", "applied"),
@@ -292,7 +310,7 @@ async def lives(
 
     changed = repository.commit({"pipelines/one.yaml": pipeline("one").replace("/srv/one", "/srv/other")})
     assert (await sync()).applied_revision == changed
-    assert danube.configuration.state.pipelines["one"].spec.repository == "/srv/other"
+    assert danube.configuration.applied.state.pipelines["one"].spec.repository == "/srv/other"
 
     bad = repository.commit(
         {"pipelines/one.yaml": pipeline("one", "a: 1\nb: 2\n"), "users.yaml": "apiVersion: v1\n", "teams.yaml": "- x\n"}
@@ -305,7 +323,7 @@ async def lives(
         "teams.yaml:1: a document must be a mapping",
         "users.yaml:1: apiVersion must be danube.dev/v1",
     ]
-    assert danube.configuration.state.pipelines["one"].spec.repository == "/srv/other"
+    assert danube.configuration.applied.state.pipelines["one"].spec.repository == "/srv/other"
 
     fixed = repository.commit({"pipelines/one.yaml": pipeline("one"), "users.yaml": None, "teams.yaml": None})
     assert (await sync()).applied_revision == fixed
@@ -327,7 +345,9 @@ async def lives(
     git(repository.work, "commit", "-q", "--amend", "-m", "forced")
     forced = repository.push("--force")
     assert (await sync()).applied_revision == forced
-    assert (await SqlitePipelines(danube.database).load_pipeline("two")).id == ids["two"]  # type: ignore[union-attr]
+    two = await SqlitePipelines(danube.database).load_pipeline("two")
+    assert two is not None
+    assert two.id == ids["two"]
 
     git(repository.bare, "update-ref", "-d", "refs/heads/main")
     status = await sync()

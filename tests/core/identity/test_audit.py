@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from danube_pkg.core.identity.audit import (
     FIRST,
     AuditEntry,
+    AuditEvent,
     ChainCheck,
     ChainState,
-    Happening,
     chained,
 )
 
@@ -21,7 +21,7 @@ KEY = b"k" * 32
 def chain(count: int) -> list[AuditEntry]:
     entries, before = [], FIRST
     for sequence in range(1, count + 1):
-        happening = Happening(float(sequence), "alice", "trigger", "app", details={"path": f"/{sequence}"})
+        happening = AuditEvent(float(sequence), "alice", "trigger", "app", details={"path": f"/{sequence}"})
         before = chained(KEY, before, sequence, happening)
         entries.append(AuditEntry(sequence, happening, before))
     return entries

@@ -32,7 +32,7 @@ HOLDING = replace(JOB, id="00", pipeline="slow", phase=Phase.RUNNING)
             Waiting(Obstacle.GROUP, 2, 1, (HOLDING,), "group deploy"),
             "At most one job of its concurrency group deploy runs, and",
         ),
-        (Waiting(Obstacle.NOTHING, 2), "A place is free; it starts in a moment."),
+        (Waiting(Obstacle.NO_FOLLOW_UP, 2), "A place is free; it starts in a moment."),
     ],
 )
 def test_the_queue_names_what_is_in_the_way_and_the_place_in_the_order(waiting: Waiting, sentence: str) -> None:
@@ -52,7 +52,7 @@ def test_who_waits_for_a_group_is_led_to_the_job_that_holds_it() -> None:
 
 
 def test_draining_is_said_before_the_queue() -> None:
-    found = explain(JOB, Waiting(Obstacle.NOTHING, 1), "alice@example.com")
+    found = explain(JOB, Waiting(Obstacle.NO_FOLLOW_UP, 1), "alice@example.com")
     assert "alice@example.com is draining" in found.lines[1]
     assert found.hint == "danube resume"
 

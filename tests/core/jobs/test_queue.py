@@ -160,7 +160,7 @@ def test_a_waiting_job_says_what_it_waits_for() -> None:
 
     assert waits(group) == (Obstacle.GROUP, 1, (running,))
     assert waits(own) == (Obstacle.PIPELINE_LIMIT, 3, (running,))
-    assert waits(free) == (Obstacle.NOTHING, 2, ())
+    assert waits(free) == (Obstacle.NO_FOLLOW_UP, 2, ())
     assert waits(free, 1) == (Obstacle.SERVER_LIMIT, 2, (running,))
     assert waits(jobs[-1]) == (Obstacle.APPROVAL, 0, ())
 

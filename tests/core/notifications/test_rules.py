@@ -11,12 +11,12 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, T
 from danube_pkg.core.configuration.state import PipelineDefinition, State
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.notifications.outbox import OutboxKind, news_of
+from danube_pkg.core.notifications.outbox import OutboxKind, notification_of
 from danube_pkg.core.notifications.rules import (
-    NOTHING,
-    Told,
+    NO_FOLLOW_UP,
+    FollowUp,
     commit_status,
-    tell,
+    follow_up_of,
 )
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
@@ -60,8 +60,8 @@ def a_state(*rules: Any, notifications: tuple[Any, ...] = (), waiting: str = "")
     return State(ConfigSpec(git_authentication=tuple(rules)), {}, {}, pipelines)
 
 
-def told(before: Job | None, after: Job, state: State) -> Told:
-    return tell(before, after, state, PipelineIndex(state.pipelines.values()), NOW)
+def told(before: Job | None, after: Job, state: State) -> FollowUp:
+    return follow_up_of(before, after, state, PipelineIndex(state.pipelines.values()), NOW)
 
 
 @pytest.mark.parametrize("kind", RULES)
@@ -81,14 +81,14 @@ def test_a_commits_status_is_told_where_a_rule_knows_the_forge(kind: str) -> Non
     ],
 )
 def test_where_no_forge_is_known_or_no_commit_nobody_is_told(job: Job) -> None:
-    assert told(None, job, a_state(RULES["gitea"], SshKey("d", ("*",), "/key"))) == NOTHING
+    assert told(None, job, a_state(RULES["gitea"], SshKey("d", ("*",), "/key"))) == NO_FOLLOW_UP
 
 
 def test_only_what_others_would_see_is_told() -> None:
     state = a_state(RULES["gitea"])
     queued, running = a_job(), a_job(Status.RUNNING, Reason.PREPARING)
     assert len(told(queued, running, state).outbox) == 1
-    assert told(running, replace(running, reason=Reason.NONE, generation=3), state) == NOTHING
+    assert told(running, replace(running, reason=Reason.NONE, generation=3), state) == NO_FOLLOW_UP
     waiting = a_job(reason=Reason.APPROVAL_REQUIRED)
     assert len(told(waiting, queued, state).outbox) == 1, "an approval is seen"
 
@@ -112,10 +112,10 @@ def test_only_what_others_would_see_is_told() -> None:
     ],
 )
 def test_a_status_says_why(job: Job, description: str) -> None:
-    status = commit_status(news_of(job), "https://ci.example.org/")
+    status = commit_status(notification_of(job), "https://ci.example.org/")
     assert (status.description, status.context) == (description, "danube/app")
     assert status.target_url == "https://ci.example.org/jobs/01j"
-    assert commit_status(news_of(job), "").target_url == ""
+    assert commit_status(notification_of(job), "").target_url == ""
 
 
 ENDED = a_job(Status.SUCCESS, Reason.NONE)
@@ -127,7 +127,7 @@ def test_an_end_is_told_once() -> None:
     first = told(RUNNING, ENDED, state)
     assert [one.kind for one in first.outbox] == [OutboxKind.SLACK]
     assert [one.source for one in first.inbox] == [Source.PIPELINE]
-    assert told(ENDED, replace(ENDED, generation=5), state) == NOTHING
+    assert told(ENDED, replace(ENDED, generation=5), state) == NO_FOLLOW_UP
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_a_proposals_end_starts_nothing() -> None:
     state = a_state(waiting="app")
     assert told(RUNNING, ENDED, state).inbox
     proposal = replace(MAIN, pull_request={"number": 7, "fork": False})
-    assert told(replace(RUNNING, trigger=proposal), replace(ENDED, trigger=proposal), state) == NOTHING
-    assert told(RUNNING, ENDED, a_state(waiting="other")) == NOTHING
+    assert told(replace(RUNNING, trigger=proposal), replace(ENDED, trigger=proposal), state) == NO_FOLLOW_UP
+    assert told(RUNNING, ENDED, a_state(waiting="other")) == NO_FOLLOW_UP
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,17 @@ from danube_pkg.core.triggers.inbox import (
 )
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
-    HookRepository,
     Ignored,
     Ping,
     PullRequest,
     PullRequestChange,
     Push,
     TagPush,
+    WebhookRepository,
 )
 
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
-APP = HookRepository("Team/App", ("https://git.example.org/team/app.git", "git@git.example.org:team/app.git"))
+APP = WebhookRepository("Team/App", ("https://git.example.org/team/app.git", "git@git.example.org:team/app.git"))
 PULL = PullRequest(APP, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob")
 EVENTS: list[tuple[InboxEvent, str]] = [
     (Push(APP, "main", SHA, "alice", "mend it", ("a", "b")), "push to main of Team/App by alice"),

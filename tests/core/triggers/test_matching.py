@@ -19,17 +19,17 @@ from danube_pkg.core.triggers.matching import (
 )
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
-    HookEvent,
-    HookRepository,
     PullRequest,
     PullRequestChange,
     Push,
     TagPush,
+    WebhookEvent,
+    WebhookRepository,
 )
 
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
 URL = "https://git.example.org/Team/App"
-REPOSITORY = HookRepository(
+REPOSITORY = WebhookRepository(
     "Team/App", ("https://git.example.org/team/app.git", "ssh://git@git.example.org:2222/team/app")
 )
 PUSH = Push(REPOSITORY, "main", SHA, "alice", "mend it", ("services/api/main.py", "docs/index.md"))
@@ -45,7 +45,7 @@ def pipeline(*kinds: TriggerKind, name: str = "app", repository: str = URL, **sp
     return PipelineDefinition(name, "", PipelineSpec(repository, triggers=triggers, **spec))
 
 
-def starts(event: HookEvent, one: PipelineDefinition, changed: tuple[str, ...] | None = None) -> bool:
+def starts(event: WebhookEvent, one: PipelineDefinition, changed: tuple[str, ...] | None = None) -> bool:
     return isinstance(judge(event, one, changed), Start)
 
 
@@ -92,7 +92,7 @@ def test_each_pipeline_of_a_repository_is_found_once_by_name() -> None:
 
 
 @pytest.mark.parametrize("event", [PUSH, TAG, PULL])
-def test_an_event_starts_what_names_its_kind_and_nothing_else(event: HookEvent) -> None:
+def test_an_event_starts_what_names_its_kind_and_nothing_else(event: WebhookEvent) -> None:
     kinds = {Push: TriggerKind.PUSH, TagPush: TriggerKind.TAG, PullRequest: TriggerKind.PULL_REQUEST}
     wanted = kinds[type(event)]
     assert starts(event, pipeline(wanted))

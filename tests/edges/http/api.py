@@ -17,53 +17,33 @@ from typing import Any
 import aiohttp
 import bcrypt
 
-from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.egress import FileLedgers
-from danube_pkg.adapters.keys.keys import Keys
-from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.store import (
-    Database,
-    SqliteAccess,
-    SqliteArtifacts,
-    SqliteAudit,
-    SqliteJobs,
-    SqlitePipelines,
-    SqliteSecrets,
-    SqliteServerState,
-    SqliteSessions,
-    SqliteTokens,
-)
-from danube_pkg.bootstrap import http as front
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.adapters.store import SqliteAccess, SqliteConfiguration, SqliteSessions, SqliteTokens
+from danube_pkg.bootstrap.engine import build_secrets
+from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_http
+from danube_pkg.bootstrap.identity import build_audit, open_logins
+from danube_pkg.bootstrap.store import open_store
+from danube_pkg.bootstrap.triggers import build_triggers
+from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.core.identity.oidc import ClientSettings
-from danube_pkg.core.identity.people import (
-    SESSION_PREFIX,
-    Session,
-    new_secret,
-    secret_hash,
-)
+from danube_pkg.core.identity.people import SESSION_PREFIX, Session, new_secret, secret_hash
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.edges.http.services import Services
-from danube_pkg.kit.clock import SystemClock
-from danube_pkg.kit.ids import SortableIds
-from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.danubefile import Outlines
-from danube_pkg.services.egress import Egress
+from danube_pkg.services.configuration.sync import ConfigurationSync
+from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.identity.access import Access
-from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
-from danube_pkg.services.jobs.draining import Draining
-from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
-from danube_pkg.services.secrets import KnownValues, Secrets
-from tests.edges.http.idle import IdleRuntime, NoProxies, OneCommit
+from danube_pkg.services.secrets import KnownValues
+from tests.fakes.sources import ReadableCommit
+from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
@@ -134,21 +114,28 @@ class StandingDex:
         return ""
 
 
+class NoChanges:
+    """`core.triggers.ports.ChangedFiles` that knows no pull request."""
+
+    async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
+        return None
+
+
 class Api:
     """A running front with what stands behind it."""
 
-    def __init__(self, house: front.House, path: Path) -> None:
-        self.house = house
+    def __init__(self, parts: ServerParts, path: Path, opened: HttpParts) -> None:
+        self.parts = parts
         self.path = path
-        self.address = ""
-        self.services: Services
-        self.store = Access(SqliteAccess(house.database))
-        self.nobody = Caller("nobody", "")
+        self.address = opened.address
+        self.services = opened.services
+        self.store = parts.identity.access
+        self.nobody = Caller("nobody", opened.address)
         self.local = Caller("local", "http://danube", path / "danube.sock")
 
     def write(self, sql: str, *values: object) -> None:
         """As the configuration would."""
-        writing = self.house.database._writing
+        writing = self.parts.store.database._writing
         writing.execute(sql, values)
 
     def team(self, name: str, *, global_admin: bool = False) -> None:
@@ -189,23 +176,23 @@ class Api:
         return Caller(name, self.address, headers={"authorization": f"Bearer {text}"})
 
     def tokens(self) -> Tokens:
-        database = self.house.database
-        return Tokens(SqliteTokens(database), self.store, self.house.clock, self.house.new_id, os.urandom)
+        database = self.parts.store.database
+        return Tokens(SqliteTokens(database), self.store, self.parts.store.clock, self.parts.store.new_id, os.urandom)
 
     async def with_session(self, name: str, *, age_seconds: float = 0.0) -> Caller:
         """Somebody's browser, logged in so long ago."""
         secret = new_secret(SESSION_PREFIX, os.urandom(32))
-        at = self.house.clock.now() - age_seconds
-        session = Session(self.house.new_id(), name, "password", (), "", "test", at, at, at + 3600)
-        await SqliteSessions(self.house.database).add_session(session, secret_hash(secret))
+        at = self.parts.store.clock.now() - age_seconds
+        session = Session(self.parts.store.new_id(), name, "password", (), "", "test", at, at, at + 3600)
+        await SqliteSessions(self.parts.store.database).add_session(session, secret_hash(secret))
         headers = {"cookie": f"danube_session={secret}", "x-csrf-token": csrf_token(secret)}
         return Caller(name, self.address, headers=headers)
 
     async def job(self, pipeline: str, **changes: Any) -> Job:
         """A job in the store, closed and green unless a test says otherwise."""
-        now = self.house.clock.now()
+        now = self.parts.store.clock.now()
         job = Job(
-            id=self.house.new_id(),
+            id=self.parts.store.new_id(),
             pipeline_id=f"id-{pipeline}",
             pipeline=pipeline,
             trigger=Trigger("manual", "somebody", branch="main", commit_sha=COMMIT),
@@ -218,20 +205,20 @@ class Api:
             finished_at=now,
         )
         job = replace(job, **changes)
-        await self.house.jobs.create_jobs([job])
+        await self.parts.store.jobs.create_jobs([job])
         return job
 
     async def open_job(self, pipeline: str, *, fork: bool = False) -> Job:
         """One that waits in the queue, for ever: nothing is admitted here."""
-        known = await self.house.pipelines.load_pipeline(pipeline)
+        known = await self.parts.store.pipelines.load_pipeline(pipeline)
         assert isinstance(known, Pipeline)
         trigger = Trigger("webhook", "somebody", commit_sha=COMMIT, pull_request={"fork": True} if fork else None)
         reason = Reason.APPROVAL_REQUIRED if fork else Reason.QUEUED
-        return await self.house.engine.submit(known, trigger, reason=reason)
+        return await self.parts.jobs.engine.submit(known, trigger, reason=reason)
 
     async def log(self, job_id: str, data: bytes) -> None:
         """A whole log."""
-        log = self.house.logs.open(job_id, secrets=[], limit_bytes=1 << 30)
+        log = self.parts.jobs.logs.open(job_id, secrets=[], limit_bytes=1 << 30)
         output = log.step_output(1, 1)
         output.feed(output.raw_offset, data)
         await log.close()
@@ -246,59 +233,45 @@ async def open_api(
     people: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[Api]:
-    """A front on loopback and on a unix socket below `path`."""
-    clock = SystemClock()
-    new_id = SortableIds(clock.now, os.urandom)
+    """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer that people log in at."""
 
     async def issuer() -> ClientSettings | None:
         return oidc
 
     async with AsyncExitStack() as stack:
         path.mkdir(exist_ok=True)
-        database, keys = Database(path / "danube.db"), Keys.open(path / "keys")
-        stack.push_async_callback(database.close)
-        jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
-        logs = FileJobLogs(path / "logs", clock.now)
-        audit = Audit(SqliteAudit(database, keys.audit_key), clock, keys.audit_key)
-        secrets = Secrets(SqliteSecrets(database), keys, clock, new_id, KnownValues(), audit=audit)
-        sources = OneCommit(COMMIT)
-        ports = EnginePorts(jobs, pipelines, IdleRuntime(), logs, keys, secrets, sources, clock, new_id)
-        engine = Engine(ports, EngineSettings(lambda: 0))
-        draining = engine.draining = Draining(SqliteServerState(database))
-        await draining.recall()
-        files = ArtifactDirectory(path / "artifacts")
-        await stack.enter_async_context(engine.running())
+        store = await stack.enter_async_context(open_store(path))
+        applied = limited_to(0)
+        audit = build_audit(store)
+        secrets = build_secrets(store, applied, KnownValues(), audit=audit)
+        sources = ReadableCommit(COMMIT)
+        jobs = engine_on(store, applied, fake_runtime(path), sources, secrets=secrets)
+        await jobs.draining.recall()
+        await stack.enter_async_context(jobs.engine.running())
+        repository = ConfigRepository(str(path / "config"))
+        (path / "config").mkdir(exist_ok=True)
+        source = ConfigurationDirectory(repository, GitSources(path / "repos"))
+        configured = SqliteConfiguration(store.database, store.new_id)
+        configuration = ConfigurationSync(repository, source, configured, applied, store.clock)
+        access = Access(SqliteAccess(store.database), applied)
         own_dex: Dex | None = None
         if dex is not None:
             upstream = HttpUpstream(dex.url)
             stack.push_async_callback(upstream.close)
-            own_dex = Dex(dex, SqliteAccess(database), StandingDex(), upstream)
-        house = front.House(
-            database=database,
-            keys=keys,
-            clock=clock,
-            new_id=new_id,
+            own_dex = Dex(dex, SqliteAccess(store.database), StandingDex(), upstream, applied)
+        parts = ServerParts(
+            store=store,
             jobs=jobs,
-            pipelines=pipelines,
-            logs=logs,
-            engine=engine,
-            secrets=secrets,
-            artifacts=Artifacts(SqliteArtifacts(database), files, clock, new_id),
-            artifact_directory=path / "artifacts",
-            configuration=None,
-            draining=draining,
+            triggers=build_triggers(store, jobs, NoChanges(), configuration),
+            identity=await stack.enter_async_context(open_logins(store, access, own_dex, issuer)),
+            configuration=configuration,
+            conditions=ServerConditions(*([own_dex] if own_dex is not None else [])),
             audit=audit,
-            oidc_client=issuer,
-            outlines=Outlines(sources, sources),
+            files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
-            egress=Egress(NoProxies(), FileLedgers(path / "logs"), secrets),
-            dex=own_dex,
         )
-        api = Api(house, path)
-        facing = front.FrontSettings(path / "danube.sock", "127.0.0.1:0", **settings)
-        opened = await stack.enter_async_context(front.open_front(house, facing))
-        api.address = api.nobody.address = opened.address
-        api.services = opened.services
+        opened = await stack.enter_async_context(open_http(parts, HttpOptions("127.0.0.1:0", **settings)))
+        api = Api(parts, path, opened)
         for name in people:
             api.user(name)
         yield api

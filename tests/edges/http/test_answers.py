@@ -76,7 +76,7 @@ async def test_parts_of_an_artifact_until_it_is_another(api: Api, alice: Caller)
     async def chunks() -> AsyncIterator[bytes]:
         yield kept
 
-    await api.house.artifacts.receive(job, "notes", "notes", chunks(), lambda: None)
+    await api.parts.jobs.artifacts.receive(job, "notes", "notes", chunks(), lambda: None)
     path = f"/api/v1/jobs/{job.id}/artifacts/notes"
     whole = await alice.get(path)
     assert (whole.status, whole.body, whole.headers["accept-ranges"]) == (200, kept, "bytes")

@@ -2,7 +2,7 @@
 
 from danube_pkg.adapters.store import SqliteInbox
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.notifications.rules import NOTHING
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
     InboxEntry,
@@ -11,12 +11,12 @@ from danube_pkg.core.triggers.inbox import (
     Result,
     Source,
 )
-from danube_pkg.core.triggers.ports import Settled
-from danube_pkg.core.triggers.webhooks.events import HookRepository, Push
+from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.core.triggers.webhooks.events import Push, WebhookRepository
 from tests.edges.http.api import COMMIT, Api, Caller
 
-APP = HookRepository("team/app", ("https://git.example.org/team/app.git",))
-OTHER = HookRepository("Team/Other", ("https://git.example.org/team/other.git",))
+APP = WebhookRepository("team/app", ("https://git.example.org/team/app.git",))
+OTHER = WebhookRepository("Team/Other", ("https://git.example.org/team/other.git",))
 NIGHT = 1_800_000_000.0
 
 
@@ -24,16 +24,16 @@ async def arrived(
     api: Api, source: Source, key: str, event: InboxEvent, *outcomes: PipelineOutcome, note: str = ""
 ) -> int:
     """Taken and settled; the pipelines that it started have their jobs."""
-    inbox = SqliteInbox(api.house.database)
+    inbox = SqliteInbox(api.parts.store.database)
     await inbox.receive(InboxEntry(source, key, event, NIGHT))
     entry = await inbox.entry(source, key)
     assert entry is not None
     starts = []
     for one in outcomes:
-        pipeline = await api.house.pipelines.load_pipeline(one.pipeline)
+        pipeline = await api.parts.store.pipelines.load_pipeline(one.pipeline)
         if one.result is Result.STARTED and pipeline is not None:
             starts.append((pipeline, Trigger("webhook", "alice", commit_sha=COMMIT, origin=entry.origin)))
-    await api.house.engine.submit_all(starts, NOTHING, Settled(entry, NIGHT + 1, outcomes, note))
+    await api.parts.jobs.engine.submit_all(starts, NO_FOLLOW_UP, Settlement(entry, NIGHT + 1, outcomes, note))
     return entry.id
 
 
@@ -59,7 +59,7 @@ async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their
         api, Source.GITHUB, "d2", Push(OTHER, "main", COMMIT, "bob"), PipelineOutcome("secret", Result.STARTED)
     )
     third = await arrived(api, Source.GITHUB, "d3", Push(OTHER, "x", COMMIT, ""), note="no pipeline is of it")
-    await SqliteInbox(api.house.database).receive(InboxEntry(Source.GITHUB, "d4", push, NIGHT))
+    await SqliteInbox(api.parts.store.database).receive(InboxEntry(Source.GITHUB, "d4", push, NIGHT))
 
     (job,) = (await alice.get("/api/v1/jobs")).json["jobs"]
     (seen,) = (await alice.get("/api/v1/deliveries")).json["deliveries"]

@@ -76,7 +76,7 @@ async def test_contacts_come_in_pages_and_can_be_chosen(api: Api, alice: Caller)
 
 
 async def test_a_secret_in_a_hosts_name_is_masked(api: Api, alice: Caller) -> None:
-    await api.house.secrets.set(SecretName("app", "TOKEN"), b"a-secret-value", "alice")
+    await api.parts.jobs.secrets.set(SecretName("app", "TOKEN"), b"a-secret-value", "alice")
     job = await written(api, REFUSED)
     answer = await alice.get(f"/api/v1/jobs/{job.id}/egress")
     assert b"a-secret-value" not in answer.body

@@ -28,7 +28,7 @@ class CountingCheck:
 
 
 def passwords(api: Api, check: CountingCheck) -> Passwords:
-    return Passwords(api.store.store, check, api.house.clock)
+    return Passwords(api.store.store, check, api.parts.store.clock)
 
 
 async def guess(door: Passwords, name: str, address: str = ADDRESS) -> None:

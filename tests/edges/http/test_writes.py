@@ -44,7 +44,7 @@ async def test_a_job_that_reads_a_secret_is_in_the_audit_once(api: Api, alice: C
     await alice.ask("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a secret value")
     job = await api.open_job("app")
     for _ in range(2):  # a coordinator repeats a call whose answer was lost
-        assert await api.house.secrets.read_for_job(job, 7, "KEY") == b"a secret value"
+        assert await api.parts.jobs.secrets.read_for_job(job, 7, "KEY") == b"a secret value"
     read = [one for one in await entries(api) if one["action"] == "read-secret"]
     assert [(one["actor"], one["target"]) for one in read] == [(f"job {job.id}", "app/KEY")]
     assert (await api.local.get("/api/v1/audit/check")).json["whole"]
@@ -54,7 +54,7 @@ async def test_the_servers_own_use_of_a_secret_is_in_the_audit_once_for_each_val
     for value in (b"a secret value", b"another value"):
         await api.local.ask("PUT", "/api/v1/secrets/TOKEN", data=value)
         for user in ("webhooks of github", "the rule forge", "the rule forge"):
-            assert await api.house.secrets.read_for_server("TOKEN", user) == value
+            assert await api.parts.jobs.secrets.read_for_server("TOKEN", user) == value
     read = [one for one in await entries(api) if one["action"] == "read-secret"]
     assert [(one["actor"], one["target"], one["details"]) for one in read] == [
         ("server", "TOKEN", {"for": user}) for user in ("the rule forge", "webhooks of github") * 2

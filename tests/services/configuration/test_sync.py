@@ -7,7 +7,8 @@ from pathlib import Path
 
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.git.sources import GitSources
-from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines, SqliteSecrets
+from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import Applied, State
@@ -15,7 +16,7 @@ from danube_pkg.core.errors import Place, StorageFull
 from danube_pkg.edges.http.views.forge_links import file_url
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.tasks import end_all
-from danube_pkg.services.configuration.sync import Circumstances, Configuration
+from danube_pkg.services.configuration.sync import ConfigurationSync
 from tests.support.waiting import wait_until_async
 
 PIPELINE = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: NAME}\nspec: {repository: /srv/NAME}\n"
@@ -43,15 +44,15 @@ class Desk:
         self.store = UnrulyStore(database, lambda: next(ids))
         self.store.failures = []
         self.applied = 0
-        repository = ConfigRepository(str(self.directory), sync_interval=1)
-        self.configuration = Configuration(
-            ConfigurationDirectory(repository, GitSources(path / "repos")),
-            self.store,
-            SqliteSecrets(database),
-            SystemClock(),
-            Circumstances(repository),
-            self._count,
-        )
+        self.repository = ConfigRepository(str(self.directory), sync_interval=1)
+        self.sources = GitSources(path / "repos")
+
+    async def open(self) -> None:
+        """As at the start of a server."""
+        configuration = AppliedConfiguration(*await self.store.load_state())
+        configuration.listen(self._count)
+        source = ConfigurationDirectory(self.repository, self.sources)
+        self.configuration = ConfigurationSync(self.repository, source, self.store, configuration, SystemClock())
 
     def _count(self) -> None:
         self.applied += 1
@@ -67,7 +68,7 @@ class Desk:
 async def a_desk(path: Path) -> AsyncIterator[Desk]:
     database = Database(path / "danube.db")
     desk = Desk(path, database)
-    await desk.configuration.load()
+    await desk.open()
     try:
         yield desk
     finally:
@@ -82,9 +83,13 @@ async def test_a_full_disk_changes_nothing_and_the_next_look_applies(tmp_path: P
         desk.store.failures = [StorageFull("full", "no room")]
         status = await desk.configuration.sync()
         assert isinstance(status.problem, StorageFull)
-        assert (await desk.names(), len(desk.configuration.state.pipelines), desk.applied) == (["one"], 1, 1)
+        assert (await desk.names(), len(desk.configuration.applied.state.pipelines), desk.applied) == (["one"], 1, 1)
         assert (await desk.configuration.sync()).problem is None
-        assert (await desk.names(), len(desk.configuration.state.pipelines), desk.applied) == (["one", "two"], 2, 2)
+        assert (await desk.names(), len(desk.configuration.applied.state.pipelines), desk.applied) == (
+            ["one", "two"],
+            2,
+            2,
+        )
 
 
 async def test_a_mistake_anywhere_changes_nothing(tmp_path: Path) -> None:
@@ -126,23 +131,21 @@ async def test_what_was_written_is_kept_as_it_was_applied_document_by_document(t
         await desk.configuration.sync()
 
         def texts() -> dict[str, str]:
-            return {name: one.text for name, one in desk.configuration.state.pipelines.items()}
+            return {name: one.text for name, one in desk.configuration.applied.state.pipelines.items()}
 
         written = {"one": first, "two": f"# of the second\n{second}", "three": third}
         assert texts() == written
         desk.write("both", f"---\n{first.replace('why', 'that')}---\n\n# of the second\n{second}...\n{third}")
         await desk.configuration.sync()
-        await desk.configuration.load()
+        await desk.open()
         assert texts() == written | {"one": first.replace("why", "that")}
 
 
-async def test_places_have_addresses_where_the_configurations_forge_is_known(tmp_path: Path) -> None:
-    sha, place = "c0ffee" + "0" * 34, Place("pipelines/app.yaml", 4)
-    async with a_desk(tmp_path) as desk:
-        assert file_url(desk.configuration, sha, place) == ""
-        at_forge = ConfigRepository("git@gitlab.example.org:team/config.git")
-        desk.configuration.circumstances = Circumstances(at_forge)
-        assert file_url(desk.configuration, sha, place) == (
-            f"https://gitlab.example.org/team/config/-/blob/{sha}/pipelines/app.yaml#L4"
-        )
-        assert file_url(desk.configuration, "dir-0123", place) == file_url(desk.configuration, sha, None) == ""
+def test_places_have_addresses_where_the_configurations_forge_is_known() -> None:
+    sha, place, applied = "c0ffee" + "0" * 34, Place("pipelines/app.yaml", 4), AppliedConfiguration()
+    at_forge = "git@gitlab.example.org:team/config.git"
+    assert file_url("/srv/config", applied, sha, place) == ""
+    assert file_url(at_forge, applied, sha, place) == (
+        f"https://gitlab.example.org/team/config/-/blob/{sha}/pipelines/app.yaml#L4"
+    )
+    assert file_url(at_forge, applied, "dir-0123", place) == file_url(at_forge, applied, sha, None) == ""

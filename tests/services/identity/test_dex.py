@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.store import Database, SqliteAccess
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.services.identity.dex import Dex
 from tests.support.waiting import wait_until_async, wait_until_true
@@ -39,14 +41,15 @@ class Healthy:
 async def test_a_full_disk_is_a_condition_and_the_next_configuration_is_taken(tmp_path: Path) -> None:
     runner, database = Runner(), Database(tmp_path / "danube.db")
     settings = DexSettings(external_url="https://danube.test", client_secret="a secret of the client")
-    dex = Dex(settings, SqliteAccess(database), runner, Healthy())
+    applied = AppliedConfiguration()
+    dex = Dex(settings, SqliteAccess(database), runner, Healthy(), applied)
     following = asyncio.create_task(dex.follow(), name="dex")
     try:
         await wait_until_true(dex.conditions, 10, "the full disk to be noticed")
         (condition,) = await dex.conditions()
         assert "No space left" in condition.what
         runner.is_full = False
-        dex.look_again()
+        applied.replace(State(), Applied())
         await wait_until_async(lambda: runner.taken, 10, "the configuration to be taken")
         assert await dex.conditions() == ()
     finally:

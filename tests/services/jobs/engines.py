@@ -6,27 +6,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from danube_pkg.adapters.blobs.directory import ArtifactDirectory
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.store import Database, SqliteArtifacts, SqlitePipelines, SqliteSecrets
+from danube_pkg.adapters.store import Database, SqliteSecrets
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.secrets.ports import SecretStore
 from danube_pkg.kit.clock import Clock, SystemClock
-from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
-from danube_pkg.services.jobs.steps import FollowerTools
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, plays
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.sources import OneCommit
 from tests.services.stores import UnrulyJobs, open_database
+from tests.support.parts import COORDINATOR, engine_on, fake_runtime, limited_to, store_on
 
 _ids = itertools.count()
-
-COORDINATOR = "the coordinator's program"
 
 
 class CountingSecrets(Secrets):
@@ -43,7 +41,7 @@ class CountingSecrets(Secrets):
 
 @dataclass(slots=True)
 class Hall:
-    """Everything that a test may look into. `places`: how many jobs run at once; `looks`: see CountingSecrets."""
+    """Everything that a test may look into. `looks`: see CountingSecrets."""
 
     path: Path
     database: Database
@@ -54,8 +52,12 @@ class Hall:
     keys: Keys
     engine: Engine
     coordination: Coordination
-    places: list[int]
+    applied: AppliedConfiguration
     looks: list[int]
+
+    def limit(self, jobs: int) -> None:
+        """So many jobs may run at the same time from now on."""
+        self.applied.replace(State(ConfigSpec(max_concurrent_jobs=jobs)), Applied())
 
 
 @asynccontextmanager
@@ -64,8 +66,7 @@ async def open_hall(path: Path, machine: FakeMachine | None = None, *, keep_pods
     coordinators hang unless the machine knows better."""
     machine = machine or FakeMachine()
     machine.commands.setdefault(COORDINATOR, plays(Hang()))
-    runtime, clock, keys = FakeRuntime(machine), SystemClock(), Keys(bytes(32))
-    places = [4]
+    clock, keys = SystemClock(), Keys(bytes(32))
 
     def new_id() -> str:
         return f"id-{next(_ids):06}"
@@ -73,14 +74,13 @@ async def open_hall(path: Path, machine: FakeMachine | None = None, *, keep_pods
     async with open_database(path) as database:
         jobs, logs = UnrulyJobs(database), FileJobLogs(path / "logs", clock.now)
         secrets = CountingSecrets(SqliteSecrets(database), keys, clock, new_id)
-        pipelines = SqlitePipelines(database)
-        ports = EnginePorts(jobs, pipelines, runtime, logs, keys, secrets, OneCommit(), clock, new_id)
-        engine = Engine(ports, EngineSettings(lambda: places[0], COORDINATOR))
-        artifacts = Artifacts(SqliteArtifacts(database), ArtifactDirectory(path / "artifacts"), clock, new_id)
-        tools = FollowerTools(runtime, keys, clock)
-        coordination = Coordination(engine, keys, runtime, secrets, artifacts, tools)
+        store = store_on(database, path, clock, new_id, keys=keys, jobs=jobs)
+        applied = limited_to(4)
+        runtime = fake_runtime(path, FakeRuntime(machine))
+        parts = engine_on(store, applied, runtime, OneCommit(), secrets=secrets, logs=logs)
+        engine, coordination = parts.engine, parts.coordination
         async with engine.running():
-            yield Hall(path, database, jobs, machine, logs, secrets, keys, engine, coordination, places, secrets.looks)
+            yield Hall(path, database, jobs, machine, logs, secrets, keys, engine, coordination, applied, secrets.looks)
         logs.abandon()
         for job_id in [] if keep_pods else list(machine.pods):
             machine.delete_pod(job_id)

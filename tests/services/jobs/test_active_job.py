@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import StorageFull, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Phase
@@ -14,7 +15,8 @@ from danube_pkg.core.jobs.transitions import IllegalEvent
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.jobs import active_job as live_module
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.notifications.observer import JobObserver
 from tests.services.stores import UnrulyJobs, a_job, open_database
 from tests.support.waiting import wait_until_async
 
@@ -25,7 +27,14 @@ class Mailbox:
     def __init__(self, jobs: UnrulyJobs) -> None:
         self.jobs = jobs
         self.decided: list[Phase] = []
-        self.live = LiveJob(a_job(), (), jobs, SystemClock(), lambda live: self.decided.append(live.job.phase))
+        self.live = ActiveJob(
+            a_job(),
+            (),
+            jobs,
+            SystemClock(),
+            lambda live: self.decided.append(live.job.phase),
+            JobObserver(AppliedConfiguration(), SystemClock()),
+        )
         self.task = asyncio.create_task(self.live.run_mailbox(), name="mailbox")
 
 

@@ -65,24 +65,22 @@ async def test_two_calls_for_one_reserved_id_are_one_job(tmp_path: Path) -> None
 
 async def test_a_full_disk_at_admission_does_not_end_admission(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
-        hall.places[0] = 0
+        hall.limit(0)
         job = await hall.engine.submit(PIPELINE, TRIGGER)
         hall.jobs.failures = [StorageFull("full", "no room"), Unavailable("locked", "locked")]
-        hall.places[0] = 1
-        hall.engine.reconsider_queue()
+        hall.limit(1)
         await has_phase(hall, job.id, Phase.RUNNING)
 
 
 async def test_a_cancel_at_the_moment_of_admission_keeps_nobody_else_waiting(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
-        hall.places[0] = 0
+        hall.limit(0)
         first = await hall.engine.submit(PIPELINE, TRIGGER)
         second = await hall.engine.submit(PIPELINE, TRIGGER)
         hall.jobs.hold()
         cancelling = asyncio.create_task(hall.engine.cancel(first.id, "me"), name="cancel")
         await wait_until_async(lambda: hall.jobs.waiting, 10, "the cancel's commit")
-        hall.places[0] = 2
-        hall.engine.reconsider_queue()
+        hall.limit(2)
         await wait_until_async(lambda: hall.engine.live(first.id)._mailbox.qsize(), 10, "the admission behind it")
         hall.jobs.let_go()
         assert (await cancelling).status is Status.CANCELLED
@@ -91,7 +89,7 @@ async def test_a_cancel_at_the_moment_of_admission_keeps_nobody_else_waiting(tmp
 
 async def test_asking_something_of_a_job_that_is_just_being_closed_is_answered(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
-        hall.places[0] = 0
+        hall.limit(0)
         job = await hall.engine.submit(PIPELINE, TRIGGER)
         live = hall.engine.live(job.id)
         hall.jobs.hold()
@@ -119,7 +117,7 @@ async def test_a_closed_job_leaves_nothing_in_memory(tmp_path: Path) -> None:
 
 async def test_a_stopping_server_answers_whoever_waits(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
-        hall.places[0] = 0
+        hall.limit(0)
         job = await hall.engine.submit(PIPELINE, TRIGGER)
         hall.jobs.hold()
         asked = [

@@ -10,7 +10,7 @@ from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.tasks import end_all
-from danube_pkg.services.jobs.active_job import LiveJob
+from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Print, plays
@@ -54,12 +54,11 @@ async def test_viewers_from_the_beginning_from_the_middle_and_afterwards_see_the
     machine = FakeMachine()
     machine.commands["talk"] = plays(*(Print(b"line %d\n" % number) for number in range(500)))
     async with open_hall(tmp_path, machine) as hall:
-        hall.places[0] = 0
+        hall.limit(0)
         job = await hall.engine.submit(PIPELINE, TRIGGER)
         early = asyncio.create_task(follow(hall, job.id), name="from the beginning")
         await both_halves_wait(hall.engine.live(job.id))
-        hall.places[0] = 1
-        hall.engine.reconsider_queue()
+        hall.limit(1)
         await hall.engine.live(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
         await hall.coordination.run_step(job.id, asked("talk"))
         middle = asyncio.create_task(follow(hall, job.id, 100), name="from the middle")
@@ -78,7 +77,7 @@ async def test_viewers_from_the_beginning_from_the_middle_and_afterwards_see_the
         assert await follow(hall, job.id, len(whole)) == (b"", last)
 
 
-async def both_halves_wait(live: LiveJob) -> None:
+async def both_halves_wait(live: ActiveJob) -> None:
     """Of the one viewer of a queued job: it has seen the first state, and its log is not there yet."""
     await wait_until_async(
         lambda: len(live._waiting) == 3, 10, "the job's effects, the viewer's states and its log to wait"
@@ -87,7 +86,7 @@ async def both_halves_wait(live: LiveJob) -> None:
 
 async def test_a_job_that_was_cancelled_in_the_queue_ends_its_viewers_without_a_log(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
-        hall.places[0] = 0
+        hall.limit(0)
         job = await hall.engine.submit(PIPELINE, TRIGGER)
         viewer = asyncio.create_task(follow(hall, job.id), name="viewer")
         await both_halves_wait(hall.engine.live(job.id))
@@ -99,7 +98,7 @@ async def test_a_job_that_was_cancelled_in_the_queue_ends_its_viewers_without_a_
 async def test_what_is_said_while_the_pod_is_made_is_seen_at_once(tmp_path: Path) -> None:
     """A pull takes minutes, in which the job's state does not change."""
     async with open_hall(tmp_path) as hall:
-        hall.places[0] = 0
+        hall.limit(0)
         job = await hall.engine.submit(PIPELINE, TRIGGER)
         live = hall.engine.live(job.id)
         seen: list[bytes] = []

@@ -8,8 +8,8 @@ from danube_pkg.adapters.forges.client import HttpForges
 from danube_pkg.adapters.mail.smtp import SmtpMail
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.services.notifications.outbox import Outbox
-from danube_pkg.services.notifications.senders import Messengers
-from danube_pkg.services.repositories.commit_statuses import Statuses
+from danube_pkg.services.notifications.senders import Notifiers
+from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
 from danube_pkg.services.repositories.credentials import Credentials
 from tests.services.triggers.yard import (
     Yard,
@@ -29,12 +29,12 @@ async def open_telling(path: Path, mail: SmtpMail | None = None) -> AsyncIterato
         http = HttpForges()
         stack.push_async_callback(http.close)
         credentials = Credentials(
-            lambda: yard.state.config, ConfigRepository("/nowhere"), yard.secrets, http, yard.clock, str(path / "none")
+            yard.applied, ConfigRepository("/nowhere"), yard.secrets, http, yard.clock, str(path / "none")
         )
-        statuses = Statuses(lambda: yard.state.config, credentials, http)
-        messengers = Messengers(
-            lambda: yard.state.config,
-            lambda: EXTERNAL_URL,
+        statuses = CommitStatusReporter(yard.applied, credentials, http)
+        messengers = Notifiers(
+            yard.applied,
+            EXTERNAL_URL,
             yard.secrets,
             statuses,
             http,

@@ -139,7 +139,7 @@ async def test_a_chat_reads_one_line_and_why_and_nobody_is_paged_by_a_branchs_na
         receiver.answers = [Answer(404, "no_service")]
         await ended(yard, RED, "d2")
         await trouble(outbox)
-        assert "secret-part" not in outbox.conditions[0].what, "the address is a secret"
+        assert "secret-part" not in (await outbox.conditions())[0].what, "the address is a secret"
 
 
 async def test_receivers_are_told_in_order_also_over_failures(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_a_mail_server_that_is_busy_is_asked_again(tmp_path: Path) -> None
         box.answers = ["451 try later", "452 insufficient storage"]
         await ended(yard, RED, "d1")
         await all_told(yard, move=1)
-        assert (len(box.got), outcomes(yard), outbox.conditions) == (1, ["delivered"], [])
+        assert (len(box.got), outcomes(yard), (await outbox.conditions())) == (1, ["delivered"], [])
 
 
 async def test_a_mail_that_is_refused_for_good_is_shown(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ async def test_a_mail_that_is_refused_for_good_is_shown(tmp_path: Path) -> None:
         await ended(yard, RED, "d1")
         await all_told(yard)
         assert outcomes(yard)[0].startswith("refused: ")
-        assert "no such user" in outbox.conditions[0].what
+        assert "no such user" in (await outbox.conditions())[0].what
 
 
 async def test_a_wrong_password_is_shown_and_once_it_is_mended_the_mail_arrives(tmp_path: Path) -> None:
@@ -267,10 +267,10 @@ async def test_a_wrong_password_is_shown_and_once_it_is_mended_the_mail_arrives(
         await yard.secret("mail-password", b"wrong password")
         await ended(yard, RED, "d1")
         await trouble(outbox)
-        assert outbox.conditions[0].hint == "set the password again: danube secrets set mail-password"
+        assert (await outbox.conditions())[0].hint == "set the password again: danube secrets set mail-password"
         await yard.secret("mail-password", b"mail-password")
         await all_told(yard, move=1)
-        assert (len(box.got), outbox.conditions) == (1, [])
+        assert (len(box.got), (await outbox.conditions())) == (1, [])
 
 
 async def test_no_login_and_no_mail_goes_to_a_server_that_nobody_vouches_for(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ async def test_no_login_and_no_mail_goes_to_a_server_that_nobody_vouches_for(tmp
         await yard.secret("mail-password", b"mail-password")
         await ended(yard, RED, "d1")
         await trouble(outbox)
-        assert "certificate verify failed" in outbox.conditions[0].what
+        assert "certificate verify failed" in (await outbox.conditions())[0].what
         assert box.got == []
 
 
@@ -289,5 +289,5 @@ async def test_without_tls_mail_stays_on_this_machine(tmp_path: Path) -> None:
         await configured(yard, MAIL, smtp=spec)
         await ended(yard, RED, "d1")
         await all_told(yard)
-        assert outbox.conditions[0].hint == "remove tls: false"
+        assert (await outbox.conditions())[0].hint == "remove tls: false"
         assert outcomes(yard)[0].startswith("refused: ")

@@ -114,12 +114,12 @@ async def test_in_a_storm_only_the_newest_status_is_told_and_never_an_older_one_
         await yard.engine.cancel(job.id, "alice")
         for count in range(2, 6):
             await tried(receiver, count, yard)
-        assert [one.reference for one in outbox.conditions] == ["delivery-failing"]
+        assert [one.reference for one in (await outbox.conditions())] == ["delivery-failing"]
         receiver.refuse = lambda entry: None
         await all_done(yard, moving=True)
         assert receiver.got == ["cancelled"]
         assert await outcomes(yard) == ["superseded", "delivered"]
-        assert outbox.conditions == []
+        assert await outbox.conditions() == []
 
 
 def test_tries_become_rarer_up_to_a_cap() -> None:
@@ -148,15 +148,15 @@ async def test_a_wrong_token_is_a_condition_and_once_it_is_mended_the_same_statu
         await tried(receiver, 1)
 
         async def is_shown() -> bool:
-            return bool(outbox.conditions)
+            return bool(await outbox.conditions())
 
         await eventually(is_shown, "the condition")
-        (condition,) = outbox.conditions
+        (condition,) = await outbox.conditions()
         assert "https://git.example.org/api/v1 takes nothing from this server" in condition.what
         assert condition.hint == "set it again"
         receiver.refuse = lambda entry: None
         await all_done(yard, moving=True)
-        assert (receiver.got, outbox.conditions) == (["pending"], [])
+        assert (receiver.got, (await outbox.conditions())) == (["pending"], [])
 
 
 async def test_a_pause_that_a_forge_asks_for_is_kept_for_all_of_it(tmp_path: Path) -> None:

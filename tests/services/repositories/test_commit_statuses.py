@@ -14,7 +14,7 @@ from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.transitions import decide
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.git_authentication import GithubApp, GitlabToken, HttpsToken
-from danube_pkg.core.triggers.webhooks.events import HookRepository, Push
+from danube_pkg.core.triggers.webhooks.events import Push, WebhookRepository
 from danube_pkg.services.notifications.outbox import Outbox
 from tests.services.notifications.forges import (
     APP_ID,
@@ -56,7 +56,7 @@ async def configured(yard: Yard, kind: str, forge: Forge) -> None:
 
 
 async def push(yard: Yard, forge: Forge, sha: str = SHA, delivery: str = "d1") -> Job:
-    repository = HookRepository("team/app", (f"{forge.url}/team/app.git",))
+    repository = WebhookRepository("team/app", (f"{forge.url}/team/app.git",))
     await yard.receive(Push(repository, "main", sha, "alice"), delivery)
     return (await yard.jobs())[-1]
 
@@ -65,9 +65,9 @@ async def advance(yard: Yard, job: Job, *events: ev.JobEvent) -> Job:
     """The job goes on, as the engine would take it, without a pod: state and what is told are stored together."""
     for event in events:
         after, _ = decide(job, event, yard.clock.now())
-        told = yard.news.tell(job, after)
+        told = yard.observer.follow_up_of(job, after)
         await yard.store.save_job(after, told=told)
-        yard.news.passed_on(told)
+        yard.observer.stored(told)
         job = after
         yard.clock.move(1)
     return job
@@ -84,7 +84,7 @@ async def run(yard: Yard, job: Job) -> Job:
 
 async def trouble(outbox: Outbox) -> None:
     async def is_shown() -> bool:
-        return bool(outbox.conditions)
+        return bool(await outbox.conditions())
 
     await eventually(is_shown, "a condition")
 
@@ -125,7 +125,7 @@ async def test_a_storm_passes_and_the_order_holds(tmp_path: Path, kind: str) -> 
         order = {"pending": 0, "running": 1, "failure": 2, "failed": 2}
         ranks = [order[state] for state in forge.states()]
         assert ranks == sorted(ranks)
-        assert outbox.conditions == []
+        assert await outbox.conditions() == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,7 +137,7 @@ async def test_an_answer_that_is_lost_makes_no_wrong_status(tmp_path: Path, kind
         await push(yard, forge)
         await all_told(yard, move=5)
         assert set(forge.states()) == {"pending"}
-        assert (outcomes(yard), outbox.conditions) == (["delivered"], [])
+        assert (outcomes(yard), (await outbox.conditions())) == (["delivered"], [])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,13 +147,13 @@ async def test_a_wrong_token_is_shown_and_once_it_is_mended_the_status_arrives(t
         forge.token = "rotated"
         await push(yard, forge)
         await trouble(outbox)
-        (condition,) = outbox.conditions
+        (condition,) = await outbox.conditions()
         assert (condition.reference, "it answered 401: Bad credentials" in condition.what) == ("delivery-failing", True)
         assert "danube secrets set" in condition.hint
         assert TOKEN not in condition.what
         await yard.secret("forge-token", b"rotated")
         await all_told(yard, move=5)
-        assert (forge.states(), outbox.conditions) == (["pending"], [])
+        assert (forge.states(), (await outbox.conditions())) == (["pending"], [])
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ async def test_a_secret_that_is_not_set_yet_is_shown_and_the_status_waits_for_it
         await yard.configure(pipeline, git_authentication=(rule("gitea", forge),))
         await push(yard, forge)
         await trouble(outbox)
-        assert "'forge-token', which is not set" in outbox.conditions[0].what
+        assert "'forge-token', which is not set" in (await outbox.conditions())[0].what
         await yard.secret("forge-token", TOKEN.encode())
         await all_told(yard, move=5)
         assert forge.states() == ["pending"]

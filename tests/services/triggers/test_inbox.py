@@ -11,7 +11,7 @@ from danube_pkg.core.configuration.pipelines import PipelineEnd, TriggerKind, Tr
 from danube_pkg.core.errors import Conflict, Forbidden, Permanent, StorageFull, Unavailable
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
-from danube_pkg.core.notifications.rules import NOTHING, Told
+from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.forges import Forge
@@ -23,8 +23,8 @@ from danube_pkg.core.triggers.inbox import (
     Source,
     event_to_json,
 )
-from danube_pkg.core.triggers.ports import Settled
-from danube_pkg.core.triggers.webhooks.deliveries import HookDelivery
+from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ping,
@@ -104,9 +104,9 @@ async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path
         pipeline = await yard.pipelines.load_pipeline("app")
         assert pipeline is not None
         trigger = Trigger("webhook", "alice", commit_sha=SHA, origin=entry.origin)
-        settled = Settled(entry, NOON, [PipelineOutcome("app", Result.STARTED)])
-        first = await yard.engine.submit_all([(pipeline, trigger)], NOTHING, settled)
-        again = await yard.engine.submit_all([(pipeline, trigger)], NOTHING, settled)
+        settled = Settlement(entry, NOON, [PipelineOutcome("app", Result.STARTED)])
+        first = await yard.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
+        again = await yard.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
         assert ([one.id for one in first], len(await yard.jobs())) == ([one.id for one in again], 1)
         stored = await yard.inbox.entry(Source.GITHUB, "d1")
         assert stored is not None
@@ -351,7 +351,7 @@ class FullDisk:
         self.engine, self.times = engine, times
 
     async def submit_all(
-        self, starts: Sequence[tuple[Pipeline, Trigger]], told: Told, settled: Settled
+        self, starts: Sequence[tuple[Pipeline, Trigger]], told: FollowUp, settled: Settlement
     ) -> Sequence[Job]:
         if self.times:
             self.times -= 1
@@ -364,7 +364,7 @@ async def test_a_full_disk_never_leaves_a_lane_behind(tmp_path: Path) -> None:
         await yard.configure(APP)
         yard.triggers._engine = FullDisk(yard.engine, 3)  # type: ignore[assignment]
         await yard.inbox.receive(InboxEntry(Source.GITHUB, "old", PUSH, NOON - 3 * 86400))
-        await yard.triggers.receive(HookDelivery(Forge.GITHUB, "d1", PUSH))
+        await yard.triggers.receive(WebhookDelivery(Forge.GITHUB, "d1", PUSH))
         await yard.settled(moving=True)
         assert await yard.outcome("old") == "app: given up: the disk is full"
         assert await yard.outcome("d1") == "app: started"

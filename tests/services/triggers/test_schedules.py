@@ -109,10 +109,10 @@ async def test_while_the_server_is_drained_clocks_stand_still(tmp_path: Path) ->
     async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
         await yard.configure(a_pipeline("app", cron("0 * * * *")))
         await yard.schedules.strike()
-        yard.paused = True
+        await yard.draining.drain("a test")
         await pass_time(yard, JUNE + 5.5 * 3600)
         assert moments(yard) == []
-        yard.paused = False
+        await yard.draining.resume()
         await yard.schedules.strike()
         assert moments(yard) == ["06-01 05:00"]
 
@@ -183,7 +183,6 @@ async def test_the_loop_wakes_for_a_moment_and_for_a_new_configuration(tmp_path:
         owner = TaskOwner(lambda name, error: failures.append(f"{name}: {error}"))
         owner.start("schedules", yard.schedules.run())
         await yard.configure(a_pipeline("app", cron("* * * * *")))
-        yard.schedules.look_again()
 
         async def begun() -> bool:
             return bool(yard.database.read("SELECT 1 FROM cron_moments"))
@@ -205,9 +204,9 @@ async def test_a_time_zone_that_is_missing_is_a_condition(tmp_path: Path) -> Non
     async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
         await yard.configure(a_pipeline("app", cron("* * * * *", timezone="Middle/Earth")))
         await yard.schedules.strike()
-        (condition,) = yard.schedules.conditions
+        (condition,) = await yard.schedules.conditions()
         assert condition.reference == "time-zone-missing"
         assert "apt-get install tzdata" in condition.hint
         await yard.configure(a_pipeline("app"))
         await yard.schedules.strike()
-        assert yard.schedules.conditions == ()
+        assert (await yard.schedules.conditions()) == ()

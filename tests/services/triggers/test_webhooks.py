@@ -12,7 +12,7 @@ from danube_pkg.core.configuration.config import WebhookSpec
 from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.errors import NotFound, Unauthenticated
 from danube_pkg.core.repositories.forges import Forge
-from danube_pkg.services.triggers.webhooks import FORGET_SECONDS, Hooks
+from danube_pkg.services.triggers.webhooks import FORGET_SECONDS, Webhooks
 from tests.services.triggers.yard import (
     SHA,
     URL,
@@ -25,10 +25,8 @@ SECRET = b"a secret of the webhook"
 WEBHOOKS = (WebhookSpec(Forge.GITHUB, ("old", "new")),)
 
 
-def hooks_of(yard: Yard, configuration: str = "") -> Hooks:
-    return Hooks(
-        lambda: yard.state.config, yard.secrets, yard.triggers, yard.clock, lambda url: url == configuration != ""
-    )
+def hooks_of(yard: Yard, configuration: str = "") -> Webhooks:
+    return Webhooks(yard.applied, yard.secrets, yard.triggers, yard.clock, lambda url: url == configuration != "")
 
 
 def push(url: str = f"{URL}.git") -> bytes:
@@ -47,7 +45,7 @@ def headers(body: bytes, secret: bytes = SECRET, delivery: str = "d1") -> dict[s
     }
 
 
-async def refuse(hooks: Hooks, times: int = 1) -> None:
+async def refuse(hooks: Webhooks, times: int = 1) -> None:
     for _ in range(times):
         with pytest.raises(Unauthenticated):
             await hooks.receive(Forge.GITHUB, headers(push(), b"another"), push())
@@ -59,7 +57,7 @@ async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path
         await yard.secret("new", SECRET)
         hooks = hooks_of(yard)
         await refuse(hooks, 3)
-        (condition,) = hooks.conditions
+        (condition,) = await hooks.conditions()
         assert condition.reference == "hooks-refused"
         assert condition.what.startswith(
             "webhooks of github are refused since 2027-01-15 12:00 UTC: this delivery's sig"
@@ -67,14 +65,14 @@ async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path
         assert condition.what.endswith("(3 in a row)")
         assert condition.hint == "set the same value here and at the forge: danube secrets set new"
         assert (await hooks.receive(Forge.GITHUB, headers(push()), push())).is_new
-        assert hooks.conditions == []
+        assert (await hooks.conditions()) == []
 
 
 async def test_a_forge_for_which_no_secret_is_named_is_told_what_to_write(tmp_path: Path) -> None:
     async with open_yard(tmp_path) as yard:
         hooks = hooks_of(yard)
         await refuse(hooks)
-        (condition,) = hooks.conditions
+        (condition,) = await hooks.conditions()
         assert "config.yaml names no secret of github" in condition.what
         assert "webhooks: [{forge: github, secrets: [NAME]}]" in condition.hint
 
@@ -88,9 +86,9 @@ async def test_what_a_stranger_tried_once_is_forgotten_and_fills_no_log(
             await refuse(hooks, 100)
         assert len([one for one in caplog.records if one.getMessage() == "hook-refused"]) == 7
         yard.clock.move(FORGET_SECONDS)
-        assert hooks.conditions == []
+        assert (await hooks.conditions()) == []
         await refuse(hooks)
-        assert "(1 in a row)" in hooks.conditions[0].what
+        assert "(1 in a row)" in (await hooks.conditions())[0].what
 
 
 async def test_the_configurations_own_repository_needs_no_pipeline(tmp_path: Path) -> None:

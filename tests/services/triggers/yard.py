@@ -13,19 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.adapters.keys.keys import Keys
-from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import (
     Database,
     SqliteInbox,
-    SqliteJobs,
     SqliteOutbox,
-    SqlitePipelines,
-    SqliteSecrets,
 )
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, TriggerSpec
-from danube_pkg.core.configuration.state import PipelineDefinition, State, pipeline_of
+from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, pipeline_of
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.notifications.outbox import OutboxKind
@@ -34,24 +29,20 @@ from danube_pkg.core.repositories.ports import Source
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.core.triggers.inbox import InboxEntry
-from danube_pkg.core.triggers.webhooks.deliveries import HookDelivery
-from danube_pkg.core.triggers.webhooks.events import HookEvent, HookRepository
+from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
+from danube_pkg.core.triggers.webhooks.events import WebhookEvent, WebhookRepository
 from danube_pkg.kit.ids import SortableIds
-from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
-from danube_pkg.services.notifications.observer import News
 from danube_pkg.services.notifications.outbox import Outbox, Send
-from danube_pkg.services.secrets import KnownValues, Secrets
-from danube_pkg.services.triggers.inbox import TriggerPorts, Triggers
+from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
 from danube_pkg.services.triggers.schedules import Schedules
-from tests.edges.http.idle import IdleRuntime
 from tests.services.triggers.clock import MovedClock
+from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
 from tests.support.waiting import wait_until_true
 
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
 NEWEST = "b6568db1bc1dcd7f8b4d5a946b0b91f9dacd7327"
 URL = "https://git.example.org/team/app"
-REPOSITORY = HookRepository("team/app", (f"{URL}.git",))
+REPOSITORY = WebhookRepository("team/app", (f"{URL}.git",))
 NOON = 1_800_014_400.0
 """2027-01-15 12:00 UTC, a Friday."""
 
@@ -98,31 +89,17 @@ class Yard:
     def __init__(self, database: Database, path: Path, clock: MovedClock, repositories: Repositories) -> None:
         self.clock, self.repositories = clock, repositories
         self.new_id = SortableIds(clock.now, os.urandom)
-        self.state = State()
-        self.places = 0
-        self.store, self.pipelines = SqliteJobs(database), SqlitePipelines(database)
-        self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
         self.database = database
-        keys = Keys.open(path / "keys")
-        self.secrets = Secrets(SqliteSecrets(database), keys, clock, self.new_id, KnownValues())
-        self.news = News(lambda: self.state, clock)
-        ports = EnginePorts(
-            self.store,
-            self.pipelines,
-            IdleRuntime(),
-            FileJobLogs(path / "logs", clock.now),
-            keys,
-            self.secrets,
-            repositories,
-            clock,
-            self.new_id,
-        )
-        self.engine = Engine(ports, EngineSettings(lambda: self.places, news=self.news))
-        triggers = TriggerPorts(self.inbox, self.pipelines, repositories, repositories, clock)
+        store = store_on(database, path, clock, self.new_id)
+        self.applied = limited_to(0)
+        parts = engine_on(store, self.applied, fake_runtime(path), repositories)
+        self.store, self.pipelines, self.secrets = store.jobs, store.pipelines, parts.secrets
+        self.engine, self.observer, self.draining = parts.engine, parts.observer, parts.draining
+        self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
         self.pushed: list[tuple[str, str]] = []
-        self.triggers = Triggers(triggers, self.engine, self.news, self._note_push)
-        self.paused = False
-        self.schedules = Schedules(self.triggers, self.inbox, self.news, clock, lambda: self.paused)
+        ports = InboxPorts(self.inbox, self.pipelines, repositories, repositories, clock)
+        self.triggers = Inbox(ports, self.engine, self.observer, self._note_push)
+        self.schedules = Schedules(self.triggers, self.inbox, self.observer, clock, self.draining)
 
     def _note_push(self, url: str, branch: str) -> bool:
         self.pushed.append((url, branch))
@@ -130,16 +107,17 @@ class Yard:
 
     async def configure(self, *pipelines: PipelineDefinition, **config: Any) -> None:
         """As if the configuration repository said this now."""
-        self.state = State(ConfigSpec(**config), {}, {}, {one.name: one for one in pipelines})
-        known = [pipeline_of(one, self.state.config, f"id-{one.name}") for one in pipelines]
+        spec = ConfigSpec(**{"max_concurrent_jobs": 0, **config})
+        self.applied.replace(State(spec, {}, {}, {one.name: one for one in pipelines}), Applied())
+        known = [pipeline_of(one, spec, f"id-{one.name}") for one in pipelines]
         await self.pipelines.apply_pipelines(known, "revision")
 
     async def secret(self, name: str, value: bytes) -> None:
         await self.secrets.set(SecretName(None, name), value, "test")
 
-    async def receive(self, event: HookEvent, delivery: str = "d1", forge: Forge = Forge.GITHUB) -> bool:
+    async def receive(self, event: WebhookEvent, delivery: str = "d1", forge: Forge = Forge.GITHUB) -> bool:
         """A delivery, and whatever follows from it."""
-        new = await self.triggers.receive(HookDelivery(forge, delivery, event))
+        new = await self.triggers.receive(WebhookDelivery(forge, delivery, event))
         await self.settled()
         return new
 
@@ -190,8 +168,7 @@ async def open_yard(path: Path, clock: MovedClock | None = None, *, running: boo
 @asynccontextmanager
 async def delivering(yard: Yard, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
     """With the outbox's loop."""
-    outbox = Outbox(yard.outbox_store, yard.clock, senders)
-    yard.news.on_outbox = outbox.look
+    outbox = Outbox(yard.outbox_store, yard.clock, senders, yard.observer.outbox_added)
     async with outbox.running():
         yield outbox
 

@@ -5,29 +5,20 @@ It must not know a job's state, only pods; what both runtimes share is pure and 
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.file_permissions import closed_to_pods
 from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
 from danube_pkg.adapters.runtimes.sandbox.launch import PROXY_USER, has_ids_for_pods
-from danube_pkg.adapters.runtimes.sandbox.programs import (
-    closed_to_pods,
-    coordinator_command,
-    coordinator_program,
-    find_program,
-)
 from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
-from danube_pkg.adapters.runtimes.sandbox.settings import CoordinatorProgram, SandboxSettings
+from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 
 __all__ = [
     "PROXY_USER",
-    "CoordinatorProgram",
     "SandboxRuntime",
     "SandboxSettings",
     "closed_to_pods",
-    "coordinator_command",
-    "coordinator_program",
     "find_bubblewrap",
     "find_cgroups",
-    "find_program",
     "has_ids_for_pods",
     "map_of_user",
     "seccomp_program",

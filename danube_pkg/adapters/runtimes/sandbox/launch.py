@@ -155,12 +155,12 @@ async def start_container(
 ) -> None:
     """PID 1 of a new container. It gets the listening exec socket, and belongs to nobody once this returns."""
     with confirmation() as kept:
-        joined = [
+        merged_follow_ups = [
             "enter", str(holder.pid), "host" if host_network else "none",
             *(word for file in cgroup_files for word in ("--cgroup", str(file))),
             *(word for limit in rlimits for word in ("--rlimit", limit)),
         ]  # fmt: skip
-        pid = await _start_init(program, joined, plan, directory, kept.descriptor)
+        pid = await _start_init(program, merged_follow_ups, plan, directory, kept.descriptor)
         mark = ProcessMark.of(pid) if pid else None
         if mark is None:
             said = _said(directory)
@@ -170,9 +170,9 @@ async def start_container(
 
 
 async def _start_init(
-    program: Path, joined: Sequence[str], plan: ContainerPlan, directory: Path, confirm_fd: int
+    program: Path, merged_follow_ups: Sequence[str], plan: ContainerPlan, directory: Path, confirm_fd: int
 ) -> int:
-    """Its process id; 0 when there is none. `joined`: danube-ns' words that say what it joins."""
+    """Its process id; 0 when there is none. `merged_follow_ups`: danube-ns' words that say what it joins."""
     listening = bind_exec_socket(directory)
     info_read, info_write = os.pipe2(os.O_CLOEXEC)
     filters = [_memory_file(data) for data in (seccomp_program(),) if data]
@@ -194,7 +194,7 @@ async def _start_init(
     try:
         with (directory / _LOG).open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                str(program), *joined, *stages, "--", str(bubblewrap), *arguments,
+                str(program), *merged_follow_ups, *stages, "--", str(bubblewrap), *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, env={}, cwd="/",
                 pass_fds=(listening.fileno(), info_write, confirm_fd, *filters, *files),
             )  # fmt: skip

@@ -1,16 +1,9 @@
 """What the sandbox runtime is told when it is made."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class CoordinatorProgram:
-    """The coordinator's code as read-only mounts, (source on the host, place in the container), and its environment."""
-
-    mounts: tuple[tuple[Path, str], ...]
-    environment: Mapping[str, str]
+from danube_pkg.adapters.programs import CoordinatorProgram
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from danube_pkg.core.repositories.revisions import MAX_AUTHOR, MAX_MESSAGE
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
-    HookEvent,
-    HookRepository,
     Ignored,
     Push,
     TagPush,
+    WebhookEvent,
+    WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none, refusal
 
@@ -42,8 +42,8 @@ def head_of(commit: Payload) -> Head:
 
 
 def push_event(
-    payload: Payload, repository: HookRepository, actor: str, head: Head, total_commits: int | None
-) -> HookEvent:
+    payload: Payload, repository: WebhookRepository, actor: str, head: Head, total_commits: int | None
+) -> WebhookEvent:
     """A push, a tag, or the end of a branch, by its `ref`, `before` and `after`.
 
     head: what a checkout has, which for an annotated tag is not `after`. total_commits: how many there were where
@@ -78,12 +78,12 @@ def changed_paths(payload: Payload, total_commits: int | None) -> tuple[str, ...
     return tuple(sorted(found)) if len(found) <= MAX_CHANGED else None
 
 
-def repository_names(payload: Payload, name: str, urls: Sequence[str]) -> HookRepository:
+def repository_names(payload: Payload, name: str, urls: Sequence[str]) -> WebhookRepository:
     """A repository of the document, by its full name and those of its addresses that are there."""
-    found = HookRepository(payload.name(name), tuple(dict.fromkeys(filter(None, map(payload.url, urls)))))
+    found = WebhookRepository(payload.name(name), tuple(dict.fromkeys(filter(None, map(payload.url, urls)))))
     if not found.urls:
         raise refusal(f"{payload.path} has none of {', '.join(urls)}")
     return found
 
 
-Parser = Callable[[Payload], HookEvent]
+Parser = Callable[[Payload], WebhookEvent]

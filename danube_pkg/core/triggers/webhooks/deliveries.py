@@ -9,7 +9,7 @@ from danube_pkg.core.errors import Invalid
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.webhooks import gitea, github, gitlab
 from danube_pkg.core.triggers.webhooks.commits import Parser
-from danube_pkg.core.triggers.webhooks.events import HookEvent, Ignored
+from danube_pkg.core.triggers.webhooks.events import Ignored, WebhookEvent
 from danube_pkg.core.triggers.webhooks.payload import read_object, refusal
 
 MAX_BODY_BYTES = 25 * 1024**2
@@ -41,12 +41,12 @@ _PARSERS: Mapping[Forge, Mapping[str, Parser]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class HookDelivery:
+class WebhookDelivery:
     """One delivery of one forge. id: the forge's own, by which it is known when it comes again."""
 
     forge: Forge
     id: str
-    event: HookEvent
+    event: WebhookEvent
 
 
 def forge_of(headers: Mapping[str, str]) -> Forge | None:
@@ -67,7 +67,7 @@ def check_forge(expected: Forge, headers: Mapping[str, str]) -> None:
     )
 
 
-def parse_delivery(forge: Forge, headers: Mapping[str, str], body: bytes) -> HookDelivery:
+def parse_delivery(forge: Forge, headers: Mapping[str, str], body: bytes) -> WebhookDelivery:
     """What an authentic delivery says. Raises Invalid."""
     delivery_id = next((headers[name] for name in _ID_HEADERS[forge] if headers.get(name)), "")
     if not _ID.fullmatch(delivery_id):
@@ -75,8 +75,8 @@ def parse_delivery(forge: Forge, headers: Mapping[str, str], body: bytes) -> Hoo
     name = headers.get(EVENT_HEADERS[forge], "")
     parser = _PARSERS[forge].get(name)
     if parser is None:
-        return HookDelivery(forge, delivery_id, Ignored(name[:100]))
-    return HookDelivery(forge, delivery_id, parser(read_object(_document(forge, headers, body))))
+        return WebhookDelivery(forge, delivery_id, Ignored(name[:100]))
+    return WebhookDelivery(forge, delivery_id, parser(read_object(_document(forge, headers, body))))
 
 
 def _document(forge: Forge, headers: Mapping[str, str], body: bytes) -> bytes:

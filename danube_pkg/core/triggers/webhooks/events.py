@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
-class HookRepository:
+class WebhookRepository:
     """A repository by all the names that its forge has for it: URLs of https, ssh and its page. name: `owner/name`."""
 
     name: str
@@ -22,7 +22,7 @@ class Push:
     changed: paths that the commits added, changed or removed; None where the forge did not tell all of them.
     """
 
-    repository: HookRepository
+    repository: WebhookRepository
     branch: str
     commit_sha: str
     actor: str
@@ -36,7 +36,7 @@ class Push:
 class TagPush:
     """A tag that was made or moved; commit_sha is the commit that it leads to."""
 
-    repository: HookRepository
+    repository: WebhookRepository
     tag: str
     commit_sha: str
     actor: str
@@ -49,7 +49,7 @@ class TagPush:
 class BranchDeleted:
     """A branch is gone; nothing starts."""
 
-    repository: HookRepository
+    repository: WebhookRepository
     branch: str
     actor: str
 
@@ -71,7 +71,7 @@ class PullRequest:
     people who may not write to this one. message, subject, author: of the head's commit, where the forge tells.
     """
 
-    repository: HookRepository
+    repository: WebhookRepository
     number: int
     change: PullRequestChange
     commit_sha: str
@@ -101,4 +101,4 @@ class Ignored:
     what: str
 
 
-HookEvent = Push | TagPush | BranchDeleted | PullRequest | Ping | Ignored
+WebhookEvent = Push | TagPush | BranchDeleted | PullRequest | Ping | Ignored

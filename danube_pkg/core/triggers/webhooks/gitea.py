@@ -8,11 +8,11 @@ from danube_pkg.core.triggers.webhooks.commits import (
     repository_names,
 )
 from danube_pkg.core.triggers.webhooks.events import (
-    HookEvent,
-    HookRepository,
     Ignored,
     PullRequest,
     PullRequestChange,
+    WebhookEvent,
+    WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
 
@@ -24,7 +24,7 @@ _CHANGES = {
 }
 
 
-def _repository(payload: Payload) -> HookRepository:
+def _repository(payload: Payload) -> WebhookRepository:
     return repository_names(payload, "full_name", ("clone_url", "ssh_url", "html_url"))
 
 
@@ -33,14 +33,14 @@ def _sender(payload: Payload) -> str:
     return (sender.text("login") or sender.text("username")) if sender is not None else ""
 
 
-def _push(payload: Payload) -> HookEvent:
+def _push(payload: Payload) -> WebhookEvent:
     commit = payload.maybe("head_commit")
     head = head_of(commit) if commit is not None else Head(payload.hash("after"))
     total = payload.number("total_commits") if payload.value.get("total_commits") is not None else None
     return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
 
 
-def _pull_request(payload: Payload) -> HookEvent:
+def _pull_request(payload: Payload) -> WebhookEvent:
     action = payload.name("action")
     if action not in _CHANGES:
         return Ignored(f"pull_request {action}"[:100])

@@ -8,12 +8,12 @@ from danube_pkg.core.triggers.webhooks.commits import (
     repository_names,
 )
 from danube_pkg.core.triggers.webhooks.events import (
-    HookEvent,
-    HookRepository,
     Ignored,
     Ping,
     PullRequest,
     PullRequestChange,
+    WebhookEvent,
+    WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
 
@@ -28,7 +28,7 @@ _CHANGES = {
 }
 
 
-def _repository(payload: Payload) -> HookRepository:
+def _repository(payload: Payload) -> WebhookRepository:
     return repository_names(payload, "full_name", ("clone_url", "ssh_url", "html_url", "git_url"))
 
 
@@ -37,7 +37,7 @@ def _sender(payload: Payload) -> str:
     return sender.text("login") if sender is not None else ""
 
 
-def _push(payload: Payload) -> HookEvent:
+def _push(payload: Payload) -> WebhookEvent:
     commit = payload.maybe("head_commit")
     head = head_of(commit) if commit is not None else Head(payload.hash("after"))
     listed = sum(1 for _ in payload.objects("commits"))
@@ -45,7 +45,7 @@ def _push(payload: Payload) -> HookEvent:
     return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
 
 
-def _pull_request(payload: Payload) -> HookEvent:
+def _pull_request(payload: Payload) -> WebhookEvent:
     action = payload.name("action")
     if action not in _CHANGES:
         return Ignored(f"pull_request {action}"[:100])
@@ -73,7 +73,7 @@ def _pull_request(payload: Payload) -> HookEvent:
     )
 
 
-def _ping(payload: Payload) -> HookEvent:
+def _ping(payload: Payload) -> WebhookEvent:
     return Ping()
 
 

@@ -8,11 +8,11 @@ from danube_pkg.core.triggers.webhooks.commits import (
     repository_names,
 )
 from danube_pkg.core.triggers.webhooks.events import (
-    HookEvent,
-    HookRepository,
     Ignored,
     PullRequest,
     PullRequestChange,
+    WebhookEvent,
+    WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload
 
@@ -25,11 +25,11 @@ _CHANGES = {
 }
 
 
-def _repository(payload: Payload) -> HookRepository:
+def _repository(payload: Payload) -> WebhookRepository:
     return repository_names(payload, "path_with_namespace", ("git_http_url", "git_ssh_url", "web_url"))
 
 
-def _push(payload: Payload) -> HookEvent:
+def _push(payload: Payload) -> WebhookEvent:
     # checkout_sha is null where a branch or a tag was deleted; for an annotated tag it is the commit, and `after` the tag.
     commit_sha = payload.hash("checkout_sha") if payload.value.get("checkout_sha") else payload.hash("after")
     listed = {head.commit_sha: head for head in map(head_of, payload.objects("commits"))}
@@ -39,7 +39,7 @@ def _push(payload: Payload) -> HookEvent:
     return push_event(payload, repository, actor, listed.get(commit_sha, Head(commit_sha)), total)
 
 
-def _merge_request(payload: Payload) -> HookEvent:
+def _merge_request(payload: Payload) -> WebhookEvent:
     request = payload.object("object_attributes")
     action = request.text("action")
     # An update without `oldrev` changed a title, a label or a reviewer, and no code.

@@ -18,8 +18,7 @@ class Badge(Resource):
         """How the last job of a pipeline ended, as a picture. A pipeline says `badge: true` to have one; for all others, and
         for what is no pipeline, the answer is the same."""
         name = request.arguments["badge"].removesuffix(".svg")
-        configuration = self.services.configuration
-        definition = configuration.state.pipelines.get(name) if configuration is not None else None
+        definition = self.services.applied.state.pipelines.get(name)
         if definition is None or not definition.spec.badge:
             raise unknown_pipeline(name)
         newest = (await self.services.jobs.newest_runs([name], LOOKED_AT)).get(name, ())

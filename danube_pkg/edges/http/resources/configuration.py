@@ -14,7 +14,6 @@ from danube_pkg.edges.http.server.bodies import Time, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.views.forge_links import commit_url, file_url, pages_of
-from danube_pkg.services.configuration.sync import Configuration
 
 PLAN_BYTES = 16 * 1024**2
 """Thousands of pipelines; what is larger is planned in parts."""
@@ -153,34 +152,24 @@ class DefinitionQuery:
 class ConfigurationResource(Resource):
     """What the others have in common."""
 
-    def configuration(self) -> Configuration:
-        """Raises NotFound where the server has none."""
-        if self.services.configuration is None:
-            raise NotFound(
-                "no-configuration",
-                "this server was started without a configuration repository",
-                hint="danube serve with [config_repo] in danube.toml",
-            )
-        return self.services.configuration
-
     async def view(self, status: ConfigurationStatus) -> ConfigurationView:
         """The state, with what the configuration still waits for."""
-        configuration = self.configuration()
-        repository = configuration.circumstances.repository
-        found = await configuration.conditions()
+        applied, repository = self.services.applied, self.services.configuration.repository
+        found = await self.services.conditions.conditions()
         return ConfigurationView(
             ok=status.ok,
             repository=without_login(repository.url),
             branch=repository.branch,
             applied_revision=status.applied_revision,
-            applied_url=commit_url(repository.url, configuration, status.applied_revision),
+            applied_url=commit_url(repository.url, applied, status.applied_revision),
             applied_at=iso_or_none(status.applied_at),
             seen_revision=status.seen_revision,
-            seen_url=commit_url(repository.url, configuration, status.seen_revision),
+            seen_url=commit_url(repository.url, applied, status.seen_revision),
             checked_at=iso_or_none(status.checked_at),
             problem=_finding(status.problem) if status.problem else None,
             findings=tuple(
-                _finding(one, file_url(configuration, status.seen_revision, one.place)) for one in status.findings
+                _finding(one, file_url(repository.url, applied, status.seen_revision, one.place))
+                for one in status.findings
             ),
             conditions=tuple(ConditionView(one.reference, one.what, one.hint) for one in found),
             deploy_key=self.services.deploy_key,
@@ -190,28 +179,28 @@ class ConfigurationResource(Resource):
 class ConfigurationState(ConfigurationResource):
     """`/api/v1/config`."""
 
-    @answers(200, refuses=(404,))
     async def GET(self, request: Request) -> ConfigurationView:
         """The state of the configuration."""
-        return await self.view(self.configuration().status)
+        return await self.view(self.services.configuration.status)
 
 
-class ConfigurationSync(ConfigurationResource):
+class SyncConfiguration(ConfigurationResource):
     """`/api/v1/config/sync`."""
 
-    @answers(200, refuses=(404,))
     async def POST(self, request: Request) -> ConfigurationView:
         """Look at the repository now. Mistakes are in the answer; the last good configuration stays in force."""
-        return await self.view(await self.configuration().sync())
+        return await self.view(await self.services.configuration.sync())
 
 
-class ConfigurationPlan(ConfigurationResource):
+class PlanConfiguration(ConfigurationResource):
     """`/api/v1/config/plan`."""
 
-    @answers(200, refuses=(404,), body_bytes=PLAN_BYTES)
+    @answers(200, body_bytes=PLAN_BYTES)
     async def POST(self, request: Request, body: PlanFiles) -> PlanView:
         """What these files would change, if they were pushed."""
-        return _plan_view(await self.configuration().plan({name: text.encode() for name, text in body.files.items()}))
+        return _plan_view(
+            await self.services.configuration.plan({name: text.encode() for name, text in body.files.items()})
+        )
 
 
 class PipelineDefinition(ConfigurationResource):
@@ -224,13 +213,13 @@ class PipelineDefinition(ConfigurationResource):
         pipeline = await self.services.pipelines.load_pipeline(name)
         if pipeline is None:
             raise NotFound("pipeline-unknown", f"there is no pipeline {name!r}", hint="danube pipelines")
-        configuration = self.services.configuration
-        definition = configuration.state.pipelines.get(name) if configuration is not None else None
+        applied = self.services.applied
+        definition = applied.state.pipelines.get(name)
         found = await self.services.outlines.outline(pipeline, query.ref)
-        pages = pages_of(pipeline.settings.repository, configuration)
+        pages = pages_of(pipeline.settings.repository, applied)
         return DefinitionView(
             place=str(definition.place) if definition is not None else "",
-            revision=configuration.status.applied_revision if configuration is not None else "",
+            revision=applied.revision.revision,
             commit_sha=found.revision.commit_sha,
             branch=found.revision.branch,
             script_url=pages.file(found.revision.commit_sha, pipeline.settings.script) if pages is not None else "",

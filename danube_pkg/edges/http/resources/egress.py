@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.egress.ledger import Contact, Destination, Way
 from danube_pkg.core.egress.policy import EgressReason, Verdict
-from danube_pkg.core.errors import NotFound
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
@@ -84,10 +83,6 @@ class JobEgress(Resource):
 
     async def GET(self, request: Request, query: EgressQuery) -> EgressView:
         """The egress ledger of a job: by destination, and contact by contact, oldest first."""
-        if self.services.egress is None:
-            raise NotFound(
-                "egress-not-recorded", "this runtime keeps no egress ledger", hint="the sandbox runtime keeps one"
-            )
         report = await self.services.egress.report(request.job)
         wanted = [one for one in report.contacts if query.verdict in (None, one.verdict)]
         end = query.cursor + query.limit

@@ -30,7 +30,7 @@ from danube_pkg.edges.http.server.authorisation import Authoriser
 from danube_pkg.edges.http.server.messages import Frame, Request, Response, Sink, Stream
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
-from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.kit.tasks import TaskOwner, logged
 
 HEARTBEAT_SECONDS = 15.0
 """Below the shortest idle timeout that proxies have by default. With each one it is asked whether the caller still may, since
@@ -60,7 +60,7 @@ class LiveResource(Resource):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._authoriser = Authoriser(services)
-        self._tasks = TaskOwner(_task_failed)
+        self._tasks = TaskOwner(logged(_log))
         self._open: dict[Look, Request] = {}
         self._unsure: set[str | None] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -299,7 +299,3 @@ class _ListStream(Stream):
 
     async def run(self, sender: Sink) -> None:
         await self._resource.follow(self._request, self._query, sender)
-
-
-def _task_failed(name: str, error: BaseException) -> None:
-    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})

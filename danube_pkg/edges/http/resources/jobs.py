@@ -169,9 +169,9 @@ class OneJob(Resource):
 
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
-        job, configuration = request.job, self.services.configuration
+        job, applied = request.job, self.services.applied
         may = tuple(action for action in Action if can(request.actor, action, request.thing))
-        return job_detail(job, may, commit_url(job.settings.repository, configuration, job.trigger.commit_sha))
+        return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.commit_sha))
 
 
 class JobCancel(Resource):

@@ -13,8 +13,7 @@ class Metrics(Resource):
     @answers(200, content=CONTENT, refuses=(404,))
     async def GET(self, request: Request) -> Response:
         """Figures for Prometheus, unless the configuration switches them off."""
-        configuration = self.services.configuration
-        if configuration is not None and not configuration.config.observability.metrics_enabled:
+        if not self.services.applied.config.observability.metrics_enabled:
             raise NotFound(
                 "metrics-off", "this server shows no figures", hint="config.yaml: observability.metrics_enabled"
             )

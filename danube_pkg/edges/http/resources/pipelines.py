@@ -180,9 +180,9 @@ class OnePipeline(Resource):
         """One pipeline, with who may what."""
         pipeline, thing = request.pipeline, request.thing
         owner = {thing.owner: "admin"} if thing.owner else {}
-        configuration = self.services.configuration
-        definition = configuration.state.pipelines.get(pipeline.name) if configuration is not None else None
-        revision = configuration.status.applied_revision if configuration is not None else ""
+        applied, repository = self.services.applied, self.services.configuration.repository
+        definition = applied.state.pipelines.get(pipeline.name)
+        revision = applied.revision.revision
         return PipelineDetail(
             **_facts(pipeline),
             branch_filter=pipeline.branch_filter,
@@ -190,7 +190,7 @@ class OnePipeline(Resource):
             may=tuple(action for action in Action if can(request.actor, action, thing)),
             place=str(definition.place) if definition is not None else "",
             revision=revision,
-            place_url=file_url(configuration, revision, definition.place) if definition is not None else "",
+            place_url=file_url(repository.url, applied, revision, definition.place) if definition is not None else "",
             text=definition.text if definition is not None else "",
             starts=_starts(definition, self.services.clock.now()) if definition is not None else (),
             params=tuple(starmap(_param, definition.spec.params.items())) if definition is not None else (),
@@ -270,8 +270,8 @@ class PipelineJobs(Resource):
     @answers(201, refuses=(409, 503))
     async def POST(self, request: Request, body: TriggerBody) -> JobSummary:
         """Start a job for the commit that `ref` names now."""
-        name, configuration = request.pipeline.name, self.services.configuration
-        definition = configuration.state.pipelines.get(name) if configuration is not None else None
+        name = request.pipeline.name
+        definition = self.services.applied.state.pipelines.get(name)
         job = await start(
             self.services.engine,
             name,

@@ -84,7 +84,7 @@ class System(Resource):
             version=__version__,
             started_at=iso(self._started_at),
             draining=self._drain_view(),
-            max_concurrent_jobs=engine.settings.max_concurrent_jobs(),
+            max_concurrent_jobs=self.services.applied.config.max_concurrent_jobs,
             phases={str(phase): counts[phase] for phase in Phase if phase is not Phase.CLOSED},
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
@@ -101,11 +101,12 @@ class System(Resource):
             of_disk(disk.free, disk.total),
             of_pods(newest),
         ]
-        configuration = self.services.configuration
-        if configuration is not None:
-            conditions = await configuration.conditions()
-            found += [of_configuration(configuration.status, conditions), *from_conditions(conditions)]
-        return found
+        conditions = await self.services.conditions.conditions()
+        return [
+            *found,
+            of_configuration(self.services.configuration.status, conditions),
+            *from_conditions(conditions),
+        ]
 
     def _drain_view(self) -> DrainView:
         draining = self.services.draining
@@ -127,5 +128,4 @@ class Resume(System):
     async def POST(self, request: Request) -> DrainView:
         """Take work again."""
         await self.services.draining.resume()
-        self.services.engine.reconsider_queue()
         return self._drain_view()

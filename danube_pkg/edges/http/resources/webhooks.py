@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from danube_pkg.core.errors import NotFound, TooLarge
+from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.webhooks.deliveries import MAX_BODY_BYTES
 from danube_pkg.edges.http.server.bodies import json_response
@@ -28,7 +28,7 @@ class HookReceipt:
     status: str
 
 
-class Hooks(Resource):
+class WebhookReceiver(Resource):
     """`/hooks/{forge}`."""
 
     def __init__(self, services: Services) -> None:
@@ -40,14 +40,9 @@ class Hooks(Resource):
         """A delivery of a forge: 202 once it is on disk, 200 for one that came before and for a ping, 204 for an event of
         which nothing follows. Every other answer means that nothing was taken."""
         self.services.draining.check()
-        hooks = self.services.hooks
-        if hooks is None:
-            raise NotFound(
-                "no-configuration",
-                "this server was started without a configuration repository",
-                hint="danube serve with [config_repo] in danube.toml",
-            )
-        found = await hooks.receive(Forge(request.arguments["forge"]), request.headers, await self._body(request))
+        found = await self.services.webhooks.receive(
+            Forge(request.arguments["forge"]), request.headers, await self._body(request)
+        )
         if not found.is_meant:
             return Response(204)
         if found.is_ping:

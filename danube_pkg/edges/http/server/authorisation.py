@@ -29,7 +29,7 @@ class Authoriser:
     async def authorise(self, request: Request) -> None:
         """Raises what `core.identity.access.require` does; an invisible thing is answered as a missing one."""
         action = request.action
-        if RULES[action].need is Need.NOTHING:
+        if RULES[action].need is Need.NO_FOLLOW_UP:
             return
         await self.recognise(request)
         if request.actor.kind is Kind.ANONYMOUS:

@@ -20,7 +20,7 @@ from danube_pkg.edges.http.server.router import Router
 from danube_pkg.edges.http.server.tls import ReloadingCertificate
 from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.limits import raise_open_files
-from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.kit.tasks import TaskOwner, logged
 
 MAX_CONNECTIONS = 20_000
 """Idle ones cost 2 KB each; one that comes beyond it is closed at once."""
@@ -37,12 +37,12 @@ _UCRED = struct.Struct("3i")
 _log = logging.getLogger("danube.http")
 
 
-class HttpEdge:
+class HttpServer:
     """Serves while its context is open."""
 
     def __init__(self, services: Services, routes: Sequence[Route], patterns: Mapping[str, str]) -> None:
         self.router = Router(services, routes, patterns)
-        self.tasks = TaskOwner(_task_failed)
+        self.tasks = TaskOwner(logged(_log))
         self.stopping = False
         self._connections: set[Connection] = set()
         self._gone = asyncio.Event()
@@ -159,10 +159,6 @@ def _is_owner(connection: Connection) -> bool:
     peer = connection.socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     _, user, _ = _UCRED.unpack(peer)
     return user in (0, os.geteuid())
-
-
-def _task_failed(name: str, error: BaseException) -> None:
-    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ def _operation(route: "Route", endpoint: Endpoint, schemas: Schemas, patterns: M
         "description": f"{rest}\n\nAction: `{route.action}`.".strip(),
         "parameters": _parameters(route, endpoint, schemas, patterns),
         "responses": _responses(route, endpoint, schemas),
-        "security": [] if need is Need.NOTHING else [{"token": []}, {"session": []}],
+        "security": [] if need is Need.NO_FOLLOW_UP else [{"token": []}, {"session": []}],
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
@@ -148,7 +148,7 @@ def _parameters(
             {"name": key, "in": "query", "required": required, "schema": _without_null(schema)}
             for key, schema, required in schemas.properties(endpoint.query)
         ]
-    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
+    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
         schema = {"type": "string", "pattern": f"^{KEY_PATTERN}$"}
         found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
     return found
@@ -182,12 +182,12 @@ def _responses(route: "Route", endpoint: Endpoint, schemas: Schemas) -> dict[str
 def refusals(route: "Route", endpoint: Endpoint) -> set[int]:
     """Statuses with a problem document: those of every route, those of its kind, those that it names itself."""
     found = {400, 422, *endpoint.answer.refuses}
-    if RULES[route.action].need is not Need.NOTHING:
+    if RULES[route.action].need is not Need.NO_FOLLOW_UP:
         found |= {401, 403}
     if "{" in route.path:
         found.add(404)
     if endpoint.body is not None or endpoint.answer.takes:
         found |= {408, 413}
-    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
+    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
         found.add(409)
     return found

@@ -15,7 +15,7 @@ from danube_pkg.core.identity.access import (
     ANONYMOUS,
     Action,
 )
-from danube_pkg.core.identity.audit import Happening
+from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.edges.http.server import idempotency
 from danube_pkg.edges.http.server.authorisation import Authoriser
 from danube_pkg.edges.http.server.compression import compressed
@@ -136,7 +136,7 @@ class Router:
         details = {"path": unquote(request.path)}
         if request.actor.scopes is not None:
             details["scopes"] = " ".join(sorted(request.actor.scopes))
-        happening = Happening(
+        happening = AuditEvent(
             at=0.0,
             actor=request.audited_as or request.actor.name,
             action=route.action,

@@ -9,13 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build_steps.supervisor import build_supervisor
-from danube_pkg.adapters.runtimes.sandbox import (
-    CoordinatorProgram,
-    SandboxRuntime,
-    SandboxSettings,
-    has_ids_for_pods,
-    map_of_user,
-)
+from danube_pkg.adapters.programs import CoordinatorProgram
+from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime, SandboxSettings, has_ids_for_pods, map_of_user
 from danube_pkg.core.egress.ports import EgressProxies
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,

@@ -19,10 +19,10 @@ from danube_pkg.core.triggers.inbox import (
 from danube_pkg.core.triggers.matching import PipelineIndex
 from danube_pkg.core.triggers.webhooks.deliveries import forge_of, parse_delivery
 from danube_pkg.core.triggers.webhooks.events import (
-    HookEvent,
     PullRequest,
     Push,
     TagPush,
+    WebhookEvent,
 )
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from tests.core.triggers.webhooks.recorded import SECRET, Recorded, recorded
@@ -34,7 +34,7 @@ EXAMPLES_OF_EACH = 10
 """Of each recorded delivery in a run: over a few runs each field of each is touched."""
 
 
-def event_or_refusal(each: Recorded, body: bytes) -> HookEvent | Invalid:
+def event_or_refusal(each: Recorded, body: bytes) -> WebhookEvent | Invalid:
     """Any other error is what this file looks for."""
     try:
         return parse_delivery(each.forge, each.headers, body).event
@@ -98,7 +98,7 @@ def test_a_spoiled_delivery_is_an_event_or_a_refusal(each: Recorded, data: st.Da
         assert found.reference == "hook-not-understood"
         assert found.hint
         return
-    assert isinstance(found, HookEvent)
+    assert isinstance(found, WebhookEvent)
     assert event_from_json(event_to_json(found)) == found, "it can be stored and read again"
     assert isinstance(lane_of(found), str)
     assert "\n" not in event_in_words(found)
@@ -125,4 +125,4 @@ def test_strange_headers_are_never_believed(headers: dict[str, str], body: bytes
 @given(st.binary(max_size=300), st.sampled_from(list(Forge)))
 def test_bytes_that_are_no_json_are_refused(body: bytes, forge: Forge) -> None:
     each = next(each for each in recorded() if each.forge is forge and each.name in ("push", "push-4"))
-    assert isinstance(event_or_refusal(each, body), Invalid | HookEvent)
+    assert isinstance(event_or_refusal(each, body), Invalid | WebhookEvent)

@@ -11,13 +11,13 @@ from danube_pkg.core.repositories.urls import same_repository
 from danube_pkg.core.triggers.webhooks.deliveries import check_forge, forge_of, parse_delivery
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
-    HookEvent,
     Ignored,
     Ping,
     PullRequest,
     PullRequestChange,
     Push,
     TagPush,
+    WebhookEvent,
 )
 from tests.core.triggers.webhooks.recorded import Recorded, one, recorded
 
@@ -26,7 +26,7 @@ B = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
 GITEA_LIKE = (Forge.GITEA, Forge.FORGEJO)
 
 
-def event_of(each: Recorded) -> HookEvent:
+def event_of(each: Recorded) -> WebhookEvent:
     return parse_delivery(each.forge, each.headers, each.body).event
 
 

@@ -1,27 +1,35 @@
-"""What the sandbox brings into containers: the static programs, and the coordinator's code with the few packages it needs.
+"""Danube's own programs on this machine: the static ones, and the coordinator's code with the few packages that it needs.
 
-A container sees of Danube's own installation only what is listed here, never the whole of it.
+A container sees of Danube's installation only what is listed here, never the whole of it.
 """
 
 import importlib.util
 import platform
 import shlex
-import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import danube_pkg
-from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap, home_of
-from danube_pkg.adapters.runtimes.sandbox.launch import has_ids_for_pods
-from danube_pkg.adapters.runtimes.sandbox.settings import CoordinatorProgram
 from danube_pkg.core.errors import Defect, HostLacks
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorProgram:
+    """The coordinator's code as read-only mounts, (source on the host, place in the container), and its environment."""
+
+    mounts: tuple[tuple[Path, str], ...]
+    environment: Mapping[str, str]
+
 
 PROGRAM_PLACE = "/.danube/program"
 """Where the coordinator's code lies in its container."""
 
+
 _PACKAGES = ("danube", "grpc", "google", "typing_extensions")
 """The SDK, and what grpc and its messages import."""
+
 
 _OWN_PARTS = ("__init__.py", "pod", "kit")
 
@@ -61,23 +69,6 @@ def coordinator_command() -> str:
     """What the coordinator's container runs: by the very interpreter that runs the server, not the first one on a PATH."""
     interpreter = Path(sys.executable).resolve()
     return f"exec {shlex.quote(str(interpreter))} -m danube_pkg.pod.coordinator"
-
-
-def closed_to_pods(program: CoordinatorProgram) -> Sequence[Path]:
-    """What of Danube's own files a pod's user cannot read, as after a checkout by a root whose umask is 077.
-
-    Empty where pods have the server's own user. Raises HostLacks where there is no bubblewrap.
-    """
-    if not has_ids_for_pods():
-        return ()
-    needed = [home_of(find_bubblewrap()), *(source for source, _ in program.mounts)]
-    return [path for path in needed if not _others_can_read(path)]
-
-
-def _others_can_read(path: Path) -> bool:
-    mode = path.stat().st_mode
-    wanted = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
-    return mode & wanted == wanted
 
 
 def _places_of(name: str) -> Sequence[Path]:

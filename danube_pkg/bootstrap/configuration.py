@@ -1,0 +1,51 @@
+"""Builds the configuration sync, and decides the settings that the server starts with."""
+
+from dataclasses import dataclass
+
+from danube_pkg.adapters.configuration import ConfigurationDirectory
+from danube_pkg.adapters.store import SqliteConfiguration, SqliteSecrets
+from danube_pkg.bootstrap.repositories import RepositoryParts
+from danube_pkg.bootstrap.store import Store
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.settings import Settings, in_force
+from danube_pkg.core.repositories.urls import is_remote
+from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
+from danube_pkg.services.configuration.conditions import MissingSecrets, RestartConditions, RunningSettings
+from danube_pkg.services.configuration.sync import ConfigurationSync
+from danube_pkg.services.health import ConditionSource
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationParts:
+    """settings: the effective ones of this start. conditions: what keeps the configuration from taking effect."""
+
+    sync: ConfigurationSync
+    settings: RunningSettings
+    conditions: tuple[ConditionSource, ...]
+
+
+async def open_configuration(
+    store: Store,
+    applied: AppliedConfiguration,
+    repositories: RepositoryParts,
+    settings: Settings,
+    flags: frozenset[str],
+) -> ConfigurationParts:
+    """A repository on this machine is read before anything else starts; a remote one may be unreachable, and must not
+    delay the start. flags: settings of the server that the command line gave."""
+    repository = settings.config_repo
+    reporter = ConfigurationStatusReporter(repositories.statuses)
+    sync = ConfigurationSync(
+        repository,
+        ConfigurationDirectory(repository, repositories.sources),
+        SqliteConfiguration(store.database, store.new_id),
+        applied,
+        store.clock,
+        reporter,
+    )
+    if not is_remote(repository.url):
+        await sync.sync()
+    server = in_force(settings.server, settings.written, applied.config, flags)
+    running = RunningSettings(server, settings.written, flags, applied.config)
+    missing = MissingSecrets(applied, repository, SqliteSecrets(store.database))
+    return ConfigurationParts(sync, running, (RestartConditions(running, applied), missing, reporter))

@@ -1,0 +1,109 @@
+"""Builds the job engine with its parts, for a server and for `danube run` alike."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.logs import FileJobLogs
+from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
+from danube_pkg.bootstrap.runtime import RuntimeParts
+from danube_pkg.bootstrap.store import Store
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.logs.ports import JobLogs
+from danube_pkg.core.repositories.ports import Sources
+from danube_pkg.edges.grpc.server import CoordinatorServer
+from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.egress import Egress
+from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.jobs.coordination import Coordination
+from danube_pkg.services.jobs.draining import Draining
+from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.masks import MaskSource
+from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.secrets import KnownValues, Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """The engine and what its neighbours need of it."""
+
+    engine: Engine
+    coordination: Coordination
+    observer: JobObserver
+    draining: Draining
+    secrets: Secrets
+    artifacts: Artifacts
+    egress: Egress
+    logs: JobLogs
+    sources: Sources
+
+
+def build_secrets(
+    store: Store,
+    applied: AppliedConfiguration,
+    known: KnownValues,
+    *,
+    overrides: Mapping[str, bytes] | None = None,
+    audit: Audit | None = None,
+) -> Secrets:
+    """The secrets of a data directory. overrides: values of one run, which are never stored."""
+    sqlite = SqliteSecrets(store.database)
+    return Secrets(sqlite, store.keys, store.clock, store.new_id, known, overrides, applied, audit)
+
+
+def build_masks(store: Store, secrets: Secrets) -> MaskSource:
+    """What logs and egress ledgers must mask; made before the runtime, whose proxies ask for it."""
+    return MaskSource(store.jobs, secrets, store.keys)
+
+
+def build_engine(
+    store: Store,
+    secrets: Secrets,
+    masks: MaskSource,
+    runtime: RuntimeParts,
+    sources: Sources,
+    observer: JobObserver,
+    logs: JobLogs,
+) -> EngineParts:
+    """Nothing runs yet."""
+    egress = Egress(runtime.proxies, runtime.ledgers, secrets)
+    ports = EnginePorts(
+        jobs=store.jobs,
+        pipelines=store.pipelines,
+        runtime=runtime.runtime,
+        logs=logs,
+        keys=store.keys,
+        secrets=secrets,
+        sources=sources,
+        egress=egress,
+        clock=store.clock,
+        new_id=store.new_id,
+    )
+    draining = Draining(SqliteServerState(store.database))
+    engine = Engine(ports, masks, observer, draining, runtime.coordinator_command)
+    files = ArtifactDirectory(store.directory / "artifacts")
+    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id)
+    coordination = Coordination(engine, ports, secrets, artifacts)
+    return EngineParts(engine, coordination, observer, draining, secrets, artifacts, egress, logs, sources)
+
+
+@asynccontextmanager
+async def open_engine(
+    store: Store,
+    secrets: Secrets,
+    masks: MaskSource,
+    runtime: RuntimeParts,
+    sources: Sources,
+    observer: JobObserver,
+) -> AsyncIterator[EngineParts]:
+    """Running, and reachable by coordinators; jobs go on when the block is left."""
+    async with AsyncExitStack() as stack:
+        logs = FileJobLogs(store.directory / "logs", store.clock.now)
+        stack.callback(logs.abandon)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs)
+        await parts.draining.recall()
+        await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
+        await stack.enter_async_context(parts.engine.running())
+        yield parts

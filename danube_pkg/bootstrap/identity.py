@@ -1,0 +1,124 @@
+"""Opens logins and access rights, and runs Dex where `danube.toml` names one."""
+
+import logging
+import secrets as randomness
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from danube_pkg.adapters.dex.process import ChildDex, DexFiles
+from danube_pkg.adapters.dex.upstream import HttpUpstream
+from danube_pkg.adapters.oidc.issuer import OidcProvider
+from danube_pkg.adapters.passwords.bcrypt_hashes import BcryptPasswords
+from danube_pkg.adapters.programs import find_program
+from danube_pkg.adapters.store import SqliteAccess, SqliteAudit, SqliteSessions, SqliteTokens
+from danube_pkg.bootstrap.store import Store
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.settings import DexProgram
+from danube_pkg.core.identity.dex import PATH as DEX_PATH
+from danube_pkg.core.identity.dex import DexSettings
+from danube_pkg.core.identity.oidc import ClientSettings
+from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.identity.dex import Dex
+from danube_pkg.services.identity.logins import Logins
+from danube_pkg.services.identity.oidc import Client, OidcLogin
+from danube_pkg.services.identity.passwords import Passwords
+from danube_pkg.services.identity.sessions import Sessions
+from danube_pkg.services.identity.tokens import Tokens
+from danube_pkg.services.secrets import Secrets
+
+_log = logging.getLogger("danube.dex")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityParts:
+    """dex: None where danube.toml names no Dex."""
+
+    access: Access
+    logins: Logins
+    dex: Dex | None
+
+
+def build_audit(store: Store) -> Audit:
+    """The audit log of a data directory."""
+    key = store.keys.audit_key
+    return Audit(SqliteAudit(store.database, key), store.clock, key)
+
+
+@asynccontextmanager
+async def open_identity(
+    store: Store, applied: AppliedConfiguration, secrets: Secrets, program: DexProgram, external_url: str
+) -> AsyncIterator[IdentityParts]:
+    """Dex runs while the block is open."""
+    async with AsyncExitStack() as stack:
+        access = Access(SqliteAccess(store.database), applied)
+        dex = await stack.enter_async_context(_open_dex(store, applied, program, external_url))
+        if dex is not None:
+            secrets.known.add(store.keys.dex_client_secret.encode())
+        client = partial(oidc_client, applied, secrets, dex.settings.client if dex is not None else None)
+        yield await stack.enter_async_context(open_logins(store, access, dex, client))
+
+
+@asynccontextmanager
+async def open_logins(store: Store, access: Access, dex: Dex | None, client: Client) -> AsyncIterator[IdentityParts]:
+    """The logins of a server. client: finds the issuer at each login, since the configuration may name another."""
+    async with AsyncExitStack() as stack:
+        settings = dex.settings if dex is not None else None
+        provider = OidcProvider((settings.issuer, f"{settings.url}{DEX_PATH}") if settings is not None else None)
+        stack.push_async_callback(provider.close)
+        checks = BcryptPasswords()
+        stack.callback(checks.close)
+        clock, new_id, random = store.clock, store.new_id, randomness.token_bytes
+        logins = Logins(
+            sessions=Sessions(SqliteSessions(store.database), access, clock, new_id, random),
+            tokens=Tokens(SqliteTokens(store.database), access, clock, new_id, random),
+            passwords=Passwords(access.store, checks, clock),
+            oidc=OidcLogin(client, provider, access.store, store.keys, clock, random),
+        )
+        yield IdentityParts(access, logins, dex)
+
+
+async def oidc_client(
+    applied: AppliedConfiguration, secrets: Secrets, own: ClientSettings | None = None
+) -> ClientSettings | None:
+    """Danube as a client of the configured issuer, else of its own Dex (`own`); None where people log in with passwords."""
+    issuer = applied.config.auth.oidc
+    if issuer is None:
+        return own
+    secret = b""
+    if issuer.client_secret_secret:
+        secret = await secrets.read_for_server(issuer.client_secret_secret, "the login by OpenID Connect")
+    return ClientSettings(
+        issuer.issuer, issuer.client_id, secret.decode("utf-8", "replace").strip(), issuer.scopes, issuer.groups_claim
+    )
+
+
+@asynccontextmanager
+async def _open_dex(
+    store: Store, applied: AppliedConfiguration, program: DexProgram, external_url: str
+) -> AsyncIterator[Dex | None]:
+    if not program.program:
+        yield None
+        return
+    data = store.directory / "dex"
+    settings = DexSettings(
+        external_url,
+        store.keys.dex_client_secret,
+        listen=program.listen,
+        telemetry=program.telemetry,
+        storage=program.storage or str(data / "dex.db"),
+    )
+    async with AsyncExitStack() as stack:
+        upstream = HttpUpstream(settings.url)
+        stack.push_async_callback(upstream.close)
+        runner = ChildDex(DexFiles(Path(program.program), find_program("danube-ns"), data), store.clock)
+        stack.push_async_callback(runner.close)
+        dex = Dex(settings, SqliteAccess(store.database), runner, upstream, applied)
+        owner = TaskOwner(logged(_log))
+        stack.push_async_callback(owner.close)
+        owner.start("dex", dex.follow())
+        yield dex

@@ -1,0 +1,67 @@
+"""Opens what `danube run` needs: one job of one pipeline, without a configuration repository and without listening."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from danube_pkg.bootstrap.engine import EngineParts, build_masks, build_secrets, open_engine
+from danube_pkg.bootstrap.images import ImageOptions
+from danube_pkg.bootstrap.runtime import RuntimeOptions, open_runtime, remove_pods
+from danube_pkg.bootstrap.store import Store, locked_data_directory, open_store
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings
+from danube_pkg.core.configuration.state import State
+from danube_pkg.core.repositories.ports import Sources
+from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.secrets import KnownValues
+
+ONE_JOB = State(ConfigSpec(max_concurrent_jobs=1), {}, {}, {})
+"""The configuration of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """data: the absolute directory of this run. sources: makes the reader of the code, given a directory for its files.
+
+    secrets: values of this run, in memory only.
+    """
+
+    data: Path
+    known: KnownValues
+    images: ImageOptions
+    sources: Callable[[Path], Sources]
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """A running engine on a directory of its own."""
+
+    store: Store
+    jobs: EngineParts
+    artifact_directory: Path
+
+
+@asynccontextmanager
+async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
+    """Running until the block is left. Raises Conflict, Permanent."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(options.data))
+        applied = AppliedConfiguration(ONE_JOB)
+        secrets = build_secrets(store, applied, options.known, overrides=options.secrets)
+        masks = build_masks(store, secrets)
+        wanted = RuntimeOptions(options.images, RuntimeSettings(), EgressHosts())
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, masks.host_forms))
+        observer = JobObserver(applied, store.clock)
+        sources = options.sources(store.directory / "repos")
+        opening = open_engine(store, secrets, masks, runtime, sources, observer)
+        engine = await stack.enter_async_context(opening)
+        yield RunParts(store, engine, store.directory / "artifacts")
+
+
+async def remove_left_pods(data: Path) -> None:
+    """Remove the pods that a killed run left behind. Raises Conflict while the run goes on."""
+    with locked_data_directory(data):
+        await remove_pods(data)

@@ -1,0 +1,115 @@
+"""Opens the whole server, part by part, each from the ones before it. Read it from top to bottom."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from danube_pkg.bootstrap.configuration import open_configuration
+from danube_pkg.bootstrap.engine import build_masks, build_secrets, open_engine
+from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
+from danube_pkg.bootstrap.identity import build_audit, open_identity
+from danube_pkg.bootstrap.images import ImageOptions
+from danube_pkg.bootstrap.repositories import open_repositories
+from danube_pkg.bootstrap.runtime import RuntimeOptions, open_runtime
+from danube_pkg.bootstrap.store import load_applied, open_store
+from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
+from danube_pkg.core.configuration.settings import Settings, TlsSettings
+from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.services.health import ConditionSource, ServerConditions
+from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.secrets import KnownValues
+
+_log = logging.getLogger("danube.server")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """settings: danube.toml, with the flags of the command line in place. flags: which settings of `[server]` those gave."""
+
+    settings: Settings
+    flags: frozenset[str]
+    known: KnownValues
+    images: ImageOptions
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """address: `http://HOST:PORT`."""
+
+    address: str
+    parts: ServerParts
+
+
+@asynccontextmanager
+async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
+    """Serving until the block is left; jobs go on, and the next server continues them. Raises Conflict, Permanent."""
+    settings = options.settings
+    repository = settings.config_repo
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(Path(settings.server.data_dir)))
+        applied = await load_applied(store, repository)
+        audit = build_audit(store)
+        secrets = build_secrets(store, applied, options.known, audit=audit)
+        masks = build_masks(store, secrets)
+        runtime = await stack.enter_async_context(
+            open_runtime(
+                RuntimeOptions(options.images, settings.runtime, settings.egress),
+                store.directory,
+                masks.host_forms,
+                lambda: applied.config.registries,
+                secrets.read_for_server,
+            )
+        )
+        repositories = await stack.enter_async_context(
+            open_repositories(store, applied, secrets, repository, settings.sources)
+        )
+        configuration = await open_configuration(store, applied, repositories, settings, options.flags)
+        server = configuration.settings.server
+        observer = JobObserver(applied, store.clock)
+        jobs = await stack.enter_async_context(
+            open_engine(store, secrets, masks, runtime, repositories.sources, observer)
+        )
+        outbox = await stack.enter_async_context(
+            open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
+        )
+        triggers = await stack.enter_async_context(open_triggers(store, jobs, repositories.sources, configuration.sync))
+        identity = await stack.enter_async_context(
+            open_identity(store, applied, secrets, settings.dex, server.external_url)
+        )
+        sources: list[ConditionSource] = [*configuration.conditions, triggers.webhooks, triggers.schedules, outbox]
+        if identity.dex is not None:
+            sources.append(identity.dex)
+        owner = TaskOwner(logged(_log))
+        stack.push_async_callback(owner.close)
+        owner.start("configuration", configuration.sync.follow())
+        parts = ServerParts(
+            store=store,
+            jobs=jobs,
+            triggers=triggers,
+            identity=identity,
+            configuration=configuration.sync,
+            conditions=ServerConditions(*sources),
+            audit=audit,
+            files=repositories.sources,
+            deploy_key=repositories.deploy_key,
+        )
+        http = HttpOptions(server.bind_address, server.external_url, _certificate(settings.tls), find_page())
+        opened = await stack.enter_async_context(open_http(parts, http))
+        yield RunningServer(opened.address, parts)
+
+
+async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
+    """A server until `stop` is set."""
+    async with open_server(options) as server:
+        fields = {"address": server.address, "data": options.settings.server.data_dir, "process": os.getpid()}
+        _log.info("server-ready", extra={"fields": fields})
+        await stop.wait()
+        _log.info("server-stopping", extra={"fields": {"jobs": "go on; the next server continues them"}})
+
+
+def _certificate(tls: TlsSettings) -> tuple[Path, Path] | None:
+    return (Path(tls.certificate), Path(tls.key)) if tls.certificate else None

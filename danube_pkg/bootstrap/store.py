@@ -1,0 +1,89 @@
+"""Opens a data directory: its lock, its keys and its database."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteJobs, SqlitePipelines
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.settings import ConfigRepository
+from danube_pkg.core.errors import Conflict, Permanent
+from danube_pkg.core.jobs.filters import JobFilter
+from danube_pkg.core.pipelines import PipelineStore
+from danube_pkg.core.store import JobStore
+from danube_pkg.kit.clock import Clock, SystemClock
+from danube_pkg.kit.ids import SortableIds
+from danube_pkg.kit.locks import FileLock, Locked
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open data directory. new_id: makes ids that sort after every id that the database has."""
+
+    directory: Path
+    clock: Clock
+    keys: Keys
+    database: Database
+    new_id: Callable[[], str]
+    jobs: JobStore
+    pipelines: PipelineStore
+
+
+@asynccontextmanager
+async def open_store(directory: Path) -> AsyncIterator[Store]:
+    """The directory is made where it is missing. Raises Conflict while another process has it open, Permanent."""
+    with locked_data_directory(directory):
+        clock, keys = SystemClock(), Keys.open(directory / "keys")
+        database = Database(directory / "danube.db")
+        try:
+            jobs = SqliteJobs(database)
+            ids = SortableIds(clock.now, secrets.token_bytes)
+            for newest in await jobs.list_jobs(JobFilter(limit=1)):
+                ids.continue_after(newest.id)
+            yield Store(directory, clock, keys, database, ids, jobs, SqlitePipelines(database))
+        finally:
+            await database.close()
+
+
+async def load_applied(store: Store, repository: ConfigRepository) -> AppliedConfiguration:
+    """The configuration that was applied last, which does not need its repository to be reachable."""
+    state, revision = await SqliteConfiguration(store.database, store.new_id).load_state()
+    return AppliedConfiguration(state, revision, own_secrets=(repository.token_secret,))
+
+
+@contextmanager
+def locked_data_directory(directory: Path) -> Iterator[None]:
+    """No other process works on it while the block runs. Raises Conflict, Permanent."""
+    _make(directory)
+    try:
+        lock = FileLock(directory / "danube.lock")
+    except Locked as error:
+        raise Conflict(
+            "data-directory-locked",
+            f"another server works on {directory}",
+            cause=f"process {error.holder} holds its lock",
+            hint=f"stop it first: kill {error.holder}, or name another directory: --data DIR",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("run", "run/grpc"):
+            (directory / name).mkdir(exist_ok=True)
+            (directory / name).chmod(0o755)  # coordinators, which are other users, need them, whatever the umask is
+    except OSError as error:
+        raise Permanent(
+            "data-directory-unusable",
+            f"the data directory {directory} cannot be used",
+            cause=error.strerror or str(error),
+            hint=f"make it: install -d -m 0700 -o {os.geteuid()} {directory}, or name another one: --data DIR",
+        ) from error

@@ -1,0 +1,83 @@
+"""What the applied configuration says and the running server does not do: missing secrets, settings that need a restart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.changes import changed_fields
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.secret_names import named_secrets
+from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings, waiting_for_restart
+from danube_pkg.core.health.conditions import Condition
+from danube_pkg.core.secrets.ports import SecretStore
+
+RESTART_HINT = "restart the server: jobs go on meanwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSettings:
+    """What the server was started with.
+
+    server: the effective settings; written: keys that danube.toml has; flags: settings that the command line gave;
+    config: the settings of the configuration repository at the start.
+    """
+
+    server: ServerSettings
+    written: frozenset[str]
+    flags: frozenset[str]
+    config: ConfigSpec
+
+
+class RestartConditions:
+    """Settings that were changed since the start and take effect with the next one."""
+
+    def __init__(self, running: RunningSettings, applied: AppliedConfiguration) -> None:
+        self._running = running
+        self._applied = applied
+
+    async def conditions(self) -> Sequence[Condition]:
+        """One for each setting."""
+        running, config = self._running, self._applied.config
+        found = [
+            Condition(
+                "restart-needed" if "restart" in one.hint else "setting-decided-elsewhere",
+                f"{one.name} is {one.running}, and config.yaml says {one.configured}",
+                one.hint,
+            )
+            for one in waiting_for_restart(running.server, running.written, config.server, running.flags)
+        ]
+        found += [
+            Condition(
+                "restart-needed", f"{one.path} was {one.before} at the start, and is {one.after} now", RESTART_HINT
+            )
+            for one in changed_fields(running.config, config)
+            if one.restart and not one.path.startswith("server.")
+        ]
+        return found
+
+
+class MissingSecrets:
+    """Secrets that the configuration names and that have no value yet."""
+
+    def __init__(self, applied: AppliedConfiguration, repository: ConfigRepository, secrets: SecretStore) -> None:
+        self._applied = applied
+        self._repository = repository
+        self._secrets = secrets
+
+    async def conditions(self) -> Sequence[Condition]:
+        """One for each secret, with the first place that names it."""
+        known = {secret.name.key for secret in await self._secrets.list_secrets(None)}
+        places: dict[str, list[str]] = {}
+        for one in named_secrets(self._applied.state):
+            places.setdefault(one.key, []).append(one.where)
+        if token := self._repository.token_secret:
+            places.setdefault(token, []).append("danube.toml: config_repo.token_secret")
+        return [
+            Condition(
+                "secret-not-set",
+                f"the secret {key} is not set, and {wheres[0]} names it",
+                f"danube secrets set {key}",
+            )
+            for key, wheres in places.items()
+            if key not in known
+        ]

@@ -1,0 +1,29 @@
+"""Egress proxies that serve no pod."""
+
+import asyncio
+from collections.abc import Sequence
+
+from danube_pkg.core.errors import Defect
+from danube_pkg.core.runtimes.pods import PodSockets
+
+
+class NoProxies:
+    """`core.egress.ports.EgressProxies` without a pod."""
+
+    async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
+        raise Defect("no-egress", "this fake serves no pod")
+
+    async def served(self) -> frozenset[str]:
+        return frozenset()
+
+    async def wait_lost(self) -> None:
+        await asyncio.Event().wait()
+
+    async def mask(self, job_id: str) -> None:
+        return None
+
+    async def settle(self, job_id: str, step: int) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
