@@ -111,7 +111,7 @@ tests/npm/node_modules/.made: tests/npm/package-lock.json $(VENV)/.dev
 	@$(PY) -m build_steps.npm
 	@touch $@
 
-build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/supervisor.py | $(VENV)/.danube
+build/bin/.made: $(wildcard supervisor/*.[ch] supervisor/*/*.[ch]) build_steps/supervisor.py | $(VENV)/.danube
 	@echo "Building the supervisor"
 	@$(PY) -m build_steps.supervisor
 	@touch $@
