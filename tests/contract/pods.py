@@ -16,8 +16,9 @@ from danube_pkg.core.ports import Runtime
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
 from tests.fakes.runtime import FakeRuntime
+from tests.fakes.supervisor import Bounds
 from tests.images.containers import open_image_pods
-from tests.sandbox.pods import EVENT_SECONDS, Pods, new_job_id, new_runtime, spec_of
+from tests.sandbox.pods import EVENT_SECONDS, HEARTBEAT_SECONDS, Pods, new_job_id, new_runtime, spec_of
 from tests.waiting import wait_until_true
 
 LINES = b"".join(b"line %d\n" % number for number in range(300))
@@ -134,7 +135,7 @@ async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPod
         async with open_image_pods(data) as made:
             yield SandboxPods(made.pods)
         return
-    machine = FakeMachine()
+    machine = FakeMachine(bounds=Bounds(heartbeat_seconds=HEARTBEAT_SECONDS))
     machine.commands.update(COMMANDS)
     yield FakePods(machine)
     for job_id in list(machine.pods):

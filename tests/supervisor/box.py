@@ -26,6 +26,9 @@ from danube_pkg.core.supervisor import (
 KEY = bytes(range(32))
 SECONDS = 30
 
+TIMES = ("--heartbeat-ms", "50", "--grace-ms", "50")
+"""Short, so that tests that wait for a heartbeat, or for KILL after TERM, are."""
+
 
 def spec(command: str | None, step_id: str = "s1", **changes: object) -> StepSpec:
     return StepSpec(step_id, 1, KEY, command, **changes)  # type: ignore[arg-type]
@@ -47,7 +50,7 @@ class Box:
         else:
             words += ["setpriv", "--no-new-privs", "--bounding-set=-sys_ptrace,-sys_admin", str(self.binary)]
         self.process = subprocess.Popen(
-            [*words, "idle", "--exec-fd", str(listening.fileno())], pass_fds=(listening.fileno(),)
+            [*words, "idle", "--exec-fd", str(listening.fileno()), *TIMES], pass_fds=(listening.fileno(),)
         )
         listening.close()
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from tests.waiting import wait_until
 REPORT = re.compile(rb"REPORT raw-socket HTTP/1\.1\r\nHost: danube\r\nAttempts: ([0-9]+)\r\n\r\n")
 STORM = 30_000
 """Attempts; one by one they would be as many reports."""
+
+PYTHON = f"{sys.executable} -I -S"
+"""Not the first python3 on the path, which may be a script that looks for one, and without packages, so that it starts fast."""
 
 ASK = """
 import errno, socket, sys
@@ -76,7 +80,9 @@ def proxy() -> Iterator[Proxy]:
 
 
 def python(program: str, proxy: str | None, step_id: str = "s1") -> StepSpec:
-    return spec(f"exec python3 - <<'END'\n{program}\nEND", step_id, environment={"HTTPS_PROXY": proxy} if proxy else {})
+    return spec(
+        f"exec {PYTHON} - <<'END'\n{program}\nEND", step_id, environment={"HTTPS_PROXY": proxy} if proxy else {}
+    )
 
 
 def test_each_kind_of_raw_socket_is_refused_and_told_of(box: Box, proxy: Proxy) -> None:
@@ -112,7 +118,7 @@ def test_a_storm_of_attempts_is_counted_and_told_of_seldom(box: Box, proxy: Prox
 def test_what_a_step_leaves_behind_is_told_of_at_its_end(box: Box, proxy: Proxy) -> None:
     """Attempts of grandchildren, and of who has a session of its own."""
     once = ASK + "ask(socket.AF_INET, socket.SOCK_RAW, 1)"
-    command = f"cat > /tmp/raw-$$.py <<'END'\n{once}\nEND\nfor i in 1 2 3; do (setsid python3 /tmp/raw-$$.py); done; rm /tmp/raw-$$.py"
+    command = f"cat > /tmp/raw-$$.py <<'END'\n{once}\nEND\nfor i in 1 2 3; do (setsid {PYTHON} /tmp/raw-$$.py); done; rm /tmp/raw-$$.py"
     assert box.end(spec(command, environment={"HTTPS_PROXY": proxy.url}))[1].exit_code == 0
     proxy.wait_told(3)
 
@@ -151,7 +157,7 @@ def test_descriptors_and_status_of_a_command_are_what_they_were(box: Box, proxy:
         "print(json.dumps([sorted(set(os.listdir('/proc/self/fd')) - {'0', '1', '2', '3'}), {n: status.get(n) for n in names},\n"
         "    sorted(set(os.environ) - {'HTTPS_PROXY'})]))\n"
     )
-    command = 'python3 -c "$LOOK"'
+    command = f'{PYTHON} -c "$LOOK"'
     with_it, without = (
         json.loads(box.end(spec(command, step_id, environment={"LOOK": look, **given}))[0])
         for step_id, given in (("with", {"HTTPS_PROXY": proxy.url}), ("without", {}))
@@ -165,6 +171,6 @@ def test_the_supervisor_keeps_no_descriptor_of_an_ended_step(box: Box, proxy: Pr
 
     box.end(spec("true", "first"))
     before = held()
-    for number in range(20):
+    for number in range(5):
         box.end(python(ASK + "ask(socket.AF_INET, socket.SOCK_RAW, 1)", proxy.url, f"s{number}"))
     wait_until(lambda: held() <= before, SECONDS, "the descriptors to be closed")
