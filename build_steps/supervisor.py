@@ -25,7 +25,7 @@ PROGRAMS = {"danube-step": "step", "danube-ns": "ns"}
 ARCHITECTURES = ("x86_64", "aarch64")
 """What is released."""
 
-FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-static", "-s")
+FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wmissing-prototypes", "-O2", "-static", "-s")
 _ZIG_FLAGS = (*FLAGS, "-Wno-sign-compare")
 """A macro of musl's headers compares a signed with an unsigned number, which clang reports; gcc still checks our code."""
 
