@@ -1,6 +1,6 @@
-"""The static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
+"""Builds the static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
 
-The result lies in `build/bin/<arch>/` beside a note of what it was built from; building again is free while that holds.
+The result is in `build/bin/<arch>/`, with a fingerprint of its sources beside it; building again does nothing while that matches.
 `python -m build_steps.supervisor` builds both programs for this machine, and fetches ziglang first where nothing else does.
 """
 

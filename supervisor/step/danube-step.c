@@ -3,10 +3,10 @@
  *   danube-step idle [--exec-fd N] [--confirm-fd N] [--user UID:GID,GROUP,...] [--heartbeat-ms N] [--grace-ms N]
  *       PID 1: starts, records and ends steps; the only authority on them.
  *       --exec-fd: a listening socket, over which the server runs programs in the container.
- *       --confirm-fd: begin when a byte arrives, which says that the server has recorded this container.
+ *       --confirm-fd: begin when a byte arrives, which confirms that the server has recorded this container.
  *       --user: the image's user, to become before anything else.
  *       --heartbeat-ms: between two heartbeats to a follower while its step prints nothing; 2000 if not given.
- *       --grace-ms: between TERM and KILL for a step whose request does not say; 5000 if not given.
+ *       --grace-ms: between TERM and KILL for a step whose request has no grace; 5000 if not given.
  *   danube-step run
  *       Reads a request from standard input and writes frames to standard output; see protocol.h.
  *   danube-step kill

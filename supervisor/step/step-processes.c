@@ -92,7 +92,7 @@ static void receive_reports(struct watch *w, uint32_t events) {
 void steps_reaped(pid_t pid, int status, const struct rusage *usage) {
     for (struct step *s = steps; s; s = s->next)
         if (s->phase == RUNNING)
-            receive_reports(&s->reports, 0); /* a report may still say whose command this process is */
+            receive_reports(&s->reports, 0); /* an unread report may name this process as a command */
     for (struct step *s = steps; s; s = s->next) {
         if (s->phase != RUNNING)
             continue;

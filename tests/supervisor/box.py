@@ -61,7 +61,7 @@ class Box:
 
     @property
     def init_pid(self) -> int:
-        """PID 1 of the box as the host sees it."""
+        """The host's process id of the box's PID 1."""
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
     def exec(self, *argv: str) -> "Exec":
@@ -71,7 +71,7 @@ class Box:
         return Follow(self.exec("danube-step", "kill" if kill else "run"), encode_request(step, offset, kill=kill), ack)
 
     def end(self, step: StepSpec) -> tuple[bytes, StepRecord]:
-        """Run or follow to the end: what it printed from the first byte on, and its record."""
+        """Run or follow to the end. Returns the whole output and the record."""
         follow = self.run(step)
         frames = follow.frames_to_end()
         output = b"".join(bytes(frame.data) for frame in frames if isinstance(frame, Output))
@@ -111,7 +111,7 @@ class Exec:
 
 
 class Follow:
-    """A call of `run` or `kill`; `frames` yields what came."""
+    """A call of `run` or `kill`, and the frames that it receives."""
 
     def __init__(self, program: Exec, request: bytes, ack: bool) -> None:
         self.program = program
@@ -125,7 +125,7 @@ class Follow:
             while request:
                 request = request[os.write(self.program.stdin, request) :]
         except BrokenPipeError:
-            return  # refused before it was read to the end
+            return  # the request was refused before all of it was read
 
     def read(self) -> list[Frame]:
         """The next frames; empty at the end of the stream."""
