@@ -106,7 +106,7 @@ build/debian/root.tar: build_steps/debian_root.py | test-packages
 	@echo "Making a Debian for tests"
 	@$(PY) -m build_steps.debian_root
 
-build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/supervisor.py | $(VENV)/.danube
+build/bin/.made: $(wildcard supervisor/*.[ch] supervisor/*/*.[ch]) build_steps/supervisor.py | $(VENV)/.danube
 	@echo "Building the supervisor"
 	@$(PY) -m build_steps.supervisor
 	@touch $@

@@ -1,6 +1,6 @@
-"""The static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
+"""Builds the static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
 
-The result lies in `build/bin/<arch>/` beside a note of what it was built from; building again is free while that holds.
+The result is in `build/bin/<arch>/`, with a fingerprint of its sources beside it; building again does nothing while that matches.
 `python -m build_steps.supervisor` builds both programs for this machine, and fetches ziglang first where nothing else does.
 """
 
@@ -14,22 +14,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "supervisor"
-PROGRAMS = {
-    "danube-step": (
-        "danube-step", "idle", "start", "spool", "tree", "follow", "request", "client", "raw-sockets", "blake2b",
-    ),
-    "danube-ns": ("danube-ns", "id-maps"),
-}  # fmt: skip
+PROGRAMS = {"danube-step": "step", "danube-ns": "ns"}
+"""Each program and the folder of its own files; what lies above the folders belongs to both."""
+
 ARCHITECTURES = ("x86_64", "aarch64")
 """What is released."""
 
-FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-static", "-s")
+FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wmissing-prototypes", "-O2", "-static", "-s")
 _ZIG_FLAGS = (*FLAGS, "-Wno-sign-compare")
-"""A macro of musl's headers, into which clang looks, compares a signed with an unsigned number; gcc still checks our code."""
+"""A macro of musl's headers compares a signed with an unsigned number, which clang reports; gcc still checks our code."""
 
 
 class NoCompiler(Exception):
@@ -61,7 +59,7 @@ def _build(program: str, arch: str, compiler: Sequence[str], directory: Path) ->
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         built = Path(temporary) / program
-        files = [str(SOURCES / f"{name}.c") for name in PROGRAMS[program]]
+        files = [str(file) for file in _files(program) if file.suffix == ".c"]
         subprocess.run([*compiler, "-o", str(built), *files], check=True)
         built.chmod(0o755)
         os.replace(built, target)
@@ -69,8 +67,14 @@ def _build(program: str, arch: str, compiler: Sequence[str], directory: Path) ->
     return target
 
 
+def _files(program: str) -> list[Path]:
+    """The sources and headers of a program."""
+    return sorted(path for folder in (SOURCES, SOURCES / PROGRAMS[program]) for path in folder.glob("*.[ch]"))
+
+
+@cache
 def _compiler() -> Sequence[str]:
-    """The compiler for this machine and its flags."""
+    """The compiler for this machine and its flags. Cached, because each test asks for the programs and a trial takes 0.1 s."""
     for name in ("musl-gcc", "cc", "gcc", "clang"):
         if shutil.which(name) and _links_statically(name):
             return (name, *FLAGS)
@@ -102,7 +106,7 @@ def fetch_ziglang() -> None:
 
 def _fingerprint(program: str, compiler: Sequence[str]) -> str:
     hash_ = hashlib.sha256(" ".join(compiler).encode())
-    for path in sorted([*SOURCES.glob("*.h"), *(SOURCES / f"{name}.c" for name in PROGRAMS[program])]):
+    for path in _files(program):
         hash_.update(path.read_bytes())
     return hash_.hexdigest()
 

@@ -1,17 +1,17 @@
-/* Protocol 1 between the server and the supervisor; danube_pkg/core/runtimes/supervisor.py is its other half.
+/* Protocol 1 between the server and the supervisor. The other half is `danube_pkg/core/runtimes/supervisor.py`.
  *
  * Integers are little-endian. TLV: u8 tag, u32 length, value.
  *
  * Request, on standard input of `danube-step run` and `danube-step kill`:
  *     "DNB1" | u32 body length (at most 4 MiB) | body: TLVs | BLAKE2b-256 of the body
- * and behind it acknowledgements: 'A' | u64 offset, everything before which may be dropped.
+ * followed by acknowledgements: 'A' | u64 offset. The output before that offset may be discarded.
  *
  * Frames on standard output: u8 type | u32 length | payload
  *     'S' u32 version, u64 held from, u64 written, u32 process id, u8 fresh (this call started the command)
- *     'D' u64 offset, bytes          'H' u64 written: a heartbeat in silence
- *     'E' record: TLVs, then 32 bytes of keyed BLAKE2b-256 over them; the last frame, behind all output. Acknowledgements are
- *         heard behind it until the input ends: only what is acknowledged whole becomes a tail and may be forgotten
- *     'R' code, NUL, message: refused; the last frame
+ *     'D' u64 offset, bytes          'H' u64 written: a heartbeat while there is no output
+ *     'E' record: TLVs, then 32 bytes of keyed BLAKE2b-256 over them. The last frame, after all output. Acknowledgements are
+ *         still read after it, until the input ends: only output that is acknowledged completely is reduced to its tail
+ *     'R' code, NUL, message: the request is refused. The last frame
  */
 #ifndef DANUBE_PROTOCOL_H
 #define DANUBE_PROTOCOL_H
@@ -31,7 +31,7 @@ enum request_tag {
     REQUEST_TIMEOUT_MS = 8,
     REQUEST_USER = 9,
     REQUEST_FROM_OFFSET = 10,
-    REQUEST_GRACE_MS = 11,
+    REQUEST_GRACE_MS = 11, /* between TERM and KILL; absent: `--grace-ms` of `danube-step idle` */
     REQUEST_KILL = 12,
 };
 

@@ -16,6 +16,7 @@ from danube_pkg.core.runtimes.ports import Runtime
 from tests.adapters.images.containers import open_image_pods
 from tests.adapters.runtimes.sandbox.pods import (
     EVENT_SECONDS,
+    HEARTBEAT_SECONDS,
     Pods,
     new_job_id,
     new_runtime,
@@ -24,6 +25,7 @@ from tests.adapters.runtimes.sandbox.pods import (
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
 from tests.fakes.runtime import FakeRuntime
+from tests.fakes.supervisor import Bounds
 from tests.support.waiting import wait_until_true
 
 LINES = b"".join(b"line %d\n" % number for number in range(300))
@@ -140,7 +142,7 @@ async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPod
         async with open_image_pods(data) as made:
             yield SandboxPods(made.pods)
         return
-    machine = FakeMachine()
+    machine = FakeMachine(bounds=Bounds(heartbeat_seconds=HEARTBEAT_SECONDS))
     machine.commands.update(COMMANDS)
     yield FakePods(machine)
     for job_id in list(machine.pods):

@@ -21,16 +21,17 @@ from tests.fakes.connections import Connection
 from tests.fakes.processes import Behaviour, Command, Process, Surroundings
 from tests.fakes.requests import BadRequest, Request, parse_request
 
-HEARTBEAT_SECONDS = 2.0
 FRAME_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of each step's output. ring_bytes: ahead of the acknowledgement; tail_bytes: kept of one that has ended."""
+    """Limits of each step's output. ring_bytes: ahead of the acknowledgement; tail_bytes: kept of one that has ended.
+    heartbeat_seconds: between two heartbeats while nothing is printed."""
 
     ring_bytes: int = 8 * 1024**2
     tail_bytes: int = 1024**2
+    heartbeat_seconds: float = 2.0
 
 
 class FakeStep:
@@ -163,7 +164,7 @@ class Follower:
             if self._said_all and (not data or self._step.acknowledged >= self._step.written):
                 self.end(0)
         elif not data:
-            self._refuse("bad-request", "the request was cut off")
+            self._refuse("bad-request", "the request is incomplete")
         else:
             self._take_request()
 
@@ -172,7 +173,7 @@ class Follower:
             return
         size = int.from_bytes(self._input[4:8], "little")
         if self._input[:4] != MAGIC or size > MAX_BODY_BYTES:
-            self._refuse("bad-request", "no request begins like this")
+            self._refuse("bad-request", "the input is not a request")
             return
         end = 8 + size + HASH_BYTES
         if len(self._input) < end:
@@ -185,7 +186,7 @@ class Follower:
         try:
             request = parse_request(body)
         except BadRequest as error:
-            self._refuse(str(error), "the request cannot be used")
+            self._refuse(str(error), "the request has a malformed field")
             return
         request.kill |= self._asks_kill
         self._supervisor.accept(self, request)
@@ -198,12 +199,12 @@ class Follower:
 
     def follow(self, step: FakeStep, offset: int, *, fresh: bool) -> None:
         if not step.held_from <= offset <= step.written:
-            self._refuse("offset-gone", "that part of the output is not held any more")
+            self._refuse("offset-gone", "the output at this offset is not available")
             return
         self._step, self.offset = step, offset
         step.followers.append(self)
         self._frame(b"S", struct.pack("<IQQIB", PROTOCOL_VERSION, step.held_from, step.written, 7, fresh))
-        self._plan_heartbeat()
+        self._plan_heartbeat(step)
         self.flush()
         self._take_acknowledgements()
 
@@ -214,7 +215,7 @@ class Follower:
                 data = step.read(self.offset, min(FRAME_BYTES, self._connection.room))
                 self._frame(b"D", struct.pack("<Q", self.offset) + data)
                 self.offset += len(data)
-                self._plan_heartbeat()
+                self._plan_heartbeat(step)
             elif step.record:
                 self._frame(b"E", step.record)
                 self._finish(step)
@@ -231,15 +232,15 @@ class Follower:
     def refuse(self, code: str, message: str) -> None:
         self._refuse(code, message)
 
-    def _plan_heartbeat(self) -> None:
+    def _plan_heartbeat(self, step: FakeStep) -> None:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
-        self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
+        self._heartbeat = asyncio.get_running_loop().call_later(step.bounds.heartbeat_seconds, self._beat, step)
 
-    def _beat(self) -> None:
-        if not self._over and not self._said_all and self._step is not None:
-            self._frame(b"H", struct.pack("<Q", self._step.written))
-            self._plan_heartbeat()
+    def _beat(self, step: FakeStep) -> None:
+        if not self._over and not self._said_all:
+            self._frame(b"H", struct.pack("<Q", step.written))
+            self._plan_heartbeat(step)
 
     def _finish(self, step: FakeStep) -> None:
         """Everything was said; the last acknowledgements are still listened to."""
@@ -291,11 +292,11 @@ class FakeSupervisor:
         step = self.steps.get((request.step_id, request.attempt))
         fresh = False
         if step is not None and step.request.key != request.key:
-            follower.refuse("wrong-key", "another key holds this step")
+            follower.refuse("wrong-key", "the step belongs to another key")
             return
         if step is None:
             if request.command is None or request.kill:
-                follower.refuse("unknown-step", "no command was handed in for this step")
+                follower.refuse("unknown-step", "the step is unknown and the request has no command to start")
                 return
             step, fresh = self._start(request), True
         if request.kill:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DIAGNOSE = """
 import asyncio, dataclasses, json, pathlib, sys
 from danube_pkg.ops.doctor import diagnose
-from tests.sandbox.pods import settings_of
+from tests.adapters.runtimes.sandbox.pods import settings_of
 found = asyncio.run(diagnose(settings_of(pathlib.Path(sys.argv[1]))))
 print(json.dumps([dataclasses.asdict(finding) for finding in found]))
 """

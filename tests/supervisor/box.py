@@ -26,6 +26,9 @@ from danube_pkg.core.runtimes.supervisor import (
 KEY = bytes(range(32))
 SECONDS = 30
 
+TIMES = ("--heartbeat-ms", "50", "--grace-ms", "50")
+"""Short, so that tests that wait for a heartbeat, or for KILL after TERM, are."""
+
 
 def spec(command: str | None, step_id: str = "s1", **changes: object) -> StepSpec:
     return StepSpec(step_id, 1, KEY, command, **changes)  # type: ignore[arg-type]
@@ -47,7 +50,7 @@ class Box:
         else:
             words += ["setpriv", "--no-new-privs", "--bounding-set=-sys_ptrace,-sys_admin", str(self.binary)]
         self.process = subprocess.Popen(
-            [*words, "idle", "--exec-fd", str(listening.fileno())], pass_fds=(listening.fileno(),)
+            [*words, "idle", "--exec-fd", str(listening.fileno()), *TIMES], pass_fds=(listening.fileno(),)
         )
         listening.close()
 
@@ -58,7 +61,7 @@ class Box:
 
     @property
     def init_pid(self) -> int:
-        """PID 1 of the box as the host sees it."""
+        """The host's process id of the box's PID 1."""
         return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
     def exec(self, *argv: str) -> "Exec":
@@ -68,7 +71,7 @@ class Box:
         return Follow(self.exec("danube-step", "kill" if kill else "run"), encode_request(step, offset, kill=kill), ack)
 
     def end(self, step: StepSpec) -> tuple[bytes, StepRecord]:
-        """Run or follow to the end: what it printed from the first byte on, and its record."""
+        """Run or follow to the end. Returns the whole output and the record."""
         follow = self.run(step)
         frames = follow.frames_to_end()
         output = b"".join(bytes(frame.data) for frame in frames if isinstance(frame, Output))
@@ -108,7 +111,7 @@ class Exec:
 
 
 class Follow:
-    """A call of `run` or `kill`; `frames` yields what came."""
+    """A call of `run` or `kill`, and the frames that it receives."""
 
     def __init__(self, program: Exec, request: bytes, ack: bool) -> None:
         self.program = program
@@ -122,7 +125,7 @@ class Follow:
             while request:
                 request = request[os.write(self.program.stdin, request) :]
         except BrokenPipeError:
-            return  # refused before it was read to the end
+            return  # the request was refused before all of it was read
 
     def read(self) -> list[Frame]:
         """The next frames; empty at the end of the stream."""

@@ -1,4 +1,4 @@
-"""One box a test."""
+"""One box for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path

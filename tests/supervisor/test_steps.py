@@ -1,14 +1,16 @@
-"""How commands end, and what their records say."""
+"""How commands end, and what is in their records."""
 
 import os
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
+from build_steps.supervisor import build_supervisor
 from danube_pkg.core.runtimes.supervisor import (
     Ended,
     InauthenticRecord,
@@ -17,7 +19,7 @@ from danube_pkg.core.runtimes.supervisor import (
     encode_request,
     verify_record,
 )
-from tests.supervisor.box import KEY, Box, Follow, spec
+from tests.supervisor.box import KEY, SECONDS, Box, Follow, spec
 from tests.support.waiting import wait_until
 
 
@@ -26,7 +28,7 @@ def test_every_exit_code_from_0_to_255(box: Box) -> None:
     assert codes == list(range(256))
 
 
-def test_death_by_signal_is_no_exit_code(box: Box) -> None:
+def test_a_signal_is_recorded_instead_of_an_exit_code(box: Box) -> None:
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
         _, record = box.end(spec(f"kill -{int(number)} $$", f"s{int(number)}"))
         assert (record.exit_code, record.signal) == (None, number)
@@ -52,17 +54,17 @@ def test_environment_working_directory_and_empty_input(box: Box) -> None:
     assert box.end(step)[0].startswith(b"a=b c\n/usr\n")
 
 
-def test_nothing_of_a_step_is_in_an_argument_list(box: Box) -> None:
-    step = spec("echo begun; : " + "x" * 10 + "; read line < /dev/zero", environment={"TOKEN": "t0ps3cret"})
+def test_argument_lists_contain_nothing_of_a_step(box: Box) -> None:
+    step = spec("echo started; : " + "x" * 10 + "; read line < /dev/zero", environment={"TOKEN": "t0ps3cret"})
     follow = box.run(step)
-    follow.read_until(b"begun")
+    follow.read_until(b"started")
     listings = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
     assert not any(b"t0ps3cret" in listing for listing in listings)
     box.run(spec(None), kill=True).frames_to_end()
     follow.frames_to_end()
 
 
-def test_a_stop_in_the_moment_of_the_beginning_is_heard(box: Box) -> None:
+def test_a_stop_right_after_the_start_takes_effect(box: Box) -> None:
     for number in range(100):
         step = spec("exec sleep 1000", f"s{number}", grace_ms=600_000)
         follow = box.run(step)
@@ -85,12 +87,8 @@ def test_an_image_without_a_shell(tmp_path: Path) -> None:
     (root / "proc").mkdir(parents=True)
     (root / "dev").mkdir()
     (root / "dev" / "null").touch()
-    box = (
-        Box(tmp_path, root=root)
-        if shutil.copy(Box.__init__.__globals__["build_supervisor"]("danube-step"), root)
-        else None
-    )
-    assert box is not None
+    shutil.copy(build_supervisor("danube-step"), root)
+    box = Box(tmp_path, root=root)
     output, record = box.end(spec("/danube-step 'version'"))
     assert (output, record.exit_code) == (b"danube-step 1\n", 0)
     _, record = box.end(spec("no-such-program --flag", "s2"))
@@ -157,7 +155,7 @@ def test_background_children_do_not_keep_a_step_open(box: Box) -> None:
 
 
 def test_a_tree_that_ignores_term_is_killed(box: Box) -> None:
-    step = spec("trap '' TERM; (trap '' TERM; sleep 1000; sleep 1000) & echo up; sleep 1000; sleep 1000", grace_ms=200)
+    step = spec("trap '' TERM; (trap '' TERM; sleep 1000; sleep 1000) & echo up; sleep 1000; sleep 1000")
     follow = box.run(step)
     follow.read_until(b"up")
     assert isinstance(box.run(spec(None), kill=True).frames_to_end()[-1], Ended)
@@ -165,10 +163,11 @@ def test_a_tree_that_ignores_term_is_killed(box: Box) -> None:
     assert isinstance(last, Ended)
     record = verify_record(last.payload, KEY, "s1", 1)
     assert (record.killed, record.signal) == (True, signal.SIGKILL)
+    assert record.wall_us < 5_000_000, "the grace is not that of the supervisor's arguments"
 
 
 def test_a_timeout_is_enforced_without_any_server(box: Box) -> None:
-    follow = box.run(spec("echo up; sleep 1000", timeout_ms=300, grace_ms=100))
+    follow = box.run(spec("echo up; sleep 1000", timeout_ms=300))
     follow.read_until(b"up")
     follow.close()
     _, record = box.end(spec(None))
@@ -176,14 +175,14 @@ def test_a_timeout_is_enforced_without_any_server(box: Box) -> None:
     assert record.signal == signal.SIGTERM
 
 
-def test_a_full_disk_is_the_commands_affair_only(box: Box) -> None:
+def test_a_full_disk_affects_the_command_only(box: Box) -> None:
     output, record = box.end(spec("echo x > /dev/full || echo full; exit 4"))
     assert b"full" in output
     assert record.exit_code == 4
 
 
 def test_cpu_time_and_peak_memory_are_measured(box: Box) -> None:
-    _, record = box.end(spec("python3 -c 'x = bytearray(60 << 20); sum(range(10**6))'"))
+    _, record = box.end(spec("exec python3 -c 'x = bytearray(60 << 20); sum(range(10**6))'"))
     assert record.user_us > 10_000
     assert record.peak_memory_bytes > 60 << 20
 
@@ -195,7 +194,7 @@ def test_term_from_outside_ends_the_supervisor_at_once(box: Box) -> None:
     box.close = lambda: None  # type: ignore[method-assign]
 
 
-def test_sixty_four_steps_at_once_is_the_bound(box: Box) -> None:
+def test_at_most_sixty_four_steps_run_at_once(box: Box) -> None:
     follows: list[Follow] = []
     for number in range(64):
         follow = box.run(spec("echo up; sleep 100", f"s{number}"))
@@ -209,3 +208,13 @@ def test_sixty_four_steps_at_once_is_the_bound(box: Box) -> None:
 def test_an_output_frame_is_never_larger_than_the_protocol_says(box: Box) -> None:
     frames = box.run(spec("head -c 5000000 /dev/zero")).frames_to_end()
     assert sum(len(f.data) for f in frames if isinstance(f, Output)) == 5_000_000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--heartbeat-ms", "0"], ["--grace-ms", "soon"], ["--grace-ms"], ["--exec-fd", "-1"], ["--unknown", "1"]],
+)
+def test_idle_refuses_wrong_options(options: list[str]) -> None:
+    program = build_supervisor("danube-step")
+    done = subprocess.run([program, "idle", *options], check=False, capture_output=True, text=True, timeout=SECONDS)
+    assert (done.returncode, done.stderr.split()[:3]) == (2, ["usage:", "danube-step", "idle"])

@@ -117,13 +117,13 @@ class Patterns:
 
 def unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Overlapping matches joined; matches that only touch stay apart, so that the output does not depend on the chunks."""
-    merged_follow_ups: list[tuple[int, int]] = []
+    joined: list[tuple[int, int]] = []
     for start, end in sorted(matches):
-        if merged_follow_ups and start < merged_follow_ups[-1][1]:
-            merged_follow_ups[-1] = (merged_follow_ups[-1][0], max(merged_follow_ups[-1][1], end))
+        if joined and start < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
-            merged_follow_ups.append((start, end))
-    return merged_follow_ups
+            joined.append((start, end))
+    return joined
 
 
 def with_masks(raw: bytes, united: Sequence[tuple[int, int]], hold: int) -> bytes:

@@ -39,7 +39,8 @@ class InauthenticRecord(Defect):
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """What a supervisor needs of a step. Without a command it follows and never starts. Times in milliseconds."""
+    """What a supervisor needs of a step. Without a command it follows and never starts. Times in milliseconds.
+    grace_ms: between TERM and KILL; None for the supervisor's own, 5000 unless `danube-step idle` was started with another."""
 
     step_id: str
     attempt: int
@@ -48,7 +49,7 @@ class StepSpec:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     working_directory: str = ""
     timeout_ms: int = 0
-    grace_ms: int = 5000
+    grace_ms: int | None = None
     user: str = ""
 
 
@@ -125,8 +126,9 @@ def encode_request(spec: StepSpec, from_offset: int, *, kill: bool = False) -> b
         (4, spec.key),
         (8, _U64.pack(spec.timeout_ms)),
         (10, _U64.pack(from_offset)),
-        (11, _U64.pack(spec.grace_ms)),
     ]
+    if spec.grace_ms is not None:
+        fields.append((11, _U64.pack(spec.grace_ms)))
     if spec.command is not None:
         fields.append((5, spec.command.encode()))
     fields += [(6, f"{name}={value}".encode()) for name, value in spec.environment.items()]

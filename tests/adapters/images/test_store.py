@@ -150,8 +150,8 @@ PULL = textwrap.dedent(
     """
     import asyncio, sys
     from pathlib import Path
-    from danube_pkg.core.configuration.server import RegistrySpec
-    from tests.images.house import open_house
+    from danube_pkg.core.images.registries import RegistrySpec
+    from tests.adapters.images.house import open_house
 
     async def main(directory, host, name):
         async with open_house(Path(directory), RegistrySpec(host, insecure=True)) as house:

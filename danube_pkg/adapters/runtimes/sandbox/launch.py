@@ -152,15 +152,17 @@ async def start_container(
     host_network: bool,
     cgroup_files: Sequence[Path],
     rlimits: Sequence[str],
+    heartbeat_seconds: float,
 ) -> None:
     """PID 1 of a new container. It gets the listening exec socket, and belongs to nobody once this returns."""
     with confirmation() as kept:
-        merged_follow_ups = [
+        joined = [
             "enter", str(holder.pid), "host" if host_network else "none",
             *(word for file in cgroup_files for word in ("--cgroup", str(file))),
             *(word for limit in rlimits for word in ("--rlimit", limit)),
         ]  # fmt: skip
-        pid = await _start_init(program, merged_follow_ups, plan, directory, kept.descriptor)
+        idle = ["--confirm-fd", str(kept.descriptor), "--heartbeat-ms", str(round(heartbeat_seconds * 1000))]
+        pid = await _start_init(program, joined, plan, directory, kept.descriptor, idle)
         mark = ProcessMark.of(pid) if pid else None
         if mark is None:
             said = _said(directory)
@@ -170,9 +172,10 @@ async def start_container(
 
 
 async def _start_init(
-    program: Path, merged_follow_ups: Sequence[str], plan: ContainerPlan, directory: Path, confirm_fd: int
+    program: Path, joined: Sequence[str], plan: ContainerPlan, directory: Path, confirm_fd: int, idle: Sequence[str]
 ) -> int:
-    """Its process id; 0 when there is none. `merged_follow_ups`: danube-ns' words that say what it joins."""
+    """Its process id; 0 when there is none. joined: danube-ns' words that say what it joins. idle: options of
+    `danube-step idle`, in addition to the exec socket and the user."""
     listening = bind_exec_socket(directory)
     info_read, info_write = os.pipe2(os.O_CLOEXEC)
     filters = [_memory_file(data) for data in (seccomp_program(),) if data]
@@ -188,13 +191,13 @@ async def _start_init(
     arguments = bubblewrap_words(
         plan, places, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files
     )
-    arguments += ["idle", "--exec-fd", str(listening.fileno()), "--confirm-fd", str(confirm_fd)]
+    arguments += ["idle", "--exec-fd", str(listening.fileno()), *idle]
     arguments += ["--user", plan.user] if plan.user else []
     stages = [*(["--overlay", *plan.overlay.words()] if plan.overlay is not None else []), *stages]
     try:
         with (directory / _LOG).open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                str(program), *merged_follow_ups, *stages, "--", str(bubblewrap), *arguments,
+                str(program), *joined, *stages, "--", str(bubblewrap), *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, env={}, cwd="/",
                 pass_fds=(listening.fileno(), info_write, confirm_fd, *filters, *files),
             )  # fmt: skip

@@ -269,6 +269,7 @@ class SandboxRuntime:
             host_network=record.host_network,
             cgroup_files=self._cgroups.make(container.job_id, str(container.number), record.limits),
             rlimits=self._rlimits(record.limits),
+            heartbeat_seconds=settings.heartbeat_seconds,
         )
         return container
 

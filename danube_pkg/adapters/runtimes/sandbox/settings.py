@@ -11,7 +11,8 @@ class SandboxSettings:
     """data_dir: pods live in `pods/` below it. grpc_directory: holds the server's socket; mounted into coordinators only.
     supervisor, namespaces: the static programs danube-step and danube-ns. python_prefix: the Python that runs Danube.
     extra_host_paths: what `danube.toml` adds to the image `host`. workspace_check_seconds: between two looks at the sizes of
-    pods, where the file system has no quota."""
+    pods, where the file system has no quota. heartbeat_seconds: between two heartbeats of a supervisor whose step prints
+    nothing."""
 
     data_dir: Path
     grpc_directory: Path
@@ -21,3 +22,4 @@ class SandboxSettings:
     python_prefix: Path
     extra_host_paths: tuple[Path, ...] = field(default=())
     workspace_check_seconds: float = 5.0
+    heartbeat_seconds: float = 2.0

@@ -25,6 +25,9 @@ TOKEN = "token-of-the-test"
 CHECK_SECONDS = 0.1
 """Between two looks at a workspace's size: soon, so that tests are."""
 
+HEARTBEAT_SECONDS = 0.05
+"""Of a supervisor: soon, so that tests that wait for one are."""
+
 EVENT_SECONDS = 30.0
 
 
@@ -47,6 +50,7 @@ def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
         python_prefix=Path(sys.base_prefix),
         extra_host_paths=tuple(host_paths),
         workspace_check_seconds=CHECK_SECONDS,
+        heartbeat_seconds=HEARTBEAT_SECONDS,
     )
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 SERVER = """
 import asyncio, os, pathlib, sys
-from tests.sandbox.pods import *
+from tests.adapters.runtimes.sandbox.pods import *
 
 ACTIONS = ("open", "os.mkdir", "os.chmod", "os.chown", "os.rename", "os.remove", "subprocess.Popen", "socket.bind")
 left = int(sys.argv[3])

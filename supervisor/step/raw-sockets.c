@@ -1,26 +1,24 @@
-/* Raw sockets that a step asks for: refused, as the kernel would refuse them, and told to the pod's egress proxy.
- *
- * The command puts a filter on itself that makes the kernel ask about socket(2) for a raw socket and about nothing else, and
- * hands what the kernel asks through (the listener) to PID 1. That alone holds it: when it is closed, or gone with PID 1, the
- * call fails with ENOSYS and nobody waits. The filter gives no right and takes none, since no pod has CAP_NET_RAW: it is there
- * to count. So wherever it cannot be had (an old kernel, a listener further out, no proxy) the step runs without. */
+/* Raw sockets that a step asks for; see the header. */
 #define _GNU_SOURCE
+#include "raw-sockets.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "step.h"
+#include "../descriptors.h"
 
-#define REPORT_MS 1000 /* between two reports of a step, each with a count: a person reads it, a storm must cost nothing */
+#define REPORT_MS 1000 /* between two reports of a step, each with a count: enough for a reader, and a storm costs nothing */
 
-/* --- linux/seccomp.h, linux/filter.h and linux/audit.h, which musl does not bring */
+/* --- linux/seccomp.h, linux/filter.h and linux/audit.h, which musl does not have */
 
 struct instruction {
     uint16_t code;
@@ -38,7 +36,7 @@ struct question {
     uint32_t pid, flags;
     int32_t number;
     uint32_t architecture;
-    uint64_t place, arguments[6];
+    uint64_t instruction_pointer, arguments[6];
 };
 
 struct answer {
@@ -49,7 +47,7 @@ struct answer {
 };
 
 #define SET_FILTER 1
-#define SPECULATION_ALLOWED 4u /* or older kernels slow the whole step down for having a filter */
+#define SPECULATION_ALLOWED 4u /* otherwise older kernels slow down a step that has a filter */
 #define NEW_LISTENER 8u
 #define RECEIVE _IOWR('!', 0, struct question)
 #define ANSWER _IOWR('!', 1, struct answer)
@@ -73,8 +71,8 @@ struct answer {
 
 /* --- in the command's process, before it becomes the command */
 
-/* The filter; its listener, or -1. */
-static int put_filter(void) {
+/* Returns the listener, or -1. */
+static int install_filter(void) {
 #ifdef NATIVE
     static const struct instruction code[] = {
         {LOAD, 0, 0, ARCHITECTURE},
@@ -99,21 +97,12 @@ static int put_filter(void) {
 #endif
 }
 
-void raw_sockets_hand_over(int fd) {
+void raw_sockets_filter(int fd) {
     if (fd < 0)
         return;
-    int listener = put_filter();
+    int listener = install_filter();
     if (listener >= 0) {
-        char byte = 1, control[CMSG_SPACE(sizeof listener)];
-        memset(control, 0, sizeof control);
-        struct iovec part = {&byte, 1};
-        struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof listener);
-        memcpy(CMSG_DATA(c), &listener, sizeof listener);
-        (void)!sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT); /* not sent: closed below, and raw sockets fail with ENOSYS */
+        (void)!send_descriptors(fd, 1, &listener, 1, MSG_DONTWAIT); /* if that fails, raw sockets fail with ENOSYS */
         close(listener);
     }
     close(fd);
@@ -121,7 +110,7 @@ void raw_sockets_hand_over(int fd) {
 
 /* --- in PID 1 */
 
-/* Of the loopback alone: `http://127.A.B.C:PORT`, as core/egress/policy.py writes it. */
+/* `http://127.A.B.C:PORT`, as the server writes it; proxies elsewhere than on the loopback are not Danube's. */
 static int parse_proxy(const char *url, struct sockaddr_in *out) {
     char host[16];
     unsigned port;
@@ -134,7 +123,8 @@ static int parse_proxy(const char *url, struct sockaddr_in *out) {
     return inet_pton(AF_INET, host, &out->sin_addr) == 1 && ntohl(out->sin_addr.s_addr) >> 24 == 127;
 }
 
-/* What the step was given, by which the proxy knows it; where its author has put another proxy there, the container's. */
+/* The proxy of the step's environment, whose address identifies the step; where the step names another proxy, that of the
+ * container. */
 static int find_proxy(const struct spec *spec, struct sockaddr_in *out) {
     for (size_t i = 0; i < spec->env_count; i++)
         if (strncmp(spec->env[i], "HTTPS_PROXY=", 12) == 0 && parse_proxy(spec->env[i] + 12, out))
@@ -142,7 +132,7 @@ static int find_proxy(const struct spec *spec, struct sockaddr_in *out) {
     return parse_proxy(getenv("HTTPS_PROXY"), out);
 }
 
-/* Nobody answers and nothing is waited for: on the loopback it is in the proxy's queue when `send` returns. */
+/* There is no response and no wait: on the loopback the report is in the proxy's queue when `send` returns. */
 static int send_report(const struct sockaddr_in *proxy, uint64_t attempts) {
     char text[128];
     int size = snprintf(text, sizeof text, "REPORT raw-socket HTTP/1.1\r\nHost: danube\r\nAttempts: %llu\r\n\r\n",
@@ -157,21 +147,21 @@ static int send_report(const struct sockaddr_in *proxy, uint64_t attempts) {
     return sent;
 }
 
-/* A report that cannot be sent is tried again with the next one; at the step's end it is lost, and nothing else is. */
+/* Attempts whose report cannot be sent are counted in the next one; at the step's end they are lost. */
 static void report(struct raw_sockets *raw, uint64_t now) {
     raw->report_at_ms = now + REPORT_MS;
     if (send_report(&raw->proxy, raw->attempts) == 0)
         raw->attempts = 0;
 }
 
-/* One a round of the loop, so that a storm of one step keeps nobody else waiting. The kernel has as many as it has told of, so
- * that receiving never blocks; one whose process was killed meanwhile gives ENOENT. */
-static void asked(struct watch *w, uint32_t events) {
+/* One question in each round of the loop, so that a storm of one step does not delay the others. Receiving never blocks, since
+ * the kernel has announced the question; it gives ENOENT if the process was killed meanwhile. */
+static void answer_question(struct watch *w, uint32_t events) {
     struct raw_sockets *raw = w->owner;
     struct question question;
     memset(&question, 0, sizeof question);
     if (!(events & EPOLLIN)) {
-        watch_end(w); /* no process has the filter any more */
+        watch_end(w); /* the last process with the filter has ended */
         return;
     }
     if (ioctl(w->fd, RECEIVE, &question) < 0) {
@@ -180,22 +170,22 @@ static void asked(struct watch *w, uint32_t events) {
         return;
     }
     raw->attempts++;
-    if (now_ms() >= raw->report_at_ms) /* before the answer: the first attempt is told before the program goes on */
+    if (now_ms() >= raw->report_at_ms) /* before the answer: the first attempt is reported before the program continues */
         report(raw, now_ms());
     struct answer answer = {.id = question.id, .error = -EPERM};
     if (ioctl(w->fd, ANSWER, &answer) < 0 && errno != ENOENT && errno != EINTR)
         watch_end(w);
 }
 
-static void handed_over(struct watch *w, uint32_t events) {
+static void receive_listener(struct watch *w, uint32_t events) {
     struct raw_sockets *raw = w->owner;
     char byte;
     int listener;
     (void)events;
-    ssize_t size = receive(w->fd, &byte, 1, &listener, 1);
+    ssize_t size = receive_descriptors(w->fd, &byte, 1, &listener, 1);
     watch_end(w);
     if (size == 1)
-        watch_begin(w, listener, EPOLLIN, asked, raw);
+        watch_begin(w, listener, EPOLLIN, answer_question, raw);
 }
 
 int raw_sockets_begin(struct raw_sockets *raw, const struct spec *spec) {
@@ -203,12 +193,11 @@ int raw_sockets_begin(struct raw_sockets *raw, const struct spec *spec) {
     raw->listener.fd = -1;
     if (!find_proxy(spec, &raw->proxy) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -1;
-    watch_begin(&raw->listener, ends[0], EPOLLIN, handed_over, raw);
+    watch_begin(&raw->listener, ends[0], EPOLLIN, receive_listener, raw);
     return ends[1];
 }
 
-/* In a process that PID 1 has forked: a call must not wait for whoever only has a copy. */
-void raw_sockets_leave(const struct raw_sockets *raw) {
+void raw_sockets_close_copy(const struct raw_sockets *raw) {
     if (raw->listener.fd >= 0)
         close(raw->listener.fd);
 }
@@ -218,7 +207,7 @@ void raw_sockets_tick(struct raw_sockets *raw, uint64_t now) {
         report(raw, now);
 }
 
-uint64_t raw_sockets_next_ms(const struct raw_sockets *raw) { return raw->attempts ? raw->report_at_ms : UINT64_MAX; }
+uint64_t raw_sockets_next_ms(const struct raw_sockets *raw) { return raw->attempts ? raw->report_at_ms : NEVER_MS; }
 
 void raw_sockets_end(struct raw_sockets *raw) {
     if (raw->attempts)

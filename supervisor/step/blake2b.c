@@ -31,7 +31,7 @@ static inline uint64_t blake2b_rotate(uint64_t word, unsigned bits) { return (wo
 
 static void blake2b_compress(struct blake2b *s, const uint8_t *block, int last) {
     uint64_t v[16], m[16];
-    memcpy(m, block, sizeof m); /* little-endian machines only; the build refuses others */
+    memcpy(m, block, sizeof m); /* little-endian machines only; danube-step.c checks that */
     memcpy(v, s->h, sizeof s->h);
     memcpy(v + 8, blake2b_iv, sizeof blake2b_iv);
     v[12] ^= s->total;
@@ -55,7 +55,7 @@ static void blake2b_compress(struct blake2b *s, const uint8_t *block, int last) 
 void blake2b_update(struct blake2b *s, const void *data, size_t size) {
     const uint8_t *bytes = data;
     while (size > 0) {
-        if (s->held == BLAKE2B_BLOCK) { /* never the last block: there is more */
+        if (s->held == BLAKE2B_BLOCK) { /* not the last block, since more data follows */
             s->total += BLAKE2B_BLOCK;
             blake2b_compress(s, s->block, 0);
             s->held = 0;
@@ -77,7 +77,6 @@ void blake2b_update(struct blake2b *s, const void *data, size_t size) {
     }
 }
 
-/* key: 32 bytes, or NULL for the plain hash. */
 void blake2b_begin(struct blake2b *s, const uint8_t *key) {
     memset(s, 0, sizeof *s);
     memcpy(s->h, blake2b_iv, sizeof blake2b_iv);

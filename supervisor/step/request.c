@@ -1,8 +1,11 @@
-/* A request's body → a spec. Everything is copied; a field of the wrong size makes the whole request bad. */
-#include <stdlib.h>
-#include <sys/uio.h>
+/* A request of the server; see the header. A field of the wrong size makes the whole request malformed. */
+#define _GNU_SOURCE
+#include "request.h"
 
-#include "step.h"
+#include <stdlib.h>
+#include <string.h>
+
+#include "../protocol.h"
 
 static uint64_t number(const uint8_t *bytes, size_t size) {
     uint64_t value = 0;
@@ -10,6 +13,7 @@ static uint64_t number(const uint8_t *bytes, size_t size) {
     return value;
 }
 
+/* A string of bounded size without NUL. */
 static int text(const uint8_t *value, size_t size, char *out, size_t room) {
     if (size >= room || memchr(value, 0, size))
         return -1;
@@ -18,6 +22,7 @@ static int text(const uint8_t *value, size_t size, char *out, size_t room) {
     return 0;
 }
 
+/* A string on the heap; NULL when it contains NUL. */
 static char *copy(const uint8_t *value, size_t size) {
     char *made = memchr(value, 0, size) ? NULL : malloc(size + 1);
     if (made) {
@@ -27,6 +32,7 @@ static char *copy(const uint8_t *value, size_t size) {
     return made;
 }
 
+/* One field of the body. Returns 0, or -1 when it is malformed. */
 static int field(uint8_t tag, const uint8_t *value, size_t size, struct spec *out, uint32_t *version) {
     switch (tag) {
     case REQUEST_VERSION:
@@ -36,7 +42,7 @@ static int field(uint8_t tag, const uint8_t *value, size_t size, struct spec *ou
     case REQUEST_ATTEMPT:
         return size == 4 ? (out->attempt = (uint32_t)number(value, 4), 0) : -1;
     case REQUEST_KEY:
-        return size == 32 ? (memcpy(out->key, value, 32), 0) : -1;
+        return size == KEY_BYTES ? (memcpy(out->key, value, KEY_BYTES), 0) : -1;
     case REQUEST_COMMAND:
         return out->command == NULL && (out->command = copy(value, size)) ? 0 : -1;
     case REQUEST_WORKDIR:
@@ -47,7 +53,7 @@ static int field(uint8_t tag, const uint8_t *value, size_t size, struct spec *ou
             return -1;
         out->env = grown;
         grown[out->env_count] = copy(value, size);
-        return grown[out->env_count] && strchr(grown[out->env_count], '=') ? (out->env_count++, 0) : -1;
+        return grown[out->env_count++] && memchr(value, '=', size) ? 0 : -1; /* counted, so that spec_free frees it */
     }
     case REQUEST_TIMEOUT_MS:
         return size == 8 ? (out->timeout_ms = number(value, 8), 0) : -1;
@@ -60,29 +66,28 @@ static int field(uint8_t tag, const uint8_t *value, size_t size, struct spec *ou
     case REQUEST_KILL:
         return size == 1 ? (out->kill = value[0] != 0, 0) : -1;
     default:
-        return 0; /* a later minor addition: what is not known is not needed */
+        return 0; /* fields of later versions are optional */
     }
 }
 
-/* 0, or -1 for a bad request, or -2 for another protocol version. */
-int request_parse(const uint8_t *body, size_t size, struct spec *out) {
+enum request_result request_parse(const uint8_t *body, size_t size, uint64_t grace_ms, struct spec *out) {
     uint32_t version = 0;
     memset(out, 0, sizeof *out);
-    out->grace_ms = DEFAULT_GRACE_MS;
+    out->grace_ms = grace_ms;
     for (size_t at = 0; at < size;) {
         uint32_t length;
         if (size - at < 5)
-            return -1;
+            return REQUEST_MALFORMED;
         memcpy(&length, body + at + 1, 4);
         if (length > size - at - 5)
-            return -1;
+            return REQUEST_MALFORMED;
         if (field(body[at], body + at + 5, length, out, &version) < 0)
-            return -1;
+            return REQUEST_MALFORMED;
         at += 5 + length;
     }
     if (version != PROTOCOL_VERSION)
-        return -2;
-    return out->id[0] ? 0 : -1;
+        return REQUEST_OTHER_VERSION;
+    return out->id[0] ? REQUEST_OK : REQUEST_MALFORMED;
 }
 
 void spec_free(struct spec *s) {

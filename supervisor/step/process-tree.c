@@ -1,19 +1,21 @@
-/* Processes by their descent, read from /proc: who is below an ancestor, and a signal to each of them. */
+/* Processes by descent; see the header. */
+#include "process-tree.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/uio.h>
+#include <string.h>
 #include <unistd.h>
-
-#include "step.h"
 
 struct process {
     pid_t pid, parent;
-    int below;
+    int is_descendant;
 };
 
+/* The parent of a process; -1 for a zombie and for one that has ended. */
 static pid_t parent_of(const char *pid) {
     char path[64], text[512];
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
@@ -25,13 +27,14 @@ static pid_t parent_of(const char *pid) {
     if (size <= 0)
         return -1;
     text[size] = 0;
-    char *name_end = strrchr(text, ')'); /* the name may hold anything, also brackets */
+    char *name_end = strrchr(text, ')'); /* the name may contain anything, brackets included */
     if (!name_end || name_end[1] == 0)
         return -1;
     char *at = name_end + 2; /* "S 123": the state, then the parent */
     return name_end[2] == 'Z' ? -1 : (pid_t)strtol(at + 1, NULL, 10);
 }
 
+/* Every process of this namespace. Returns how many; the caller frees *out. */
 static size_t snapshot(struct process **out) {
     size_t count = 0, room = 0;
     struct process *found = NULL;
@@ -58,25 +61,28 @@ static size_t snapshot(struct process **out) {
     return count;
 }
 
-/* Sends to every descendant that `choose` (NULL: all) wants; a chosen-away process hides what is below it too.
- * The answer is how many there were. */
-size_t signal_descendants(pid_t ancestor, int number, chosen choose, void *context) {
-    struct process *all = NULL;
-    size_t count = snapshot(&all), sent = 0;
+/* Marks the descendants until a round finds no new one, since a child may be listed before its parent. */
+static void mark_descendants(struct process *all, size_t count, pid_t ancestor, process_filter filter, void *context) {
     for (int grew = 1; grew;) {
         grew = 0;
         for (size_t i = 0; i < count; i++) {
-            if (all[i].below || all[i].pid == ancestor || (choose && !choose(all[i].pid, context)))
+            if (all[i].is_descendant || all[i].pid == ancestor || (filter && !filter(all[i].pid, context)))
                 continue;
-            int below = all[i].parent == ancestor;
-            for (size_t j = 0; !below && j < count; j++)
-                below = all[j].below && all[j].pid == all[i].parent;
-            if (below)
-                all[i].below = grew = 1;
+            int found = all[i].parent == ancestor;
+            for (size_t j = 0; !found && j < count; j++)
+                found = all[j].is_descendant && all[j].pid == all[i].parent;
+            if (found)
+                all[i].is_descendant = grew = 1;
         }
     }
+}
+
+size_t signal_descendants(pid_t ancestor, int number, process_filter filter, void *context) {
+    struct process *all = NULL;
+    size_t count = snapshot(&all), sent = 0;
+    mark_descendants(all, count, ancestor, filter, context);
     for (size_t i = 0; i < count; i++)
-        if (all[i].below && kill(all[i].pid, number) == 0)
+        if (all[i].is_descendant && kill(all[i].pid, number) == 0)
             sent++;
     free(all);
     return sent;
