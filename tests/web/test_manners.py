@@ -123,7 +123,7 @@ def test_artifacts_and_logs_are_downloaded_as_they_are(house: House, visitors: V
 
 def test_a_pipeline_shows_how_it_has_been_doing_and_who_may_what(visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", "/pipelines/website")
-    expect(page.locator(".figures div", has_text="succeed")).to_contain_text("100 %")
+    expect(page.locator(".figures div", has_text="success rate")).to_contain_text("100 %")
     expect(page.locator(".chart-place canvas")).to_be_visible()
     levels = page.locator(".facts", has_text="readers")
     expect(levels).to_contain_text("readersread")

@@ -43,7 +43,7 @@ def test_the_overview_is_live_and_searched_as_one_types(house: House, visitors: 
     page.go_back()
     expect(page.locator(".pipeline")).to_have_count(1)
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -53,10 +53,10 @@ def test_a_job_says_what_it_reached_what_it_was_refused_and_which_secrets_it_rea
 ) -> None:
     page = visitors.page("writer", f"/jobs/{jobs['deploy']}")
     expect(page.get_by_role("heading", name="Provenance")).to_be_visible()
-    expect(page.get_by_text("None is kept for this job.")).to_be_visible()
+    expect(page.get_by_text("No provenance is stored for this job.")).to_be_visible()
     expect(page.locator(".names")).to_have_text("DEPLOY_TOKEN")
     expect(page.locator(".destination")).to_have_count(0)
-    page.get_by_text("What it reached and was refused").click()
+    page.get_by_text("Allowed and refused connections").click()
     reached, refused = page.locator(".destination").nth(0), page.locator(".destination").nth(1)
     expect(reached).to_contain_text(f"files.test:{house.port} allowed 1 time")
     expect(refused).to_contain_text("evil.test:443 refused 1 time")
@@ -73,7 +73,7 @@ def test_a_pipelines_filters_live_in_the_address(visitors: Visitors, jobs: dict[
     page = visitors.page("reader", "/pipelines/broken")
     expect(page.locator(".run")).not_to_have_count(0)
     page.get_by_label("Status").select_option("success")
-    expect(page.get_by_text("No run is like that.")).to_be_visible()
+    expect(page.get_by_text("No runs match the filters.")).to_be_visible()
     expect(page).to_have_url(re.compile(r"status=success"))
     page.goto("/pipelines/broken?status=failure")
     expect(page.locator(".run")).not_to_have_count(0)
@@ -88,7 +88,7 @@ def test_a_pipeline_says_what_starts_it_when_and_where_that_is_written(
     expect(page.locator(".start").nth(1)).to_contain_text(
         re.compile(r"At 03:00 on Monday to Friday \(Europe/Vienna\), next in \d+")
     )
-    page.get_by_text("As it was applied").click()
+    page.get_by_text("Applied YAML").click()
     expect(page.locator(".written pre")).to_have_text((house.config / "pipelines" / "website.yaml").read_text().strip())
     expect(page.get_by_text("pipelines/website.yaml:1")).to_be_visible()
     assert page.locator("a", has_text="pipelines/website.yaml").count() == 0, "a directory has no page at a forge"
@@ -226,7 +226,7 @@ def test_a_badge_is_there_where_the_pipeline_says_so(visitors: Visitors, jobs: d
 
 def test_a_theme_that_somebody_chose_stays(visitors: Visitors) -> None:
     page = visitors.page("reader", "/")
-    page.get_by_role("button", name="Theme: the system's").click()
+    page.get_by_role("button", name="Theme: system").click()
     page.get_by_role("button", name="Theme: light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()

@@ -1,8 +1,7 @@
-/** What can be done with a log, in one line. */
+/** The log's toolbar: search, copy, fold, display options, raw log. */
 import { createSignal, Show } from "solid-js";
 import { Icon } from "../parts/icons";
 import type { LogSearch } from "./search";
-import type { LineRange } from "./selection";
 
 export interface LogToolbarProps {
   search: LogSearch;
@@ -14,26 +13,53 @@ export interface LogToolbarProps {
   allFolded: boolean;
   onFoldAll: (on: boolean) => void;
   rawHref: string;
-  range: LineRange | undefined;
+  /** The number of selected lines. */
+  selected: number;
   onCopy: () => Promise<void>;
   onlyStep: string | undefined;
   onAllSteps: () => void;
 }
 
+/** How long the result of copying is shown. */
+const COPIED_MS = 2000;
+
 export function LogToolbar(props: LogToolbarProps) {
-  const [copied, setCopied] = createSignal("");
-  async function copy(): Promise<void> {
-    try {
-      await props.onCopy();
-      setCopied("copied");
-    } catch {
-      setCopied("the browser did not let us copy");
-    }
-    setTimeout(() => setCopied(""), 2000);
-  }
-  const lines = () => (props.range ? props.range.last - props.range.first + 1 : 0);
   return (
     <div class="log-bar" role="toolbar" aria-label="Log">
+      <SearchField search={props.search} />
+      <Show when={props.onlyStep}>
+        {(name) => (
+          <button type="button" class="tool is-on" onClick={() => props.onAllSteps()}>
+            only {name()} <Icon name="close" />
+          </button>
+        )}
+      </Show>
+      <span class="grow" />
+      <CopyButton lines={props.selected} onCopy={props.onCopy} />
+      <Show when={props.canFold}>
+        <button type="button" class="tool" onClick={() => props.onFoldAll(!props.allFolded)}>
+          {props.allFolded ? "Unfold" : "Fold"}
+        </button>
+      </Show>
+      <button type="button" class="tool" aria-pressed={props.times} onClick={() => props.onTimes(!props.times)}>
+        Times
+      </button>
+      <button type="button" class="tool" aria-pressed={props.wrap} onClick={() => props.onWrap(!props.wrap)}>
+        Wrap
+      </button>
+      <a class="tool" href={props.rawHref} rel="external" target="_blank">
+        Raw
+      </a>
+      <a class="tool" href={props.rawHref} rel="external" download="log.txt" aria-label="Download the log">
+        <Icon name="download" />
+      </a>
+    </div>
+  );
+}
+
+function SearchField(props: { search: LogSearch }) {
+  return (
+    <>
       <label class="field log-search">
         <Icon name="search" />
         <span class="hidden">Search the log</span>
@@ -56,46 +82,38 @@ export function LogToolbar(props: LogToolbarProps) {
         {props.search.summary()}
       </span>
       <Show when={props.search.lines().length > 0}>
-        <button type="button" class="tool" aria-label="Previous hit" onClick={() => props.search.step(-1)}>
+        <button type="button" class="tool" aria-label="Previous match" onClick={() => props.search.step(-1)}>
           <Icon name="up" />
         </button>
-        <button type="button" class="tool" aria-label="Next hit" onClick={() => props.search.step(1)}>
+        <button type="button" class="tool" aria-label="Next match" onClick={() => props.search.step(1)}>
           <Icon name="down" />
         </button>
       </Show>
-      <Show when={props.onlyStep}>
-        {(name) => (
-          <button type="button" class="tool is-on" onClick={() => props.onAllSteps()}>
-            only {name()} <Icon name="close" />
-          </button>
-        )}
-      </Show>
-      <span class="grow" />
+    </>
+  );
+}
+
+function CopyButton(props: { lines: number; onCopy: () => Promise<void> }) {
+  const [result, setResult] = createSignal("");
+  async function copy(): Promise<void> {
+    try {
+      await props.onCopy();
+      setResult("Copied");
+    } catch {
+      setResult("The browser blocked copying");
+    }
+    setTimeout(() => setResult(""), COPIED_MS);
+  }
+  return (
+    <>
       <span class="log-hits" role="status">
-        {copied()}
+        {result()}
       </span>
-      <Show when={lines() > 0}>
+      <Show when={props.lines > 0}>
         <button type="button" class="tool" onClick={() => void copy()}>
-          <Icon name="copy" /> {lines() === 1 ? "Copy line" : `Copy ${lines()} lines`}
+          <Icon name="copy" /> {props.lines === 1 ? "Copy line" : `Copy ${props.lines} lines`}
         </button>
       </Show>
-      <Show when={props.canFold}>
-        <button type="button" class="tool" onClick={() => props.onFoldAll(!props.allFolded)}>
-          {props.allFolded ? "Unfold" : "Fold"}
-        </button>
-      </Show>
-      <button type="button" class="tool" aria-pressed={props.times} onClick={() => props.onTimes(!props.times)}>
-        Times
-      </button>
-      <button type="button" class="tool" aria-pressed={props.wrap} onClick={() => props.onWrap(!props.wrap)}>
-        Wrap
-      </button>
-      <a class="tool" href={props.rawHref} rel="external" target="_blank">
-        Raw
-      </a>
-      <a class="tool" href={props.rawHref} rel="external" download="log.txt" aria-label="Download the log">
-        <Icon name="download" />
-      </a>
-    </div>
+    </>
   );
 }
