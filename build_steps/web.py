@@ -5,7 +5,7 @@ What is built already is not built again: the sources' hash lies beside the resu
     python -m build_steps.web            build; without a network it says so and goes on, for the command line works without
     python -m build_steps.web --strict   build, or fail
     python -m build_steps.web types      write web/src/api/schema.d.ts from the OpenAPI document
-    python -m build_steps.web check      the types of TypeScript
+    python -m build_steps.web check      type check, linter and unit tests
 """
 
 import argparse
@@ -68,15 +68,17 @@ def write_types(target: Path = SCHEMA) -> None:
     _run([*_tool("openapi-typescript", "bin/cli.js"), str(document), "--output", str(target)], quiet=True)
 
 
-def check_types() -> None:
-    """TypeScript's own check. Raises BuildFailed."""
+def check_page() -> None:
+    """Types, linter (web/.oxlintrc.json) and unit tests. Raises BuildFailed with the first that fails."""
     install_packages()
     _run([*_tool("typescript", "bin/tsc"), "--noEmit"])
+    _run([*_tool("oxlint", "bin/oxlint"), "--quiet"])
+    _run(unit_test_command())
 
 
 def unit_test_command() -> list[str]:
-    """What runs the tests of the page's pure parts, in web/. Raises BuildFailed."""
-    return [*_tool("vitest", "vitest.mjs"), "run"]
+    """The command that runs the unit tests, in web/. Raises BuildFailed."""
+    return [*_tool("vitest", "vitest.mjs"), "run", "--reporter=dot"]
 
 
 def _tool(package: str, script: str) -> list[str]:
@@ -145,7 +147,7 @@ def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-WORK: dict[str, Callable[[], object]] = {"build": build_page, "types": write_types, "check": check_types}
+WORK: dict[str, Callable[[], object]] = {"build": build_page, "types": write_types, "check": check_page}
 
 
 def main() -> int:
