@@ -1,4 +1,4 @@
-"""One walk through the page for each kind of person: what they may is shown and works, all else is absent and refused."""
+"""One walk through the page for each role: permitted actions are shown and work, others are absent and refused."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.web.house import PASSWORD, House, Visitors
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody of the house. write: on the pipelines; everything: an administrator of the whole server."""
+    """A user. write: on the pipelines; everything: an administrator of the server."""
 
     name: str
     write: bool
@@ -39,7 +39,7 @@ def ticking(house: House) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda one: one.name)
-def test_what_somebody_may_is_shown_and_works_and_all_else_is_refused(
+def test_permitted_actions_are_shown_and_work_and_others_are_refused(
     house: House, visitors: Visitors, person: Person, ended: str, ticking: str
 ) -> None:
     page = visitors.page("", f"/jobs/{ticking}")
@@ -93,7 +93,7 @@ def _expected(person: Person) -> set[str]:
 
 
 def _refused(page: Page, job: str) -> set[str]:
-    """Which of these the server refuses, asked without the page's buttons. A drain is resumed at once."""
+    """The actions that the server refuses when they are requested without the page's buttons. A drain is resumed at once."""
     headers = {"x-csrf-token": page.request.get("/api/v1/me").json()["csrf_token"]}
     ask = page.request
     answers = {

@@ -62,7 +62,7 @@ export function LogRow(props: RowProps) {
           {(part) => (
             <span
               class={part().classes}
-              classList={{ "is-hit": part().match ?? false }}
+              classList={{ "is-match": part().match ?? false }}
               style={{ color: part().foreground, "background-color": part().background }}
             >
               {part().text}

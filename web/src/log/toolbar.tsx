@@ -78,7 +78,7 @@ function SearchField(props: { search: LogSearch }) {
           }}
         />
       </label>
-      <span class="log-hits" role="status">
+      <span class="log-status" role="status">
         {props.search.summary()}
       </span>
       <Show when={props.search.lines().length > 0}>
@@ -106,7 +106,7 @@ function CopyButton(props: { lines: number; onCopy: () => Promise<void> }) {
   }
   return (
     <>
-      <span class="log-hits" role="status">
+      <span class="log-status" role="status">
         {result()}
       </span>
       <Show when={props.lines > 0}>

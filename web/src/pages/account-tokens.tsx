@@ -20,7 +20,7 @@ export function Tokens() {
       <Show when={created()}>
         {(token) => (
           <div class="notice is-good" role="status">
-            <p class="notice-what">Copy the token now; it is not shown again.</p>
+            <p class="notice-title">Copy the token now; it is not shown again.</p>
             <code class="command wrap">{token()}</code>
           </div>
         )}

@@ -81,7 +81,7 @@ function Filters(props: AuditQuery & { onFilter: (query: AuditQuery) => void }) 
 
 function Entries(props: { entries: AuditPage["entries"] }) {
   return (
-    <div class="table-place" tabindex="0" role="region" aria-label="Audit">
+    <div class="table-scroll" tabindex="0" role="region" aria-label="Audit">
       <table class="table">
         <thead>
           <tr>

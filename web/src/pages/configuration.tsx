@@ -50,7 +50,7 @@ function Result(props: { state: ConfigurationState }) {
   return (
     <Show when={!props.state.ok} fallback={<p class="notice is-good">The latest commit is applied.</p>}>
       <div class="notice is-bad" role="status">
-        <p class="notice-what">
+        <p class="notice-title">
           {props.state.problem ? "The repository cannot be read." : "The latest commit has errors; the last valid commit stays applied."}
         </p>
         <Show when={props.state.problem}>
@@ -79,9 +79,9 @@ function Findings(props: { state: ConfigurationState }) {
           {(one) => (
             <li>
               <ExternalLink to={one.url}>
-                <code class="finding-place">{one.place}</code>
+                <code class="finding-location">{one.place}</code>
               </ExternalLink>
-              <p class="finding-what">{one.what}</p>
+              <p class="finding-message">{one.what}</p>
               <Show when={one.hint}>
                 <p class="notice-hint">{one.hint}</p>
               </Show>
@@ -101,7 +101,7 @@ function Conditions(props: { state: ConfigurationState }) {
         <For each={props.state.conditions}>
           {(one) => (
             <li>
-              <p class="finding-what">{one.what}</p>
+              <p class="finding-message">{one.what}</p>
               <Show when={one.hint}>
                 <p class="notice-hint">{one.hint}</p>
               </Show>

@@ -47,7 +47,7 @@ export function JobHead(props: JobHeadProps) {
       </p>
       <Show when={props.job.status === "pending" ? props.explanation : undefined}>
         {(found) => (
-          <ul class="job-why">
+          <ul class="job-explanation">
             <For each={found().lines}>{(line) => <li>{line}</li>}</For>
           </ul>
         )}

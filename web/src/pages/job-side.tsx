@@ -67,7 +67,7 @@ function Secrets(props: { keys: readonly string[] }) {
     <Show when={props.keys.length > 0}>
       <section>
         <h2>Secrets read</h2>
-        <ul class="names">
+        <ul class="secret-names">
           <For each={props.keys}>
             {(key) => (
               <li>

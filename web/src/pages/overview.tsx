@@ -131,7 +131,7 @@ function PipelineRow(props: { name: string; page: () => PipelinePage }) {
       <A class="pipeline-name" href={`/pipelines/${props.name}`}>
         {props.name}
       </A>
-      <span class="pipeline-last quiet">
+      <span class="pipeline-latest quiet">
         <Show when={last()} fallback={<Command text={`danube trigger ${props.name}`} />}>
           {(job) => (
             <>

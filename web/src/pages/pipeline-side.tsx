@@ -18,7 +18,7 @@ export function PipelineSide(props: { pipeline: PipelineDetail; statistics: Stat
       <section>
         <h2>Statistics</h2>
         <Show when={props.statistics}>{(found) => <Figures statistics={found()} />}</Show>
-        <div class="chart-place">
+        <div class="chart-box">
           <Show when={props.recent.filter((job) => job.finished_at && job.started_at).length > 1}>
             <Suspense>
               <DurationChart jobs={props.recent} />
@@ -70,7 +70,7 @@ function Triggers(props: { pipeline: PipelineDetail }) {
       <h2>Triggers</h2>
       <For each={props.pipeline.starts.filter((one) => one.kind !== "manual")}>
         {(one) => (
-          <p class="start" title={one.schedule}>
+          <p class="trigger" title={one.schedule}>
             {one.words}
             <Show when={one.next_at}>
               {(at) => (
@@ -103,7 +103,7 @@ function AppliedConfiguration(props: { pipeline: PipelineDetail }) {
         </p>
         <Show when={props.pipeline.text}>
           {(text) => (
-            <details class="written">
+            <details class="applied-yaml">
               <summary>Applied YAML</summary>
               <pre tabindex="0" aria-label="YAML">
                 {text()}

@@ -96,7 +96,7 @@ function WaitingJob(props: { job: Job }) {
     <>
       <RunRow job={props.job} withPipeline />
       <Show when={explanation.value()?.lines.length}>
-        <li class="run-why quiet">{explanation.value()?.lines.join(" ")}</li>
+        <li class="run-explanation quiet">{explanation.value()?.lines.join(" ")}</li>
       </Show>
     </>
   );

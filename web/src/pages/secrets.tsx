@@ -82,7 +82,7 @@ interface SecretTableProps {
 
 function SecretTable(props: SecretTableProps) {
   return (
-    <div class="table-place" tabindex="0" role="region" aria-label="Secrets">
+    <div class="table-scroll" tabindex="0" role="region" aria-label="Secrets">
       <table class="table">
         <thead>
           <tr>
@@ -122,7 +122,7 @@ function SecretRow(props: { secret: Secret; mayRemove: boolean; onRemove: (key: 
           )}
         </Show>
       </td>
-      <td class="table-act">
+      <td class="table-action">
         <Show when={props.mayRemove}>
           <Action kind="danger" confirm={`Jobs that read ${props.secret.key} fail until it is set again.`} act={() => props.onRemove(props.secret.key)}>
             Remove

@@ -66,16 +66,16 @@ function Health(props: { subsystems: System["subsystems"] }) {
   return (
     <section>
       <h2>Health</h2>
-      <ul class="parts">
+      <ul class="subsystems">
         <For each={props.subsystems}>
           {(one) => (
-            <li class="part" classList={{ "is-ill": !one.ok }}>
+            <li class="subsystem" classList={{ "is-unhealthy": !one.ok }}>
               <Icon name={one.ok ? "check" : "stop"} />
               <span>
                 <b>{one.part}</b> <span class="hidden">{one.ok ? "healthy:" : "unhealthy:"}</span> <span class="quiet">{one.says}</span>
                 <Show when={one.hint}>
                   {" "}
-                  <span class="part-hint">{one.hint}</span>
+                  <span class="subsystem-hint">{one.hint}</span>
                 </Show>
               </span>
             </li>

@@ -5,7 +5,7 @@ import type { ApiError } from "../api/client";
 export function ErrorNotice(props: { problem: ApiError; onRetry?: () => void }) {
   return (
     <div class="notice is-bad" role="alert">
-      <p class="notice-what">{props.problem.message}</p>
+      <p class="notice-title">{props.problem.message}</p>
       <Show when={props.problem.detail}>
         <p>{props.problem.detail}</p>
       </Show>

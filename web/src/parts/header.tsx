@@ -32,10 +32,10 @@ export function Header(props: { onHelp: () => void }) {
         <span>Danube</span>
       </A>
       <Show when={me()}>
-        <nav class="places" aria-label="Pages">
+        <nav class="nav" aria-label="Pages">
           <For each={PAGES.filter((one) => !one.needs || maySomewhere(one.needs))}>
             {(one) => (
-              <A class="place" href={one.href} end={one.href === "/"}>
+              <A class="nav-link" href={one.href} end={one.href === "/"}>
                 {one.name}
               </A>
             )}
@@ -52,7 +52,7 @@ export function Header(props: { onHelp: () => void }) {
       </button>
       <Show when={me()}>
         {(user) => (
-          <A class="place who" href="/account" aria-label={`My account: ${user().name}`}>
+          <A class="nav-link account-link" href="/account" aria-label={`My account: ${user().name}`}>
             <Icon name="person" />
             <span class="only-wide">{user().name}</span>
           </A>
@@ -69,7 +69,7 @@ function ConnectionState(props: { lost: boolean }) {
         {props.lost ? "Connection lost; this page may be out of date." : ""}
       </span>
       <Show when={props.lost}>
-        <button type="button" class="lost" onClick={() => reconnect()} title="This page may be out of date. Click to reconnect.">
+        <button type="button" class="connection-lost" onClick={() => reconnect()} title="This page may be out of date. Click to reconnect.">
           Connection lost
         </button>
       </Show>

@@ -35,7 +35,7 @@ export function RunRow(props: { job: Job; withPipeline: boolean }) {
     <li class="run">
       <A class="run-link" href={`/jobs/${job().id}`}>
         <StatusIcon status={job().status} />
-        <span class="run-what">
+        <span class="run-info">
           <span class="run-title">
             <Show when={props.withPipeline}>
               <b>{job().pipeline}</b>{" "}
