@@ -60,7 +60,7 @@ def test_a_job_shows_allowed_and_refused_connections_and_the_secrets_it_read(
     reached, refused = page.locator(".destination").nth(0), page.locator(".destination").nth(1)
     expect(reached).to_contain_text(f"files.test:{house.port} allowed 1 time")
     expect(refused).to_contain_text("evil.test:443 refused 1 time")
-    expect(page.locator(".egress h3")).to_have_text(["Fetch", "Tell strangers"])
+    expect(page.locator(".egress h3")).to_have_text(["Fetch", "Reach an unlisted host"])
     expect(page.locator(".egress .command")).to_have_text("egress_allowlist: [evil.test]")
     page.goto("/secrets?pipeline=deploy")
     row = page.get_by_role("row", name="DEPLOY_TOKEN")

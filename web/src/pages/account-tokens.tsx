@@ -98,7 +98,7 @@ function TokenForm(props: { onCreate: (token: string) => void }) {
         </For>
       </fieldset>
       <label>
-        Expires after days
+        Expires after (days)
         <input name="days" type="number" min={1} max={366} value={90} required />
       </label>
       <button type="submit" class="button is-primary" disabled={form.busy()}>
