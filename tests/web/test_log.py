@@ -1,4 +1,4 @@
-"""The log viewer, as somebody reads a log with it."""
+"""The log viewer in a real browser."""
 
 import re
 
@@ -27,7 +27,7 @@ def million(house: House) -> str:
 
 @pytest.fixture(scope="module")
 def website(house: House) -> str:
-    """A job with colours, a progress bar and two steps beside each other."""
+    """A job with colours, a progress bar and two parallel steps."""
     job = house.trigger("website")
     assert house.end_of(job)["status"] == "success"
     return job
@@ -63,7 +63,7 @@ def test_a_million_lines_scroll_without_a_long_task(house: House, visitors: Visi
     tasks = page.evaluate("window.longTasks")
     assert max(tasks, default=0) < 200, (
         tasks
-    )  # the bound of 50 ms is measured by bench/web.py; here others use the machine too
+    )  # the bound of 50 ms is measured by bench/web.py; other tests use this machine at the same time
     assert page.locator(ROWS).count() < 120
 
 
@@ -80,19 +80,21 @@ def test_a_link_to_lines_shows_and_copies_them(house: House, visitors: Visitors,
     assert page.url.endswith("#L700001-L700005")
 
 
-def test_the_whole_log_is_searched_and_hits_are_stepped_through(house: House, visitors: Visitors, million: str) -> None:
+def test_the_whole_log_is_searched_and_matches_are_stepped_through(
+    house: House, visitors: Visitors, million: str
+) -> None:
     page = visitors.page("reader", f"/jobs/{million}")
     expect(page.locator(ROWS).first).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("LINE 99999")
-    expect(page.locator(".log-hits").first).to_have_text("1 of 11")
+    expect(page.locator(".log-status").first).to_have_text("1 of 11")
     expect(page.locator(".log-row.is-current")).to_contain_text("line 99999 of")
-    expect(page.locator(".log-row.is-current .is-hit")).to_have_text("line 99999")
+    expect(page.locator(".log-row.is-current .is-match")).to_have_text("line 99999")
     page.keyboard.press("Enter")
     expect(page.locator(".log-row.is-current")).to_contain_text("line 999990 of")
     page.keyboard.press("Escape")
     page.keyboard.press("Shift+N")
-    expect(page.locator(".log-hits").first).to_have_text("1 of 11")
+    expect(page.locator(".log-status").first).to_have_text("1 of 11")
     drawn = page.evaluate(
         "() => { const c = document.querySelector('.log-marks');"
         " return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0) }"
@@ -100,14 +102,14 @@ def test_the_whole_log_is_searched_and_hits_are_stepped_through(house: House, vi
     assert drawn
 
 
-def test_a_progress_bar_is_one_line_and_colours_are_colours(house: House, visitors: Visitors, website: str) -> None:
+def test_a_progress_bar_is_one_line_and_colours_are_rendered(house: House, visitors: Visitors, website: str) -> None:
     page = visitors.page("reader", f"/jobs/{website}")
     expect(page.locator(ROWS, has_text="downloading")).to_have_text("downloading 100 %")
     expect(page.locator(".ansi-green-fg")).to_have_text("done")
     expect(page.locator(".ansi-bold")).to_have_text("Installing")
 
 
-def test_what_is_selected_and_copied_has_no_line_numbers(house: House, visitors: Visitors, website: str) -> None:
+def test_copied_text_has_no_line_numbers(house: House, visitors: Visitors, website: str) -> None:
     page = visitors.page("reader", f"/jobs/{website}")
     expect(page.locator(ROWS, has_text="downloading")).to_be_visible()
     selected = page.evaluate(
@@ -119,7 +121,7 @@ def test_what_is_selected_and_copied_has_no_line_numbers(house: House, visitors:
     assert lines == ["Installing 214 packages", "downloading 100 %", "done in 1.2 s"]
 
 
-def test_steps_fold_and_one_alone_can_be_shown(house: House, visitors: Visitors, website: str) -> None:
+def test_steps_fold_and_a_single_step_can_be_shown(house: House, visitors: Visitors, website: str) -> None:
     page = visitors.page("reader", f"/jobs/{website}")
     page.get_by_role("button", name="Fold step 1").click()
     expect(page.locator(ROWS, has_text="downloading")).to_have_count(0)
@@ -149,7 +151,7 @@ def test_wrap_and_times_are_remembered(house: House, visitors: Visitors, website
     expect(page.get_by_role("button", name="Times")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_failed_job_is_opened_where_it_failed(house: House, visitors: Visitors) -> None:
+def test_a_failed_job_opens_at_the_failure(house: House, visitors: Visitors) -> None:
     job = house.trigger("broken")
     house.end_of(job)
     page = visitors.page("reader", f"/jobs/{job}")
@@ -158,7 +160,7 @@ def test_a_failed_job_is_opened_where_it_failed(house: House, visitors: Visitors
     assert page.title().startswith("✗ broken")
 
 
-def test_the_end_is_kept_in_sight_until_one_scrolls_up(house: House, visitors: Visitors) -> None:
+def test_the_end_is_followed_until_the_user_scrolls_up(house: House, visitors: Visitors) -> None:
     job = house.trigger("ticking")
     page = visitors.page("writer", f"/jobs/{job}")
     expect(page.locator(ROWS, has_text=re.compile(r"tick \d{3}"))).not_to_have_count(0, timeout=30_000)
@@ -177,20 +179,20 @@ def test_the_end_is_kept_in_sight_until_one_scrolls_up(house: House, visitors: V
     follow.click()
     before = last_line_shown(page)
     page.wait_for_function(f"() => +[...document.querySelectorAll('.log-row')].at(-1).dataset.line > {before + 20}")
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel job").click()
     expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
     expect(page.locator(ROWS).last).to_contain_text("job cancelled")
 
 
-def test_a_cut_connection_is_told_and_nothing_is_lost_or_doubled(house: House, visitors: Visitors) -> None:
+def test_a_lost_connection_is_reported_and_no_line_is_lost_or_doubled(house: House, visitors: Visitors) -> None:
     job = house.trigger("ticking")
     page = visitors.page("writer", f"/jobs/{job}")
     expect(page.locator(ROWS, has_text=re.compile(r"tick \d{2}"))).not_to_have_count(0, timeout=30_000)
     house.kill()
-    expect(page.locator(".job-sentence")).to_contain_text("The connection is lost")
+    expect(page.locator(".job-sentence")).to_contain_text("Connection lost")
     expect(page.get_by_role("button", name="Connection lost")).to_be_visible()
     house.serve()
-    expect(page.locator(".job-sentence")).not_to_contain_text("The connection is lost", timeout=30_000)
+    expect(page.locator(".job-sentence")).not_to_contain_text("Connection lost", timeout=30_000)
     reached = last_line_shown(page)
     page.wait_for_function(f"() => +[...document.querySelectorAll('.log-row')].at(-1).dataset.line > {reached + 30}")
     house.danube("cancel", job)

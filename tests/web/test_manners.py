@@ -1,4 +1,4 @@
-"""How the page behaves while it is used: what it costs, what it asks for, what it says while it waits, what its tab shows."""
+"""The page's behaviour in use: transferred bytes, layout shifts, requests, loading messages, tab title, downloads."""
 
 import re
 import time
@@ -10,7 +10,7 @@ from tests.web.house import House, Visitors
 
 MOST_BYTES = 150_000
 MOST_SHIFT = 0.02
-"""Of what the eye sees; a page that moves nothing has 0."""
+"""Cumulative layout shift; 0 for a page on which nothing moves."""
 
 COST = """() => new Promise(done => {
   const all = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
@@ -30,7 +30,7 @@ def ended(house: House) -> str:
     return made[-1]
 
 
-def test_the_first_page_costs_little_and_nothing_moves_on_it(visitors: Visitors, ended: str) -> None:
+def test_the_first_page_is_small_and_has_no_layout_shifts(visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", "/")
     expect(page.locator(".pipeline").first).to_be_visible()
     cost = page.evaluate(COST)
@@ -44,7 +44,7 @@ def test_the_first_page_costs_little_and_nothing_moves_on_it(visitors: Visitors,
 
 
 def test_nothing_is_polled(visitors: Visitors, ended: str) -> None:
-    """Hours pass on the page's own clock; in the first of them what was asked for at the beginning may still come."""
+    """Hours pass on the page's clock. Requests of the first hour are ignored: they may belong to the loading of the page."""
     page = visitors.page("admin")
     page.clock.install()
     asked: list[str] = []
@@ -61,12 +61,12 @@ def test_nothing_is_polled(visitors: Visitors, ended: str) -> None:
         page.clock.set_system_time(time.time())
 
 
-def test_a_wait_is_told_when_it_is_one_and_not_before(visitors: Visitors, ended: str) -> None:
+def test_a_loading_message_appears_only_after_a_delay(visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader")
     held: list[Route] = []
     page.route("**/api/v1/pipelines/website", lambda route: held.append(route))
     page.add_init_script(
-        "window.told = []; new MutationObserver(() => { if (document.querySelector('.loading')) told.push(performance.now()) })"
+        "window.shown = []; new MutationObserver(() => { if (document.querySelector('.loading')) shown.push(performance.now()) })"
         ".observe(document, {subtree: true, childList: true})"
     )
     page.goto("/pipelines/website")
@@ -78,10 +78,10 @@ def test_a_wait_is_told_when_it_is_one_and_not_before(visitors: Visitors, ended:
     begun = page.evaluate(
         "Math.max(...performance.getEntriesByType('resource').filter(one => one.name.endsWith('/pipelines/website')).map(one => one.startTime))"
     )
-    assert page.evaluate("Math.min(...told)") - begun >= 190, "no sooner than after a fifth of a second"
+    assert page.evaluate("Math.min(...shown)") - begun >= 190, "no sooner than after a fifth of a second"
 
 
-def test_tab_and_times_tell_how_a_job_is_doing(house: House, visitors: Visitors, ended: str) -> None:
+def test_tab_and_times_show_the_state_of_a_job(house: House, visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", f"/jobs/{ended}")
     expect(page).to_have_title("✓ website main · Danube")
     assert "1a7f37" in (page.locator("#favicon").get_attribute("href") or "")
@@ -93,7 +93,7 @@ def test_tab_and_times_tell_how_a_job_is_doing(house: House, visitors: Visitors,
     assert page.locator("#favicon").get_attribute("href") == "/favicon.svg"
 
 
-def test_steps_beside_each_other_lie_over_each_other_in_time(visitors: Visitors, ended: str) -> None:
+def test_parallel_steps_overlap_in_the_timeline(visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", f"/jobs/{ended}")
     expect(page.locator(".step-bar")).to_have_count(4)
     boxes = [bar.bounding_box() for bar in page.locator(".step-bar").all()]
@@ -121,10 +121,10 @@ def test_artifacts_and_logs_are_downloaded_as_they_are(house: House, visitors: V
     opened.value.close()
 
 
-def test_a_pipeline_shows_how_it_has_been_doing_and_who_may_what(visitors: Visitors, ended: str) -> None:
+def test_a_pipeline_shows_its_statistics_and_permissions(visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", "/pipelines/website")
-    expect(page.locator(".figures div", has_text="succeed")).to_contain_text("100 %")
-    expect(page.locator(".chart-place canvas")).to_be_visible()
+    expect(page.locator(".figures div", has_text="success rate")).to_contain_text("100 %")
+    expect(page.locator(".chart-box canvas")).to_be_visible()
     levels = page.locator(".facts", has_text="readers")
     expect(levels).to_contain_text("readersread")
     expect(levels).to_contain_text("writerswrite")

@@ -1,4 +1,4 @@
-"""One walk through the page for each kind of person: what they may is shown and works, all else is absent and refused."""
+"""One walk through the page for each role: permitted actions are shown and work, others are absent and refused."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.web.house import PASSWORD, House, Visitors
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody of the house. write: on the pipelines; everything: an administrator of the whole server."""
+    """A user. write: on the pipelines; everything: an administrator of the server."""
 
     name: str
     write: bool
@@ -39,7 +39,7 @@ def ticking(house: House) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda one: one.name)
-def test_what_somebody_may_is_shown_and_works_and_all_else_is_refused(
+def test_permitted_actions_are_shown_and_work_and_others_are_refused(
     house: House, visitors: Visitors, person: Person, ended: str, ticking: str
 ) -> None:
     page = visitors.page("", f"/jobs/{ticking}")
@@ -48,33 +48,33 @@ def test_what_somebody_may_is_shown_and_works_and_all_else_is_refused(
     page.get_by_role("button", name="Log in").click()
     expect(page.locator(".job-status")).to_have_text("running")
     expect(page.locator(".log-row", has_text=re.compile(r"tick \d+"))).not_to_have_count(0)
-    _shows(page, "Cancel", person.write)
+    _shows(page, "Cancel job", person.write)
 
     page.goto(f"/jobs/{ended}")
     expect(page.locator(".job-status")).to_have_text("succeeded")
-    _shows(page, "Run again", person.write)
+    _shows(page, "Rerun job", person.write)
     page.goto("/pipelines/website")
     expect(page.locator(".run").first).to_be_visible()
-    _shows(page, "Start a run", person.write)
+    _shows(page, "Start run", person.write)
     page.goto("/queue")
     expect(page.locator(".run", has_text="ticking")).to_be_visible()
-    _shows(page, "Drain", person.everything)
+    _shows(page, "Drain server", person.everything)
     for place in ("Audit", "Configuration"):
         expect(page.get_by_role("link", name=place)).to_have_count(1 if person.everything else 0)
     expect(page.get_by_role("link", name="Secrets")).to_have_count(1 if person.write else 0)
     page.goto("/secrets?pipeline=deploy")
     expect(page.get_by_role("row", name="DEPLOY_TOKEN") if person.write else page.get_by_role("alert")).to_be_visible()
-    expect(page.get_by_role("heading", name="Set one")).to_have_count(1 if person.everything else 0)
+    expect(page.get_by_role("heading", name="Set a secret")).to_have_count(1 if person.everything else 0)
 
     assert _refused(page, ended) == _expected(person)
     if person.write:
         page.goto(f"/jobs/{ticking}")
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel job").click()
         expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
-        page.get_by_role("button", name="Run again").click()
-        expect(page.get_by_text(f"Run again by {person.name}@example.com")).to_be_visible()
+        page.get_by_role("button", name="Rerun job").click()
+        expect(page.get_by_text(f"Rerun by {person.name}@example.com")).to_be_visible()
         again = page.url.rpartition("/")[2]
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel job").click()
         expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
         house.end_of(again)
 
@@ -93,7 +93,7 @@ def _expected(person: Person) -> set[str]:
 
 
 def _refused(page: Page, job: str) -> set[str]:
-    """Which of these the server refuses, asked without the page's buttons. A drain is resumed at once."""
+    """The actions that the server refuses when they are requested without the page's buttons. A drain is resumed at once."""
     headers = {"x-csrf-token": page.request.get("/api/v1/me").json()["csrf_token"]}
     ask = page.request
     answers = {

@@ -1,4 +1,4 @@
-"""What everybody sees: the overview, a pipeline, keys, small screens, files that are kept, types that fit."""
+"""The pages for every user: overview, pipeline, job, shortcuts, small screens, caching, types of the API."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ def jobs(house: House) -> dict[str, str]:
     return made
 
 
-def test_the_overview_is_live_and_searched_as_one_types(house: House, visitors: Visitors, jobs: dict[str, str]) -> None:
+def test_the_overview_is_live_and_filtered_while_typing(house: House, visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader", "/")
     expect(page.locator(".pipeline")).to_have_count(len(ALL))
     expect(page.get_by_role("region", name="Team core").locator(".pipeline")).to_have_count(len(ALL))
@@ -43,24 +43,24 @@ def test_the_overview_is_live_and_searched_as_one_types(house: House, visitors: 
     page.go_back()
     expect(page.locator(".pipeline")).to_have_count(1)
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_a_job_says_what_it_reached_what_it_was_refused_and_which_secrets_it_read(
+def test_a_job_shows_allowed_and_refused_connections_and_the_secrets_it_read(
     house: House, visitors: Visitors, jobs: dict[str, str]
 ) -> None:
     page = visitors.page("writer", f"/jobs/{jobs['deploy']}")
     expect(page.get_by_role("heading", name="Provenance")).to_be_visible()
-    expect(page.get_by_text("None is kept for this job.")).to_be_visible()
-    expect(page.locator(".names")).to_have_text("DEPLOY_TOKEN")
+    expect(page.get_by_text("No provenance is stored for this job.")).to_be_visible()
+    expect(page.locator(".secret-names")).to_have_text("DEPLOY_TOKEN")
     expect(page.locator(".destination")).to_have_count(0)
-    page.get_by_text("What it reached and was refused").click()
+    page.get_by_text("Allowed and refused connections").click()
     reached, refused = page.locator(".destination").nth(0), page.locator(".destination").nth(1)
     expect(reached).to_contain_text(f"files.test:{house.port} allowed 1 time")
     expect(refused).to_contain_text("evil.test:443 refused 1 time")
-    expect(page.locator(".egress h3")).to_have_text(["Fetch", "Tell strangers"])
+    expect(page.locator(".egress h3")).to_have_text(["Fetch", "Reach an unlisted host"])
     expect(page.locator(".egress .command")).to_have_text("egress_allowlist: [evil.test]")
     page.goto("/secrets?pipeline=deploy")
     row = page.get_by_role("row", name="DEPLOY_TOKEN")
@@ -69,39 +69,39 @@ def test_a_job_says_what_it_reached_what_it_was_refused_and_which_secrets_it_rea
     expect(page).to_have_url(re.compile(jobs["deploy"]))
 
 
-def test_a_pipelines_filters_live_in_the_address(visitors: Visitors, jobs: dict[str, str]) -> None:
+def test_a_pipelines_filters_are_kept_in_the_address(visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader", "/pipelines/broken")
     expect(page.locator(".run")).not_to_have_count(0)
     page.get_by_label("Status").select_option("success")
-    expect(page.get_by_text("No run is like that.")).to_be_visible()
+    expect(page.get_by_text("No runs match the filters.")).to_be_visible()
     expect(page).to_have_url(re.compile(r"status=success"))
     page.goto("/pipelines/broken?status=failure")
     expect(page.locator(".run")).not_to_have_count(0)
     expect(page.get_by_label("Status")).to_have_value("failure")
 
 
-def test_a_pipeline_says_what_starts_it_when_and_where_that_is_written(
+def test_a_pipeline_shows_its_triggers_and_its_configuration(
     house: House, visitors: Visitors, jobs: dict[str, str]
 ) -> None:
     page = visitors.page("reader", "/pipelines/website")
-    expect(page.locator(".start").nth(0)).to_have_text("A push to main or release/*")
-    expect(page.locator(".start").nth(1)).to_contain_text(
+    expect(page.locator(".trigger").nth(0)).to_have_text("A push to main or release/*")
+    expect(page.locator(".trigger").nth(1)).to_contain_text(
         re.compile(r"At 03:00 on Monday to Friday \(Europe/Vienna\), next in \d+")
     )
-    page.get_by_text("As it was applied").click()
-    expect(page.locator(".written pre")).to_have_text((house.config / "pipelines" / "website.yaml").read_text().strip())
+    page.get_by_text("Applied YAML").click()
+    expect(page.locator(".applied-yaml pre")).to_have_text(
+        (house.config / "pipelines" / "website.yaml").read_text().strip()
+    )
     expect(page.get_by_text("pipelines/website.yaml:1")).to_be_visible()
     assert page.locator("a", has_text="pipelines/website.yaml").count() == 0, "a directory has no page at a forge"
 
 
-def test_what_lies_at_a_forge_is_linked_and_nothing_else_becomes_a_link(
-    visitors: Visitors, jobs: dict[str, str]
-) -> None:
+def test_only_web_addresses_become_links_to_the_forge(visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader")
-    said = {"place_url": "https://github.com/team/config/blob/abc/pipelines/website.yaml#L1"}
-    _change_answers(page, "**/api/v1/pipelines/website", said)
+    changes = {"place_url": "https://github.com/team/config/blob/abc/pipelines/website.yaml#L1"}
+    _change_answers(page, "**/api/v1/pipelines/website", changes)
     page.goto("/pipelines/website")
-    expect(page.get_by_role("link", name="pipelines/website.yaml:1")).to_have_attribute("href", said["place_url"])
+    expect(page.get_by_role("link", name="pipelines/website.yaml:1")).to_have_attribute("href", changes["place_url"])
     for url, count in (("https://github.com/team/app/commit/abc", 2), ("javascript:alert(1)", 0)):
         _change_answers(page, f"**/api/v1/jobs/{jobs['markup']}", {"commit_url": url})
         page.goto(f"/jobs/{jobs['markup']}")
@@ -110,7 +110,7 @@ def test_what_lies_at_a_forge_is_linked_and_nothing_else_becomes_a_link(
 
 
 def _change_answers(page: Page, path: str, changes: dict[str, str]) -> None:
-    """As if the server had said so."""
+    """Replace fields of the server's responses."""
 
     def answer(route: Route) -> None:
         response = route.fetch()
@@ -120,12 +120,12 @@ def _change_answers(page: Page, path: str, changes: dict[str, str]) -> None:
     page.route(path, answer)
 
 
-def test_the_reader_is_told_of_what_is_not_there(visitors: Visitors) -> None:
+def test_an_unknown_job_is_reported(visitors: Visitors) -> None:
     page = visitors.page("reader", "/jobs/01nowhere")
     expect(page.get_by_role("alert")).to_contain_text("there is no job")
 
 
-def test_markup_stays_text_wherever_it_comes_from(visitors: Visitors, jobs: dict[str, str]) -> None:
+def test_markup_is_rendered_as_text_from_every_source(visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader", f"/jobs/{jobs['markup']}")
     expect(page.locator(".job-commit")).to_have_text(EVIL)
     expect(page.locator(".job-facts")).to_contain_text(EVIL_BRANCH)
@@ -161,12 +161,12 @@ def test_axe_finds_nothing_on_any_page_light_and_dark(visitors: Visitors, jobs: 
             expect(page.locator(".destination").first).to_be_visible()
         expect(page.locator(".loading")).to_have_count(0)
         found += complaints(page)
-    stranger = visitors.page("", "/login")
-    expect(stranger.get_by_label("Password")).to_be_visible()
-    assert found + complaints(stranger) == []
+    visitor = visitors.page("", "/login")
+    expect(visitor.get_by_label("Password")).to_be_visible()
+    assert found + complaints(visitor) == []
 
 
-def test_on_a_telephone_nothing_is_wider_than_the_screen(visitors: Visitors, jobs: dict[str, str]) -> None:
+def test_on_a_phone_nothing_is_wider_than_the_screen(visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("admin", width=360, height=740)
     for path in (
         "/",
@@ -184,7 +184,7 @@ def test_on_a_telephone_nothing_is_wider_than_the_screen(visitors: Visitors, job
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
-def test_the_pages_files_are_kept_by_their_names_and_nothing_inline_runs(house: House, visitors: Visitors) -> None:
+def test_assets_are_cached_by_their_names_and_inline_scripts_are_forbidden(house: House, visitors: Visitors) -> None:
     page = visitors.page("reader")
     index = page.request.get("/")
     assert "immutable" not in index.headers["cache-control"]
@@ -215,18 +215,18 @@ def test_more_tabs_than_a_browser_has_connections_are_all_live(house: House, vis
     house.end_of(job)
 
 
-def test_a_badge_is_there_where_the_pipeline_says_so(visitors: Visitors, jobs: dict[str, str]) -> None:
-    stranger = visitors.page("")
-    badge = stranger.request.get("/badges/website.svg")
+def test_a_badge_exists_where_the_pipeline_enables_it(visitors: Visitors, jobs: dict[str, str]) -> None:
+    visitor = visitors.page("")
+    badge = visitor.request.get("/badges/website.svg")
     assert badge.headers["content-type"] == "image/svg+xml"
     assert "website: passing" in badge.text()
-    refused = [stranger.request.get(f"/badges/{name}.svg") for name in ("broken", "nothing-of-the-kind")]
+    refused = [visitor.request.get(f"/badges/{name}.svg") for name in ("broken", "nothing-of-the-kind")]
     assert [answer.status for answer in refused] == [404, 404]
 
 
-def test_a_theme_that_somebody_chose_stays(visitors: Visitors) -> None:
+def test_a_chosen_theme_is_remembered(visitors: Visitors) -> None:
     page = visitors.page("reader", "/")
-    page.get_by_role("button", name="Theme: the system's").click()
+    page.get_by_role("button", name="Theme: system").click()
     page.get_by_role("button", name="Theme: light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
@@ -238,7 +238,7 @@ def test_the_types_of_the_api_are_those_of_the_server(tmp_path: Path) -> None:
     assert (tmp_path / "schema.d.ts").read_text() == web.SCHEMA.read_text(), "make web-types"
 
 
-def test_the_pages_pure_parts() -> None:
+def test_the_pages_unit_tests() -> None:
     web.install_packages()
     done = subprocess.run(
         web.unit_test_command(), cwd=web.WEB, capture_output=True, text=True, check=False, timeout=120

@@ -1,4 +1,4 @@
-"""What one may not do is not shown, and is refused by the server all the same."""
+"""Actions that the user may not perform are not shown, and the server refuses them."""
 
 import re
 from collections.abc import Iterator
@@ -25,19 +25,19 @@ def build():
 
 
 def csrf(page: Page) -> dict[str, str]:
-    """The proof that a write comes from the page itself."""
+    """The CSRF token of the page's session, as a header."""
     return {"x-csrf-token": page.request.get("/api/v1/me").json()["csrf_token"]}
 
 
 @pytest.fixture(scope="module")
 def ended(house: House) -> str:
-    """A job that is over."""
+    """A finished job."""
     job = house.trigger("website")
     house.end_of(job)
     return job
 
 
-def test_a_stranger_is_asked_to_log_in_and_comes_back_to_where_they_wanted(visitors: Visitors, ended: str) -> None:
+def test_a_visitor_logs_in_and_returns_to_the_requested_page(visitors: Visitors, ended: str) -> None:
     page = visitors.page("", f"/jobs/{ended}")
     expect(page.get_by_role("heading", name="Log in to Danube")).to_be_visible()
     page.get_by_label("E-mail address").fill("writer@example.com")
@@ -49,39 +49,39 @@ def test_a_stranger_is_asked_to_log_in_and_comes_back_to_where_they_wanted(visit
     expect(page).to_have_url(re.compile(rf"/jobs/{ended}$"))
     expect(page.locator(".job-status")).to_have_text("succeeded")
     page.goto("/account")
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
     expect(page.get_by_role("heading", name="Log in to Danube")).to_be_visible()
 
 
-def test_a_link_cannot_send_people_elsewhere_after_the_login(visitors: Visitors) -> None:
+def test_a_link_cannot_redirect_to_another_site_after_the_login(visitors: Visitors) -> None:
     page = visitors.page("writer", "/login?return_to=//evil.example/")
     expect(page.get_by_role("heading", name="Pipelines")).to_be_visible()
 
 
-def test_a_writer_starts_one_with_parameters(house: House, visitors: Visitors) -> None:
+def test_a_writer_starts_a_pipeline_with_parameters(house: House, visitors: Visitors) -> None:
     page = visitors.page("writer", "/pipelines/ticking")
-    page.get_by_role("button", name="Start a run").click()
+    page.get_by_role("button", name="Start run").click()
     page.get_by_label("Parameters").fill("WHO=me\nWHAT=a=b")
-    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Start run").click()
     expect(page).to_have_url(re.compile("/jobs/"))
     job = page.url.rpartition("/")[2]
     assert house.job(job)["trigger"]["params"] == {"WHO": "me", "WHAT": "a=b"}
     expect(page.locator(".job-status")).to_have_text("running")
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel job").click()
     expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
     expect(page.locator(".job-sentence")).to_contain_text("cancelled by writer@example.com")
 
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """A real repository behind a real Git server, and strangers who propose commits for it by the forge's webhook."""
+    """A repository on a real Git server, and pull requests from forks that arrive by the forge's webhook."""
 
     house: House
     app: ServedRepository
     url: str
 
     def propose(self, text: str, action: str = "opened") -> tuple[str, str]:
-        """A commit of a fork, told as GitHub tells it: the commit, and the job that waits."""
+        """A pull request from a fork, reported by GitHub's webhook. Returns its commit and the id of the waiting job."""
         (self.app.work / "greeting").write_text(text)
         git(self.app.work, "commit", "-q", "-a", "-m", EVIL)
         git(self.app.work, "push", "-q", "--force", "origin", "HEAD:refs/pull/7/head")
@@ -98,7 +98,7 @@ class Proposals:
         return sha, waiting()[0]
 
     def push(self, text: str) -> None:
-        """Of a branch, by somebody of the team: no job is made of it."""
+        """A push to a branch by a team member, which starts no job."""
         (self.app.work / "greeting").write_text(text)
         git(self.app.work, "commit", "-q", "-a", "-m", text)
         sha = git(self.app.work, "rev-parse", "HEAD")
@@ -125,16 +125,14 @@ def proposals(house: House) -> Iterator[Proposals]:
     house.sync()
 
 
-def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
-    house: House, visitors: Visitors, proposals: Proposals
-) -> None:
+def test_a_forks_commit_runs_after_an_approval(house: House, visitors: Visitors, proposals: Proposals) -> None:
     sha, job = proposals.propose("hello from a stranger")
     reader = visitors.page("reader", f"/jobs/{job}")
-    expect(reader.locator(".job-sentence")).to_contain_text("waits until somebody who may has looked at this commit")
+    expect(reader.locator(".job-sentence")).to_contain_text("Waiting for approval of this commit")
     expect(reader.locator(".job-commit")).to_have_text(f"Please {EVIL}")
     expect(reader.locator(".job-facts")).to_contain_text("from stranger/app")
     expect(reader.get_by_role("link", name="#7")).to_have_attribute("href", "https://forge.example.org/team/app/pull/7")
-    expect(reader.locator(".job-why")).to_contain_text("nobody with write has approved that commit")
+    expect(reader.locator(".job-explanation")).to_contain_text("nobody with write has approved that commit")
     expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
     assert complaints(reader) == []
     path = f"/api/v1/jobs/{job}/approve"
@@ -142,11 +140,11 @@ def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
     assert (refused.status, house.job(job)["status"]) == (403, "pending")
 
     writer = visitors.page("writer", f"/jobs/{job}")
-    expect(writer.get_by_role("button", name="Approve this commit")).to_be_visible()
+    expect(writer.get_by_role("button", name="Approve commit")).to_be_visible()
     another = writer.request.post(path, data={"commit_sha": COMMIT}, headers=csrf(writer))
     assert (another.status, house.job(job)["status"]) == (409, "pending")
-    writer.get_by_role("button", name="Approve this commit").click()
-    expect(writer.get_by_role("button", name="Approve this commit")).to_have_count(0)
+    writer.get_by_role("button", name="Approve commit").click()
+    expect(writer.get_by_role("button", name="Approve commit")).to_have_count(0)
     for page in (writer, reader):
         expect(page.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
     expect(writer.locator(".log-row", has_text="hello from a stranger")).to_be_visible()
@@ -154,16 +152,16 @@ def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
 
     _, next_job = proposals.propose("hello again", "synchronize")
     admin = visitors.page("admin", "/queue")
-    expect(admin.locator(".run-why")).to_contain_text("The job waits for an approval.")
+    expect(admin.locator(".run-explanation")).to_contain_text("The job waits for an approval.")
     arrived = admin.locator(".delivery", has_text="pull request 7 from a fork of team/app updated by stranger")
     expect(arrived).to_contain_text("proposals started")
     expect(arrived.get_by_role("link", name="started")).to_have_attribute("href", f"/jobs/{next_job}")
     proposals.push("a branch")
     skipped = admin.locator(".delivery", has_text="push to elsewhere of team/app by alice")
     admin.reload()
-    expect(skipped).to_contain_text("proposals not meant")
+    expect(skipped).to_contain_text("proposals not matched")
     admin.goto(f"/jobs/{next_job}")
-    admin.get_by_role("button", name="Approve this commit").click()
+    admin.get_by_role("button", name="Approve commit").click()
     expect(admin.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
     admin.goto("/audit?action=approve")
     expect(admin.get_by_role("row", name="admin@example.com approve")).to_contain_text(next_job)
@@ -171,91 +169,91 @@ def test_a_forks_commit_runs_once_somebody_who_may_has_approved_it(
     assert [page.evaluate("window.evil") for page in (reader, writer, admin)] == [None] * 3
 
 
-def test_secrets_are_set_and_removed_by_who_may_and_shown_to_nobody(house: House, visitors: Visitors) -> None:
+def test_secrets_are_set_and_removed_with_permission_and_never_shown(house: House, visitors: Visitors) -> None:
     page = visitors.page("owner", "/secrets?pipeline=website")
     page.get_by_label("Name").fill("DEPLOY_TOKEN")
     page.get_by_label("Value").fill("hunter2-hunter2\nsecond line")
-    page.get_by_role("button", name="Set", exact=True).click()
+    page.get_by_role("button", name="Set secret").click()
     expect(page.get_by_role("row", name="DEPLOY_TOKEN")).to_be_visible()
     assert "hunter2" not in page.content()
     assert house.files_with(b"hunter2-hunter2") == []
 
     admin = visitors.page("admin", "/secrets")
-    expect(admin.get_by_role("row", name="hook")).to_contain_text("the server itself")
+    expect(admin.get_by_role("row", name="hook")).to_contain_text("the server")
     writer = visitors.page("writer", "/secrets?pipeline=website")
     expect(writer.get_by_role("row", name="DEPLOY_TOKEN")).to_be_visible()
     expect(writer.get_by_role("button", name="Remove")).to_have_count(0)
-    expect(writer.get_by_role("heading", name="Set one")).to_have_count(0)
+    expect(writer.get_by_role("heading", name="Set a secret")).to_have_count(0)
     path = "/api/v1/pipelines/website/secrets/DEPLOY_TOKEN"
     assert writer.request.put(path, data=b"x", headers=csrf(writer)).status == 403
 
     page.get_by_role("row", name="DEPLOY_TOKEN").get_by_role("button", name="Remove").click()
     page.get_by_role("button", name="Yes").click()
-    expect(page.get_by_text("None is set.")).to_be_visible()
+    expect(page.get_by_text("No secrets are set.")).to_be_visible()
 
 
 def test_an_administrator_drains_and_resumes(house: House, visitors: Visitors) -> None:
     page = visitors.page("admin", "/queue")
     parts = ["database", "disk", "pods", "configuration", "webhooks", "schedules", "notifications", "login"]
-    expect(page.locator(".part b")).to_have_text(parts)
-    expect(page.locator(".part", has_text="configuration")).to_contain_text("the newest commit is in force")
-    page.get_by_role("button", name="Drain").click()
+    expect(page.locator(".subsystem b")).to_have_text(parts)
+    expect(page.locator(".subsystem", has_text="configuration")).to_contain_text("the newest commit is in force")
+    page.get_by_role("button", name="Drain server").click()
     page.get_by_role("button", name="Yes").click()
-    expect(page.get_by_text("Draining: nothing new is started. Begun by admin@example.com")).to_be_visible()
+    expect(page.get_by_text("Draining: no new job starts. Started by admin@example.com")).to_be_visible()
     writer = visitors.page("writer", "/pipelines/website")
-    writer.get_by_role("button", name="Start a run").click()
-    writer.get_by_role("button", name="Start", exact=True).click()
+    writer.get_by_role("button", name="Start run").click()
+    writer.get_by_role("dialog").get_by_role("button", name="Start run").click()
     expect(writer.get_by_role("alert")).to_contain_text("admin@example.com is draining it")
-    page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("button", name="Drain")).to_be_visible()
-    writer.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Resume server").click()
+    expect(page.get_by_role("button", name="Drain server")).to_be_visible()
+    writer.get_by_role("dialog").get_by_role("button", name="Start run").click()
     expect(writer).to_have_url(re.compile("/jobs/"))
     expect(writer.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
     page.goto("/audit")
     expect(page.get_by_role("row", name="admin@example.com drain").first).to_be_visible()
 
 
-def test_a_broken_commit_of_the_configuration_is_explained(house: House, visitors: Visitors) -> None:
+def test_errors_of_a_configuration_commit_are_shown(house: House, visitors: Visitors) -> None:
     page = visitors.page("admin", "/configuration")
-    expect(page.get_by_text("is in force.")).to_be_visible()
+    expect(page.get_by_text("The latest commit is applied.")).to_be_visible()
     broken = house.config / "pipelines" / "mistaken.yaml"
     broken.write_text(
         "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: mistaken}\nspec: {repositori: /nowhere}\n"
     )
     before = page.locator(".facts dd code").nth(1).inner_text()
     sha = house.commit("a mistake")
-    page.get_by_role("button", name="Look now").click()
-    expect(page.get_by_text("the last good one stays in force")).to_be_visible()
-    expect(page.locator(".finding-place").first).to_contain_text("mistaken.yaml:4")
+    page.get_by_role("button", name="Sync configuration").click()
+    expect(page.get_by_text("the last valid commit stays applied")).to_be_visible()
+    expect(page.locator(".finding-location").first).to_contain_text("mistaken.yaml:4")
     expect(page.locator(".findings li").first).to_contain_text("unknown field spec.repositori")
     expect(page.locator(".findings li").first).to_contain_text("did you mean 'repository'?")
     assert complaints(page) == []
     expect(page.locator(".facts")).to_contain_text(before)
     expect(page.locator(".facts")).to_contain_text(sha)
     broken.unlink()
-    house.commit("mended")
-    page.get_by_role("button", name="Look now").click()
-    expect(page.get_by_text("the last good one stays in force")).to_have_count(0)
+    house.commit("fixed")
+    page.get_by_role("button", name="Sync configuration").click()
+    expect(page.get_by_text("the last valid commit stays applied")).to_have_count(0)
 
 
 def test_tokens_are_shown_once_and_sessions_can_be_ended(visitors: Visitors) -> None:
     page = visitors.page("writer", "/account")
-    page.get_by_label("What it is for").fill("laptop")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_label("Name").fill("laptop")
+    page.get_by_role("button", name="Create token").click()
     token = page.locator(".notice code").inner_text()
     assert token.startswith("dt1_")
     expect(page.get_by_text("laptop", exact=True)).to_be_visible()
     page.reload()
     expect(page.get_by_text("laptop", exact=True)).to_be_visible()
     assert token not in page.content()
-    page.get_by_role("button", name="Revoke").first.click()
+    page.get_by_role("button", name="Revoke token").first.click()
     page.get_by_role("button", name="Yes").click()
     expect(page.get_by_text("laptop", exact=True)).to_have_count(0)
 
     other = visitors.page("writer", "/")
     expect(other.get_by_role("heading", name="Pipelines")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("this one")).to_be_visible()
-    page.get_by_role("button", name="End it").first.click()
+    expect(page.get_by_text("this session")).to_be_visible()
+    page.get_by_role("button", name="Log out session").first.click()
     other.goto("/account")
     expect(other.get_by_role("heading", name="Log in to Danube")).to_be_visible()

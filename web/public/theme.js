@@ -1,7 +1,7 @@
-// Runs before anything is drawn, so that a chosen theme never flashes. src/kit/theme.ts writes what is read here.
+// Runs before the first paint, so that the page does not flash in the system's theme. src/kit/theme.ts writes the choice.
 try {
   const chosen = localStorage.getItem("danube-theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 } catch {
-  // A browser that keeps nothing for us shows the system's theme.
+  // Storage is blocked: the system's theme stays.
 }

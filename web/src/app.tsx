@@ -1,4 +1,4 @@
-/** The page's paths. danube_pkg/edges/http/routes.py has the same, so that each can be opened, kept and sent to others. */
+/** The page's routes. The server's table of routes has the same paths, so that each address can be opened directly. */
 import { Route, Router } from "@solidjs/router";
 import { lazy } from "solid-js";
 import { Overview } from "./pages/overview";
@@ -12,7 +12,7 @@ const Secrets = lazy(() => import("./pages/secrets"));
 const Audit = lazy(() => import("./pages/audit"));
 const Account = lazy(() => import("./pages/account"));
 const Login = lazy(() => import("./pages/login"));
-const Nowhere = lazy(() => import("./pages/nowhere"));
+const NotFound = lazy(() => import("./pages/not-found"));
 
 export function App() {
   return (
@@ -26,7 +26,7 @@ export function App() {
       <Route path="/audit" component={Audit} />
       <Route path="/account" component={Account} />
       <Route path="/login" component={Login} />
-      <Route path="*" component={Nowhere} />
+      <Route path="*" component={NotFound} />
     </Router>
   );
 }

@@ -1,9 +1,9 @@
-/** Where the page begins. */
+/** The entry point. */
 import { render } from "solid-js/web";
 import { App } from "./app";
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/pages.css";
 
-const place = document.getElementById("app");
-if (place) render(() => <App />, place);
+const root = document.getElementById("app");
+if (root) render(() => <App />, root);

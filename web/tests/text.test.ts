@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { cells, lastDrawn, paletteColour, plain, spans, withHits } from "../src/log/text";
+import { cells, lastDrawn, paletteColour, plain, spans, withMatches } from "../src/log/text";
 
 describe("a line as a terminal shows it", () => {
-  test("a progress bar is what was drawn last", () => {
+  test("of a progress bar the final state is shown", () => {
     expect(lastDrawn("10 %\r50 %\r100 %")).toBe("100 %");
     expect(lastDrawn("done\r")).toBe("done");
     expect(lastDrawn("plain")).toBe("plain");
@@ -17,13 +17,13 @@ describe("a line as a terminal shows it", () => {
     ]);
   });
 
-  test("colours that have no class are told as such", () => {
+  test("colours without a class become values", () => {
     expect(spans("\x1b[38;5;196mx\x1b[0m")).toEqual([{ text: "x", classes: "", foreground: "rgb(255, 0, 0)" }]);
     expect(spans("\x1b[48;2;1;2;3mx")).toEqual([{ text: "x", classes: "", background: "rgb(1, 2, 3)" }]);
     expect(paletteColour(255)).toBe("rgb(238, 238, 238)");
   });
 
-  test("what moves a cursor, names a window or rings a bell is not seen", () => {
+  test("sequences that move the cursor, name the window or ring the bell are removed", () => {
     expect(spans("\x1b[2K\x1b]0;title\x07a\x1b[1Ab\x07\x1b(Bc")).toEqual([{ text: "abc", classes: "" }]);
     expect(plain("\x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\ \x1b[1mx\x1b[0m")).toBe("link x");
   });
@@ -33,11 +33,11 @@ describe("a line as a terminal shows it", () => {
     expect(spans("\x1b[31m<b>&amp;")).toEqual([{ text: "<b>&amp;", classes: "ansi-red-fg" }]);
   });
 
-  test("hits are found across colours, whatever the case", () => {
-    const found = withHits(spans("a \x1b[31mFAI\x1b[0mled"), "failed");
-    expect(found.filter((one) => one.hit).map((one) => one.text)).toEqual(["FAI", "led"]);
+  test("matches are found across colours, whatever the case", () => {
+    const found = withMatches(spans("a \x1b[31mFAI\x1b[0mled"), "failed");
+    expect(found.filter((one) => one.match).map((one) => one.text)).toEqual(["FAI", "led"]);
     expect(found.map((one) => one.text).join("")).toBe("a FAIled");
-    expect(withHits(spans("nothing"), "x")).toEqual([{ text: "nothing", classes: "" }]);
+    expect(withMatches(spans("nothing"), "x")).toEqual([{ text: "nothing", classes: "" }]);
   });
 
   test("cells of a terminal", () => {

@@ -1,58 +1,55 @@
-/**
- * Requests to the API. Whatever goes wrong becomes a `Refusal`, which carries the server's own words: what was refused, why,
- * and the hint that mends it.
- */
+/** Requests to the API. Every failure becomes an `ApiError` with the server's own message: what failed, the cause, the hint. */
 import type { Me, Problem } from "./types";
 
 export const API = "/api/v1";
 
-/** A refusal of the server, or of the network (status 0). */
-export class Refusal extends Error {
+/** An error response of the server, or a failure of the network (status 0). */
+export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly reference: string,
-    what: string,
-    readonly cause_: string,
+    title: string,
+    readonly detail: string,
     readonly hint: string,
     readonly findings: Problem["findings"] = [],
   ) {
-    super(what);
+    super(title);
   }
 }
 
 let csrfToken = "";
-let onLoggedOut: () => void = () => undefined;
+let loggedOutHandler: () => void = () => undefined;
 
-/** What to do when the server says that nobody is logged in. */
-export function whenLoggedOut(act: () => void): void {
-  onLoggedOut = act;
+/** Sets what is called when the server responds that the session is missing or expired. */
+export function onLoggedOut(handler: () => void): void {
+  loggedOutHandler = handler;
 }
 
-async function refusalOf(response: Response): Promise<Refusal> {
+async function errorOf(response: Response): Promise<ApiError> {
   const problem: Partial<Problem> = await response.json().catch(() => ({}));
-  return new Refusal(
+  return new ApiError(
     response.status,
     problem.reference ?? "http-status",
-    problem.title ?? `The server answered with status ${response.status}.`,
+    problem.title ?? `The server responded with HTTP ${response.status}.`,
     problem.detail ?? "",
     problem.hint ?? "",
     problem.findings ?? [],
   );
 }
 
-/** The response of the server; throws Refusal. Aborting throws what the browser throws. */
+/** The server's response. Throws ApiError; an abort throws the browser's AbortError. */
 export async function send(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(path, { credentials: "same-origin", ...init });
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new Refusal(0, "unreachable", "The server cannot be reached.", String(error), "It may be restarting; the page tries again.");
+    throw new ApiError(0, "unreachable", "The server is unreachable.", String(error), "It may be restarting; the page retries.");
   }
   if (response.ok) return response;
-  const refusal = await refusalOf(response);
-  if (response.status === 401 && !path.startsWith("/auth/")) onLoggedOut();
-  throw refusal;
+  const error = await errorOf(response);
+  if (response.status === 401 && !path.startsWith("/auth/")) loggedOutHandler();
+  throw error;
 }
 
 /** JSON of a GET. */
@@ -61,7 +58,7 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await response.json()) as T;
 }
 
-/** A write. A second press of a button after a lost answer is the same wish, so a POST carries a key. */
+/** A write. A POST carries an idempotency key, so that a retry after a lost response does not repeat the action. */
 export async function write<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { "x-csrf-token": csrfToken };
   if (method === "POST" && path.startsWith(API)) headers["idempotency-key"] = newKey();
@@ -82,19 +79,19 @@ function newKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Who is logged in; null for nobody. */
+/** The user who is logged in; null without a session. */
 export async function whoami(): Promise<Me | null> {
   try {
     const me = await get<Me>(`${API}/me`);
     csrfToken = me.csrf_token;
     return me;
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) return null;
+    if (error instanceof ApiError && error.status === 401) return null;
     throw error;
   }
 }
 
-/** A path with a query; empty and missing values are left out. */
+/** A path with a query string; empty and missing values are left out. */
 export function withQuery(path: string, query: Record<string, string | number | boolean | null | undefined>): string {
   const words = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
@@ -106,3 +103,9 @@ export function withQuery(path: string, query: Record<string, string | number | 
 
 export const jobPath = (id: string, rest = ""): string => `${API}/jobs/${encodeURIComponent(id)}${rest}`;
 export const pipelinePath = (name: string, rest = ""): string => `${API}/pipelines/${encodeURIComponent(name)}${rest}`;
+
+/** The API path of a pipeline's secrets; "" stands for the global ones, undefined for no choice yet. */
+export function secretsPath(pipeline: string | undefined): string | undefined {
+  if (pipeline === undefined) return undefined;
+  return pipeline ? pipelinePath(pipeline, "/secrets") : `${API}/secrets`;
+}

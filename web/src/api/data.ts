@@ -1,48 +1,49 @@
-/** What a page shows of the server: loaded when its address changes, loaded again when something happened. */
+/** Data of the API as signals: loaded when the path changes, and again on request. */
 import { createEffect, createSignal, on, onCleanup, type Accessor } from "solid-js";
-import { get, Refusal } from "./client";
+import { get, ApiError } from "./client";
 
-/** A spinner that is gone after a blink only disturbs. */
-const PATIENCE_MS = 200;
+/** Until a loading message is shown: one that disappears at once only distracts. */
+const LOADING_DELAY_MS = 200;
 
 export interface Data<T> {
   value: Accessor<T | undefined>;
-  problem: Accessor<Refusal | undefined>;
-  /** True when it takes so long that one should say so. */
+  problem: Accessor<ApiError | undefined>;
+  /** Loading takes longer than LOADING_DELAY_MS. */
   slow: Accessor<boolean>;
   reload: () => void;
-  change: (next: (value: T) => T) => void;
+  /** Applies a change to the loaded value, and to the response of a request that is under way. */
+  change: (change: (value: T) => T) => void;
 }
 
-/** `path`: undefined for nothing to load. The old value stays while the next one of the same path is loaded. */
+/** `path`: undefined for nothing to load. The old value stays while only the query of the path changes. */
 export function createData<T>(path: Accessor<string | undefined>): Data<T> {
   const [value, setValue] = createSignal<T | undefined>(undefined);
-  const [problem, setProblem] = createSignal<Refusal | undefined>(undefined);
+  const [problem, setProblem] = createSignal<ApiError | undefined>(undefined);
   const [slow, setSlow] = createSignal(false);
   let running: AbortController | undefined;
-  let meanwhile: ((value: T) => T)[] = []; // changes heard while an answer was on its way, which may be older than they are
+  let queued: ((value: T) => T)[] = []; // changes during a request, whose response may be older than they are
 
   async function load(wanted: string): Promise<void> {
     running?.abort();
-    const mine = (running = new AbortController());
-    const timer = setTimeout(() => setSlow(true), PATIENCE_MS);
+    const controller = (running = new AbortController());
+    const timer = setTimeout(() => setSlow(true), LOADING_DELAY_MS);
     try {
-      const found = await get<T>(wanted, mine.signal);
-      if (running === mine) {
+      const found = await get<T>(wanted, controller.signal);
+      if (running === controller) {
         setProblem(undefined);
         let shown: T = found;
-        for (const next of meanwhile) shown = next(shown);
+        for (const change of queued) shown = change(shown);
         setValue((): T | undefined => shown);
       }
     } catch (error) {
-      if (mine.signal.aborted) return;
-      if (!(error instanceof Refusal)) throw error;
+      if (controller.signal.aborted) return;
+      if (!(error instanceof ApiError)) throw error;
       setProblem(error);
     } finally {
       clearTimeout(timer);
-      if (running === mine) {
+      if (running === controller) {
         running = undefined;
-        meanwhile = [];
+        queued = [];
         setSlow(false);
       }
     }
@@ -65,9 +66,9 @@ export function createData<T>(path: Accessor<string | undefined>): Data<T> {
       const wanted = path();
       if (wanted) void load(wanted);
     },
-    change: (next) => {
-      if (running) meanwhile.push(next);
-      setValue((before) => (before === undefined ? before : next(before)));
+    change: (change) => {
+      if (running) queued.push(change);
+      setValue((before) => (before === undefined ? before : change(before)));
     },
   };
 }

@@ -1,60 +1,60 @@
-/** The news of all jobs for the whole page: through a worker that all tabs share, or by itself where there is none. */
+/** Changes of all jobs for the whole page: through a worker that all tabs share, or a stream of its own where workers are missing. */
 import { createSignal, onCleanup } from "solid-js";
-import { followList, type Connection, type News } from "./list-stream";
+import type { WorkerRequest } from "./events.worker";
+import { openJobListStream, type Connection, type JobListEvent, type JobListStream } from "./job-list-stream";
 import type { Job } from "./types";
 
 const [connection, setConnection] = createSignal<Connection>("connecting");
-const listeners = new Set<(news: News) => void>();
-let again: () => void = () => undefined;
-let stop: (() => void) | undefined;
+const listeners = new Set<(event: JobListEvent) => void>();
+let stream: JobListStream | undefined;
 
 /** Whether what is shown is live. */
 export { connection };
 
-function hear(news: News): void {
-  if (news.kind === "state") setConnection(news.state);
-  for (const listener of [...listeners]) listener(news);
+function dispatch(event: JobListEvent): void {
+  if (event.kind === "state") setConnection(event.state);
+  for (const listener of new Set(listeners)) listener(event);
 }
 
-/** Once somebody is logged in. */
+/** To be called after a login. */
 export function startEvents(): void {
-  if (stop) return;
-  if (typeof SharedWorker === "undefined") {
-    const stream = followList(hear);
-    again = stream.again;
-    stop = stream.close;
-    return;
-  }
+  stream ??= typeof SharedWorker === "undefined" ? openJobListStream(dispatch) : openSharedStream();
+}
+
+function openSharedStream(): JobListStream {
   const worker = new SharedWorker(new URL("./events.worker.ts", import.meta.url), { type: "module", name: "danube" });
-  worker.port.onmessage = (event: MessageEvent<News>) => hear(event.data);
-  const leave = (): void => worker.port.postMessage("bye");
-  addEventListener("pagehide", leave);
-  again = () => worker.port.postMessage("again");
-  stop = () => {
-    leave();
-    removeEventListener("pagehide", leave);
+  const request = (what: WorkerRequest): void => worker.port.postMessage(what);
+  const disconnect = (): void => request("disconnect");
+  worker.port.onmessage = (message: MessageEvent<JobListEvent>) => dispatch(message.data);
+  addEventListener("pagehide", disconnect);
+  return {
+    reconnect: () => request("reconnect"),
+    close: () => {
+      disconnect();
+      removeEventListener("pagehide", disconnect);
+    },
   };
 }
 
-/** After a log-out. */
+/** To be called after a logout. */
 export function stopEvents(): void {
-  stop?.();
-  stop = undefined;
+  stream?.close();
+  stream = undefined;
 }
 
-export function connectAgain(): void {
-  again();
+export function reconnect(): void {
+  stream?.reconnect();
 }
 
 /** Calls back for each change of a job, and with null when changes may have been missed. Ends with the component. */
-export function onJobs(act: (job: Job | null) => void): void {
+export function onJobs(callback: (job: Job | null) => void): void {
   let missed = false;
-  const listener = (news: News): void => {
-    if (news.kind === "job") act(news.job);
-    if (news.kind === "state" && news.state === "lost") missed = true;
-    if (news.kind === "snapshot" && missed) {
+  const listener = (event: JobListEvent): void => {
+    if (event.kind === "job") callback(event.job);
+    if (event.kind === "state" && event.state === "lost") missed = true;
+    if (event.kind === "snapshot" && missed) {
       missed = false;
-      act(null);
+      callback(null);
     }
   };
   listeners.add(listener);

@@ -1,23 +1,26 @@
 /**
- * One connection for the news of all jobs, however many tabs are open: browsers allow six connections to a server, and a
- * seventh tab would wait for ever. A tab connects, hears everything from then on, and says "bye"; the last one ends it.
+ * One event stream for all open tabs. Browsers allow six connections to a server, so that with a stream for each tab the
+ * seventh tab would wait for ever. A tab receives all events from its connection on; the stream is closed with the last tab.
  */
-import { followList, type News } from "./list-stream";
+import { openJobListStream, type JobListEvent, type JobListStream } from "./job-list-stream";
+
+/** What a tab may send. */
+export type WorkerRequest = "disconnect" | "reconnect";
 
 interface SharedScope {
   onconnect: ((event: MessageEvent) => void) | null;
 }
 
 const ports = new Set<MessagePort>();
-let state: News | undefined;
-let stream: ReturnType<typeof followList> | undefined;
+let state: JobListEvent | undefined;
+let stream: JobListStream | undefined;
 
-function tell(news: News): void {
-  if (news.kind === "state") state = news;
-  for (const port of ports) port.postMessage(news);
+function broadcast(event: JobListEvent): void {
+  if (event.kind === "state") state = event;
+  for (const port of ports) port.postMessage(event);
 }
 
-function leave(port: MessagePort): void {
+function disconnect(port: MessagePort): void {
   ports.delete(port);
   if (ports.size > 0) return;
   stream?.close();
@@ -28,10 +31,10 @@ function leave(port: MessagePort): void {
   const port = event.ports[0];
   if (!port) return;
   ports.add(port);
-  port.onmessage = (message: MessageEvent<string>) => {
-    if (message.data === "bye") leave(port);
-    if (message.data === "again") stream?.again();
+  port.onmessage = (message: MessageEvent<WorkerRequest>) => {
+    if (message.data === "disconnect") disconnect(port);
+    if (message.data === "reconnect") stream?.reconnect();
   };
   if (stream && state) port.postMessage(state);
-  stream ??= followList(tell);
+  stream ??= openJobListStream(broadcast);
 };

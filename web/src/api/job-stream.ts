@@ -1,10 +1,10 @@
 /**
- * One job's news: its log from an offset, its steps, its state. A cut connection is told of and continued at the very byte;
- * a tab that nobody looks at lets its connection go, since browsers have few, and goes on when it is looked at again.
+ * The event stream of one job: its log from an offset, its steps, its state. After a lost connection it continues at the exact
+ * byte. A hidden tab closes its connection, since browsers allow only few, and reconnects when it becomes visible.
  */
 import { Backoff } from "../kit/backoff";
 import { jobPath } from "./client";
-import type { Connection } from "./list-stream";
+import type { Connection } from "./job-list-stream";
 import type { Job, JobDetail, Step } from "./types";
 
 export interface JobListener {
@@ -20,29 +20,29 @@ export interface JobListener {
 export class JobStream {
   private source: EventSource | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private over = false;
+  private closed = false;
   private readonly backoff = new Backoff(500, 15_000);
 
-  /** `offset`: where the log is known to, asked at each connection. */
+  /** `offset`: up to where the log is known; read at each connection. */
   constructor(
     private readonly id: string,
     private readonly offset: () => number,
     private readonly listener: JobListener,
   ) {
-    document.addEventListener("visibilitychange", this.look);
+    document.addEventListener("visibilitychange", this.onVisibilityChange);
     this.connect();
   }
 
   close(): void {
-    this.over = true;
-    document.removeEventListener("visibilitychange", this.look);
+    this.closed = true;
+    document.removeEventListener("visibilitychange", this.onVisibilityChange);
     this.disconnect();
   }
 
-  /** At once, instead of at the next try. */
+  /** Connects at once instead of after the backoff. */
   connect(): void {
     this.disconnect();
-    if (this.over || document.visibilityState === "hidden") return;
+    if (this.closed || document.visibilityState === "hidden") return;
     const source = new EventSource(jobPath(this.id, `/events?from=${this.offset()}`));
     this.source = source;
     const on = <T>(name: string, act: (data: T, event: MessageEvent<string>) => void): void => {
@@ -60,11 +60,11 @@ export class JobStream {
       this.close();
       this.listener.ended();
     });
-    source.onerror = () => {
+    source.addEventListener("error", () => {
       this.disconnect();
       this.listener.connection("lost");
       this.timer = setTimeout(() => this.connect(), this.backoff.next());
-    };
+    });
   }
 
   private disconnect(): void {
@@ -73,7 +73,7 @@ export class JobStream {
     this.source = undefined;
   }
 
-  private readonly look = (): void => {
+  private readonly onVisibilityChange = (): void => {
     if (document.visibilityState === "hidden") this.disconnect();
     else if (!this.source) this.connect();
   };

@@ -1,17 +1,17 @@
-/** Who is logged in. What one may not do is not shown; that it is refused too is the server's affair. */
+/** The user who is logged in. The page hides what the user may not do; enforcing it is the server's task. */
 import { createSignal } from "solid-js";
-import { whenLoggedOut, whoami, write } from "./client";
+import { onLoggedOut, whoami, write } from "./client";
 import { startEvents, stopEvents } from "./events";
 import type { Me } from "./types";
 
 const [me, setMe] = createSignal<Me | null | undefined>(undefined);
 
-/** null: nobody; undefined: not known yet. */
+/** null: logged out; undefined: not known yet. */
 export { me };
 
-/** Asked once when the page opens. Throws Refusal when the server cannot be reached. */
+/** Loads the session when the page opens. Throws ApiError when the server is unreachable. */
 export async function openSession(): Promise<void> {
-  whenLoggedOut(() => {
+  onLoggedOut(() => {
     stopEvents();
     setMe(null);
   });
@@ -20,12 +20,12 @@ export async function openSession(): Promise<void> {
   if (found) startEvents();
 }
 
-/** Whether the server lets them do it to itself; what they may with a pipeline comes with the pipeline. */
+/** Whether the user may perform a server-wide action. Permissions on a pipeline come with the pipeline. */
 export function may(action: string): boolean {
   return me()?.may.includes(action) ?? false;
 }
 
-/** Whether they may do it with the server or with any pipeline at all. */
+/** Whether the user may perform the action server-wide or on at least one pipeline. */
 export function maySomewhere(action: string): boolean {
   return me()?.may_somewhere.includes(action) ?? false;
 }

@@ -1,11 +1,11 @@
-/** Names for what the API sends. The shapes come from schema.d.ts, which `make web-types` writes from the OpenAPI document. */
+/** Short names for the API's types. The shapes come from schema.d.ts, which `make web-types` writes from the OpenAPI document. */
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
 export type Status = Schemas["JobSummary"]["status"];
 export type Job = Schemas["JobSummary"];
-/** Of a strip; the message only where it was heard live. */
+/** A run in the strip; the message is only known from live events. */
 export type Run = Schemas["RunView"] & { message?: string };
 export type JobDetail = Schemas["JobDetail"];
 export type JobPage = Schemas["JobPage"];

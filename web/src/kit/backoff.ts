@@ -1,4 +1,4 @@
-/** Waits that double up to a bound, with some chance in them, so that a thousand pages do not come back in one instant. */
+/** Exponential backoff with jitter and an upper bound, so that a thousand pages do not reconnect in the same instant. */
 export class Backoff {
   private wait: number;
 

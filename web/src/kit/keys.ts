@@ -1,18 +1,18 @@
-/** The keyboard: one letter a command, never while somebody types. */
+/** Keyboard shortcuts: one key for each command, ignored while the user types into a field. */
 import { createSignal, onCleanup } from "solid-js";
 
 export interface Command {
   key: string;
-  what: string;
-  act: () => void;
+  description: string;
+  run: () => void;
 }
 
 const [commands, setCommands] = createSignal<readonly Command[]>([]);
 
-/** What can be done just now; the help shows it. */
+/** The commands of the components on the page; the help lists them. */
 export { commands };
 
-/** These work while the component is there; the newest one of a key wins. */
+/** Adds commands for the lifetime of the component. For a key with several commands the newest one runs. */
 export function useCommands(added: Command[]): void {
   setCommands((before) => [...before, ...added]);
   onCleanup(() => setCommands((before) => before.filter((one) => !added.includes(one))));
@@ -32,10 +32,10 @@ document.addEventListener("keydown", (event) => {
   const found = commands().findLast((one) => one.key === event.key);
   if (!found) return;
   event.preventDefault();
-  found.act();
+  found.run();
 });
 
-/** `j` and `k` over the links that a selector finds, in their order on the page. */
+/** `j` and `k` move the focus over the elements that match a selector, in their order on the page. */
 export function useList(selector: string, noun: string): void {
   const move = (by: number): void => {
     const all = [...document.querySelectorAll<HTMLElement>(selector)];
@@ -45,7 +45,7 @@ export function useList(selector: string, noun: string): void {
     next?.scrollIntoView({ block: "nearest" });
   };
   useCommands([
-    { key: "j", what: `next ${noun}`, act: () => move(1) },
-    { key: "k", what: `previous ${noun}`, act: () => move(-1) },
+    { key: "j", description: `next ${noun}`, run: () => move(1) },
+    { key: "k", description: `previous ${noun}`, run: () => move(-1) },
   ]);
 }

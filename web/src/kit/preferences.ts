@@ -1,16 +1,11 @@
-/** What somebody chose once and expects again: kept in this browser only. */
+/** The user's choices, stored in this browser only. */
 import { createSignal, type Accessor } from "solid-js";
 
-/** A switch that is remembered. */
+/** A boolean signal that is stored under a name. */
 export function createSwitch(name: string, initial: boolean): [Accessor<boolean>, (on: boolean) => void] {
   const key = `danube-${name}`;
-  let kept: string | null = null;
-  try {
-    kept = localStorage.getItem(key);
-  } catch {
-    kept = null; // a browser that keeps nothing for us
-  }
-  const [on, set] = createSignal(kept === null ? initial : kept === "1");
+  const stored = read(key);
+  const [on, set] = createSignal(stored === null ? initial : stored === "1");
   return [
     on,
     (next) => {
@@ -18,8 +13,16 @@ export function createSwitch(name: string, initial: boolean): [Accessor<boolean>
       try {
         localStorage.setItem(key, next ? "1" : "0");
       } catch {
-        return; // it holds until the page is left
+        return; // storage is blocked: the choice lasts until the page is closed
       }
     },
   ];
+}
+
+function read(key: string): string | null {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null; // storage is blocked
+  }
 }

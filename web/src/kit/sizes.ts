@@ -1,6 +1,6 @@
-/** Amounts as people read them. */
+/** Sizes and counts as text. */
 
-/** "1.4 MB"; decimal, as disks and networks count. */
+/** "1.4 MB", in decimal units, as for disks and networks. */
 export function bytes(amount: number | null): string {
   if (amount === null) return "–";
   let value = amount;

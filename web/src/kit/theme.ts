@@ -1,20 +1,20 @@
-/** Light or dark: the system's, or what somebody chose here. public/theme.js reads the choice before anything is drawn. */
+/** The theme: the system's, or the user's choice. public/theme.js reads the choice before the first paint. */
 import { createSignal } from "solid-js";
 
 export type Theme = "system" | "light" | "dark";
 
 const KEY = "danube-theme";
 
-function chosen(): Theme {
+function stored(): Theme {
   try {
     const found = localStorage.getItem(KEY);
     return found === "light" || found === "dark" ? found : "system";
   } catch {
-    return "system"; // a browser that keeps nothing for us
+    return "system"; // storage is blocked
   }
 }
 
-const [theme, set] = createSignal<Theme>(chosen());
+const [theme, set] = createSignal<Theme>(stored());
 export { theme };
 
 export function setTheme(next: Theme): void {
@@ -25,6 +25,6 @@ export function setTheme(next: Theme): void {
     if (next === "system") localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, next);
   } catch {
-    return; // it holds until the page is left
+    return; // storage is blocked: the choice lasts until the page is closed
   }
 }

@@ -1,16 +1,6 @@
-/** Times as people say them; the exact one is a hover away. */
-import { createSignal } from "solid-js";
+/** Moments and durations as text. */
 
-const [now, setNow] = createSignal(Date.now());
-
-/** One clock for the page: relative times count on together, once a second while the page is looked at. */
-export { now };
-
-setInterval(() => {
-  if (document.visibilityState === "visible") setNow(Date.now());
-}, 1000);
-
-/** Seconds between two moments; to now where the second has not come. */
+/** Seconds between two moments; up to `at` while there is no end, null while there is no begin. */
 export function secondsBetween(begin: string | null, end: string | null, at: number): number | null {
   if (begin === null) return null;
   return Math.max(0, ((end === null ? at : Date.parse(end)) - Date.parse(begin)) / 1000);
@@ -50,13 +40,13 @@ export function relative(moment: string, at: number): string {
 
 const exactly = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
 
-/** For the hover: date, time and zone of who looks. */
+/** Date, time and zone, in the browser's time zone. */
 export function exact(moment: string): string {
   return exactly.format(new Date(moment));
 }
 
-/** "14:03:07.125" of Unix milliseconds, in the zone of who looks. */
-export function clock(ms: number): string {
+/** "14:03:07.125" for Unix milliseconds, in the browser's time zone. */
+export function timeOfDay(ms: number): string {
   const one = new Date(ms);
   const two = (value: number): string => String(value).padStart(2, "0");
   return `${two(one.getHours())}:${two(one.getMinutes())}:${two(one.getSeconds())}.${String(one.getMilliseconds()).padStart(3, "0")}`;

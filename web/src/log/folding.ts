@@ -1,4 +1,4 @@
-/** Which lines are rows: lines of a folded section have none but its first. */
+/** The mapping between lines and rows: of a folded section only the first line has a row. */
 import type { LogSection } from "../api/types";
 
 /** Hidden lines [from, to), and how many are hidden before them. */
@@ -12,7 +12,7 @@ export class Folding {
   private readonly gaps: Gap[] = [];
   private readonly hidden: number;
 
-  /** `sections` in order; `folded`: first lines of those that are folded; `total`: lines of the log. */
+  /** `sections` in order; `folded`: the first lines of the folded ones; `total`: lines of the log. */
   constructor(
     readonly sections: readonly LogSection[],
     folded: ReadonlySet<number>,
@@ -39,14 +39,14 @@ export class Folding {
     return gap ? row + gap.before + (gap.to - gap.from) : row;
   }
 
-  /** A hidden line is where its section's first is. */
+  /** The row of a line; for a hidden line the row of its section's first line. */
   rowOfLine(line: number): number {
     const gap = this.lastGap((one) => one.from <= line);
     if (!gap) return line;
     return line < gap.to ? gap.from - 1 - gap.before : line - gap.before - (gap.to - gap.from);
   }
 
-  /** The section that holds a line. */
+  /** The section that contains a line. */
   sectionOf(line: number): LogSection | undefined {
     let low = 0;
     let high = this.sections.length - 1;

@@ -1,6 +1,6 @@
-/** Where the hits of a search are, beside the scroll bar. */
+/** Ticks beside the scroll bar, at the matches of a search. */
 
-/** Draw ticks at fractions of the height; `current` is drawn apart. Colours come from the element's style. */
+/** Draws a tick at each fraction of the height; `current` in another colour. Colours come from the element's style. */
 export function drawMarks(canvas: HTMLCanvasElement, fractions: readonly number[], current: number | undefined): void {
   const ratio = devicePixelRatio || 1;
   const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
@@ -12,10 +12,10 @@ export function drawMarks(canvas: HTMLCanvasElement, fractions: readonly number[
   context.clearRect(0, 0, width, height);
   const style = getComputedStyle(canvas);
   const tick = Math.max(2, Math.round(2 * ratio));
-  const place = (fraction: number): number => Math.min(height - tick, Math.round(fraction * (height - tick)));
+  const top = (fraction: number): number => Math.min(height - tick, Math.round(fraction * (height - tick)));
   context.fillStyle = style.getPropertyValue("--hit-mark").trim() || "orange";
-  for (const fraction of fractions) context.fillRect(0, place(fraction), width, tick);
+  for (const fraction of fractions) context.fillRect(0, top(fraction), width, tick);
   if (current === undefined) return;
   context.fillStyle = style.getPropertyValue("--hit-current").trim() || "red";
-  context.fillRect(0, place(current) - 1, width, tick + 2);
+  context.fillRect(0, top(current) - 1, width, tick + 2);
 }

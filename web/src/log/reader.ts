@@ -1,39 +1,39 @@
-/** A job's log as signals: what the viewer draws, and how the live stream and the search feed it. */
+/** A job's log as signals for the viewer, fed by requests and by the live stream. */
 import { createSignal, type Accessor } from "solid-js";
-import { get, jobPath, Refusal, withQuery } from "../api/client";
+import { ApiError, get, jobPath, withQuery } from "../api/client";
 import type { HitPage, LogLines, LogSection, LogSections } from "../api/types";
 import { LogStore } from "./store";
 
-/** Behind this a stream would only send what nobody reads: the end is looked at again and the rest fetched when wanted. */
-const MAX_CATCH_UP_BYTES = 2_000_000;
+/** Matches of a search: more than a user steps through; the rest is shown as "+". */
+const MAX_MATCHES = 1000;
 
-/** Of a search: more hits than anybody steps through; the rest is counted as "more". */
-const MAX_HITS = 1000;
+/** Lines in one request: the API's maximum. */
+const MAX_LINES = 1000;
 
 export class LogReader {
   readonly store: LogStore;
   readonly version: Accessor<number>;
   readonly sections: Accessor<readonly LogSection[]>;
-  readonly problem: Accessor<Refusal | undefined>;
+  readonly problem: Accessor<ApiError | undefined>;
   readonly ready: Accessor<boolean>;
   private readonly controller = new AbortController();
   private readonly setVersion: (next: number) => void;
   private readonly setSections: (next: readonly LogSection[]) => void;
-  private readonly setProblem: (next: Refusal | undefined) => void;
+  private readonly setProblem: (next: ApiError | undefined) => void;
   private readonly setReady: (next: boolean) => void;
   private count = 0;
-  private planned = false;
-  private nudged: Promise<void> | undefined;
-  private nudgedAgain = false;
+  private isDrawScheduled = false;
+  private reloading: Promise<void> | undefined;
+  private reloadAgain = false;
 
-  /** `step`: what this step alone printed. */
+  /** `step`: reads the output of this step only. */
   constructor(
     private readonly job: string,
     readonly step: number | undefined,
   ) {
     const [version, setVersion] = createSignal(0);
     const [sections, setSections] = createSignal<readonly LogSection[]>([]);
-    const [problem, setProblem] = createSignal<Refusal | undefined>(undefined);
+    const [problem, setProblem] = createSignal<ApiError | undefined>(undefined);
     const [ready, setReady] = createSignal(false);
     [this.version, this.sections, this.problem, this.ready] = [version, sections, problem, ready];
     this.setVersion = setVersion;
@@ -51,21 +51,22 @@ export class LogReader {
     return get<LogLines>(withQuery(jobPath(this.job, "/log/lines"), { first, count, step: this.step }), signal);
   }
 
-  /** At most one drawing a frame, however often lines come. */
+  /** At most one update in each frame, however often lines arrive. */
   private changed(): void {
-    if (this.planned) return;
-    this.planned = true;
+    if (this.isDrawScheduled) return;
+    this.isDrawScheduled = true;
     requestAnimationFrame(() => {
-      this.planned = false;
+      this.isDrawScheduled = false;
       this.setVersion(++this.count);
     });
   }
 
   private failed(error: unknown): void {
-    if (error instanceof Refusal) this.setProblem(error);
+    if (error instanceof ApiError) this.setProblem(error);
     else if (!this.controller.signal.aborted) throw error;
   }
 
+  /** Loads the end of the log. May be called again, to retry or to reload. */
   async start(): Promise<void> {
     try {
       await this.store.start(this.controller.signal);
@@ -77,32 +78,28 @@ export class LogReader {
     }
   }
 
-  /** Live text. For one step alone it only says that there may be more. */
-  heard(text: string, end: number): void {
+  /** Live text of the whole log. For a single step it only signals that there may be more, so the end is reloaded. */
+  append(text: string, end: number): void {
     if (this.step === undefined) this.store.append(text, end);
-    else this.nudge();
+    else this.reload();
   }
 
-  /** Where a stream should go on; looks at the end again when that is far away. */
-  async catchUp(sizeBytes: number): Promise<void> {
-    if (this.step !== undefined || sizeBytes - this.store.end > MAX_CATCH_UP_BYTES) await this.start();
-  }
-
-  private nudge(): void {
-    if (this.nudged) {
-      this.nudgedAgain = true;
+  /** Reloads the end; calls during a reload are merged into one more reload. */
+  private reload(): void {
+    if (this.reloading) {
+      this.reloadAgain = true;
       return;
     }
-    this.nudged = this.start().finally(() => {
-      this.nudged = undefined;
-      if (this.nudgedAgain) {
-        this.nudgedAgain = false;
-        this.nudge();
+    this.reloading = this.start().finally(() => {
+      this.reloading = undefined;
+      if (this.reloadAgain) {
+        this.reloadAgain = false;
+        this.reload();
       }
     });
   }
 
-  /** After a step has begun or the job has ended. */
+  /** To be called after a step has started or the job has ended. */
   loadSections(): void {
     if (this.step !== undefined) return;
     get<LogSections>(jobPath(this.job, "/log/sections"), this.controller.signal).then(
@@ -111,17 +108,17 @@ export class LogReader {
     );
   }
 
-  /** Lines with these words; the whole log is searched by the server. */
+  /** The lines that contain the words; the server searches the whole log. */
   search(words: string, signal: AbortSignal): Promise<HitPage> {
-    return get<HitPage>(withQuery(jobPath(this.job, "/log/search"), { q: words, limit: MAX_HITS }), signal);
+    return get<HitPage>(withQuery(jobPath(this.job, "/log/search"), { q: words, limit: MAX_MATCHES }), signal);
   }
 
-  /** The texts of lines, as many as a person copies. Raises Refusal. */
+  /** The texts of a range of lines. Throws ApiError. */
   async texts(first: number, count: number): Promise<string[]> {
     const found: string[] = [];
     while (found.length < count) {
-      const ask = Math.min(1000, count - found.length);
-      const answer = await this.fetchLines(first + found.length, ask, this.controller.signal);
+      const size = Math.min(MAX_LINES, count - found.length);
+      const answer = await this.fetchLines(first + found.length, size, this.controller.signal);
       if (answer.texts.length === 0) break;
       found.push(...answer.texts);
     }

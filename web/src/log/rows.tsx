@@ -1,15 +1,9 @@
-/** One row of the log: number, time, fold, text. Everything is text; nothing of a log is ever markup. */
+/** One row of the log: number, time, fold, text. A log is always rendered as text, never as markup. */
 import { createMemo, Index, Show } from "solid-js";
-import { clock } from "../kit/time";
-import { spans, withHits } from "./text";
+import { timeOfDay } from "../kit/time";
 import type { Line } from "./store";
-
-export interface RowView {
-  number: number;
-  line: Line | undefined;
-  /** It begins a section of a step that can be folded. */
-  head: boolean;
-}
+import { spans, withMatches } from "./text";
+import type { RowView } from "./visible-rows";
 
 export interface RowProps {
   row: RowView;
@@ -25,7 +19,7 @@ export interface RowProps {
 
 export function LogRow(props: RowProps) {
   const line = () => props.row.line;
-  const parts = createMemo(() => withHits(spans(line()?.text ?? ""), props.words));
+  const parts = createMemo(() => withMatches(spans(line()?.text ?? ""), props.words));
   return (
     <div
       class="log-row"
@@ -68,7 +62,7 @@ export function LogRow(props: RowProps) {
           {(part) => (
             <span
               class={part().classes}
-              classList={{ "is-hit": part().hit ?? false }}
+              classList={{ "is-match": part().match ?? false }}
               style={{ color: part().foreground, "background-color": part().background }}
             >
               {part().text}
@@ -76,9 +70,9 @@ export function LogRow(props: RowProps) {
           )}
         </Index>
         <Show when={line()?.cut}>
-          <span class="log-more" title="The line goes on; the raw log and the download have all of it">
+          <span class="log-more" title="Truncated line; the raw log and the download contain all of it">
             {" "}
-            … cut
+            … truncated
           </span>
         </Show>
         <Show when={props.folded && props.hiddenLines > 0}>
@@ -91,5 +85,5 @@ export function LogRow(props: RowProps) {
 }
 
 function timeOf(line: Line | undefined): string {
-  return line?.time ? clock(line.time) : "";
+  return line?.time ? timeOfDay(line.time) : "";
 }

@@ -1,17 +1,17 @@
 /**
- * Where a reader is in rows of which there may be millions.
+ * The scroll position in a list of up to millions of rows.
  *
- * Browsers bound an element's height (Firefox at 17.9 million pixels), so the scroll bar stands for a fraction, and what is
- * at the top is kept as a row and pixels into it. Small moves (wheel, keys, touch) go by pixels; large ones (the scroll bar
- * was dragged) by the fraction. When rows have different heights, only those passed by a small move need to be known.
+ * Browsers limit an element's height (Firefox to 17.9 million pixels), so for long lists the scroll bar represents a fraction,
+ * and the position is kept as the top row and an offset in pixels. Small moves (wheel, keys, touch) are applied in pixels, large
+ * ones (a dragged scroll bar) as a fraction. Where rows differ in height, a small move needs the heights of the passed rows only.
  */
 
 export const ROW_HEIGHT = 20;
 
-/** Far below what any browser can do, and a scroll bar has a thousand positions anyhow. */
+/** Far below every browser's limit; a scroll bar has about a thousand distinct positions anyway. */
 export const MAX_HEIGHT = 6_000_000;
 
-/** Farther than this in one event is no wheel. */
+/** A longer move in one event comes from dragging, not from a wheel. */
 const JUMP_VIEWPORTS = 3;
 
 export class ScrollPosition {
@@ -21,19 +21,19 @@ export class ScrollPosition {
   private viewport = 0;
   private lastScrollTop = 0;
 
-  /** `heightOf`: undefined where all rows have ROW_HEIGHT. */
+  /** `heightOf`: undefined if all rows have ROW_HEIGHT. */
   constructor(private heightOf: ((row: number) => number) | undefined = undefined) {}
 
   get rows(): number {
     return this.rowCount;
   }
 
-  /** Of the scrolled element. */
+  /** The height of the scrolled element. */
   get height(): number {
     return Math.min(MAX_HEIGHT, this.rowCount * ROW_HEIGHT);
   }
 
-  /** Whether a pixel of the scroll bar is a pixel of the content. */
+  /** Whether the scroll bar represents pixels, not a fraction. */
   private get isExact(): boolean {
     return this.heightOf === undefined && this.rowCount * ROW_HEIGHT <= MAX_HEIGHT;
   }
@@ -45,7 +45,7 @@ export class ScrollPosition {
     this.clamp();
   }
 
-  /** The browser scrolled to there. */
+  /** Applies a scroll event of the browser. */
   scrolledTo(scrollTop: number): void {
     const delta = scrollTop - this.lastScrollTop;
     this.lastScrollTop = scrollTop;
@@ -60,7 +60,7 @@ export class ScrollPosition {
     }
   }
 
-  /** Where the scroll bar should stand; what `scrolledTo` is compared with next. */
+  /** The scrollTop for this position, and the reference of the next `scrolledTo`. */
   scrollTop(): number {
     const range = Math.max(0, this.height - this.viewport);
     this.lastScrollTop = this.isExact
@@ -69,13 +69,13 @@ export class ScrollPosition {
     return this.lastScrollTop;
   }
 
-  /** What the browser made of it, which may be rounded. */
-  settle(scrollTop: number): void {
+  /** Sets the reference to the scrollTop that the browser reports, which may be rounded. */
+  acknowledge(scrollTop: number): void {
     this.lastScrollTop = scrollTop;
   }
 
-  /** Whether a scroll event tells of something that is not known. */
-  isNews(scrollTop: number): boolean {
+  /** Whether the browser has scrolled since the last known scrollTop. */
+  hasMoved(scrollTop: number): boolean {
     return Math.abs(scrollTop - this.lastScrollTop) >= 1;
   }
 
@@ -84,7 +84,7 @@ export class ScrollPosition {
     this.clamp();
   }
 
-  /** So that the row is at the top, or a third down where there is room above it. */
+  /** Puts the row at the top, or a third down the viewport if there are enough rows above. */
   showRow(row: number, aThirdDown: boolean): void {
     this.row = Math.max(0, Math.min(row, this.rowCount - 1));
     this.offset = 0;
@@ -116,9 +116,9 @@ export class ScrollPosition {
   private toFraction(fraction: number): void {
     const end = this.endPosition();
     const last = end.row + end.offset / this.rowHeight(end.row);
-    const place = Math.max(0, Math.min(1, fraction)) * last;
-    this.row = Math.floor(place);
-    this.offset = (place - this.row) * this.rowHeight(this.row);
+    const row = Math.max(0, Math.min(1, fraction)) * last;
+    this.row = Math.floor(row);
+    this.offset = (row - this.row) * this.rowHeight(this.row);
     this.clamp();
   }
 
@@ -126,7 +126,7 @@ export class ScrollPosition {
     return this.heightOf ? this.heightOf(row) : ROW_HEIGHT;
   }
 
-  /** The lowest place: the last row is at the bottom. */
+  /** The position with the last row at the bottom. */
   private endPosition(): { row: number; offset: number } {
     if (!this.heightOf) {
       const top = Math.max(0, this.rowCount * ROW_HEIGHT - this.viewport);
@@ -142,9 +142,9 @@ export class ScrollPosition {
 
   private clamp(): void {
     if (!this.heightOf) {
-      const place = Math.max(0, this.row * ROW_HEIGHT + this.offset);
-      this.row = Math.floor(place / ROW_HEIGHT);
-      this.offset = place - this.row * ROW_HEIGHT;
+      const pixels = Math.max(0, this.row * ROW_HEIGHT + this.offset);
+      this.row = Math.floor(pixels / ROW_HEIGHT);
+      this.offset = pixels - this.row * ROW_HEIGHT;
     } else {
       while (this.offset < 0 && this.row > 0) {
         this.row--;

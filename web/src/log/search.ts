@@ -1,47 +1,54 @@
-/** A search in a log: the server looks through all of it, the reader steps through the hits. */
+/** The search in a log as signals: the server searches the whole log, the user steps through the matches. */
 import { createEffect, createMemo, createSignal, on, onCleanup, type Accessor } from "solid-js";
-import { Refusal } from "../api/client";
+import { ApiError } from "../api/client";
 import type { HitPage } from "../api/types";
+import { matchedLines, stepped, summaryOf } from "./matches";
 import type { LogReader } from "./reader";
 
-/** After the last letter typed. */
-const PAUSE_MS = 180;
+/** From the last key press until the search is sent. */
+const DEBOUNCE_MS = 180;
 
 export interface LogSearch {
   words: Accessor<string>;
   setWords: (words: string) => void;
-  /** Lines with hits, counted from 0, in order. */
+  /** Lines with matches, counted from 0, in order. */
   lines: Accessor<readonly number[]>;
-  /** "3 of 17", "no hits", "1,000+ hits". */
+  /** The position among the matches, or why the search failed. */
   summary: Accessor<string>;
   currentLine: Accessor<number | undefined>;
   step: (by: number) => void;
   focus: () => void;
+  /** Sets the input element. */
   field: (element: HTMLInputElement) => void;
 }
 
-export function createLogSearch(reader: LogReader, show: (line: number) => void): LogSearch {
+/** `show` is called with the line of each match that becomes the current one. */
+export function createLogSearch(reader: Pick<LogReader, "search">, show: (line: number) => void): LogSearch {
   const [words, setWords] = createSignal("");
   const [page, setPage] = createSignal<HitPage | undefined>(undefined);
   const [at, setAt] = createSignal(-1);
   const [problem, setProblem] = createSignal("");
   let element: HTMLInputElement | undefined;
   let running: AbortController | undefined;
-  const lines = createMemo(() => page()?.hits.map((hit) => hit.line - 1) ?? []);
+  const lines = createMemo(() => matchedLines(page()));
 
-  async function look(wanted: string): Promise<void> {
-    const mine = (running = new AbortController());
+  function goTo(index: number): void {
+    setAt(index);
+    const line = lines()[index];
+    if (line !== undefined) show(line);
+  }
+
+  async function search(wanted: string): Promise<void> {
+    const controller = (running = new AbortController());
     try {
-      const found = await reader.search(wanted, mine.signal);
-      if (mine.signal.aborted) return;
+      const found = await reader.search(wanted, controller.signal);
+      if (controller.signal.aborted) return;
       setProblem("");
       setPage(found);
-      const first = found.hits[0];
-      setAt(first ? 0 : -1);
-      if (first) show(first.line - 1);
+      goTo(found.hits.length > 0 ? 0 : -1);
     } catch (error) {
-      if (mine.signal.aborted) return;
-      if (!(error instanceof Refusal)) throw error;
+      if (controller.signal.aborted) return;
+      if (!(error instanceof ApiError)) throw error;
       setProblem(error.message);
     }
   }
@@ -53,7 +60,7 @@ export function createLogSearch(reader: LogReader, show: (line: number) => void)
       setAt(-1);
       setProblem("");
       if (!wanted) return;
-      const timer = setTimeout(() => void look(wanted), PAUSE_MS);
+      const timer = setTimeout(() => void search(wanted), DEBOUNCE_MS);
       onCleanup(() => clearTimeout(timer));
     }),
   );
@@ -63,28 +70,15 @@ export function createLogSearch(reader: LogReader, show: (line: number) => void)
     words,
     setWords,
     lines,
-    summary: () => {
-      const found = page();
-      if (problem()) return problem();
-      if (!found) return "";
-      const total = `${found.hits.length.toLocaleString("en")}${found.next === null ? "" : "+"}`;
-      return found.hits.length === 0 ? "no hits" : `${(at() + 1).toLocaleString("en")} of ${total}`;
-    },
+    summary: () => problem() || summaryOf(page(), at()),
     currentLine: () => lines()[at()],
-    step: (by) => {
-      const all = lines();
-      if (all.length === 0) return;
-      const next = (at() + by + all.length) % all.length;
-      setAt(next);
-      const line = all[next];
-      if (line !== undefined) show(line);
-    },
+    step: (by) => goTo(stepped(at(), by, lines().length)),
     focus: () => {
       element?.focus();
       element?.select();
     },
-    field: (made) => {
-      element = made;
+    field: (input) => {
+      element = input;
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Links to lines: `#L12` and `#L12-L20` count from 1, as people do; ranges count from 0. */
+/** Ranges of lines and links to them. `#L12` and `#L12-L20` count from 1, as the page shows; ranges count from 0. */
 
 export interface LineRange {
   first: number;
@@ -20,4 +20,14 @@ export function formatRange(range: LineRange): string {
 
 export function inRange(range: LineRange | undefined, line: number): boolean {
   return range !== undefined && line >= range.first && line <= range.last;
+}
+
+export function linesIn(range: LineRange | undefined): number {
+  return range ? range.last - range.first + 1 : 0;
+}
+
+/** The selection after a click on a line's number. Shift extends the range; a click on the selected line clears it. */
+export function selectLine(range: LineRange | undefined, line: number, extend: boolean): LineRange | undefined {
+  const next = extend && range ? { first: Math.min(range.first, line), last: Math.max(range.first, line) } : { first: line, last: line };
+  return range && range.first === next.first && range.last === next.last ? undefined : next;
 }

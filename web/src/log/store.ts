@@ -1,7 +1,6 @@
 /**
- * A log's lines by number, as far as they are needed: blocks are fetched when somebody looks at them and forgotten when
- * nobody has for a while; live text is appended at the end. Where the text stands in the file is known to the byte, so that
- * a stream that was cut goes on exactly there.
+ * A cache of a log's lines by number. Blocks are fetched when they become visible, and the least recently used ones are evicted;
+ * live text is appended at the end. The end's offset is known to the byte, so that a stream continues exactly there.
  */
 import { lastDrawn } from "./text";
 import type { LogLines } from "../api/types";
@@ -9,12 +8,12 @@ import type { LogLines } from "../api/types";
 export interface Line {
   readonly number: number;
   readonly text: string;
-  /** There is more of it in the file. */
+  /** Truncated: the file has more of it. */
   readonly cut: boolean;
-  /** Unix milliseconds; null where it came live and nobody has asked yet. */
+  /** Unix milliseconds; null for a live line whose time was not fetched yet. */
   readonly time: number | null;
   readonly step: number;
-  /** A line of Danube's own. */
+  /** Written by Danube, not by a step. */
   readonly note: boolean;
 }
 
@@ -22,13 +21,13 @@ export type FetchLines = (first: number, count: number, signal: AbortSignal) => 
 
 export const BLOCK_LINES = 250;
 
-/** Of memory: 50 000 lines, some 10 MB. */
-const KEPT_BLOCKS = 200;
+/** Bounds the memory: 50 000 lines, about 10 MB. */
+const MAX_BLOCKS = 200;
 
-/** At a time; more would only wait for each other. */
+/** Concurrent requests; more would only wait for each other. */
 const MAX_FETCHES = 3;
 
-/** An open line longer than this is shown cut until it ends. */
+/** A longer open line is truncated until it ends. */
 const OPEN_LINE_LENGTH = 4096;
 
 export class LogStore {
@@ -39,12 +38,12 @@ export class LogStore {
   private openLine: Line | undefined;
   private openIsCut = false;
   private lastStep = 0;
-  /** The offset behind the last byte that is known: where a stream goes on. */
+  /** The offset behind the last known byte, where a stream continues. */
   end = 0;
-  /** Lines that were appended live, for "so many new lines". */
+  /** The number of lines that were appended live. */
   appended = 0;
 
-  /** `changed` is called whenever there is something else to show. `failed`: a block could not be fetched. */
+  /** `changed` is called after each change of the lines, `failed` when a block could not be fetched. */
   constructor(
     private readonly fetchLines: FetchLines,
     private readonly changed: () => void,
@@ -60,14 +59,14 @@ export class LogStore {
     return this.blocks.get(Math.floor(number / BLOCK_LINES))?.[number % BLOCK_LINES];
   }
 
-  /** The newest lines, which say how long the log is. Throws what fetching throws. */
+  /** Fetches the newest lines and the log's length. Throws what `fetchLines` throws. */
   async start(signal: AbortSignal): Promise<void> {
-    this.place(await this.fetchLines(-BLOCK_LINES, BLOCK_LINES, signal), true);
+    this.insert(await this.fetchLines(-BLOCK_LINES, BLOCK_LINES, signal), true);
   }
 
-  /** Text that follows what is known; `end`: the offset behind it. */
+  /** Appends live text; `end`: the offset behind it. Text that is already known is ignored. */
   append(text: string, end: number): void {
-    if (end <= this.end) return; // heard before
+    if (end <= this.end) return;
     this.end = end;
     const pieces = text.split("\n");
     pieces[0] = this.open + (pieces[0] ?? "");
@@ -81,12 +80,12 @@ export class LogStore {
     }
     this.openLine =
       this.open === "" && !this.openIsCut ? undefined : this.line(this.complete, shown.slice(0, OPEN_LINE_LENGTH), this.openIsCut);
-    this.forget();
+    this.evict();
     this.changed();
   }
 
-  /** These lines are looked at: what is missing of them is fetched, what is fetched and not looked at any more is let go. */
-  want(first: number, last: number): void {
+  /** Fetches what is missing of the visible lines, and aborts the requests for lines that are not visible any more. */
+  request(first: number, last: number): void {
     const from = Math.floor(Math.max(0, first) / BLOCK_LINES);
     const to = Math.floor(Math.max(0, Math.min(last, this.total - 1)) / BLOCK_LINES);
     for (const [block, controller] of this.fetching) {
@@ -98,16 +97,16 @@ export class LogStore {
     }
   }
 
-  /** Times are asked for: blocks that came live without them are fetched again when they are looked at. */
-  forgetLive(): void {
+  /** Drops blocks with live lines, which have no times, so that they are fetched with times when they become visible. */
+  dropUntimed(): void {
     for (const [block, lines] of this.blocks) {
       if (lines.some((line) => line && line.time === null)) this.blocks.delete(block);
     }
     this.changed();
   }
 
-  /** Start over from a newer state of the log, keeping nothing of the open line. */
-  place(answer: LogLines, isEnd: boolean): void {
+  /** Stores lines of a response. `isEnd`: they are the newest, so that length, end and open line are set from them too. */
+  insert(answer: LogLines, isEnd: boolean): void {
     let mark = 0;
     const cut = new Set(answer.cut);
     answer.texts.forEach((text, index) => {
@@ -119,7 +118,7 @@ export class LogStore {
         this.openIsCut = cut.has(index);
         return;
       }
-      if (number === this.complete && !isEnd) return; // the open line: the stream knows it better
+      if (number === this.complete && !isEnd) return; // the open line: the stream's text is newer
       this.put({
         number,
         text: lastDrawn(text),
@@ -139,7 +138,7 @@ export class LogStore {
       }
       this.openLine = answer.open ? this.line(this.complete, lastDrawn(this.open), this.openIsCut) : undefined;
     }
-    this.forget();
+    this.evict();
     this.changed();
   }
 
@@ -177,13 +176,13 @@ export class LogStore {
   private touch(block: number): void {
     const lines = this.blocks.get(block);
     if (!lines) return;
-    this.blocks.delete(block); // a Map keeps the order of insertion: the last one was looked at last
+    this.blocks.delete(block); // a Map keeps the order of insertion: the last one is the most recently used
     this.blocks.set(block, lines);
   }
 
-  private forget(): void {
+  private evict(): void {
     for (const block of this.blocks.keys()) {
-      if (this.blocks.size <= KEPT_BLOCKS) return;
+      if (this.blocks.size <= MAX_BLOCKS) return;
       this.blocks.delete(block);
     }
   }
@@ -196,7 +195,7 @@ export class LogStore {
       const end = Math.min(at + BLOCK_LINES, this.complete);
       while (at < end) {
         const answer = await this.fetchLines(at, end - at, controller.signal);
-        this.place(answer, false);
+        this.insert(answer, false);
         if (answer.texts.length === 0) return;
         at = answer.first + answer.texts.length;
       }

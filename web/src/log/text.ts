@@ -1,29 +1,29 @@
-/** A line's text as a terminal shows it: redrawn with carriage returns, coloured by SGR sequences, everything else left out. */
+/** A line's text as a terminal shows it: carriage returns and SGR colours are applied, other control sequences are removed. */
 import Anser from "anser";
 
-/** Pieces of a line. `foreground` and `background`: colours without a class of their own. */
+/** A piece of a line. `foreground` and `background`: colours without a CSS class. */
 export interface Span {
   text: string;
   classes: string;
   foreground?: string;
   background?: string;
-  hit?: boolean;
+  match?: boolean;
 }
 
-/** What was drawn last of a line that was drawn again and again. */
+/** The final state of a line that was redrawn with carriage returns. */
 export function lastDrawn(raw: string): string {
   const line = raw.replace(/\r+$/, "");
   return line.slice(line.lastIndexOf("\r") + 1);
 }
 
-// OSC (titles, links), then every CSI that is no SGR, then two-character escapes, then what has no glyph but tab and ESC.
-const UNSEEN =
+// OSC (titles, links), every CSI except SGR, two-character escapes, and control characters except tab, LF and ESC.
+const INVISIBLE =
   /\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b(?!\[)[ -/]*[0-~]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]/g;
 const SGR = /\x1b\[[0-9;:]*m?/g;
 
-/** The text alone, as it is copied and searched. */
+/** The text without control sequences, as it is copied and searched. */
 export function plain(text: string): string {
-  return text.replace(UNSEEN, "").replace(SGR, "");
+  return text.replace(INVISIBLE, "").replace(SGR, "");
 }
 
 const DECORATIONS: Record<string, string> = {
@@ -36,10 +36,10 @@ const DECORATIONS: Record<string, string> = {
   hidden: "ansi-hidden",
 };
 
-/** Spans of a line. Colours do not go on into the next line: what is seen does not depend on where one began to read. */
+/** The spans of a line. Colours end with the line, so that a line looks the same wherever reading began. */
 export function spans(text: string): Span[] {
-  if (!text.includes("\x1b")) return [{ text: text.replace(UNSEEN, ""), classes: "" }];
-  return Anser.ansiToJson(text.replace(UNSEEN, ""), { use_classes: true, remove_empty: true }).map(span);
+  if (!text.includes("\x1b")) return [{ text: text.replace(INVISIBLE, ""), classes: "" }];
+  return Anser.ansiToJson(text.replace(INVISIBLE, ""), { use_classes: true, remove_empty: true }).map(span);
 }
 
 function span(entry: Anser.AnserJsonEntry): Span {
@@ -77,23 +77,23 @@ export function paletteColour(number: number): string {
   return `rgb(${step(Math.floor(at / 36))}, ${step(Math.floor(at / 6) % 6)}, ${step(at % 6)})`;
 }
 
-/** The same spans, cut where the words are found; upper and lower case are one. */
-export function withHits(given: Span[], words: string): Span[] {
+/** The same spans, split at the matches of the words; the comparison ignores case. */
+export function withMatches(given: Span[], words: string): Span[] {
   if (!words) return given;
   const whole = given.map((one) => one.text).join("");
-  const places = placesOf(whole.toLowerCase(), words.toLowerCase());
-  if (places.length === 0) return given;
+  const starts = startsOf(whole.toLowerCase(), words.toLowerCase());
+  if (starts.length === 0) return given;
   const found: Span[] = [];
   let at = 0;
   for (const one of given) {
     let begin = at;
     const end = at + one.text.length;
-    for (const place of places) {
-      const from = Math.max(begin, place);
-      const to = Math.min(end, place + words.length);
+    for (const start of starts) {
+      const from = Math.max(begin, start);
+      const to = Math.min(end, start + words.length);
       if (from >= to) continue;
       if (from > begin) found.push({ ...one, text: whole.slice(begin, from) });
-      found.push({ ...one, text: whole.slice(from, to), hit: true });
+      found.push({ ...one, text: whole.slice(from, to), match: true });
       begin = to;
     }
     if (begin < end) found.push({ ...one, text: whole.slice(begin, end) });
@@ -102,13 +102,13 @@ export function withHits(given: Span[], words: string): Span[] {
   return found;
 }
 
-function placesOf(text: string, words: string): number[] {
+function startsOf(text: string, words: string): number[] {
   const found: number[] = [];
   for (let at = text.indexOf(words); at >= 0; at = text.indexOf(words, at + words.length)) found.push(at);
   return found;
 }
 
-/** How many cells of a terminal the text takes: what decides where it wraps. */
+/** The width of the text in terminal cells, which decides where it wraps. */
 export function cells(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let found = 0;

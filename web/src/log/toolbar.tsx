@@ -1,8 +1,7 @@
-/** What can be done with a log, in one line. */
+/** The log's toolbar: search, copy, fold, display options, raw log. */
 import { createSignal, Show } from "solid-js";
 import { Icon } from "../parts/icons";
 import type { LogSearch } from "./search";
-import type { LineRange } from "./selection";
 
 export interface LogToolbarProps {
   search: LogSearch;
@@ -14,55 +13,20 @@ export interface LogToolbarProps {
   allFolded: boolean;
   onFoldAll: (on: boolean) => void;
   rawHref: string;
-  range: LineRange | undefined;
+  /** The number of selected lines. */
+  selected: number;
   onCopy: () => Promise<void>;
   onlyStep: string | undefined;
   onAllSteps: () => void;
 }
 
+/** How long the result of copying is shown. */
+const COPIED_MS = 2000;
+
 export function LogToolbar(props: LogToolbarProps) {
-  const [copied, setCopied] = createSignal("");
-  async function copy(): Promise<void> {
-    try {
-      await props.onCopy();
-      setCopied("copied");
-    } catch {
-      setCopied("the browser did not let us copy");
-    }
-    setTimeout(() => setCopied(""), 2000);
-  }
-  const lines = () => (props.range ? props.range.last - props.range.first + 1 : 0);
   return (
     <div class="log-bar" role="toolbar" aria-label="Log">
-      <label class="field log-search">
-        <Icon name="search" />
-        <span class="hidden">Search the log</span>
-        <input
-          ref={props.search.field}
-          type="search"
-          placeholder="Search the log  /"
-          spellcheck={false}
-          maxlength={200}
-          value={props.search.words()}
-          onInput={(event) => props.search.setWords(event.currentTarget.value)}
-          onKeyDown={(event) => {
-            if (event.key !== "Enter") return;
-            event.preventDefault();
-            props.search.step(event.shiftKey ? -1 : 1);
-          }}
-        />
-      </label>
-      <span class="log-hits" role="status">
-        {props.search.summary()}
-      </span>
-      <Show when={props.search.lines().length > 0}>
-        <button type="button" class="tool" aria-label="Previous hit" onClick={() => props.search.step(-1)}>
-          <Icon name="up" />
-        </button>
-        <button type="button" class="tool" aria-label="Next hit" onClick={() => props.search.step(1)}>
-          <Icon name="down" />
-        </button>
-      </Show>
+      <SearchField search={props.search} />
       <Show when={props.onlyStep}>
         {(name) => (
           <button type="button" class="tool is-on" onClick={() => props.onAllSteps()}>
@@ -71,14 +35,7 @@ export function LogToolbar(props: LogToolbarProps) {
         )}
       </Show>
       <span class="grow" />
-      <span class="log-hits" role="status">
-        {copied()}
-      </span>
-      <Show when={lines() > 0}>
-        <button type="button" class="tool" onClick={() => void copy()}>
-          <Icon name="copy" /> {lines() === 1 ? "Copy line" : `Copy ${lines()} lines`}
-        </button>
-      </Show>
+      <CopyButton lines={props.selected} onCopy={props.onCopy} />
       <Show when={props.canFold}>
         <button type="button" class="tool" onClick={() => props.onFoldAll(!props.allFolded)}>
           {props.allFolded ? "Unfold" : "Fold"}
@@ -97,5 +54,66 @@ export function LogToolbar(props: LogToolbarProps) {
         <Icon name="download" />
       </a>
     </div>
+  );
+}
+
+function SearchField(props: { search: LogSearch }) {
+  return (
+    <>
+      <label class="field log-search">
+        <Icon name="search" />
+        <span class="hidden">Search the log</span>
+        <input
+          ref={props.search.field}
+          type="search"
+          placeholder="Search the log  /"
+          spellcheck={false}
+          maxlength={200}
+          value={props.search.words()}
+          onInput={(event) => props.search.setWords(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key !== "Enter") return;
+            event.preventDefault();
+            props.search.step(event.shiftKey ? -1 : 1);
+          }}
+        />
+      </label>
+      <span class="log-status" role="status">
+        {props.search.summary()}
+      </span>
+      <Show when={props.search.lines().length > 0}>
+        <button type="button" class="tool" aria-label="Previous match" onClick={() => props.search.step(-1)}>
+          <Icon name="up" />
+        </button>
+        <button type="button" class="tool" aria-label="Next match" onClick={() => props.search.step(1)}>
+          <Icon name="down" />
+        </button>
+      </Show>
+    </>
+  );
+}
+
+function CopyButton(props: { lines: number; onCopy: () => Promise<void> }) {
+  const [result, setResult] = createSignal("");
+  async function copy(): Promise<void> {
+    try {
+      await props.onCopy();
+      setResult("Copied");
+    } catch {
+      setResult("The browser blocked copying");
+    }
+    setTimeout(() => setResult(""), COPIED_MS);
+  }
+  return (
+    <>
+      <span class="log-status" role="status">
+        {result()}
+      </span>
+      <Show when={props.lines > 0}>
+        <button type="button" class="tool" onClick={() => void copy()}>
+          <Icon name="copy" /> {props.lines === 1 ? "Copy line" : `Copy ${props.lines} lines`}
+        </button>
+      </Show>
+    </>
   );
 }

@@ -1,11 +1,19 @@
-/** Who did what, newest first; and whether nothing is missing. */
+/** The audit log, newest entries first, and whether its hash chain is intact. */
 import { useSearchParams } from "@solidjs/router";
 import { For, Show } from "solid-js";
 import { API, withQuery } from "../api/client";
 import { createData } from "../api/data";
 import type { AuditCheck, AuditPage } from "../api/types";
-import { useTab } from "../kit/tab";
-import { Ago, Empty, Loaded, PageHead } from "../parts/small";
+import { useTab } from "../parts/tab";
+import { Empty } from "../parts/empty";
+import { Loaded } from "../parts/loaded";
+import { PageHead } from "../parts/page-head";
+import { RelativeTime } from "../parts/relative-time";
+
+interface AuditQuery {
+  actor: string | undefined;
+  action: string | undefined;
+}
 
 export default function Audit() {
   const [query, setQuery] = useSearchParams<{ actor?: string; action?: string; cursor?: string }>();
@@ -14,74 +22,13 @@ export default function Audit() {
   useTab(() => "Audit");
   return (
     <div class="page">
-      <PageHead
-        title="Audit"
-        under={
-          <Show when={check.value()}>
-            {(found) => (
-              <Show when={found().whole} fallback={<span class="bad">The chain is broken at entry {found().broken_at}: something was changed or removed.</span>}>
-                {found().entries.toLocaleString("en")} entries, every one as it was written.
-              </Show>
-            )}
-          </Show>
-        }
-      >
-        <form
-          class="filters"
-          onSubmit={(event) => {
-            event.preventDefault();
-            const fields = new FormData(event.currentTarget);
-            setQuery({ actor: String(fields.get("actor")) || undefined, action: String(fields.get("action")) || undefined, cursor: undefined });
-          }}
-        >
-          <label class="field">
-            <span>Who</span>
-            <input name="actor" value={query.actor ?? ""} spellcheck={false} />
-          </label>
-          <label class="field">
-            <span>What</span>
-            <input name="action" value={query.action ?? ""} placeholder="trigger" spellcheck={false} />
-          </label>
-          <button type="submit" class="button">
-            Show
-          </button>
-        </form>
+      <PageHead title="Audit" under={<Show when={check.value()}>{(found) => <CheckResult check={found()} />}</Show>}>
+        <Filters actor={query.actor} action={query.action} onFilter={(filter) => setQuery({ ...filter, cursor: undefined })} />
       </PageHead>
       <Loaded data={data}>
         {(page) => (
-          <Show when={page().entries.length > 0} fallback={<Empty what="Nothing of that kind has happened." />}>
-            <div class="table-place" tabindex="0" role="region" aria-label="Audit">
-              <table class="table">
-                <thead>
-                  <tr>
-                    <th scope="col">When</th>
-                    <th scope="col">Who</th>
-                    <th scope="col">What</th>
-                    <th scope="col">Of what</th>
-                    <th scope="col">Outcome</th>
-                    <th scope="col">From</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  <For each={page().entries}>
-                    {(one) => (
-                      <tr>
-                        <td>
-                          <Ago at={one.at} />
-                        </td>
-                        <td>{one.actor}</td>
-                        <td>{one.action}</td>
-                        <td>
-                          <code class="wrap">{one.target}</code>
-                        </td>
-                        <td classList={{ bad: one.outcome !== "done" }}>{one.outcome}</td>
-                        <td class="quiet">{one.address}</td>
-                      </tr>
-                    )}
-                  </For>
-                </tbody>
-              </table>
-            </div>
+          <Show when={page().entries.length > 0} fallback={<Empty text="No matching audit entries." />}>
+            <Entries entries={page().entries} />
             <Show when={page().cursor}>
               {(cursor) => (
                 <button type="button" class="button" onClick={() => setQuery({ cursor: String(cursor()) })}>
@@ -92,6 +39,79 @@ export default function Audit() {
           </Show>
         )}
       </Loaded>
+    </div>
+  );
+}
+
+function CheckResult(props: { check: AuditCheck }) {
+  return (
+    <Show
+      when={props.check.whole}
+      fallback={<span class="bad">The hash chain is broken at entry {props.check.broken_at}: an entry was changed or removed.</span>}
+    >
+      {props.check.entries.toLocaleString("en")} entries, hash chain intact.
+    </Show>
+  );
+}
+
+function Filters(props: AuditQuery & { onFilter: (query: AuditQuery) => void }) {
+  return (
+    <form
+      class="filters"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const fields = new FormData(event.currentTarget);
+        props.onFilter({ actor: String(fields.get("actor")) || undefined, action: String(fields.get("action")) || undefined });
+      }}
+    >
+      <label class="field">
+        <span>Actor</span>
+        <input name="actor" value={props.actor ?? ""} spellcheck={false} />
+      </label>
+      <label class="field">
+        <span>Action</span>
+        <input name="action" value={props.action ?? ""} placeholder="trigger" spellcheck={false} />
+      </label>
+      <button type="submit" class="button">
+        Filter
+      </button>
+    </form>
+  );
+}
+
+function Entries(props: { entries: AuditPage["entries"] }) {
+  return (
+    <div class="table-scroll" tabindex="0" role="region" aria-label="Audit">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">Time</th>
+            <th scope="col">Actor</th>
+            <th scope="col">Action</th>
+            <th scope="col">Target</th>
+            <th scope="col">Outcome</th>
+            <th scope="col">Address</th>
+          </tr>
+        </thead>
+        <tbody>
+          <For each={props.entries}>
+            {(one) => (
+              <tr>
+                <td>
+                  <RelativeTime at={one.at} />
+                </td>
+                <td>{one.actor}</td>
+                <td>{one.action}</td>
+                <td>
+                  <code class="wrap">{one.target}</code>
+                </td>
+                <td classList={{ bad: one.outcome !== "done" }}>{one.outcome}</td>
+                <td class="quiet">{one.address}</td>
+              </tr>
+            )}
+          </For>
+        </tbody>
+      </table>
     </div>
   );
 }

@@ -1,12 +1,17 @@
-/** The configuration repository as the server sees it: what is in force, what is wrong with what came since. */
+/** The configuration repository: which commit is applied, and the errors and unmet conditions of the latest one. */
 import { For, Show } from "solid-js";
 import { API, write } from "../api/client";
 import { createData } from "../api/data";
 import { may } from "../api/session";
 import type { ConfigurationState } from "../api/types";
-import { useTab } from "../kit/tab";
+import { useTab } from "../parts/tab";
 import { Action } from "../parts/action";
-import { Address, Ago, Command, Loaded, Outward, PageHead } from "../parts/small";
+import { Command } from "../parts/empty";
+import { Fact } from "../parts/facts";
+import { ExternalLink, RepositoryLink } from "../parts/links";
+import { Loaded } from "../parts/loaded";
+import { PageHead } from "../parts/page-head";
+import { RelativeTime } from "../parts/relative-time";
 
 export default function Configuration() {
   const data = createData<ConfigurationState>(() => `${API}/config`);
@@ -20,113 +25,129 @@ export default function Configuration() {
   }
   return (
     <div class="page">
-      <PageHead title="Configuration" under="It lives in Git; this page only tells how the server sees it.">
+      <PageHead title="Configuration" under="The configuration repository as the server last read it. Changes are made in Git.">
         <Show when={may("sync-configuration")}>
           <Action icon="again" act={sync}>
-            Look now
+            Sync configuration
           </Action>
         </Show>
       </PageHead>
       <Loaded data={data}>
         {(state) => (
           <>
-            <Show
-              when={!state().ok}
-              fallback={<p class="notice is-good">The newest commit is in force.</p>}
-            >
-              <div class="notice is-bad" role="status">
-                <p class="notice-what">
-                  {state().problem ? "The repository cannot be read." : "The newest commit has mistakes, so the last good one stays in force."}
-                </p>
-                <Show when={state().problem}>
-                  {(problem) => (
-                    <>
-                      <p>{problem().what}</p>
-                      <p class="notice-hint">{problem().hint}</p>
-                    </>
-                  )}
-                </Show>
-                <Show when={state().findings.length > 0}>
-                  <p>
-                    Mend them and push again; <Command text="danube validate" /> finds the same on your machine.
-                  </p>
-                </Show>
-              </div>
-            </Show>
-            <Show when={state().findings.length > 0}>
-              <ol class="findings">
-                <For each={state().findings}>
-                  {(one) => (
-                    <li>
-                      <Outward to={one.url}>
-                        <code class="finding-place">{one.place}</code>
-                      </Outward>
-                      <p class="finding-what">{one.what}</p>
-                      <Show when={one.hint}>
-                        <p class="notice-hint">{one.hint}</p>
-                      </Show>
-                    </li>
-                  )}
-                </For>
-              </ol>
-            </Show>
-            <Show when={state().conditions.length > 0}>
-              <h2>What it still waits for</h2>
-              <ul class="findings is-quiet">
-                <For each={state().conditions}>
-                  {(one) => (
-                    <li>
-                      <p class="finding-what">{one.what}</p>
-                      <Show when={one.hint}>
-                        <p class="notice-hint">{one.hint}</p>
-                      </Show>
-                    </li>
-                  )}
-                </For>
-              </ul>
-            </Show>
-            <dl class="facts is-wide">
-              <dt>Repository</dt>
-              <dd>
-                <Address of={state().repository} />
-                <Show when={state().branch}>
-                  {(branch) => (
-                    <>
-                      {" "}
-                      branch <code>{branch()}</code>
-                    </>
-                  )}
-                </Show>
-              </dd>
-              <dt>In force</dt>
-              <dd>
-                <Outward to={state().applied_url}>
-                  <code class="wrap">{state().applied_revision || "nothing yet"}</code>
-                </Outward>{" "}
-                <Show when={state().applied_at}>{(at) => <Ago at={at()} />}</Show>
-              </dd>
-              <dt>Seen last</dt>
-              <dd>
-                <Outward to={state().seen_url}>
-                  <code class="wrap">{state().seen_revision || "nothing yet"}</code>
-                </Outward>{" "}
-                <Show when={state().checked_at}>{(at) => <Ago at={at()} />}</Show>
-              </dd>
-              <Show when={state().deploy_key}>
-                {(key) => (
-                  <>
-                    <dt>Deploy key</dt>
-                    <dd>
-                      <code class="wrap">{key()}</code>
-                      <p class="quiet">Give it read access where repositories are read by ssh.</p>
-                    </dd>
-                  </>
-                )}
-              </Show>
-            </dl>
+            <Result state={state()} />
+            <Findings state={state()} />
+            <Conditions state={state()} />
+            <Repository state={state()} />
           </>
         )}
       </Loaded>
     </div>
+  );
+}
+
+function Result(props: { state: ConfigurationState }) {
+  return (
+    <Show when={!props.state.ok} fallback={<p class="notice is-good">The latest commit is applied.</p>}>
+      <div class="notice is-bad" role="status">
+        <p class="notice-title">
+          {props.state.problem ? "The repository cannot be read." : "The latest commit has errors; the last valid commit stays applied."}
+        </p>
+        <Show when={props.state.problem}>
+          {(problem) => (
+            <>
+              <p>{problem().what}</p>
+              <p class="notice-hint">{problem().hint}</p>
+            </>
+          )}
+        </Show>
+        <Show when={props.state.findings.length > 0}>
+          <p>
+            Fix the errors and push again. <Command text="danube validate" /> finds them on your machine.
+          </p>
+        </Show>
+      </div>
+    </Show>
+  );
+}
+
+function Findings(props: { state: ConfigurationState }) {
+  return (
+    <Show when={props.state.findings.length > 0}>
+      <ol class="findings">
+        <For each={props.state.findings}>
+          {(one) => (
+            <li>
+              <ExternalLink to={one.url}>
+                <code class="finding-location">{one.place}</code>
+              </ExternalLink>
+              <p class="finding-message">{one.what}</p>
+              <Show when={one.hint}>
+                <p class="notice-hint">{one.hint}</p>
+              </Show>
+            </li>
+          )}
+        </For>
+      </ol>
+    </Show>
+  );
+}
+
+function Conditions(props: { state: ConfigurationState }) {
+  return (
+    <Show when={props.state.conditions.length > 0}>
+      <h2>Unmet conditions</h2>
+      <ul class="findings is-quiet">
+        <For each={props.state.conditions}>
+          {(one) => (
+            <li>
+              <p class="finding-message">{one.what}</p>
+              <Show when={one.hint}>
+                <p class="notice-hint">{one.hint}</p>
+              </Show>
+            </li>
+          )}
+        </For>
+      </ul>
+    </Show>
+  );
+}
+
+function Repository(props: { state: ConfigurationState }) {
+  return (
+    <dl class="facts is-wide">
+      <Fact name="Repository">
+        <RepositoryLink address={props.state.repository} />
+        <Show when={props.state.branch}>
+          {(branch) => (
+            <>
+              {" "}
+              branch <code>{branch()}</code>
+            </>
+          )}
+        </Show>
+      </Fact>
+      <Commit name="Applied commit" revision={props.state.applied_revision} url={props.state.applied_url} at={props.state.applied_at} />
+      <Commit name="Latest commit" revision={props.state.seen_revision} url={props.state.seen_url} at={props.state.checked_at} />
+      <Show when={props.state.deploy_key}>
+        {(key) => (
+          <Fact name="Deploy key">
+            <code class="wrap">{key()}</code>
+            <p class="quiet">Grant this key read access to repositories that are read over SSH.</p>
+          </Fact>
+        )}
+      </Show>
+    </dl>
+  );
+}
+
+function Commit(props: { name: string; revision: string; url: string; at: string | null }) {
+  return (
+    <Fact name={props.name}>
+      <ExternalLink to={props.url}>
+        <code class="wrap">{props.revision || "none yet"}</code>
+      </ExternalLink>{" "}
+      <Show when={props.at}>{(at) => <RelativeTime at={at()} />}</Show>
+    </Fact>
   );
 }

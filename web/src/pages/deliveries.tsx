@@ -1,4 +1,4 @@
-/** What arrived from forges and clocks, newest first, and what it did to each pipeline, and why. */
+/** Webhook deliveries and schedules, newest first, with their outcome for each pipeline. */
 import { A } from "@solidjs/router";
 import { createMemo, createSignal, For, Show } from "solid-js";
 import { API, get, withQuery } from "../api/client";
@@ -6,14 +6,16 @@ import { createData } from "../api/data";
 import { onJobs } from "../api/events";
 import type { Delivery, DeliveryPage, Outcome } from "../api/types";
 import { Older } from "../parts/older";
-import { Ago, Empty, Loaded } from "../parts/small";
+import { Empty } from "../parts/empty";
+import { Loaded } from "../parts/loaded";
+import { RelativeTime } from "../parts/relative-time";
 
 const PAGE = 10;
 
 const RESULTS: Record<Outcome["result"], string> = {
   started: "started",
   skipped: "skipped",
-  "not-meant": "not meant",
+  "not-meant": "not matched",
   refused: "refused",
 };
 
@@ -21,7 +23,7 @@ export function Deliveries() {
   const path = (cursor?: number): string => withQuery(`${API}/deliveries`, { limit: PAGE, cursor });
   const first = createData<DeliveryPage>(() => path());
   const [more, setMore] = createSignal<DeliveryPage | undefined>(undefined);
-  // Whatever starts a job arrived just before it.
+  // A new job may come from a new delivery.
   onJobs((job) => {
     if (!job || job.status === "pending") first.reload();
   });
@@ -33,18 +35,18 @@ export function Deliveries() {
   const cursor = () => (more() ? more()?.cursor : first.value()?.cursor);
   async function loadMore(at: number): Promise<void> {
     const next = await get<DeliveryPage>(path(at));
-    // What is shown stays, also when newer ones push it out of the first page.
+    // Deliveries that newer ones push out of the first page stay shown.
     setMore({ deliveries: [...shown(), ...next.deliveries], cursor: next.cursor });
   }
   return (
     <section aria-label="Deliveries">
-      <h2>What arrived</h2>
+      <h2>Deliveries</h2>
       <Loaded data={first}>
         {() => (
           <>
-            <Show when={shown().length > 0} fallback={<Empty what="Nothing has arrived in the last thirty days. Which webhooks are refused, and why, says:" command="danube config status" />}>
+            <Show when={shown().length > 0} fallback={<Empty text="No deliveries in the last 30 days. To see which webhooks are rejected, and why:" command="danube config status" />}>
               <ul class="deliveries">
-                <For each={shown()}>{(one) => <Row one={one} />}</For>
+                <For each={shown()}>{(one) => <DeliveryRow delivery={one} />}</For>
               </ul>
             </Show>
             <Older what="deliveries" cursor={cursor()} load={loadMore} />
@@ -55,25 +57,25 @@ export function Deliveries() {
   );
 }
 
-function Row(props: { one: Delivery }) {
+function DeliveryRow(props: { delivery: Delivery }) {
   return (
     <li class="delivery">
       <span class="delivery-head">
-        <span class="chip">{props.one.source}</span>
-        <span class="delivery-event" title={props.one.delivery}>
-          {props.one.event}
+        <span class="chip">{props.delivery.source}</span>
+        <span class="delivery-event" title={props.delivery.delivery}>
+          {props.delivery.event}
         </span>
         <span class="quiet">
-          <Ago at={props.one.received_at} />
+          <RelativeTime at={props.delivery.received_at} />
         </span>
       </span>
-      <Show when={!props.one.settled_at}>
-        <span class="quiet">It is being looked at.</span>
+      <Show when={!props.delivery.settled_at}>
+        <span class="quiet">Processing.</span>
       </Show>
-      <Show when={props.one.note}>
-        <span class="quiet">{props.one.note}</span>
+      <Show when={props.delivery.note}>
+        <span class="quiet">{props.delivery.note}</span>
       </Show>
-      <For each={props.one.outcomes}>
+      <For each={props.delivery.outcomes}>
         {(outcome) => (
           <span class={`outcome is-${outcome.result}`}>
             <A href={`/pipelines/${outcome.pipeline}`}>{outcome.pipeline}</A>{" "}

@@ -1,106 +1,126 @@
-/** The head of a job: state and cause in a sentence, what it is of, what one may do with it. */
+/** The head of a job: its status and cause in a sentence, what was built, and the actions on it. */
 import { A } from "@solidjs/router";
 import { For, Show } from "solid-js";
-import type { Connection } from "../api/list-stream";
+import type { Connection } from "../api/job-list-stream";
+import { isFinished } from "../api/merging";
 import type { Explanation, JobDetail } from "../api/types";
-import { jobSentence, said, startedBy } from "../kit/sentences";
-import { exact, now } from "../kit/time";
+import { now } from "../kit/clock";
+import { commitTitle, jobSentence, startedBy } from "../parts/job-sentences";
+import { exact } from "../kit/time";
 import { Action } from "../parts/action";
 import { Icon, STATUS_WORDS, StatusIcon } from "../parts/icons";
-import { Ago, Outward } from "../parts/small";
+import { ExternalLink } from "../parts/links";
+import { RelativeTime } from "../parts/relative-time";
+
+export type JobVerb = "cancel" | "rerun" | "approve";
+
+type Act = (verb: JobVerb, body?: unknown) => Promise<void>;
 
 export interface JobHeadProps {
   job: JobDetail;
   explanation: Explanation | undefined;
   connection: Connection;
-  act: (verb: "cancel" | "rerun" | "approve", body?: unknown) => Promise<void>;
+  act: Act;
 }
 
 export function JobHead(props: JobHeadProps) {
-  const job = () => props.job;
-  const open = () => job().status === "pending" || job().status === "running";
-  const may = (action: string): boolean => job().may.includes(action);
-  const needsApproval = () => job().reason === "approval-required" && job().status === "pending";
   return (
     <header class="job-head">
       <div class="job-title">
         <h1>
-          <StatusIcon status={job().status} bare />
-          <A href={`/pipelines/${job().pipeline}`}>{job().pipeline}</A>
-          <span class={`job-status is-${job().status}`}>{STATUS_WORDS[job().status]}</span>
+          <StatusIcon status={props.job.status} bare />
+          <A href={`/pipelines/${props.job.pipeline}`}>{props.job.pipeline}</A>
+          <span class={`job-status is-${props.job.status}`}>{STATUS_WORDS[props.job.status]}</span>
         </h1>
-        <Show when={said(job().trigger)}>{(text) => <p class="job-commit">{text()}</p>}</Show>
-        <p class="job-facts quiet">
-          <Show when={job().trigger.branch || job().trigger.tag || job().trigger.ref}>
-            {(ref) => (
-              <span class="ref">
-                <Icon name="branch" />
-                {ref()}
-              </span>
-            )}
-          </Show>
-          <Show when={job().trigger.commit_sha}>
-            {(sha) => (
-              <span class="ref" title={sha()}>
-                <Icon name="commit" />
-                <Outward to={job().commit_url}>
-                  <code>{sha().slice(0, 8)}</code>
-                </Outward>
-                <Show when={job().trigger.commit_author}>{(author) => <span>by {author()}</span>}</Show>
-              </span>
-            )}
-          </Show>
-          <Show when={job().trigger.pull_request}>
-            {(pull) => (
-              <span class="ref">
-                <Outward to={pull().url}>#{pull().number}</Outward> {pull().title}
-                <Show when={pull().source_repository}>{(source) => <span>from {source()}</span>}</Show>
-              </span>
-            )}
-          </Show>
-          <span class="ref">
-            <Icon name="person" />
-            {startedBy(job().trigger)}
-          </span>
-          <span class="ref" title={exact(job().created_at)}>
-            <Icon name="clock" />
-            <Ago at={job().created_at} />
-          </span>
-        </p>
+        <Show when={commitTitle(props.job.trigger)}>{(text) => <p class="job-commit">{text()}</p>}</Show>
+        <Source job={props.job} />
       </div>
-      <div class="page-actions">
-        <Show when={needsApproval() && may("approve")}>
-          <Action icon="check" kind="primary" act={() => props.act("approve", { commit_sha: job().trigger.commit_sha })}>
-            Approve this commit
-          </Action>
-        </Show>
-        <Show when={!open() && may("rerun")}>
-          <Action icon="again" act={() => props.act("rerun")}>
-            Run again
-          </Action>
-        </Show>
-        <Show when={open() && may("cancel")}>
-          <Action icon="stop" kind="danger" act={() => props.act("cancel")}>
-            Cancel
-          </Action>
-        </Show>
-      </div>
-      <p class={`job-sentence is-${job().status}`} role="status">
-        <span>{jobSentence(job(), now())}</span>
-        <Show when={job().hint}>
-          <span class="job-hint">{job().hint}</span>
+      <Actions job={props.job} act={props.act} />
+      <p class={`job-sentence is-${props.job.status}`} role="status">
+        <span>{jobSentence(props.job, now())}</span>
+        <Show when={props.job.hint}>
+          <span class="job-hint">{props.job.hint}</span>
         </Show>
         <Show when={props.connection === "lost"}>
-          <span class="job-hint bad">The connection is lost; the log goes on where it stopped as soon as it is back.</span>
+          <span class="job-hint bad">Connection lost. The log continues where it stopped once the connection is restored.</span>
         </Show>
       </p>
-      <Show when={job().status === "pending" ? props.explanation : undefined}>
+      <Show when={props.job.status === "pending" ? props.explanation : undefined}>
         {(found) => (
-          <ul class="job-why">
+          <ul class="job-explanation">
             <For each={found().lines}>{(line) => <li>{line}</li>}</For>
           </ul>
         )}
       </Show>
     </header>
+  );
+}
+
+/** Branch, commit, pull request, trigger and time. */
+function Source(props: { job: JobDetail }) {
+  const trigger = () => props.job.trigger;
+  return (
+    <p class="job-facts quiet">
+      <Show when={trigger().branch || trigger().tag || trigger().ref}>
+        {(ref) => (
+          <span class="ref">
+            <Icon name="branch" />
+            {ref()}
+          </span>
+        )}
+      </Show>
+      <Show when={trigger().commit_sha}>
+        {(sha) => (
+          <span class="ref" title={sha()}>
+            <Icon name="commit" />
+            <ExternalLink to={props.job.commit_url}>
+              <code>{sha().slice(0, 8)}</code>
+            </ExternalLink>
+            <Show when={trigger().commit_author}>{(author) => <span>by {author()}</span>}</Show>
+          </span>
+        )}
+      </Show>
+      <Show when={trigger().pull_request}>
+        {(pull) => (
+          <span class="ref">
+            <ExternalLink to={pull().url}>#{pull().number}</ExternalLink> {pull().title}
+            <Show when={pull().source_repository}>{(source) => <span>from {source()}</span>}</Show>
+          </span>
+        )}
+      </Show>
+      <span class="ref">
+        <Icon name="person" />
+        {startedBy(trigger())}
+      </span>
+      <span class="ref" title={exact(props.job.created_at)}>
+        <Icon name="clock" />
+        <RelativeTime at={props.job.created_at} />
+      </span>
+    </p>
+  );
+}
+
+function Actions(props: { job: JobDetail; act: Act }) {
+  const finished = () => isFinished(props.job.status);
+  const may = (action: string): boolean => props.job.may.includes(action);
+  const needsApproval = () => props.job.reason === "approval-required" && props.job.status === "pending";
+  return (
+    <div class="page-actions">
+      <Show when={needsApproval() && may("approve")}>
+        <Action icon="check" kind="primary" act={() => props.act("approve", { commit_sha: props.job.trigger.commit_sha })}>
+          Approve commit
+        </Action>
+      </Show>
+      <Show when={finished() && may("rerun")}>
+        <Action icon="again" act={() => props.act("rerun")}>
+          Rerun job
+        </Action>
+      </Show>
+      <Show when={!finished() && may("cancel")}>
+        <Action icon="stop" kind="danger" act={() => props.act("cancel")}>
+          Cancel job
+        </Action>
+      </Show>
+    </div>
   );
 }

@@ -1,25 +1,21 @@
-/** Logging in: by password, or at the issuer. */
+/** The login page: password, or single sign-on at an OIDC issuer. */
 import { useNavigate, useSearchParams } from "@solidjs/router";
 import { createEffect, Show } from "solid-js";
 import { write } from "../api/client";
 import { createData } from "../api/data";
 import { me, openSession } from "../api/session";
 import type { Methods } from "../api/types";
-import { useTab } from "../kit/tab";
+import { localPath } from "../kit/web-address";
+import { useTab } from "../parts/tab";
 import { createForm } from "../parts/action";
-import { Refused } from "../parts/refused";
-import { Loaded } from "../parts/small";
-
-/** A path of this server, whatever somebody wrote into a link. */
-export function safeReturn(path: string | undefined): string {
-  return path && /^\/(?![/\\])/.test(path) ? path : "/";
-}
+import { ErrorNotice } from "../parts/error-notice";
+import { Loaded } from "../parts/loaded";
 
 export default function Login() {
   const [query] = useSearchParams<{ return_to?: string }>();
   const navigate = useNavigate();
   const methods = createData<Methods>(() => "/auth/methods");
-  const back = () => safeReturn(query.return_to);
+  const back = () => localPath(query.return_to);
   useTab(() => "Log in");
   createEffect(() => {
     if (me()) navigate(back(), { replace: true });
@@ -37,7 +33,7 @@ export default function Login() {
             when={found().password}
             fallback={
               <a class="button is-primary is-wide" rel="external" href={`/auth/login?return_to=${encodeURIComponent(back())}`}>
-                Continue to log in
+                Log in with single sign-on
               </a>
             }
           >
@@ -53,14 +49,14 @@ export default function Login() {
               <button type="submit" class="button is-primary is-wide" disabled={form.busy()}>
                 Log in
               </button>
-              <Show when={form.problem()}>{(problem) => <Refused problem={problem()} />}</Show>
+              <Show when={form.problem()}>{(problem) => <ErrorNotice problem={problem()} />}</Show>
             </form>
           </Show>
         )}
       </Loaded>
       <p class="quiet">
-        People and their passwords are in <code>users.yaml</code> of the configuration repository. On the server itself the
-        command line needs no login.
+        Users and their passwords are configured in <code>users.yaml</code> in the configuration repository. The command line on
+        the server itself needs no login.
       </p>
     </div>
   );

@@ -1,31 +1,12 @@
-/** Starting a pipeline by hand: what to build, and with which parameters. */
+/** The dialog that starts a pipeline manually: what to build, and its parameters. */
 import { useNavigate } from "@solidjs/router";
 import { For, Show } from "solid-js";
 import { pipelinePath, write } from "../api/client";
 import type { Job, Param } from "../api/types";
 import { createForm } from "../parts/action";
 import { Dialog } from "../parts/dialog";
-import { Refused } from "../parts/refused";
-
-/** `NAME=VALUE` a line. */
-export function parseParams(text: string): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const line of text.split("\n")) {
-    const at = line.indexOf("=");
-    if (at > 0) found[line.slice(0, at).trim()] = line.slice(at + 1).trim();
-  }
-  return found;
-}
-
-/** Fields of declared parameters, beside what was typed freely. */
-export function declaredParams(fields: FormData, params: readonly Param[]): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const one of params) {
-    const value = String(fields.get(`param-${one.name}`) ?? "");
-    if (value !== "" || one.default === null) found[one.name] = value;
-  }
-  return found;
-}
+import { ErrorNotice } from "../parts/error-notice";
+import { declaredParams, parseParams } from "./start-params";
 
 function ParamField(props: { param: Param }) {
   const one = () => props.param;
@@ -73,19 +54,19 @@ export function StartDialog(props: { name: string; params: readonly Param[]; onC
           fallback={
             <label>
               Parameters
-              <textarea name="params" rows="3" placeholder="NAME=value, one a line" spellcheck={false} />
+              <textarea name="params" rows="3" placeholder="NAME=value, one per line" spellcheck={false} />
             </label>
           }
         >
           {(param) => <ParamField param={param} />}
         </For>
-        <Show when={form.problem()}>{(problem) => <Refused problem={problem()} />}</Show>
+        <Show when={form.problem()}>{(problem) => <ErrorNotice problem={problem()} />}</Show>
         <div class="dialog-actions">
           <button type="button" class="button" onClick={() => props.onClose()}>
-            Not now
+            Cancel
           </button>
           <button type="submit" class="button is-primary" disabled={form.busy()}>
-            Start
+            Start run
           </button>
         </div>
       </form>

@@ -1,14 +1,14 @@
-/** A button that asks the server for something: it says that it is busy, and why it was refused. */
+/** A button that sends a request: it is disabled meanwhile, asks for confirmation if wanted, and shows a failure in a dialog. */
 import { createSignal, Show, type ParentProps } from "solid-js";
-import { Refusal } from "../api/client";
+import { ApiError } from "../api/client";
 import { Dialog } from "./dialog";
 import { Icon, type IconName } from "./icons";
-import { Refused } from "./refused";
+import { ErrorNotice } from "./error-notice";
 
 export interface ActionProps {
   icon?: IconName;
   kind?: "primary" | "danger";
-  /** Asked before it is done, for what cannot be undone. */
+  /** A warning that the user must confirm first, for actions that cannot be undone. */
   confirm?: string;
   act: () => Promise<unknown>;
 }
@@ -16,14 +16,14 @@ export interface ActionProps {
 export function Action(props: ParentProps<ActionProps>) {
   const [busy, setBusy] = createSignal(false);
   const [asking, setAsking] = createSignal(false);
-  const [problem, setProblem] = createSignal<Refusal | undefined>(undefined);
+  const [problem, setProblem] = createSignal<ApiError | undefined>(undefined);
   async function run(): Promise<void> {
     setAsking(false);
     setBusy(true);
     try {
       await props.act();
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       setProblem(error);
     } finally {
       setBusy(false);
@@ -56,8 +56,8 @@ export function Action(props: ParentProps<ActionProps>) {
       </Show>
       <Show when={problem()}>
         {(one) => (
-          <Dialog title="That was refused" onClose={() => setProblem(undefined)}>
-            <Refused problem={one()} />
+          <Dialog title="Request failed" onClose={() => setProblem(undefined)}>
+            <ErrorNotice problem={one()} />
           </Dialog>
         )}
       </Show>
@@ -65,10 +65,10 @@ export function Action(props: ParentProps<ActionProps>) {
   );
 }
 
-/** A form that writes: the same, for fields. */
+/** The state of a form that sends a request: whether it is busy, why it failed, and its submit handler. */
 export function createForm(act: (fields: FormData) => Promise<unknown>) {
   const [busy, setBusy] = createSignal(false);
-  const [problem, setProblem] = createSignal<Refusal | undefined>(undefined);
+  const [problem, setProblem] = createSignal<ApiError | undefined>(undefined);
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
@@ -77,7 +77,7 @@ export function createForm(act: (fields: FormData) => Promise<unknown>) {
     try {
       await act(new FormData(form));
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       setProblem(error);
     } finally {
       setBusy(false);

@@ -1,4 +1,4 @@
-/** The browser's own modal dialog: focus stays inside, Escape closes it, focus goes back. */
+/** The browser's modal dialog: it keeps the focus inside, closes on Escape, and returns the focus. */
 import { onCleanup, onMount, type ParentProps } from "solid-js";
 import { Icon } from "./icons";
 

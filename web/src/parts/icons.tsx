@@ -1,7 +1,7 @@
-/** Drawings: status by shape and colour both, and the few signs that buttons have. */
+/** Icons of buttons and of statuses. A status has a shape and a colour. */
 import type { Status } from "../api/types";
 
-const SIGNS = {
+const SHAPES = {
   search: "M7 12.5a5.5 5.5 0 1 1 0-11 5.5 5.5 0 0 1 0 11zM11 11l3.5 3.5",
   up: "M3.5 10l4.5-4.5 4.5 4.5",
   down: "M3.5 6l4.5 4.5L12.5 6",
@@ -24,17 +24,17 @@ const SIGNS = {
   file: "M4 1.5h5l3 3v10H4zM9 1.5v3h3",
 } as const;
 
-export type IconName = keyof typeof SIGNS;
+export type IconName = keyof typeof SHAPES;
 
 export function Icon(props: { name: IconName }) {
   return (
     <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
-      <path d={SIGNS[props.name]} />
+      <path d={SHAPES[props.name]} />
     </svg>
   );
 }
 
-const STATUS: Record<Status, string> = {
+const STATUS_SHAPES: Record<Status, string> = {
   pending: "",
   running: "M6.3 5.2l4.4 2.8-4.4 2.8z",
   success: "M4.8 8.2l2.2 2.3 4.2-4.8",
@@ -52,13 +52,13 @@ export const STATUS_WORDS: Record<Status, string> = {
   timeout: "timed out",
 };
 
-/** A disc with a sign; its word for those who do not see it. `bare`: the word stands beside it already. */
+/** A disc with a shape, and its name for screen readers. `bare`: without the name, where it is shown beside the icon. */
 export function StatusIcon(props: { status: Status; bare?: boolean }) {
   return (
     <span class={`status-icon is-${props.status}`}>
       <svg viewBox="0 0 16 16" aria-hidden="true">
         <circle cx="8" cy="8" r="6.75" />
-        <path d={STATUS[props.status]} />
+        <path d={STATUS_SHAPES[props.status]} />
       </svg>
       {props.bare ? null : <span class="hidden">{STATUS_WORDS[props.status]}</span>}
     </span>

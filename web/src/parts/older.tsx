@@ -1,23 +1,23 @@
-/** A list's next page: the button that brings it, and what was refused when it was asked for. */
+/** The button that loads a list's next page, with the error if that failed. */
 import { createSignal, Show } from "solid-js";
-import { Refusal } from "../api/client";
-import { Refused } from "./refused";
+import { ApiError } from "../api/client";
+import { ErrorNotice } from "./error-notice";
 
-/** cursor: where the next page begins; nothing is shown without one. load: brings it, and throws a Refusal. */
+/** `cursor`: where the next page begins; without one nothing is shown. `load`: loads that page; throws ApiError. */
 export function Older<Cursor extends string | number>(props: { what: string; cursor: Cursor | null | undefined; load: (at: Cursor) => Promise<void> }) {
-  const [problem, setProblem] = createSignal<Refusal | undefined>(undefined);
+  const [problem, setProblem] = createSignal<ApiError | undefined>(undefined);
   async function more(at: Cursor): Promise<void> {
     try {
       await props.load(at);
       setProblem(undefined);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       setProblem(error);
     }
   }
   return (
     <>
-      <Show when={problem()}>{(one) => <Refused problem={one()} />}</Show>
+      <Show when={problem()}>{(one) => <ErrorNotice problem={one()} />}</Show>
       <Show when={props.cursor}>
         {(at) => (
           <button type="button" class="button" onClick={() => void more(at() as Cursor)}>

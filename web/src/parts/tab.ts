@@ -1,4 +1,4 @@
-/** The tab's title and icon: both show how the thing of the page is doing, for a tab that nobody looks at. */
+/** The tab's title and icon, which show the page's status while the tab is in the background. */
 import { createEffect, onCleanup } from "solid-js";
 import type { Status } from "../api/types";
 
@@ -10,7 +10,7 @@ const COLOURS: Record<Status, string> = {
   cancelled: "#6e7781",
   timeout: "#bc4c00",
 };
-const SIGNS: Record<Status, string> = {
+const SHAPES: Record<Status, string> = {
   pending: "M10 16h12",
   running: "M12 10l10 6-10 6z",
   success: "M9 16.5l5 5 9-10",
@@ -28,11 +28,11 @@ const MARKS: Record<Status, string> = {
 };
 
 function icon(status: Status): string {
-  const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="15" fill="${COLOURS[status]}"/><path d="${SIGNS[status]}" fill="${status === "running" ? "#fff" : "none"}" stroke="#fff" stroke-width="3.4" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
+  const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="15" fill="${COLOURS[status]}"/><path d="${SHAPES[status]}" fill="${status === "running" ? "#fff" : "none"}" stroke="#fff" stroke-width="3.4" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
   return `data:image/svg+xml,${encodeURIComponent(drawing)}`;
 }
 
-/** Title and icon while the component is there. No status: Danube's own icon. */
+/** Sets title and icon for the lifetime of the component. Without a status the icon is Danube's own. */
 export function useTab(title: () => string, status: () => Status | undefined = () => undefined): void {
   const link = document.querySelector<HTMLLinkElement>("#favicon");
   createEffect(() => {

@@ -1,15 +1,15 @@
-/** States and causes as sentences for people. */
+/** A job's state and trigger as sentences. */
 import type { Job, Trigger } from "../api/types";
-import { duration, secondsBetween } from "./time";
+import { duration, secondsBetween } from "../kit/time";
 
-/** "Started by hand by alice". */
+/** "Started manually by alice". */
 export function startedBy(trigger: Trigger): string {
   const by = trigger.actor ? ` by ${trigger.actor}` : "";
   switch (trigger.type) {
     case "manual":
-      return trigger.rerun_of ? `Run again${by}` : `Started by hand${by}`;
+      return trigger.rerun_of ? `Rerun${by}` : `Started manually${by}`;
     case "cron":
-      return "Started by its schedule";
+      return "Started on schedule";
     case "webhook":
       return `Pushed${by}`;
     default:
@@ -17,20 +17,20 @@ export function startedBy(trigger: Trigger): string {
   }
 }
 
-/** What a commit says of itself; of a proposal whose commits nobody has read yet, its title. */
-export function said(trigger: Trigger): string {
+/** The commit's message; the title of a pull request whose commits were not fetched yet. */
+export function commitTitle(trigger: Trigger): string {
   return trigger.commit_message || (trigger.pull_request?.title ?? "");
 }
 
-/** What is to say of a job beside its status. */
+/** The state of a job and its cause. `at`: the current time in Unix milliseconds. */
 export function jobSentence(job: Job, at: number): string {
   const took = duration(secondsBetween(job.started_at, job.finished_at, at));
   switch (job.status) {
     case "pending":
-      if (job.reason === "approval-required") return "It waits until somebody who may has looked at this commit.";
-      return job.message || "It waits for its turn.";
+      if (job.reason === "approval-required") return "Waiting for approval of this commit.";
+      return job.message || "Waiting in the queue.";
     case "running":
-      return job.reason === "preparing" ? "Its pod is being made." : job.message || `Running for ${took}.`;
+      return job.reason === "preparing" ? "Preparing its pod." : job.message || `Running for ${took}.`;
     case "success":
       return `Succeeded in ${took}.`;
     default:

@@ -1,13 +1,13 @@
-/** What the server refused, in its own words: what, why, and what mends it. */
+/** An error of the API: what failed, the cause, the findings and the hint. */
 import { For, Show } from "solid-js";
-import type { Refusal } from "../api/client";
+import type { ApiError } from "../api/client";
 
-export function Refused(props: { problem: Refusal; onAgain?: () => void }) {
+export function ErrorNotice(props: { problem: ApiError; onRetry?: () => void }) {
   return (
     <div class="notice is-bad" role="alert">
-      <p class="notice-what">{props.problem.message}</p>
-      <Show when={props.problem.cause_}>
-        <p>{props.problem.cause_}</p>
+      <p class="notice-title">{props.problem.message}</p>
+      <Show when={props.problem.detail}>
+        <p>{props.problem.detail}</p>
       </Show>
       <For each={props.problem.findings}>
         {(finding) => (
@@ -19,9 +19,9 @@ export function Refused(props: { problem: Refusal; onAgain?: () => void }) {
       <Show when={props.problem.hint}>
         <p class="notice-hint">{props.problem.hint}</p>
       </Show>
-      <Show when={props.onAgain}>
-        {(again) => (
-          <button type="button" class="button" onClick={() => again()()}>
+      <Show when={props.onRetry}>
+        {(retry) => (
+          <button type="button" class="button" onClick={() => retry()()}>
             Try again
           </button>
         )}

@@ -1,16 +1,22 @@
-/** The stream of all jobs' changes, connected again for as long as somebody listens. */
+/** The server's event stream of changes to all jobs. It reconnects with backoff until it is closed. */
 import { Backoff } from "../kit/backoff";
 import type { Job, JobPage } from "./types";
 
 export type Connection = "connecting" | "live" | "lost";
 
-export type News =
+export type JobListEvent =
   | { kind: "state"; state: Connection }
   | { kind: "snapshot"; jobs: Job[] }
   | { kind: "job"; job: Job };
 
-/** Begin to follow; `again` connects at once instead of at the next try. */
-export function followList(tell: (news: News) => void): { again: () => void; close: () => void } {
+export interface JobListStream {
+  /** Connects at once instead of after the backoff. */
+  reconnect: () => void;
+  close: () => void;
+}
+
+/** Connect, and pass each event to `notify`. */
+export function openJobListStream(notify: (event: JobListEvent) => void): JobListStream {
   const backoff = new Backoff(500, 15_000);
   let source: EventSource | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -21,23 +27,23 @@ export function followList(tell: (news: News) => void): { again: () => void; clo
     source = new EventSource("/api/v1/events");
     source.addEventListener("snapshot", (event: MessageEvent<string>) => {
       backoff.reset();
-      tell({ kind: "state", state: "live" });
-      tell({ kind: "snapshot", jobs: (JSON.parse(event.data) as JobPage).jobs });
+      notify({ kind: "state", state: "live" });
+      notify({ kind: "snapshot", jobs: (JSON.parse(event.data) as JobPage).jobs });
     });
     source.addEventListener("job", (event: MessageEvent<string>) => {
-      tell({ kind: "job", job: JSON.parse(event.data) as Job });
+      notify({ kind: "job", job: JSON.parse(event.data) as Job });
     });
-    source.onerror = () => {
+    source.addEventListener("error", () => {
       source?.close();
-      tell({ kind: "state", state: "lost" });
+      notify({ kind: "state", state: "lost" });
       timer = setTimeout(connect, backoff.next());
-    };
+    });
   }
 
-  tell({ kind: "state", state: "connecting" });
+  notify({ kind: "state", state: "connecting" });
   connect();
   return {
-    again: connect,
+    reconnect: connect,
     close: () => {
       clearTimeout(timer);
       source?.close();
