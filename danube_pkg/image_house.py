@@ -55,7 +55,11 @@ async def open_images(
     """The puller over its store, also without a server. What `[registry]` says comes before `specs`, which may say more of it."""
 
     async def no_secret(key: str, user: str) -> bytes:
-        raise Permanent("secret-not-set", f"{user} needs the secret {key!r}, and there is no server here that has one")
+        raise Permanent(
+            "secret-not-set",
+            f"{user} needs the secret {key!r}, and there is no server here that has one",
+            hint=f"log in with: docker login; or where the server runs: danube secrets set {key}",
+        )
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:

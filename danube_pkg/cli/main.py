@@ -67,7 +67,7 @@ def main(words: Sequence[str]) -> int:
         print(f"danube {__version__}")
         return 0
     name = words[0] if words else ""
-    parser = _parser(name)
+    parser = parser_of(name)
     options = parser.parse_args(words)
     if not name:
         parser.print_help()
@@ -95,8 +95,8 @@ def _refused(options: argparse.Namespace, error: "DanubeError") -> int:
     return 2 if isinstance(error, Invalid) else 3
 
 
-def _parser(wanted: str) -> argparse.ArgumentParser:
-    """The parser of all commands; only the wanted one knows its arguments."""
+def parser_of(wanted: str) -> argparse.ArgumentParser:
+    """The parser of all commands; only the wanted one has its arguments, since that imports its module."""
     parser = argparse.ArgumentParser(
         prog="danube", description="CI/CD in one executable. Start with: danube run", allow_abbrev=False
     )

@@ -1,20 +1,15 @@
 """What documents name is there."""
 
-import argparse
-import importlib
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import fields
-from functools import cache
 
 import pytest
 
-from danube_pkg.cli.main import COMMANDS
 from danube_pkg.core.records import typed_fields
 from danube_pkg.core.settings import Settings
 from danube_pkg.edges.http.routes import ROUTES
-from tests.tidy import documents
+from tests.tidy import commands, documents
 from tests.tidy.tree import ROOT, Source, python
 
 DOCUMENTS = list(documents.documents())
@@ -26,33 +21,8 @@ def document(request: pytest.FixtureRequest) -> Source:
     return request.param
 
 
-@cache
-def flags_of(command: str) -> frozenset[str]:
-    """Every flag of a command and of the commands below it."""
-    module = next(module for name, module, _ in COMMANDS if name == command)
-    parser = argparse.ArgumentParser()
-    importlib.import_module(f"danube_pkg.cli.{module}").arguments(parser)
-    return frozenset(_flags(parser))
-
-
-def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        yield from action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from _flags(below)
-
-
-def test_every_command_is_there_with_its_flags(document: Source) -> None:
-    known = {name for name, _, _ in COMMANDS}
-    for command, flags in documents.danube_commands(document):
-        assert command in known, f"danube {command}"
-        assert set(flags) <= flags_of(command), f"danube {command} {' '.join(flags)}"
-
-
 def test_every_target_is_there(document: Source) -> None:
-    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(documents.make_targets(document)) <= targets
+    assert set(documents.make_targets(document)) <= commands.targets()
 
 
 def test_every_variable_is_read(document: Source) -> None:
