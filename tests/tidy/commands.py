@@ -13,7 +13,7 @@ _PLACEHOLDER = re.compile(r"\$?\{[^{}\n]*\}")
 """`{key}` of an f-string, `${name}` of a template: stands for a value."""
 
 _NAMED = re.compile(r"(?:(?<![\w/.@-])(?<!-c )|(?<=bin/))danube (?=-|[a-z])((?:[^`'\"\n\\;,|()<>#&]|\\\n)*)")
-"""What follows `danube` up to the end of a span, a string or a clause; a line that a backslash ends goes with the next one."""
+"""What follows `danube` up to the end of a span, a string or a clause; a backslash joins a line with the next one."""
 
 _NOT_COMMANDS = {"import", "as"}
 """`from danube import step`: the SDK."""
@@ -39,7 +39,7 @@ def commands_in(text: str) -> Iterator[Named]:
 
 
 def mistake(words: Sequence[str]) -> str:
-    """What does not exist in `danube WORDS`; "" where all of it does. What follows a command may be prose, but for its flags."""
+    """What does not exist in `danube WORDS`; "" where all of it does. Words behind a command may be prose."""
     parser, taken = parser_of(""), ["danube"]
     for word in words:
         stripped = word.rstrip(".:?!")
@@ -60,7 +60,7 @@ def mistake(words: Sequence[str]) -> str:
 
 @cache
 def _filled(command: str) -> argparse.ArgumentParser:
-    """The parser of all commands, with the arguments of this one: a command's module is imported when it is asked for."""
+    """The parser of all commands, with the arguments of this one."""
     return parser_of(command)
 
 

@@ -1,4 +1,4 @@
-"""Rules for dependencies: each is named once, in pyproject.toml and in the documents' table, and locked as it is asked for."""
+"""Rules for dependencies: each is named once, in pyproject.toml and in the documents' table, and locked as required."""
 
 import re
 from collections import Counter

@@ -1,7 +1,7 @@
 """Rules for imports: none in a circle, none inside a function without a reason.
 
-Every import counts, also those inside functions and under TYPE_CHECKING: what is deferred is still a dependency. An import
-points at the most specific module that it names, so that a package's `__init__` may re-export its own modules.
+Every import counts, also those inside functions and under TYPE_CHECKING: what is deferred is still a dependency. An
+import points at the most specific module that it names, so that a package's `__init__` may re-export its own modules.
 """
 
 import ast
@@ -113,7 +113,7 @@ def _reversed(graph: Graph) -> dict[str, set[str]]:
 
 
 def unexplained_deferral(source: Source) -> Iterator[str]:
-    """An import inside a function without a comment on its line, or above it. A comment serves the imports that follow it."""
+    """An import inside a function without a comment on or above its line. It serves the imports right below it too."""
     lines = source.text.splitlines()
     deferred = sorted(source.syntax.deferred_imports, key=lambda node: node.lineno)
     explained: set[int] = set()

@@ -39,13 +39,13 @@ def _matches(source: Source, pattern: re.Pattern[str], what: str) -> Iterator[st
 
 
 def no_module_docstring(source: Source) -> Iterator[str]:
-    """A module or package that does not say what it is. An empty `__init__.py` of an example is no module of ours."""
+    """A module or package that does not say what it is. An empty `__init__.py` of an example needs none."""
     if not ast.get_docstring(source.module):
         yield "1: no docstring says what this module is for"
 
 
 def no_docstring(source: Source) -> Iterator[str]:
-    """A public function or class without a docstring. A command's `arguments` and `main` are described in cli/main.py."""
+    """A public function or class without a docstring; cli/main.py describes each command's `arguments` and `main`."""
     allowed = {"arguments", "main"} if source.name.startswith("danube_pkg/cli/") else set()
     documented = [node for node in source.module.body if isinstance(node, _Documented)]
     for node in documented:

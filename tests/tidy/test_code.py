@@ -7,7 +7,7 @@ from tests.tidy.tree import python, written
 CODE = ("danube_pkg/", "sdk/", "build_steps/", "bench/", "build.py", "danube.py")
 
 ENVIRONMENT_READERS = {
-    "danube_pkg/pod/coordinator.py": "a process of its own, which is told this way",
+    "danube_pkg/pod/coordinator.py": "a process of its own, which gets its settings this way",
     "danube_pkg/adapters/git/process.py": "hands the path of programs on to its child",
     "build_steps/": "no part of the server",
     "bench/": "no part of the server",
@@ -16,7 +16,7 @@ ENVIRONMENT_READERS = {
 
 
 TIME_ITSELF = ("tests/waiting.py", "tests/fakes/", "tests/sim/")
-"""The one that waits for conditions; commands of a fake machine, which take as long as they say; and the virtual clock."""
+"""The one that waits for conditions; commands of a fake machine, which take a given time; and the virtual clock."""
 
 
 def test_nothing_is_left_for_later() -> None:

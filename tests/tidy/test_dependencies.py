@@ -29,7 +29,7 @@ def test_each_library_stands_once_in_the_documents() -> None:
     assert_empty(dependencies.repeated_libraries(documents()))
 
 
-def test_the_documents_say_why_each_dependency_of_the_server_is_there() -> None:
+def test_the_documents_give_a_reason_for_each_dependency_of_the_server() -> None:
     explained = {name for document in documents() for name in dependencies.libraries(document)}
     assert {dependencies.name_of(one) for one in PROJECT["dependencies"]} - explained == set()
 

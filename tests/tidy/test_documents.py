@@ -1,4 +1,4 @@
-"""What documents name is there."""
+"""What documents name exists."""
 
 import re
 import tomllib
@@ -21,7 +21,7 @@ def document(request: pytest.FixtureRequest) -> Source:
     return request.param
 
 
-def test_every_target_is_there(document: Source) -> None:
+def test_every_target_exists(document: Source) -> None:
     assert set(documents.make_targets(document)) <= commands.targets()
 
 
@@ -30,13 +30,13 @@ def test_every_variable_is_read(document: Source) -> None:
     assert documents.variables(document) <= read
 
 
-def test_every_endpoint_is_there(document: Source) -> None:
+def test_every_endpoint_exists(document: Source) -> None:
     known = [re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path)) for route in ROUTES]
     for path in documents.endpoints(document):
         assert path == "/api/v1" or any(pattern.fullmatch(path) for pattern in known), path
 
 
-def test_every_setting_is_there(document: Source) -> None:
+def test_every_setting_exists(document: Source) -> None:
     tables = {name: {one.name for one in fields(_table(name))} for name in typed_fields(Settings)}
     for block in documents.blocks(document):
         if block.language == "toml":
@@ -55,8 +55,8 @@ def _table(name: str) -> type:
     return annotation
 
 
-def test_every_path_is_there(document: Source) -> None:
-    """Paths begin at the root, in `danube_pkg/` or beside the document. What begins with none of them is a user's own."""
+def test_every_path_exists(document: Source) -> None:
+    """Paths begin at the root, in `danube_pkg/` or beside the document. Any other path is a user's own."""
     places = [ROOT, ROOT / "danube_pkg", (ROOT / document.name).parent]
     for path in documents.paths(document):
         first = path.split("/")[0]

@@ -14,7 +14,7 @@ Node = TypeVar("Node", bound=ast.AST)
 ROOT = Path(__file__).resolve().parents[2]
 
 GENERATED = ("sdk/danube/_proto/", "requirements", "web/package-lock.json", "web/src/api/schema.d.ts")
-"""Beginnings of paths that a tool writes and nobody reads."""
+"""Beginnings of paths that a tool writes: not read by people."""
 
 _BINARY = {".png", ".ico", ".gz", ".zst", ".tar", ".woff2", ".pack", ".idx"}
 
@@ -64,7 +64,7 @@ class Source:
 
 
 def _parse(text: str) -> Syntax:
-    """Without the garbage collector, which would search millions of nodes for circles again and again: it takes half the time."""
+    """Without the garbage collector, which would search millions of nodes for cycles and take half of the time."""
     gc.disable()
     try:
         return _walk(ast.parse(text))

@@ -1,7 +1,7 @@
 """The rule for words: finds those of `words.py` in a file, also as parts of identifiers and across line breaks.
 
-A text is cut into words once; a phrase is found by its first word and compared word by word. That takes 2 s for the whole
-tree, where a regular expression for each phrase takes 16.
+A text is cut into words once; a phrase is found by its first word and compared word by word. That takes 1.5 s for the
+whole tree, where a regular expression for each phrase takes 16.
 """
 
 import ast

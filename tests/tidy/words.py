@@ -1,8 +1,8 @@
 """The words that Danube does not use, each with what to write instead. This table is data; `wording.py` applies it.
 
-A key is a word or a phrase in lower case, with its other forms behind a `|`. It is found in text (code, comments, docstrings,
-messages, documents) and as a part of an identifier: `told` is found in `is told`, `Told`, `write_told` and `TOLD_AT`. A phrase
-is found across a line break too.
+A key is a word or a phrase in lower case, with its other forms behind a `|`. It is found in text (code, comments,
+docstrings, messages, documents) and as a part of an identifier: `told` is found in `is told`, `Told`, `write_told` and
+`TOLD_AT`. A phrase is found across a line break too.
 """
 
 WORDS = {
