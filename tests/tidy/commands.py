@@ -40,7 +40,7 @@ def commands_in(text: str) -> Iterator[Named]:
 
 def mistake(words: Sequence[str]) -> str:
     """What does not exist in `danube WORDS`; "" where all of it does. Words behind a command may be prose."""
-    parser, taken = parser_of(""), ["danube"]
+    parser, taken = _filled(""), ["danube"]
     for word in words:
         stripped = word.rstrip(".:?!")
         below = _below(parser)
