@@ -27,14 +27,14 @@ setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, with the comman
 run: setup ## serve on this machine with the example, trigger it, show its log, go on serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
 
-test: test-packages $(VENV)/.dev build/bin/.made build/.web tests/npm/node_modules/.made ## run the tests; ARGS="tests/core -k name" for some of them
+test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; ARGS="tests/core -k name" for some of them
 	$(PY) -m pytest $(ARGS)
 
-e2e: test-packages $(VENV)/.dev build/bin/.made build/.web tests/npm/node_modules/.made build/debian/root.tar ## run the tests that take minutes
+e2e: test-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the tests that take minutes
 	$(PY) -m pytest -m long $(ARGS)
 
 fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
-	$(PY) -m pytest -m long tests/http/test_document.py $(ARGS)
+	$(PY) -m pytest -m long tests/edges/http/test_document.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types and the tidy tests
@@ -105,11 +105,6 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.danube
 build/debian/root.tar: build_steps/debian_root.py | test-packages
 	@echo "Making a Debian for tests"
 	@$(PY) -m build_steps.debian_root
-
-tests/npm/node_modules/.made: tests/npm/package-lock.json $(VENV)/.dev
-	@echo "Installing what tests need of npm (tests/npm/package-lock.json)"
-	@$(PY) -m build_steps.npm
-	@touch $@
 
 build/bin/.made: $(wildcard supervisor/*.c supervisor/*.h) build_steps/supervisor.py | $(VENV)/.danube
 	@echo "Building the supervisor"

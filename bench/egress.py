@@ -15,7 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.figures import Figure, median_of
-from tests.egress.yard import Pod, Yard, open_yard, status_of_process
+from tests.adapters.egress.yard import (
+    Pod,
+    Yard,
+    open_yard,
+    status_of_process,
+)
 
 BYTES = 1_000_000_000
 CONNECTIONS = 300

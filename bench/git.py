@@ -15,9 +15,14 @@ from typing import TypeVar
 from bench.figures import Figure
 from danube_pkg.adapters.git.process import Worker, worker_command
 from danube_pkg.adapters.git.sources import GitSources
-from danube_pkg.core.settings import SourceSettings
-from danube_pkg.core.sources import GitProgram
-from tests.git_servers import ENVIRONMENT, HttpServer, ServedRepository, git
+from danube_pkg.core.configuration.settings import SourceSettings
+from danube_pkg.core.repositories.revisions import GitProgram
+from tests.support.git_servers import (
+    ENVIRONMENT,
+    HttpServer,
+    ServedRepository,
+    git,
+)
 
 Answer = TypeVar("Answer")
 

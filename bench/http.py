@@ -18,12 +18,12 @@ from typing import Any
 
 from bench.figures import Figure, percentile
 from danube_pkg.adapters.store import Database, SqliteJobs
-from danube_pkg.core.access import Scope
-from danube_pkg.core.job_lists import JobFilter
-from danube_pkg.core.people import TOKEN_PREFIX, new_secret, secret_hash
+from danube_pkg.core.identity.access import Scope
+from danube_pkg.core.identity.people import TOKEN_PREFIX, new_secret, secret_hash
+from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.reasons import Status
 from tests.e2e.world import ROOT, World
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 JOBS = 1_000_000
 PIPELINES = 100

@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figures import Figure
-from danube_pkg.core.configuration.server import RegistrySpec
-from tests.images.building import Layout, packed, push, run
-from tests.images.containers import busybox, open_image_pods
-from tests.images.house import open_house
-from tests.images.registry import serving
-from tests.sandbox.pods import new_job_id, spec_of
+from danube_pkg.core.images.registries import RegistrySpec
+from tests.adapters.images.building import (
+    Layout,
+    packed,
+    push,
+    run,
+)
+from tests.adapters.images.containers import busybox, open_image_pods
+from tests.adapters.images.house import open_house
+from tests.adapters.images.registry import serving
+from tests.adapters.runtimes.sandbox.pods import new_job_id, spec_of
 
 LAYERS_BYTES = (90 << 20, 30 << 20, 10 << 20)
 """Of files of this machine's /usr: together what a usual language's image has over its base, some 50 MB packed."""

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, percentile
+from tests.adapters.runtimes.sandbox.pods import open_pods
 from tests.e2e.world import World
-from tests.sandbox.pods import open_pods
 
 STEPS = 200
 EXECS = 200

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.figures import Figure, percentile
 from tests.e2e.hooks import SECRET, Sender, configure, github_headers, port_of, push_body
 from tests.e2e.world import World
-from tests.git_servers import HttpServer, ServedRepository
+from tests.support.git_servers import HttpServer, ServedRepository
 
 HELLO = """
 from danube import pipeline, step

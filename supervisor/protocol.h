@@ -1,4 +1,4 @@
-/* Protocol 1 between the server and the supervisor; danube_pkg/core/supervisor.py is its other half.
+/* Protocol 1 between the server and the supervisor; danube_pkg/core/runtimes/supervisor.py is its other half.
  *
  * Integers are little-endian. TLV: u8 tag, u32 length, value.
  *

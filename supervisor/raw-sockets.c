@@ -121,7 +121,7 @@ void raw_sockets_hand_over(int fd) {
 
 /* --- in PID 1 */
 
-/* Of the loopback alone: `http://127.A.B.C:PORT`, as core/egress.py writes it. */
+/* Of the loopback alone: `http://127.A.B.C:PORT`, as core/egress/policy.py writes it. */
 static int parse_proxy(const char *url, struct sockaddr_in *out) {
     char host[16];
     unsigned port;

@@ -1,1 +1,1 @@
-"""Tests of Danube; CONTRIBUTING says what lives where."""
+"""Tests of ``."""

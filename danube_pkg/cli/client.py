@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from danube_pkg.cli.places import Place, find_place
+from danube_pkg.cli.servers import Place, find_place
 from danube_pkg.core import errors
 from danube_pkg.core.errors import DanubeError, Invalid, Unavailable
 

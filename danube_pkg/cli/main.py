@@ -12,40 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from danube_pkg import __version__
+from danube_pkg.cli.command_table import COMMANDS, module_of
 
 if TYPE_CHECKING:
     from danube_pkg.core.errors import DanubeError
-
-COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("run", "run", "run the danubefile of this directory here, without a server"),
-    ("serve", "serve", "run the server"),
-    ("init", "init", "write a danubefile for this repository, or a starter configuration"),
-    ("validate", "validate", "check a configuration or a danubefile, here, without a server"),
-    ("config", "config", "show what configuration is in force; look at its repository now"),
-    ("trigger", "trigger", "start a job of a pipeline"),
-    ("jobs", "jobs", "list jobs, newest first"),
-    ("logs", "logs", "print a job's log, or follow it"),
-    ("cancel", "cancel", "end a job that has not ended"),
-    ("rerun", "rerun", "run a job's commit again"),
-    ("approve", "approve", "let a job of strangers' code run"),
-    ("explain", "explain", "why a job waits, or why it failed"),
-    ("artifacts", "artifacts", "list and download what jobs kept"),
-    ("secrets", "secrets", "set, list and remove secrets"),
-    ("image", "image", "load, pull, list and remove images"),
-    ("pipelines", "pipelines", "list the pipelines of the configuration"),
-    ("login", "login", "log in at a server elsewhere"),
-    ("token", "token", "make, list and revoke API tokens"),
-    ("whoami", "whoami", "whom the server takes you for"),
-    ("deliveries", "deliveries", "what arrived, and why it started jobs or did not"),
-    ("audit", "audit", "who did what"),
-    ("drain", "drain", "let the server take no new work"),
-    ("resume", "resume", "let the server take work again"),
-    ("keys", "keys", "print the server's public keys"),
-    ("doctor", "doctor", "check whether this machine can run jobs"),
-    ("completion", "completion", "make a shell complete danube's words"),
-    ("version", "version", "print the version"),
-)
-"""(command, module of this package, help), by use."""
 
 
 def script() -> None:
@@ -102,12 +72,11 @@ def parser_of(wanted: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, module, text in COMMANDS:
+    for name, text in COMMANDS:
         known = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        path = f"danube_pkg.cli.{module}"
-        known.set_defaults(module=path)
+        known.set_defaults(module=module_of(name))
         if name == wanted:
-            importlib.import_module(path).arguments(known)
+            importlib.import_module(module_of(name)).arguments(known)
     return parser
 
 

@@ -8,8 +8,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.errors import Place
-from danube_pkg.core.marked import Findings
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 
 MAX_BYTES = 1024**2

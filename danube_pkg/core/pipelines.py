@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from danube_pkg.core.pods import HOST_IMAGE, Network
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class PipelineSettings:
     cpu: float = 0.0
     network: Network = Network.NONE
     egress_allowlist: tuple[str, ...] = ()
-    """Entries of `core.egress`: the pipeline's own; in a job's settings the server's before them."""
+    """Entries of `core.egress.policy`: the pipeline's own; in a job's settings the server's before them."""
     log_limit_mb: int = 200
     """A page that a person can still search; a build that prints more is looping."""
     max_concurrent_jobs: int = 0
@@ -48,3 +49,12 @@ class Pipeline:
     branch_filter: tuple[str, ...] = ()
     cron_schedule: str | None = None
     removed: bool = False
+
+
+class PipelineStore(Protocol):
+    """What the applied configuration says. Pipelines that left it are marked, never deleted."""
+
+    async def apply_pipelines(self, pipelines: Sequence[Pipeline], revision: str) -> None: ...
+    async def load_pipeline(self, name: str) -> Pipeline | None: ...
+    async def pipeline_by_id(self, pipeline_id: str) -> Pipeline | None: ...
+    async def list_pipelines(self, *, with_removed: bool = False) -> Sequence[Pipeline]: ...

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Protocol
 
 
 class SystemClock:
@@ -15,3 +16,11 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Clock(Protocol):
+    """Time. `now` is Unix seconds for records; `monotonic` for durations. `sleep` is the only way to wait for time."""
+
+    def now(self) -> float: ...
+    def monotonic(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...

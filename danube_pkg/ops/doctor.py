@@ -28,7 +28,12 @@ from danube_pkg.adapters.runtimes.sandbox import (
     seccomp_program,
 )
 from danube_pkg.core.errors import DanubeError
-from danube_pkg.core.pods import HOST_IMAGE, Limits, Network, PodSpec
+from danube_pkg.core.runtimes.pods import (
+    HOST_IMAGE,
+    Limits,
+    Network,
+    PodSpec,
+)
 
 KERNEL = (5, 10)
 """Of Debian 11: processes are followed by pidfd, which came with 5.3; older kernels than this are not tried."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import configuration_files, is_configuration, read_directory
-from danube_pkg.core.configuration.reading import read_configuration
+from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.danubefile import MAX_BYTES, Outline, read_danubefile
+from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.errors import Invalid, Place
-from danube_pkg.core.marked import Findings
-from danube_pkg.core.repositories import is_remote
+from danube_pkg.core.repositories.urls import is_remote
 
 DANUBEFILE = "danubefile.py"
 

@@ -4,10 +4,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from danube_pkg.core.artifacts import MAX_ARTIFACT_BYTES, MAX_NAME_LENGTH, Artifact
+from danube_pkg.core.artifacts.artifact import MAX_ARTIFACT_BYTES, MAX_NAME_LENGTH, Artifact
+from danube_pkg.core.artifacts.ports import ArtifactFiles, ArtifactStore
 from danube_pkg.core.errors import Invalid, NotFound
-from danube_pkg.core.jobs import Job
-from danube_pkg.core.ports import ArtifactFiles, ArtifactStore, Clock
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.kit.clock import Clock
 
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}")
 

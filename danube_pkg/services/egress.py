@@ -9,13 +9,21 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from danube_pkg.core.egress import proxy_environment
-from danube_pkg.core.egress_ports import EgressLedgers, EgressProxies
-from danube_pkg.core.host_masks import HostMasks, host_forms
-from danube_pkg.core.jobs import Job
-from danube_pkg.core.ledger import Contact, Destination, by_destination, masked, needed_allowlist, refused
-from danube_pkg.core.ports import JobLog, SecretValues
-from danube_pkg.core.refusals import note
+from danube_pkg.core.egress.denials import note
+from danube_pkg.core.egress.host_masks import HostMasks, host_forms
+from danube_pkg.core.egress.ledger import (
+    Contact,
+    Destination,
+    by_destination,
+    masked,
+    needed_allowlist,
+    refused,
+)
+from danube_pkg.core.egress.policy import proxy_environment
+from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.logs.ports import JobLog
+from danube_pkg.core.secrets.ports import SecretValues
 
 MAX_NOTES = 50
 """Refusals that a log tells of; a program that tries a hundred places is told of in `danube explain`."""

@@ -3,13 +3,20 @@
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from danube_pkg.core.audit import Happening
 from danube_pkg.core.errors import Forbidden, NotFound, Permanent
-from danube_pkg.core.jobs import Job
-from danube_pkg.core.ports import Clock, SecretCipher, SecretStore
-from danube_pkg.core.redaction import Patterns, redact_text
-from danube_pkg.core.secrets import SecretName, SecretRead, StoredSecret, check_key, check_value
-from danube_pkg.services.audit import Audit
+from danube_pkg.core.identity.audit import Happening
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.logs.redaction import Patterns, redact_text
+from danube_pkg.core.secrets.ports import SecretCipher, SecretStore
+from danube_pkg.core.secrets.secret import (
+    SecretName,
+    SecretRead,
+    StoredSecret,
+    check_key,
+    check_value,
+)
+from danube_pkg.kit.clock import Clock
+from danube_pkg.services.identity.audit import Audit
 
 _log = logging.getLogger("danube.secrets")
 

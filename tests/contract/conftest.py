@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.adapters.runtimes.sandbox.pods import Pods, open_pods
 from tests.contract.pods import ContractPods, open_contract_pods
-from tests.sandbox.pods import Pods, open_pods
 
 
 @pytest_asyncio.fixture(params=["sandbox", "fake"])

@@ -11,14 +11,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from danube_pkg.core.pods import HOST_IMAGE, Container, PodEvent
-from danube_pkg.core.ports import Runtime
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, PodEvent
+from danube_pkg.core.runtimes.ports import Runtime
+from tests.adapters.images.containers import open_image_pods
+from tests.adapters.runtimes.sandbox.pods import (
+    EVENT_SECONDS,
+    Pods,
+    new_job_id,
+    new_runtime,
+    spec_of,
+)
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Behaviour, Exit, Hang, IgnoreTerm, Print, Signal, Wait, copy_input, plays
 from tests.fakes.runtime import FakeRuntime
-from tests.images.containers import open_image_pods
-from tests.sandbox.pods import EVENT_SECONDS, Pods, new_job_id, new_runtime, spec_of
-from tests.waiting import wait_until_true
+from tests.support.waiting import wait_until_true
 
 LINES = b"".join(b"line %d\n" % number for number in range(300))
 

@@ -3,8 +3,8 @@
 import asyncio
 import os
 
-from danube_pkg.core.pods import HOST_IMAGE, Container
-from tests.sandbox.pods import Pods, new_job_id, spec_of
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container
+from tests.adapters.runtimes.sandbox.pods import Pods, new_job_id, spec_of
 
 END_ALL = "kill -KILL -1"
 """Ends every process of a container that a step may end; PID 1 is not among them."""

@@ -1,4 +1,4 @@
-"""What services may expect of every runtime, in the order of `core/ports.py: Runtime`."""
+"""What services may expect of every runtime, in the order of `core/store.py: Runtime`."""
 
 import asyncio
 import os
@@ -7,10 +7,15 @@ import signal
 import pytest
 
 from danube_pkg.core.errors import NotFound, Permanent, Unavailable
-from danube_pkg.core.pods import HOST_IMAGE, Container, ContainerEnded, Role
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.pods import (
+    HOST_IMAGE,
+    Container,
+    ContainerEnded,
+    Role,
+)
+from tests.adapters.runtimes.sandbox.pods import EVENT_SECONDS, new_job_id, spec_of
 from tests.contract.pods import ContractPods, next_event
-from tests.sandbox.pods import EVENT_SECONDS, new_job_id, spec_of
 
 
 async def test_creating_twice_gives_the_same_coordinator(pods: ContractPods) -> None:

@@ -1,4 +1,4 @@
-"""What services may expect of the supervisor in every runtime's containers: `core/supervisor.py` over `exec`."""
+"""What services may expect of the supervisor in every runtime's containers: `core/runtimes/supervisor.py` over `exec`."""
 
 import contextlib
 import signal
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.pods import SUPERVISOR, Container
-from danube_pkg.core.ports import ExecStream
-from danube_pkg.core.supervisor import (
+from danube_pkg.core.runtimes.pods import SUPERVISOR, Container
+from danube_pkg.core.runtimes.ports import ExecStream
+from danube_pkg.core.runtimes.supervisor import (
     Ended,
     Frame,
     FrameParser,
@@ -25,7 +25,7 @@ from danube_pkg.core.supervisor import (
     verify_record,
 )
 from tests.contract.pods import COUNT, LINES, ContractPods
-from tests.waiting import wait_until_true
+from tests.support.waiting import wait_until_true
 
 KEY = bytes(range(32))
 

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from danube_pkg.core.danubefile import Named, Outline, StepOutline, read_danubefile
-from danube_pkg.core.marked import Findings
+from danube_pkg.core.documents.marked import Findings
 
 
 def read(text: str) -> tuple[Outline | None, list[str]]:

@@ -16,7 +16,7 @@ from typing import Any
 from standardwebhooks.webhooks import Webhook
 
 from tests.e2e.world import World
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 SECRET = b"a secret of the webhook"
 SIGNING = b"whsec_" + base64.b64encode(b"a signing token as GitLab makes it")

@@ -9,8 +9,8 @@ import pytest
 
 from tests.e2e.hooks import SECRET, Answer, Sender, github_headers, push_body
 from tests.e2e.world import World
-from tests.git_servers import HttpServer, ServedRepository, free_port
-from tests.waiting import wait_until
+from tests.support.git_servers import HttpServer, ServedRepository, free_port
+from tests.support.waiting import wait_until
 
 LOOK = "GET /config.git/info/refs"
 

@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from build_steps.debian_root import TARGET
+from tests.adapters.images.building import Layout, packed
+from tests.adapters.images.containers import busybox
+from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
 from tests.e2e.world import World
-from tests.images.building import Layout, packed
-from tests.images.containers import busybox
-from tests.sandbox.as_user import ROOT, run_as_ordinary_user
 
 DANUBEFILE = '''
     from danube import pipeline, step

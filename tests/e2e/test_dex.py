@@ -19,7 +19,7 @@ import pytest
 
 from tests.e2e.world import DANUBE, World
 from tests.fakes.dex import dex_program
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 PASSWORDS = {"alice": "correct horse", "bob": "battery staple"}
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.images.building import Layout
+from tests.adapters.images.containers import busybox
+from tests.adapters.runtimes.sandbox.origins import Origin, serving
 from tests.e2e.runs import danube_run
 from tests.e2e.world import World
-from tests.images.building import Layout
-from tests.images.containers import busybox
-from tests.sandbox.origins import Origin, serving
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 SIZE = 4_000_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.world import World
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n"
 

@@ -9,9 +9,15 @@ import pytest
 
 from danube_pkg.core.errors import NotFound
 from tests.e2e.world import World
-from tests.git_servers import HttpServer, ServedRepository, SshServer, command_lines, make_key
-from tests.github_app import GithubApi
-from tests.waiting import wait_until
+from tests.support.git_servers import (
+    HttpServer,
+    ServedRepository,
+    SshServer,
+    command_lines,
+    make_key,
+)
+from tests.support.github_app import GithubApi
+from tests.support.waiting import wait_until
 
 TOKENS = {"lab-token": "glpat-lab-8Hq2Zx", "forge-token": "forge-pw-77aa1c"}
 SEARCHES = '''

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.hooks.deliveries import MAX_BODY_BYTES
+from danube_pkg.core.triggers.webhooks.deliveries import MAX_BODY_BYTES
 from tests.e2e.hooks import (
     SECRET,
     SIGNING,
@@ -27,9 +27,9 @@ from tests.e2e.hooks import (
     push_body,
 )
 from tests.e2e.world import World
-from tests.git_servers import HttpServer, ServedRepository
-from tests.github_app import GithubApi
-from tests.waiting import wait_until
+from tests.support.git_servers import HttpServer, ServedRepository
+from tests.support.github_app import GithubApi
+from tests.support.waiting import wait_until
 
 URL = "https://forge.example.org/team/app.git"
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"

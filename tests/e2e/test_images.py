@@ -10,12 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.images.building import (
+    Layout,
+    directory,
+    file,
+    push,
+)
+from tests.adapters.images.containers import busybox
+from tests.adapters.images.registry import (
+    PASSWORD,
+    USER,
+    Registry,
+    serving,
+)
+from tests.adapters.runtimes.sandbox.pods import has_lent_ids
 from tests.e2e.runs import danube_run
 from tests.e2e.world import World
-from tests.images.building import Layout, directory, file, push
-from tests.images.containers import busybox
-from tests.images.registry import PASSWORD, USER, Registry, serving
-from tests.sandbox.pods import has_lent_ids
 
 DANUBEFILE = """
     from danube import artifacts, ctx, pipeline, step

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.runs import danube_run
 from tests.e2e.world import DANUBE, ROOT
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n@pipeline(name='t')\ndef build():\n"
 
@@ -160,7 +160,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tree: Path, state: Path) 
 
 def test_it_works_as_an_ordinary_user_too(tree: Path, state: Path) -> None:
     """By the same way into directories of root's as the sandbox's own tests."""
-    from tests.sandbox.as_user import run_as_ordinary_user
+    from tests.adapters.runtimes.sandbox.as_user import run_as_ordinary_user
 
     write(
         tree,

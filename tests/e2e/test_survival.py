@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tests.e2e.world import DANUBE, World
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 COUNTER = """
 from danube import pipeline, secrets, step

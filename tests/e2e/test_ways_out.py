@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.client_hello import ACCESS_DENIED
-from tests.core.test_client_hello import in_records, real_hello
+from danube_pkg.core.egress.client_hello import ACCESS_DENIED
+from tests.adapters.images.registry import free_port
+from tests.adapters.runtimes.sandbox.origins import Origin, serving
+from tests.core.egress.test_client_hello import in_records, real_hello
 from tests.e2e.world import World
-from tests.images.registry import free_port
-from tests.sandbox.origins import Origin, serving
 
 TRIES = """
 import errno, os, socket

@@ -20,7 +20,7 @@ from typing import Any
 
 from danube_pkg.cli.client import Client
 from danube_pkg.core.errors import Unavailable
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
 ROOT = Path(__file__).resolve().parents[2]

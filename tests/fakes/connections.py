@@ -1,4 +1,4 @@
-"""The pipes between a server and a program of a fake machine: `core.ports.ExecStream` on one side, callbacks on the other."""
+"""The pipes between a server and a program of a fake machine: `core.runtimes.ports.ExecStream` on one side, callbacks on the other."""
 
 import asyncio
 from collections.abc import Callable

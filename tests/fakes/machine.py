@@ -12,8 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from danube_pkg.core.pods import HOST_IMAGE, SUPERVISOR, Container, ContainerEnded, PodEvent, PodSpec, Role
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.pods import (
+    HOST_IMAGE,
+    SUPERVISOR,
+    Container,
+    ContainerEnded,
+    PodEvent,
+    PodSpec,
+    Role,
+)
 from tests.fakes.connections import PIPE_BYTES, Connection
 from tests.fakes.processes import Behaviour, Command, Process
 from tests.fakes.supervisor import Bounds, FakeStep, FakeSupervisor

@@ -1,9 +1,9 @@
-"""A request as PID 1 reads it: the other half of `core.supervisor.encode_request`."""
+"""A request as PID 1 reads it: the other half of `core.runtimes.supervisor.encode_request`."""
 
 import struct
 from dataclasses import dataclass, field
 
-from danube_pkg.core.supervisor import PROTOCOL_VERSION
+from danube_pkg.core.runtimes.supervisor import PROTOCOL_VERSION
 
 
 @dataclass(slots=True)

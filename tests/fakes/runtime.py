@@ -1,11 +1,18 @@
-"""`core.ports.Runtime` over a fake machine, which outlives it: a second one on the same machine is a restarted server."""
+"""`core.runtimes.ports.Runtime` over a fake machine, which outlives it: a second one on the same machine is a restarted server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from danube_pkg.core.errors import NotFound, Permanent
-from danube_pkg.core.pods import HOST_IMAGE, Container, PodEvent, PodSpec, PodState, Role
+from danube_pkg.core.runtimes.pods import (
+    HOST_IMAGE,
+    Container,
+    PodEvent,
+    PodSpec,
+    PodState,
+    Role,
+)
 from tests.fakes.connections import Boundary, Connection
 from tests.fakes.machine import FakeMachine
 

@@ -1,9 +1,9 @@
-"""`core.ports.Sources` with one commit of one repository, as a few bytes."""
+"""`core.repositories.ports.Sources` with one commit of one repository, as a few bytes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 
-from danube_pkg.core.sources import Revision
+from danube_pkg.core.repositories.revisions import Revision
 
 COMMIT = "0" * 40
 

@@ -11,7 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from danube_pkg.core.supervisor import HASH_BYTES, MAGIC, MAX_BODY_BYTES, PROTOCOL_VERSION
+from danube_pkg.core.runtimes.supervisor import (
+    HASH_BYTES,
+    MAGIC,
+    MAX_BODY_BYTES,
+    PROTOCOL_VERSION,
+)
 from tests.fakes.connections import Connection
 from tests.fakes.processes import Behaviour, Command, Process, Surroundings
 from tests.fakes.requests import BadRequest, Request, parse_request

@@ -16,7 +16,7 @@ from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.ops import doctor
 from danube_pkg.ops.doctor import Finding, check_data_directory, check_filter, check_kernel, check_pod, diagnose
-from tests.sandbox.pods import settings_of
+from tests.adapters.runtimes.sandbox.pods import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from danube_pkg.services import effects
+from danube_pkg.services.jobs import effects
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
-from danube_pkg.core.effects import Effect
-from danube_pkg.core.jobs import Job, Trigger
+from danube_pkg.core.jobs.effects import Effect
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.notifications.rules import NOTHING, Told
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
-from danube_pkg.core.telling import NOTHING, Told
-from danube_pkg.core.trigger_ports import Settled
+from danube_pkg.core.triggers.ports import Settled
 
 NOW = 1_800_000_000.0
 PIPELINE = Pipeline("p1", "hello", "team", PipelineSettings("repository"))

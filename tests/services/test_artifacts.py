@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.adapters.artifacts import ArtifactDirectory
+from danube_pkg.adapters.blobs.directory import ArtifactDirectory
 from danube_pkg.adapters.store import SqliteArtifacts
 from danube_pkg.core.errors import Conflict, Invalid, NotFound
 from danube_pkg.kit.clock import SystemClock

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.adapters.keys import Keys
+from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.errors import Invalid, NotFound, Permanent, TooLarge
-from danube_pkg.core.jobs import Phase, Trigger
-from danube_pkg.core.secrets import SecretName, SecretRead
-from danube_pkg.services import jobs as jobs_module
+from danube_pkg.core.jobs.job import Phase
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.secrets.secret import SecretName, SecretRead
+from danube_pkg.services.jobs import engine as jobs_module
 from danube_pkg.services.secrets import KnownValues, Secrets
-from tests.services.engines import open_hall
+from tests.services.jobs.engines import open_hall
 from tests.services.stores import PIPELINE, UnrulyJobs, a_job, open_database
-from tests.waiting import wait_until_async
+from tests.support.waiting import wait_until_async
 
 JOB = a_job()
 GLOBAL = SecretName(None, "TOKEN")

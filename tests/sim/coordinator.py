@@ -8,12 +8,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
-from danube_pkg.core.coordination import StepOutcome, StepRequest
 from danube_pkg.core.errors import Permanent, Retryable
-from danube_pkg.core.job_events import ScriptFailure
+from danube_pkg.core.jobs.coordination import StepOutcome, StepRequest
+from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.backoff import Backoff
-from danube_pkg.services.coordination import Coordination
+from danube_pkg.services.jobs.coordination import Coordination
 from tests.fakes.processes import Process
 from tests.sim.plans import JobPlan, Parallel, ReadSecret, Say, StepPlan, Upload
 from tests.sim.server import Server, ServerLost

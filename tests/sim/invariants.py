@@ -6,11 +6,16 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
-from danube_pkg.adapters.keys import Keys
-from danube_pkg.core.jobs import step_id
-from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, usable
+from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.core.jobs.job import step_id
+from danube_pkg.core.logs.index import (
+    RECORD_BYTES,
+    IndexRecord,
+    Kind,
+    usable,
+)
+from danube_pkg.core.logs.redaction import Patterns, forms_of
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.redaction import Patterns, forms_of
 from tests.sim.plans import GREEN, End, JobPlan
 from tests.sim.server import MASTER_KEY
 from tests.sim.world import World

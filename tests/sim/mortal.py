@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from danube_pkg.adapters.logs import FileJobLogs, writer
 from danube_pkg.adapters.store.database import Database, Work
-from danube_pkg.core.log_lines import Lines, Section
-from danube_pkg.core.logs import Found
-from danube_pkg.core.ports import JobLog, StepOutput
+from danube_pkg.core.logs.index import Found
+from danube_pkg.core.logs.lines import Lines, Section
+from danube_pkg.core.logs.ports import JobLog, StepOutput
 from tests.sim.fate import Fate
 
 
@@ -80,7 +80,7 @@ class MortalDatabase(Database):
 
 
 class MortalLogs:
-    """`core.ports.JobLogs` over real files."""
+    """`core.logs.ports.JobLogs` over real files."""
 
     def __init__(self, logs: FileJobLogs, process: Mortal) -> None:
         self.real = logs
@@ -123,7 +123,7 @@ class MortalLogs:
 
 
 class MortalLog:
-    """`core.ports.JobLog`."""
+    """`core.logs.ports.JobLog`."""
 
     def __init__(self, log: JobLog, process: Mortal) -> None:
         self._log = log
@@ -157,7 +157,7 @@ class MortalLog:
 
 
 class MortalOutput:
-    """`core.ports.StepOutput`."""
+    """`core.logs.ports.StepOutput`."""
 
     def __init__(self, output: StepOutput, process: Mortal) -> None:
         self._output = output

@@ -6,8 +6,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from danube_pkg.core.pods import HOST_IMAGE
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from tests.fakes.processes import (
     Act,
     Behaviour,

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from danube_pkg.adapters.artifacts import ArtifactDirectory
-from danube_pkg.adapters.keys import Keys
+from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteJobs, SqlitePipelines, SqliteSecrets
 from danube_pkg.core.errors import DanubeError
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.coordination import Coordination
-from danube_pkg.services.engine_ports import EnginePorts, EngineSettings
-from danube_pkg.services.jobs import Engine
+from danube_pkg.services.jobs.coordination import Coordination
+from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
+from danube_pkg.services.jobs.steps import FollowerTools
 from danube_pkg.services.secrets import KnownValues, Secrets
-from danube_pkg.services.steps import FollowerTools
 from tests.fakes.connections import Boundary
 from tests.fakes.machine import FakeMachine
 from tests.fakes.runtime import FakeRuntime

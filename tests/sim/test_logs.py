@@ -1,6 +1,6 @@
 """What readers see while jobs run: soon, and exactly."""
 
-from danube_pkg.core.logs import Kind, records
+from danube_pkg.core.logs.index import Kind, records
 from tests.fakes.processes import Print, Wait
 from tests.sim.plans import JobPlan, Parallel, StepPlan
 from tests.sim.scenarios import Scenario

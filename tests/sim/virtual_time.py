@@ -69,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """`core.ports.Clock` over the running loop."""
+    """`kit.clock.Clock` over the running loop."""
 
     def now(self) -> float:
         return EPOCH + asyncio.get_running_loop().time()

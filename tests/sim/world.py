@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from danube_pkg.core.coordination import StepOutcome
 from danube_pkg.core.errors import Conflict, DanubeError, NotFound, Retryable
-from danube_pkg.core.job_lists import JobFilter
-from danube_pkg.core.jobs import Job, step_id
+from danube_pkg.core.jobs.coordination import StepOutcome
+from danube_pkg.core.jobs.filters import JobFilter
+from danube_pkg.core.jobs.job import Job, step_id
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.secrets import SecretName
-from danube_pkg.services.following import LogPart, follow_job
-from danube_pkg.services.job_requests import start
+from danube_pkg.core.secrets.secret import SecretName
+from danube_pkg.services.jobs.follow import LogPart, follow_job
+from danube_pkg.services.jobs.requests import start
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, Process, plays
 from tests.sim.coordinator import Coordinator

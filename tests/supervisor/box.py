@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from build_steps.supervisor import build_supervisor
-from danube_pkg.core.supervisor import (
+from danube_pkg.core.runtimes.supervisor import (
     Ended,
     Frame,
     FrameParser,

@@ -5,9 +5,17 @@ import random
 import threading
 from pathlib import Path
 
-from danube_pkg.core.supervisor import Ended, Heartbeat, Output, Refused, Started, encode_request, verify_record
+from danube_pkg.core.runtimes.supervisor import (
+    Ended,
+    Heartbeat,
+    Output,
+    Refused,
+    Started,
+    encode_request,
+    verify_record,
+)
 from tests.supervisor.box import KEY, Box, Follow, spec
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 COUNT = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
 

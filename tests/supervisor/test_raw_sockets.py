@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.egress import address_of_step
-from danube_pkg.core.supervisor import StepSpec
+from danube_pkg.core.egress.policy import address_of_step
+from danube_pkg.core.runtimes.supervisor import StepSpec
 from tests.supervisor.box import SECONDS, Box, spec
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 REPORT = re.compile(rb"REPORT raw-socket HTTP/1\.1\r\nHost: danube\r\nAttempts: ([0-9]+)\r\n\r\n")
 STORM = 30_000

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.supervisor import Ended, InauthenticRecord, Output, StepSpec, encode_request, verify_record
+from danube_pkg.core.runtimes.supervisor import (
+    Ended,
+    InauthenticRecord,
+    Output,
+    StepSpec,
+    encode_request,
+    verify_record,
+)
 from tests.supervisor.box import KEY, Box, Follow, spec
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def test_every_exit_code_from_0_to_255(box: Box) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from danube_pkg.cli.main import COMMANDS, parser_of
+from danube_pkg.cli.command_table import COMMANDS
+from danube_pkg.cli.main import parser_of
 from tests.tidy.tree import ROOT
 
 _PLACEHOLDER = re.compile(r"\$?\{[^{}\n]*\}")

@@ -78,7 +78,7 @@ def nameless_task(source: Source) -> Iterator[str]:
 def sleeps(source: Source) -> Iterator[str]:
     """A wait for a guessed time."""
     for call in source.syntax.calls.get("sleep", ()):
-        yield f"{call.lineno}: sleeps for a guess; tests/waiting.py waits for a condition"
+        yield f"{call.lineno}: sleeps for a guess; tests/support/waiting.py waits for a condition"
 
 
 def reads_environment(source: Source) -> Iterator[str]:

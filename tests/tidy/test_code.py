@@ -15,7 +15,7 @@ ENVIRONMENT_READERS = {
 """Beside the command line, and why."""
 
 
-TIME_ITSELF = ("tests/waiting.py", "tests/fakes/", "tests/sim/")
+TIME_ITSELF = ("tests/support/waiting.py", "tests/fakes/", "tests/sim/")
 """The one that waits for conditions; commands of a fake machine, which take a given time; and the virtual clock."""
 
 

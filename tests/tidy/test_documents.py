@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import pytest
 
-from danube_pkg.core.records import typed_fields
-from danube_pkg.core.settings import Settings
+from danube_pkg.core.configuration.settings import Settings
+from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.edges.http.routes import ROUTES
 from tests.tidy import commands, documents
 from tests.tidy.tree import ROOT, Source, python

@@ -18,7 +18,7 @@ import yaml
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from tests.e2e.world import ROOT, World
-from tests.git_servers import git
+from tests.support.git_servers import git
 
 PASSWORD = "correct horse battery staple"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, sync_playwright
 from build_steps.web import build_page
 from tests.e2e.hooks import SECRET, Sender, github_headers, push_body
 from tests.e2e.world import ROOT
-from tests.git_servers import git
+from tests.support.git_servers import git
 from tests.web import pipelines
 from tests.web.house import House, Visitors, launch
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.hooks import Sender, github_headers, pull_body, push_body
-from tests.git_servers import HttpServer, ServedRepository, git
-from tests.waiting import wait_until
+from tests.support.git_servers import HttpServer, ServedRepository, git
+from tests.support.waiting import wait_until
 from tests.web.house import House, Visitors, complaints
 from tests.web.pipelines import EVIL
 

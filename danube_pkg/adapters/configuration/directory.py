@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Protocol
 
 from danube_pkg.adapters.configuration.marked_yaml import MAX_FILE_BYTES, document_texts, parse_yaml
-from danube_pkg.core.configuration.documents import ConfigurationFiles
-from danube_pkg.core.configuration.reading import read_configuration
+from danube_pkg.core.configuration.kinds import ConfigurationFiles
+from danube_pkg.core.configuration.reader import read_configuration
+from danube_pkg.core.configuration.settings import ConfigRepository
+from danube_pkg.core.documents.marked import Findings, Marked
 from danube_pkg.core.errors import Invalid, Permanent, Place
-from danube_pkg.core.marked import Findings, Marked
-from danube_pkg.core.repositories import is_remote
-from danube_pkg.core.settings import ConfigRepository
-from danube_pkg.core.source_ports import SourceFiles, Sources
-from danube_pkg.core.sources import SourceFile
+from danube_pkg.core.repositories.ports import SourceFiles, Sources
+from danube_pkg.core.repositories.revisions import SourceFile
+from danube_pkg.core.repositories.urls import is_remote
 
 TOP_FILES = ("config.yaml", "users.yaml", "teams.yaml")
 PIPELINES = "pipelines"

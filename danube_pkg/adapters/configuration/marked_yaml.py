@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from danube_pkg.core.documents.marked import Findings, Marked
 from danube_pkg.core.errors import Place
-from danube_pkg.core.marked import Findings, Marked
 
 MAX_FILE_BYTES = 1024**2
 """Ten thousand lines and more; what is larger is data that somebody committed by mistake."""

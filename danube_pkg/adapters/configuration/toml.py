@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from danube_pkg.core.configuration.settings import Settings
+from danube_pkg.core.documents.marked import Findings, Marked
+from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Place
-from danube_pkg.core.marked import Findings, Marked
-from danube_pkg.core.oidc import is_loopback
-from danube_pkg.core.records import read_record
-from danube_pkg.core.repositories import has_password, is_remote
-from danube_pkg.core.settings import Settings
+from danube_pkg.core.identity.oidc import is_loopback
+from danube_pkg.core.repositories.urls import has_password, is_remote
 
 LOCAL_FILE = Path("danube.toml")
 SYSTEM_FILE = Path("/etc/danube/danube.toml")

@@ -16,11 +16,24 @@ import h11
 from danube_pkg.adapters.egress.forward import Forwarding
 from danube_pkg.adapters.egress.gate import NO_TARGET, Gate, Passage, Stopped
 from danube_pkg.adapters.egress.relay import IDLE_SECONDS, both_until_idle, break_off, relay_one_way, send_all
-from danube_pkg.core.client_hello import ACCESS_DENIED, MalformedHello, looks_like_tls, read_client_hello
-from danube_pkg.core.egress import HTTP_PORT, TLS_PORT, Decision, EgressReason, Target, Verdict, parse_target
+from danube_pkg.core.egress.client_hello import (
+    ACCESS_DENIED,
+    MalformedHello,
+    looks_like_tls,
+    read_client_hello,
+)
+from danube_pkg.core.egress.denials import page, reason_phrase, status_of
+from danube_pkg.core.egress.ledger import Contact, Way
+from danube_pkg.core.egress.policy import (
+    HTTP_PORT,
+    TLS_PORT,
+    Decision,
+    EgressReason,
+    Target,
+    Verdict,
+    parse_target,
+)
 from danube_pkg.core.errors import Invalid
-from danube_pkg.core.ledger import Contact, Way
-from danube_pkg.core.refusals import page, reason_phrase, status_of
 
 HEAD_BYTES = 64 * 1024
 """Of a request's head: some clients send cookies and tokens of many KiB."""

@@ -14,9 +14,9 @@ import socket
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from danube_pkg.core.egress import MAX_ALLOWLIST_BYTES
+from danube_pkg.core.egress.host_masks import HostMasks
+from danube_pkg.core.egress.policy import MAX_ALLOWLIST_BYTES
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.host_masks import HostMasks
 
 DESCRIPTORS = ("listener", "names", "holder", "ledger", "masks", "counters", "counters6")
 """In this order: the sockets in the pod's network, a pidfd of the process that holds it, the ledger, a masks file, and the
@@ -41,7 +41,7 @@ def receive_packet(connection: socket.socket) -> tuple[Mapping[str, Any], Sequen
 
 
 def masks_file(forms: Collection[str]) -> int:
-    """What `core.host_masks.host_forms` gave, in memory that has no place on a disk and may be larger than a packet; its
+    """What `core.egress.host_masks.host_forms` gave, in memory that has no place on a disk and may be larger than a packet; its
     owner closes it. Raises Permanent."""
     data = json.dumps(sorted(forms)).encode()
     if len(data) > MAX_MASKS_BYTES:

@@ -22,9 +22,16 @@ from danube_pkg.adapters.egress.relay import (
     send_all,
     until_idle,
 )
-from danube_pkg.core.egress import HTTP_PORT, Decision, EgressReason, Target, Verdict, parse_target
+from danube_pkg.core.egress.ledger import Way
+from danube_pkg.core.egress.policy import (
+    HTTP_PORT,
+    Decision,
+    EgressReason,
+    Target,
+    Verdict,
+    parse_target,
+)
 from danube_pkg.core.errors import Invalid
-from danube_pkg.core.ledger import Way
 from danube_pkg.kit.tasks import end_all
 
 READ_BYTES = 256 * 1024

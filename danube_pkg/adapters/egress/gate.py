@@ -11,11 +11,22 @@ from dataclasses import dataclass, replace
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.outside import Outside, is_own
 from danube_pkg.adapters.egress.relay import Traffic
-from danube_pkg.core.addresses import Address
-from danube_pkg.core.egress import Decision, EgressReason, Policy, Target, Verdict
+from danube_pkg.core.egress.addresses import Address
+from danube_pkg.core.egress.host_masks import HostMasks
+from danube_pkg.core.egress.ledger import (
+    MAX_ALIKE,
+    Contact,
+    Way,
+    masked,
+)
+from danube_pkg.core.egress.policy import (
+    Decision,
+    EgressReason,
+    Policy,
+    Target,
+    Verdict,
+)
 from danube_pkg.core.errors import StorageFull
-from danube_pkg.core.host_masks import HostMasks
-from danube_pkg.core.ledger import MAX_ALIKE, Contact, Way, masked
 
 MAX_LOOKUPS = 8
 """Names that one pod may have resolved at the same time, so that it leaves threads to the others."""

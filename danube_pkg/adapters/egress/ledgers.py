@@ -7,9 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from danube_pkg.core.egress.host_masks import NO_MASKS
+from danube_pkg.core.egress.ledger import (
+    MAX_DECISIONS,
+    Contact,
+    encode_decision,
+    encode_end,
+    masked,
+    read_ledger,
+)
 from danube_pkg.core.errors import StorageFull
-from danube_pkg.core.host_masks import NO_MASKS
-from danube_pkg.core.ledger import MAX_DECISIONS, Contact, encode_decision, encode_end, masked, read_ledger
 
 SETTLE_DECISIONS = 2000
 """Kept free below the bound for what is written aside: what was counted, and the names that were asked for by DNS."""
@@ -18,7 +25,7 @@ _DECISION = b'"verdict":'
 
 
 class FileLedgers:
-    """`core.egress_ports.EgressLedgers` below one directory."""
+    """`core.egress.ports.EgressLedgers` below one directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from danube_pkg.core.addresses import Address, parse_address
-from danube_pkg.core.egress import Target
+from danube_pkg.core.egress.addresses import Address, parse_address
+from danube_pkg.core.egress.policy import Target
 from danube_pkg.kit.tasks import end_all
 
 RESOLVE_SECONDS = 15.0

@@ -12,10 +12,15 @@ import h11
 from danube_pkg.adapters.egress.connection import Client, refusal, serve_client
 from danube_pkg.adapters.egress.gate import NO_TARGET, Gate
 from danube_pkg.adapters.egress.relay import break_off
-from danube_pkg.core.dns import MAX_DATAGRAM_BYTES, read_question
-from danube_pkg.core.egress import Decision, EgressReason, Verdict, step_of_address
-from danube_pkg.core.host_masks import HostMasks
-from danube_pkg.core.ledger import Way
+from danube_pkg.core.egress.dns import MAX_DATAGRAM_BYTES, read_question
+from danube_pkg.core.egress.host_masks import HostMasks
+from danube_pkg.core.egress.ledger import Way
+from danube_pkg.core.egress.policy import (
+    Decision,
+    EgressReason,
+    Verdict,
+    step_of_address,
+)
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
 

@@ -23,8 +23,8 @@ from danube_pkg.adapters.egress.gate import Gate
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.outside import Outside
 from danube_pkg.adapters.egress.pod import Pod
-from danube_pkg.core.egress import Policy
-from danube_pkg.core.redaction import best_finder
+from danube_pkg.core.egress.policy import Policy
+from danube_pkg.core.logs.redaction import best_finder
 from danube_pkg.kit.logs import set_up_logging
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner

@@ -21,7 +21,7 @@ import danube_pkg
 from danube_pkg.adapters.egress.control import masks_file, receive_packet, send_packet
 from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.pods import PodSockets
+from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
 
@@ -65,7 +65,7 @@ async def no_forms(job_id: str) -> Collection[str]:
 
 
 class EgressProxies:
-    """`core.egress_ports.EgressProxies`. forms_of: what the names in a job's ledger must not show (`core.host_masks.host_forms` of
+    """`core.egress.ports.EgressProxies`. forms_of: what the names in a job's ledger must not show (`core.egress.host_masks.host_forms` of
     everything that the job can have read by now); asked again whenever a pod is handed over."""
 
     def __init__(

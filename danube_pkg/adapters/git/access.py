@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from danube_pkg.core.sources import Credential, GitProgram
+from danube_pkg.core.repositories.revisions import Credential, GitProgram
 
 
 @dataclass(frozen=True, slots=True)

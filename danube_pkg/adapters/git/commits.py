@@ -3,7 +3,7 @@
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Commit, ObjectID
 
-from danube_pkg.core.sources import MAX_AUTHOR, MAX_MESSAGE, first_line
+from danube_pkg.core.repositories.revisions import MAX_AUTHOR, MAX_MESSAGE, first_line
 
 
 def commit_words(objects: BaseObjectStore, sha: ObjectID) -> dict[str, str]:

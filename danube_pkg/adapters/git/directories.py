@@ -18,7 +18,7 @@ from danube_pkg.adapters.git.repositories import open_local, resolve_local
 from danube_pkg.adapters.git.shallow import Checkout
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import Permanent, TooLarge
-from danube_pkg.core.sources import Revision
+from danube_pkg.core.repositories.revisions import Revision
 
 
 def write_directory(path: Path, tar: TreeTar) -> None:

@@ -15,7 +15,7 @@ from danube_pkg.adapters.git.limits import DEEPENING, NETWORK_TIMEOUT_SECONDS
 from danube_pkg.adapters.git.ssh import as_environment, ssh_command
 from danube_pkg.adapters.git.transports import translated
 from danube_pkg.core.errors import HostLacks
-from danube_pkg.core.repositories import as_url
+from danube_pkg.core.repositories.urls import as_url
 
 TIMEOUT_SECONDS = 900.0
 

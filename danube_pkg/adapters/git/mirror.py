@@ -19,8 +19,8 @@ from danube_pkg.adapters.git.access import Access
 from danube_pkg.adapters.git.limits import DEEPENING, MAX_PACK_BYTES
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent, TooLarge
-from danube_pkg.core.repositories import without_login
-from danube_pkg.core.sources import GitProgram
+from danube_pkg.core.repositories.revisions import GitProgram
+from danube_pkg.core.repositories.urls import without_login
 
 NEWER_PROTOCOL = 2
 """Git's protocol in which any commit can be asked for by its hash."""

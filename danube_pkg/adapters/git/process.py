@@ -13,7 +13,7 @@ import danube_pkg
 from danube_pkg.adapters.git.limits import CHUNK_BYTES, NOTICE
 from danube_pkg.core import errors
 from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
-from danube_pkg.core.repositories import without_login
+from danube_pkg.core.repositories.urls import without_login
 
 ANSWER_TIMEOUT_SECONDS = 900.0
 """Until the first byte: a shallow fetch of a large repository over a slow line takes minutes, not quarters of an hour."""

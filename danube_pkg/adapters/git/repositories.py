@@ -15,8 +15,8 @@ from danube_pkg.adapters.git.commits import commit_words
 from danube_pkg.adapters.git.shallow import peeled
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.repositories import is_remote, without_login
-from danube_pkg.core.sources import Revision
+from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.core.repositories.urls import is_remote, without_login
 
 MAX_REF_LENGTH = 512
 

@@ -16,11 +16,11 @@ from danube_pkg.adapters.git.access import Access
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
+from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.errors import TooLarge
-from danube_pkg.core.repositories import is_remote, without_login
-from danube_pkg.core.settings import SourceSettings
-from danube_pkg.core.source_ports import GitCredentials
-from danube_pkg.core.sources import Credential, Revision, SourceFile
+from danube_pkg.core.repositories.ports import GitCredentials
+from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
+from danube_pkg.core.repositories.urls import is_remote, without_login
 
 MAX_WORKERS = 2
 """Reading a tree is bound by the processor; more at once only make each slower."""

@@ -18,7 +18,7 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from danube_pkg.adapters.git.limits import MAX_SUBMODULES, MAX_WANTED_FILE_BYTES
 from danube_pkg.core.errors import Permanent, TooLarge
-from danube_pkg.core.repositories import as_url, is_remote, scheme_of
+from danube_pkg.core.repositories.urls import as_url, is_remote, scheme_of
 
 _LINK = 0o160000
 _RELATIVE = re.compile(r"\.\.?/")

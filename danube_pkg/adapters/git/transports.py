@@ -19,8 +19,8 @@ from danube_pkg.adapters.git.access import Access
 from danube_pkg.adapters.git.limits import NETWORK_TIMEOUT_SECONDS
 from danube_pkg.adapters.git.ssh import HostSsh, ssh_command
 from danube_pkg.core.errors import Permanent, Unavailable
-from danube_pkg.core.repositories import as_url, canonical, without_login
-from danube_pkg.core.sources import ANONYMOUS
+from danube_pkg.core.repositories.revisions import ANONYMOUS
+from danube_pkg.core.repositories.urls import as_url, canonical, without_login
 
 SCHEMES = ("http", "https", "git", "ssh")
 HINT = "check that the repository and the ref exist and that Danube may read them"

@@ -28,7 +28,7 @@ from danube_pkg.adapters.git.shallow import Checkout, Nested, peeled
 from danube_pkg.adapters.git.submodules import submodules
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import DanubeError
-from danube_pkg.core.repositories import is_remote, without_login
+from danube_pkg.core.repositories.urls import is_remote, without_login
 
 Request = Mapping[str, Any]
 

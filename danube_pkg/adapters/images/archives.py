@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from danube_pkg.adapters.images.packed import LayerBroken, pieces_of, unpacked
 from danube_pkg.adapters.images.tar import BLOCK_BYTES, Kind, members, pass_over
-from danube_pkg.core.image_manifests import (
+from danube_pkg.core.images.manifests import (
     MAX_DOCUMENT_BYTES,
     Configuration,
     Descriptor,
@@ -30,7 +30,7 @@ from danube_pkg.core.image_manifests import (
     read_configuration,
     read_manifest,
 )
-from danube_pkg.core.images import ArchivedImage, ImageUnavailable, PackedLayer
+from danube_pkg.core.images.reference import ArchivedImage, ImageUnavailable, PackedLayer
 
 MAX_MEMBERS = 20_000
 """A hundred images of a hundred layers, and some."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from danube_pkg.adapters.images.exchanges import Exchanges
-from danube_pkg.core.images import ImageUnavailable
-from danube_pkg.core.ports import Clock
-from danube_pkg.core.registries import Credentials, Endpoint
+from danube_pkg.core.images.reference import ImageUnavailable
+from danube_pkg.core.images.registries import Credentials, Endpoint
+from danube_pkg.kit.clock import Clock
 
 TOKEN_SECONDS = 60.0
 """How long a token is good that does not say it."""

@@ -5,7 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from danube_pkg.core.images import ImageUnavailable
+from danube_pkg.core.images.reference import ImageUnavailable
 
 
 class BlobFile:

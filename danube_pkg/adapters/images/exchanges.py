@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from danube_pkg.core.images import ImageUnavailable
+from danube_pkg.core.images.reference import ImageUnavailable
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.core.images import ImageUnavailable
-from danube_pkg.core.registries import Credentials, login_names
+from danube_pkg.core.images.reference import ImageUnavailable
+from danube_pkg.core.images.registries import Credentials, login_names
 
 HELPER_SECONDS = 30.0
 """For a program that may have to ask somebody else for a fresh token."""

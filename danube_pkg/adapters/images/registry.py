@@ -17,12 +17,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.image_manifests import ACCEPTED, MAX_DOCUMENT_BYTES
-from danube_pkg.core.image_ports import LayerFile, RegistryAccess
-from danube_pkg.core.images import ImageReference, ImageUnavailable
-from danube_pkg.core.ports import Clock
-from danube_pkg.core.registries import Endpoint, endpoints_of
+from danube_pkg.core.images.manifests import ACCEPTED, MAX_DOCUMENT_BYTES
+from danube_pkg.core.images.ports import LayerFile, RegistryAccess
+from danube_pkg.core.images.reference import ImageReference, ImageUnavailable
+from danube_pkg.core.images.registries import Endpoint, endpoints_of
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.kit.clock import Clock
 
 if TYPE_CHECKING:
     from danube_pkg.adapters.images.authentication import Authenticator
@@ -61,7 +61,7 @@ class _Refused(Exception):
 
 
 class RegistryClient:
-    """`core.image_ports.Registry` for every host. hosts: names with the address that they have here, as in /etc/hosts."""
+    """`core.images.ports.Registry` for every host. hosts: names with the address that they have here, as in /etc/hosts."""
 
     def __init__(
         self,

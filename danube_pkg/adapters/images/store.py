@@ -28,7 +28,13 @@ from danube_pkg.adapters.images.packed import LayerBroken
 from danube_pkg.adapters.images.tree import Tree
 from danube_pkg.adapters.images.unpacker import Unpacker, unpacking
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.images import Image, ImageBounds, ImageConfig, PackedLayer, StoredImage
+from danube_pkg.core.images.reference import (
+    Image,
+    ImageBounds,
+    ImageConfig,
+    PackedLayer,
+    StoredImage,
+)
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.kit.trees import remove_tree
@@ -60,7 +66,7 @@ ONE_OWNER = Owners("one-owner", keep=False)
 
 
 class ImageDirectory:
-    """`core.image_ports.ImageStore` below one directory. `open` comes before everything else."""
+    """`core.images.ports.ImageStore` below one directory. `open` comes before everything else."""
 
     def __init__(
         self,

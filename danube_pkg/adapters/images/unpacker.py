@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.core.errors import Defect
-from danube_pkg.core.images import ImageBounds, ImageUnavailable, PackedLayer
+from danube_pkg.core.images.reference import ImageBounds, ImageUnavailable, PackedLayer
 
 LAYER_SECONDS = 1800.0
 """For one layer: gigabytes on a slow disk take minutes, and nothing that goes on so long will end well."""

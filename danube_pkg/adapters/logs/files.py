@@ -12,8 +12,8 @@ from danube_pkg.adapters.logs.lines import LineReader
 from danube_pkg.adapters.logs.maps import LogMaps
 from danube_pkg.adapters.logs.searching import search_file
 from danube_pkg.adapters.logs.writer import LogWriter
-from danube_pkg.core.log_lines import Lines, Section
-from danube_pkg.core.logs import Found
+from danube_pkg.core.logs.index import Found
+from danube_pkg.core.logs.lines import Lines, Section
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -21,7 +21,7 @@ INLINE_BYTES = 1024**2
 
 
 class FileJobLogs:
-    """`core.ports.JobLogs` below one directory. `now`: Unix seconds, for the index; `monotonic`: for waits."""
+    """`core.logs.ports.JobLogs` below one directory. `now`: Unix seconds, for the index; `monotonic`: for waits."""
 
     def __init__(
         self, directory: Path, now: Callable[[], float], monotonic: Callable[[], float] = time.monotonic

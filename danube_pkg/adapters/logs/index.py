@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, record_in, usable
+from danube_pkg.core.logs.index import (
+    RECORD_BYTES,
+    IndexRecord,
+    Kind,
+    record_in,
+    usable,
+)
 
 KEPT_STEPS = 128
 """Of steps whose ranges were asked for; a step mostly has one range, since it prints alone."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from danube_pkg.core.log_lines import (
+from danube_pkg.core.logs.lines import (
     BLOCK_BYTES,
     MAX_SECTIONS,
     LineIndex,

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from danube_pkg.core.log_lines import LogMap
-from danube_pkg.core.logs import RECORD_BYTES, records
+from danube_pkg.core.logs.index import RECORD_BYTES, records
+from danube_pkg.core.logs.lines import LogMap
 
 KEPT_MAPS = 16
 """A long log's is 2 MB; those that people look at just now are few."""

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from danube_pkg.core.logs import Found, Hit
+from danube_pkg.core.logs.index import Found, Hit
 
 CHUNK_BYTES = 4 * 1024**2
 SECONDS = 2.0

@@ -13,8 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from danube_pkg.core.errors import Defect, StorageFull
-from danube_pkg.core.logs import RECORD_BYTES, IndexRecord, Kind, note_key, usable
-from danube_pkg.core.redaction import Patterns, redact_text
+from danube_pkg.core.logs.index import (
+    RECORD_BYTES,
+    IndexRecord,
+    Kind,
+    note_key,
+    usable,
+)
+from danube_pkg.core.logs.redaction import Patterns, redact_text
 
 OPEN_LINE_SECONDS = 1.0
 """A prompt without a line end may keep others waiting for this long; looked at whenever one of them is fed, be it nothing."""
@@ -32,7 +38,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StepWriter:
-    """`core.ports.StepOutput`: what one attempt of a step printed."""
+    """`core.logs.ports.StepOutput`: what one attempt of a step printed."""
 
     def __init__(self, log: "LogWriter", step: int, attempt: int, raw_offset: int) -> None:
         self._log = log
@@ -65,7 +71,7 @@ class StepWriter:
 
 
 class LogWriter:
-    """`core.ports.JobLog`. Synchronous: an append to the page cache does not block for long."""
+    """`core.logs.ports.JobLog`. Synchronous: an append to the page cache does not block for long."""
 
     def __init__(
         self,

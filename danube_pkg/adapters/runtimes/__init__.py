@@ -1,1 +1,1 @@
-"""What makes pods. Each runtime implements `core.ports.Runtime`; none imports another."""
+"""What makes pods. Each runtime implements `core.runtimes.ports.Runtime`; none imports another."""

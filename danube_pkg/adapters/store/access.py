@@ -5,9 +5,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.access import Level, Role, Thing
 from danube_pkg.core.errors import Conflict
-from danube_pkg.core.people import Person
+from danube_pkg.core.identity.access import Level, Role, Thing
+from danube_pkg.core.identity.people import Person
 
 _READABLE = """
 SELECT name FROM pipelines WHERE team IN (SELECT value FROM json_each(?1))
@@ -24,7 +24,7 @@ WHERE teams.name IN (SELECT value FROM json_each(?1))
 
 
 class SqliteAccess:
-    """`core.identity_ports.AccessStore`."""
+    """`core.identity.ports.AccessStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

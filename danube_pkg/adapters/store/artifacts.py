@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.artifacts import Artifact
+from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import Conflict
 
 
 class SqliteArtifacts:
-    """`core.ports.ArtifactStore`."""
+    """`core.artifacts.ports.ArtifactStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

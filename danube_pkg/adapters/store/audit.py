@@ -5,11 +5,16 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.audit import FIRST, AuditEntry, Happening, chained
+from danube_pkg.core.identity.audit import (
+    FIRST,
+    AuditEntry,
+    Happening,
+    chained,
+)
 
 
 class SqliteAudit:
-    """`core.identity_ports.AuditStore`."""
+    """`core.identity.ports.AuditStore`."""
 
     def __init__(self, database: Database, key: bytes) -> None:
         self._database = database

@@ -9,21 +9,26 @@ from typing import Any
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.pipelines import write_pipeline
-from danube_pkg.core.access import Role
 from danube_pkg.core.configuration.changes import Change, Kind
+from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec
-from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User, pipeline_of
+from danube_pkg.core.documents.marked import Findings
+from danube_pkg.core.documents.records import (
+    Record,
+    marked,
+    plain,
+    read_record,
+)
 from danube_pkg.core.errors import Place
-from danube_pkg.core.marked import Findings
-from danube_pkg.core.records import Record, marked, plain, read_record
+from danube_pkg.core.identity.access import Role
 
 NewId = Callable[[], str]
 
 
 class SqliteConfiguration:
-    """`core.ports.ConfigurationStore`."""
+    """`core.configuration.ports.ConfigurationStore`."""
 
     def __init__(self, database: Database, new_id: NewId) -> None:
         self._database = database

@@ -3,11 +3,11 @@
 import sqlite3
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.idempotency import KEEP_SECONDS, MAX_KEYS, Reservation
+from danube_pkg.core.identity.idempotency import KEEP_SECONDS, MAX_KEYS, Reservation
 
 
 class SqliteIdempotency:
-    """`core.identity_ports.IdempotencyStore`."""
+    """`core.identity.ports.IdempotencyStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

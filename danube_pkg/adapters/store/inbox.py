@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.inbox import (
+from danube_pkg.core.triggers.inbox import (
     InboxEntry,
     InboxFilter,
     PipelineOutcome,
@@ -15,13 +15,13 @@ from danube_pkg.core.inbox import (
     event_to_json,
     repository_of,
 )
-from danube_pkg.core.trigger_ports import Settled
+from danube_pkg.core.triggers.ports import Settled
 
 _LATEST = 2**62
 
 
 class SqliteInbox:
-    """`core.trigger_ports.InboxStore`."""
+    """`core.triggers.ports.InboxStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

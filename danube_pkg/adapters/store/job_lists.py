@@ -7,7 +7,7 @@ each of the keys that are left, merged.
 
 import json
 
-from danube_pkg.core.job_lists import JobFilter
+from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.reasons import Status
 
 LATEST = "~"

@@ -12,23 +12,24 @@ from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import settle
 from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
 from danube_pkg.adapters.store.outbox import write_told
-from danube_pkg.core.effects import Effect, EffectKind
-from danube_pkg.core.job_events import StepEnd
-from danube_pkg.core.job_lists import JobFilter, Run
-from danube_pkg.core.jobs import Job, Phase, Trigger
+from danube_pkg.core.jobs.effects import Effect, EffectKind
+from danube_pkg.core.jobs.events import StepEnd
+from danube_pkg.core.jobs.filters import JobFilter, Run
+from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.statistics import JobTimes
+from danube_pkg.core.jobs.steps import Step, StepPhase
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.notifications.rules import NOTHING, Told
 from danube_pkg.core.pipelines import PipelineSettings
-from danube_pkg.core.pods import Network
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.statistics import JobTimes
-from danube_pkg.core.steps import Step, StepPhase
-from danube_pkg.core.telling import NOTHING, Told
-from danube_pkg.core.trigger_ports import Settled
+from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.core.triggers.ports import Settled
 
 _STATUSES = {str(status): status for status in Status}
 
 
 class SqliteJobs:
-    """`core.ports.JobStore`."""
+    """`core.store.JobStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import write_entry
-from danube_pkg.core.outbox import OutboxEntry, OutboxKind, news_from
+from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind, news_from
+from danube_pkg.core.notifications.rules import Told
 from danube_pkg.core.reasons import Status
-from danube_pkg.core.telling import Told
 
 _FIRST_OF_EACH = """
 SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target) AND next_at <= ?
@@ -18,7 +18,7 @@ AND channel NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
 
 
 class SqliteOutbox:
-    """`core.trigger_ports.OutboxStore`."""
+    """`core.notifications.ports.OutboxStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
-from danube_pkg.core.pods import Network
+from danube_pkg.core.runtimes.pods import Network
 
 
 class SqlitePipelines:
-    """`core.ports.PipelineStore`."""
+    """`core.pipelines.PipelineStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

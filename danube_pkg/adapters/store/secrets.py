@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.secrets import SecretName, SecretRead, StoredSecret
+from danube_pkg.core.secrets.secret import SecretName, SecretRead, StoredSecret
 
 
 class SqliteSecrets:
-    """`core.ports.SecretStore`."""
+    """`core.secrets.ports.SecretStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -6,7 +6,7 @@ from danube_pkg.adapters.store.database import Database
 
 
 class SqliteServerState:
-    """`core.identity_ports.ServerState`."""
+    """`core.jobs.ports.ServerState`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -5,11 +5,11 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.people import MAX_SESSIONS, Session
+from danube_pkg.core.identity.people import MAX_SESSIONS, Session
 
 
 class SqliteSessions:
-    """`core.identity_ports.SessionStore`."""
+    """`core.identity.ports.SessionStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

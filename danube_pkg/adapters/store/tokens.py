@@ -5,13 +5,13 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.access import Scope
 from danube_pkg.core.errors import Conflict
-from danube_pkg.core.people import MAX_TOKENS, Token
+from danube_pkg.core.identity.access import Scope
+from danube_pkg.core.identity.people import MAX_TOKENS, Token
 
 
 class SqliteTokens:
-    """`core.identity_ports.TokenStore`."""
+    """`core.identity.ports.TokenStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

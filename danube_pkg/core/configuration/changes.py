@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core.configuration.state import State
+from danube_pkg.core.documents.marked import rule_of
+from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.core.errors import Defect
-from danube_pkg.core.marked import rule_of
-from danube_pkg.core.records import typed_fields
 
 
 class Kind(StrEnum):

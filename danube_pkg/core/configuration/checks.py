@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from danube_pkg.core.configuration.documents import ConfigurationFiles, TypedDocument
-from danube_pkg.core.configuration.git_authentication import SshKey
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.notifications import EmailNotification
 from danube_pkg.core.configuration.people import BCRYPT_COSTS, TeamSpec, UserSpec
 from danube_pkg.core.configuration.pipeline_checks import check_cycles, check_pipeline
 from danube_pkg.core.configuration.pipelines import PipelineSpec
-from danube_pkg.core.configuration.server import ConfigSpec
-from danube_pkg.core.egress import MAX_ALLOWLIST_BYTES, parse_entry
+from danube_pkg.core.documents.marked import Findings, nearest
+from danube_pkg.core.egress.policy import MAX_ALLOWLIST_BYTES, parse_entry
 from danube_pkg.core.errors import Invalid, Place
-from danube_pkg.core.marked import Findings, nearest
+from danube_pkg.core.repositories.git_authentication import SshKey
 
 MAX_PIPELINES = 10_000
 """An organisation of that size has several Danubes; the list of pipelines is built for it."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from danube_pkg.core.access import Level, Role
 from danube_pkg.core.configuration.state import State
+from danube_pkg.core.identity.access import Level, Role
 
 EVERYTHING = "everything"
 """The thing that a global administrator has admin on, in place of a pipeline's name."""

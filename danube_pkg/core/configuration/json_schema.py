@@ -9,9 +9,15 @@ from dataclasses import MISSING, Field, is_dataclass
 from enum import StrEnum
 from typing import Any
 
-from danube_pkg.core.configuration.documents import API_VERSION, KINDS, Metadata
-from danube_pkg.core.marked import Rule, rule_of
-from danube_pkg.core.records import TYPE_KEY, optional, plain, typed_fields, variants
+from danube_pkg.core.configuration.kinds import API_VERSION, KINDS, Metadata
+from danube_pkg.core.documents.marked import Rule, rule_of
+from danube_pkg.core.documents.records import (
+    TYPE_KEY,
+    optional,
+    plain,
+    typed_fields,
+    variants,
+)
 
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from danube_pkg.core.configuration import patterns
-from danube_pkg.core.marked import rule
+from danube_pkg.core.documents import patterns
+from danube_pkg.core.documents.marked import rule
 
 
 class Occasion(StrEnum):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from danube_pkg.core.access import Role
-from danube_pkg.core.configuration import patterns
-from danube_pkg.core.marked import rule
+from danube_pkg.core.documents import patterns
+from danube_pkg.core.documents.marked import rule
+from danube_pkg.core.identity.access import Role
 
 BCRYPT_COSTS = (10, 16)
 """Below ten a hash is guessed in hours, above sixteen a login takes seconds; Dex takes the same range."""

@@ -4,11 +4,11 @@ import graphlib
 import re
 from collections.abc import Sequence
 
-from danube_pkg.core import cron
-from danube_pkg.core.configuration.documents import ConfigurationFiles, TypedDocument
+from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.pipelines import ParamSpec, ParamType, PipelineSpec, TriggerKind, TriggerSpec
-from danube_pkg.core.marked import Findings, nearest
-from danube_pkg.core.repositories import has_password, is_remote
+from danube_pkg.core.documents.marked import Findings, nearest
+from danube_pkg.core.repositories.urls import has_password, is_remote
+from danube_pkg.core.schedules import cron
 
 GROUP_WORDS = ("branch", "ref", "pull_request")
 """What `${…}` in a concurrency group may stand for."""

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from danube_pkg.core.access import Level
-from danube_pkg.core.configuration import patterns
 from danube_pkg.core.configuration.notifications import Notification
-from danube_pkg.core.marked import rule
-from danube_pkg.core.pods import HOST_IMAGE
+from danube_pkg.core.documents import patterns
+from danube_pkg.core.documents.marked import rule
+from danube_pkg.core.identity.access import Level
+from danube_pkg.core.runtimes.pods import HOST_IMAGE
 
 
 class TriggerKind(StrEnum):

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from danube_pkg.core.configuration.changes import Action, Change, Kind, changed_fields, diff
-from danube_pkg.core.configuration.documents import ConfigurationFiles
 from danube_pkg.core.configuration.grants import GrantChange, changed_grants
-from danube_pkg.core.configuration.reading import read_configuration
-from danube_pkg.core.configuration.secrets import named_secrets
+from danube_pkg.core.configuration.kinds import ConfigurationFiles
+from danube_pkg.core.configuration.reader import read_configuration
+from danube_pkg.core.configuration.secret_names import named_secrets
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.errors import Invalid
 

@@ -6,10 +6,15 @@ from dataclasses import MISSING, is_dataclass
 from enum import StrEnum
 from typing import Any
 
-from danube_pkg.core.configuration.documents import API_VERSION, KINDS, Metadata
-from danube_pkg.core.marked import Rule, rule_of
-from danube_pkg.core.records import optional, plain, typed_fields, variants
-from danube_pkg.core.settings import Settings
+from danube_pkg.core.configuration.kinds import API_VERSION, KINDS, Metadata
+from danube_pkg.core.configuration.settings import Settings
+from danube_pkg.core.documents.marked import Rule, rule_of
+from danube_pkg.core.documents.records import (
+    optional,
+    plain,
+    typed_fields,
+    variants,
+)
 
 _TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 _HEAD = f"""# Configuration reference

@@ -6,14 +6,14 @@ The same type holds what is desired (from documents) and what is actual (from th
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from danube_pkg.core.configuration.documents import TypedDocument
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.kinds import TypedDocument
 from danube_pkg.core.configuration.people import MemberSpec, TeamSpec, UserSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind
-from danube_pkg.core.configuration.server import ConfigSpec
 from danube_pkg.core.errors import Place
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
-from danube_pkg.core.pods import Network
-from danube_pkg.core.repositories import repository_from
+from danube_pkg.core.repositories.urls import repository_from
+from danube_pkg.core.runtimes.pods import Network
 
 _NOWHERE = Place("")
 

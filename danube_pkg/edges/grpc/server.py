@@ -15,7 +15,6 @@ import grpc.aio
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorServicer, add_CoordinatorServicer_to_server
 
-from danube_pkg.core.coordination import MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, StepOutcome, StepRequest
 from danube_pkg.core.errors import (
     Conflict,
     DanubeError,
@@ -26,10 +25,16 @@ from danube_pkg.core.errors import (
     TooLarge,
     Unauthenticated,
 )
-from danube_pkg.core.job_events import ScriptFailure
+from danube_pkg.core.jobs.coordination import (
+    MAX_COMMAND_BYTES,
+    MAX_ENVIRONMENT_BYTES,
+    StepOutcome,
+    StepRequest,
+)
+from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.core.jobs.steps import MAX_RETRIES
 from danube_pkg.core.reasons import Reason, reason_named
-from danube_pkg.core.steps import MAX_RETRIES
-from danube_pkg.services.coordination import Coordination
+from danube_pkg.services.jobs.coordination import Coordination
 
 PROTOCOL_VERSIONS = (1,)
 """This server's own and, once there is one, the one before it."""

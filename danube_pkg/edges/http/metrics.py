@@ -14,22 +14,18 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from danube_pkg.core.errors import NotFound
-from danube_pkg.core.jobs import Phase
-from danube_pkg.edges.http.messages import Request, Response
-from danube_pkg.edges.http.resource import Resource, answers
-from danube_pkg.edges.http.services import Services
+from danube_pkg.core.jobs.job import Phase
+from danube_pkg.services.jobs.draining import Draining
+from danube_pkg.services.jobs.engine import Engine
 
 BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 """Seconds. 20 ms is the budget of a page's query; beyond two seconds people reload."""
-
-CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HttpMetrics:
     """One registry a server, so that several can live in one process, as they do in tests."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, engine: Engine, draining: Draining) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -40,7 +36,7 @@ class HttpMetrics:
             "danube_http_request_seconds", "Time to an answer's head.", buckets=BUCKETS, registry=self.registry
         )
         self._counters: dict[tuple[str, int], Counter] = {}
-        self.registry.register(_Jobs(services))
+        self.registry.register(_Jobs(engine, draining))
 
     def count(self, route: str, status: int, seconds: float) -> None:
         counter = self._counters.get((route, status))
@@ -56,31 +52,16 @@ class HttpMetrics:
 class _Jobs(Collector):
     """Open jobs by phase, and whether new work is taken."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, engine: Engine, draining: Draining) -> None:
+        self._engine = engine
+        self._draining = draining
 
     def collect(self) -> Iterable[Metric]:
-        counts = Counting(job.phase for job in self._services.engine.open_jobs)
+        counts = Counting(job.phase for job in self._engine.open_jobs)
         jobs = GaugeMetricFamily("danube_jobs_open", "Jobs that are not closed, by phase.", labels=["phase"])
         for phase in Phase:
             if phase is not Phase.CLOSED:
                 jobs.add_metric([str(phase)], counts[phase])
         draining = GaugeMetricFamily("danube_draining", "1 while no new work is taken.")
-        draining.add_metric([], int(self._services.draining.active))
+        draining.add_metric([], int(self._draining.active))
         return [jobs, draining]
-
-
-class Metrics(Resource):
-    """`figures` is set by the router, which counts."""
-
-    figures: HttpMetrics
-
-    @answers(200, content=CONTENT, refuses=(404,))
-    async def GET(self, request: Request) -> Response:
-        """Figures for Prometheus, unless the configuration switches them off."""
-        configuration = self.services.configuration
-        if configuration is not None and not configuration.config.observability.metrics_enabled:
-            raise NotFound(
-                "metrics-off", "this server shows no figures", hint="config.yaml: observability.metrics_enabled"
-            )
-        return Response(200, self.figures.text(), (("content-type", CONTENT),))

@@ -1,12 +1,11 @@
 """The table of routes: method and path, the action that they are, and who handles them. Everything else is 404 or 405."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from danube_pkg.core.access import Action
-from danube_pkg.core.artifacts import MAX_NAME_LENGTH
-from danube_pkg.edges.http import (
+from danube_pkg.core.artifacts.artifact import MAX_NAME_LENGTH
+from danube_pkg.core.identity.access import Action
+from danube_pkg.edges.http.resources import (
     artifacts,
     audit,
     badges,
@@ -17,21 +16,21 @@ from danube_pkg.edges.http import (
     egress,
     events,
     health,
-    hooks,
     jobs,
     log_lines,
     login,
     logs,
     me,
     metrics,
-    openapi,
-    page,
     pipelines,
     secrets,
     system,
     teams,
+    web_page,
+    webhooks,
 )
-from danube_pkg.edges.http.resource import Resource, endpoint_of
+from danube_pkg.edges.http.server import openapi
+from danube_pkg.edges.http.server.resource import Route, endpoint_of
 
 PATTERNS = {
     "job": jobs.JOB_PATTERN,
@@ -39,23 +38,12 @@ PATTERNS = {
     "badge": rf"{pipelines.NAME_PATTERN}\.svg",
     "artifact": rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}",
     "key": r"[^/\\\x00-\x1f\x7f]{1,200}",
-    "forge": hooks.FORGE_PATTERN,
+    "forge": webhooks.FORGE_PATTERN,
     "session": r"[0-9a-z]{1,64}",
     "token": r"[0-9a-z]{1,64}",
     "rest": r"[^\x00-\x20]{1,1000}",
 }
 """What a path parameter may be. What does not match is not there: a name with a slash or a dot alone never reaches a handler."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """`{name}` in the path matches one segment, `{name*}` all that follow. What is not part of the API is not `documented`."""
-
-    method: str
-    path: str
-    action: Action
-    resource: type[Resource]
-    documented: bool = True
 
 
 PAGE_PATHS = (
@@ -72,10 +60,10 @@ PAGE_PATHS = (
 """What the page's router shows something for; web/src/app.tsx has the same."""
 
 ROUTES = (
-    *(Route("GET", path, Action.SEE_PAGE, page.Page, documented=False) for path in PAGE_PATHS),
-    Route("GET", "/assets/{rest*}", Action.SEE_PAGE, page.PageAssets, documented=False),
-    Route("GET", "/favicon.svg", Action.SEE_PAGE, page.PageRoot, documented=False),
-    Route("GET", "/theme.js", Action.SEE_PAGE, page.PageRoot, documented=False),
+    *(Route("GET", path, Action.SEE_PAGE, web_page.Page, documented=False) for path in PAGE_PATHS),
+    Route("GET", "/assets/{rest*}", Action.SEE_PAGE, web_page.PageAssets, documented=False),
+    Route("GET", "/favicon.svg", Action.SEE_PAGE, web_page.PageRoot, documented=False),
+    Route("GET", "/theme.js", Action.SEE_PAGE, web_page.PageRoot, documented=False),
     Route("GET", "/health", Action.SEE_HEALTH, health.Health),
     Route("GET", "/health/ready", Action.SEE_HEALTH, health.Readiness),
     Route("GET", "/badges/{badge}", Action.SEE_PAGE, badges.Badge),
@@ -93,7 +81,7 @@ ROUTES = (
     Route("POST", "/auth/logout", Action.END_OWN_SESSION, login.Logout),
     Route("GET", "/dex/{rest*}", Action.LOG_IN, dex.Dex),
     Route("POST", "/dex/{rest*}", Action.LOG_IN, dex.Dex),
-    Route("POST", "/hooks/{forge}", Action.RECEIVE_HOOK, hooks.Hooks),
+    Route("POST", "/hooks/{forge}", Action.RECEIVE_HOOK, webhooks.Hooks),
     Route("GET", "/api/v1/me", Action.SEE_SELF, me.Me),
     Route("GET", "/api/v1/sessions", Action.SEE_SELF, me.Sessions),
     Route("DELETE", "/api/v1/sessions/{session}", Action.END_OWN_SESSION, me.OneSession),

@@ -1,27 +1,32 @@
 """What the HTTP edge is given: the ports that it reads from and the services that it calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from danube_pkg.core.identity_ports import IdempotencyStore, UpstreamHttp
-from danube_pkg.core.ports import Clock, JobLogs, JobStore, PipelineStore
-from danube_pkg.core.trigger_ports import InboxStore
-from danube_pkg.services.access import Access
+from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
+from danube_pkg.core.logs.ports import JobLogs
+from danube_pkg.core.pipelines import PipelineStore
+from danube_pkg.core.store import JobStore
+from danube_pkg.core.triggers.ports import InboxStore
+from danube_pkg.edges.http.metrics import HttpMetrics
+from danube_pkg.kit.clock import Clock
 from danube_pkg.services.artifacts import Artifacts
-from danube_pkg.services.audit import Audit
-from danube_pkg.services.configuration import Configuration
-from danube_pkg.services.dex import Dex
-from danube_pkg.services.draining import Draining
+from danube_pkg.services.configuration.sync import Configuration
+from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.egress import Egress
-from danube_pkg.services.hooks import Hooks
-from danube_pkg.services.jobs import Engine
-from danube_pkg.services.oidc import OidcLogin
-from danube_pkg.services.outlines import Outlines
-from danube_pkg.services.passwords import Passwords
+from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.identity.dex import Dex
+from danube_pkg.services.identity.oidc import OidcLogin
+from danube_pkg.services.identity.passwords import Passwords
+from danube_pkg.services.identity.sessions import Sessions
+from danube_pkg.services.identity.tokens import Tokens
+from danube_pkg.services.jobs.draining import Draining
+from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.secrets import Secrets
-from danube_pkg.services.sessions import Sessions
-from danube_pkg.services.tokens import Tokens
+from danube_pkg.services.triggers.webhooks import Hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,9 @@ class Services:
     inbox: InboxStore
     clock: Clock
     new_id: Callable[[], str]
+    metrics: HttpMetrics
+    api_document: Callable[[], Mapping[str, Any]]
+    """The OpenAPI document of all routes."""
     site: Site = field(default_factory=Site)
     egress: Egress | None = None
     """None where the runtime keeps no egress ledger."""

@@ -1,6 +1,6 @@
 """The embedded runtime: pods as Linux namespaces on this machine, by bubblewrap and two small static programs.
 
-It must not know a job's state, only pods; what both runtimes share is pure and stands in `core/pods.py`.
+It must not know a job's state, only pods; what both runtimes share is pure and stands in `core/runtimes/pods.py`.
 """
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.pods import Limits
+from danube_pkg.core.runtimes.pods import Limits
 
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD_US = 100_000

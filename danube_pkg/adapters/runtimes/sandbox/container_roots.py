@@ -13,9 +13,9 @@ from danube_pkg.adapters.runtimes.sandbox.inside import ask_inside
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
 from danube_pkg.adapters.runtimes.sandbox.root_places import WORKSPACE, RootPlaces, prepare_places
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.image_ports import Images
-from danube_pkg.core.image_users import ImageUser, find_user
-from danube_pkg.core.images import Image, ImageUnavailable
+from danube_pkg.core.images.ports import Images
+from danube_pkg.core.images.reference import Image, ImageUnavailable
+from danube_pkg.core.images.users import ImageUser, find_user
 
 HOLD_TRIES = 3
 """An image that is removed between its being found and its being used is pulled again; three times in a row is no accident."""

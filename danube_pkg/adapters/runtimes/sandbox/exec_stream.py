@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from danube_pkg.core.errors import NotFound, Unavailable
-from danube_pkg.core.pods import Container
+from danube_pkg.core.runtimes.pods import Container
 from danube_pkg.kit.readiness import wait_readable, wait_writable
 
 READ_BYTES = 1024**2

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.host_image import RootFileSystem
 from danube_pkg.core.errors import Permanent, StorageFull
-from danube_pkg.core.image_users import ImageUser
-from danube_pkg.core.images import Image
+from danube_pkg.core.images.reference import Image
+from danube_pkg.core.images.users import ImageUser
 from danube_pkg.core.reasons import Reason
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.pods import Container, Limits, Network, Role
+from danube_pkg.core.runtimes.pods import (
+    Container,
+    Limits,
+    Network,
+    Role,
+)
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.trees import remove_tree
 

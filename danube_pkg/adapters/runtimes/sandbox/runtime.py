@@ -39,11 +39,12 @@ from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.watching import Watcher
 from danube_pkg.adapters.runtimes.sandbox.ways_out import WaysOut
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
-from danube_pkg.core.egress import proxy_environment
-from danube_pkg.core.egress_ports import EgressProxies
+from danube_pkg.core.egress.policy import proxy_environment
+from danube_pkg.core.egress.ports import EgressProxies
 from danube_pkg.core.errors import Permanent, Unavailable
-from danube_pkg.core.image_ports import Images
-from danube_pkg.core.pods import (
+from danube_pkg.core.images.ports import Images
+from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
     Limits,
@@ -54,7 +55,6 @@ from danube_pkg.core.pods import (
     PodState,
     Role,
 )
-from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.tasks import end_all
 
 SUPERVISOR_PLACE = "/.danube/danube-step"
@@ -62,7 +62,7 @@ _log = logging.getLogger("danube.sandbox")
 
 
 class SandboxRuntime:
-    """`core.ports.Runtime` on this machine. The state is on disk; what is in memory only watches it."""
+    """`core.runtimes.ports.Runtime` on this machine. The state is on disk; what is in memory only watches it."""
 
     name = "sandbox"
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, ProcessMark
-from danube_pkg.core.pods import Container, ContainerEnded, PodEvent
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.pods import Container, ContainerEnded, PodEvent
 
 ReasonOf = Callable[[Container], tuple[Reason, str]]
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodRecord
-from danube_pkg.core.egress import PROXY_PORT
-from danube_pkg.core.egress_ports import EgressProxies
+from danube_pkg.core.egress.policy import PROXY_PORT
+from danube_pkg.core.egress.ports import EgressProxies
 from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
-from danube_pkg.core.pods import Network, PodSockets
+from danube_pkg.core.runtimes.pods import Network, PodSockets
 from danube_pkg.kit.backoff import Backoff
 
 RETRY_CAP_SECONDS = 30.0

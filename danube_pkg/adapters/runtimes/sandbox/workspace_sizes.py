@@ -8,8 +8,8 @@ from pathlib import Path
 from danube_pkg.adapters.runtimes.sandbox.inside import ask_inside
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, directory_bytes
 from danube_pkg.core.errors import DanubeError
-from danube_pkg.core.pods import ContainerEnded, PodEvent
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent
 
 _log = logging.getLogger("danube.sandbox")
 

@@ -1,0 +1,1 @@
+"""Bytes that belong to a job, below the data directory."""

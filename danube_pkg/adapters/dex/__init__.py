@@ -1,0 +1,1 @@
+"""Dex as a child process, and the reverse proxy to it."""

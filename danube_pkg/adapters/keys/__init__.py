@@ -1,0 +1,1 @@
+"""The server's keys on disk and what is derived from them."""

@@ -1,0 +1,159 @@
+"""`keys/encryption.key` and what is derived from it (the cipher of secrets, job tokens, step keys), and `keys/git_deploy_key`.
+
+AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce each and the row's identity as associated data; derivation by
+HKDF-SHA256 (RFC 5869), one label a purpose, so that no key serves two.
+"""
+
+import base64
+import hmac
+import os
+import stat
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from danube_pkg.core.errors import Permanent, Unauthenticated
+from danube_pkg.core.secrets.secret import SecretName, StoredSecret
+from danube_pkg.kit.files import write_atomically
+
+DEPLOY_KEY_NAME = "git_deploy_key"
+_NONCE_BYTES = 12
+_TOKEN_PREFIX = "dj1"
+
+
+class Keys:
+    """`core.jobs.ports.JobKeys`, and the cipher of secrets."""
+
+    def __init__(self, master: bytes) -> None:
+        self._cipher = AESGCM(_derive(master, "secrets"))
+        self._token_key = _derive(master, "job-token")
+        self._step_key = _derive(master, "step-key")
+        self._seal = AESGCM(_derive(master, "login-cookie"))
+        self.audit_key = _derive(master, "audit")
+        self.dex_client_secret = _url_safe(_derive(master, "dex-client"))
+
+    @classmethod
+    def open(cls, directory: Path) -> "Keys":
+        """The keys of a data directory, made on first start. Raises Permanent when others could read the file."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = directory / "encryption.key"
+        if not path.exists():
+            write_atomically(path, base64.b64encode(os.urandom(32)) + b"\n")
+        _check_private(path, "whoever reads it can read every secret")
+        try:
+            master = base64.b64decode(path.read_bytes(), validate=False)
+        except ValueError as error:
+            raise _unusable(path) from error
+        if len(master) != 32:
+            raise _unusable(path)
+        return cls(master)
+
+    # --- secrets
+
+    def encrypt_secret(self, secret_id: str, name: SecretName, value: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, value, _identity(secret_id, name))
+
+    def decrypt_secret(self, secret: StoredSecret) -> bytes:
+        data = secret.value_encrypted
+        try:
+            return self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _identity(secret.id, secret.name))
+        except (InvalidTag, ValueError) as error:
+            raise Permanent(
+                "secret-undecipherable",
+                f"the secret {secret.name} cannot be decrypted",
+                cause="keys/encryption.key is another one than it was encrypted with, or the row was changed",
+                hint=f"restore keys/encryption.key, or set it again: danube secrets set {secret.name.key}",
+            ) from error
+
+    # --- what travels in a browser
+
+    def seal(self, text: str) -> str:
+        """Text that only this server can read or have written."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _url_safe(nonce + self._seal.encrypt(nonce, text.encode(), None))
+
+    def unseal(self, text: str) -> str | None:
+        """None for what this server has not sealed."""
+        try:
+            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return self._seal.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None).decode()
+        except (ValueError, InvalidTag):
+            return None
+
+    # --- jobs and steps
+
+    def job_token(self, job_id: str) -> str:
+        return f"{_TOKEN_PREFIX}.{job_id}.{_url_safe(hmac.digest(self._token_key, job_id.encode(), sha256))}"
+
+    def check_job_token(self, token: str) -> str:
+        parts = token.split(".")
+        if len(parts) != 3 or not hmac.compare_digest(self.job_token(parts[1]).encode(), token.encode()):
+            raise Unauthenticated("job-token-invalid", "this is not a job token of this server")
+        return parts[1]
+
+    def step_key(self, step_id: str, attempt: int) -> bytes:
+        return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)
+
+
+def open_deploy_key(directory: Path) -> str:
+    """The public half of `git_deploy_key`, one line as forges take it; the pair is made on first start (ed25519, OpenSSH's
+    format). Raises Permanent when others could read the private half."""
+    private, public = directory / DEPLOY_KEY_NAME, directory / f"{DEPLOY_KEY_NAME}.pub"
+    if not private.exists():
+        key = Ed25519PrivateKey.generate()
+        data = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        write_atomically(private, data)
+    _check_private(private, "whoever reads it can read every repository that trusts it")
+    try:
+        key_pair = load_ssh_private_key(private.read_bytes(), password=None)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Permanent(
+            "key-unusable",
+            f"{private} is no ssh key without a passphrase",
+            cause=str(error),
+            hint=f"restore it from a backup, or remove it and {public}: a new one is made",
+        ) from error
+    line = key_pair.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii") + " danube"
+    if not public.exists() or public.read_text("ascii", errors="replace").strip() != line:
+        write_atomically(public, f"{line}\n".encode(), mode=0o644)
+    return line
+
+
+def _check_private(path: Path, cause: str) -> None:
+    state = path.stat()
+    if state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) & 0o077:
+        raise Permanent(
+            "key-readable",
+            f"{path} can be read by others (mode {stat.S_IMODE(state.st_mode):04o}, owner {state.st_uid})",
+            cause=cause,
+            hint=f"chown {os.geteuid()} {path} && chmod 600 {path}",
+        )
+
+
+def _derive(master: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=f"danube/1/{purpose}".encode()).derive(master)
+
+
+def _identity(secret_id: str, name: SecretName) -> bytes:
+    return "\0".join((secret_id, name.pipeline or "", name.key)).encode()
+
+
+def _url_safe(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unusable(path: Path) -> Permanent:
+    return Permanent("key-unusable", f"{path} does not hold 32 bytes in base64", hint=f"restore {path} from a backup")

@@ -1,0 +1,1 @@
+"""bcrypt hashes, checked in threads of their own."""

@@ -1,0 +1,135 @@
+"""`danube image`: what images are here, and bringing them here before a job needs them or where there is no network.
+
+The commands work on the store itself, which a running server shares; nothing has to be restarted. `pull` uses the registries
+and the credentials of the server's configuration, for whom the server's files belong to, and what `docker login` has kept.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from danube_pkg.adapters.images.archives import open_archive
+from danube_pkg.bootstrap.images import ImagePlan, open_images
+from danube_pkg.cli.image_settings import image_plan
+from danube_pkg.cli.output import ago, print_json, print_table, size
+from danube_pkg.core.errors import Invalid
+from danube_pkg.core.images.reference import ArchivedImage, Image, StoredImage
+from danube_pkg.core.images.registries import RegistrySpec
+from danube_pkg.edges.http.server.bodies import iso
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, act, text in (
+        ("load", _load, "load images from a file: docker save, or an OCI archive"),
+        ("list", _list, "list the images that are here"),
+        ("pull", _pull, "pull an image from its registry"),
+        ("remove", _remove, "remove an image that no job uses"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        if name == "load":
+            command.add_argument("file", metavar="FILE", help="the archive, plain or packed by gzip or zstd")
+            command.add_argument("--name", metavar="NAME", help="the image's name, where the file has none or another")
+        elif name != "list":
+            command.add_argument("image", metavar="NAME", help="for example node:20")
+        if name == "pull":
+            command.add_argument("--http", action="store_true", help="reach the registry without TLS")
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.add_argument(
+            "--data",
+            metavar="DIR",
+            help="the server's data directory (DANUBE_DATA; else ./.danube, else /var/lib/danube, else your own cache)",
+        )
+        command.set_defaults(act=act)
+
+
+def main(options: argparse.Namespace) -> int:
+    return int(asyncio.run(options.act(options, image_plan(options.data, pull_as_server=options.act is _pull))))
+
+
+async def _list(options: argparse.Namespace, plan: ImagePlan) -> int:
+    async with open_images(plan) as service:
+        images = await service.list()
+    if options.json:
+        print_json([_stored(one) for one in images])
+        return 0
+    print_table(
+        ("IMAGE", "DIGEST", "SIZE", "FROM", "USED", "PODS"),
+        [
+            (
+                one.image.name,
+                one.image.digest[7:19],
+                size(one.image.size_bytes),
+                "file" if one.image.loaded else "registry",
+                ago(iso(one.used_at)),
+                str(one.pods),
+            )
+            for one in images
+        ],
+    )
+    return 0
+
+
+async def _load(options: argparse.Namespace, plan: ImagePlan) -> int:
+    path = Path(options.file)
+    if not path.is_file():
+        raise Invalid("file-missing", f"there is no file {path}", hint="danube image load FILE")
+    async with open_images(plan) as images:
+        await images.open()
+        with open_archive(path, plan.directory) as archive:
+            found = archive.images(images.platform)
+            names = [_names(one, options.name, path, count=len(found)) for one in found]
+            made = [image for one, wanted in zip(found, names, strict=True) for image in await images.load(one, wanted)]
+    _print(made, "loaded", as_json=options.json)
+    return 0
+
+
+def _names(image: ArchivedImage, wanted: str | None, path: Path, *, count: int) -> Sequence[str]:
+    if wanted is not None and count > 1:
+        raise Invalid("name-ambiguous", f"{path} has {count} images, so --name cannot name them", hint="leave it out")
+    names = [wanted] if wanted is not None else image.names
+    if not names:
+        raise Invalid("name-missing", f"the image in {path} has no name", hint=f"danube image load {path} --name NAME")
+    return names
+
+
+async def _pull(options: argparse.Namespace, plan: ImagePlan) -> int:
+    host = options.image.partition("/")[0]
+    specs = (RegistrySpec(host, insecure=True),) if options.http else ()
+    async with open_images(plan, lambda: specs) as images:
+        image = await images.ensure(options.image, lambda news: print(news, file=sys.stderr))
+    _print([image], "ready", as_json=options.json)
+    return 0
+
+
+async def _remove(options: argparse.Namespace, plan: ImagePlan) -> int:
+    async with open_images(plan) as images:
+        known = await images.remove(options.image)
+    if options.json:
+        print_json(_stored(known))
+    return 0
+
+
+def _print(images: Sequence[Image], word: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json([_described(image) for image in images])
+        return
+    for image in images:
+        print(f"{word}: {image.name} ({size(image.size_bytes)}, {image.digest})")
+
+
+def _described(image: Image) -> dict[str, object]:
+    return {
+        "name": image.name,
+        "digest": image.digest,
+        "manifest": image.manifest,
+        "size_bytes": image.size_bytes,
+        "loaded": image.loaded,
+        "at": iso(image.at),
+    }
+
+
+def _stored(one: StoredImage) -> dict[str, object]:
+    return {**_described(one.image), "used_at": iso(one.used_at), "pods": one.pods}

@@ -1,0 +1,83 @@
+"""`danube init`: a danubefile and a pipeline for what this repository holds, or a starter configuration repository."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from danube_pkg.cli import starters
+from danube_pkg.core.errors import Conflict, Permanent
+from danube_pkg.core.repositories.urls import without_login
+
+MAX_READ_BYTES = 256 * 1024
+PIPELINE_FILE = "danube-pipeline.yaml"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "directory", metavar="DIR", nargs="?", default=".", help="where; this directory where none is named"
+    )
+    parser.add_argument("--config", action="store_true", help="write a starter configuration repository instead")
+    parser.add_argument("--repository", metavar="URL", help="the application's repository (else the remote `origin`)")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+
+
+def main(options: argparse.Namespace) -> int:
+    directory = Path(options.directory)
+    if options.config:
+        files = starters.configuration(options.repository or "")
+        _write(directory, files, force=options.force)
+        print("\nnext: commit it, and write danube.toml with")
+        print(
+            f'  [config_repo]\n  url = "{directory.absolute()}"   # or its URL\nthen: danube serve --config danube.toml'
+        )
+        return 0
+    found = starters.toolchains(_looked_at(directory))
+    name = starters.pipeline_name(str(directory.absolute()))
+    repository = options.repository or _origin(directory) or str(directory.absolute())
+    _write(
+        directory,
+        {
+            "danubefile.py": starters.danubefile(name, found),
+            PIPELINE_FILE: starters.pipeline_yaml(name, repository, found),
+        },
+        force=options.force,
+    )
+    print(f"found: {', '.join(one.name for one in found) or 'nothing that is known'}")
+    print(f"\nnext: danube run, then move {PIPELINE_FILE} to pipelines/{name}.yaml of the configuration repository")
+    return 0
+
+
+def _looked_at(directory: Path) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name in starters.LOOKED_AT:
+        path = directory / name
+        if path.is_file():
+            with path.open("rb") as file:
+                found[name] = file.read(MAX_READ_BYTES).decode("utf-8", "replace")
+        elif path.is_dir():
+            found[name] = ""
+    return found
+
+
+def _origin(directory: Path) -> str:
+    from danube_pkg.adapters.git.directories import origin
+
+    return without_login(origin(directory)) if directory.is_dir() else ""
+
+
+def _write(directory: Path, files: Mapping[str, str], *, force: bool) -> None:
+    there = [name for name in files if (directory / name).exists()]
+    if there and not force:
+        raise Conflict(
+            "file-exists", f"{directory / there[0]} is there already", hint="danube init --force replaces it"
+        )
+    try:
+        for name, text in files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path}")
+    except OSError as error:
+        raise Permanent(
+            "directory-unusable", f"{directory} cannot be written", cause=error.strerror or "", hint="check its mode"
+        ) from error

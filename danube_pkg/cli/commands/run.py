@@ -1,0 +1,263 @@
+"""`danube run [PATH]`: the danubefile of the working tree, changes and all, run here and now without a server.
+
+It is the same house as the server's, on a directory of its own below the user's state directory; the last few runs' logs and
+artifacts stay there. What a run that was killed left of a pod is removed by the next one.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.adapters.git.sources import WorkingTree
+from danube_pkg.bootstrap.root import (
+    House,
+    Plan,
+    new_id,
+    open_house,
+    remove_pods,
+)
+from danube_pkg.cli.client import key_values
+from danube_pkg.cli.commands.secrets import without_line_end
+from danube_pkg.cli.commands.serve import start_log
+from danube_pkg.cli.egress_output import allowed, print_learned
+from danube_pkg.cli.image_settings import image_plan
+from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
+from danube_pkg.cli.output import size
+from danube_pkg.core.errors import Conflict, Invalid, Retryable
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.edges.http.resources.egress import destination_view
+from danube_pkg.edges.http.resources.jobs import job_summary, step_view
+from danube_pkg.edges.http.server.bodies import plain
+from danube_pkg.services.jobs.follow import LogPart, follow_job
+from danube_pkg.services.jobs.requests import start
+from danube_pkg.services.secrets import KnownValues
+
+KEPT_RUNS = 10
+"""Enough to compare today's runs; their artifacts are the user's disk."""
+
+MAX_SECONDS = 24 * 3600
+"""Somebody sits in front of it and can end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for, parsed."""
+
+    directory: Path
+    script: str
+    params: Mapping[str, str]
+    secrets: Mapping[str, bytes]
+    network: Network
+    allowlist: tuple[str, ...]
+    timeout_seconds: int
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="a directory, or its danubefile (.)")
+    parser.add_argument("--script", metavar="FILE", help="the danubefile, relative to PATH (danubefile.py)")
+    parser.add_argument("--param", action="append", default=[], metavar="K=V", help="ctx.params in the danubefile")
+    parser.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="KEY=@FILE",
+        help="a secret, read from a file (@- is standard input)",
+    )
+    parser.add_argument(
+        "--network",
+        choices=("none", "host"),
+        help="what steps reach: nothing, or all that this machine does (else: anything, recorded)",
+    )
+    parser.add_argument("--hermetic", action="store_true", help="steps reach what --allow names, and nothing else")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="what steps may reach; @FILE: the egress_allowlist of a YAML file",
+    )
+    parser.add_argument(
+        "--timeout", type=int, default=MAX_SECONDS, metavar="SECONDS", help="end the job after so long (a day)"
+    )
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+
+
+def main(options: argparse.Namespace) -> int:
+    known = KnownValues()
+    start_log(known, default="error,human", stream_name="stderr")
+    return asyncio.run(_run(_wish(options), known, as_json=options.json))
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    path = Path(options.path).absolute()
+    directory, script = (path.parent, path.name) if path.is_file() else (path, options.script or "danubefile.py")
+    if not directory.is_dir():
+        raise Invalid("path-missing", f"there is no directory {options.path}", hint="danube run DIRECTORY")
+    if not (directory / script).is_file():
+        raise Invalid(
+            "script-missing",
+            f"there is no {script} in {directory}",
+            hint="danube run DIRECTORY, or name the file: --script ci/danubefile.py",
+        )
+    if options.timeout < 1:
+        what = f"--timeout {options.timeout} must be at least 1"
+        raise Invalid("timeout-invalid", what, hint="give seconds, for an hour: --timeout 3600")
+    return Wish(
+        directory=directory,
+        script=script,
+        params=key_values(options.param, "param"),
+        secrets=_secrets(options.secret),
+        network=_network(options),
+        allowlist=allowed(options.allow),
+        timeout_seconds=options.timeout,
+    )
+
+
+def _network(options: argparse.Namespace) -> Network:
+    """What steps reach: everything, to learn what they need, unless something else is asked for."""
+    if options.network and (options.hermetic or options.allow):
+        raise Invalid(
+            "network-contradiction",
+            f"--network={options.network} is decided without a list",
+            hint="leave it out for --hermetic and --allow",
+        )
+    return Network(options.network or ("allowlist" if options.hermetic else "learn"))
+
+
+def _secrets(words: list[str]) -> dict[str, bytes]:
+    found = {}
+    for key, value in key_values(words, "secret").items():
+        if not value.startswith("@"):
+            raise Invalid(
+                "secret-in-arguments",
+                f"the value of {key} must come from a file",
+                cause="every user of this machine can read a program's arguments",
+                hint=f"--secret {key}=@FILE, or @- for standard input",
+            )
+        try:
+            data = sys.stdin.buffer.read() if value == "@-" else Path(value[1:]).read_bytes()
+        except OSError as error:
+            raise Invalid(
+                "secret-unreadable",
+                f"{value[1:]} cannot be read",
+                cause=error.strerror or "",
+                hint=f"check the path and who may read it: ls -l {value[1:]}",
+            ) from error
+        found[key] = without_line_end(data)
+    return found
+
+
+async def _run(wish: Wish, known: KnownValues, *, as_json: bool) -> int:
+    runs = _state_directory()
+    await _tidy(runs)
+    data = runs / new_id()
+    plan = Plan(
+        data_dir=data,
+        known=known,
+        images=replace(image_plan(None, pull_as_server=True), known=known),
+        sources=lambda temporary: WorkingTree(wish.directory, _made(temporary)),
+        secret_overrides=wish.secrets,
+    )
+    async with open_house(plan) as house:
+        job = await _start(house, wish)
+        ended = await _watch(house, job, as_json=as_json)
+        artifacts = await house.artifacts.list(job.id)
+        egress = await house.egress.report(job)
+    shutil.rmtree(data / "keys")  # of no use without the server; what stays is the log and the artifacts
+    if as_json:
+        if egress.contacts:
+            places = [plain(destination_view(one)) for one in egress.destinations]
+            JsonPrinter(sys.stdout).event("egress", {"needed_allowlist": list(egress.needed), "destinations": places})
+        return 0 if ended["status"] == "success" else 1
+    for artifact in artifacts:
+        path = house.artifact_directory / job.id / artifact.file_name
+        print(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
+    print_learned(egress, wish.network)
+    return print_end(ended)
+
+
+async def _start(house: House, wish: Wish) -> Job:
+    """The one job of this house, for its one pipeline."""
+    settings = PipelineSettings(
+        repository=str(wish.directory),
+        script=wish.script,
+        max_duration_seconds=wish.timeout_seconds,
+        network=wish.network,
+        egress_allowlist=wish.allowlist,
+    )
+    pipeline = Pipeline(new_id(), wish.directory.name, "", settings)
+    await house.pipelines.apply_pipelines([pipeline], "working-tree")
+    return await start(house.engine, pipeline.name, params=wish.params, actor="danube run")
+
+
+async def _watch(house: House, job: Job, *, as_json: bool) -> Mapping[str, Any]:
+    """Print the job to its end; a first interrupt cancels it, and its end is waited for all the same."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: group.create_task(_cancel(house, job.id), name="cancel"))
+        printer, events = LivePrinter(sys.stdout), JsonPrinter(sys.stdout)
+        latest = job
+        async with follow_job(house.engine, house.logs, job.id) as news:
+            async for item in news:
+                if isinstance(item, LogPart):
+                    if as_json:
+                        events.event("log", {"text": item.data.decode(errors="replace")})
+                    else:
+                        printer.feed(item.data)
+                    continue
+                if as_json:
+                    _print_changes(events, latest, item)
+                latest = item
+        printer.close()
+        async with house.engine.watch(job.id) as states:
+            async for _ in states:
+                continue  # until it is closed: its pod is gone
+    return plain(job_summary(latest))
+
+
+def _print_changes(events: JsonPrinter, before: Job, after: Job) -> None:
+    known = set(before.steps)
+    for step in after.steps:
+        if step.sequence and step not in known:
+            events.event("step", plain(step_view(step)))
+    events.event("job", plain(job_summary(after)))
+
+
+async def _cancel(house: House, job_id: str) -> None:
+    try:
+        await house.engine.cancel(job_id, "an interrupt")
+    except (Conflict, Retryable) as error:
+        print(f"danube: {error}", file=sys.stderr)  # it has ended by itself meanwhile
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def _state_directory() -> Path:
+    """`danube/runs` below XDG_STATE_HOME (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    return _made(Path(base).absolute() / "danube" / "runs")
+
+
+async def _tidy(runs: Path) -> None:
+    """Remove what killed runs left of pods, and all but the last few runs. Runs that are under way hold their lock."""
+    left = sorted(path for path in runs.iterdir() if path.is_dir())
+    for number, path in enumerate(left):
+        try:
+            await remove_pods(path)
+        except Conflict:
+            continue
+        if number < len(left) - KEPT_RUNS:
+            await asyncio.to_thread(shutil.rmtree, path)

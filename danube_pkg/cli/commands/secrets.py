@@ -1,0 +1,78 @@
+"""`danube secrets`: set from standard input, list names, remove. A value is never an argument: others could see it."""
+
+import argparse
+import getpass
+import sys
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from danube_pkg.cli.client import Client
+from danube_pkg.cli.output import ago, print_json, print_table
+from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, act, text in (
+        ("set", _set, "set a secret; the value comes from standard input"),
+        ("list", _list, "list the names of secrets"),
+        ("remove", _remove, "remove a secret"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        if name == "list":
+            command.add_argument("--json", action="store_true", help="print JSON")
+        else:
+            command.add_argument("key", metavar="KEY")
+        command.add_argument("--pipeline", metavar="P", help="for this pipeline alone; else for all")
+        command.set_defaults(act=act)
+        add_server_arguments(command)
+
+
+def main(options: argparse.Namespace) -> int:
+    return int(options.act(options))
+
+
+def _path(options: argparse.Namespace) -> str:
+    base = f"/api/v1/pipelines/{quote(options.pipeline, safe='')}" if options.pipeline else "/api/v1"
+    return f"{base}/secrets"
+
+
+def _set(options: argparse.Namespace) -> int:
+    check_key(options.key)
+    Client(options).put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
+    return 0
+
+
+def value_from_input(key: str) -> bytes:
+    """A prompt on a terminal, else standard input. The line end that `echo` adds to a value of one line is no part of it."""
+    if sys.stdin.isatty():
+        return getpass.getpass(f"value of {key}: ").encode()
+    return without_line_end(sys.stdin.buffer.read(MAX_VALUE_BYTES + 2))
+
+
+def without_line_end(value: bytes) -> bytes:
+    """A value of several lines (a private key) keeps its last line end, which some programs insist on."""
+    line = value.removesuffix(b"\n").removesuffix(b"\r")
+    return value if b"\n" in line else line
+
+
+def _list(options: argparse.Namespace) -> int:
+    secrets = Client(options).get(_path(options))["secrets"]
+    if options.json:
+        print_json(secrets)
+        return 0
+    rows = [
+        (one["key"], one["pipeline"] or "", ago(one["updated_at"]), _last_read(one["last_read"])) for one in secrets
+    ]
+    print_table(("KEY", "PIPELINE", "SET", "LAST READ"), rows)
+    return 0
+
+
+def _last_read(read: Mapping[str, str] | None) -> str:
+    return f"{ago(read['at'])} by {read['pipeline']} ({read['job']})" if read is not None else "never"
+
+
+def _remove(options: argparse.Namespace) -> int:
+    Client(options).delete(f"{_path(options)}/{check_key(options.key)}")
+    return 0

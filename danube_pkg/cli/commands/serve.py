@@ -1,0 +1,67 @@
+"""`danube serve`: the server, until SIGTERM or SIGINT; jobs that run go on, and the next server continues them."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from danube_pkg.adapters.configuration import find_settings, read_settings
+from danube_pkg.bootstrap.root import Plan, serve
+from danube_pkg.cli.image_settings import image_plan
+from danube_pkg.core.errors import Invalid
+from danube_pkg.kit.logs import set_up_logging
+from danube_pkg.services.secrets import KnownValues
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", metavar="FILE", help="danube.toml (DANUBE_CONFIG; else ./danube.toml, else /etc/danube/danube.toml)"
+    )
+    parser.add_argument("--data", metavar="DIR", help="the data directory (DANUBE_DATA; else server.data_dir)")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="the address to listen on (else server.bind_address)")
+
+
+def main(options: argparse.Namespace) -> int:
+    known = KnownValues()
+    start_log(known, default="info", stream_name="stdout")
+    named = options.config or os.environ.get("DANUBE_CONFIG")
+    settings = read_settings(find_settings(Path(named) if named else None))
+    data = options.data or os.environ.get("DANUBE_DATA")
+    said = {"bind_address": options.listen, "data_dir": str(Path(data).absolute()) if data else None}
+    flags = {name: value for name, value in said.items() if value}
+    server = replace(settings.server, **flags)
+    plan = Plan(
+        data_dir=Path(server.data_dir),
+        known=known,
+        images=image_plan(server.data_dir, settings),
+        runtime=settings.runtime,
+        egress=settings.egress,
+        config_repo=settings.config_repo,
+        server=server,
+        written=settings.written,
+        flags=frozenset(flags),
+        reading=settings.sources,
+        dex=settings.dex,
+        certificate=(Path(settings.tls.certificate), Path(settings.tls.key)) if settings.tls.certificate else None,
+    )
+    asyncio.run(_serve(plan))
+    return 0
+
+
+async def _serve(plan: Plan) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(plan, stop)
+
+
+def start_log(known: KnownValues, *, default: str, stream_name: str) -> None:
+    """This process's own log, as DANUBE_LOG wants it. Raises Invalid."""
+    try:
+        set_up_logging(getattr(sys, stream_name), os.environ.get("DANUBE_LOG") or default, known.redact)
+    except ValueError as error:
+        raise Invalid("log-level-invalid", f"DANUBE_LOG: {error}", hint="DANUBE_LOG=info,danube.git=debug") from error

@@ -1,0 +1,109 @@
+"""`danube validate`: the server's own checks, before a commit or in a pipeline; `--plan` asks a server what would change."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.cli.client import Client
+from danube_pkg.cli.output import one_line, print_json
+from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.core.danubefile import Outline
+from danube_pkg.core.errors import Invalid
+from danube_pkg.ops.validate import Validation, planned_files, validate
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path", metavar="DIR", nargs="?", default=".", help="a configuration, a repository, or a danubefile"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration, for editors")
+    parser.add_argument("--plan", action="store_true", help="ask the server what this configuration would change")
+    add_server_arguments(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    if options.schema:
+        from danube_pkg.core.configuration.json_schema import json_schema
+
+        print_json(json_schema())
+        return 0
+    path = Path(options.path)
+    found = validate(path)
+    plan: dict[str, Any] | None = None
+    if options.plan and not found.findings:
+        if found.state is None:
+            raise Invalid("plan-invalid", f"{path} is no configuration", hint="danube validate DIR --plan")
+        plan = Client(options).post("/api/v1/config/plan", {"files": planned_files(path)})
+    if options.json:
+        print_json({"ok": not found.findings, **_as_json(found), **({"plan": plan} if plan is not None else {})})
+    else:
+        _print(found, plan)
+    return 1 if found.findings or (plan is not None and not plan["ok"]) else 0
+
+
+def _as_json(found: Validation) -> dict[str, Any]:
+    return {
+        "findings": [{"place": str(one.place or ""), "what": one.what, "hint": one.hint} for one in found.findings],
+        "pipelines": sorted(found.state.pipelines) if found.state is not None else [],
+        "danubefiles": {path: _outline_view(one) for path, one in found.outlines.items()},
+    }
+
+
+def _outline_view(outline: Outline) -> dict[str, Any]:
+    return {
+        "name": outline.name,
+        "steps": [{"name": one.name, "image": one.image, "line": one.line} for one in outline.steps],
+        "images": list(outline.images),
+        "secrets": [one.name for one in outline.secrets],
+        "artifacts": [one.name for one in outline.artifacts],
+    }
+
+
+def _print(found: Validation, plan: dict[str, Any] | None) -> None:
+    for one in found.findings:
+        hint = f"  ({one.hint})" if one.hint else ""
+        print(f"{one}{hint}")
+    if found.findings:
+        return
+    if found.state is not None:
+        state = found.state
+        counts = f"{len(state.users)} users, {len(state.teams)} teams, {len(state.pipelines)} pipelines"
+        print(f"the configuration is right: {counts}")
+    for path, outline in found.outlines.items():
+        print(f"{path} is right: {outline.name}")
+        _print_names("steps", [one.name for one in outline.steps])
+        _print_names("images", outline.images)
+        _print_names("secrets", [one.name for one in outline.secrets])
+    if plan is not None:
+        print_plan(plan)
+
+
+def _print_names(what: str, names: Sequence[str]) -> None:
+    if names:
+        print(f"  {what}: {', '.join(one_line(name) for name in dict.fromkeys(names))}")
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """What a server would change."""
+    for one in plan["findings"]:
+        print(f"{one['place']}: {one['what']}  ({one['hint']})")
+    if not plan["ok"]:
+        return
+    if not plan["changes"]:
+        print("nothing would change")
+    for change in plan["changes"]:
+        for line in change["lines"]:
+            print(one_line(line))
+    for grant in plan["grants"]:
+        before, after = grant["before"] or "nothing", grant["after"] or "nothing"
+        verb = "gains" if _gains(grant) else "loses"
+        print(f"{one_line(grant['email'])} {verb} access to {grant['pipeline']}: {before} → {after}")
+    for name in plan["secrets"]:
+        print(f"the secret {one_line(name)} is named for the first time: danube secrets set {one_line(name)}")
+
+
+def _gains(grant: dict[str, Any]) -> bool:
+    order = (None, "read", "write", "admin")
+    return order.index(grant["after"]) > order.index(grant["before"])

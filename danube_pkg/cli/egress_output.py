@@ -1,0 +1,83 @@
+"""A job's way out on the terminal: the allowlist that `danube run` is given, the one that it learns, and the ledger as a table."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from danube_pkg.cli.output import one_line, print_table, size
+from danube_pkg.core.egress.policy import Verdict, parse_entry, yaml_lines
+from danube_pkg.core.errors import Invalid
+from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.services.egress import EgressReport
+
+MAX_FILE_BYTES = 1024**2
+
+
+def allowed(words: Sequence[str]) -> tuple[str, ...]:
+    """The entries of `--allow`: each is one, or `@FILE` with a YAML document that has a list `egress_allowlist`, as a pipeline's
+    has below `spec`. Raises Invalid."""
+    entries = [entry for word in words for entry in (_entries_of(Path(word[1:])) if word.startswith("@") else [word])]
+    for entry in entries:
+        parse_entry(entry)
+    return tuple(dict.fromkeys(entries))
+
+
+def _entries_of(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes()[:MAX_FILE_BYTES]
+        documents = [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
+    except (OSError, yaml.YAMLError) as error:
+        raise Invalid(
+            "allowlist-unreadable",
+            f"{path} cannot be read as YAML",
+            cause=one_line(str(error)),
+            hint="write into it: egress_allowlist: [github.com]",
+        ) from error
+    places = [place for document in documents for place in (document, document.get("spec")) if isinstance(place, dict)]
+    lists = [place["egress_allowlist"] for place in places if "egress_allowlist" in place]
+    entries = [entry for found in lists if isinstance(found, list) for entry in found]
+    if not lists or not all(isinstance(entry, str) for entry in entries):
+        raise Invalid(
+            "allowlist-missing",
+            f"there is no list egress_allowlist in {path}",
+            hint="egress_allowlist: [github.com]",
+        )
+    return entries
+
+
+def print_learned(report: EgressReport, network: Network) -> None:
+    """After a run, on standard error: what it needs to be allowed. Nothing for a run that tried nothing."""
+    if not network.through_proxy or not report.contacts:
+        return
+    refused = [one for one in report.destinations if one.latest.verdict is Verdict.REFUSED]
+    reached = [one for one in report.destinations if one.latest.verdict is Verdict.ALLOWED]
+    places = f"{len(reached)} reached" + (f", {len(refused)} refused" if refused else "")
+    missing = {entry for one in refused for entry in one.latest.allow} if network is Network.ALLOWLIST else set()
+    needed = [*report.needed, *sorted(missing - set(report.needed))]
+    if not needed:
+        print(f"egress: {places}; this run needs no egress_allowlist", file=sys.stderr)
+        return
+    print(f"egress: {places}; the allowlist that this run needs:\n\n{yaml_lines(needed)}", file=sys.stderr)
+
+
+def print_ledger(view: Mapping[str, Any]) -> None:
+    """What `GET /api/v1/jobs/{job}/egress` says, for people."""
+    rows = [
+        (
+            "" if one["step"] is None else str(one["step"]),
+            f"{one['host']}:{one['port']}" if one["host"] else "",
+            one["verdict"],
+            one["reason"],
+            str(one["contacts"]),
+            size(one["sent_bytes"]),
+            size(one["received_bytes"]),
+        )
+        for one in view["destinations"]
+    ]
+    print_table(("STEP", "DESTINATION", "VERDICT", "REASON", "TIMES", "OUT", "IN"), rows)
+    allow = [entry for one in view["destinations"] if one["verdict"] == Verdict.REFUSED for entry in one["allow"]]
+    if allow:
+        print(f"\nto allow what was refused:\n\n{yaml_lines(list(dict.fromkeys(allow)))}", end="")

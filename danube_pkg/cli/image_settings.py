@@ -1,0 +1,56 @@
+"""Where images are on this machine, for every command that needs some: the one reader of the environment for them."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from danube_pkg.adapters.configuration import read_settings
+from danube_pkg.adapters.configuration.toml import LOCAL_FILE
+from danube_pkg.bootstrap.images import ImagePlan
+from danube_pkg.cli.servers import data_directory
+from danube_pkg.core.configuration.settings import ImageSettings, RegistrySettings, Settings
+from danube_pkg.core.images.reference import ImageBounds
+
+
+def image_plan(data: str | None, settings: Settings | None = None, *, pull_as_server: bool = False) -> ImagePlan:
+    """The server's store where this user may write there, the user's own elsewhere. settings: those of a danube.toml in this
+    directory where none are given and there is one. pull_as_server: with the registries and the credentials of the server's
+    configuration, for whom its files belong to."""
+    if settings is None and LOCAL_FILE.is_file():
+        settings = read_settings(LOCAL_FILE.absolute())
+    images = settings.images if settings is not None else ImageSettings()
+    return ImagePlan(
+        directory=_directory(data),
+        logins=Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser()) / "config.json",
+        registry=settings.registry if settings is not None else RegistrySettings(),
+        bounds=ImageBounds(store_bytes=images.store_gb * 1024**3),
+        proxy_of=_proxy_of,
+        hosts=settings.egress.hosts if settings is not None else {},
+        server=_server(data) if pull_as_server else None,
+    )
+
+
+def _server(data: str | None) -> Path | None:
+    """The data directory of a server that is this user's own."""
+    directory = data_directory(data)
+    try:
+        owner = (directory / "keys" / "encryption.key").stat().st_uid
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    return directory if owner == os.geteuid() and (directory / "danube.db").is_file() else None
+
+
+def _directory(data: str | None) -> Path:
+    server = data_directory(data)
+    if data is not None or os.environ.get("DANUBE_DATA") or os.access(server, os.W_OK | os.X_OK):
+        return server / "images"
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(base).absolute() / "danube" / "images"
+
+
+def _proxy_of(url: str) -> str | None:
+    """What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say."""
+    from urllib.request import getproxies, proxy_bypass  # with the first pull: a server at rest needs nothing of it
+
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)

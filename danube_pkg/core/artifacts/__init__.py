@@ -1,0 +1,1 @@
+"""Artifacts: their record, names and ports."""

@@ -1,0 +1,40 @@
+"""Which Danube secrets a configuration names: the server reads these for itself, and no job may."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from danube_pkg.core.configuration.state import State
+from danube_pkg.core.documents.marked import key_of, rule_of
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSecret:
+    """key: the secret's name; where: the field that names it, for people."""
+
+    key: str
+    where: str
+
+
+def named_secrets(state: State) -> tuple[NamedSecret, ...]:
+    """Every secret that the configuration names, in the order of its fields."""
+    found = list(_named(state.config, "config"))
+    for pipeline in state.pipelines.values():
+        found += _named(pipeline.spec, f"pipeline {pipeline.name}")
+    return tuple(found)
+
+
+def _named(record: Any, path: str) -> Iterator[NamedSecret]:
+    for field in fields(record):
+        value = getattr(record, field.name)
+        here = f"{path}: {key_of(field)}" if ": " not in path else f"{path}.{key_of(field)}"
+        if rule_of(field).secret:
+            for key in value if isinstance(value, tuple) else (value,):
+                if key:
+                    yield NamedSecret(key, here)
+        elif is_dataclass(value) and not isinstance(value, type):
+            yield from _named(value, here)
+        elif isinstance(value, tuple):
+            for index, one in enumerate(value):
+                if is_dataclass(one) and not isinstance(one, type):
+                    yield from _named(one, f"{here}[{getattr(one, 'name', index)}]")

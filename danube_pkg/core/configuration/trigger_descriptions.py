@@ -1,0 +1,41 @@
+"""What starts a pipeline, in words."""
+
+from collections.abc import Mapping, Sequence
+
+from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
+from danube_pkg.core.schedules.descriptions import cron_in_words
+
+_ENDS: Mapping[PipelineEnd, str] = {
+    PipelineEnd.SUCCESS: "success",
+    PipelineEnd.FAILURE: "failure",
+    PipelineEnd.ALWAYS: "end",
+}
+
+
+def trigger_in_words(trigger: TriggerSpec, spec: PipelineSpec) -> str:
+    """ "A push to main or release/* that touches src/**"."""
+    match trigger.kind:
+        case TriggerKind.PUSH:
+            return f"A push to {_either(spec.branch_filter) or 'any branch'}{_files(spec)}"
+        case TriggerKind.PULL_REQUEST:
+            branches = _either(spec.branch_filter)
+            return f"A pull request{f' to {branches}' if branches else ''}{_files(spec)}"
+        case TriggerKind.TAG:
+            return "A tag"
+        case TriggerKind.CRON:
+            later = f", up to {trigger.jitter_seconds} s later" if trigger.jitter_seconds else ""
+            words = cron_in_words(trigger.schedule)
+            return f"{words[0].upper()}{words[1:]} ({trigger.timezone or 'UTC'}){later}"
+        case TriggerKind.PIPELINE:
+            return f"The {_ENDS[trigger.result]} of {trigger.pipeline}"
+    return "Somebody, by hand"
+
+
+def _files(spec: PipelineSpec) -> str:
+    touches = f" that touches {_either(spec.paths)}" if spec.paths else ""
+    ignored = f"{' and' if touches else ' that touches'} more than {_either(spec.paths_ignore)}"
+    return f"{touches}{ignored if spec.paths_ignore else ''}"
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

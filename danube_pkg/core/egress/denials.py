@@ -1,0 +1,48 @@
+"""What somebody is told who was not let out: a program in its HTTP answer, a person in the job's log and in `danube explain`."""
+
+from danube_pkg.core.egress.ledger import Contact
+from danube_pkg.core.egress.policy import EgressReason, Verdict, yaml_lines
+
+_STATUS = {
+    EgressReason.BAD_REQUEST: 400,
+    EgressReason.NO_ADDRESS: 502,
+    EgressReason.UNREACHABLE: 502,
+    EgressReason.TOO_MANY_CONNECTIONS: 503,
+    EgressReason.LEDGER_FULL: 503,
+}
+
+
+def status_of(contact: Contact) -> int:
+    """The HTTP status of the answer."""
+    return _STATUS.get(contact.reason, 403)
+
+
+def reason_phrase(contact: Contact) -> str:
+    """The one line that most clients show of an answer to CONNECT."""
+    where = f"{contact.host}:{contact.port}" if contact.host else "a bad target"
+    if contact.verdict is Verdict.FAILED:
+        return f"Danube could not reach {where} ({contact.reason})"
+    allow = f"; to allow it: egress_allowlist: [{', '.join(contact.allow)}]" if contact.allow else ""
+    return f"Danube refuses egress to {where} ({contact.reason}){allow}"
+
+
+def page(contact: Contact) -> str:
+    """The body of the answer."""
+    text = f"{reason_phrase(contact).partition(';')[0]}: {contact.describe()}.\n"
+    if contact.verdict is Verdict.REFUSED and contact.allow:
+        text += (
+            "\nTo allow it, add this to the spec of the pipeline's YAML, or of config.yaml for every pipeline:\n\n"
+            f"{yaml_lines(contact.allow, '  ')}"
+            f"\nWith danube run --hermetic: {' '.join(f'--allow {entry}' for entry in contact.allow)}\n"
+        )
+    return text
+
+
+def note(contact: Contact) -> str:
+    """A line of the job's log."""
+    if contact.reason is EgressReason.DNS:
+        return f"egress refused: a program looked up {contact.host} by DNS: {contact.describe()}"
+    if contact.reason in (EgressReason.NO_ROUTE, EgressReason.RAW_SOCKET):
+        return f"egress refused: {contact.describe()}"
+    allow = f"; to allow it: egress_allowlist: [{', '.join(contact.allow)}]" if contact.allow else ""
+    return f"egress refused: {contact.host}:{contact.port} ({contact.reason}): {contact.describe()}{allow}"

@@ -1,0 +1,1 @@
+"""Conditions and the state of each subsystem."""

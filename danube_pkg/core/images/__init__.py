@@ -1,0 +1,1 @@
+"""Image references, manifests, registries and users inside an image. No downloads."""

@@ -1,0 +1,57 @@
+"""What the coordinator and the server say to each other, as typed values; the gRPC edge turns messages into these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from danube_pkg.core.jobs.events import StepEnd
+
+MAX_OUTPUT_BYTES = 1024**2
+"""A step's result carries the last MiB of its output: enough for any value that a pipeline computes with."""
+
+MAX_COMMAND_BYTES = 1024**2
+MAX_ENVIRONMENT_BYTES = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What `danube.ctx` shows, and what the coordinator needs to begin. `deadline_at` in Unix seconds."""
+
+    job_id: str
+    pipeline: str
+    repository: str
+    script: str
+    trigger: str
+    ref: str
+    branch: str
+    tag: str
+    commit_sha: str
+    params: Mapping[str, str]
+    pull_request: Mapping[str, Any] | None
+    deadline_at: float
+    default_image: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """One call of `step.run`. Command and environment may hold secrets: they are shown nowhere and stored nowhere."""
+
+    sequence: int
+    name: str
+    command: str = field(repr=False)
+    image: str
+    environment: Mapping[str, str] = field(repr=False)
+    working_directory: str
+    timeout_seconds: int
+    retries: int
+    check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """The last attempt's end. `output` is the end of what it printed (raw), None where it could not be kept."""
+
+    end: StepEnd
+    attempt: int
+    output: bytes | None = field(repr=False)
+    output_truncated: bool

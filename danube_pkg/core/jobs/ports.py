@@ -1,0 +1,34 @@
+"""Ports of the job engine: keys of jobs and steps, and whether the server is draining."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from danube_pkg.core.jobs.job import Job
+
+
+class JobKeys(Protocol):
+    """Keys that are derived, not stored, so that a restarted server has them again."""
+
+    def job_token(self, job_id: str) -> str: ...
+
+    def check_job_token(self, token: str) -> str:
+        """The job that a token names; raises Unauthenticated."""
+        ...
+
+    def step_key(self, step_id: str, attempt: int) -> bytes:
+        """32 bytes that only the server and the supervisor of that attempt know."""
+        ...
+
+
+Listener = Callable[[Job], None]
+
+
+class ServerState(Protocol):
+    """A few words that a server remembers of itself."""
+
+    async def recall(self, name: str) -> tuple[str, float] | None:
+        """The value and when it was written (Unix seconds)."""
+        ...
+
+    async def remember(self, name: str, value: str) -> None: ...
+    async def forget(self, name: str) -> None: ...

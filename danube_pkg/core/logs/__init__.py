@@ -1,0 +1,1 @@
+"""Job logs: the index format, lines by number, redaction of secrets in a stream."""

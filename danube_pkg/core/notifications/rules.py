@@ -1,0 +1,173 @@
+"""Who is told what when a job changes: its commit's status, notifications, and pipelines that wait for its end. Pure.
+
+`tell` compares a job before and after a change. What it says is stored in the same transaction as the change.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from danube_pkg.core.configuration.notifications import (
+    EmailNotification,
+    Notification,
+    Occasion,
+    SlackNotification,
+    WebhookNotification,
+)
+from danube_pkg.core.configuration.state import State
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.notifications.outbox import (
+    JobNews,
+    OutboxEntry,
+    OutboxKind,
+    news_of,
+)
+from danube_pkg.core.pipelines import Pipeline
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.forges import CommitState, CommitStatus, forge_project
+from danube_pkg.core.triggers.inbox import InboxEntry, PipelineEnded, Source
+from danube_pkg.core.triggers.matching import PipelineIndex, Skip
+
+SKIPPED = "skipped"
+"""The reason of news that is of no job: its pipeline had nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is owed because of one change."""
+
+    inbox: tuple[InboxEntry, ...] = ()
+    outbox: tuple[OutboxEntry, ...] = ()
+
+
+NOTHING = Told()
+
+
+def joined(*parts: Told) -> Told:
+    """All of them, in that order."""
+    return Told(tuple(one for part in parts for one in part.inbox), tuple(one for part in parts for one in part.outbox))
+
+
+def tell(before: Job | None, after: Job, state: State, index: PipelineIndex, now: float) -> Told:
+    """before: None for a new job. index: of the state's pipelines."""
+    outbox: list[OutboxEntry] = []
+    news = news_of(after)
+    if before is None or commit_status(news_of(before), "") != commit_status(news, ""):
+        outbox += _status(news, state, now)
+    if not after.status.ended or (before is not None and before.status.ended):
+        return Told((), tuple(outbox)) if outbox else NOTHING
+    definition = state.pipelines.get(after.pipeline)
+    own: Sequence[Notification] = definition.spec.notifications if definition is not None else ()
+    for notification in dict.fromkeys((*state.config.notifications, *own)):
+        outbox += _notification(notification, news, state, now)
+    # A proposal's job starts nothing: what follows, a deployment say, trusts the code that it is given.
+    follows = index.is_waited_for(after.pipeline) and after.trigger.pull_request is None
+    return Told((_ended(after, now),) if follows else (), tuple(outbox))
+
+
+def tell_skipped(skip: Skip, pipeline: Pipeline, state: State, now: float) -> Told:
+    """That a check which somebody may wait for has nothing to do."""
+    trigger = skip.trigger
+    news = JobNews(
+        job_id="",
+        pipeline=pipeline.name,
+        status=Status.SUCCESS,
+        reason=SKIPPED,
+        message=skip.why,
+        repository=pipeline.settings.repository,
+        commit_sha=trigger.commit_sha,
+        ref=trigger.ref,
+        trigger=trigger.type,
+        actor=trigger.actor,
+        created_at=now,
+        finished_at=now,
+        pull_request=trigger.pull_request,
+    )
+    return Told((), tuple(_status(news, state, now))) if skip.reported else NOTHING
+
+
+_STATES: Mapping[Status, CommitState] = {
+    Status.PENDING: CommitState.PENDING,
+    Status.RUNNING: CommitState.RUNNING,
+    Status.SUCCESS: CommitState.SUCCESS,
+    Status.FAILURE: CommitState.FAILURE,
+    Status.CANCELLED: CommitState.CANCELLED,
+    Status.TIMEOUT: CommitState.FAILURE,
+}
+
+
+def commit_status(news: JobNews, external_url: str) -> CommitStatus:
+    """The status that a job gives its commit: what it is, why, and where to read more."""
+    url = f"{external_url.rstrip('/')}/jobs/{news.job_id}" if external_url and news.job_id else ""
+    return CommitStatus(_STATES[news.status], f"danube/{news.pipeline}", _description(news), url, news.ref)
+
+
+def _description(news: JobNews) -> str:
+    took = ""
+    if news.started_at is not None and news.finished_at is not None:
+        took = f" after {max(0, round(news.finished_at - news.started_at))} s"
+    match news.status:
+        case Status.PENDING if news.reason == Reason.APPROVAL_REQUIRED:
+            return "waits for the approval of this commit by somebody with write"
+        case Status.PENDING:
+            return "waits in the queue"
+        case Status.RUNNING:
+            return "is running"
+        case Status.SUCCESS if news.reason == SKIPPED:
+            return f"skipped: {news.message}"
+        case Status.SUCCESS:
+            return f"succeeded{took}"
+    how = {Status.FAILURE: "failed", Status.TIMEOUT: "took too long and was ended"}.get(news.status, str(news.status))
+    why = news.message or news.reason
+    return f"{how}{took}: {why}" if why else f"{how}{took}"
+
+
+def _status(news: JobNews, state: State, now: float) -> Iterator[OutboxEntry]:
+    project = forge_project(news.repository, state.config.git_authentication) if news.commit_sha else None
+    if project is not None:
+        target = f"status {project.api_url} {project.project} {news.commit_sha} {news.pipeline}"
+        yield OutboxEntry(OutboxKind.STATUS, target, f"forge {project.api_url}", news, now)
+
+
+def _notification(notification: Notification, news: JobNews, state: State, now: float) -> Iterator[OutboxEntry]:
+    wanted = set(notification.when)
+    if news.status is Status.CANCELLED:
+        occasion, only_after_failure = Occasion.ALWAYS in wanted, False
+    elif news.status is Status.SUCCESS:
+        only_after_failure = Occasion.ALWAYS not in wanted
+        occasion = not only_after_failure or Occasion.RECOVERY in wanted
+    else:
+        occasion, only_after_failure = bool(wanted & {Occasion.FAILURE, Occasion.ALWAYS}), False
+    if not occasion:
+        return
+    kind, target, channel, address = _receiver(notification, state)
+    yield OutboxEntry(kind, target, channel, news, now, address, only_after_failure)
+
+
+def _receiver(notification: Notification, state: State) -> tuple[OutboxKind, str, str, Mapping[str, object]]:
+    """Kind, target, channel and address."""
+    match notification:
+        case EmailNotification(to=to):
+            host = state.config.smtp.host if state.config.smtp is not None else ""
+            return OutboxKind.EMAIL, f"email {' '.join(to)}", f"mail server {host}", {"to": list(to)}
+        case SlackNotification(url_secret=secret):
+            return OutboxKind.SLACK, f"slack {secret}", f"slack webhook {secret}", {"url_secret": secret}
+        case WebhookNotification(url=url, signing_secret=secret):
+            return OutboxKind.WEBHOOK, f"webhook {url}", f"webhook {url}", {"url": url, "signing_secret": secret}
+
+
+def _ended(job: Job, now: float) -> InboxEntry:
+    trigger: Trigger = job.trigger
+    event = PipelineEnded(
+        job.pipeline,
+        job.id,
+        str(job.status),
+        job.settings.repository,
+        trigger.commit_sha,
+        trigger.ref,
+        trigger.branch,
+        trigger.tag,
+        trigger.commit_message,
+        trigger.commit_author,
+    )
+    return InboxEntry(Source.PIPELINE, job.id, event, now)

@@ -1,0 +1,1 @@
+"""Repository URLs, forges, credentials and revisions. No Git."""

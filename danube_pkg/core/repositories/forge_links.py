@@ -1,0 +1,63 @@
+"""Where people look at a repository on its forge: the addresses of commits and of files at a line, as far as they can be known.
+
+A forge is known by a rule of git_authentication with an API, by its host (github.com, codeberg.org), or by what the host is
+called (gitlab.example.org).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from danube_pkg.core.repositories.forges import Forge, forge_project
+from danube_pkg.core.repositories.git_authentication import GitAuthentication
+from danube_pkg.core.repositories.urls import canonical, is_remote, scheme_of
+
+_HOSTS = {
+    "github.com": Forge.GITHUB,
+    "gitlab.com": Forge.GITLAB,
+    "gitea.com": Forge.GITEA,
+    "codeberg.org": Forge.FORGEJO,
+}
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+@dataclass(frozen=True, slots=True)
+class ForgePages:
+    """A repository's pages. address: without a slash at its end."""
+
+    forge: Forge
+    address: str
+
+    def commit(self, commit_sha: str) -> str:
+        """The page of a commit; "" for what is none."""
+        middle = "/-/commit" if self.forge is Forge.GITLAB else "/commit"
+        return f"{self.address}{middle}/{commit_sha}" if _COMMIT.fullmatch(commit_sha) else ""
+
+    def file(self, commit_sha: str, path: str, line: int = 0) -> str:
+        """The page of a file as a commit has it, at a line where one is named; "" for what is no commit."""
+        if not _COMMIT.fullmatch(commit_sha) or not path:
+            return ""
+        middle = {Forge.GITHUB: "/blob", Forge.GITLAB: "/-/blob"}.get(self.forge, "/src/commit")
+        return f"{self.address}{middle}/{commit_sha}/{quote(path)}{f'#L{line}' if line else ''}"
+
+
+def forge_pages(repository: str, rules: Sequence[GitAuthentication] = ()) -> ForgePages | None:
+    """A repository's pages; None for a directory, and where nobody knows what its host is."""
+    if not is_remote(repository):
+        return None
+    try:
+        host, _, project = canonical(repository).partition("/")
+        known = forge_project(repository, rules)
+    except ValueError:
+        return None  # no URL, whatever it looks like: a stranger's
+    scheme = scheme_of(repository)
+    if scheme not in ("http", "https"):
+        scheme, host = "https", host.partition(":")[0]  # the port is that of ssh
+    forge = known.forge if known is not None else _HOSTS.get(host) or _called(host)
+    return ForgePages(forge, f"{scheme}://{host}/{quote(project)}") if forge is not None and project else None
+
+
+def _called(host: str) -> Forge | None:
+    label = host.partition(".")[0]
+    return Forge(label) if label in set(Forge) else None

@@ -1,0 +1,131 @@
+"""Forges' APIs as far as Danube speaks to them: which forge a repository is on, and the requests, as data.
+
+GitHub: REST API, commit statuses and GitHub Apps. GitLab: commit status API v4. Gitea and Forgejo: API v1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import quote
+
+from danube_pkg.core.repositories.git_authentication import (
+    GitAuthentication,
+    GithubApp,
+    GitlabToken,
+    HttpsToken,
+)
+from danube_pkg.core.repositories.globs import matches_across
+from danube_pkg.core.repositories.urls import canonical, scheme_of
+
+
+class Forge(StrEnum):
+    """Whose webhooks and statuses."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    GITEA = "gitea"
+    FORGEJO = "forgejo"
+
+
+MAX_DESCRIPTION = 140
+"""What GitHub takes; the others take more, and people read no more."""
+
+
+class CommitState(StrEnum):
+    """As Danube says it; each forge has words of its own."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitStatus:
+    """One status of one commit. context: by it a forge knows a later status of the same thing. target_url: "" is none.
+
+    ref: on which branch or tag, where the forge wants to know (GitLab takes the first branch otherwise).
+    """
+
+    state: CommitState
+    context: str
+    description: str
+    target_url: str = ""
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeProject:
+    """A repository on its forge. rule: whose credential the API takes."""
+
+    forge: Forge
+    api_url: str
+    project: str
+    rule: GitAuthentication
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A POST of JSON. Headers with credentials are not shown."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: Mapping[str, object] = field(default_factory=dict)
+
+
+_WORDS: Mapping[Forge, Mapping[CommitState, str]] = {
+    Forge.GITHUB: {CommitState.RUNNING: "pending", CommitState.CANCELLED: "error"},
+    Forge.GITLAB: {CommitState.FAILURE: "failed", CommitState.ERROR: "failed", CommitState.CANCELLED: "canceled"},
+    Forge.GITEA: {CommitState.RUNNING: "pending", CommitState.CANCELLED: "error"},
+    Forge.FORGEJO: {CommitState.RUNNING: "pending", CommitState.CANCELLED: "error"},
+}
+
+
+def forge_project(repository: str, rules: Sequence[GitAuthentication]) -> ForgeProject | None:
+    """The forge of a repository: of the first rule with an API that matches it, by whichever scheme it is read."""
+    host, _, project = canonical(repository).partition("/")
+    scheme = "http" if scheme_of(repository) == "http" else "https"
+    for rule in rules:
+        if not any(matches_across(pattern, f"{host}/{project}") for pattern in rule.match_patterns):
+            continue
+        match rule:
+            case GithubApp(api_url=api_url):
+                return ForgeProject(Forge.GITHUB, api_url.rstrip("/"), project, rule)
+            case GitlabToken(url=url):
+                return ForgeProject(Forge.GITLAB, f"{url.rstrip('/')}/api/v4", project, rule)
+            case HttpsToken(forge=forge) if forge:
+                return ForgeProject(Forge(forge), _api_url(Forge(forge), scheme, host), project, rule)
+    return None
+
+
+def _api_url(forge: Forge, scheme: str, host: str) -> str:
+    if forge is Forge.GITHUB:
+        return "https://api.github.com" if host == "github.com" else f"{scheme}://{host}/api/v3"
+    return f"{scheme}://{host}/api/v4" if forge is Forge.GITLAB else f"{scheme}://{host}/api/v1"
+
+
+def status_request(project: ForgeProject, commit_sha: str, status: CommitStatus, token: str) -> ApiRequest:
+    """The request that sets a commit's status."""
+    state = _WORDS[project.forge].get(status.state, str(status.state))
+    text = status.description
+    text = text if len(text) <= MAX_DESCRIPTION else f"{text[: MAX_DESCRIPTION - 1]}…"
+    body: dict[str, object] = {"state": state, "description": text, "context": status.context}
+    if status.target_url:
+        body["target_url"] = status.target_url
+    if project.forge is Forge.GITLAB:
+        name = quote(project.project, safe="")
+        if status.ref.startswith(("refs/heads/", "refs/tags/")):
+            body["ref"] = status.ref.split("/", 2)[2]
+        return ApiRequest(f"{project.api_url}/projects/{name}/statuses/{commit_sha}", {"PRIVATE-TOKEN": token}, body)
+    kind = "Bearer" if project.forge is Forge.GITHUB else "token"
+    headers = {"Authorization": f"{kind} {token}", "Accept": "application/json"}
+    return ApiRequest(f"{project.api_url}/repos/{quote(project.project)}/statuses/{commit_sha}", headers, body)
+
+
+def installation_token_request(app: GithubApp, jwt: str, permissions: Mapping[str, str]) -> ApiRequest:
+    """The request for a token of an App's installation, with no more than these permissions."""
+    headers = {"Authorization": f"Bearer {jwt}", "Accept": "application/vnd.github+json"}
+    url = f"{app.api_url.rstrip('/')}/app/installations/{app.installation_id}/access_tokens"
+    return ApiRequest(url, headers, {"permissions": dict(permissions)})

@@ -1,0 +1,1 @@
+"""Pods, the supervisor protocol and the port of runtimes."""

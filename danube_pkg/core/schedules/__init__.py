@@ -1,0 +1,1 @@
+"""Cron expressions: their next moments, and their description for people."""

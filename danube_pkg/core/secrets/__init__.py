@@ -1,0 +1,1 @@
+"""Names and stored forms of secrets, and their ports."""

@@ -1,0 +1,1 @@
+"""What starts a job: webhook deliveries, schedules and manual starts, matched against pipelines."""

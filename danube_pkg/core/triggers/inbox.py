@@ -1,0 +1,197 @@
+"""The inbox: everything that may start jobs without a person, written down before anybody is told that it was taken.
+
+An entry is known by where it came from and its key there: a forge's delivery, a moment of a clock, the end of another
+pipeline's job. The same entry is taken once, however often it comes.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from danube_pkg.core.errors import Defect
+from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.triggers.webhooks.events import (
+    BranchDeleted,
+    HookEvent,
+    HookRepository,
+    Ignored,
+    Ping,
+    PullRequest,
+    PullRequestChange,
+    Push,
+    TagPush,
+)
+
+KEEP_SECONDS = 30 * 86400
+"""How long an entry is known after it was dealt with. Forges let a delivery be sent again for at most two weeks."""
+
+
+class Source(StrEnum):
+    """Where an entry came from."""
+
+    GITHUB = Forge.GITHUB
+    GITLAB = Forge.GITLAB
+    GITEA = Forge.GITEA
+    FORGEJO = Forge.FORGEJO
+    CRON = "cron"
+    PIPELINE = "pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class CronMoment:
+    """A pipeline's clock has struck. moment: Unix seconds, as the schedule has it, without jitter."""
+
+    pipeline: str
+    schedule: str
+    moment: float
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineEnded:
+    """A job of a pipeline has ended, and others wait for that. status: its end."""
+
+    pipeline: str
+    job_id: str
+    status: str
+    repository: str
+    commit_sha: str
+    ref: str
+    branch: str
+    tag: str
+    commit_message: str = ""
+    commit_author: str = ""
+
+
+InboxEvent = HookEvent | CronMoment | PipelineEnded
+
+
+class Result(StrEnum):
+    """What an entry did to one pipeline."""
+
+    STARTED = "started"
+    SKIPPED = "skipped"
+    NOT_MEANT = "not-meant"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOutcome:
+    """What became of an entry for one pipeline. why: one sentence, "" for one that started; job_id: the job that it got."""
+
+    pipeline: str
+    result: Result
+    why: str = ""
+    job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """One row. id: 0 until it is stored, grows with arrival. note: what became of it as a whole, where that is to be said;
+    outcomes: for each pipeline that it could have concerned; settled_at: None until then."""
+
+    source: Source
+    key: str
+    event: InboxEvent
+    received_at: float
+    id: int = 0
+    note: str = ""
+    outcomes: tuple[PipelineOutcome, ...] = ()
+    settled_at: float | None = None
+
+    @property
+    def origin(self) -> str:
+        """By which a job knows what it was made of; a pipeline has one job of each."""
+        return f"{self.source}:{self.key}"
+
+
+def lane_of(event: InboxEvent) -> str:
+    """Entries of one lane are dealt with one after the other, in the order of their arrival; lanes do not wait for each other."""
+    match event:
+        case Push() | TagPush() | BranchDeleted() | PullRequest():
+            return f"repository {event.repository.name.lower()}"
+        case CronMoment() | PipelineEnded():
+            return f"pipeline {event.pipeline}"
+    return ""
+
+
+def repository_of(event: InboxEvent) -> str:
+    """`owner/name` as its forge has it; "" for what comes from no forge."""
+    return event.repository.name if isinstance(event, Push | TagPush | BranchDeleted | PullRequest) else ""
+
+
+def event_in_words(event: InboxEvent) -> str:
+    """For people, on one line."""
+    match event:
+        case Push():
+            found = f"push to {event.branch} of {event.repository.name} by {event.actor}"
+        case TagPush():
+            found = f"tag {event.tag} of {event.repository.name} by {event.actor}"
+        case BranchDeleted():
+            found = f"end of branch {event.branch} of {event.repository.name} by {event.actor}"
+        case PullRequest():
+            fork = " from a fork" if event.fork else ""
+            found = f"pull request {event.number}{fork} of {event.repository.name} {event.change} by {event.actor}"
+        case CronMoment():
+            found = f"the clock of {event.pipeline}: {event.schedule}"
+        case PipelineEnded():
+            found = f"the end of {event.pipeline} job {event.job_id}: {event.status}"
+        case Ignored():
+            found = event.what
+        case Ping():
+            found = "ping"
+    return found.removesuffix(" by ")
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFilter:
+    """Which entries a list shows. pipelines: with an outcome for one of these, None for all; before: an entry's id that the
+    list begins behind; repository: `owner/name` as the forge has it, in any case."""
+
+    pipelines: frozenset[str] | None = None
+    source: Source | None = None
+    repository: str | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+def event_to_json(event: InboxEvent) -> str:
+    """As it is stored."""
+    return json.dumps({"kind": type(event).__name__, **asdict(event)}, separators=(",", ":"))
+
+
+def event_from_json(text: str) -> InboxEvent:
+    """As it was stored. Raises Defect for what no version of this program has written."""
+    values: dict[str, Any] = json.loads(text)
+    read = _READERS.get(str(values.pop("kind", "")))
+    if read is None:
+        raise Defect("inbox-entry-unknown", f"the inbox holds an entry of no known kind: {text[:60]}")
+    return read(values)
+
+
+def _repository(values: Mapping[str, Any]) -> HookRepository:
+    return HookRepository(values["name"], tuple(values["urls"]))
+
+
+def _push(values: dict[str, Any]) -> Push:
+    changed = values["changed"]
+    values["changed"] = tuple(changed) if changed is not None else None
+    return Push(**values | {"repository": _repository(values["repository"])})
+
+
+def _pull_request(values: dict[str, Any]) -> PullRequest:
+    values["change"] = PullRequestChange(values["change"])
+    return PullRequest(**values | {"repository": _repository(values["repository"])})
+
+
+_READERS: Mapping[str, Callable[[dict[str, Any]], InboxEvent]] = {
+    "Push": _push,
+    "TagPush": lambda values: TagPush(**values | {"repository": _repository(values["repository"])}),
+    "BranchDeleted": lambda values: BranchDeleted(**values | {"repository": _repository(values["repository"])}),
+    "PullRequest": _pull_request,
+    "Ping": lambda values: Ping(),
+    "Ignored": lambda values: Ignored(**values),
+    "CronMoment": lambda values: CronMoment(**values),
+    "PipelineEnded": lambda values: PipelineEnded(**values),
+}

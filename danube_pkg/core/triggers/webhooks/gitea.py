@@ -1,0 +1,70 @@
+"""Gitea's webhooks, which Forgejo has kept: https://docs.gitea.com/usage/webhooks, https://forgejo.org/docs/latest/user/webhooks/"""
+
+from danube_pkg.core.triggers.webhooks.commits import (
+    Head,
+    Parser,
+    head_of,
+    push_event,
+    repository_names,
+)
+from danube_pkg.core.triggers.webhooks.events import (
+    HookEvent,
+    HookRepository,
+    Ignored,
+    PullRequest,
+    PullRequestChange,
+)
+from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
+
+_CHANGES = {
+    "opened": PullRequestChange.OPENED,
+    "reopened": PullRequestChange.OPENED,
+    "synchronized": PullRequestChange.UPDATED,
+    "closed": PullRequestChange.CLOSED,
+}
+
+
+def _repository(payload: Payload) -> HookRepository:
+    return repository_names(payload, "full_name", ("clone_url", "ssh_url", "html_url"))
+
+
+def _sender(payload: Payload) -> str:
+    sender = payload.maybe("sender")
+    return (sender.text("login") or sender.text("username")) if sender is not None else ""
+
+
+def _push(payload: Payload) -> HookEvent:
+    commit = payload.maybe("head_commit")
+    head = head_of(commit) if commit is not None else Head(payload.hash("after"))
+    total = payload.number("total_commits") if payload.value.get("total_commits") is not None else None
+    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
+
+
+def _pull_request(payload: Payload) -> HookEvent:
+    action = payload.name("action")
+    if action not in _CHANGES:
+        return Ignored(f"pull_request {action}"[:100])
+    repository, pull = _repository(payload.object("repository")), payload.object("pull_request")
+    head, base, number = pull.object("head"), pull.object("base"), payload.number("number")
+    source = head.maybe("repo")
+    source_name = source.name("full_name") if source is not None else ""
+    base_sha = base.hash("sha") if base.value.get("sha") else ""
+    return PullRequest(
+        repository,
+        number,
+        _CHANGES[action],
+        head.hash("sha"),
+        f"refs/pull/{number}/head",
+        head.name("ref"),
+        base.name("ref"),
+        fork=source_name.lower() != repository.name.lower(),
+        actor=_sender(payload),
+        base_sha="" if is_none(base_sha) else base_sha,
+        source_repository=source_name,
+        title=pull.text("title"),
+        url=pull.url("html_url"),
+    )
+
+
+PARSERS: dict[str, Parser] = {"push": _push, "pull_request": _pull_request}
+"""By `X-Gitea-Event` and `X-Forgejo-Event`. A test delivery is a push of the default branch as it is."""

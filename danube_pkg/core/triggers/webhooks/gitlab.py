@@ -1,0 +1,76 @@
+"""GitLab's webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/"""
+
+from danube_pkg.core.triggers.webhooks.commits import (
+    Head,
+    Parser,
+    head_of,
+    push_event,
+    repository_names,
+)
+from danube_pkg.core.triggers.webhooks.events import (
+    HookEvent,
+    HookRepository,
+    Ignored,
+    PullRequest,
+    PullRequestChange,
+)
+from danube_pkg.core.triggers.webhooks.payload import Payload
+
+_CHANGES = {
+    "open": PullRequestChange.OPENED,
+    "reopen": PullRequestChange.OPENED,
+    "update": PullRequestChange.UPDATED,
+    "close": PullRequestChange.CLOSED,
+    "merge": PullRequestChange.CLOSED,
+}
+
+
+def _repository(payload: Payload) -> HookRepository:
+    return repository_names(payload, "path_with_namespace", ("git_http_url", "git_ssh_url", "web_url"))
+
+
+def _push(payload: Payload) -> HookEvent:
+    # checkout_sha is null where a branch or a tag was deleted; for an annotated tag it is the commit, and `after` the tag.
+    commit_sha = payload.hash("checkout_sha") if payload.value.get("checkout_sha") else payload.hash("after")
+    listed = {head.commit_sha: head for head in map(head_of, payload.objects("commits"))}
+    total = payload.number("total_commits_count") if "total_commits_count" in payload.value else None
+    actor = payload.text("user_username") or payload.text("user_name")
+    repository = _repository(payload.object("project"))
+    return push_event(payload, repository, actor, listed.get(commit_sha, Head(commit_sha)), total)
+
+
+def _merge_request(payload: Payload) -> HookEvent:
+    request = payload.object("object_attributes")
+    action = request.text("action")
+    # An update without `oldrev` changed a title, a label or a reviewer, and no code.
+    if action not in _CHANGES or (action == "update" and not request.value.get("oldrev")):
+        return Ignored(f"merge_request {action}"[:100])
+    repository, number = _repository(payload.object("project")), request.number("iid")
+    head = head_of(request.object("last_commit"))
+    source = request.maybe("source")
+    user = payload.maybe("user")
+    return PullRequest(
+        repository,
+        number,
+        _CHANGES[action],
+        head.commit_sha,
+        f"refs/merge-requests/{number}/head",
+        request.name("source_branch"),
+        request.name("target_branch"),
+        fork=request.number("source_project_id") != request.number("target_project_id"),
+        actor=user.text("username") if user is not None else "",
+        source_repository=source.text("path_with_namespace") if source is not None else "",
+        title=request.text("title"),
+        message=head.message,
+        url=request.url("url"),
+        subject=head.subject,
+        author=head.author,
+    )
+
+
+PARSERS: dict[str, Parser] = {
+    "Push Hook": _push,
+    "Tag Push Hook": _push,
+    "Merge Request Hook": _merge_request,
+}
+"""By `X-Gitlab-Event`."""

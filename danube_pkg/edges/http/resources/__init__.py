@@ -1,0 +1,1 @@
+"""One file a noun: its endpoints. A resource parses, calls one service and renders."""

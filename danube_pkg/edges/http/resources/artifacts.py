@@ -1,0 +1,85 @@
+"""What jobs kept: lists and downloads."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.errors import NotFound
+from danube_pkg.edges.http.server.bodies import Time, iso
+from danube_pkg.edges.http.server.caching import revalidated
+from danube_pkg.edges.http.server.messages import Request, Response
+from danube_pkg.edges.http.server.ranges import requested_range
+from danube_pkg.edges.http.server.resource import Resource, answers
+
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactView:
+    """`file_name` ends with .tar.gz for a directory."""
+
+    name: str
+    file_name: str
+    size_bytes: int
+    sha256: str
+    created_at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactList:
+    """All that a job kept."""
+
+    artifacts: tuple[ArtifactView, ...]
+
+
+class Artifacts(Resource):
+    """`/api/v1/jobs/{job}/artifacts`."""
+
+    async def GET(self, request: Request) -> ArtifactList:
+        """A job's artifacts."""
+        return ArtifactList(tuple(map(_view, await self.services.artifacts.list(request.job.id))))
+
+
+class OneArtifact(Resource):
+    """`/api/v1/jobs/{job}/artifacts/{artifact}`."""
+
+    @answers(200, 206, 304, content="application/octet-stream", refuses=(416,))
+    async def GET(self, request: Request) -> Response:
+        """The bytes; `Range`, and `If-Range` with the ETag, for a download that was cut."""
+        artifact = await self.services.artifacts.find(request.job.id, request.arguments["artifact"])
+        path = Path(self.services.artifact_directory) / artifact.job_id / artifact.file_name
+        etag = f'"sha256:{artifact.sha256}"'
+        if revalidated(request, etag):
+            return Response(304, b"", (("etag", etag),))
+        if not path.exists():
+            raise NotFound(
+                "artifact-gone",
+                f"the file of {artifact.name!r} is not kept any more",
+                hint="run the job again: danube rerun JOB",
+            )
+        wanted = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
+        status, begin, end, headers = requested_range(wanted, artifact.size_bytes)
+        headers += (
+            ("content-type", "application/octet-stream"),
+            ("content-disposition", f"attachment; filename*=UTF-8''{quote(artifact.file_name)}"),
+            ("etag", etag),
+            ("cache-control", "private, no-cache"),
+            ("content-length", str(end - begin)),
+        )
+        return Response(status, _file(path, begin, end), headers)
+
+
+async def _file(path: Path, begin: int, end: int) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(begin)
+        while begin < end and (chunk := file.read(min(CHUNK_BYTES, end - begin))):
+            yield chunk
+            begin += len(chunk)
+
+
+def _view(artifact: Artifact) -> ArtifactView:
+    return ArtifactView(
+        artifact.name, artifact.file_name, artifact.size_bytes, artifact.sha256, iso(artifact.created_at)
+    )

@@ -1,0 +1,257 @@
+"""Logging in and out. A browser gets a cookie, the command line an API token."""
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from danube_pkg.core.documents.marked import rule
+from danube_pkg.core.errors import Forbidden
+from danube_pkg.core.identity.access import Scope
+from danube_pkg.core.identity.oidc import LOGIN_SECONDS
+from danube_pkg.core.identity.people import SESSION_SECONDS, TOKEN_DAYS, Person
+from danube_pkg.edges.http.resources.me import MadeToken, token_view
+from danube_pkg.edges.http.server.bodies import json_response
+from danube_pkg.edges.http.server.messages import Request, Response
+from danube_pkg.edges.http.server.resource import Resource, answers
+from danube_pkg.edges.http.server.security import (
+    check_same_site,
+    client_address,
+    cookies,
+    is_loopback,
+    session_cookie,
+    set_cookie,
+)
+
+ATTEMPT_COOKIE = "danube_login"
+ATTEMPT_PATH = "/auth"
+
+
+class LoginResource(Resource):
+    """What ways to log in share."""
+
+    async def welcome(
+        self, request: Request, person: Person, method: str, groups: tuple[str, ...] = ()
+    ) -> tuple[str, str]:
+        """A new session; the header that gives its cookie. The session before ends, whoever it was."""
+        site, sessions = self.services.site, self.services.logins.sessions
+        secret, _ = await sessions.begin(
+            person.id,
+            method=method,
+            address=client_address(request, site),
+            user_agent=request.headers.get("user-agent", ""),
+            groups=groups,
+            before=cookies(request).get(session_cookie(site)),
+        )
+        return set_cookie(site, session_cookie(site), secret, seconds=int(SESSION_SECONDS))
+
+    async def check_password(self, request: Request, email: str, password: str) -> Person:
+        """Raises Unauthenticated, Forbidden where the password was sent in clear, TooManyTries."""
+        site = self.services.site
+        address = client_address(request, site)
+        if not site.secure and not is_loopback(address):
+            raise Forbidden(
+                "password-in-clear",
+                "a password is not taken over plain http",
+                cause="everybody between you and this server could read it",
+                hint="give the server a certificate: [tls] in danube.toml, or an external_url with https behind a proxy",
+            )
+        if await self.services.logins.oidc.is_configured():
+            raise Forbidden("password-login-off", "people log in at the issuer here", hint="GET /auth/login")
+        return await self.services.logins.passwords.log_in(email, password, address)
+
+    def redirect_uri(self, request: Request) -> str:
+        """Where the issuer sends the browser back to."""
+        return f"{self.base_url(request)}/auth/callback"
+
+    def base_url(self, request: Request) -> str:
+        site = self.services.site
+        if site.external_url:
+            return site.external_url.rstrip("/")
+        return f"{'https' if site.tls else 'http'}://{request.headers.get('host', 'localhost')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """How one can log in here."""
+
+    password: bool
+    oidc: bool
+
+
+class LoginMethods(Resource):
+    """`/auth/methods`."""
+
+    async def GET(self, request: Request) -> Methods:
+        """How one can log in here."""
+        oidc = await self.services.logins.oidc.is_configured()
+        return Methods(password=not oidc, oidc=oidc)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginQuery:
+    """`return_to`: a path of this server."""
+
+    return_to: str = field(default="/", metadata=rule(pattern=r"/([^/\\\x00-\x20][^\\\x00-\x20]*)?"))
+
+
+class BeginLogin(LoginResource):
+    """`/auth/login`."""
+
+    @answers(302, content="text/plain", refuses=(404, 502, 503))
+    async def GET(self, request: Request, query: LoginQuery) -> Response:
+        """Send the browser to the issuer."""
+        site = self.services.site
+        url, kept = await self.services.logins.oidc.begin(self.redirect_uri(request), query.return_to)
+        cookie = set_cookie(site, ATTEMPT_COOKIE, kept, seconds=int(LOGIN_SECONDS), path=ATTEMPT_PATH)
+        return Response(302, b"", (("location", url), cookie))
+
+
+class LoginCallback(LoginResource):
+    """`/auth/callback`."""
+
+    @answers(302, content="text/plain", refuses=(401, 404, 409, 502, 503))
+    async def GET(self, request: Request) -> Response:
+        """Where the issuer sends the browser back to."""
+        site = self.services.site
+        person, identity, return_to = await self.services.logins.oidc.finish(
+            cookies(request).get(ATTEMPT_COOKIE),
+            dict(parse_qsl(request.query_text, max_num_fields=20)),
+            self.redirect_uri(request),
+        )
+        request.audited_as = person.email
+        cookie = await self.welcome(request, person, "oidc", identity.groups)
+        gone = set_cookie(site, ATTEMPT_COOKIE, "", seconds=0, path=ATTEMPT_PATH)
+        return Response(302, b"", (("location", return_to), cookie, gone))
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordBody:
+    """Who one is, and the proof."""
+
+    email: str = field(metadata=rule(pattern=r".{1,254}"))
+    password: str = field(repr=False, metadata=rule(pattern=r"[\s\S]{1,1024}"))
+
+
+class PasswordLogin(LoginResource):
+    """`/auth/password`."""
+
+    @answers(204, refuses=(401, 403, 429, 503))
+    async def POST(self, request: Request, body: PasswordBody) -> Response:
+        """Log a browser in with a password. Over plain http from this machine only."""
+        check_same_site(request)
+        request.audited_as = body.email
+        person = await self.check_password(request, body.email, body.password)
+        return Response(204, b"", (await self.welcome(request, person, "password"),))
+
+
+class Logout(Resource):
+    """`/auth/logout`."""
+
+    @answers(204)
+    async def POST(self, request: Request) -> Response:
+        """End this session."""
+        site = self.services.site
+        secret = cookies(request).get(session_cookie(site))
+        if secret:
+            await self.services.logins.sessions.end_by_secret(secret)
+        return Response(204, b"", (set_cookie(site, session_cookie(site), "", seconds=0),))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWish:
+    """A token for the command line: see `POST /api/v1/tokens`."""
+
+    name: str = field(default="danube login", metadata=rule(pattern=r"[^\x00-\x1f]{1,100}"))
+    scopes: tuple[Scope, ...] = tuple(Scope)
+    days: int = field(default=TOKEN_DAYS, metadata=rule(at_least=1, at_most=366))
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordTokenBody:
+    """A password for a token."""
+
+    email: str = field(metadata=rule(pattern=r".{1,254}"))
+    password: str = field(repr=False, metadata=rule(pattern=r"[\s\S]{1,1024}"))
+    token: TokenWish = field(default_factory=TokenWish)
+
+
+class TokenResource(LoginResource):
+    """Ways to a token."""
+
+    async def made(self, person: Person, wish: TokenWish, groups: tuple[str, ...] = ()) -> MadeToken:
+        text, token = await self.services.logins.tokens.create(
+            person.id, wish.name, frozenset(wish.scopes), wish.days, groups
+        )
+        return MadeToken(text, token_view(token))
+
+
+class PasswordToken(TokenResource):
+    """`/auth/token`."""
+
+    @answers(201, refuses=(401, 403, 409, 429, 503))
+    async def POST(self, request: Request, body: PasswordTokenBody) -> MadeToken:
+        """Log the command line in with a password. Over plain http from this machine only."""
+        check_same_site(request)
+        request.audited_as = body.email
+        person = await self.check_password(request, body.email, body.password)
+        return await self.made(person, body.token)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """Somebody opens `verification_uri` and types `user_code`; meanwhile ask with `handle` every `interval_seconds`."""
+
+    handle: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    interval_seconds: int
+    expires_in_seconds: int
+
+
+class DeviceLogin(Resource):
+    """`/auth/device`."""
+
+    @answers(201, refuses=(403, 404, 502, 503))
+    async def POST(self, request: Request) -> DeviceView:
+        """Begin a login by device code, where the issuer has it (RFC 8628)."""
+        check_same_site(request)
+        found = await self.services.logins.oidc.begin_device()
+        left = int(found.expires_at - self.services.clock.now())
+        return DeviceView(
+            handle=found.handle,
+            user_code=found.user_code,
+            verification_uri=found.verification_uri,
+            verification_uri_complete=found.verification_uri_complete,
+            interval_seconds=found.interval_seconds,
+            expires_in_seconds=left,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTokenBody:
+    """`handle`: from the beginning of the login."""
+
+    handle: str = field(repr=False, metadata=rule(pattern=r"[A-Za-z0-9_-]{1,100}"))
+    token: TokenWish = field(default_factory=TokenWish)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Nobody has confirmed it yet."""
+
+    status: str = "pending"
+
+
+class DeviceToken(TokenResource):
+    """`/auth/device/token`."""
+
+    @answers(201, 202, refuses=(401, 403, 404, 409, 502, 503))
+    async def POST(self, request: Request, body: DeviceTokenBody) -> MadeToken | Response:
+        """A token once somebody has confirmed the code; 202 until then."""
+        check_same_site(request)
+        found = await self.services.logins.oidc.finish_device(body.handle)
+        if found is None:
+            return json_response(Pending(), 202)
+        person, identity = found
+        request.audited_as = person.email
+        return await self.made(person, body.token, identity.groups)

@@ -1,0 +1,100 @@
+"""Secrets: names and times come out, values only go in."""
+
+from dataclasses import dataclass
+
+from danube_pkg.core.errors import NotFound
+from danube_pkg.core.secrets.secret import (
+    MAX_VALUE_BYTES,
+    SecretName,
+    StoredSecret,
+    check_key,
+)
+from danube_pkg.edges.http.server.bodies import Time, iso
+from danube_pkg.edges.http.server.messages import Request
+from danube_pkg.edges.http.server.resource import Resource, answers
+
+
+@dataclass(frozen=True, slots=True)
+class LastRead:
+    """The newest job that was given a secret's value."""
+
+    at: Time
+    job: str
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretView:
+    """`pipeline` is null for one that every pipeline may read, unless it is `for_server`: then no job gets it. `last_read`:
+    null where no job that is still known has read it."""
+
+    key: str
+    pipeline: str | None
+    created_at: Time
+    updated_at: Time
+    for_server: bool
+    last_read: LastRead | None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretList:
+    """Of one pipeline, or of all."""
+
+    secrets: tuple[SecretView, ...]
+
+
+class SecretNames(Resource):
+    """`/api/v1/secrets` and `/api/v1/pipelines/{pipeline}/secrets`."""
+
+    async def GET(self, request: Request) -> SecretList:
+        """Names, when they were set, and who was given the value last."""
+        found = await self.services.secrets.list(request.arguments.get("pipeline"))
+        return SecretList(tuple([await self._view(one) for one in found]))
+
+    async def _view(self, secret: StoredSecret) -> SecretView:
+        secrets, name = self.services.secrets, secret.name
+        read = await secrets.last_read(name)
+        return SecretView(
+            key=name.key,
+            pipeline=name.pipeline,
+            created_at=iso(secret.created_at),
+            updated_at=iso(secret.updated_at),
+            for_server=secrets.is_for_server(name),
+            last_read=LastRead(iso(read.at), read.job_id, read.pipeline) if read is not None else None,
+        )
+
+
+class OneSecret(Resource):
+    """`/api/v1/secrets/{key}` and `/api/v1/pipelines/{pipeline}/secrets/{key}`."""
+
+    @answers(204, refuses=(413,), takes="application/octet-stream")
+    async def PUT(self, request: Request) -> None:
+        """Set a value: the body, byte for byte."""
+        name = _name(request)
+        await self.services.secrets.set(name, await request.read_body(MAX_VALUE_BYTES), request.actor.name)
+
+    @answers(204)
+    async def DELETE(self, request: Request) -> None:
+        """Remove a value. Logs of jobs that could have read it go on masking it."""
+        name = _name(request)
+        if not await self.services.secrets.delete(name, request.actor.name):
+            raise NotFound("secret-not-set", f"there is no secret {name}", hint="danube secrets list")
+
+
+@dataclass(frozen=True, slots=True)
+class UsedSecrets:
+    """Names, in the order in which the job asked for them first."""
+
+    keys: tuple[str, ...]
+
+
+class JobSecrets(Resource):
+    """`/api/v1/jobs/{job}/secrets`."""
+
+    async def GET(self, request: Request) -> UsedSecrets:
+        """Which secrets a job has read, by name."""
+        return UsedSecrets(tuple(await self.services.secrets.used_by(request.job.id)))
+
+
+def _name(request: Request) -> SecretName:
+    return SecretName(request.arguments.get("pipeline"), check_key(request.arguments["key"]))

@@ -1,0 +1,1 @@
+"""The HTTP server and its small framework: connections, routing, authorisation, bodies. It knows no resource."""

@@ -1,0 +1,46 @@
+"""gzip for answers that are text and long enough to gain by it."""
+
+import asyncio
+import gzip
+
+from danube_pkg.edges.http.server.messages import Request, Response
+
+SMALLEST_BYTES = 1024
+"""Below a packet's size nothing is gained. It also keeps the one answer that holds a CSRF token beside text that a
+stranger may have chosen (`/api/v1/me`) uncompressed."""
+
+INLINE_BYTES = 256 * 1024
+"""Up to here compressing takes less than a thread takes to be asked twice."""
+
+LEVEL = 1
+"""Of a list of jobs level 1 makes 12 %, level 6 makes 9 % in three times the time."""
+
+_TEXT = ("application/json", "application/problem+json", "text/html", "text/css", "text/javascript", "image/svg+xml")
+
+
+def takes_gzip(request: Request) -> bool:
+    """Whether the client says so, with a quality above 0 (RFC 9110 section 12.5.3)."""
+    for word in request.headers.get("accept-encoding", "").split(","):
+        name, _, quality = word.partition(";")
+        if name.strip().lower() in ("gzip", "*"):
+            return quality.replace(" ", "").lower() not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+async def compressed(request: Request, response: Response) -> Response:
+    """The response, compressed where that makes sense."""
+    body = response.body
+    if not isinstance(body, bytes) or len(body) < SMALLEST_BYTES or response.status != 200:
+        return response
+    names = dict(response.headers)
+    if names.get("content-type", "").partition(";")[0] not in _TEXT or "vary" in names:
+        return response  # the latter has been decided already
+    if not takes_gzip(request):
+        return Response(200, body, (*response.headers, ("vary", "accept-encoding")))
+    smaller = compress(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(compress, body)
+    return Response(200, smaller, (*response.headers, ("vary", "accept-encoding"), ("content-encoding", "gzip")))
+
+
+def compress(data: bytes) -> bytes:
+    """gzip, the same bytes for the same data."""
+    return gzip.compress(data, LEVEL, mtime=0)

@@ -1,0 +1,370 @@
+"""One connection: bytes in, h11 for the protocol, one request after the other, and a bound on all that a stranger can stretch.
+
+An `asyncio.Protocol` and not a stream: between two requests a connection has no task, no parser and no buffer, so that ten
+thousand idle ones cost little. A task lives while there is something to do. Deadlines are plain numbers that the edge's
+one sweep compares, not a timer for each wait.
+
+h11 tolerates what RFC 9112 lets a server tolerate; `check_head` and `check_framing` refuse it, because whatever two
+parsers can read differently is how requests are smuggled past a proxy.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import h11
+
+from danube_pkg.core.errors import Invalid, TooLarge
+from danube_pkg.edges.http.server.framing import (
+    HEAD_BYTES,
+    HINT,
+    BadFraming,
+    announced_bytes,
+    check_framing,
+    check_head,
+    headers_of,
+    wants_of,
+)
+from danube_pkg.edges.http.server.messages import (
+    Request,
+    Response,
+    Stream,
+    problem,
+)
+from danube_pkg.edges.http.server.response_writer import Sender
+from danube_pkg.kit.tasks import TaskOwner
+
+IDLE_SECONDS = 75.0
+"""Between two requests; longer than the 60 s after which proxies let go of theirs, so that they close first."""
+
+HEAD_SECONDS = 15.0
+"""For a whole request head: 32 KB at a telephone's speed."""
+
+BODY_SECONDS = 30.0
+"""For a whole body, which is 64 KiB at most."""
+
+WRITE_SECONDS = 60.0
+"""A reader that takes nothing for so long is gone."""
+
+LINGER_SECONDS = 2.0
+"""After a refusal whose request was not read to its end: without it the client's system could drop our answer."""
+
+READ_AHEAD_BYTES = 64 * 1024
+"""What a client may send before we are ready for it; then its window closes."""
+
+_NEVER = float("inf")
+
+_INCOMPLETE = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+"""The states of a client that has not said all of a request."""
+
+_log = logging.getLogger("danube.http")
+
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+class Edge(Protocol):
+    """What a connection needs of the server that accepted it."""
+
+    tasks: TaskOwner
+    stopping: bool
+
+    def opened(self, connection: "Connection") -> bool: ...
+    def closed(self, connection: "Connection") -> None: ...
+    async def handle(self, request: Request) -> Response: ...
+
+
+class Connection(asyncio.Protocol):
+    """Serves requests until either side closes. `local` is a connection of the owner's unix socket."""
+
+    __slots__ = (
+        "_announced_bytes",
+        "_buffer",
+        "_edge",
+        "_eof",
+        "_finished",
+        "_more",
+        "_sender",
+        "_streaming",
+        "_task",
+        "_transport",
+        "_wire",
+        "address",
+        "deadline",
+        "local",
+    )
+
+    def __init__(self, edge: Edge, *, local: bool) -> None:
+        self._edge = edge
+        self.local = local
+        self.address = ""
+        self.deadline = _NEVER
+        self._announced_bytes = 0
+        self._buffer: bytearray | None = None
+        self._eof = False
+        self._finished = False
+        self._more: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wire: h11.Connection | None = None
+        self._sender: Sender | None = None
+        self._streaming = False
+
+    # --- what the transport says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self.address = "unix-socket" if self.local else str(peer[0]) if peer else ""
+        self._rest()
+        if not self._edge.opened(self):
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._finished:
+            return
+        if self._buffer is None:
+            self._buffer = bytearray()
+        self._buffer += data
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+        elif self._task is None:
+            self.deadline = time.monotonic() + HEAD_SECONDS
+            self._task = self._edge.tasks.start("http", self._serve())
+        elif len(self._buffer) > READ_AHEAD_BYTES:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """A client that has nothing more to say may still be waiting for its answer."""
+        self._eof = True
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+        return self._task is not None and self._transport.get_extra_info("sslcontext") is None
+
+    def pause_writing(self) -> None:
+        if self._sender is not None:
+            self._sender.pause()
+
+    def resume_writing(self) -> None:
+        if self._sender is not None:
+            self._sender.resume()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._edge.closed(self)
+        self._eof = True
+        if self._sender is not None:
+            self._sender.lose()
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+        if self._streaming and self._task is not None:
+            self._task.cancel()
+
+    # --- what the edge says
+
+    def sweep(self, now: float) -> None:
+        """Once a second: end what takes too long."""
+        if self._sender is not None and self._sender.paused_since <= now - WRITE_SECONDS:
+            self._transport.abort()
+        if now < self.deadline:
+            return
+        if self._more is not None and not self._more.done():
+            self._more.set_exception(TimeoutError())
+        elif self._task is None:
+            self._transport.close()
+
+    def stop(self) -> None:
+        """No further request: an idle connection closes now, a stream ends, a request is answered first."""
+        if self._task is None:
+            self._transport.close()
+        elif self._streaming:
+            self._task.cancel()
+        elif self._wire is not None and self._wire.their_state is h11.IDLE:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def socket(self) -> Any:
+        """The accepted socket, as asyncio shows it."""
+        return self._transport.get_extra_info("socket")
+
+    # --- requests
+
+    def _rest(self) -> None:
+        self._buffer = None
+        self._wire = None
+        self._sender = None
+        self.deadline = time.monotonic() + IDLE_SECONDS
+        self._transport.resume_reading()
+
+    async def _serve(self) -> None:
+        try:
+            while await self._serve_one():
+                if not self._buffer:
+                    self._rest()
+                    return
+                self.deadline = time.monotonic() + HEAD_SECONDS
+            self._finish()
+        except (ConnectionError, TimeoutError) as error:
+            _log.debug("connection-lost", extra={"fields": {"cause": str(error), "address": self.address}})
+            self._transport.close()
+        except asyncio.CancelledError:
+            self._transport.close()  # the client went away, or the server is stopping
+        except BaseException:
+            self._transport.abort()  # in the middle of a body; the task's owner reports why
+            raise
+        finally:
+            self._task = None
+
+    def _finish(self) -> None:
+        """Close; what the client still sends of a refused request is taken and dropped for a moment."""
+        self._finished = True
+        unread = self._wire is not None and self._wire.their_state in _INCOMPLETE
+        self._buffer = None
+        if unread and not self._eof and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self.deadline = time.monotonic() + LINGER_SECONDS
+        else:
+            self._transport.close()
+
+    async def _serve_one(self) -> bool:
+        """True when the connection can take another request."""
+        request_id = secrets.token_hex(8)
+        self._wire = wire = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        self._sender = sender = Sender(self._transport)
+        started = time.monotonic()
+        request: Request | None = None
+        try:
+            event = await self._read_head(wire)
+            if event is None:
+                return False
+            sender.modern, sender.persistent = wants_of(event)
+            request = self._made_request(event, request_id)
+            self._announced_bytes = announced_bytes(event)
+            self.deadline = _NEVER
+            response = await self._edge.handle(request)
+        except BadFraming as error:
+            response = problem(error, request_id)
+        except h11.RemoteProtocolError as error:
+            refusal = Invalid("bad-request", "this is not an HTTP/1.1 request", cause=str(error), hint=HINT)
+            response = problem(refusal, request_id, error.error_status_hint)
+        except TimeoutError:
+            slow = BadFraming("request-timeout", "the request did not arrive in time", status=408)
+            response = problem(slow, request_id)
+        if request is None or self._edge.stopping or wire.their_state in _INCOMPLETE:
+            sender.persistent = False
+        self.deadline = _NEVER
+        self._streaming = isinstance(response.body, Stream)
+        try:
+            await sender.send(response, request_id, head_only=request is not None and request.method == "HEAD")
+        finally:
+            self._streaming = False
+        if request is not None:
+            _log_access(request, response.status, started, request_id)
+        return sender.persistent
+
+    async def _read_head(self, wire: h11.Connection) -> h11.Request | None:
+        """The request's head, or None when the client closed before there was one. Raises BadFraming, TimeoutError."""
+        buffer = self._buffer
+        assert buffer is not None
+        searched = 0
+        while (end := buffer.find(b"\r\n\r\n", max(0, searched - 3))) < 0:
+            searched = len(buffer)
+            if searched > HEAD_BYTES:
+                raise BadFraming("head-too-large", f"a request head has at most {HEAD_BYTES} bytes", status=431)
+            if not await self._wait_for_more():
+                return None
+        if end > HEAD_BYTES:
+            raise BadFraming("head-too-large", f"a request head has at most {HEAD_BYTES} bytes", status=431)
+        head = bytes(buffer[: end + 4])
+        del buffer[: end + 4]
+        check_head(head)
+        wire.receive_data(head)
+        event = wire.next_event()
+        assert isinstance(event, h11.Request)
+        if not check_framing(event):
+            wire.next_event()  # no body: h11 says at once that the message is over
+        return event
+
+    async def _wait_for_more(self) -> bool:
+        """Until the buffer has grown; False at the end of what the client sends. Raises TimeoutError."""
+        if self._eof:
+            return False
+        self._transport.resume_reading()
+        self._more = asyncio.get_running_loop().create_future()
+        try:
+            await self._more
+        finally:
+            self._more = None
+        return bool(self._buffer) and not self._transport.is_closing()
+
+    def _made_request(self, event: h11.Request, request_id: str) -> Request:
+        target = event.target.decode("ascii", errors="replace")
+        path, _, query = target.partition("?")
+        if not path.startswith("/"):
+            path = "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+        return Request(
+            method=event.method.decode("ascii"),
+            path=path,
+            query_text=query,
+            headers=headers_of(event),
+            local=self.local,
+            address=self.address,
+            request_id=request_id,
+            read_body=self._read_body,
+        )
+
+    async def _read_body(self, limit_bytes: int) -> bytes:
+        """A whole body. Raises TooLarge, BadFraming, TimeoutError, ConnectionError."""
+        wire, sender = self._wire, self._sender
+        assert wire is not None
+        assert sender is not None
+        try:
+            return await self._take_body(wire, sender, limit_bytes)
+        except h11.RemoteProtocolError as error:
+            raise BadFraming("body-unclear", f"the body is not what HTTP/1.1 allows: {error}") from error
+
+    async def _take_body(self, wire: h11.Connection, sender: Sender, limit_bytes: int) -> bytes:
+        if self._announced_bytes > limit_bytes:
+            raise TooLarge(
+                "body-too-large", f"the body is larger than {limit_bytes} bytes", hint="send less, or in parts"
+            )
+        data, continued = bytearray(), False
+        self.deadline = time.monotonic() + BODY_SECONDS
+        while wire.their_state is h11.SEND_BODY:
+            event = wire.next_event()
+            if event is h11.NEED_DATA:
+                if wire.they_are_waiting_for_100_continue and not continued:
+                    continued = True
+                    sender.send_continue()
+                if not self._buffer and not await self._wait_for_more():
+                    raise ConnectionError("the client closed inside a body")
+                wire.receive_data(bytes(self._buffer or b""))
+                self._buffer = bytearray()
+            elif isinstance(event, h11.Data):
+                data += event.data
+                if len(data) > limit_bytes:
+                    raise TooLarge(
+                        "body-too-large", f"the body is larger than {limit_bytes} bytes", hint="send less, or in parts"
+                    )
+        self._buffer = bytearray(wire.trailing_data[0]) + (self._buffer or b"")
+        self.deadline = _NEVER
+        return bytes(data)
+
+
+def _log_access(request: Request, status: int, started: float, request_id: str) -> None:
+    if _log.isEnabledFor(logging.INFO):
+        took_ms = round((time.monotonic() - started) * 1000, 1)
+        fields = {
+            "method": request.method,
+            "path": request.path,
+            "status": status,
+            "ms": took_ms,
+            "request_id": request_id,
+            "actor": request.actor.name,
+            "address": request.address,
+        }
+        _log.info("request", extra={"fields": fields})

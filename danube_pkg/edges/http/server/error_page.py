@@ -1,0 +1,29 @@
+"""What a person sees when a login goes wrong: their browser was sent here by somebody else, and JSON would not help them."""
+
+from html import escape
+
+from danube_pkg.core.errors import DanubeError
+from danube_pkg.edges.http.server.messages import Request, Response
+from danube_pkg.edges.http.server.security import PAGE_POLICY
+
+
+def wants_page(request: Request) -> bool:
+    """A browser that was sent to a login, and no program."""
+    return (
+        request.path.startswith("/auth/")
+        and request.method == "GET"
+        and "text/html" in request.headers.get("accept", "")
+    )
+
+
+def problem_page(error: DanubeError, request_id: str) -> Response:
+    """One plain sentence, what to do, and what an administrator finds the reason by."""
+    text = f"""<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
+<title>Danube: {escape(error.what)}</title><link rel=stylesheet href=/docs/style.css>
+<h1>{escape(error.what[:1].upper() + error.what[1:])}.</h1>
+<p>{escape(error.hint[:1].upper() + error.hint[1:])}</p>
+<p><a href=/auth/login>Log in again</a></p>
+<p><small>{escape(error.reference)}, request {escape(request_id)}</small></p>
+"""
+    headers = (("content-type", "text/html; charset=utf-8"), ("content-security-policy", PAGE_POLICY))
+    return Response(error.status, text.encode(), headers)

@@ -1,0 +1,173 @@
+"""Listening: TCP (with TLS where it is configured) for everybody, a unix socket for the owner of the data directory."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from danube_pkg.core.errors import Permanent
+from danube_pkg.edges.http.server.connection import Connection
+from danube_pkg.edges.http.server.messages import Request, Response
+from danube_pkg.edges.http.server.resource import Route
+from danube_pkg.edges.http.server.router import Router
+from danube_pkg.edges.http.server.tls import ReloadingCertificate
+from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.limits import raise_open_files
+from danube_pkg.kit.tasks import TaskOwner
+
+MAX_CONNECTIONS = 20_000
+"""Idle ones cost 2 KB each; one that comes beyond it is closed at once."""
+
+SWEEP_SECONDS = 1.0
+
+STOP_SECONDS = 10.0
+"""For requests that are under way when the server stops; no handler needs a tenth of it."""
+
+BACKLOG = 1024
+
+_UCRED = struct.Struct("3i")
+
+_log = logging.getLogger("danube.http")
+
+
+class HttpEdge:
+    """Serves while its context is open."""
+
+    def __init__(self, services: Services, routes: Sequence[Route], patterns: Mapping[str, str]) -> None:
+        self.router = Router(services, routes, patterns)
+        self.tasks = TaskOwner(_task_failed)
+        self.stopping = False
+        self._connections: set[Connection] = set()
+        self._gone = asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(
+        self, socket_path: Path | None, bind_address: str, certificate: tuple[Path, Path] | None = None
+    ) -> AsyncIterator[str]:
+        """Yields the TCP address that it listens on: `http://HOST:PORT`. `certificate`: a PEM file, and its key's."""
+        raise_open_files()
+        async with contextlib.AsyncExitStack() as stack:
+            sweep = self.tasks.start("http-sweep", self._sweep())
+            stack.push_async_callback(self._stop)
+            await stack.enter_async_context(self.router.running())
+            if socket_path is not None:
+                await stack.enter_async_context(self._unix(socket_path))
+            tls = ReloadingCertificate(*certificate) if certificate else None
+            yield await stack.enter_async_context(self._tcp(bind_address, tls))
+            self.stopping = True
+            sweep.cancel()
+
+    @asynccontextmanager
+    async def _unix(self, path: Path) -> AsyncIterator[None]:
+        """Owner only, by mode and by the peer's credentials. The path may be longer than an address can be."""
+        place = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            path.unlink(missing_ok=True)
+            old_mask = os.umask(0o177)
+            try:
+                listening.bind(f"/proc/self/fd/{place}/{path.name}")
+            finally:
+                os.umask(old_mask)
+            server = await asyncio.get_running_loop().create_unix_server(
+                partial(Connection, self, local=True), sock=listening, backlog=BACKLOG
+            )
+        finally:
+            os.close(place)
+        async with _closing(server):
+            yield
+        path.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def _tcp(self, bind_address: str, tls: ReloadingCertificate | None) -> AsyncIterator[str]:
+        host, _, port = bind_address.rpartition(":")
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                partial(Connection, self, local=False),
+                host.strip("[]") or None,
+                int(port),
+                backlog=BACKLOG,
+                ssl=tls.context if tls else None,
+                ssl_handshake_timeout=10 if tls else None,
+                ssl_shutdown_timeout=5 if tls else None,
+            )
+        except OSError as error:
+            raise Permanent(
+                "address-in-use",
+                f"cannot listen on {bind_address}",
+                cause=str(error),
+                hint='choose another one: [server] bind_address = "127.0.0.1:0" takes any free port',
+            ) from error
+        bound = server.sockets[0].getsockname()
+        async with _closing(server):
+            yield f"{'https' if tls else 'http'}://{host or 'localhost'}:{bound[1]}"
+
+    # --- what connections ask for
+
+    def opened(self, connection: Connection) -> bool:
+        """Whether it may stay."""
+        if connection.local and not _is_owner(connection):
+            return False
+        if self.stopping or len(self._connections) >= MAX_CONNECTIONS:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._gone.set()
+
+    async def handle(self, request: Request) -> Response:
+        return await self.router.respond(request)
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    # --- time
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            for connection in list(self._connections):
+                connection.sweep(now)
+
+    async def _stop(self) -> None:
+        """Idle connections and streams end now, requests are answered; what is left after a while is cut off."""
+        self.stopping = True
+        for connection in list(self._connections):
+            connection.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                while self._connections:
+                    self._gone.clear()
+                    await self._gone.wait()
+        for connection in list(self._connections):
+            connection.abort()
+        await self.tasks.close()
+
+
+def _is_owner(connection: Connection) -> bool:
+    peer = connection.socket().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, user, _ = _UCRED.unpack(peer)
+    return user in (0, os.geteuid())
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
+
+
+@asynccontextmanager
+async def _closing(server: asyncio.Server) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        server.close()

@@ -1,0 +1,160 @@
+"""From a request to its answer: match, recognise, authorise, call, record, render. No request takes another way.
+
+What the caller may not see is answered exactly as what is not there, before anything else is looked at.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from danube_pkg.core.errors import DanubeError, Defect, NotFound, Permanent
+from danube_pkg.core.identity.access import (
+    ANONYMOUS,
+    Action,
+)
+from danube_pkg.core.identity.audit import Happening
+from danube_pkg.edges.http.server import idempotency
+from danube_pkg.edges.http.server.authorisation import Authoriser
+from danube_pkg.edges.http.server.compression import compressed
+from danube_pkg.edges.http.server.error_page import problem_page, wants_page
+from danube_pkg.edges.http.server.messages import Request, Response, problem
+from danube_pkg.edges.http.server.resource import Endpoint, Resource, Route, endpoint
+from danube_pkg.edges.http.server.route_tree import Tree
+from danube_pkg.edges.http.server.security import (
+    SAFE_METHODS,
+    Hardening,
+    client_address,
+)
+from danube_pkg.edges.http.services import Services
+
+ALSO_AUDITED = frozenset({Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES})
+"""Reads that are kept like writes: every access to secrets is."""
+
+TOO_MANY = 429
+"""Tries beyond a bound are not kept one by one: the ones before it are, and a table that only grows is not for strangers to fill."""
+
+_log = logging.getLogger("danube.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path stands for: its routes by method."""
+
+    endpoints: dict[str, tuple[Route, Endpoint]] = field(default_factory=dict)
+
+
+class MethodNotAllowed(Permanent):
+    """The path is there, with other methods: `headers` names them (RFC 9110 section 15.5.6)."""
+
+    status = 405
+
+    def __init__(self, request: Request, target: Target) -> None:
+        takes = ", ".join([*target.endpoints, *(["HEAD"] if "GET" in target.endpoints else [])])
+        what = f"{unquote(request.path)} takes {takes}, not {request.method}"
+        super().__init__("method-not-allowed", what, hint="the paths and their methods are listed at /docs")
+        self.headers = (("allow", takes),)
+
+
+class Router:
+    """Built once from a table of routes. patterns: what a path parameter may be, by its name."""
+
+    def __init__(self, services: Services, routes: Sequence[Route], patterns: Mapping[str, str]) -> None:
+        self._services = services
+        self._resources: dict[type[Resource], Resource] = {}
+        self._tree: Tree[Target] = Tree(patterns)
+        for route in routes:
+            if route.resource not in self._resources:
+                self._resources[route.resource] = route.resource(services)
+            made = endpoint(self._resources[route.resource], route.method)
+            self._tree.place(route.path, Target).endpoints[route.method] = route, made
+        self._hardening = Hardening(services.site)
+        self._idempotency = idempotency.Idempotency(services)
+        self._authoriser = Authoriser(services)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Whatever resources begin ends with this."""
+        try:
+            yield
+        finally:
+            for resource in self._resources.values():
+                await resource.close()
+
+    async def respond(self, request: Request) -> Response:
+        """The answer to a request, whatever happens. Raises ConnectionError and TimeoutError of its body alone."""
+        started = time.perf_counter()
+        found: tuple[Route, Endpoint] | None = None
+        try:
+            found = self._find(request)
+            response = await self._answer(request, *found)
+        except DanubeError as error:
+            render = problem_page if wants_page(request) else problem
+            response = render(error, request.request_id)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:  # noqa: BLE001 - a bug answers its request, and the server goes on
+            _log.exception("request-failed", extra={"fields": {"path": request.path, "request_id": request.request_id}})
+            broken = Defect("internal-error", "the server failed; its log has the reason")
+            response = problem(broken, request.request_id)
+        response = self._hardening.add(await compressed(request, response))
+        self._services.metrics.count(found[0].path if found else "", response.status, time.perf_counter() - started)
+        return response
+
+    def _find(self, request: Request) -> tuple[Route, Endpoint]:
+        match = self._tree.find(request.path)
+        if match is None:
+            path = unquote(request.path)
+            raise NotFound("no-such-path", f"there is nothing at {path}", hint="the paths are listed at /docs")
+        target, request.arguments = match
+        method = "GET" if request.method == "HEAD" else request.method
+        found = target.endpoints.get(method)
+        if found is None:
+            raise MethodNotAllowed(request, target)
+        return found
+
+    async def _answer(self, request: Request, route: Route, handler: Endpoint) -> Response:
+        request.action_ = route.action
+        try:
+            await self._authoriser.authorise(request)
+            if idempotency.HEADER in request.headers and request.method == "POST" and request.actor is not ANONYMOUS:
+                response = await self._idempotency.answer(request, handler)
+            else:
+                response = await handler(request)
+        except DanubeError as error:
+            if _is_audited(request, route) and error.status != TOO_MANY:
+                await self._record(request, route, error.reference)
+            raise
+        if _is_audited(request, route):
+            await self._record(request, route, "done" if response.status < 400 else "refused")
+        return response
+
+    async def _record(self, request: Request, route: Route, outcome: str) -> None:
+        """Who did what; refusals too, since they are what somebody looks for later."""
+        details = {"path": unquote(request.path)}
+        if request.actor.scopes is not None:
+            details["scopes"] = " ".join(sorted(request.actor.scopes))
+        happening = Happening(
+            at=0.0,
+            actor=request.audited_as or request.actor.name,
+            action=route.action,
+            target=" ".join(request.arguments.values())[:200],
+            outcome=outcome,
+            address=client_address(request, self._services.site),
+            request_id=request.request_id,
+            details=details,
+        )
+        await self._services.audit.record(happening)
+
+
+def _is_audited(request: Request, route: Route) -> bool:
+    """Every write, and every look at secrets' names, of whoever is somebody or was named: a login's person, a delivery.
+
+    Strangers who are let in nowhere leave lines in the log instead, since they could fill a table that only grows.
+    """
+    if request.audited_as:
+        return True
+    kept = request.method not in SAFE_METHODS or route.action in ALSO_AUDITED
+    return kept and request.actor is not ANONYMOUS

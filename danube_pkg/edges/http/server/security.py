@@ -1,0 +1,123 @@
+"""What every answer tells a browser, and how a browser's request proves where it comes from.
+
+A page of another origin can make a browser send our cookie, but it can neither read our CSRF token nor set a header of its
+own without asking first. So a write by cookie needs that header, and must not be marked as coming from elsewhere.
+"""
+
+import hmac
+import ipaddress
+from http.cookies import CookieError, SimpleCookie
+
+from danube_pkg.core.errors import Forbidden
+from danube_pkg.edges.http.server.messages import Request, Response
+from danube_pkg.edges.http.services import Site
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_HEADER = "x-csrf-token"
+HSTS_SECONDS = 31_536_000
+
+API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+"""For pages of our own: nothing inline, nothing from elsewhere."""
+
+_ALWAYS = (
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("cross-origin-resource-policy", "same-origin"),
+)
+
+_FOR_PAGES = (
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+"""What a browser heeds in a document and nowhere else."""
+
+
+class Hardening:
+    """Adds the headers that are missing. A response may bring its own policy and its own caching."""
+
+    def __init__(self, site: Site) -> None:
+        hsts = (("strict-transport-security", f"max-age={HSTS_SECONDS}"),) if site.secure else ()
+        self._always = (*_ALWAYS, *hsts)
+        self._usual = (*self._always, ("content-security-policy", API_POLICY), ("cache-control", "no-store"))
+
+    def add(self, response: Response) -> Response:
+        given = {name for name, _ in response.headers}
+        if given.isdisjoint(("content-security-policy", "cache-control")):
+            return Response(response.status, response.body, response.headers + self._usual)
+        page = _FOR_PAGES if dict(response.headers).get("content-type", "").startswith("text/html") else ()
+        missing = tuple((name, value) for name, value in (*self._usual, *page) if name not in given)
+        return Response(response.status, response.body, response.headers + missing)
+
+
+def check_origin(request: Request, csrf_token: str) -> None:
+    """For a write by cookie. Raises Forbidden."""
+    check_same_site(request)
+    if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf_token.encode()):
+        raise Forbidden(
+            "csrf-token",
+            "the request does not prove that it comes from Danube's own page",
+            cause=f"the header {CSRF_HEADER} is missing or not this session's",
+            hint="GET /api/v1/me gives the token; load the page again",
+        )
+
+
+def check_same_site(request: Request) -> None:
+    """For a login, which has no session yet: no other site may log a browser in. Raises Forbidden."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden(
+            "other-origin", "this request was made by the page of another site", hint="open this server's own page"
+        )
+    origin = request.headers.get("origin")
+    host = request.headers.get("host", "")
+    if origin not in (None, f"http://{host}", f"https://{host}"):
+        raise Forbidden(
+            "other-origin",
+            "this request was made by the page of another site",
+            cause=f"origin {origin}",
+            hint="open this server's own page",
+        )
+
+
+def session_cookie(site: Site) -> str:
+    """The cookie's name; with the prefix a browser takes it over https and from this very host only (RFC 6265bis)."""
+    return "__Host-danube_session" if site.secure else "danube_session"
+
+
+def cookies(request: Request) -> dict[str, str]:
+    """Those of the request; none when they cannot be read."""
+    try:
+        jar = SimpleCookie(request.headers.get("cookie", ""))
+    except CookieError:
+        return {}
+    return {name: one.value for name, one in jar.items()}
+
+
+def set_cookie(site: Site, name: str, value: str, *, seconds: int, path: str = "/") -> tuple[str, str]:
+    """A header; `seconds` 0 removes the cookie."""
+    secure = "; Secure" if site.secure else ""
+    return "set-cookie", f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a client's address is this machine."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "unix-socket"
+
+
+def client_address(request: Request, site: Site) -> str:
+    """Who asks; behind a proxy on this machine, which `external_url` tells of, whom that proxy names."""
+    forwarded = request.headers.get("x-forwarded-for", "")
+    if not site.external_url or not forwarded or request.local or not is_loopback(request.address):
+        return request.address
+    last = forwarded.rpartition(",")[2].strip()
+    try:
+        return str(ipaddress.ip_address(last))
+    except ValueError:
+        return request.address

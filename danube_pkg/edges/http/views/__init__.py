@@ -1,0 +1,1 @@
+"""What several resources render: JSON views and small pages."""

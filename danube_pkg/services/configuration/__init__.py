@@ -1,0 +1,1 @@
+"""The configuration sync: read, validate, compare, apply."""

@@ -1,0 +1,1 @@
+"""Logins, sessions, API tokens, rights and the audit."""

@@ -1,0 +1,46 @@
+"""The audit: every write and every access to a secret, kept for good; whether it is still whole can be checked."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from danube_pkg.core.identity.audit import (
+    AuditEntry,
+    ChainCheck,
+    ChainState,
+    Happening,
+)
+from danube_pkg.core.identity.ports import AuditStore
+from danube_pkg.kit.clock import Clock
+
+CHECK_ROWS = 1000
+"""Read between two looks at whether somebody else wants the event loop."""
+
+
+class Audit:
+    """Writes, lists and checks."""
+
+    def __init__(self, store: AuditStore, clock: Clock, key: bytes) -> None:
+        self._store = store
+        self._clock = clock
+        self._key = key
+
+    async def record(self, happening: Happening) -> None:
+        """On disk when this returns; `at` is filled in."""
+        await self._store.append(replace(happening, at=self._clock.now()))
+
+    async def list(
+        self, *, actor: str = "", action: str = "", before: int | None = None, limit: int = 50
+    ) -> Sequence[AuditEntry]:
+        """Newest first."""
+        return await self._store.list_entries(actor=actor, action=action, before=before, limit=limit)
+
+    async def check(self) -> ChainState:
+        """Whether every row ever written is there as it was written."""
+        check, at = ChainCheck(self._key), 0
+        last = await self._store.last_sequence()
+        while entries := await self._store.entries_after(at, CHECK_ROWS):
+            check.feed(entries)
+            at = entries[-1].sequence
+            await asyncio.sleep(0)
+        return check.finish(max(last, at))

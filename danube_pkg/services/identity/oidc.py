@@ -1,0 +1,210 @@
+"""Login at an OpenID Connect issuer: authorisation code with PKCE for browsers, device code for the command line.
+
+What Danube needs to remember of a login under way travels in the browser's sealed cookie, so that nobody can fill the
+server's memory by beginning logins. Device logins live on the server, bounded.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+from danube_pkg.core.errors import NotFound, Permanent, Unavailable
+from danube_pkg.core.identity.oidc import (
+    Attempt,
+    ClientSettings,
+    Identity,
+    LoginRefused,
+    authorization_url,
+    challenge,
+    check_callback,
+    check_claims,
+)
+from danube_pkg.core.identity.people import Person, new_secret
+from danube_pkg.core.identity.ports import AccessStore, IdentityProvider
+from danube_pkg.kit.clock import Clock
+
+MAX_DEVICE_LOGINS = 1000
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+RANDOM_BYTES = 32
+
+_log = logging.getLogger("danube.login")
+
+
+class Seal(Protocol):
+    """Text that only this server can have written, and only it can read."""
+
+    def seal(self, text: str) -> str: ...
+
+    def unseal(self, text: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLogin:
+    """What the command line shows. `handle` is for asking whether somebody has confirmed it."""
+
+    handle: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    interval_seconds: int
+    expires_at: float
+    device_code: str = field(repr=False)
+    verifier: str = field(repr=False)
+
+
+Client = Callable[[], Awaitable[ClientSettings | None]]
+
+
+class OidcLogin:
+    """`client` is asked at each login, since the configuration may change it; None where there is no issuer."""
+
+    def __init__(
+        self,
+        client: Client,
+        provider: IdentityProvider,
+        store: AccessStore,
+        seal: Seal,
+        clock: Clock,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._client = client
+        self._provider = provider
+        self._store = store
+        self._seal = seal
+        self._clock = clock
+        self._random = random
+        self._devices: dict[str, DeviceLogin] = {}
+
+    async def client(self) -> ClientSettings:
+        """Raises NotFound where no issuer is configured."""
+        found = await self._client()
+        if found is None:
+            raise NotFound(
+                "oidc-not-configured",
+                "this server has no issuer to log in at",
+                hint="log in with a password, or in config.yaml: auth: {oidc: {issuer: …}}",
+            )
+        return found
+
+    async def is_configured(self) -> bool:
+        return await self._client() is not None
+
+    # --- browsers
+
+    async def begin(self, redirect_uri: str, return_to: str) -> tuple[str, str]:
+        """(where the browser goes, what its cookie keeps)."""
+        client = await self.client()
+        document = await self._provider.discover(client.issuer)
+        attempt = Attempt(self._text(), self._text(), self._text(), return_to, self._clock.now())
+        url = authorization_url(document, client, attempt, redirect_uri)
+        return url, self._seal.seal(json.dumps(asdict(attempt)))
+
+    async def finish(
+        self, cookie: str | None, query: Mapping[str, str], redirect_uri: str
+    ) -> tuple[Person, Identity, str]:
+        """Who has logged in, and where they wanted to go. Raises LoginRefused, which the log has with its cause."""
+        client = await self.client()
+        try:
+            attempt = self._attempt(cookie)
+            code = check_callback(attempt, query, client.issuer, self._clock.now())
+            form = {
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": redirect_uri,
+                "code_verifier": attempt.verifier,
+            }
+            document = await self._provider.discover(client.issuer)
+            answer = await self._provider.exchange(client, document, form)
+            if answer.error or not answer.id_token:
+                raise LoginRefused("oidc-exchange", f"the issuer refused the code: {answer.error or 'no token'}")
+            identity = await self._identity(client, answer.id_token, attempt.nonce)
+            return await self._person(identity), identity, attempt.return_to
+        except Permanent as error:
+            _log.warning("login-refused", extra={"fields": {"reference": error.reference, "cause": error.cause}})
+            raise
+
+    def _attempt(self, cookie: str | None) -> Attempt:
+        text = self._seal.unseal(cookie) if cookie else None
+        if text is None:
+            raise LoginRefused("oidc-state", "this browser has not begun a login, or its cookie was changed")
+        return Attempt(**json.loads(text))
+
+    async def _identity(self, client: ClientSettings, id_token: str, nonce: str | None) -> Identity:
+        document = await self._provider.discover(client.issuer)
+        claims = await self._provider.claims(client, document, id_token)
+        return check_claims(claims, client, nonce, self._clock.now())
+
+    async def _person(self, identity: Identity) -> Person:
+        """By the subject; at the first login by the verified address, to which the subject is then bound."""
+        known = await self._store.person_by_subject(identity.subject)
+        if known is not None and not known.removed:
+            return known
+        person = await self._store.person_by_email(identity.email)
+        if person is None:
+            raise LoginRefused("oidc-unknown-person", f"{identity.email} is not in users.yaml")
+        await self._store.bind_subject(person.id, identity.subject)
+        return person
+
+    def _text(self) -> str:
+        return new_secret("", self._random(RANDOM_BYTES))
+
+    # --- devices
+
+    async def begin_device(self) -> DeviceLogin:
+        """Raises NotFound where the issuer has no device code."""
+        client = (await self.client()).for_devices()
+        document = await self._provider.discover(client.issuer)
+        if not document.device_endpoint:
+            raise NotFound(
+                "device-login-missing",
+                "the issuer has no login by device code",
+                hint="make a token on the server's page, then: danube login URL --with-token",
+            )
+        now = self._clock.now()
+        self._devices = {handle: one for handle, one in self._devices.items() if one.expires_at > now}
+        if len(self._devices) >= MAX_DEVICE_LOGINS:
+            raise Unavailable(
+                "too-many-device-logins", f"{MAX_DEVICE_LOGINS} logins wait already", hint="try again in a few minutes"
+            )
+        verifier = self._text()
+        form = {
+            "scope": " ".join(client.scopes),
+            "code_challenge": challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        answer = await self._provider.start_device(client, document, form)
+        login = DeviceLogin(
+            handle=self._text(),
+            user_code=str(answer.get("user_code", "")),
+            verification_uri=str(answer.get("verification_uri", "")),
+            verification_uri_complete=str(answer.get("verification_uri_complete", "")),
+            interval_seconds=_bounded(answer.get("interval"), 5, 1, 60),
+            expires_at=now + _bounded(answer.get("expires_in"), 300, 10, 1800),
+            device_code=str(answer.get("device_code", "")),
+            verifier=verifier,
+        )
+        self._devices[login.handle] = login
+        return login
+
+    async def finish_device(self, handle: str) -> tuple[Person, Identity] | None:
+        """Who confirmed it; None while nobody has. Raises LoginRefused."""
+        login = self._devices.get(handle)
+        if login is None or login.expires_at <= self._clock.now():
+            raise LoginRefused("device-login-expired", "the code has expired")
+        client = (await self.client()).for_devices()
+        document = await self._provider.discover(client.issuer)
+        form = {"grant_type": DEVICE_GRANT, "device_code": login.device_code, "code_verifier": login.verifier}
+        answer = await self._provider.exchange(client, document, form)
+        if answer.error in ("authorization_pending", "slow_down"):
+            return None
+        del self._devices[handle]
+        if answer.error or not answer.id_token:
+            raise LoginRefused("oidc-exchange", f"the issuer refused the code: {answer.error or 'no token'}")
+        identity = await self._identity(client, answer.id_token, None)
+        return await self._person(identity), identity
+
+
+def _bounded(value: object, default: int, low: int, high: int) -> int:
+    return min(high, max(low, value)) if isinstance(value, int) else default

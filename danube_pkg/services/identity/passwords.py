@@ -1,0 +1,134 @@
+"""Login with a password, where Danube checks the configuration's own hashes.
+
+A stranger learns nothing from how long it takes: an unknown address costs one bcrypt as well. Guessing is bounded for each
+account and for each network address; whoever is over the bound waits, whether the password was right or not.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from danube_pkg.core.errors import Permanent, Unauthenticated
+from danube_pkg.core.identity.people import Person
+from danube_pkg.core.identity.ports import AccessStore, PasswordCheck
+from danube_pkg.kit.clock import Clock
+
+ACCOUNT_TRIES = 10
+ADDRESS_TRIES = 30
+"""A team behind one address that all mistype on a Monday morning."""
+
+WINDOW_SECONDS = 300.0
+
+TRACKED = 10_000
+"""Accounts and addresses that are remembered; the oldest is forgotten first."""
+
+MAX_PASSWORD_BYTES = 72
+"""bcrypt takes no more; a longer one is refused instead of being cut."""
+
+
+class TooManyTries(Permanent):
+    """Wait; `retry_seconds` says how long."""
+
+    status = 429
+
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__(
+            "too-many-logins",
+            f"too many logins that failed; wait {retry_seconds} s",
+            cause="guessing passwords is made slow, for each account and each address",
+            hint="wait; an administrator on the server itself can do everything meanwhile: --data DIR",
+        )
+        self.retry_seconds = retry_seconds
+
+
+@dataclass(slots=True)
+class _Tries:
+    """Failures in a window of time that begins with the first."""
+
+    since: float
+    count: int = 0
+
+
+class _Limit:
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+
+    def wait_seconds(self, key: str, now: float) -> int:
+        tries = self._tries.get(key)
+        if tries is None or now >= tries.since + WINDOW_SECONDS or tries.count < self._most:
+            return 0
+        return int(tries.since + WINDOW_SECONDS - now) + 1
+
+    def failed(self, key: str, now: float) -> None:
+        tries = self._tries.get(key)
+        if tries is None or now >= tries.since + WINDOW_SECONDS:
+            tries = self._tries[key] = _Tries(now)
+        tries.count += 1
+        self._tries.move_to_end(key)
+        while len(self._tries) > TRACKED:
+            self._tries.popitem(last=False)
+
+    def succeeded(self, key: str) -> None:
+        """Nothing is held against it."""
+        self._tries.pop(key, None)
+
+    def forgive(self, key: str) -> None:
+        """The last try was right; those before it still count."""
+        if tries := self._tries.get(key):
+            tries.count -= 1
+
+
+class Passwords:
+    """The check, with its bounds."""
+
+    def __init__(self, store: AccessStore, check: PasswordCheck, clock: Clock) -> None:
+        self._store = store
+        self._check = check
+        self._clock = clock
+        self._accounts = _Limit(ACCOUNT_TRIES)
+        self._addresses = _Limit(ADDRESS_TRIES)
+
+    def begin(self, email: str, address: str) -> Callable[[], None]:
+        """One try, here or at Dex: it counts as failed until the answer is called. Raises TooManyTries.
+
+        It is counted before it is known, or many at once would all be free.
+        """
+        account, network, now = email.strip().lower(), _network(address), self._clock.monotonic()
+        wait = max(self._accounts.wait_seconds(account, now), self._addresses.wait_seconds(network, now))
+        if wait:
+            raise TooManyTries(wait)
+        self._accounts.failed(account, now)
+        self._addresses.failed(network, now)
+
+        def succeeded() -> None:
+            self._accounts.succeeded(account)
+            self._addresses.forgive(network)  # or whoever has one account could guess at others without a bound
+
+        return succeeded
+
+    async def log_in(self, email: str, password: str, address: str) -> Person:
+        """Raises Unauthenticated, TooManyTries, Unavailable."""
+        succeeded = self.begin(email, address)
+        person = await self._store.person_by_email(email.strip().lower())
+        hash_ = person.password_hash if person is not None else ""
+        fits = len(password.encode(errors="replace")) <= MAX_PASSWORD_BYTES and "\0" not in password
+        right = await self._check.matches(password if fits else "", hash_)
+        if person is None or not right or not fits:
+            raise Unauthenticated(
+                "login-failed",
+                "the address or the password is wrong",
+                hint="type both again; an administrator changes a password in users.yaml",
+            )
+        succeeded()
+        return person
+
+
+def _network(address: str) -> str:
+    """Whoever has one IPv6 address has its /64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if parsed.version == 6 else address

@@ -1,0 +1,116 @@
+"""Sessions of browsers: begun at a login, known again by their cookie, ended by idleness, age, logout or the configuration."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from danube_pkg.core.errors import NotFound, Unauthenticated
+from danube_pkg.core.identity.access import Actor
+from danube_pkg.core.identity.people import (
+    SECRET_BYTES,
+    SESSION_PREFIX,
+    SESSION_SECONDS,
+    TOUCH_SECONDS,
+    Session,
+    new_secret,
+    secret_hash,
+)
+from danube_pkg.core.identity.ports import SessionStore
+from danube_pkg.kit.clock import Clock
+from danube_pkg.services.identity.access import Access
+
+USER_AGENT_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Somebody who is logged in; `csrf_token` proves that a write comes from our own page."""
+
+    actor: Actor
+    session: Session
+    csrf_token: str = field(repr=False)
+
+
+class Sessions:
+    """Begins, finds, lists and ends them."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        access: Access,
+        clock: Clock,
+        new_id: Callable[[], str],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._clock = clock
+        self._new_id = new_id
+        self._random = random
+
+    async def begin(
+        self,
+        user_id: str,
+        *,
+        method: str,
+        address: str,
+        user_agent: str,
+        groups: tuple[str, ...] = (),
+        before: str | None = None,
+    ) -> tuple[str, Session]:
+        """A new session and its secret. The browser's session before, if it had one, ends: a login always rotates."""
+        if before:
+            await self.end_by_secret(before)
+        secret = new_secret(SESSION_PREFIX, self._random(SECRET_BYTES))
+        now = self._clock.now()
+        session = Session(
+            id=self._new_id(),
+            user_id=user_id,
+            method=method,
+            groups=groups,
+            address=address,
+            user_agent=user_agent[:USER_AGENT_LENGTH],
+            created_at=now,
+            seen_at=now,
+            expires_at=now + SESSION_SECONDS,
+        )
+        await self._store.add_session(session, secret_hash(secret))
+        return secret, session
+
+    async def find(self, secret: str) -> Login:
+        """Who comes with that cookie. Raises Unauthenticated."""
+        session = await self._store.session_by_hash(secret_hash(secret))
+        now = self._clock.now()
+        actor = await self._access.actor(session.user_id, None, session.groups) if session else None
+        if session is None or actor is None or not session.alive(now):
+            if session is not None:
+                await self._store.delete_session(session.user_id, session.id)
+            raise Unauthenticated("session-ended", "you are not logged in any more", hint="log in again")
+        if now > session.seen_at + TOUCH_SECONDS:
+            await self._store.touch_session(session.id, now)
+        return Login(actor, session, csrf_token(secret))
+
+    async def list(self, user_id: str) -> Sequence[Session]:
+        now = self._clock.now()
+        return [one for one in await self._store.list_sessions(user_id) if one.alive(now)]
+
+    async def end(self, user_id: str, session_id: str) -> None:
+        """Raises NotFound."""
+        if not await self._store.delete_session(user_id, session_id):
+            raise NotFound(
+                "session-unknown", f"you have no session {session_id!r}", hint="the page lists yours under Account"
+            )
+        self._access.changed(user_id)
+
+    async def end_by_secret(self, secret: str) -> None:
+        """Logout. Nothing happens where there is none."""
+        session = await self._store.session_by_hash(secret_hash(secret))
+        if session is not None:
+            await self._store.delete_session(session.user_id, session.id)
+            self._access.changed(session.user_id)
+
+
+def csrf_token(secret: str) -> str:
+    """Derived from the cookie's secret, so that there is nothing to store; who has the one cannot compute the other."""
+    return hmac.new(secret.encode(errors="replace"), b"csrf", hashlib.sha256).hexdigest()

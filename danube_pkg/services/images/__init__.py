@@ -1,0 +1,1 @@
+"""Pulling images for jobs, and access to their registries."""

@@ -1,0 +1,299 @@
+"""Images for jobs: asked for by name, pulled once however many wait, unpacked while the rest is still coming.
+
+What a tag means is asked of its registry each time, so that a job sees what was pushed a moment ago. A registry that does not
+answer is no reason to fail while a copy is here: the copy is used, and the job's log says so. A digest, and an image that
+was loaded from a file, need no registry.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from danube_pkg.core.errors import Conflict, NotFound, Unavailable
+from danube_pkg.core.images.manifests import (
+    Configuration,
+    Index,
+    Layer,
+    Manifest,
+    Platform,
+    check_platform,
+    choose,
+    read_configuration,
+    read_manifest,
+)
+from danube_pkg.core.images.ports import ImageStore, Registry
+from danube_pkg.core.images.reference import (
+    ArchivedImage,
+    Image,
+    ImageReference,
+    ImageUnavailable,
+    PackedLayer,
+    StoredImage,
+    parse_reference,
+)
+from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.tasks import end_all
+
+LAYERS_AT_ONCE = 3
+"""Downloads of one image. Registries give each connection less than a line carries; more of them are a nuisance to them."""
+
+NEWS_SECONDS = 5.0
+"""Between two lines of progress: a pull of a minute is a dozen lines in the job's log."""
+
+_log = logging.getLogger("danube.images")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Pull:
+    """One image on its way, and everybody who waits for it."""
+
+    task: "asyncio.Task[Image]"
+    listeners: list[Tell] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a pull is, in layers and in bytes of layers as the registry has them."""
+
+    total_bytes: int
+    layers: int
+    unpacked: int = 0
+    done_bytes: int = 0
+    current: dict[str, Callable[[], int]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        here = self.done_bytes + sum(written() for written in self.current.values())
+        return f"{here >> 20} of {self.total_bytes >> 20} MB, {self.unpacked} of {self.layers} layers unpacked"
+
+
+class ImageService:
+    """`core.images.ports.Images` over a registry and a store. default_host: what a name without a host means."""
+
+    def __init__(
+        self, registry: Registry, store: ImageStore, clock: Clock, *, platform: Platform, default_host: str
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._clock = clock
+        self.platform = platform
+        self._default_host = default_host
+        self._pulls: dict[str, _Pull] = {}
+
+    def full_name(self, name: str) -> str:
+        """The name under which the store knows an image. Raises ImageUnavailable."""
+        return str(parse_reference(name, self._default_host))
+
+    async def ensure(self, name: str, tell: Tell) -> Image:
+        reference = parse_reference(name, self._default_host)
+        key = str(reference)
+        pull = self._pulls.get(key)
+        if pull is None:
+            task = asyncio.get_running_loop().create_task(self._pull(reference, key), name=f"image {key}")
+            pull = self._pulls[key] = _Pull(task)
+        pull.listeners.append(tell)
+        try:
+            return await asyncio.shield(pull.task)
+        finally:
+            pull.listeners.remove(tell)
+            if not pull.listeners:
+                self._pulls.pop(key, None)
+                await end_all(pull.task)
+
+    def hold(self, image: Image, pod: Path) -> Path | None:
+        return self._store.hold(image, pod)
+
+    def read_file(self, image: Image, path: str) -> bytes:
+        return self._store.read_file(image, path)
+
+    async def load(self, archived: ArchivedImage, names: Sequence[str]) -> Sequence[Image]:
+        """Keep an image of a file under these names; no registry is asked for it from here on. Raises ImageUnavailable."""
+        full = [self.full_name(name) for name in names]
+        await self.open()
+        size = await self._size_of(archived.chain)
+        if size is None:
+            size = await self._store.unpack(full[0], archived.chain, len(archived.layers), _each(archived.layers))
+        made = []
+        for name in full:
+            image = Image(
+                name=name,
+                digest=archived.digest,
+                manifest=archived.digest,
+                chain=archived.chain,
+                config=archived.config,
+                size_bytes=size,
+                loaded=True,
+                at=self._clock.now(),
+            )
+            self._store.remember(image)
+            made.append(image)
+        return made
+
+    async def open(self) -> None:
+        """Make the store ready, which the first image would do as well. Raises Permanent."""
+        await asyncio.to_thread(self._store.open)
+
+    async def list(self) -> Sequence[StoredImage]:
+        """All that are here, by name."""
+        await self.open()
+        return await asyncio.to_thread(self._store.list)
+
+    async def remove(self, name: str) -> StoredImage:
+        """Forget an image that no pod uses. Raises NotFound, Conflict."""
+        full = self.full_name(name)
+        known = next((one for one in await self.list() if one.image.name == full), None)
+        if known is None:
+            raise NotFound("image-unknown", f"there is no image {full}", hint="list them with: danube image list")
+        if known.pods:
+            pods = f"{known.pods} pods" if known.pods > 1 else "a pod"
+            raise Conflict(
+                "image-in-use",
+                f"image {full} is used by {pods}",
+                hint="wait for its jobs: danube jobs --status running",
+            )
+        await asyncio.to_thread(self._store.remove, full)
+        return known
+
+    async def _size_of(self, chain: str) -> int | None:
+        """Of a root file system that is here."""
+        if not self._store.has_root(chain):
+            return None
+        known = [stored.image for stored in await self.list()]
+        return next((image.size_bytes for image in known if image.chain == chain), None)
+
+    def _tell(self, key: str, text: str) -> None:
+        _log.info("image", extra={"fields": {"image": key, "news": text}})
+        for tell in self._pulls[key].listeners if key in self._pulls else ():
+            tell(text)
+
+    async def _pull(self, reference: ImageReference, key: str) -> Image:
+        """The image, from here or from its registry."""
+        await self.open()
+        known = self._store.find(key)
+        if known is not None and (known.loaded or reference.digest):
+            return known
+        digest = reference.digest or await self._digest(reference, known, key)
+        if known is not None and known.digest == digest:
+            return known
+        begun = self._clock.monotonic()
+        found = await self._fetch(reference, digest, key)
+        await asyncio.to_thread(self._store.make_room, 0)
+        self._tell(key, f"image {key} is here after {self._clock.monotonic() - begun:.1f} s: {digest}")
+        return found
+
+    async def _digest(self, reference: ImageReference, known: Image | None, key: str) -> str:
+        if known is None:
+            return await self._registry.digest(reference)
+        try:
+            return await self._registry.digest(reference, hasty=True)
+        except Unavailable as error:
+            self._tell(key, f"image {key}: using the copy that is here ({known.digest}), since {error}")
+            return known.digest
+
+    async def _fetch(self, reference: ImageReference, digest: str, key: str) -> Image:
+        data, media_type = await self._registry.manifest(reference, digest)
+        document, own = read_manifest(data, key, media_type), digest
+        if isinstance(document, Index):
+            own = choose(document, self.platform, key).digest
+            data, media_type = await self._registry.manifest(reference, own)
+            document = read_manifest(data, key, media_type)
+        if isinstance(document, Index):
+            raise ImageUnavailable(
+                f"image {key} cannot be used", cause="it is an index of indexes", hint="push it anew"
+            )
+        data = await self._registry.document(reference, document.config.digest)
+        configuration = read_configuration(data, document, key)
+        check_platform(configuration.platform, self.platform, key)
+        size = await self._root(reference, document, configuration, key)
+        image = Image(
+            key, digest, own, configuration.chain, configuration.config, size, loaded=False, at=self._clock.now()
+        )
+        self._store.remember(image)
+        return image
+
+    # --- the root file system
+
+    async def _root(self, reference: ImageReference, manifest: Manifest, configuration: Configuration, key: str) -> int:
+        """Its size in bytes. A layer that was here and turns out to be bad is pulled once more."""
+        if (size := await self._size_of(configuration.chain)) is not None:
+            return size
+        old = [layer for layer in manifest.layers if self._store.layer(layer.digest, layer.size) is not None]
+        try:
+            return await self._unpack(reference, manifest, configuration, key)
+        except ImageUnavailable:
+            for layer in manifest.layers:
+                self._store.forget_layer(layer.digest)
+            if not old:
+                raise
+        return await self._unpack(reference, manifest, configuration, key)
+
+    async def _unpack(
+        self, reference: ImageReference, manifest: Manifest, configuration: Configuration, key: str
+    ) -> int:
+        """Layers are fetched side by side and applied in order, each as soon as it and all below it are here."""
+        total = sum(layer.size for layer in manifest.layers)
+        progress = _Progress(total, len(manifest.layers))
+        self._tell(key, f"pulling image {key}: {len(manifest.layers)} layers, {_megabytes(total)}")
+        turns = asyncio.Semaphore(LAYERS_AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as group:
+                fetches = [
+                    group.create_task(
+                        self._fetch_layer(reference, layer, turns, progress), name=f"layer {layer.digest}"
+                    )
+                    for layer in manifest.layers
+                ]
+                news = group.create_task(self._report(key, progress), name=f"news of {key}")
+                packed = _in_order(fetches, manifest.layers, configuration.diff_ids, progress)
+                size = await self._store.unpack(key, configuration.chain, len(manifest.layers), packed)
+                news.cancel()
+        except ExceptionGroup as errors:
+            raise _first(errors) from errors
+        return size
+
+    async def _fetch_layer(
+        self, reference: ImageReference, layer: Layer, turns: asyncio.Semaphore, progress: _Progress
+    ) -> Path:
+        path = self._store.layer(layer.digest, layer.size)
+        async with turns:
+            if path is None:
+                async with self._store.receive_layer(layer.digest, layer.size) as file:
+                    progress.current[layer.digest] = lambda: file.written
+                    try:
+                        await self._registry.layer(reference, layer.digest, file)
+                        path = file.keep()
+                    finally:
+                        del progress.current[layer.digest]
+        progress.done_bytes += layer.size
+        return path
+
+    async def _report(self, key: str, progress: _Progress) -> None:
+        while True:
+            await self._clock.sleep(NEWS_SECONDS)
+            self._tell(key, f"image {key}: {progress}")
+
+
+async def _each(layers: Sequence[PackedLayer]) -> AsyncIterator[PackedLayer]:
+    for layer in layers:
+        yield layer
+
+
+async def _in_order(
+    fetches: "list[asyncio.Task[Path]]", layers: tuple[Layer, ...], diff_ids: tuple[str, ...], progress: _Progress
+) -> AsyncIterator[PackedLayer]:
+    for fetch, layer, diff_id in zip(fetches, layers, diff_ids, strict=True):
+        yield PackedLayer(await fetch, 0, layer.size, diff_id)
+        progress.unpacked += 1
+
+
+def _first(errors: "ExceptionGroup[Exception]") -> Exception:
+    """What went wrong first; the rest of a group was cancelled or broke by it."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1024**2:.1f} MB"

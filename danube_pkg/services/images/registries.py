@@ -1,0 +1,34 @@
+"""How registries are reached and with what: the configuration, Danube's secrets, and what people logged in to.
+
+A registry's own credentials come first. Those that `docker login` has kept on this machine serve everybody else.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.images.ports import Logins
+from danube_pkg.core.images.reference import ImageUnavailable
+from danube_pkg.core.images.registries import Credentials, RegistrySpec, spec_of
+
+SecretOf = Callable[[str, str], Awaitable[bytes]]
+"""A secret's value by its key; the second word says who needs it. Raises Permanent where it is not set."""
+
+
+class Registries:
+    """`core.images.ports.RegistryAccess`. specs: those in force now."""
+
+    def __init__(self, specs: Callable[[], Sequence[RegistrySpec]], secret_of: SecretOf, logins: Logins) -> None:
+        self.specs = specs
+        self._secret_of = secret_of
+        self._logins = logins
+
+    async def credentials(self, host: str) -> Credentials | None:
+        """Raises ImageUnavailable when the configuration names a secret that is not set."""
+        spec = spec_of(host, self.specs())
+        if not spec.password_secret:
+            return await self._logins.credentials(host)
+        try:
+            value = await self._secret_of(spec.password_secret, f"registry {host}")
+        except Permanent as error:
+            raise ImageUnavailable(error.what, cause=error.cause, hint=error.hint) from error
+        return Credentials(spec.username, value.decode(errors="replace"))

@@ -1,0 +1,1 @@
+"""The job engine: scheduler, active jobs, effects, steps, reconciler of pods, and what clients request."""

@@ -1,0 +1,74 @@
+"""Following a whole job: its log from an offset to its end, and its states, for the page, the API and the terminal."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.logs.ports import JobLogs
+from danube_pkg.services.jobs.engine import Engine
+
+QUEUED_EVENTS = 4
+"""Chunks (of at most 256 KiB) and states that a viewer may be behind before its own producers wait: a megabyte for each of
+hundreds of slow viewers. The job never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """Bytes of the log at an offset."""
+
+    offset: int
+    data: bytes
+
+
+JobNews = Job | LogPart
+
+
+@asynccontextmanager
+async def follow_job(
+    engine: Engine, logs: JobLogs, job_id: str, begin: int = 0
+) -> AsyncIterator[AsyncIterator[JobNews]]:
+    """States and log parts as they come; the last state comes after the whole log. Raises NotFound."""
+    news: asyncio.Queue[JobNews | None] = asyncio.Queue(QUEUED_EVENTS)
+    changed = asyncio.Event()
+    latest: list[Job] = []
+
+    async def pass_states(states: AsyncIterator[Job]) -> None:
+        async for job in states:
+            latest[:] = [job]
+            changed.set()
+            if job.status.ended:
+                return
+            await news.put(job)
+
+    async def pass_log() -> None:
+        at = begin
+        while True:
+            await changed.wait()
+            changed.clear()
+            ended = latest[-1].status.ended
+            if not ended:
+                await engine.wait_for_log(job_id)
+            async for offset, data in logs.follow(job_id, at):
+                at = offset + len(data)
+                await news.put(LogPart(offset, data))
+            if ended:
+                await news.put(latest[-1])
+                await news.put(None)
+                return
+            if latest[-1].status.ended:
+                changed.set()
+
+    async with engine.watch(job_id) as states, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(pass_states(states), name="states"), group.create_task(pass_log(), name="log")]
+        try:
+            yield _until_none(news)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _until_none(news: "asyncio.Queue[JobNews | None]") -> AsyncIterator[JobNews]:
+    while (item := await news.get()) is not None:
+        yield item

@@ -1,0 +1,71 @@
+"""What people ask for: a job of a pipeline, a job again, and that strangers' code may run."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from danube_pkg.core.configuration.pipelines import ParamSpec
+from danube_pkg.core.errors import Conflict
+from danube_pkg.core.jobs import events as ev
+from danube_pkg.core.jobs.job import Job, reason_to_wait
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.triggers.params import read_params
+from danube_pkg.services.jobs.engine import Engine
+
+
+async def start(
+    engine: Engine,
+    name: str,
+    *,
+    actor: str,
+    ref: str = "",
+    params: Mapping[str, str] | None = None,
+    declared: Mapping[str, ParamSpec] | None = None,
+    job_id: str | None = None,
+) -> Job:
+    """A new job for the commit that `ref` names now. declared: the parameters that the pipeline has.
+
+    `job_id`: reserved before by a caller who may be repeating the call; a job that is there already is the answer. Raises
+    NotFound, ParamsInvalid, Permanent `source-unavailable`, Unavailable.
+    """
+    if job_id is not None and (known := await engine.find(job_id)) is not None:
+        return known
+    pipeline = await engine.triggerable(name)
+    taken = read_params(declared or {}, params or {})
+    found = await engine.revision(pipeline, ref)
+    trigger = Trigger(
+        "manual",
+        actor,
+        found.ref,
+        found.branch,
+        found.tag,
+        found.commit_sha,
+        taken,
+        commit_message=found.commit_message,
+        commit_author=found.commit_author,
+    )
+    return await engine.submit(pipeline, trigger, job_id=job_id)
+
+
+async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None = None) -> Job:
+    """A new job of the same commit with the same parameters, by the pipeline as it is now. Raises NotFound, Unavailable.
+
+    `new_job_id`: reserved before by a caller who may be repeating the call.
+    """
+    if new_job_id is not None and (known := await engine.find(new_job_id)) is not None:
+        return known
+    pipeline = await engine.triggerable(job.pipeline)
+    trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="")
+    return await engine.submit(pipeline, trigger, job_id=new_job_id, reason=reason_to_wait(trigger))
+
+
+async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:
+    """Let a job run that waits for it; the approval is for exactly this commit. Raises Conflict."""
+    if job.status.ended:
+        raise Conflict(
+            "approval-not-needed",
+            f"{job.label} does not wait for an approval",
+            hint="danube explain JOB says what it waits for",
+        )
+    approved = await engine.live(job.id).apply(ev.Approved(by, commit_sha))
+    engine.reconsider_queue()
+    return approved

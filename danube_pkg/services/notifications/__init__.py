@@ -1,0 +1,1 @@
+"""The outbox: observing job changes and delivering notifications."""

@@ -1,0 +1,1 @@
+"""Credentials for repositories and commit statuses."""

@@ -1,0 +1,37 @@
+"""Commit statuses on whichever forge a repository is, with the credential of the rule that matches it."""
+
+from collections.abc import Callable
+
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.errors import NotFound, Permanent
+from danube_pkg.core.repositories.forges import CommitStatus, Forge, forge_project, status_request
+from danube_pkg.core.repositories.git_authentication import SshKey
+from danube_pkg.core.repositories.ports import ForgeApi
+from danube_pkg.services.repositories.credentials import Credentials
+
+SAID_BEFORE = "Cannot transition status"
+"""GitLab's answer to a state that a status has already: a delivery that came through without our hearing of it."""
+
+
+class Statuses:
+    """`core.repositories.ports.CommitStatuses`."""
+
+    def __init__(self, config: Callable[[], ConfigSpec], credentials: Credentials, forges: ForgeApi) -> None:
+        self._config = config
+        self._credentials = credentials
+        self._forges = forges
+
+    async def publish(self, repository: str, commit_sha: str, status: CommitStatus) -> None:
+        project = forge_project(repository, self._config().git_authentication)
+        if project is None or isinstance(project.rule, SshKey):
+            raise NotFound(
+                "forge-unknown",
+                f"no forge is known for {repository}",
+                hint="a rule of git_authentication with an API says which: github_app, gitlab_token, or https_token with forge",
+            )
+        token = await self._credentials.api_token(project.rule)
+        try:
+            await self._forges.post(status_request(project, commit_sha, status, token))
+        except Permanent as error:
+            if not (project.forge is Forge.GITLAB and SAID_BEFORE in error.cause):
+                raise

@@ -1,0 +1,123 @@
+"""Credentials for repositories: by the rules of the configuration in force, with values that are Danube secrets.
+
+A GitHub App's installation token is made when it is needed and kept until shortly before it expires; one request makes it
+for all who wait for it. There is one for each purpose: what reads code may write nothing, and an App that was not given
+statuses, for which GitHub would refuse a token of both purposes, can still be built. Values are told to the server's own log first, which masks them.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.settings import ConfigRepository
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.repositories.credentials import (
+    CONFIG_TOKEN,
+    DEPLOY_KEY,
+    refuse_clear_text,
+    rule_for,
+)
+from danube_pkg.core.repositories.forges import installation_token_request
+from danube_pkg.core.repositories.git_authentication import (
+    GithubApp,
+    GitlabToken,
+    HttpsToken,
+    SshKey,
+)
+from danube_pkg.core.repositories.ports import ForgeApi
+from danube_pkg.core.repositories.revisions import Credential
+from danube_pkg.core.repositories.urls import same_repository, scheme_of
+from danube_pkg.kit.clock import Clock
+from danube_pkg.services.secrets import Secrets
+
+RENEW_SECONDS = 300.0
+"""A token that expires sooner is not handed out: a large fetch takes minutes."""
+
+READ = {"contents": "read"}
+STATUSES = {"statuses": "write"}
+
+
+@dataclass(slots=True)
+class _Token:
+    """A token and when it expires, in Unix seconds; the lock is held while it is being made."""
+
+    value: str = field(default="", repr=False)
+    expires_at: float = 0.0
+    made_from: object = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Credentials:
+    """`core.repositories.ports.GitCredentials`. config: asked at each use; deploy_key: the file of the server's own ssh key."""
+
+    def __init__(
+        self,
+        config: Callable[[], ConfigSpec],
+        repository: ConfigRepository,
+        secrets: Secrets,
+        forges: ForgeApi,
+        clock: Clock,
+        deploy_key: str,
+    ) -> None:
+        self._config = config
+        self._repository = repository
+        self._secrets = secrets
+        self._forges = forges
+        self._clock = clock
+        self._deploy_key = deploy_key
+        self._tokens: dict[tuple[str, str], _Token] = {}
+
+    async def credential_for(self, repository: str) -> Credential:
+        own = self._repository
+        if own.token_secret and scheme_of(repository) in ("http", "https") and same_repository(repository, own.url):
+            refuse_clear_text(repository, CONFIG_TOKEN)
+            return Credential(CONFIG_TOKEN, own.username, await self._secret(own.token_secret, CONFIG_TOKEN))
+        match rule_for(repository, self._config().git_authentication):
+            case GithubApp() as rule:
+                return Credential(rule.name, "x-access-token", await self.app_token(rule, READ))
+            case GitlabToken() as rule:
+                return Credential(rule.name, "oauth2", await self._secret(rule.token_secret, rule.name))
+            case HttpsToken() as rule:
+                return Credential(rule.name, rule.username, await self._secret(rule.token_secret, rule.name))
+            case SshKey(private_key_path=path) as rule if path:
+                return Credential(rule.name, private_key_path=path)
+            case SshKey() as rule:
+                return Credential(rule.name, private_key=await self._secret(rule.private_key_secret, rule.name))
+        if scheme_of(repository) == "ssh":
+            return Credential(DEPLOY_KEY, private_key_path=self._deploy_key)
+        return Credential()
+
+    async def api_token(self, rule: GithubApp | GitlabToken | HttpsToken) -> str:
+        """What the forge's API takes for commit statuses."""
+        if isinstance(rule, GithubApp):
+            return await self.app_token(rule, STATUSES)
+        return await self._secret(rule.token_secret, rule.name)
+
+    async def app_token(self, app: GithubApp, permissions: Mapping[str, str]) -> str:
+        """A token of the App's installation that lives for some minutes at least. Raises Permanent, Unavailable."""
+        token = self._tokens.setdefault((app.name, ",".join(permissions)), _Token())
+        async with token.lock:
+            if token.made_from != app or token.expires_at < self._clock.now() + RENEW_SECONDS:
+                key = await self._secret(app.private_key_secret, app.name)
+                now = self._clock.now()
+                jwt = self._forges.app_jwt(app.app_id, key.encode(), now)
+                answer = await self._forges.post(installation_token_request(app, jwt, permissions))
+                value, expires = answer.get("token"), answer.get("expires_at")
+                if not isinstance(value, str) or not value:
+                    raise Permanent("forge-refused", f"{app.api_url} gave no token", hint="check the installation's ID")
+                self._secrets.known.add(value.encode())
+                token.value, token.expires_at, token.made_from = value, _seconds(expires, now), app
+            return token.value
+
+    async def _secret(self, key: str, rule: str) -> str:
+        return (await self._secrets.read_for_server(key, rule)).decode("utf-8", "replace").strip()
+
+
+def _seconds(text: object, now: float) -> float:
+    """An ISO 8601 time in Unix seconds; where the forge says nothing usable, the token is used once."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return now

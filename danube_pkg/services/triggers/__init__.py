@@ -1,0 +1,1 @@
+"""Webhooks, schedules and the inbox that turns them into jobs."""

@@ -1,0 +1,143 @@
+"""A webhook's way in: is it of that forge, is it authentic, what does it say, is it of a repository that is known; then the inbox."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.errors import DanubeError, NotFound, Permanent, Unauthenticated
+from danube_pkg.core.health.conditions import Condition
+from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.triggers.inbox import event_in_words
+from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_delivery
+from danube_pkg.core.triggers.webhooks.events import HookRepository, Ignored, Ping
+from danube_pkg.core.triggers.webhooks.signatures import check_signature
+from danube_pkg.kit.clock import Clock
+from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.triggers.inbox import Triggers
+
+FORGET_SECONDS = 86400.0
+"""A refusal that is so old is shown no more: strangers can bring one about, and a forge that is not used never mends it."""
+
+_log = logging.getLogger("danube.hooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a delivery. is_new: it was not known before; is_meant: something may follow from it."""
+
+    id: str
+    is_new: bool = True
+    is_meant: bool = True
+    is_ping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A forge's last deliveries, which were all refused: since when (Unix seconds), how many, the last one when and why."""
+
+    since: float
+    count: int
+    at: float
+    error: DanubeError
+
+
+class Hooks:
+    """config: asked each time. is_configuration: whether a repository is the configuration's own."""
+
+    def __init__(
+        self,
+        config: Callable[[], ConfigSpec],
+        secrets: Secrets,
+        triggers: Triggers,
+        clock: Clock,
+        is_configuration: Callable[[str], bool],
+    ) -> None:
+        self._config = config
+        self._secrets = secrets
+        self._triggers = triggers
+        self._clock = clock
+        self._is_configuration = is_configuration
+        self._refused: dict[Forge, _Refused] = {}
+
+    async def receive(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> Received:
+        """On disk when this returns. Raises Invalid, Unauthenticated, and NotFound for a repository of no pipeline.
+
+        Nothing is parsed, and nothing said of repositories, before the signature is good.
+        """
+        check_forge(forge, headers)
+        await self._check_signature(forge, headers, body)
+        delivery = parse_delivery(forge, headers, body)
+        match delivery.event:
+            case Ping():
+                return Received(delivery.id, is_ping=True)
+            case Ignored(what=what):
+                _log.debug("hook-ignored", extra={"fields": {"forge": forge, "delivery": delivery.id, "what": what}})
+                return Received(delivery.id, is_meant=False)
+        self._check_known(delivery.event.repository)
+        new = await self._triggers.receive(delivery)
+        fields = {"forge": forge, "delivery": delivery.id, "what": event_in_words(delivery.event), "new": new}
+        _log.info("hook-received", extra={"fields": fields})
+        return Received(delivery.id, is_new=new)
+
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        """Forges that are believed nothing."""
+        shown = [(forge, self._last_refused(forge)) for forge in Forge]
+        return [_condition(forge, one, self._names(forge)) for forge, one in shown if one is not None]
+
+    def _last_refused(self, forge: Forge) -> _Refused | None:
+        found = self._refused.get(forge)
+        return found if found is not None and self._clock.now() - found.at < FORGET_SECONDS else None
+
+    async def _check_signature(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> None:
+        try:
+            check_signature(forge, headers, body, await self._secret_values(forge), self._clock.now())
+        except Unauthenticated as error:
+            self._note_refused(forge, error)
+            raise
+        self._refused.pop(forge, None)
+
+    def _note_refused(self, forge: Forge, error: DanubeError) -> None:
+        now, before = self._clock.now(), self._last_refused(forge)
+        since, count = (before.since, before.count + 1) if before is not None else (now, 1)
+        self._refused[forge] = _Refused(since, count, now, error)
+        if count & (count - 1) == 0:  # the first, the second, the fourth …: strangers must not fill the log
+            fields = {"forge": forge, "reference": error.reference, "in_a_row": count, "hint": error.hint}
+            _log.warning("hook-refused", extra={"fields": fields})
+
+    def _check_known(self, repository: HookRepository) -> None:
+        if self._triggers.is_known(repository) or any(map(self._is_configuration, repository.urls)):
+            return
+        raise NotFound(
+            "repository-unknown",
+            f"no pipeline is of the repository {repository.name}",
+            hint="add a pipeline with this repository to the configuration, or remove the webhook",
+        )
+
+    async def _secret_values(self, forge: Forge) -> list[bytes]:
+        """Those that are set; the others are conditions of the configuration already."""
+        found = []
+        for key in self._names(forge):
+            try:
+                found.append(await self._secrets.read_for_server(key, f"webhooks of {forge}"))
+            except Permanent as error:
+                _log.debug("hook-secret-missing", extra={"fields": {"forge": forge, "cause": str(error)}})
+        return found
+
+    def _names(self, forge: Forge) -> Sequence[str]:
+        """Of the secrets that the configuration names for a forge."""
+        return [key for webhook in self._config().webhooks if webhook.forge is forge for key in webhook.secrets]
+
+
+def _condition(forge: Forge, refused: _Refused, names: Sequence[str]) -> Condition:
+    since = datetime.fromtimestamp(refused.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    what = f"webhooks of {forge} are refused since {since}: {refused.error} ({refused.count} in a row)"
+    if not names:
+        return Condition(
+            "hooks-refused",
+            f"{what}, and config.yaml names no secret of {forge}",
+            f"danube secrets set NAME, and in config.yaml: webhooks: [{{forge: {forge}, secrets: [NAME]}}]",
+        )
+    return Condition("hooks-refused", what, f"set the same value here and at the forge: danube secrets set {names[-1]}")

@@ -1,0 +1,23 @@
+"""A yard for each test, and one authority for all of them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.adapters.egress.certificates import Authority, make_authority
+from tests.adapters.egress.yard import NAMES, Yard, open_yard
+
+
+@pytest_asyncio.fixture
+async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
+    async with open_yard(tmp_path) as made:
+        yield made
+        complaints = made.complaints()
+    assert complaints == ""
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"), *NAMES, "127.0.0.1")

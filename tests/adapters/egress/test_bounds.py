@@ -1,0 +1,155 @@
+"""Bounds of the proxy: connections of a pod, lines of a ledger, rights of the process; and names that are asked for by DNS."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.egress import FileLedgers
+from danube_pkg.adapters.egress.ledgers import LedgerWriter
+from danube_pkg.adapters.egress.pod import MAX_CONNECTIONS
+from danube_pkg.adapters.runtimes.sandbox import PROXY_USER, has_ids_for_pods
+from danube_pkg.core.egress import ledger as ledgers
+from danube_pkg.core.egress.denials import note
+from danube_pkg.core.egress.ledger import (
+    MAX_ALIKE,
+    Contact,
+    Way,
+    by_destination,
+)
+from danube_pkg.core.egress.policy import EgressReason, Verdict
+from danube_pkg.core.errors import StorageFull
+from tests.adapters.egress.yard import (
+    SECONDS,
+    Yard,
+    open_yard,
+    proxy_settings,
+    status_of_process,
+)
+from tests.core.egress.test_dns import question
+
+CONTACT = Contact(1.0, "p-1", Way.CONNECT, 1, "a.example", 443, Verdict.ALLOWED, EgressReason.LISTED)
+
+
+async def test_too_many_connections_are_turned_away_and_room_is_made_again(yard: Yard) -> None:
+    pod = await yard.pod()
+    held = [await pod.open() for _ in range(MAX_CONNECTIONS)]
+    one_more = await pod.send(b"CONNECT files.test:443 HTTP/1.1\r\n\r\n")
+    assert one_more.startswith(b"HTTP/1.1 503 ")
+    for _, writer in held:
+        writer.close()
+    async with asyncio.timeout(SECONDS):
+        while (await pod.ask("files.test:443")).status == 503:
+            continue
+    assert yard.ledger(pod)[0].reason is EgressReason.TOO_MANY_CONNECTIONS
+    assert yard.ledger(pod)[-1].reason is EgressReason.NOT_LISTED
+
+
+async def test_refusals_that_are_alike_are_counted_and_the_count_is_written(yard: Yard) -> None:
+    """A program that tries for ever must not fill the ledger that the others need."""
+    pod = await yard.pod(step=2)
+    for _ in range(MAX_ALIKE + 7):
+        (await pod.ask("files.test:443")).close()
+    assert (await pod.ask("other.test:443")).status == 403
+    assert len(await yard.written(pod, MAX_ALIKE + 1)) == MAX_ALIKE + 1
+    await yard.proxies.settle(pod.job_id, 2)
+    last = (await yard.written(pod, MAX_ALIKE + 2))[-1]
+    assert (last.host, last.attempts, last.step) == ("files.test", 7, 2)
+    (of_files, _) = by_destination(yard.ledger(pod))
+    assert of_files.contacts == MAX_ALIKE + 7
+
+
+async def test_what_a_supervisor_reports_is_a_refusal_of_its_step(yard: Yard) -> None:
+    """A step may forge it: a refusal more is all that it gets, and however many there are, few are lines."""
+    pod = await yard.pod(step=5)
+    for attempts in (b"3", b"x", b"9" * 99, *[b"2"] * MAX_ALIKE):
+        assert (
+            await pod.send(b"REPORT raw-socket HTTP/1.1\r\nHost: danube\r\nAttempts: " + attempts + b"\r\n\r\n") == b""
+        )
+    await yard.proxies.settle(pod.job_id, 5)
+    found = await yard.written(pod, MAX_ALIKE + 1)
+    assert {(one.way, one.verdict, one.reason, one.step, one.host) for one in found} == {
+        (Way.RAW_SOCKET, Verdict.REFUSED, EgressReason.RAW_SOCKET, 5, "")
+    }
+    assert [one.attempts for one in found] == [3, 1, 1, *[2] * (MAX_ALIKE - 3), 6]
+    (one,) = by_destination(found)
+    assert (one.contacts, note(one.latest)) == (
+        5 + 2 * MAX_ALIKE, "egress refused: a raw socket, which would go past the proxy, is given to no step"
+    )  # fmt: skip
+
+
+async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(yard: Yard) -> None:
+    pod = await yard.pod(["files.test"])
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+    class Asking(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            answers.put_nowait(data)
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Asking, remote_addr=("127.0.0.1", pod.names_port))
+    for kind in (1, 28, 1):
+        transport.sendto(question("secret-in-a-name.evil.test", kind=kind))
+        async with asyncio.timeout(SECONDS):
+            assert (await answers.get())[3] & 15 == 5
+    transport.sendto(b"no question")
+    transport.sendto(question("files.test"))
+    async with asyncio.timeout(SECONDS):
+        await answers.get()
+    transport.close()
+    found = await yard.written(pod, 2)
+    assert [(one.way, one.host, one.reason) for one in found] == [
+        (Way.DNS, "secret-in-a-name.evil.test", EgressReason.DNS), (Way.DNS, "files.test", EgressReason.DNS),
+    ]  # fmt: skip
+
+
+async def test_the_process_has_no_rights_and_shows_nothing_of_itself(tmp_path: Path) -> None:
+    user = PROXY_USER if has_ids_for_pods() else 0
+    async with open_yard(tmp_path, proxy_settings(tmp_path, user=user)) as yard:
+        pod = await yard.pod()
+        assert (await pod.ask("files.test:443")).status == 403
+        (process,) = yard.processes()
+        status = status_of_process(process)
+        expected = user or os.geteuid()
+        assert status["Uid"].split() == [str(expected)] * 4
+        assert status["NoNewPrivs"] == "1"
+        assert user == 0 or (int(status["CapEff"], 16), status["Groups"].split()) == (0, [])
+        assert os.stat(f"/proc/{process}/environ").st_uid == 0  # not dumpable
+        assert (await yard.written(pod))[0].host == "files.test"
+
+
+def test_a_full_ledger_refuses_what_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("danube_pkg.adapters.egress.ledgers.MAX_DECISIONS", 4)
+    files = FileLedgers(tmp_path)
+    writer = LedgerWriter("j", files.open("j"))
+    for _ in range(3):
+        writer.decided(CONTACT, keep_free=1)
+    with pytest.raises(StorageFull):
+        writer.decided(CONTACT, keep_free=1)
+    writer.ended(CONTACT)
+    writer.close()
+    again = LedgerWriter("j", files.open("j"))  # another proxy, after this one: the bound is the job's
+    again.decided(CONTACT, keep_free=0)
+    with pytest.raises(StorageFull):
+        again.decided(CONTACT, keep_free=0)
+    again.close()
+    assert len(files.path("j").read_bytes().splitlines()) == 5
+
+
+def test_a_cut_line_is_closed_before_the_next_one(tmp_path: Path) -> None:
+    files = FileLedgers(tmp_path)
+    files.path("j").write_bytes(ledgers.encode_decision("j", CONTACT)[:40])
+    writer = LedgerWriter("j", files.open("j"))
+    writer.decided(CONTACT)
+    writer.close()
+    assert files.read("j") == [CONTACT]
+    assert files.read("unknown") == ()
+
+
+def test_what_cannot_be_written_down_is_not_let_out(tmp_path: Path) -> None:
+    (tmp_path / "j.egress").touch()
+    writer = LedgerWriter("j", os.open(tmp_path / "j.egress", os.O_RDONLY))
+    with pytest.raises(StorageFull):
+        writer.decided(CONTACT)
+    writer.close()

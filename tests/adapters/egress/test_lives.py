@@ -1,0 +1,161 @@
+"""Who outlives whom: the proxy its server, a download both a kill and an upgrade, and nothing its last pod."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from danube_pkg.adapters.egress import EgressProxies, FileLedgers
+from tests.adapters.egress.test_tunnels import GREETING, Seen
+from tests.adapters.egress.yard import (
+    SECONDS,
+    Pod,
+    Yard,
+    hand_over,
+    open_yard,
+    proxy_settings,
+)
+from tests.support.waiting import wait_until_async
+
+ROOT = Path(__file__).resolve().parents[3]
+SIZE = 8_000_000
+
+SERVER = """
+import asyncio, pathlib, sys
+from tests.egress.yard import *
+
+async def main():
+    directory, allowed = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    proxies = EgressProxies(proxy_settings(directory), FileLedgers(directory / "logs"))
+    pod = await hand_over(proxies, [], allowed)
+    print(pod.job_id, pod.port, pod.holder.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+"""A server that hands one pod over and then lives until it is killed."""
+
+
+class Download:
+    """A server whose answer has two halves; the second one waits for the test's word."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"1" * (SIZE // 2))
+        await writer.drain()
+        await self.go_on.wait()
+        writer.write(b"2" * (SIZE // 2))
+        await writer.drain()
+        writer.close()
+
+
+async def test_a_download_goes_on_when_the_server_is_killed(tmp_path: Path) -> None:
+    download = Download()
+    async with open_yard(tmp_path) as yard:
+        port = await yard.server(download)
+        server = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SERVER, str(tmp_path), f"127.0.0.1:{port}",
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert server.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            job_id, pod_port, holder = (await server.stdout.readline()).decode().split()
+        pod = Pod(job_id, "127.0.0.1", int(pod_port), 0, server)
+        try:
+            tunnel = await pod.ask(f"127.0.0.1:{port}")
+            async with asyncio.timeout(SECONDS):
+                assert await tunnel.reader.readexactly(SIZE // 2) == b"1" * (SIZE // 2)
+            server.kill()
+            await server.wait()
+            download.go_on.set()
+            assert await tunnel.read() == b"2" * (SIZE // 2)
+            tunnel.close()
+            assert (await yard.written(pod, ended=True))[0].received_bytes == SIZE
+
+            assert await yard.proxies.served() == {job_id}  # the next server finds it, and need not do anything
+            after = await pod.ask(f"127.0.0.1:{port}")
+            assert after.status == 200
+            after.close()
+        finally:
+            os.kill(int(holder), signal.SIGKILL)
+
+
+async def test_a_new_version_serves_new_pods_and_the_old_one_ends_with_its_last(tmp_path: Path) -> None:
+    download = Download()
+    async with open_yard(tmp_path, proxy_settings(tmp_path, generation="1.0")) as old:
+        port = await old.server(download)
+        old_pod = await old.pod([f"127.0.0.1:{port}"])
+        tunnel = await old_pod.ask(f"127.0.0.1:{port}")
+        (old_process,) = old.processes()
+        await old.proxies.close()
+
+        upgraded = EgressProxies(proxy_settings(tmp_path, generation="2.0"), FileLedgers(tmp_path / "logs"))
+        new_pod = await hand_over(upgraded, old.pods, [f"127.0.0.1:{port}"])
+        assert (await new_pod.ask(f"127.0.0.1:{port}")).status == 200
+        assert await upgraded.served() == {old_pod.job_id, new_pod.job_id}
+        assert len(old.processes()) == 2
+
+        download.go_on.set()
+        assert len(await tunnel.read()) == SIZE
+        tunnel.close()
+        await old_pod.end()
+        await old.written(old_pod, ended=True)
+        await upgraded.close()
+        await wait_until_async(lambda: old_process not in old.processes(), SECONDS, "the old proxy's end")
+        assert len(old.processes()) == 1
+        assert (await new_pod.ask(f"127.0.0.1:{port}")).status == 200
+
+
+async def test_the_end_of_a_pod_ends_its_connections_and_its_sockets(yard: Yard) -> None:
+    seen = Seen()
+    port = await yard.server(seen)
+    pod = await yard.pod([f"127.0.0.1:{port}"])
+    other = await yard.pod([f"127.0.0.1:{port}"])
+    tunnel = await pod.ask(f"127.0.0.1:{port}")
+    await pod.end()
+    await tunnel.read()
+    (contact,) = await yard.written(pod, ended=True)
+    assert contact.received_bytes == len(GREETING)
+    await wait_until_async(lambda: seen.ended == 1, SECONDS, "the connection outside to end")
+    assert await yard.proxies.served() == {other.job_id}
+    assert (await other.ask(f"127.0.0.1:{port}")).status == 200
+
+
+async def test_without_pods_and_without_a_server_there_is_no_process(tmp_path: Path) -> None:
+    async with open_yard(tmp_path) as yard:
+        assert await yard.proxies.served() == frozenset()
+        assert yard.processes() == []
+        pod = await yard.pod()
+        assert (await pod.ask("files.test:443")).status == 403
+        await pod.end()
+        await yard.proxies.close()
+        await yard.wait_no_process()
+
+
+async def test_the_loss_of_a_proxy_is_noticed_and_the_pod_can_be_handed_over_again(tmp_path: Path) -> None:
+    async with open_yard(tmp_path) as yard:
+        pod = await yard.pod()
+        assert (await pod.ask("files.test:443")).status == 403
+        os.kill(yard.processes()[0], signal.SIGKILL)
+        async with asyncio.timeout(SECONDS):
+            await yard.proxies.wait_lost()
+        assert await yard.proxies.served() == frozenset()
+        again = await yard.pod()
+        assert (await again.ask("files.test:443")).status == 403
+        assert await yard.proxies.served() == {again.job_id}
+
+
+async def test_a_proxy_that_is_told_to_stop_writes_its_ends_down(tmp_path: Path) -> None:
+    async with open_yard(tmp_path) as yard:
+        seen = Seen()
+        port = await yard.server(seen)
+        pod = await yard.pod([f"127.0.0.1:{port}"])
+        tunnel = await pod.ask(f"127.0.0.1:{port}")
+        await wait_until_async(lambda: seen.connections == 1, SECONDS, "the connection outside")
+        os.kill(yard.processes()[0], signal.SIGTERM)
+        await tunnel.read()
+        (contact,) = await yard.written(pod, ended=True)
+        assert contact.ended_at is not None

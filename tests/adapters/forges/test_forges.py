@@ -1,0 +1,212 @@
+"""Credentials by rule with values that are secrets, and a forge's API: tokens of a GitHub App, commit statuses, refusals."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.forges.client import HttpForges
+from danube_pkg.adapters.keys.keys import Keys, open_deploy_key
+from danube_pkg.adapters.store import Database, SqliteSecrets
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.settings import ConfigRepository
+from danube_pkg.core.errors import Invalid, NotFound, Permanent, Unavailable
+from danube_pkg.core.repositories.forges import ApiRequest, CommitState, CommitStatus
+from danube_pkg.core.repositories.git_authentication import (
+    GithubApp,
+    GitlabToken,
+    HttpsToken,
+    SshKey,
+)
+from danube_pkg.core.repositories.ports import CommitStatuses, ForgeApi, GitCredentials
+from danube_pkg.core.repositories.revisions import Credential
+from danube_pkg.core.secrets.secret import SecretName
+from danube_pkg.services.repositories.commit_statuses import Statuses
+from danube_pkg.services.repositories.credentials import Credentials
+from danube_pkg.services.secrets import KnownValues, Secrets
+from tests.support.git_servers import make_key
+from tests.support.github_app import GithubApi
+
+URL = "https://github.com/myorg/app"
+
+
+@dataclass
+class Clock:
+    """Time that the test moves; it begins now, since the forge looks at its own clock."""
+
+    at: float
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@dataclass
+class Desk:
+    """Everything that hands out credentials."""
+
+    api: GithubApi
+    clock: Clock
+    forges: HttpForges
+    secrets: Secrets
+    known: KnownValues
+    config: ConfigSpec = field(default_factory=ConfigSpec)
+    repository: ConfigRepository = field(default_factory=lambda: ConfigRepository("/config"))
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials(lambda: self.config, self.repository, self.secrets, self.forges, self.clock, "/keys/deploy")
+
+    async def put(self, key: str, value: str) -> None:
+        await self.secrets.set(SecretName(None, key), value.encode(), "test")
+
+
+@pytest.fixture(scope="module")
+def github() -> Iterator[GithubApi]:
+    with GithubApi("4711") as api:
+        yield api
+
+
+@pytest.fixture
+async def desk(github: GithubApi, tmp_path: Path) -> AsyncIterator[Desk]:
+    github.tokens.clear()
+    github.asked.clear()
+    github.statuses.clear()
+    github.answer_with = 0
+    clock, known, forges = Clock(time.time()), KnownValues(), HttpForges()
+    database = Database(tmp_path / "danube.db")
+    numbers = itertools.count()
+    keys = Keys.open(tmp_path / "keys")
+    secrets = Secrets(SqliteSecrets(database), keys, clock, lambda: f"s{next(numbers)}", known)
+    app = GithubApp("the-app", "4711", "1", "app-key", ("github.com/myorg/*",), api_url=github.url)
+    yield Desk(github, clock, forges, secrets, known, ConfigSpec(git_authentication=(app,)))
+    await forges.close()
+    await database.close()
+
+
+async def test_an_app_gives_a_token_that_is_kept_until_shortly_before_it_expires(desk: Desk) -> None:
+    await desk.put("app-key", desk.api.private_key)
+    credentials = desk.credentials
+    first = await credentials.credential_for(URL)
+    assert first == Credential("the-app", "x-access-token", desk.api.tokens[0])
+    assert desk.known.redact(f"token {desk.api.tokens[0]}") == "token ***"
+    desk.clock.at += 60
+    assert await credentials.credential_for(URL) == first
+    desk.api.token_seconds = 200
+    try:
+        short = desk.credentials
+        one, other = await short.credential_for(URL), await short.credential_for(URL)
+    finally:
+        desk.api.token_seconds = 3600
+    assert one != other, "a token that expires in less than five minutes is not used for another fetch"
+
+
+async def test_a_token_for_statuses_may_nothing_else(desk: Desk) -> None:
+    await desk.put("app-key", desk.api.private_key)
+    statuses = Statuses(lambda: desk.config, desk.credentials, desk.forges)
+    await statuses.publish(URL, "c0ffee", CommitStatus(CommitState.SUCCESS, "danube/configuration", "applied"))
+    assert desk.api.asked == [{"permissions": {"statuses": "write"}}]
+    assert desk.api.statuses == [
+        (
+            "/repos/myorg/app/statuses/c0ffee",
+            f"Bearer {desk.api.tokens[0]}",
+            {"state": "success", "description": "applied", "context": "danube/configuration"},
+        )
+    ]
+    with pytest.raises(NotFound):
+        await statuses.publish("/srv/app", "c0ffee", CommitStatus(CommitState.SUCCESS, "x", "y"))
+
+
+async def test_one_request_makes_the_token_for_all_who_wait(desk: Desk) -> None:
+    await desk.put("app-key", desk.api.private_key)
+    credentials = desk.credentials
+    found = await asyncio.gather(*(credentials.credential_for(URL) for _ in range(20)))
+    assert len(desk.api.tokens) == len(set(found)) == 1
+
+
+async def test_refusals_say_what_to_do_and_quote_no_key(desk: Desk) -> None:
+    with pytest.raises(Permanent, match="needs the secret 'app-key', which is not set") as refused:
+        await desk.credentials.credential_for(URL)
+    assert refused.value.hint == "danube secrets set app-key"
+    await desk.put("app-key", "-----BEGIN RSA PRIVATE KEY-----\nMIIEow-not-a-key\n-----END RSA PRIVATE KEY-----\n")
+    with pytest.raises(Invalid, match="is no RSA key") as invalid:
+        await desk.credentials.credential_for(URL)
+    assert "MIIEow" not in f"{invalid.value} {invalid.value.hint}"
+    with GithubApi("other") as stranger:
+        await desk.put("app-key", stranger.private_key)
+        with pytest.raises(Permanent, match="401"):
+            await desk.credentials.credential_for(URL)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, Permanent), (422, Permanent), (429, Unavailable), (503, Unavailable)]
+)
+async def test_what_a_forge_answers_is_worth_another_try_or_not(desk: Desk, status: int, kind: type[Exception]) -> None:
+    desk.api.answer_with = status
+    with pytest.raises(kind, match=str(status)):
+        await desk.forges.post(ApiRequest(f"{desk.api.url}/x", {"Authorization": "Bearer tok"}, {}))
+    with pytest.raises(Unavailable):
+        await desk.forges.post(ApiRequest("http://127.0.0.1:1/x", {}, {}))
+
+
+async def test_each_rule_has_its_own_user_name(desk: Desk) -> None:
+    for key in ("lab", "forge", "ssh"):
+        await desk.put(key, f"value of {key}\n")
+    desk.config = ConfigSpec(
+        git_authentication=(
+            GitlabToken("the-lab", "https://gitlab.example.org", "lab", ("gitlab.example.org/*",)),
+            HttpsToken("the-forge", "forge", ("code.example.org/*",), username="builder"),
+            SshKey("the-file", ("file.example.org/*",), private_key_path="/k"),
+            SshKey("the-secret", ("secret.example.org/*",), private_key_secret="ssh"),
+        )
+    )
+    desk.repository = ConfigRepository("https://config.example.org/c.git", username="robot", token_secret="lab")
+    expected = {
+        "https://gitlab.example.org/a": Credential("the-lab", "oauth2", "value of lab"),
+        "https://code.example.org/a": Credential("the-forge", "builder", "value of forge"),
+        "git@file.example.org:a": Credential("the-file", private_key_path="/k"),
+        "git@secret.example.org:a": Credential("the-secret", private_key="value of ssh"),
+        "git@other.example.org:a": Credential("deploy key", private_key_path="/keys/deploy"),
+        "https://other.example.org/a": Credential(),
+        "https://config.example.org/c": Credential("config_repo.token_secret", "robot", "value of lab"),
+    }
+    for url, credential in expected.items():
+        assert await desk.credentials.credential_for(url) == credential
+        assert "value of" not in repr(credential)
+
+
+def test_the_deploy_key_is_made_once_and_refused_when_others_could_read_it(tmp_path: Path) -> None:
+    line = open_deploy_key(tmp_path)
+    assert line.startswith("ssh-ed25519 ")
+    assert open_deploy_key(tmp_path) == line
+    private, public = tmp_path / "git_deploy_key", tmp_path / "git_deploy_key.pub"
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert public.read_text().strip() == line
+    public.unlink()
+    assert open_deploy_key(tmp_path) == line
+    assert public.read_text().strip() == line
+    private.chmod(0o640)
+    with pytest.raises(Permanent, match="can be read by others"):
+        open_deploy_key(tmp_path)
+    private.write_text("no key\n")
+    private.chmod(0o600)
+    with pytest.raises(Permanent, match="is no ssh key"):
+        open_deploy_key(tmp_path)
+    private.write_bytes(make_key(tmp_path / "ours").read_bytes())
+    assert open_deploy_key(tmp_path) != line
+
+
+def implements(
+    credentials: Credentials, forges: HttpForges, statuses: Statuses
+) -> tuple[GitCredentials, ForgeApi, CommitStatuses]:
+    """Checked by mypy."""
+    return credentials, forges, statuses

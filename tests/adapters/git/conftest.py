@@ -1,0 +1,48 @@
+"""Real Git servers and what reads from them, for the tests of sources."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.core.repositories.revisions import Credential
+from tests.adapters.git.remote import TOKEN, Known
+from tests.support.git_servers import HttpServer, ServedRepository, SshServer
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="session")
+def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    with SshServer(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http(served: Path) -> Iterator[HttpServer]:
+    with HttpServer(served, lambda user, password: password == TOKEN) as server:
+        yield server
+
+
+@pytest.fixture
+def app(served: Path) -> ServedRepository:
+    app = ServedRepository(served / f"{len(list(served.iterdir()))}" / "app.git")
+    app.commit({"README": "first\n", "large": "x" * 400_000}, "first")
+    app.commit({"README": "second\n"}, "second")
+    return app
+
+
+@pytest.fixture
+def known(ssh: SshServer) -> Known:
+    return Known(
+        {"ssh": Credential("a-key", private_key=ssh.key.read_text()), "http": Credential("a-token", "u", TOKEN)}
+    )
+
+
+@pytest.fixture
+def sources(tmp_path: Path, ssh: SshServer, known: Known) -> GitSources:
+    return GitSources(tmp_path / "repos", known, known_hosts=[ssh.known_hosts])

@@ -1,0 +1,34 @@
+"""What the tests of remote sources share: credentials by the beginning of a URL, and a look at what came."""
+
+import asyncio
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from danube_pkg.adapters.git.sources import WorkerSource
+from danube_pkg.core.repositories.revisions import Credential
+
+TOKEN = "glpat-Yw3vQ8d1kZ"
+
+
+@dataclass
+class Known:
+    """`GitCredentials` by the beginning of a URL."""
+
+    credentials: dict[str, Credential] = field(default_factory=dict)
+
+    async def credential_for(self, repository: str) -> Credential:
+        found = [one for start, one in self.credentials.items() if repository.startswith(start)]
+        return found[0] if found else Credential()
+
+
+async def unpacked(source: WorkerSource, target: Path) -> Path:
+    target.mkdir()
+    data = b"".join([chunk async for chunk in source.stream()])
+    unpack = ["tar", "-x", "--no-same-owner", "-C", str(target)]
+    await asyncio.to_thread(subprocess.run, unpack, input=data, check=True)
+    return target
+
+
+def mirrors(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "repos").glob("*.git"))

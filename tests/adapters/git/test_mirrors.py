@@ -1,0 +1,145 @@
+"""Mirrors of remote repositories: bounded, apart by credential; submodules, Git LFS and single files."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.git.mirrors import Mirrors
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.core.errors import Permanent
+from tests.adapters.git.remote import Known, mirrors, unpacked
+from tests.support.git_servers import (
+    HttpServer,
+    ServedRepository,
+    SshServer,
+    git,
+)
+
+# --- mirrors
+
+
+async def test_mirrors_are_bounded_and_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    mirrors = Mirrors(tmp_path, limit_bytes=300_000)
+    made = []
+    for number in range(4):
+        mirror = mirrors.path(f"https://example.org/{number}", "rule")
+        mirror.mkdir()
+        (mirror / "pack").write_bytes(bytes(100_000))
+        os.utime(mirror, (number, number))
+        made.append(mirror)
+    async with mirrors.using(made[0]):
+        await mirrors.tidy(made[3])
+    # The first is in use; the second is the oldest of the others.
+    assert [mirror.exists() for mirror in made] == [True, False, False, True] or [
+        mirror.exists() for mirror in made
+    ] == [True, False, True, True]
+    await mirrors.tidy(made[3])
+    assert sum(mirror.exists() for mirror in made) <= 3
+
+
+async def test_what_one_credential_reads_is_no_mirror_of_another(
+    sources: GitSources, known: Known, http: HttpServer, app: ServedRepository
+) -> None:
+    url, commit = http.url(app), git(app.work, "rev-parse", "HEAD")
+    await sources.open(url, commit)
+    known.credentials = {}
+    with pytest.raises(Permanent, match="without a login"):
+        await sources.open(url, commit)
+
+
+async def test_a_worn_mirror_begins_anew(
+    sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("danube_pkg.adapters.git.mirrors.MAX_PACKS", 1)
+    url = http.url(app)
+    for number in range(3):
+        await sources.open(url, app.commit({"README": f"{number}\n"}))
+    (mirror,) = mirrors(tmp_path)
+    assert len(list((mirror / "objects" / "pack").glob("*.pack"))) <= 2
+
+
+# --- submodules and large files
+
+
+async def test_submodules_are_followed_each_with_its_own_credential(
+    sources: GitSources, ssh: SshServer, http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    inner = ServedRepository(app.bare.parent / "inner.git")
+    inner.commit({"inner": "inner\n"}, "inner")
+    library = ServedRepository(app.bare.parent / "library.git")
+    add_submodule(library, "deep/inner", ssh.url(inner), inner)
+    library.commit({"library": "library\n"}, "library")
+    add_submodule(app, "vendor/library", "../library.git", library)
+    commit = app.commit({}, "with a submodule")
+
+    source = await sources.open(http.url(app), commit)
+    copy = await unpacked(source, tmp_path / "copy")
+    assert (copy / "vendor/library/library").read_text() == "library\n"
+    assert (copy / "vendor/library/deep/inner/inner").read_text() == "inner\n"
+    assert git(copy, "status", "--porcelain", "--ignore-submodules=none") == ""
+    status = git(copy, "submodule", "status", "--recursive").splitlines()
+    assert [line.split()[:2] for line in status] == [
+        [git(library.work, "rev-parse", "HEAD"), "vendor/library"],
+        [git(inner.work, "rev-parse", "HEAD"), "vendor/library/deep/inner"],
+    ]
+    assert git(copy / "vendor/library", "log", "--format=%s") == "library"
+    assert source.notices == [
+        f"submodule vendor/library: {http.url(library)}, a-token",
+        f"submodule deep/inner: {ssh.url(inner)}, a-key",
+    ]
+
+
+def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepository) -> None:
+    modules = where.work / ".gitmodules"
+    before = modules.read_text() if modules.exists() else ""
+    modules.write_text(f'{before}[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n')
+    commit = git(what.work, "rev-parse", "HEAD")
+    git(where.work, "update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+    git(where.work, "add", ".gitmodules")
+    # `git add -A` would take the place of a submodule that is not checked out away again.
+    git(where.work, "clone", "-q", "--shared", str(what.bare), path)
+
+
+@pytest.mark.parametrize("url", ["/srv/private", "file:///srv/private", "../../..", "http://127.0.0.1:1/metadata"])
+async def test_a_submodule_that_leads_to_the_server_itself_is_not_followed(
+    sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path, url: str
+) -> None:
+    other = ServedRepository(app.bare.parent / "other.git")
+    other.commit({"x": "x"})
+    add_submodule(app, "sub", url, other)
+    source = await sources.open(http.url(app), app.commit({}, "a dangerous submodule"))
+    copy = await unpacked(source, tmp_path / "copy")
+    assert list((copy / "sub").iterdir()) == []
+    assert len(source.notices) == 1
+    assert source.notices[0].startswith("the submodule sub is not followed: ")
+
+
+async def test_pointers_of_git_lfs_are_told(
+    sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
+    source = await sources.open(http.url(app), app.commit({"model.bin": pointer, "movie.bin": pointer}))
+    await unpacked(source, tmp_path / "copy")
+    assert source.notices[0].startswith("2 files are only pointers of Git LFS (model.bin and so on)")
+
+
+async def test_single_files_are_read_without_the_tree(
+    sources: GitSources, http: HttpServer, app: ServedRepository
+) -> None:
+    (app.work / "pipelines").mkdir()
+    (app.work / "pipelines" / "link.yaml").symlink_to("/etc/passwd")
+    commit = app.commit(
+        {"pipelines/a.yaml": "a", "pipelines/b.yaml": "b", "pipelines/deep/c.yaml": "c", "pipelines/.d.yaml": "d"}
+    )
+    files = await sources.read_files(
+        http.url(app), commit, ["README", "missing", "pipelines/*.yaml", "README/x", "large"]
+    )
+    found = {file.name: (file.size_bytes, file.is_link) for file in files}
+    assert found == {
+        "README": (7, False),
+        "large": (400_000, False),
+        "pipelines/a.yaml": (1, False),
+        "pipelines/b.yaml": (1, False),
+        "pipelines/link.yaml": (11, True),
+    }

@@ -1,0 +1,43 @@
+"""A registry for the whole run, and a puller on a store of its own for each test. Who has one id runs what one id can show."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from danube_pkg.core.images.registries import RegistrySpec
+from tests.adapters.images.containers import ImagePods, open_image_pods
+from tests.adapters.images.house import House, open_house
+from tests.adapters.images.registry import Registry, serving
+from tests.adapters.runtimes.sandbox.pods import has_lent_ids
+
+collect_ignore = (
+    [] if os.geteuid() == 0 else ["test_as_ordinary_user.py", *(() if has_lent_ids() else ("test_owners.py",))]
+)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with serving(tmp_path_factory.mktemp("registry") / "open") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def closed_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """One that wants an account."""
+    with serving(tmp_path_factory.mktemp("registry") / "closed", account=True) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path, registry: Registry) -> AsyncIterator[House]:
+    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def image_pods(tmp_path: Path) -> AsyncIterator[ImagePods]:
+    async with open_image_pods(tmp_path) as made:
+        yield made

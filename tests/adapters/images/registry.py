@@ -1,0 +1,65 @@
+"""A real registry on the loopback: Debian's docker-registry, with an account or without."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.adapters.images.building import run
+from tests.support.waiting import wait_until
+
+USER, PASSWORD = "robot", "correct horse battery"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where it listens and where it keeps what was pushed."""
+
+    host: str
+    storage: Path
+
+    def blob(self, digest: str) -> Path:
+        """A blob as it lies on the registry's disk."""
+        hexadecimal = digest.partition(":")[2]
+        return self.storage / "docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal / "data"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def serving(directory: Path, *, account: bool = False, token: str = "") -> Iterator[Registry]:
+    """A registry on a directory of its own until the block is left. token: its configuration of a token service."""
+    directory.mkdir(parents=True)
+    port, storage = free_port(), directory / "storage"
+    auth = f"auth: {{token: {token}}}\n" if token else ""
+    if account:
+        (directory / "htpasswd").write_text(run("htpasswd", "-nbB", USER, PASSWORD))
+        auth = f"auth: {{htpasswd: {{realm: test, path: {directory}/htpasswd}}}}\n"
+    (directory / "config.yml").write_text(
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
+    )
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(directory / "config.yml")],
+            stdout=log,
+            stderr=log,
+            env={"PATH": "/usr/bin"},
+        )
+    try:
+        wait_until(lambda: answers(port), 20, "the registry to listen")
+        yield Registry(f"127.0.0.1:{port}", storage)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0

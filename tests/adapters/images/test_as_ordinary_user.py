@@ -1,0 +1,39 @@
+"""The same tests once more as an ordinary user, whose pods have one id: all but those about owners. And those about owners as
+one who was given subordinate ids."""
+
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
+
+EVERYDAY = ("tests/adapters/images/test_containers.py",)
+"""What is done in another way without root, most of all; the rest is asked of registries, or refused before anything is owned."""
+
+ROOT_INSIDE = ("tests/adapters/images/test_owners.py::test_root_inside_is_root_of_its_files",)
+LENT = (
+    "tests/adapters/images/test_owners.py",
+    "tests/adapters/images/test_containers.py",
+    "tests/adapters/images/test_store.py",
+    "tests/adapters/images/test_hostile_layers.py",
+)
+"""What is done in another way where owners are kept in a user namespace."""
+
+
+def passes(suites: Sequence[str], *, lent_ids: bool = False) -> None:
+    words = [sys.executable, "-m", "pytest", "-q", "-x", *suites]
+    done = run_as_ordinary_user(words, directory=ROOT, lent_ids=lent_ids)
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("suites", [EVERYDAY, pytest.param(("tests/adapters/images",), marks=pytest.mark.long)])
+def test_images_work_without_root(suites: Sequence[str]) -> None:
+    passes(suites)
+
+
+@pytest.mark.parametrize("suites", [ROOT_INSIDE, pytest.param(LENT, marks=pytest.mark.long)])
+def test_images_have_their_owners_with_lent_ids(suites: Sequence[str]) -> None:
+    passes(suites, lent_ids=True)

@@ -1,0 +1,366 @@
+"""The store on disk: what is kept, what makes room, what a killed process leaves, and several processes at once."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.adapters.images.archives import open_archive
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.images.reference import (
+    Image,
+    ImageBounds,
+    ImageUnavailable,
+    PackedLayer,
+)
+from danube_pkg.core.images.registries import RegistrySpec
+from tests.adapters.images.building import (
+    MACHINE,
+    Entry,
+    Layout,
+    archive,
+    digest,
+    directory,
+    file,
+    packed,
+    push,
+    run,
+)
+from tests.adapters.images.faults import spoiling, waits
+from tests.adapters.images.house import House, open_house
+from tests.adapters.images.registry import Registry
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[3]
+MEGABYTE = 1 << 20
+
+
+async def load(house: House, path: Path, name: str) -> Image:
+    """An image of a file, under a name."""
+    with open_archive(path, house.directory) as opened:
+        (archived,) = opened.images(MACHINE)
+        (image,) = await house.images.load(archived, [name])
+        return image
+
+
+def layout_of(path: Path, *entries: Entry) -> Layout:
+    return Layout(path).image("latest", [entries])
+
+
+def roots(house: House) -> Sequence[Path]:
+    """Unpacked root file systems."""
+    return list((house.directory / "images").glob("*/roots/*"))
+
+
+async def test_room_is_made_by_removing_what_was_used_longest_ago(tmp_path: Path, registry: Registry) -> None:
+    for number in range(4):
+        layout = layout_of(tmp_path / str(number), file("data", os.urandom(MEGABYTE)))
+        push(layout, "latest", f"{registry.host}/store/room{number}:1")
+    rule, bounds = RegistrySpec(registry.host, insecure=True), ImageBounds(store_bytes=5 * MEGABYTE)
+    async with open_house(tmp_path / "house", rule, bounds=bounds) as house:
+        held = await house.pull(f"{registry.host}/store/room0:1")
+        house.root(held)
+        for number in (1, 2):
+            await house.pull(f"{registry.host}/store/room{number}:1")
+            let_time_pass(house)
+        await house.pull(f"{registry.host}/store/room3:1")
+        kept = {stored.image.name.partition("/")[2] for stored in house.store.list()}
+        assert "store/room0:1" in kept, "a pod uses it"
+        assert "store/room3:1" in kept, "it was pulled last"
+        assert "store/room1:1" not in kept
+        assert len(list((house.directory / "images" / "layers").iterdir())) < 4
+
+
+def let_time_pass(house: House) -> None:
+    """As if what is there had been used an hour ago, in the same order."""
+    for path in (*roots(house), *(house.directory / "images" / "layers").iterdir()):
+        used = path.stat().st_mtime - 3600
+        os.utime(path, (used, used))
+
+
+async def test_what_came_from_a_file_is_never_removed_to_make_room(tmp_path: Path) -> None:
+    async with open_house(tmp_path / "house", bounds=ImageBounds(store_bytes=MEGABYTE)) as house:
+        for number in range(3):
+            layout = layout_of(tmp_path / str(number), file("data", os.urandom(MEGABYTE)))
+            await load(house, layout.file(tmp_path / f"{number}.tar"), f"local/kept{number}")
+            let_time_pass(house)
+        house.store.make_room(MEGABYTE)
+        assert len(house.store.list()) == 3
+
+
+async def test_an_image_in_use_is_not_removed_until_its_pod_is_gone(tmp_path: Path) -> None:
+    async with open_house(tmp_path / "house") as house:
+        image = await load(house, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/used")
+        pod = tmp_path / "pod"
+        pod.mkdir()
+        root = house.store.hold(image, pod)
+        assert root is not None
+        assert [stored.pods for stored in house.store.list()] == [1]
+        house.store.remove(image.name)
+        assert house.store.list() == []
+        assert (root / "x").read_text() == "1"
+        pod.rmdir()
+        house.store.make_room(house.store.bounds.store_bytes)
+        assert roots(house) == []
+
+
+async def test_a_name_of_the_same_files_keeps_them(tmp_path: Path) -> None:
+    async with open_house(tmp_path / "house") as house:
+        path = layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar")
+        for name in ("local/one", "local/other"):
+            await load(house, path, name)
+        assert len(roots(house)) == 1
+        assert house.store.remove("registry.invalid/local/one:latest")
+        assert [stored.image.name for stored in house.store.list()] == ["registry.invalid/local/other:latest"]
+        assert house.store.remove("registry.invalid/local/other:latest")
+        assert roots(house) == []
+        assert not house.store.remove("registry.invalid/local/other:latest")
+
+
+async def test_a_held_image_that_was_removed_is_told(tmp_path: Path) -> None:
+    async with open_house(tmp_path / "house") as house:
+        image = await load(house, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/gone")
+        house.store.remove(image.name)
+        assert house.store.hold(image, tmp_path) is None
+
+
+async def test_directories_that_forbid_everything_are_removed_too(tmp_path: Path) -> None:
+    async with open_house(tmp_path / "house") as house:
+        entries = [directory("a", mode=0), file("a/b/c", "x", mode=0), directory("d", mode=0o555), file("d/e", "y")]
+        image = await load(house, layout_of(tmp_path / "l", *entries).file(tmp_path / "l.tar"), "local/closed")
+        root = house.store.hold(image, tmp_path / "no-pod")
+        assert root is not None
+        assert (root / "a").stat().st_mode & 0o777 == 0
+        house.store.remove(image.name)
+        assert roots(house) == []
+
+
+# --- processes that are killed, and several at once
+
+PULL = textwrap.dedent(
+    """
+    import asyncio, sys
+    from pathlib import Path
+    from danube_pkg.core.configuration.server import RegistrySpec
+    from tests.images.house import open_house
+
+    async def main(directory, host, name):
+        async with open_house(Path(directory), RegistrySpec(host, insecure=True)) as house:
+            print((await house.pull(name)).chain)
+
+    asyncio.run(main(*sys.argv[1:]))
+    """
+)
+
+
+def pulling(house: Path, host: str, name: str) -> "subprocess.Popen[bytes]":
+    """Another process that pulls into the same store."""
+    words = [sys.executable, "-c", PULL, str(house), host, name]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+async def test_a_pull_that_was_killed_leaves_nothing_for_the_next_one(tmp_path: Path, registry: Registry) -> None:
+    layers = [[file(f"data{number}", os.urandom(MEGABYTE))] for number in range(3)]
+    layout = Layout(tmp_path / "layout").image("latest", layers)
+    push(layout, "latest", f"{registry.host}/store/killed:1")
+    last = digest(packed(archive(layers[2])).data)
+    directory_ = tmp_path / "house"
+    with spoiling(registry.host, lambda request: None) as server:
+        released = threading.Event()
+        server.spoil = lambda request: waits(released, request) if last in request.path else None
+        name = f"{server.host}/store/killed:1"
+        process = pulling(directory_, server.host, name)
+        new = directory_ / "images" / "new"
+        wait_until(lambda: list(new.glob("*/fs/data1")), 30, "two layers to be unpacked")
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert list(new.iterdir())
+        wait_until(lambda: not workers_on(new), 30, "the unpacker to see that nobody wants it")
+        released.set()
+        server.spoil = lambda request: None
+        async with open_house(directory_, RegistrySpec(server.host, insecure=True)) as house:
+            assert list(new.iterdir()) == []
+            image = await house.pull(name)
+            assert {path.name for path in house.root(image).iterdir()} == {"data0", "data1", "data2"}
+
+
+def workers_on(new: Path) -> list[str]:
+    """Processes that have something below a directory open."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(link.readlink()).startswith(str(new)):
+                found.append(str(link))
+    return found
+
+
+async def test_two_processes_pull_the_same_image(tmp_path: Path, registry: Registry) -> None:
+    layout = layout_of(tmp_path / "layout", file("data", os.urandom(MEGABYTE)))
+    push(layout, "latest", f"{registry.host}/store/twice:1")
+    name = f"{registry.host}/store/twice:1"
+    processes = [pulling(tmp_path / "house", registry.host, name) for _ in range(3)]
+    answers = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], answers
+    assert len({printed for printed, _ in answers}) == 1
+    async with open_house(tmp_path / "house") as house:
+        assert house.left_over() == list((tmp_path / "house/images/layers").iterdir())
+        assert len(roots(house)) == 1
+
+
+async def test_a_root_that_a_power_failure_may_have_torn_is_made_anew(tmp_path: Path) -> None:
+    path = layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar")
+    async with open_house(tmp_path / "house") as house:
+        await load(house, path, "local/torn")
+    (root,) = roots(house)
+    (root / "unsafe").write_text("another boot")
+    async with open_house(tmp_path / "house") as house:
+        assert roots(house) == []
+        assert house.store.list() == []
+        await load(house, path, "local/torn")
+
+
+async def test_a_layer_that_a_power_failure_has_spoiled_is_pulled_again(tmp_path: Path, registry: Registry) -> None:
+    base = [file("base", os.urandom(5000))]
+    for number in ("1", "2"):
+        layout = Layout(tmp_path / number).image("latest", [base, [file("own", number)]])
+        push(layout, "latest", f"{registry.host}/store/spoiled:{number}")
+    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as house:
+        await house.pull(f"{registry.host}/store/spoiled:1")
+        layer = house.directory / "images" / "layers" / digest(packed(archive(base)).data)[7:]
+        layer.write_bytes(b"\0" * layer.stat().st_size)
+        image = await house.pull(f"{registry.host}/store/spoiled:2")
+        assert (house.root(image) / "base").read_bytes() == base[0].content
+
+
+async def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, registry: Registry) -> None:
+    if os.geteuid() != 0:
+        return await disk_full_for_a_user(tmp_path)
+    small = tmp_path / "small"
+    small.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=3m", "none", str(small))
+    try:
+        layout = layout_of(tmp_path / "l", file("data", b"\0" * (4 * MEGABYTE)))
+        push(layout, "latest", f"{registry.host}/store/full:1")
+        async with open_house(small / "house", RegistrySpec(registry.host, insecure=True)) as house:
+            with pytest.raises(ImageUnavailable, match="there is no room on this machine's disk"):
+                await house.pull(f"{registry.host}/store/full:1")
+            assert house.left_over() == []
+    finally:
+        run("umount", str(small))
+    return None
+
+
+async def disk_full_for_a_user(tmp_path: Path) -> None:
+    """An ordinary user mounts nothing: the same by a layer that is not there."""
+    async with open_house(tmp_path / "house") as house:
+        layers = [PackedLayer(tmp_path / "missing", 0, 5, f"sha256:{'0' * 64}")]
+
+        async def each() -> AsyncIterator[PackedLayer]:
+            for layer in layers:
+                yield layer
+
+        with pytest.raises(ImageUnavailable, match="could not be written"):
+            await house.store.unpack("x", f"sha256:{'1' * 64}", 1, each())
+        assert house.left_over() == []
+
+
+async def test_a_store_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / "images").write_text("a file")
+    with pytest.raises(Permanent) as refusal:
+        async with open_house(tmp_path / "house"):
+            raise AssertionError("opened")
+    assert refusal.value.reference == "image-store-unusable"
+
+
+# --- images in files
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip", "zstd"])
+async def test_an_oci_archive_in_every_packing(tmp_path: Path, packing: str) -> None:
+    path = layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar")
+    if packing != "plain":
+        run(packing, "-q", "-k", str(path))
+        path = path.with_suffix(".tar.gz" if packing == "gzip" else ".tar.zst")
+    async with open_house(tmp_path / "house") as house:
+        image = await load(house, path, "local/archive")
+        assert (house.root(image) / "x").read_text() == "1"
+        assert image.loaded
+        assert await house.pull("local/archive") == image, "no registry is asked"
+
+
+async def test_what_docker_save_writes(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "l").image("latest", [[file("x", "1")], [file("y", "2")]], config={"User": "5"})
+    target = f"docker-archive:{tmp_path}/saved.tar:local/saved:7"
+    run("skopeo", "--insecure-policy", "copy", "-q", f"oci:{layout.path}:latest", target)
+    async with open_house(tmp_path / "house") as house:
+        with open_archive(tmp_path / "saved.tar", tmp_path) as opened:
+            (archived,) = opened.images(MACHINE)
+            assert [name.rpartition("/")[2] for name in archived.names] == ["saved:7"]
+            (image,) = await house.images.load(archived, archived.names)
+        assert {path.name for path in house.root(image).iterdir()} == {"x", "y"}
+        assert image.config.user == "5"
+
+
+def test_an_archive_of_several_architectures_and_names(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "l")
+    manifests = {name: layout.manifest([[file("x", name)]], architecture=name) for name in ("arm64", "amd64")}
+    layout.index("local/many:1", manifests)
+    layout.image("local/other:2", [[file("y", "1")]])
+    with open_archive(layout.file(tmp_path / "l.tar"), tmp_path) as opened:
+        found = opened.images(MACHINE)
+    assert [one.names for one in found] == [("local/many:1",), ("local/other:2",)]
+    assert found[0].digest == manifests["amd64"]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(b"x" * 2000), "no tar archive"),
+        (lambda path: path.write_bytes(b""), "neither an index.json nor a manifest.json"),
+        (lambda path: path.write_bytes(archive([file("manifest.json", "{}")])), "names no image"),
+        (lambda path: path.write_bytes(archive([file("manifest.json", "[")])), "no JSON"),
+        (lambda path: path.write_bytes(archive([file("index.json", '{"manifests": []}')])), "names no image"),
+        (lambda path: path.write_bytes(path.read_bytes()[:6000]), "it ends in the middle of a file"),
+        (lambda path: path.unlink(), "No such file"),
+    ],
+)
+def test_a_file_that_is_no_archive_of_images(tmp_path: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]
+    path = layout_of(tmp_path / "l", file("x", "1" * 9000)).file(tmp_path / "l.tar")
+    spoil(path)
+    with pytest.raises(ImageUnavailable) as refusal, open_archive(path, tmp_path) as opened:
+        opened.images(MACHINE)
+    assert said in str(refusal.value)
+    assert str(path) in str(refusal.value)
+
+
+async def test_a_changed_archive_is_refused(tmp_path: Path) -> None:
+    layout = layout_of(tmp_path / "l", file("x", "1"))
+    manifest = next(path for path in (tmp_path / "l/blobs/sha256").iterdir() if b'"layers"' in path.read_bytes())
+    manifest.write_bytes(manifest.read_bytes().replace(b"schemaVersion", b"schemaversion"))
+    async with open_house(tmp_path / "house") as house:
+        with pytest.raises(ImageUnavailable, match="is something else"):
+            await load(house, layout.file(tmp_path / "l.tar"), "local/x")
+        assert house.left_over() == []
+
+
+async def test_a_pull_and_a_removal_at_once(tmp_path: Path, registry: Registry) -> None:
+    """Whoever comes first: an image is whole or not there."""
+    layout = layout_of(tmp_path / "l", file("x", "1"))
+    push(layout, "latest", f"{registry.host}/store/race:1")
+    name = f"{registry.host}/store/race:1"
+    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as house:
+        for _ in range(5):
+            image, _ = await asyncio.gather(house.pull(name), asyncio.to_thread(house.store.remove, name))
+            root = house.store.hold(image, tmp_path / "no-pod")
+            assert root is None or (root / "x").read_text() == "1"
+    shutil.rmtree(tmp_path / "house")

@@ -1,0 +1,95 @@
+"""Running something as an ordinary user, who has no control groups and nothing to stage with; with one id, or with ids that he
+was given for his pods.
+
+What a test needs may lie where such a user cannot go (a Python below /root). The child gets a mount namespace in which those
+directories are empty but for what is needed, and in which the user has an account and subordinate ids where he shall have some;
+nothing of this machine is changed. Someone who is that user already simply runs it.
+"""
+
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from build_steps.supervisor import build_supervisor
+
+USER = 1234
+FIRST_LENT_ID = 0x6FFF0000
+"""Of a range that nobody else has: below the ids of pods that root gives away."""
+
+ROOT = Path(__file__).resolve().parents[4]
+NEEDED = sorted({Path(sys.base_prefix), Path(sys.prefix), ROOT})
+
+
+def closed_directory(path: Path) -> Path | None:
+    """The outermost directory on the way to `path` that others may not walk through."""
+    ways = [*reversed(path.parents), path]
+    return next((way for way in ways if not way.stat().st_mode & stat.S_IXOTH), None)
+
+
+def opening(needed: Sequence[Path]) -> str:
+    """Shell commands that leave of every closed directory what is needed, reachable."""
+    closed = {path: directory for path in needed if (directory := closed_directory(path)) is not None}
+    lines = ["set -e", "mount -t tmpfs -o mode=755 none /mnt"]
+    for number, path in enumerate(closed):
+        lines += [f"mkdir /mnt/{number}", f"mount --bind {shlex.quote(str(path))} /mnt/{number}"]
+    lines += [f"mount -t tmpfs -o mode=755 none {shlex.quote(str(directory))}" for directory in set(closed.values())]
+    for number, path in enumerate(closed):
+        lines += [f"mkdir -p {shlex.quote(str(path))}", f"mount --bind /mnt/{number} {shlex.quote(str(path))}"]
+    return "\n".join(lines)
+
+
+def lending() -> str:
+    """Shell commands that give the user a name and a range of ids, in this mount namespace alone."""
+    person, ids = f"danube-test:x:{USER}:{USER}::/:/bin/sh", f"danube-test:{FIRST_LENT_ID}:65536"
+    return (
+        f"{{ cat /etc/passwd; echo {person}; }} > /mnt/passwd; echo {ids} > /mnt/ids\n"
+        "mount --bind /mnt/passwd /etc/passwd; mount --bind /mnt/ids /etc/subuid; mount --bind /mnt/ids /etc/subgid"
+    )
+
+
+def run_as_ordinary_user(
+    words: Sequence[str],
+    tree: Path | None = None,
+    *,
+    directory: Path | None = None,
+    seconds: float = 300,
+    lent_ids: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as that user in a home of its own, beside a copy of `tree` (or in `directory`); both outputs in one text.
+    lent_ids: he has subordinate ids, which takes root to arrange."""
+    for program in ("danube-step", "danube-ns"):
+        build_supervisor(program)
+    with tempfile.TemporaryDirectory(prefix="danube-user-", ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        if tree is not None:
+            shutil.copytree(tree, home / tree.name)
+        become = ""
+        if os.geteuid() == 0:
+            for path in (home, *home.rglob("*")):
+                os.chown(path, USER, USER)
+            become = f"exec setpriv --reuid {USER} --regid {USER} --clear-groups --"
+            command = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c"]
+            script = f"{opening(NEEDED)}\n{lending() if lent_ids else ''}\ncd {shlex.quote(str(directory or home))}\n{become} {shlex.join(words)}"
+        else:
+            command, script = ["/bin/sh", "-c"], f"cd {shlex.quote(str(directory or home))} && {shlex.join(words)}"
+        return subprocess.run(
+            [*command, script],
+            env={
+                "HOME": name,
+                "TMPDIR": name,
+                "PATH": os.environ["PATH"],
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTHONPATH": str(ROOT),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )

@@ -1,0 +1,137 @@
+"""Pods for tests: a runtime on a directory of its own, short ways to run a command in a container, and an end for all of it."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_steps.supervisor import build_supervisor
+from danube_pkg.adapters.runtimes.sandbox import (
+    CoordinatorProgram,
+    SandboxRuntime,
+    SandboxSettings,
+    has_ids_for_pods,
+    map_of_user,
+)
+from danube_pkg.core.egress.ports import EgressProxies
+from danube_pkg.core.runtimes.pods import (
+    HOST_IMAGE,
+    Container,
+    Limits,
+    Network,
+    PodEvent,
+    PodSpec,
+)
+
+TOKEN = "token-of-the-test"
+CHECK_SECONDS = 0.1
+"""Between two looks at a workspace's size: soon, so that tests are."""
+
+EVENT_SECONDS = 30.0
+
+
+def has_lent_ids() -> bool:
+    """Whether pods have subordinate ids of an ordinary user. Root in them is that user, so what belongs to him is not closed to
+    it by not being anybody's in there."""
+    return not has_ids_for_pods() and map_of_user(build_supervisor("danube-ns")).is_full
+
+
+def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
+    """A runtime's settings over this tree's programs. host_paths: what the image `host` has of this machine besides."""
+    sockets = data / "run" / "grpc"
+    sockets.mkdir(parents=True, exist_ok=True)
+    return SandboxSettings(
+        data_dir=data,
+        grpc_directory=sockets,
+        supervisor=build_supervisor("danube-step"),
+        namespaces=build_supervisor("danube-ns"),
+        program=CoordinatorProgram((), {"COORDINATOR": "yes"}),
+        python_prefix=Path(sys.base_prefix),
+        extra_host_paths=tuple(host_paths),
+        workspace_check_seconds=CHECK_SECONDS,
+    )
+
+
+def new_runtime(data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()) -> SandboxRuntime:
+    """What a server makes when it starts: a second one on the same directory is a restarted server."""
+    return SandboxRuntime(settings_of(data, host_paths), proxies=proxies)
+
+
+def new_job_id() -> str:
+    """Control groups are the whole machine's, so two test runs must not name the same pod."""
+    return f"test-{secrets.token_hex(6)}"
+
+
+def spec_of(
+    job_id: str, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
+) -> PodSpec:
+    return PodSpec(job_id, "pipeline", limits or Limits(), network, TOKEN, tuple(allowlist))
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """One runtime and the data directory that it works on."""
+
+    data: Path
+    runtime: SandboxRuntime
+
+    async def pod(
+        self, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
+    ) -> tuple[Container, Container]:
+        """A new pod: its coordinator and its first worker."""
+        spec = spec_of(new_job_id(), limits=limits, network=network, allowlist=allowlist)
+        coordinator = await self.runtime.create_pod(spec)
+        return coordinator, await self.runtime.ensure_container(coordinator.job_id, HOST_IMAGE)
+
+    async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
+        """Exit code and everything printed."""
+        return await self.run(container, "/bin/sh", "-c", command, given=given)
+
+    async def python(self, container: Container, program: str) -> tuple[int, bytes]:
+        return await self.run(container, "python3", "-c", program)
+
+    async def run(self, container: Container, *argv: str, given: bytes = b"") -> tuple[int, bytes]:
+        stream = await self.runtime.exec(container, argv)
+        printed = bytearray()
+
+        async def give() -> None:
+            await stream.write(given)
+            await stream.close_input()
+
+        async def take() -> None:
+            while data := await stream.read():
+                printed.extend(data)
+
+        try:
+            async with asyncio.timeout(60):
+                await asyncio.gather(give(), take())
+                return await stream.wait(), bytes(printed)
+        finally:
+            await stream.close()
+
+
+@asynccontextmanager
+async def open_pods(
+    data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()
+) -> AsyncIterator[Pods]:
+    """A runtime whose pods are all gone afterwards, whatever the test did."""
+    data.mkdir(exist_ok=True)
+    runtime = new_runtime(data, proxies, host_paths)
+    try:
+        yield Pods(data, runtime)
+    finally:
+        for state in await runtime.list_pods():
+            await runtime.delete_pod(state.job_id)
+        await runtime.close()
+
+
+async def next_event(events: AsyncIterator[PodEvent], kind: type[PodEvent]) -> PodEvent:
+    """The next event of that type; the others may come before it."""
+    async with asyncio.timeout(EVENT_SECONDS):
+        async for event in events:
+            if isinstance(event, kind):
+                return event
+    raise AssertionError("the watch ended")

@@ -1,0 +1,261 @@
+"""What a step must not reach, each tried from inside a step by the shortest way that would work without the sandbox."""
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.core.runtimes.pods import Network
+from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_lent_ids
+
+ALLOWED_IN_ROOT = {
+    ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "workspace",
+}  # fmt: skip
+ALLOWED_DEVICES = {
+    "console", "core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
+    "zero",
+}  # fmt: skip
+ALLOWED_CAPABILITIES = 0x800400FB
+"""CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, FSETID: bits 0, 1, 3 to 7; SYS_CHROOT 18; SETFCAP 31."""
+
+REFUSED = """
+import ctypes, errno, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def refused(result, *errors):
+    number = ctypes.get_errno()
+    assert result == -1 and number in errors, (result, errno.errorcode.get(number, number))
+"""
+"""The beginning of the programs below: a call that must fail, and how."""
+
+
+async def succeeds(pods: Pods, program: str) -> None:
+    """A Python program of assertions, run as a step of a new pod."""
+    _, worker = await pods.pod()
+    assert await pods.python(worker, REFUSED + program) == (0, b"")
+
+
+async def test_the_root_holds_what_is_allowed_and_nothing_else(pods: Pods) -> None:
+    for container in await pods.pod():
+        _, printed = await pods.shell(container, "ls -A /; ls -A /home; ls -A $HOME")
+        names = set(printed.decode().split())
+        outside_usr = {Path("/", *path.parts[1:2]).name for path in [Path(os.path.realpath(os.__file__))]}
+        assert names <= ALLOWED_IN_ROOT | outside_usr | {"danube"}
+        code, _ = await pods.shell(container, "ls /var /run /srv /mnt /boot /etc/shadow /etc/ssh")
+        assert code != 0
+
+
+async def test_the_servers_files_are_not_there(pods: Pods) -> None:
+    (pods.data / "danube.db").write_text("the database")
+    coordinator, worker = await pods.pod()
+    for container in (coordinator, worker):
+        assert (await pods.shell(container, f"ls {pods.data}"))[0] != 0
+        assert (await pods.shell(container, "find / -xdev -name danube.db 2>/dev/null"))[1] == b""
+
+
+async def test_no_socket_of_the_host_is_to_be_found(pods: Pods) -> None:
+    """The coordinator sees the server's own socket and no other; a worker sees none."""
+    path = pods.data / "run" / "grpc" / "api.sock"
+    place = os.open(path.parent, os.O_PATH)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"/proc/self/fd/{place}/api.sock")
+        os.close(place)
+        coordinator, worker = await pods.pod()
+        look = "find / -path /proc -prune -o -type s -print 2>/dev/null; true"
+        assert await pods.shell(worker, look) == (0, b"")
+        assert await pods.shell(coordinator, look) == (0, b"/.danube/run/api.sock\n")
+
+
+async def test_another_jobs_workspace_is_not_there(pods: Pods) -> None:
+    _, one = await pods.pod()
+    _, other = await pods.pod()
+    await pods.shell(one, "echo secret > /workspace/mine && chmod -R 777 /workspace")
+    code, _ = await pods.shell(other, f"cat {pods.data}/pods/{one.job_id}/workspace/mine")
+    assert code != 0
+    assert (await pods.shell(other, "ls -A /workspace"))[1] == b""
+
+
+async def test_only_the_containers_own_processes_are_seen(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    _, other = await pods.pod()
+    stream = await pods.runtime.exec(other, ("/bin/sleep", "998877"))
+    _, printed = await pods.shell(worker, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; ls -d /proc/[0-9]* | wc -l")
+    await stream.close()
+    assert b"998877" not in printed
+    assert b"pytest" not in printed
+    assert int(printed.split()[-1]) < 10
+
+
+async def test_the_token_is_the_coordinators_only(pods: Pods) -> None:
+    coordinator, worker = await pods.pod()
+    assert await pods.shell(coordinator, "cat /.danube/token") == (0, TOKEN.encode())
+    code, printed = await pods.shell(
+        worker, f"ls -A /.danube; grep -rsl {TOKEN} /.danube /workspace /tmp $HOME /etc; cat /.danube/token; env"
+    )
+    assert (code, TOKEN.encode() in printed, printed.startswith(b"danube-step\n")) == (0, False, True)
+    assert b"token" not in printed.replace(b"/.danube/token", b"").replace(b"No such file", b"")
+
+
+async def test_the_supervisor_can_be_run_and_not_read_or_changed(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    for attempt in ("chmod 777", "rm -f", "truncate -s 0", "cp -f /bin/true", *(() if has_lent_ids() else ("cat",))):
+        code, _ = await pods.shell(worker, f"{attempt} /.danube/danube-step > /tmp/read")
+        assert code != 0, attempt
+    assert await pods.shell(worker, "wc -c < /tmp/read") == (0, b"0\n")
+
+
+async def test_the_programs_of_the_host_are_read_only(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    for place in ("/usr/bin", "/usr", "/etc/ssl", "/etc/ld.so.cache"):
+        code, _ = await pods.shell(worker, f"touch {place}/danube-was-here 2>&1 || echo > {place}")
+        assert code != 0, place
+
+
+async def test_the_host_is_not_reached_by_its_loopback(pods: Pods) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        await succeeds(
+            pods,
+            f"assert socket.socket().connect_ex(('127.0.0.1', {port})) == errno.ECONNREFUSED\n"
+            "assert socket.socket().connect_ex(('192.0.2.1', 80)) == errno.ENETUNREACH\n"
+            "try: socket.getaddrinfo('example.com', 80)\n"
+            "except socket.gaierror: pass\n"
+            "else: raise AssertionError('a name was resolved')\n",
+        )
+
+
+async def test_an_abstract_socket_of_the_host_is_not_reached(pods: Pods) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"\0danube-test-{os.getpid()}")
+        listening.listen()
+        await succeeds(
+            pods,
+            f"unix = socket.socket(socket.AF_UNIX)\n"
+            f"assert unix.connect_ex('\\0danube-test-{os.getpid()}') == errno.ECONNREFUSED\n",
+        )
+
+
+async def test_the_hosts_network_is_given_only_where_it_is_asked_for(pods: Pods) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        greeter = threading.Thread(target=lambda: listening.accept()[0].sendall(b"from the host"), daemon=True)
+        greeter.start()
+        _, worker = await pods.pod(network=Network.HOST)
+        ask = f"import socket; print(socket.create_connection(('127.0.0.1', {listening.getsockname()[1]})).recv(99))"
+        assert await pods.python(worker, ask) == (0, b"b'from the host'\n")
+        greeter.join()
+        assert (await pods.shell(worker, "cmp /etc/hosts /dev/null"))[0] == 1
+
+
+async def test_no_rights_over_the_network(pods: Pods) -> None:
+    await succeeds(
+        pods,
+        "for family, kind in ((17, 3), (38, 5), (40, 1), (15, 3)):\n"
+        "    refused(libc.socket(family, kind, 0), errno.EPERM, errno.EAFNOSUPPORT)\n"
+        "refused(libc.socket(2, 3, 1), errno.EPERM)\n",
+    )
+
+
+async def test_only_harmless_devices(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    _, printed = await pods.shell(worker, "ls -A /dev")
+    assert set(printed.decode().split()) <= ALLOWED_DEVICES
+    assert (await pods.shell(worker, "mknod /tmp/disk b 8 0 || mknod /workspace/memory c 1 1"))[0] != 0
+
+
+@pytest.mark.parametrize(
+    ("call", "x86_64", "aarch64"),
+    [
+        ("keyctl", 250, 219),
+        ("add_key", 248, 217),
+        ("mount", 165, 40),
+        ("umount2", 166, 39),
+        ("pivot_root", 155, 41),
+        ("setns", 308, 268),
+        ("bpf", 321, 280),
+        ("perf_event_open", 298, 241),
+        ("init_module", 175, 105),
+        ("kexec_load", 246, 104),
+        ("open_by_handle_at", 304, 265),
+        ("userfaultfd", 323, 282),
+        ("io_uring_setup", 425, 425),
+        ("fsopen", 430, 430),
+        ("swapon", 167, 224),
+        ("reboot", 169, 142),
+    ],
+)
+async def test_a_call_that_no_step_needs_is_refused(pods: Pods, call: str, x86_64: int, aarch64: int) -> None:
+    number = {"x86_64": x86_64, "aarch64": aarch64}[os.uname().machine]
+    await succeeds(pods, f"refused(libc.syscall({number}, 0, 0, 0, 0, 0), errno.EPERM)  # {call}\n")
+
+
+async def test_no_namespaces_and_no_way_around_the_filter(pods: Pods) -> None:
+    """clone3 hides its flags from a filter, so it does not exist; without a user namespace the others need rights."""
+    await succeeds(
+        pods,
+        "for flags in (0x10000000, 0x00020000, 0x40000000, 0x10020000, 0x20000000):\n"
+        "    refused(libc.unshare(flags), errno.EPERM)\n"
+        "refused(libc.syscall(435, 0, 0), errno.ENOSYS)\n",
+    )
+
+
+async def test_the_other_table_of_calls_ends_the_program(pods: Pods) -> None:
+    """x32 on x86_64: the same machine code with bit 30 set would go around every number of the filter."""
+    _, worker = await pods.pod()
+    code, _ = await pods.python(worker, REFUSED + "libc.syscall(0x40000000 | 39)\n")
+    assert code == (128 + 31 if os.uname().machine == "x86_64" else 0)
+
+
+async def test_the_supervisor_cannot_be_traced_or_looked_into(pods: Pods) -> None:
+    await succeeds(
+        pods,
+        "PTRACE_SEIZE = 0x4206\n"
+        "refused(libc.ptrace(PTRACE_SEIZE, 1, None, None), errno.EPERM)\n"
+        "for name in ('environ', 'mem', 'maps'):\n"
+        "    try: open(f'/proc/1/{name}', 'rb').read(1)\n"
+        "    except OSError: pass\n"
+        "    else: raise AssertionError(name)\n"
+        "for name in ('fd/0', 'fd/3', 'root', 'cwd', 'exe'):\n"
+        "    try: os.readlink(f'/proc/1/{name}')\n"
+        "    except OSError: pass\n"
+        "    else: raise AssertionError(name)\n"
+        + ("" if has_lent_ids() else "try: os.listdir('/proc/1/fd')\nexcept OSError: pass\nelse: raise AssertionError"),
+    )
+
+
+async def test_rights_are_few_and_cannot_grow(pods: Pods) -> None:
+    for container in await pods.pod():
+        _, printed = await pods.shell(container, "cat /proc/self/status")
+        status = dict(line.split(":\t", 1) for line in printed.decode().splitlines() if ":\t" in line)
+        for kind in ("CapEff", "CapPrm", "CapInh"):
+            assert int(status[kind], 16) & ~ALLOWED_CAPABILITIES == 0, kind
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+        groups = set(status["Groups"].split())
+        assert groups <= {"0", "65534"}
+
+
+async def test_kernel_settings_are_not_the_steps_to_change(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    for file in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/kernel/x"):
+        assert (await pods.shell(worker, f"echo x > {file}"))[0] != 0, file
+
+
+async def test_ordinary_work_goes_on_inside(pods: Pods) -> None:
+    """The bounds above would be easy to have by breaking everything."""
+    _, worker = await pods.pod()
+    code, printed = await pods.shell(
+        worker,
+        "set -e; cd $(mktemp -d); echo 'print(40 + 2)' > a.py; python3 a.py; git --version; tar cf a.tar a.py; tar xf a.tar;"
+        " mkfifo pipe; (echo through > pipe &); cat pipe; test -w /dev/null; test -w /dev/shm; ls -l /etc/ssl > list;"
+        " python3 -c 'import ssl, multiprocessing; multiprocessing.Pool(2).map(abs, [1, -2])'; ldd /bin/sh > list;"
+        " getent passwd $(id -u) | cut -d: -f6; getent hosts localhost | wc -l",
+    )
+    lines = printed.decode().splitlines()
+    assert (code, lines[0], lines[2:]) == (0, "42", ["through", "/home/danube", "1"])
+
+
+async def test_a_program_that_gives_up_its_rights_still_finds_its_files(pods: Pods) -> None:
+    """What apt's downloads and databases under test do: their user is not the owner of the root."""
+    _, worker = await pods.pod()
+    assert await pods.shell(worker, "stat -c %a / /etc /home /.danube /dev") == (0, b"755\n" * 5)
+    assert await pods.shell(worker, "stat -c %a /tmp") == (0, b"1777\n")

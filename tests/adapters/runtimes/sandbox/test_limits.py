@@ -1,0 +1,116 @@
+"""Bounds of a pod: what stops a step that takes too much, and how the server learns of it."""
+
+import os
+import re
+
+import pytest
+
+from danube_pkg.core.reasons import Reason
+from danube_pkg.core.runtimes.pods import ContainerEnded, Limits, PodNotice
+from tests.adapters.runtimes.sandbox.pods import (
+    Pods,
+    new_job_id,
+    new_runtime,
+    next_event,
+    spec_of,
+)
+
+MEGABYTE = 1 << 20
+ROOT = os.geteuid() == 0
+
+TAKE_MEMORY = "taken = bytearray(512 << 20); print(len(taken))"
+
+
+async def test_too_much_memory_ends_the_program_and_not_the_container(pods: Pods) -> None:
+    """With control groups the kernel counts the kill; with rlimits the program is refused the memory."""
+    _, worker = await pods.pod(limits=Limits(memory_bytes=256 * MEGABYTE))
+    before = await pods.runtime.memory_kills(worker)
+    code, printed = await pods.python(worker, TAKE_MEMORY)
+    assert (before, str(512 << 20).encode() in printed) == (0, False)
+    assert code == (128 + 9 if ROOT else 1)
+    assert await pods.runtime.memory_kills(worker) == (1 if ROOT else 0)
+    assert await pods.shell(worker, "true") == (0, b"")
+
+
+async def test_a_memory_kill_is_told_from_the_other_containers(pods: Pods) -> None:
+    coordinator, worker = await pods.pod(limits=Limits(memory_bytes=256 * MEGABYTE))
+    await pods.python(worker, TAKE_MEMORY)
+    assert await pods.runtime.memory_kills(coordinator) == 0
+
+
+@pytest.mark.parametrize("bound", [60])
+async def test_the_number_of_processes_is_bounded(pods: Pods, bound: int) -> None:
+    """A fork bomb meets the bound; the pod goes on afterwards, and the machine never notices."""
+    _, worker = await pods.pod(limits=Limits(processes=bound))
+    code, printed = await pods.python(
+        worker,
+        "import os, signal\n"
+        "children = []\n"
+        "try:\n"
+        "    while len(children) < 500:\n"
+        "        child = os.fork()\n"
+        "        if child == 0: signal.pause()\n"
+        "        children.append(child)\n"
+        "except BlockingIOError: pass\n"
+        "for child in children: os.kill(child, signal.SIGKILL)\n"
+        "print(len(children))\n",
+    )
+    assert code == 0, printed
+    assert bound / 2 < int(printed) < bound
+    assert await pods.shell(worker, "true") == (0, b"")
+
+
+async def test_a_full_workspace_ends_the_pods_containers(pods: Pods) -> None:
+    coordinator, worker = await pods.pod(limits=Limits(workspace_bytes=8 * MEGABYTE))
+    async with pods.runtime.watch() as events:
+        stream = await pods.runtime.exec(worker, ("/bin/sh", "-c", "head -c 20000000 /dev/zero > big; sleep 1000"))
+        ended = set()
+        for _ in range(2):
+            event = await next_event(events, ContainerEnded)
+            assert isinstance(event, ContainerEnded)
+            assert event.reason is Reason.WORKSPACE_FULL
+            holds = re.search(r"holds (\d+) MB, the bound is 8 MB", event.message)
+            assert holds, event.message
+            assert 8 <= int(holds[1]) <= 20, "it may be looked at while it still grows"
+            ended.add(event.container)
+        await stream.close()
+    assert ended == {coordinator, worker}
+
+
+async def test_what_is_closed_to_the_server_counts_and_is_removed_as_well(pods: Pods) -> None:
+    """Where a step can give files away, it can give away a directory that nobody else may look into."""
+    _, worker = await pods.pod(limits=Limits(workspace_bytes=8 * MEGABYTE))
+    async with pods.runtime.watch() as events:
+        give_away = "mkdir d && head -c 20000000 /dev/zero > d/big; chown -R 5:6 d; chmod 700 d; sleep 1000"
+        stream = await pods.runtime.exec(worker, ("/bin/sh", "-c", give_away))
+        event = await next_event(events, ContainerEnded)
+        assert isinstance(event, ContainerEnded)
+        assert event.reason is Reason.WORKSPACE_FULL
+        await stream.close()
+    await pods.runtime.delete_pod(worker.job_id)
+    assert list((pods.data / "pods").iterdir()) == []
+
+
+async def test_a_workspace_is_still_watched_after_a_restart(pods: Pods) -> None:
+    _, worker = await pods.pod(limits=Limits(workspace_bytes=8 * MEGABYTE))
+    await pods.runtime.close()
+    restarted = new_runtime(pods.data)
+    async with restarted.watch() as events:
+        await pods.shell(worker, "head -c 20000000 /dev/zero > big")
+        event = await next_event(events, ContainerEnded)
+        assert isinstance(event, ContainerEnded)
+        assert event.reason is Reason.WORKSPACE_FULL
+    await restarted.close()
+
+
+async def test_the_job_is_told_where_only_weaker_bounds_are_in_force(pods: Pods) -> None:
+    async with pods.runtime.watch() as events:
+        coordinator = await pods.runtime.create_pod(spec_of(new_job_id(), limits=Limits(memory_bytes=256 * MEGABYTE)))
+        process = pods.runtime.container_process(coordinator)
+        if ROOT:
+            with open(f"/proc/{process}/cgroup") as groups:
+                assert f"/danube/{coordinator.job_id}/0" in groups.read()
+        else:
+            notice = await next_event(events, PodNotice)
+            assert isinstance(notice, PodNotice)
+            assert "256 MB" in notice.message

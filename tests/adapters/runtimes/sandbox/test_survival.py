@@ -1,0 +1,182 @@
+"""Pods and the server's life: nothing of a pod needs the server that made it, and nothing half made stays behind."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, ContainerEnded
+from tests.adapters.runtimes.sandbox.pods import (
+    EVENT_SECONDS,
+    Pods,
+    new_job_id,
+    new_runtime,
+    next_event,
+    spec_of,
+)
+from tests.support.waiting import wait_until_async
+
+ROOT = Path(__file__).resolve().parents[4]
+
+SERVER = """
+import asyncio, os, pathlib, sys
+from tests.sandbox.pods import *
+
+ACTIONS = ("open", "os.mkdir", "os.chmod", "os.chown", "os.rename", "os.remove", "subprocess.Popen", "socket.bind")
+left = int(sys.argv[3])
+
+def die_in_time(event, arguments):
+    global left
+    if event in ACTIONS:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), 9)
+
+async def main():
+    runtime = new_runtime(pathlib.Path(sys.argv[1]))
+    sys.addaudithook(die_in_time)
+    await runtime.create_pod(spec_of(sys.argv[2]))
+    worker = await runtime.ensure_container(sys.argv[2], "host")
+    await runtime.exec(worker, ("/bin/sh", "-c", "until [ -e /workspace/go ]; do sleep 0.01; done; touch /workspace/done"))
+    print(int(sys.argv[3]) - left, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+"""A server that makes a pod and then goes on living, or is killed before the given one of its actions on the machine."""
+
+NEVER = 1_000_000
+TORN_MOMENTS = 20
+
+
+async def serve_until_killed(data: Path, job_id: str, actions: int = NEVER) -> int:
+    """Run it; kill it once it has printed how many actions the pod took, which is the answer; 0 when it died before."""
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(data), job_id, str(actions),
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert server.stdout is not None
+    try:
+        async with asyncio.timeout(EVENT_SECONDS):
+            return int(await server.stdout.readline() or b"0")
+    finally:
+        if not server.stdout.at_eof():
+            server.kill()
+        await server.wait()
+
+
+def processes_of(data: Path) -> list[str]:
+    """What still runs of the pods of a data directory: their mounts or their arguments name it.
+
+    Mounts name it as its own file system does, which need not be the root's: /tmp of Debian 13 is one in memory.
+    """
+    mount = next(place for place in data.parents if place.is_mount())
+    name = f"/{data.relative_to(mount)}"
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended, or is not ours to look into
+            said = (place / "cmdline").read_text()
+            if "pytest" not in said and name in said + (place / "mountinfo").read_text():
+                found.append(f"{place.name} {said!r}")
+    return found
+
+
+async def test_a_pod_outlives_the_kill_of_its_server(pods: Pods) -> None:
+    job_id = new_job_id()
+    assert await serve_until_killed(pods.data, job_id) > 0
+    state = next(state for state in await pods.runtime.list_pods() if state.job_id == job_id)
+    assert (state.complete, [container.number for container in state.containers]) == (True, [0, 1])
+    assert (await pods.shell(state.containers[1], "touch /workspace/go"))[0] == 0
+    assert await pods.shell(state.containers[0], "until [ -e /workspace/done ]; do sleep 0.01; done") == (0, b"")
+
+
+async def test_the_pods_processes_are_nobodys_children_and_leave_no_zombie(pods: Pods) -> None:
+    coordinator, worker = await pods.pod()
+    for container in (coordinator, worker):
+        process = pods.runtime.container_process(container)
+        status = Path(f"/proc/{process}/status").read_text()
+        assert f"PPid:\t{os.getpid()}\n" not in status
+    await pods.runtime.delete_pod(worker.job_id)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    assert not any("\tZ" in Path(f"/proc/{child}/status").read_text() for child in children)
+
+
+async def test_nothing_is_left_of_a_deleted_pod(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    stream = await pods.runtime.exec(worker, ("/bin/sh", "-c", "(setsid sleep 1000 &) ; sleep 1000"))
+    await wait_until_async(lambda: processes_of(pods.data), EVENT_SECONDS, "the step's processes to be there")
+    await pods.runtime.delete_pod(worker.job_id)
+    await stream.close()
+    await wait_until_async(lambda: not processes_of(pods.data), EVENT_SECONDS, "the pod's processes to be gone")
+    groups = [
+        *Path("/sys/fs/cgroup").glob(f"danube/{worker.job_id}"),
+        *Path("/sys/fs/cgroup").glob(f"*/danube/{worker.job_id}"),
+    ]
+    assert groups == []
+    assert list((pods.data / "pods").iterdir()) == []
+
+
+async def delete_as_the_engine_does(pods: Pods, job_id: str) -> None:
+    """Repeat it while it says that it may succeed later: a container's start that was under way goes on for milliseconds."""
+    async with asyncio.timeout(EVENT_SECONDS):
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await pods.runtime.delete_pod(job_id)
+
+
+async def test_a_creation_torn_at_any_moment_leaves_nothing_that_delete_does_not_remove(pods: Pods) -> None:
+    """The server is killed before one after the other of the actions that a pod takes."""
+    job_id = (await pods.pod())[0].job_id  # what is made once for a data directory is there from now on
+    await pods.runtime.delete_pod(job_id)
+    count = await serve_until_killed(pods.data, job_id)
+    await pods.runtime.delete_pod(job_id)
+    assert count > TORN_MOMENTS
+    for number in range(TORN_MOMENTS):
+        job_id = new_job_id()
+        assert await serve_until_killed(pods.data, job_id, 1 + number * count // TORN_MOMENTS) == 0
+        await delete_as_the_engine_does(pods, job_id)
+        assert await pods.runtime.list_pods() == []
+    await wait_until_async(lambda: not processes_of(pods.data), EVENT_SECONDS, "every process to be gone")
+
+
+async def test_a_torn_creation_can_be_repeated(pods: Pods) -> None:
+    spec = spec_of(new_job_id())
+    coordinator = await pods.runtime.create_pod(spec)
+    os.kill(pods.runtime.container_process(coordinator) or 0, signal.SIGKILL)
+    (pods.data / "pods" / spec.job_id / "c" / "0" / "container.json").unlink()
+    assert [state.complete for state in await pods.runtime.list_pods()] == [False]
+    assert await pods.runtime.create_pod(spec) == coordinator
+    assert await pods.shell(coordinator, "true") == (0, b"")
+
+
+async def test_a_pod_whose_holder_was_killed_is_made_anew(pods: Pods) -> None:
+    spec = spec_of(new_job_id())
+    coordinator = await pods.runtime.create_pod(spec)
+    process = pods.runtime.container_process(coordinator)
+    assert process is not None
+    os.kill(pods.runtime.holder_process(spec.job_id) or 0, signal.SIGKILL)
+    await wait_until_async(lambda: pods.runtime.holder_process(spec.job_id) is None, EVENT_SECONDS, "the holder's end")
+    assert await pods.runtime.create_pod(spec) == coordinator
+    assert pods.runtime.container_process(coordinator) not in (None, process)
+
+
+async def test_another_process_with_the_same_id_is_not_taken_for_the_pods(pods: Pods) -> None:
+    """After a restart of the machine ids are given again: a wrong start time means that the container is gone."""
+    _, worker = await pods.pod()
+    await pods.runtime.close()
+    file = pods.data / "pods" / worker.job_id / "c" / "1" / "container.json"
+    text = file.read_text()
+    process = pods.runtime.container_process(worker)
+    file.write_text(text.replace(f'"pid": {process}', f'"pid": {os.getpid()}'))
+    restarted = new_runtime(pods.data)
+    async with restarted.watch() as events:
+        event = await next_event(events, ContainerEnded)
+    assert isinstance(event, ContainerEnded)
+    assert event.container == worker
+    os.kill(process or 0, signal.SIGKILL)
+    assert (await restarted.ensure_container(worker.job_id, HOST_IMAGE)).number == 2
+    await restarted.delete_pod(worker.job_id)
+    await restarted.close()

@@ -1,0 +1,75 @@
+"""Pods with a way out, and servers on the loopback for them to reach: a yard's proxy with real pods in the place of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox import PROXY_USER, has_ids_for_pods
+from danube_pkg.core.egress.ledger import Contact
+from danube_pkg.core.runtimes.pods import Container, Network
+from tests.adapters.egress.certificates import Authority
+from tests.adapters.egress.yard import (
+    SECONDS,
+    Yard,
+    open_yard,
+    proxy_settings,
+)
+from tests.adapters.runtimes.sandbox.pods import Pods, open_pods
+from tests.support.waiting import wait_until_async
+
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+
+
+async def answer_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An HTTP server, as small as one can be."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(HELLO)
+    await writer.drain()
+    writer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class WaysOut:
+    """port: of a TLS server that answers `hello`; all names of the yard lead to it."""
+
+    pods: Pods
+    yard: Yard
+    port: int
+
+    async def worker(self, *allowlist: str, network: Network = Network.ALLOWLIST) -> Container:
+        """A worker of a new pod that may reach `files.test` and what else is named."""
+        entries = (f"files.test:{self.port}", f"127.0.0.1:{self.port}", *allowlist)
+        return (await self.pods.pod(network=network, allowlist=entries))[1]
+
+    async def shell(self, container: Container, command: str) -> tuple[int, str]:
+        code, printed = await self.pods.shell(container, command)
+        return code, printed.decode(errors="replace")
+
+    async def python(self, container: Container, program: str) -> str:
+        """What a program prints, which must end well."""
+        code, printed = await self.pods.python(container, program)
+        assert code == 0, printed.decode(errors="replace")
+        return printed.decode(errors="replace")
+
+    def ledger(self, container: Container) -> Sequence[Contact]:
+        return self.yard.ledgers.read(container.job_id)
+
+    async def written(self, container: Container, count: int) -> Sequence[Contact]:
+        """The ledger once it has so many contacts."""
+        await wait_until_async(lambda: len(self.ledger(container)) >= count, SECONDS, f"{count} contacts")
+        return self.ledger(container)
+
+
+@asynccontextmanager
+async def open_ways_out(
+    directory: Path, authority: Authority, host_paths: Sequence[Path] = ()
+) -> AsyncIterator[WaysOut]:
+    """As a server has them: the proxy runs as its own user where there are users to give away."""
+    settings = proxy_settings(directory, user=PROXY_USER if has_ids_for_pods() else 0)
+    async with open_yard(directory, settings) as yard:
+        port = await yard.server(answer_hello, authority.server_context())
+        async with open_pods(directory / "data", yard.proxies, host_paths) as pods:
+            yield WaysOut(pods, yard, port)
+        assert yard.complaints() == ""

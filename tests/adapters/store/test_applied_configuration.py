@@ -1,0 +1,164 @@
+"""The applied configuration in a real database: it holds exactly what was desired, ids stay, what leaves is marked."""
+
+import itertools
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteConfiguration,
+    SqlitePipelines,
+    SqliteSessions,
+    SqliteTokens,
+)
+from danube_pkg.core.configuration.changes import diff
+from danube_pkg.core.configuration.people import MemberSpec
+from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec
+from danube_pkg.core.configuration.ports import ConfigurationStore
+from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User
+from danube_pkg.core.errors import Place
+from danube_pkg.core.identity.access import Level, Scope
+from danube_pkg.core.identity.people import Session, Token
+from tests.core.jobs.states import states
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(tmp_path / "danube.db")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> SqliteConfiguration:
+    return opened(database)
+
+
+def opened(database: Database) -> SqliteConfiguration:
+    numbers = itertools.count(1)
+    return SqliteConfiguration(database, lambda: f"id{next(numbers):05}")
+
+
+async def apply(store: SqliteConfiguration, desired: State, revision: str = "r1") -> None:
+    actual, _ = await store.load_state()
+    await store.apply_changes(diff(desired, actual), desired, Applied(revision, 1000.0))
+
+
+@given(following=st.lists(states(), min_size=1, max_size=4))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_the_database_holds_exactly_what_was_desired_last(following: list[State]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        database = Database(Path(directory) / "danube.db")
+        try:
+            store = opened(database)
+            for number, desired in enumerate(following):
+                await apply(store, desired, f"r{number}")
+                actual, applied = await opened(database).load_state()
+                assert actual == desired
+                assert applied == Applied(f"r{number}", 1000.0)
+        finally:
+            await database.close()
+
+
+ALICE = MemberSpec("alice@example.com")
+APP = PipelineDefinition(
+    "app",
+    "owners",
+    PipelineSpec(repository="/app", permissions=(PermissionSpec("readers", Level.READ),)),
+    Place("pipelines/app.yaml", 7),
+)
+FULL = State(
+    users={ALICE.email: User(ALICE.email, "alice", "$2b$10$hash")},
+    teams={"owners": Team("owners", (ALICE,)), "readers": Team("readers", (ALICE,), global_admin=True)},
+    pipelines={"app": APP},
+)
+
+
+def rows(database: Database, table: str) -> list[dict[str, object]]:
+    return [dict(row) for row in database.read(f"SELECT * FROM {table} ORDER BY 1, 2")]
+
+
+async def test_the_tables_that_others_read_are_filled(database: Database, store: SqliteConfiguration) -> None:
+    await apply(store, FULL)
+    (user,) = rows(database, "users")
+    assert (user["email"], user["name"], user["configured"], user["removed_at"]) == (ALICE.email, "alice", 1, None)
+    teams = {str(row["name"]): row for row in rows(database, "teams")}
+    assert teams["readers"]["global_admin"] == 1
+    assert [(row["user_id"], row["role"]) for row in rows(database, "team_members")] == [(user["id"], "member")] * 2
+    (pipeline,) = rows(database, "pipelines")
+    assert pipeline["team_id"] == teams["owners"]["id"]
+    assert (pipeline["file"], pipeline["line"], pipeline["revision"]) == ("pipelines/app.yaml", 7, "r1")
+    assert rows(database, "pipeline_permissions") == [
+        {"pipeline_id": pipeline["id"], "team_id": teams["readers"]["id"], "level": "read"}
+    ]
+
+
+async def test_what_leaves_is_marked_and_keeps_its_id_when_it_comes_back(
+    database: Database, store: SqliteConfiguration
+) -> None:
+    await apply(store, FULL)
+    before = {table: [row["id"] for row in rows(database, table)] for table in ("users", "teams", "pipelines")}
+    await apply(store, State())
+    for table, ids in before.items():
+        assert [row["id"] for row in rows(database, table)] == ids
+        assert all(row["removed_at"] == 1000.0 for row in rows(database, table))
+    assert rows(database, "team_members") == rows(database, "pipeline_permissions") == []
+    assert rows(database, "users")[0]["password_hash"] == ""
+    pipelines = SqlitePipelines(database)
+    assert await pipelines.list_pipelines() == []
+    (removed,) = await pipelines.list_pipelines(with_removed=True)
+    assert removed.removed
+
+    await apply(store, FULL)
+    for table, ids in before.items():
+        assert [row["id"] for row in rows(database, table)] == ids
+        assert all(row["removed_at"] is None for row in rows(database, table))
+
+
+async def test_who_leaves_is_logged_out_everywhere_for_good(database: Database, store: SqliteConfiguration) -> None:
+    await apply(store, FULL)
+    person = str(rows(database, "users")[0]["id"])
+    session = Session("s", person, "password", (), "", "", 1.0, 1.0, 1e12)
+    await SqliteSessions(database).add_session(session, b"session")
+    await SqliteTokens(database).add_token(Token("t", person, "laptop", frozenset(Scope), (), 1.0, 1e12), b"token")
+    await apply(store, State())
+    await apply(store, FULL)
+    assert rows(database, "sessions") == rows(database, "tokens") == []
+
+
+async def test_a_person_whom_an_issuer_brought_is_no_part_of_the_configuration(
+    database: Database, store: SqliteConfiguration
+) -> None:
+    def bring(connection: object) -> None:
+        connection.execute(  # type: ignore[attr-defined]
+            "INSERT INTO users (id, email, name, oidc_subject, created_at, updated_at) "
+            "VALUES ('u', 'guest@example.com', 'guest', 'sub', 1, 1)"
+        )
+
+    await database.write(bring)
+    await apply(store, FULL)
+    await apply(store, State())
+    guest = next(row for row in rows(database, "users") if row["email"] == "guest@example.com")
+    assert guest["removed_at"] is None
+
+
+async def test_a_line_that_moved_is_known_without_a_change(database: Database, store: SqliteConfiguration) -> None:
+    await apply(store, FULL)
+    moved = State(
+        FULL.config, FULL.users, FULL.teams, {"app": PipelineDefinition("app", "owners", APP.spec, Place("p", 9))}
+    )
+    assert diff(moved, FULL) == ()
+    await store.apply_changes((), moved, Applied("r2", 1001.0))
+    state, applied = await store.load_state()
+    assert state.pipelines["app"].place == Place("p", 9)
+    assert applied == Applied("r2", 1001.0)
+
+
+def implements(store: SqliteConfiguration) -> ConfigurationStore:
+    """Checked by mypy."""
+    return store

@@ -1,0 +1,213 @@
+"""The command line against a server elsewhere: the same words as on its own machine, and a token that it keeps."""
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.reasons import Reason, Status
+from tests.edges.http.api import COMMIT, PASSWORD, Api
+
+DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
+
+
+class Shell:
+    """A person's shell: a home of their own, no server named."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("DANUBE")},
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        }
+        home.mkdir()
+
+    async def danube(self, *words: str, given: str = "", code: int = 0, **environment: str) -> str:
+        """Standard output; standard error where the code is not 0."""
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [*DANUBE, *words],
+            input=given,
+            capture_output=True,
+            text=True,
+            cwd=self.home,
+            env=self.environment | environment,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return str(done.stdout if code == 0 else done.stderr)
+
+    @property
+    def kept(self) -> Path:
+        return self.home / "config" / "danube" / "servers.json"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path / "home")
+
+
+@pytest.fixture
+async def api(api: Api) -> Api:
+    api.team("core")
+    api.pipeline("app", owner="core")
+    api.user("alice", core="admin")
+    return api
+
+
+async def log_in(api: Api, shell: Shell, *words: str) -> None:
+    await shell.danube("login", api.address, "--email", "alice@example.com", *words, given=PASSWORD + "\n")
+
+
+async def test_after_a_login_every_command_speaks_to_that_server(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    assert stat.S_IMODE(shell.kept.stat().st_mode) == 0o600
+    assert "alice@example.com" in await shell.danube("whoami")
+    job = (await shell.danube("trigger", "app")).strip()
+    assert job in await shell.danube("jobs")
+    assert "app" in await shell.danube("pipelines")
+    await shell.danube("secrets", "set", "KEY", "--pipeline", "app", given="a secret value")
+    assert "KEY" in await shell.danube("secrets", "list", "--pipeline", "app")
+    await shell.danube("secrets", "remove", "KEY", "--pipeline", "app")
+    assert "waits in the queue" in await shell.danube("explain", job)
+    await shell.danube("cancel", job)
+    again = (await shell.danube("rerun", job)).strip()
+    assert again != job
+    assert "cancelled" in await shell.danube("jobs", "--status", "cancelled", "--json")
+
+
+async def test_what_failed_of_a_commit_is_run_again_with_its_parameters(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    for name in ("docs", "mended", "slow"):
+        api.pipeline(name, owner="core")
+    params = Trigger("manual", "bob", "refs/heads/main", "main", commit_sha=COMMIT, params={"target": "staging"})
+    await api.job("mended", status=Status.FAILURE)
+    for name, status in (("mended", Status.SUCCESS), ("docs", Status.SUCCESS), ("slow", Status.TIMEOUT)):
+        await api.job(name, status=status)
+    failed = await api.job("app", status=Status.FAILURE, trigger=params)
+    await api.job("app", status=Status.FAILURE, trigger=replace(params, commit_sha="b" * 40))
+    made = json.loads(await shell.danube("rerun", "--failed", COMMIT[:10], "--json"))
+    assert [job["pipeline"] for job in made] == ["app", "slow"]
+    assert (made[0]["trigger"]["rerun_of"], made[0]["trigger"]["params"]) == (failed.id, {"target": "staging"})
+    assert "did not fail" in await shell.danube("rerun", "--failed", COMMIT, code=3), "they run again already"
+    assert "no job among the newest" in await shell.danube("rerun", "--failed", "d" * 40, code=3)
+    assert "7 digits" in await shell.danube("rerun", "--failed", "c0ffee", code=2)
+    assert "name one job" in await shell.danube("rerun", code=2)
+
+
+async def test_a_wrong_password_keeps_nothing(api: Api, shell: Shell) -> None:
+    told = await shell.danube("login", api.address, "--email", "alice@example.com", given="wrong\n", code=3)
+    assert "the address or the password is wrong" in told
+    assert not shell.kept.exists()
+
+
+async def test_a_file_of_tokens_that_others_can_read_is_refused(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    shell.kept.chmod(0o644)
+    assert "chmod 600" in await shell.danube("whoami", code=3)
+
+
+async def test_a_script_names_server_and_token(api: Api, shell: Shell) -> None:
+    caller = await api.person("bob", core="member")
+    token = caller.headers["authorization"].removeprefix("Bearer ")
+    told = await shell.danube("whoami", "--json", DANUBE_SERVER=api.address, DANUBE_TOKEN=token)
+    assert json.loads(told)["name"] == "bob@example.com"
+    told = await shell.danube("whoami", "--server", api.address, code=3)
+    assert "danube login" in told
+
+
+async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> None:
+    await log_in(api, shell)
+    token = (await shell.danube("token", "create", "--name", "script", "--scope", "read", "--expires", "7")).strip()
+    listed = await shell.danube("token", "list")
+    assert "script" in listed
+    assert token not in listed
+    assert "this token is not for trigger" in await shell.danube(
+        "trigger", "app", code=3, DANUBE_TOKEN=token, DANUBE_SERVER=api.address
+    )
+    (identity,) = [line.split()[0] for line in listed.splitlines() if "script" in line]
+    await shell.danube("token", "revoke", identity)
+    assert "not known" in await shell.danube("jobs", code=3, DANUBE_TOKEN=token, DANUBE_SERVER=api.address)
+
+
+async def test_bad_usage_and_what_cannot_be_done_have_exit_codes_of_their_own(api: Api, shell: Shell) -> None:
+    data = str(api.path)
+    assert "there is no ref" in await shell.danube("trigger", "app", "--ref", "gone", "--data", data, code=3)
+    assert "there is no pipeline" in await shell.danube("trigger", "absent", "--data", data, code=3)
+    assert "longer than" in await shell.danube("trigger", "app", "--param", f"a={'x' * 9000}", "--data", data, code=2)
+    assert "no param" in await shell.danube("trigger", "app", "--param", "a", "--data", data, code=2)
+    await shell.danube("trigger", "app", "--no-such-flag", code=2)
+
+
+async def test_the_socket_is_the_administrators(api: Api, shell: Shell) -> None:
+    data = str(api.path)
+    job = await api.open_job("app", fork=True)
+    assert "waits for an approval" in await shell.danube("explain", job.id, "--data", data)
+    assert "is of commit" in await shell.danube("approve", job.id, "a" * 40, "--data", data, code=3)
+    await shell.danube("approve", job.id, COMMIT[:10], "--data", data)
+    await shell.danube("drain", "--data", data)
+    assert "takes no new work" in await shell.danube("trigger", "app", "--data", data, code=3)
+    await shell.danube("resume", "--data", data)
+    audit = await shell.danube("audit", "--data", data, "--json")
+    assert [one["action"] for one in json.loads(audit)] == ["drain", "trigger", "drain", "approve"]
+    assert "all 4 entries" in await shell.danube("audit", "--check", "--data", data)
+
+
+async def test_why_a_job_failed(api: Api, shell: Shell) -> None:
+    job = await api.job(
+        "app", status=Status.FAILURE, reason=Reason.STEP_FAILED, message="step 1 'Test' failed with exit code 3"
+    )
+    told = await shell.danube("explain", job.id, "--data", str(api.path))
+    assert "Step 1 'Test' failed with exit code 3." in told
+    assert "hint:" in told
+
+
+async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_terminal(api: Api, shell: Shell) -> None:
+    message = "Mend the roof\x1b[2J"
+    trigger = Trigger(
+        "webhook", "alice", branch="main", commit_sha=COMMIT, commit_message=message, commit_author="Alice"
+    )
+    job = await api.job("app", trigger=trigger)
+    data = str(api.path)
+    explained = await shell.danube("explain", job.id, "--data", data)
+    assert explained.startswith(f"app, commit {COMMIT[:12]} on main, by Alice: Mend the roof [2J\n")
+    assert "Mend the roof [2J" in await shell.danube("jobs", "--data", data)
+    one = await shell.danube("jobs", job.id, "--data", data)
+    assert "Mend the roof" in one
+    assert "Alice" in one
+
+
+async def test_a_list_is_as_long_as_was_asked_for_however_many_pages_that_takes(api: Api, shell: Shell) -> None:
+    made = [(await api.job("app")).id for _ in range(215)]
+    data = str(api.path)
+    for limit in (3, 200, 207, 500):
+        told = json.loads(await shell.danube("jobs", "--limit", str(limit), "--json", "--data", data))
+        assert [job["id"] for job in told] == made[::-1][:limit]
+    assert json.loads(await shell.danube("jobs", "--limit", "0", "--json", "--data", data)) == []
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+async def test_completion_knows_every_command(shell: Shell, name: str) -> None:
+    script = await shell.danube("completion", name)
+    assert "--follow" in script
+    assert "rerun" in script
+
+
+async def test_bash_completes_commands_and_their_words(shell: Shell, tmp_path: Path) -> None:
+    script = tmp_path / "complete.sh"
+    script.write_text(
+        await shell.danube("completion", "bash")
+        + "\nCOMP_WORDS=(danube token create --sc); COMP_CWORD=3; _danube; echo ${COMPREPLY[*]}"
+        + "\nCOMP_WORDS=(danube can); COMP_CWORD=1; _danube; echo ${COMPREPLY[*]}\n"
+    )
+    done = await asyncio.to_thread(subprocess.run, ["bash", str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["--scope", "cancel"]

@@ -1,0 +1,144 @@
+"""Reading the server name: real ClientHellos, cut at every byte, in records of every size, and bytes that are none."""
+
+import ssl
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danube_pkg.core.egress.client_hello import (
+    MAX_HELLO_BYTES,
+    ClientHello,
+    MalformedHello,
+    looks_like_tls,
+    read_client_hello,
+)
+
+
+def real_hello(server_name: str | None, *, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> bytes:
+    """What OpenSSL sends."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = newest
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    sent = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=server_name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
+
+
+HELLO = real_hello("files.example.org")
+
+
+def in_records(hello: bytes, size: int) -> bytes:
+    """The same message in TLS records of at most `size` bytes."""
+    message = hello[5:]
+    parts = [message[at : at + size] for at in range(0, len(message), size)]
+    return b"".join(b"\x16\x03\x01" + len(part).to_bytes(2) + part for part in parts)
+
+
+def vector(size: int, data: bytes) -> bytes:
+    return len(data).to_bytes(size) + data
+
+
+def name_extension(*names: bytes, kind: int = 0) -> bytes:
+    entries = b"".join(bytes([kind]) + vector(2, name) for name in names)
+    return (0).to_bytes(2) + vector(2, vector(2, entries))
+
+
+def made_hello(extensions: bytes | None, *, behind: bytes = b"", kind: int = 1) -> bytes:
+    """A ClientHello by hand; None leaves the extensions out altogether."""
+    body = b"\x03\x03" + bytes(32) + vector(1, b"") + vector(2, b"\x13\x01") + vector(1, b"\x00")
+    if extensions is not None:
+        body += vector(2, extensions) + behind
+    return b"\x16\x03\x01" + vector(2, bytes([kind]) + vector(3, body))
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_name_is_found(newest: ssl.TLSVersion) -> None:
+    assert read_client_hello(real_hello("files.example.org", newest=newest)) == ClientHello("files.example.org")
+    assert read_client_hello(real_hello(None, newest=newest)) == ClientHello(None)
+    assert read_client_hello(made_hello(None)) == ClientHello(None)
+
+
+def test_a_beginning_is_never_taken_for_the_whole() -> None:
+    """Every split point: nothing is said before the last byte, and what lies behind it changes nothing."""
+    for end in range(len(HELLO)):
+        assert read_client_hello(HELLO[:end]) is None
+    assert read_client_hello(HELLO + b"\x14\x03\x03\x00\x01\x01anything") == ClientHello("files.example.org")
+
+
+def test_records_of_every_size_hold_the_same_message() -> None:
+    for size in range(1, len(HELLO)):
+        cut = in_records(HELLO, size)
+        assert read_client_hello(cut) == ClientHello("files.example.org")
+        assert read_client_hello(cut[:-1]) is None
+
+
+def test_a_name_in_an_encrypted_hello_is_not_what_counts() -> None:
+    """The outer name is the one that the network sees; the inner one is in another extension."""
+    encrypted = (0xFE0D).to_bytes(2) + vector(2, b"\x00inner.example")
+    outer = made_hello(encrypted + name_extension(b"outer.example"))
+    assert read_client_hello(outer) == ClientHello("outer.example")
+    assert read_client_hello(made_hello(encrypted)) == ClientHello(None)
+
+
+def malformed() -> Iterator[bytes]:
+    yield made_hello(name_extension(b"a.example") + name_extension(b"b.example"))  # twice
+    yield made_hello(name_extension(b"a.example", b"b.example"))
+    yield made_hello(name_extension(b"a.example", kind=1))
+    yield made_hello(name_extension(b""))
+    yield made_hello(name_extension(b"a\x00b.example"))
+    yield made_hello(name_extension("é.example".encode()))
+    yield made_hello(name_extension(b"a.example"), behind=b"\x00")
+    yield made_hello((0).to_bytes(2) + vector(2, b""))
+    yield made_hello(name_extension(b"a.example")[:-1])
+    yield made_hello(name_extension(b"a.example"), kind=2)
+    yield b"\x16\x03\x01\x00\x00" + HELLO  # a record with nothing in it
+    yield HELLO[:5].replace(b"\x16", b"\x15") + HELLO[5:]
+    yield (
+        in_records(HELLO, 40)[:45] + b"\x15\x03\x01\x00\x02\x01\x00" + in_records(HELLO, 40)[45:]
+    )  # an alert in between
+    yield b"\x16\x03\x01\xff\xff" + bytes(100)
+    yield b"\x16\x03\x01\x40\x00" + b"\x01" + (MAX_HELLO_BYTES + 1).to_bytes(3) + bytes(2**14 - 4)
+    yield b"\x16\x02\x01\x00\x05\x01\x00\x00\x01\x00"
+
+
+@pytest.mark.parametrize("data", list(malformed()))
+def test_what_a_server_could_read_in_another_way_is_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedHello):
+        read_client_hello(data)
+
+
+def test_a_message_that_never_ends_is_not_collected_for_ever() -> None:
+    drip = in_records(b"\x16\x03\x01\x00\x00" + b"\x01\x00\xff\xff" + bytes(70_000), 1)
+    with pytest.raises(MalformedHello):
+        read_client_hello(drip)
+
+
+@given(st.binary(max_size=300))
+def test_random_bytes_are_no_hello_and_no_crash(data: bytes) -> None:
+    try:
+        found = read_client_hello(b"\x16\x03\x01" + data)
+    except MalformedHello:
+        return
+    assert found is None or isinstance(found, ClientHello)
+
+
+@given(st.integers(5, len(HELLO) - 1), st.integers(0, 255))
+def test_one_changed_byte_gives_another_answer_or_the_same_and_never_a_crash(at: int, value: int) -> None:
+    changed = HELLO[:at] + bytes([value]) + HELLO[at + 1 :]
+    try:
+        found = read_client_hello(changed)
+    except MalformedHello:
+        return
+    assert found is None or found.server_name is None or found.server_name.isascii()
+
+
+def test_what_is_no_tls_is_seen_at_its_first_byte() -> None:
+    for data in (b"GET / HTTP/1.1", b"SSH-2.0-OpenSSH", b"\x80\x2e\x01\x03\x01", b""):
+        assert not looks_like_tls(data)
+    assert looks_like_tls(HELLO[:1])

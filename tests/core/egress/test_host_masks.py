@@ -1,0 +1,62 @@
+"""A secret in a host's name is masked however a client writes it, and nothing else of the name is lost."""
+
+import base64
+
+import pytest
+
+from danube_pkg.core.egress.host_masks import NO_MASKS, HostMasks, host_forms
+from danube_pkg.core.logs.redaction import plain_finder
+
+SECRET = b"Correct.Horse_9-Battery"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Correct.Horse_9-Battery",
+        "correct.horse_9-battery",
+        SECRET.hex(),
+        SECRET.hex().upper(),
+        base64.b64encode(SECRET).rstrip(b"=").decode().lower(),
+        base64.urlsafe_b64encode(SECRET).rstrip(b"=").decode(),
+    ],
+)
+@pytest.mark.parametrize("finder", [None, plain_finder])
+def test_every_form_is_masked_in_any_case(name: str, finder: type | None) -> None:
+    masks = HostMasks(host_forms([SECRET, b"another-value"]), finder)
+    assert masks.mask(f"a.{name}.example.org").startswith("a.***")
+    assert masks.mask(f"a.{name}.example.org").endswith(".example.org")
+    assert masks.mask(name) in ("***", "***" + name[-1])  # the last letter of base64 is not of the value alone
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "left"),
+    [
+        (b"dots.at.the.end.", "dots.at.the.end", "***"),
+        (b"Kx9/part+with=more", "part?with?more", "***"),
+        (b"kX9aB3cD/EfGhIjKl", "kx9ab3cd", "***"),
+        (b"user:pass-word@host", "pass-word", "***"),
+        (b"with a space", "with?a?space.evil.test", "***.evil.test"),
+        ("schlüssel-wort".encode(), "schl??ssel-wort.test", "***.test"),
+        ("schlüssel-wort".encode(), "schlüssel-wort".encode("idna").decode() + ".test", "***.test"),
+        ("Schlüssel-Wort".encode(), "xn--" + "mein-schlüssel-wort".encode("punycode").decode() + ".test", "mein-***.test"),
+        ("Großbuchstaben".encode(), "grossbuchstaben.test", "***.test"),
+    ],
+)  # fmt: skip
+def test_what_a_client_makes_of_a_value_in_a_hosts_place_is_masked(value: bytes, name: str, left: str) -> None:
+    assert HostMasks(host_forms([value])).mask(name) == left
+
+
+def test_other_names_stay_as_they_are() -> None:
+    masks = HostMasks(host_forms([SECRET, b"four"]))
+    for name in ("files.test", "xn--fa-hia.example", "xn--.test", "xn--\udc80", "[::1]", "", "horse"):
+        assert masks.mask(name) == name.encode(errors="surrogateescape").decode(errors="replace")
+    assert masks.mask("fourfold.test") == "***fold.test"
+    assert NO_MASKS.mask("files.test") == "files.test"
+
+
+def test_no_form_gives_away_what_no_name_can_have() -> None:
+    """Keys and the like come to whoever masks names as something that leads nowhere."""
+    forms = host_forms([b"-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B+/\n", b"x" * 300])
+    assert all(form.isascii() and form == form.lower() and len(form) <= 253 for form in forms)
+    assert "miievqibadanbgkqhkig9w0b??" in forms

@@ -1,0 +1,65 @@
+"""The audit's chain: any change to any entry shows, at the entry."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danube_pkg.core.identity.audit import (
+    FIRST,
+    AuditEntry,
+    ChainCheck,
+    ChainState,
+    Happening,
+    chained,
+)
+
+KEY = b"k" * 32
+
+
+def chain(count: int) -> list[AuditEntry]:
+    entries, before = [], FIRST
+    for sequence in range(1, count + 1):
+        happening = Happening(float(sequence), "alice", "trigger", "app", details={"path": f"/{sequence}"})
+        before = chained(KEY, before, sequence, happening)
+        entries.append(AuditEntry(sequence, happening, before))
+    return entries
+
+
+def check(entries: list[AuditEntry], last: int, *, pieces: int = 3) -> ChainState:
+    checking = ChainCheck(KEY)
+    for at in range(0, len(entries), pieces):
+        checking.feed(entries[at : at + pieces])
+    return checking.finish(last)
+
+
+@given(st.integers(0, 30), st.integers(1, 7))
+def test_what_was_not_touched_is_whole(count: int, pieces: int) -> None:
+    assert check(chain(count), count, pieces=pieces) == ChainState(count)
+
+
+@given(st.integers(1, 20), st.data())
+def test_a_removed_entry_shows_where_it_stood(count: int, data: st.DataObject) -> None:
+    gone = data.draw(st.integers(1, count))
+    entries = [entry for entry in chain(count) if entry.sequence != gone]
+    assert check(entries, count).broken_at == gone
+
+
+@given(
+    st.integers(1, 20), st.sampled_from(["actor", "action", "target", "outcome", "address", "request_id"]), st.data()
+)
+def test_a_changed_entry_shows(count: int, name: str, data: st.DataObject) -> None:
+    entries = chain(count)
+    at = data.draw(st.integers(0, count - 1))
+    other: dict[str, Any] = {name: "mallory"}
+    changed = replace(entries[at].happening, **other)
+    entries[at] = replace(entries[at], happening=changed)
+    assert check(entries, count).broken_at == at + 1
+
+
+def test_whoever_does_not_have_the_key_cannot_mend_the_chain() -> None:
+    entries = chain(5)
+    forged = replace(entries[2].happening, actor="mallory")
+    entries[2] = AuditEntry(3, forged, chained(b"another key", entries[1].hash, 3, forged))
+    assert check(entries, 5).broken_at == 3

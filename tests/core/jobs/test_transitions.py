@@ -1,0 +1,211 @@
+"""The rules of a job's life, pushed through `decide` one event at a time."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danube_pkg.core.errors import Conflict
+from danube_pkg.core.jobs import events as ev
+from danube_pkg.core.jobs.effects import Effect, EffectKind
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
+from danube_pkg.core.jobs.steps import StepPhase
+from danube_pkg.core.jobs.transitions import TRANSITIONS, IllegalEvent, decide
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.pipelines import PipelineSettings
+from danube_pkg.core.reasons import HINTS, Reason, Status
+
+NOW = 1_800_000_000.0
+GREEN = ev.StepEnd(Status.SUCCESS, exit_code=0)
+RED = ev.StepEnd(Status.FAILURE, Reason.STEP_FAILED, exit_code=3)
+
+
+def a_job(**changes: object) -> Job:
+    job = Job("01j", "p1", "hello", Trigger("manual", "me"), PipelineSettings("repo"), created_at=NOW)
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def after(*events: ev.JobEvent, job: Job | None = None) -> tuple[Job, list[Effect]]:
+    job, owed = job or a_job(), list[Effect]()
+    for event in events:
+        job, effects = decide(job, event, NOW + 1)
+        owed.extend(effects)
+    return job, owed
+
+
+def a_step(sequence: int, **asked: object) -> list[ev.JobEvent]:
+    return [
+        ev.StepAsked(sequence, f"step {sequence}", "host", **asked),  # type: ignore[arg-type]
+        ev.StepPlaced(sequence, 1, 1),
+        ev.StepStarted(sequence, 1, NOW),
+    ]
+
+
+RUNNING: Sequence[ev.JobEvent] = (ev.Admitted(), ev.PodReady(0))
+CLOSING: Sequence[ev.JobEvent] = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
+
+
+def test_a_job_whose_steps_succeeded_becomes_green_only_when_its_log_is_closed() -> None:
+    job, owed = after(*RUNNING, *a_step(1), ev.StepEnded(1, 1, GREEN), ev.Finished())
+    assert (job.status, job.outcome, job.phase) == (Status.RUNNING, Status.SUCCESS, Phase.CONCLUDING)
+    assert [effect.kind for effect in owed] == [
+        EffectKind.CREATE_POD,
+        EffectKind.STOP_STEPS,
+        EffectKind.CLOSE_LOG,
+        EffectKind.DELETE_POD,
+    ]
+    job, _ = after(ev.StepsStopped(), ev.LogClosed({1: (5, 9)}), job=job)
+    assert (job.status, job.phase) == (Status.SUCCESS, Phase.ENDED)
+    step = job.step(1)
+    assert step is not None
+    assert (step.log_begin, step.log_end) == (5, 9)
+    job, _ = after(ev.PodDeleted(), job=job)
+    assert job.phase is Phase.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("events", "status", "reason"),
+    [
+        ([ev.StepEnded(0, 1, GREEN)], Status.FAILURE, Reason.SCRIPT_EXITED),
+        ([*a_step(1), ev.Finished()], Status.FAILURE, Reason.STEP_OPEN),
+        ([*a_step(1), ev.StepEnded(1, 1, RED), ev.Finished()], Status.FAILURE, Reason.STEP_FAILED),
+        ([*a_step(1, check=False), ev.StepEnded(1, 1, RED), ev.Finished()], Status.SUCCESS, Reason.NONE),
+        (
+            [ev.Finished(ev.ScriptFailure(Reason.SCRIPT_ERROR, "ValueError"))],
+            Status.FAILURE,
+            Reason.SCRIPT_ERROR,
+        ),
+        ([ev.ContainerLost(0, Reason.OUT_OF_MEMORY, "gone")], Status.FAILURE, Reason.OUT_OF_MEMORY),
+        (
+            [*a_step(1), ev.ContainerLost(1, Reason.POD_LOST, "gone"), ev.Finished()],
+            Status.FAILURE,
+            Reason.POD_LOST,
+        ),
+        (
+            [
+                *a_step(1),
+                ev.StepEnded(1, 1, ev.StepEnd(Status.TIMEOUT, Reason.STEP_TIMEOUT)),
+                ev.Finished(ev.ScriptFailure(Reason.STEP_FAILED, "x", step=1)),
+            ],
+            Status.TIMEOUT,
+            Reason.STEP_TIMEOUT,
+        ),
+        ([ev.DeadlinePassed()], Status.TIMEOUT, Reason.JOB_TIMEOUT),
+        ([ev.CancelAsked("me")], Status.CANCELLED, Reason.CANCELLED),
+    ],
+)
+def test_each_end_has_its_status_and_reason(events: list[ev.JobEvent], status: Status, reason: Reason) -> None:
+    job, _ = after(*RUNNING, *events, *CLOSING)
+    assert (job.status, job.reason) == (status, reason)
+    assert status is Status.SUCCESS or job.message
+
+
+def test_every_reason_that_is_an_end_says_what_to_try_next() -> None:
+    waits = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.SUPERSEDED}
+    assert set(Reason) - waits == set(HINTS)
+
+
+def test_a_failed_attempt_goes_back_to_waiting_while_its_author_allows_it() -> None:
+    job, _ = after(*RUNNING, *a_step(1, retries=1), ev.StepEnded(1, 1, RED))
+    step = job.step(1)
+    assert step is not None
+    assert (step.attempt, step.phase, step.container) == (2, StepPhase.WAITING, None)
+    job, _ = after(ev.StepPlaced(1, 2, 1), ev.StepEnded(1, 1, GREEN), job=job)
+    assert job.open_steps[-1].attempt == 2, "the late end of the first attempt must not end the second"
+    job, _ = after(ev.StepEnded(1, 2, RED), ev.Finished(), job=job)
+    assert job.outcome is Status.FAILURE
+
+
+def test_a_repeated_call_is_the_same_step_and_another_content_is_refused() -> None:
+    job, _ = after(*RUNNING, *a_step(1))
+    assert after(ev.StepAsked(1, "step 1", "host"), job=job)[0] is job
+    with pytest.raises(Conflict, match="is now"):
+        after(ev.StepAsked(1, "another", "host"), job=job)
+
+
+def test_a_placed_step_is_never_placed_again() -> None:
+    job, _ = after(*RUNNING, *a_step(1))
+    assert after(ev.StepPlaced(1, 1, 7), job=job)[0] is job
+
+
+def test_what_ends_a_job_makes_earlier_effects_stale() -> None:
+    job, owed = after(ev.Admitted(), ev.CancelAsked("me"))
+    assert owed[0].generation != job.generation
+    assert all(effect.generation == job.generation for effect in owed[1:])
+    assert [effect.position for effect in owed] == [1, 2, 3, 4]
+
+
+def test_a_job_that_is_cancelled_in_the_queue_owes_nothing() -> None:
+    job, owed = after(ev.CancelAsked("me"))
+    assert (job.status, job.phase, owed) == (Status.CANCELLED, Phase.CLOSED, [])
+
+
+def test_a_pair_that_is_not_in_the_table_names_state_and_event() -> None:
+    with pytest.raises(IllegalEvent, match=r"queued cannot take PodDeleted"):
+        after(ev.PodDeleted())
+
+
+def test_a_log_is_not_closed_while_a_step_is_open() -> None:
+    with pytest.raises(IllegalEvent, match="concluding cannot take LogClosed"):
+        after(*RUNNING, ev.Finished(), ev.LogClosed({}))
+
+
+def test_an_ending_job_takes_no_new_steps() -> None:
+    job, _ = after(*RUNNING, ev.CancelAsked("me"))
+    with pytest.raises(Conflict, match="ending"):
+        after(ev.StepAsked(1, "late", "host"), job=job)
+
+
+ENDS = st.sampled_from([GREEN, RED, ev.StepEnd(Status.FAILURE, Reason.INFRASTRUCTURE_LOST)])
+EVENTS = st.one_of(
+    st.just(ev.Admitted()),
+    st.just(ev.PodReady(0)),
+    st.just(ev.PodFailed(Reason.POD_FAILED, "x")),
+    st.just(ev.CancelAsked("me")),
+    st.just(ev.DeadlinePassed()),
+    st.builds(ev.StepAsked, st.integers(1, 2), st.just("s"), st.just("host"), st.booleans(), st.integers(0, 1)),
+    st.builds(ev.StepPlaced, st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
+    st.builds(ev.StepStarted, st.integers(0, 2), st.integers(1, 2), st.just(NOW)),
+    st.builds(ev.StepEnded, st.integers(0, 2), st.integers(1, 2), ENDS),
+    st.builds(ev.ContainerLost, st.integers(0, 2), st.just(Reason.POD_LOST), st.just("gone")),
+    st.just(ev.Finished()),
+    st.just(ev.Finished(ev.ScriptFailure(Reason.SCRIPT_ERROR, "x"))),
+    st.just(ev.StepsStopped()),
+    st.just(ev.LogClosed({})),
+    st.just(ev.PodDeleted()),
+)
+
+
+BEGINNINGS: list[list[ev.JobEvent]] = [[], [*RUNNING], [*RUNNING, ev.StepAsked(1, "s", "host"), ev.StepPlaced(1, 1, 1)]]
+"""Most orders of events never come as far as a running job."""
+
+
+@given(st.sampled_from(BEGINNINGS), st.lists(EVENTS, max_size=40))
+def test_no_order_of_events_makes_a_job_green_that_did_not_earn_it(
+    begin: list[ev.JobEvent], events: list[ev.JobEvent]
+) -> None:
+    job, finished_green = a_job(), False
+    ended: Job | None = None
+    for event in [*begin, *events]:
+        try:
+            job, effects = decide(job, event, NOW)
+        except (IllegalEvent, Conflict):
+            continue
+        finished_green |= event == ev.Finished()
+        assert all(effect.generation == job.generation for effect in effects)
+        if ended is not None:
+            assert job.status is ended.status, "an end is final"
+        if job.status.ended:
+            ended = job
+    if job.status is Status.SUCCESS:
+        assert finished_green
+        # After its Finish the coordinator's own program decides nothing any more, however it leaves.
+        assert not any(step.is_red for step in job.steps if step.sequence != COORDINATOR_SEQUENCE)
+    if job.status.ended:
+        assert not job.open_steps
+
+
+def test_the_table_names_only_events_and_phases_that_exist() -> None:
+    assert all(isinstance(phase, Phase) and issubclass(event, ev.JobEvent) for phase, event in TRANSITIONS)

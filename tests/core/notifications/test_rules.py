@@ -1,0 +1,170 @@
+"""Who is told what when a job changes. How it reads and arrives is tested with real receivers, in tests/services/notifications."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.notifications import EmailNotification, Occasion, SlackNotification
+from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, TriggerSpec
+from danube_pkg.core.configuration.state import PipelineDefinition, State
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.notifications.outbox import OutboxKind, news_of
+from danube_pkg.core.notifications.rules import (
+    NOTHING,
+    Told,
+    commit_status,
+    tell,
+)
+from danube_pkg.core.pipelines import PipelineSettings
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.git_authentication import (
+    GithubApp,
+    GitlabToken,
+    HttpsToken,
+    SshKey,
+)
+from danube_pkg.core.triggers.inbox import (
+    CronMoment,
+    PipelineEnded,
+    Source,
+    event_from_json,
+    event_to_json,
+    lane_of,
+)
+from danube_pkg.core.triggers.matching import PipelineIndex
+
+NOW = 1_800_000_000.0
+SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
+URL = "https://git.example.org/team/app"
+RULES = {
+    "github": GithubApp("a", "1", "2", "key", ("git.example.org/*",), "https://git.example.org/api/v3"),
+    "gitlab": GitlabToken("b", "https://git.example.org", "token", ("git.example.org/*",)),
+    "gitea": HttpsToken("c", "token", ("git.example.org/*",), forge="gitea"),
+}
+MAIN = Trigger("webhook", "alice", "refs/heads/main", "main", commit_sha=SHA)
+
+
+def a_job(status: Status = Status.PENDING, reason: Reason = Reason.QUEUED, **changes: Any) -> Job:
+    job = Job("01j", "id-app", "app", MAIN, PipelineSettings(URL), NOW, status=status, reason=reason)
+    return replace(job, **changes)
+
+
+def a_state(*rules: Any, notifications: tuple[Any, ...] = (), waiting: str = "") -> State:
+    pipelines = {"app": PipelineDefinition("app", "", PipelineSpec(URL, notifications=notifications))}
+    if waiting:
+        trigger = TriggerSpec(TriggerKind.PIPELINE, pipeline=waiting)
+        pipelines["next"] = PipelineDefinition("next", "", PipelineSpec(URL, triggers=(trigger,)))
+    return State(ConfigSpec(git_authentication=tuple(rules)), {}, {}, pipelines)
+
+
+def told(before: Job | None, after: Job, state: State) -> Told:
+    return tell(before, after, state, PipelineIndex(state.pipelines.values()), NOW)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_a_commits_status_is_told_where_a_rule_knows_the_forge(kind: str) -> None:
+    (entry,) = told(None, a_job(), a_state(RULES[kind])).outbox
+    assert entry.kind is OutboxKind.STATUS
+    assert entry.target.endswith(f"team/app {SHA} app")
+    assert (entry.news.status, entry.news.ref) == (Status.PENDING, "refs/heads/main")
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        a_job(settings=PipelineSettings("/srv/app")),
+        a_job(settings=PipelineSettings("https://elsewhere.example.org/team/app")),
+        a_job(trigger=replace(MAIN, commit_sha="")),
+    ],
+)
+def test_where_no_forge_is_known_or_no_commit_nobody_is_told(job: Job) -> None:
+    assert told(None, job, a_state(RULES["gitea"], SshKey("d", ("*",), "/key"))) == NOTHING
+
+
+def test_only_what_others_would_see_is_told() -> None:
+    state = a_state(RULES["gitea"])
+    queued, running = a_job(), a_job(Status.RUNNING, Reason.PREPARING)
+    assert len(told(queued, running, state).outbox) == 1
+    assert told(running, replace(running, reason=Reason.NONE, generation=3), state) == NOTHING
+    waiting = a_job(reason=Reason.APPROVAL_REQUIRED)
+    assert len(told(waiting, queued, state).outbox) == 1, "an approval is seen"
+
+
+@pytest.mark.parametrize(
+    ("job", "description"),
+    [
+        (a_job(), "waits in the queue"),
+        (a_job(reason=Reason.APPROVAL_REQUIRED), "waits for the approval of this commit by somebody with write"),
+        (a_job(Status.RUNNING), "is running"),
+        (a_job(Status.SUCCESS, started_at=NOW, finished_at=NOW + 75.4), "succeeded after 75 s"),
+        (
+            a_job(Status.FAILURE, Reason.STEP_FAILED, message="'Test' failed: exit code 3"),
+            "failed: 'Test' failed: exit code 3",
+        ),
+        (a_job(Status.TIMEOUT, Reason.JOB_TIMEOUT), "took too long and was ended: job-timeout"),
+        (
+            a_job(Status.CANCELLED, Reason.SUPERSEDED, message="superseded by job 02j"),
+            "cancelled: superseded by job 02j",
+        ),
+    ],
+)
+def test_a_status_says_why(job: Job, description: str) -> None:
+    status = commit_status(news_of(job), "https://ci.example.org/")
+    assert (status.description, status.context) == (description, "danube/app")
+    assert status.target_url == "https://ci.example.org/jobs/01j"
+    assert commit_status(news_of(job), "").target_url == ""
+
+
+ENDED = a_job(Status.SUCCESS, Reason.NONE)
+RUNNING = a_job(Status.RUNNING)
+
+
+def test_an_end_is_told_once() -> None:
+    state = a_state(notifications=(SlackNotification("chat", (Occasion.ALWAYS,)),), waiting="app")
+    first = told(RUNNING, ENDED, state)
+    assert [one.kind for one in first.outbox] == [OutboxKind.SLACK]
+    assert [one.source for one in first.inbox] == [Source.PIPELINE]
+    assert told(ENDED, replace(ENDED, generation=5), state) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("when", "status", "told_of", "only_after_failure"),
+    [
+        ((Occasion.FAILURE,), Status.FAILURE, True, False),
+        ((Occasion.FAILURE,), Status.TIMEOUT, True, False),
+        ((Occasion.FAILURE,), Status.SUCCESS, False, False),
+        ((Occasion.FAILURE,), Status.CANCELLED, False, False),
+        ((Occasion.RECOVERY,), Status.SUCCESS, True, True),
+        ((Occasion.RECOVERY,), Status.FAILURE, False, False),
+        ((Occasion.ALWAYS,), Status.SUCCESS, True, False),
+        ((Occasion.ALWAYS, Occasion.RECOVERY), Status.SUCCESS, True, False),
+        ((Occasion.ALWAYS,), Status.CANCELLED, True, False),
+    ],
+)
+def test_occasions(when: tuple[Occasion, ...], status: Status, told_of: bool, only_after_failure: bool) -> None:
+    state = a_state(notifications=(EmailNotification(("alice@example.org",), when),))
+    entries = told(RUNNING, a_job(status), state).outbox
+    assert [one.only_after_failure for one in entries] == ([only_after_failure] if told_of else [])
+
+
+def test_a_proposals_end_starts_nothing() -> None:
+    state = a_state(waiting="app")
+    assert told(RUNNING, ENDED, state).inbox
+    proposal = replace(MAIN, pull_request={"number": 7, "fork": False})
+    assert told(replace(RUNNING, trigger=proposal), replace(ENDED, trigger=proposal), state) == NOTHING
+    assert told(RUNNING, ENDED, a_state(waiting="other")) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        CronMoment("app", "0 3 * * *", NOW),
+        PipelineEnded("app", "01j", "success", URL, SHA, "refs/heads/main", "main", ""),
+    ],
+)
+def test_what_is_no_webhook_is_stored_and_read_again(event: CronMoment | PipelineEnded) -> None:
+    assert event_from_json(event_to_json(event)) == event
+    assert lane_of(event) == "pipeline app"

@@ -1,0 +1,239 @@
+"""Which pipelines an event starts: one repository under its many names, kinds of trigger, branches, files, `[skip ci]`."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
+from danube_pkg.core.configuration.state import PipelineDefinition
+from danube_pkg.core.triggers.inbox import PipelineEnded
+from danube_pkg.core.triggers.matching import (
+    NotMeant,
+    PipelineIndex,
+    Skip,
+    Start,
+    judge,
+    judge_end,
+    wants_changed_files,
+)
+from danube_pkg.core.triggers.webhooks.events import (
+    BranchDeleted,
+    HookEvent,
+    HookRepository,
+    PullRequest,
+    PullRequestChange,
+    Push,
+    TagPush,
+)
+
+SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
+URL = "https://git.example.org/Team/App"
+REPOSITORY = HookRepository(
+    "Team/App", ("https://git.example.org/team/app.git", "ssh://git@git.example.org:2222/team/app")
+)
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "mend it", ("services/api/main.py", "docs/index.md"))
+TAG = TagPush(REPOSITORY, "v1", SHA, "alice")
+PULL = PullRequest(
+    REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob"
+)
+ENDED = PipelineEnded("test", "01j", "success", URL, SHA, "refs/heads/main", "main", "")
+
+
+def pipeline(*kinds: TriggerKind, name: str = "app", repository: str = URL, **spec: Any) -> PipelineDefinition:
+    triggers = spec.pop("triggers", tuple(TriggerSpec(kind) for kind in kinds))
+    return PipelineDefinition(name, "", PipelineSpec(repository, triggers=triggers, **spec))
+
+
+def starts(event: HookEvent, one: PipelineDefinition, changed: tuple[str, ...] | None = None) -> bool:
+    return isinstance(judge(event, one, changed), Start)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://git.example.org/team/app",
+        "http://git.example.org/team/app.git",
+        "https://git.example.org:443/Team/App/",
+        "https://GIT.example.org/team/app.git",
+        "git@git.example.org:team/app.git",
+        "ssh://git@git.example.org/team/app",
+        "ssh://git@git.example.org:2222/team/app.git",
+        "git://git.example.org/team/app.git",
+        "https://alice@git.example.org/team/app",
+    ],
+)
+def test_one_repository_has_many_names(name: str) -> None:
+    index = PipelineIndex([pipeline(repository=name)])
+    assert [one.name for one in index.of_repository(REPOSITORY)] == ["app"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://git.example.org/team/application",
+        "https://git.example.org/other/app",
+        "https://git.example.org:8443/team/app",
+        "https://other.example.org/team/app",
+        "https://git.example.org/team/app/sub",
+        "https://git.example.org.evil.example/team/app",
+        "/srv/team/app",
+    ],
+)
+def test_another_repository_is_another(name: str) -> None:
+    assert PipelineIndex([pipeline(repository=name)]).of_repository(REPOSITORY) == []
+
+
+def test_each_pipeline_of_a_repository_is_found_once_by_name() -> None:
+    index = PipelineIndex(
+        [pipeline(name="b"), pipeline(name="a"), pipeline(name="c", repository="https://x.example/y")]
+    )
+    assert [one.name for one in index.of_repository(REPOSITORY)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("event", [PUSH, TAG, PULL])
+def test_an_event_starts_what_names_its_kind_and_nothing_else(event: HookEvent) -> None:
+    kinds = {Push: TriggerKind.PUSH, TagPush: TriggerKind.TAG, PullRequest: TriggerKind.PULL_REQUEST}
+    wanted = kinds[type(event)]
+    assert starts(event, pipeline(wanted))
+    for kinds_of_another in [(), *((kind,) for kind in TriggerKind if kind is not wanted)]:
+        assert judge(event, pipeline(*kinds_of_another)) == NotMeant("app", f"its triggers name no {wanted}")
+
+
+def test_what_ends_starts_nothing() -> None:
+    every = pipeline(*TriggerKind)
+    deleted, closed = BranchDeleted(REPOSITORY, "main", "alice"), replace(PULL, change=PullRequestChange.CLOSED)
+    assert judge(deleted, every) == NotMeant("app", "the end of a branch starts nothing")
+    assert judge(closed, every) == NotMeant("app", "the end of a pull request starts nothing")
+
+
+def test_a_branch_that_is_not_meant_is_told_what_is() -> None:
+    releases = pipeline(TriggerKind.PUSH, branch_filter=("main", "release/*"))
+    found = judge(replace(PUSH, branch="topic"), releases)
+    assert found == NotMeant("app", "its branch_filter (main, release/*) does not match the branch topic")
+    many = pipeline(TriggerKind.PUSH, branch_filter=tuple(f"release/{number}" for number in range(1000)))
+    assert isinstance(cut := judge(PUSH, many), NotMeant)
+    assert cut.why.endswith("…) does not match the branch main")
+    assert len(cut.why) < 300
+
+
+@pytest.mark.parametrize(
+    ("filters", "branch", "meant"),
+    [
+        ((), "anything/at/all", True),
+        (("main",), "main", True),
+        (("main",), "mainline", False),
+        (("release/*",), "release/1.0", True),
+        (("release/*",), "release/1/0", False),
+        (("release/**",), "release/1/0", True),
+        (("main", "dev-?"), "dev-1", True),
+        (("**",), "a/b", True),
+    ],
+)
+def test_branches_are_filtered_of_a_pull_request_by_its_target(
+    filters: tuple[str, ...], branch: str, meant: bool
+) -> None:
+    one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST, TriggerKind.TAG, branch_filter=filters)
+    assert starts(replace(PUSH, branch=branch), one) is meant
+    assert starts(replace(PULL, target_branch=branch, source_branch="main"), one) is meant
+    assert starts(TAG, one), "a tag is on no branch"
+
+
+@pytest.mark.parametrize(
+    ("paths", "ignored", "meant"),
+    [
+        (("services/api/**",), (), True),
+        (("services/web/**",), (), False),
+        (("**/*.md",), (), True),
+        (("*.md",), (), False),
+        ((), ("docs/**",), True),
+        ((), ("docs/**", "services/**"), False),
+        (("docs/**",), ("**/*.md",), False),
+        (("docs/**", "services/**"), ("**/*.md",), True),
+    ],
+)
+def test_files_decide_in_a_repository_of_many(paths: tuple[str, ...], ignored: tuple[str, ...], meant: bool) -> None:
+    one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST, paths=paths, paths_ignore=ignored)
+    assert starts(PUSH, one) is meant
+    assert starts(PULL, one, PUSH.changed) is meant
+    assert starts(replace(PUSH, changed=None), one), "where the files are not known, it runs"
+    assert starts(replace(PUSH, changed=()), one), "a push of no file at all is meant to start something"
+    assert starts(PULL, one)
+
+
+def test_a_skipped_pipeline_says_why_and_a_required_check_is_told_that_all_is_well() -> None:
+    found = judge(PUSH, pipeline(TriggerKind.PUSH, paths=("web/**",)))
+    assert isinstance(found, Skip)
+    assert (found.why, found.reported) == ("none of the 2 files that changed is among its paths", True)
+    found = judge(replace(PUSH, changed=("a",)), pipeline(TriggerKind.PUSH, paths_ignore=("a",)))
+    assert isinstance(found, Skip)
+    assert found.why == "only files that it ignores changed (1)"
+
+
+@pytest.mark.parametrize("mark", ["[skip ci]", "[SKIP CI]", "[ci skip]"])
+def test_a_message_can_skip_but_waves_no_required_check_through(mark: str) -> None:
+    one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST)
+    for event in (replace(PUSH, message=f"docs\n\n{mark} later"), replace(PULL, message=mark)):
+        found = judge(event, one)
+        assert isinstance(found, Skip)
+        assert not found.reported
+    assert starts(replace(PUSH, message="skip ci"), one)
+
+
+def test_a_pull_requests_job_is_on_no_branch_and_knows_that_it_is_a_forks() -> None:
+    found = judge(PULL, pipeline(TriggerKind.PULL_REQUEST))
+    assert isinstance(found, Start)
+    trigger = found.trigger
+    assert (trigger.branch, trigger.ref, trigger.commit_sha) == ("", "refs/pull/7/head", SHA)
+    assert trigger.pull_request is not None
+    assert (trigger.pull_request["fork"], trigger.pull_request["source_branch"]) == (True, "topic")
+
+
+def test_a_pull_requests_files_are_asked_for_only_where_they_decide() -> None:
+    plain, picky = pipeline(TriggerKind.PULL_REQUEST), pipeline(TriggerKind.PULL_REQUEST, paths=("web/**",))
+    assert wants_changed_files(PULL, [plain, picky])
+    assert not wants_changed_files(PULL, [plain])
+    assert not wants_changed_files(PUSH, [pipeline(TriggerKind.PUSH, paths=("web/**",))])
+    assert not wants_changed_files(replace(PULL, target_branch="x"), [replace_spec(picky, branch_filter=("main",))])
+
+
+def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
+    return replace(one, spec=replace(one.spec, **spec))
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "meant"),
+    [
+        (PipelineEnd.SUCCESS, "success", True),
+        (PipelineEnd.SUCCESS, "failure", False),
+        (PipelineEnd.FAILURE, "failure", True),
+        (PipelineEnd.FAILURE, "timeout", True),
+        (PipelineEnd.FAILURE, "success", False),
+        (PipelineEnd.ALWAYS, "cancelled", True),
+    ],
+)
+def test_the_end_of_another_pipeline_starts_what_waits_for_that_end(
+    result: PipelineEnd, status: str, meant: bool
+) -> None:
+    trigger = TriggerSpec(TriggerKind.PIPELINE, pipeline="test", result=result)
+    index = PipelineIndex([pipeline(name="deploy", triggers=(trigger,)), pipeline(name="test")])
+    assert [one.name for one in index.after(replace(ENDED, status=status))] == (["deploy"] if meant else [])
+    assert index.is_waited_for("test")
+    assert not index.is_waited_for("deploy")
+
+
+def test_what_follows_in_the_same_repository_is_of_the_same_commit_and_keeps_to_its_branches() -> None:
+    found = judge_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
+    assert isinstance(found, Start)
+    assert (found.trigger.commit_sha, found.trigger.branch, found.trigger.type) == (SHA, "main", "pipeline")
+    main = pipeline(branch_filter=("main",))
+    assert isinstance(judge_end(replace(ENDED, branch="topic"), main), NotMeant)
+    assert judge_end(replace(ENDED, branch="", tag="v1"), main) == NotMeant(
+        "app", "its branch_filter (main) names branches, and this is on none"
+    )
+
+
+def test_what_follows_in_another_repository_is_its_newest_commit() -> None:
+    found = judge_end(ENDED, pipeline(repository="https://git.example.org/team/deploy", branch_filter=("main",)))
+    assert isinstance(found, Start)
+    assert (found.trigger.commit_sha, found.trigger.ref) == ("", "")

@@ -1,0 +1,128 @@
+"""A stranger's bytes never make anything but an event or a typed refusal: recorded deliveries, spoiled at random."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from danube_pkg.core.errors import Invalid, Unauthenticated
+from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.triggers.inbox import (
+    event_from_json,
+    event_in_words,
+    event_to_json,
+    lane_of,
+)
+from danube_pkg.core.triggers.matching import PipelineIndex
+from danube_pkg.core.triggers.webhooks.deliveries import forge_of, parse_delivery
+from danube_pkg.core.triggers.webhooks.events import (
+    HookEvent,
+    PullRequest,
+    Push,
+    TagPush,
+)
+from danube_pkg.core.triggers.webhooks.signatures import check_signature
+from tests.core.triggers.webhooks.recorded import SECRET, Recorded, recorded
+
+EXAMPLES = 400
+"""The whole takes some seconds."""
+
+EXAMPLES_OF_EACH = 10
+"""Of each recorded delivery in a run: over a few runs each field of each is touched."""
+
+
+def event_or_refusal(each: Recorded, body: bytes) -> HookEvent | Invalid:
+    """Any other error is what this file looks for."""
+    try:
+        return parse_delivery(each.forge, each.headers, body).event
+    except Invalid as refused:
+        return refused
+
+
+odd = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(
+        ["", "0" * 40, "refs/heads/", "refs/tags/", "\x00", "\ud800", "../..", "x" * 5000, [], {}, [[]], -1]
+    ),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=5), st.integers(), max_size=2),
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document that can be spoiled."""
+    found = [path] if path else []
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        found += places(one, (*path, key))
+    return found
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, each: Recorded) -> bytes:
+    """A recorded delivery with up to three of its values replaced or removed, or with its bytes cut and turned."""
+    if draw(st.booleans()):
+        body = bytearray(each.body)
+        for at in draw(st.lists(st.integers(0, len(body) - 1), max_size=5)):
+            body[at] = draw(st.integers(0, 255))
+        return bytes(body[: draw(st.integers(0, len(body)))])
+    document = copy.deepcopy(each.document)
+    for _ in range(draw(st.integers(1, 3))):
+        known = places(document)
+        if not known:
+            break
+        *way, last = draw(st.sampled_from(known))
+        target: Any = document
+        for key in way:
+            target = target[key]
+        if draw(st.booleans()):
+            target[last] = draw(odd)
+        else:
+            del target[last]
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("each", recorded(), ids=str)
+@settings(max_examples=EXAMPLES_OF_EACH, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_spoiled_delivery_is_an_event_or_a_refusal(each: Recorded, data: st.DataObject) -> None:
+    found = event_or_refusal(each, data.draw(spoiled(each)))
+    if isinstance(found, Invalid):
+        assert found.reference == "hook-not-understood"
+        assert found.hint
+        return
+    assert isinstance(found, HookEvent)
+    assert event_from_json(event_to_json(found)) == found, "it can be stored and read again"
+    assert isinstance(lane_of(found), str)
+    assert "\n" not in event_in_words(found)
+    if isinstance(found, Push | TagPush | PullRequest):
+        assert PipelineIndex([]).of_repository(found.repository) == []
+
+
+header_names = st.sampled_from(sorted({name for each in recorded() for name in each.signed()} | {"webhook-signature"}))
+header_values = st.text(st.characters(max_codepoint=255), max_size=80)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(header_names, header_values, max_size=8), st.binary(max_size=200), st.sampled_from(list(Forge)))
+def test_strange_headers_are_never_believed(headers: dict[str, str], body: bytes, forge: Forge) -> None:
+    forge_of(headers)
+    try:
+        check_signature(forge, headers, body, [SECRET, b"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="], 1e9)
+    except Unauthenticated:
+        return
+    raise AssertionError("a signature was guessed")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300), st.sampled_from(list(Forge)))
+def test_bytes_that_are_no_json_are_refused(body: bytes, forge: Forge) -> None:
+    each = next(each for each in recorded() if each.forge is forge and each.name in ("push", "push-4"))
+    assert isinstance(event_or_refusal(each, body), Invalid | HookEvent)

@@ -1,0 +1,222 @@
+"""What each forge's deliveries say, once they are read."""
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+
+from danube_pkg.core.errors import Invalid
+from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.repositories.urls import same_repository
+from danube_pkg.core.triggers.webhooks.deliveries import check_forge, forge_of, parse_delivery
+from danube_pkg.core.triggers.webhooks.events import (
+    BranchDeleted,
+    HookEvent,
+    Ignored,
+    Ping,
+    PullRequest,
+    PullRequestChange,
+    Push,
+    TagPush,
+)
+from tests.core.triggers.webhooks.recorded import Recorded, one, recorded
+
+A = "95790bf891e76fee5e1747ab589903a6a1f80f22"
+B = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
+GITEA_LIKE = (Forge.GITEA, Forge.FORGEJO)
+
+
+def event_of(each: Recorded) -> HookEvent:
+    return parse_delivery(each.forge, each.headers, each.body).event
+
+
+@pytest.mark.parametrize("each", recorded(), ids=str)
+def test_every_recorded_delivery_is_of_its_forge_and_becomes_an_event(each: Recorded) -> None:
+    assert forge_of(each.headers) is each.forge
+    check_forge(each.forge, each.headers)
+    event = event_of(each)
+    kind = {"push": (Push, TagPush, BranchDeleted, Ignored), "pull_request": (PullRequest, Ignored), "ping": (Ping,)}
+    if each.forge is Forge.GITHUB:
+        assert isinstance(event, kind.get(each.name.rsplit("-", 1)[0], (Ignored,)))
+
+
+def test_githubs_examples_are_of_every_kind() -> None:
+    events = {type(event_of(each)) for each in recorded() if each.forge is Forge.GITHUB}
+    assert events == {Push, TagPush, PullRequest, Ping, Ignored}
+
+
+def test_a_github_tag_is_known_by_its_name_and_commit() -> None:
+    assert event_of(one(Forge.GITHUB, "push-0")) == TagPush(
+        event_of(one(Forge.GITHUB, "push-4")).repository,  # type: ignore[union-attr]
+        "simple-tag",
+        "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
+        "Codertocat",
+        "Adding a .gitignore file",
+        "Adding a .gitignore file",
+        "Codertocat",
+    )
+
+
+def test_githubs_pull_request_actions_that_change_code_are_told_from_those_that_do_not() -> None:
+    changes = {}
+    for each in recorded():
+        if each.name.startswith("pull_request-"):
+            event = event_of(each)
+            changes[each.document["action"]] = event.change if isinstance(event, PullRequest) else None
+    assert {action for action, change in changes.items() if change is not None} == {
+        "opened",
+        "reopened",
+        "synchronize",
+        "closed",
+    }
+
+
+@pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])
+def test_a_pull_request_from_another_repository_is_a_forks(forge: Forge) -> None:
+    known = one(forge, "pull_request-0" if forge is Forge.GITHUB else "pull-request-opened")
+    document = known.document
+    assert not read(known, document).fork
+    document["pull_request"]["head"]["repo"]["full_name"] = "stranger/copy"
+    assert read(known, document).fork
+    document["pull_request"]["head"]["repo"] = None
+    assert read(known, document).fork, "a fork that was deleted is a fork"
+
+
+def read(known: Recorded, document: object) -> PullRequest:
+    event = parse_delivery(known.forge, known.headers, json.dumps(document).encode()).event
+    assert isinstance(event, PullRequest)
+    return event
+
+
+def test_a_gitlab_push_names_its_files_and_every_address_of_its_repository() -> None:
+    event = event_of(one(Forge.GITLAB, "push"))
+    assert isinstance(event, Push)
+    assert (event.branch, event.commit_sha, event.actor, event.message) == ("master", B, "jsmith", "fixed readme")
+    assert event.changed == ("CHANGELOG", "README.md", "app/controller/application.rb", "docs/new.md", "docs/old.md")
+    for name in ("https://gitlab.example.org/Mike/Diaspora", "ssh://git@gitlab.example.org/mike/diaspora.git"):
+        assert any(same_repository(name, url) for url in event.repository.urls)
+
+
+@pytest.mark.parametrize(
+    ("forge", "subject", "author"),
+    [
+        (Forge.GITLAB, "fixed readme", "Jordi"),
+        (Forge.GITEA, "Webhooks Yay!", "Gitea"),
+        (Forge.FORGEJO, "Webhooks Yay!", "Gitea"),
+    ],
+)
+def test_a_push_tells_its_commits_first_line_and_author(forge: Forge, subject: str, author: str) -> None:
+    event = event_of(one(forge, "push"))
+    assert isinstance(event, Push)
+    assert (event.subject, event.author) == (subject, author)
+
+
+def test_what_a_commit_says_of_itself_is_one_line_that_can_be_printed_and_no_longer_than_its_bound() -> None:
+    known = one(Forge.GITHUB, "push-4")
+    document = known.document
+    document["head_commit"]["message"] = "\n" + "<b>\u202eevil\x1b[2J" * 50 + "\nsecond line [skip ci]"
+    document["head_commit"]["author"] = {"name": "a" * 1000}
+    event = parse_delivery(Forge.GITHUB, known.headers, json.dumps(document).encode()).event
+    assert isinstance(event, Push)
+    assert event.subject.startswith("<b> evil [2J<b> evil [2J")
+    assert (len(event.subject), len(event.author)) == (200, 100)
+    assert event.subject.isprintable()
+    assert "[skip ci]" in event.message
+
+
+@pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
+def test_files_are_unknown_where_a_forge_listed_only_some_of_the_commits(forge: Forge) -> None:
+    event = event_of(one(forge, "push-many"))
+    assert isinstance(event, Push)
+    assert event.changed is None
+
+
+def test_files_of_a_new_branch_are_unknown() -> None:
+    known = one(Forge.GITHUB, "push-4")
+    assert known.document["created"]
+    event = event_of(known)
+    assert isinstance(event, Push)
+    assert event.changed is None
+
+
+@pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
+def test_an_annotated_tag_leads_to_its_commit(forge: Forge) -> None:
+    event = event_of(one(forge, "tag"))
+    assert isinstance(event, TagPush)
+    assert (event.tag, event.commit_sha) == ("v1.0.0", B)
+
+
+@pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
+def test_a_deleted_branch_is_told(forge: Forge) -> None:
+    event = event_of(one(forge, "branch-deleted"))
+    assert isinstance(event, BranchDeleted)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "fork"),
+    [
+        ("merge-request-opened", PullRequestChange.OPENED, False),
+        ("merge-request-fork", PullRequestChange.OPENED, True),
+        ("merge-request-updated", PullRequestChange.UPDATED, False),
+        ("merge-request-merged", PullRequestChange.CLOSED, False),
+    ],
+)
+def test_gitlabs_merge_requests(name: str, change: PullRequestChange, fork: bool) -> None:
+    event = event_of(one(Forge.GITLAB, name))
+    assert isinstance(event, PullRequest)
+    assert (event.change, event.fork, event.number, event.commit_sha) == (change, fork, 1, B)
+    assert (event.ref, event.source_branch, event.target_branch) == (
+        "refs/merge-requests/1/head",
+        "ms-viewport",
+        "master",
+    )
+
+
+def test_a_new_label_is_no_new_code() -> None:
+    assert event_of(one(Forge.GITLAB, "merge-request-relabelled")) == Ignored("merge_request update")
+    assert event_of(one(Forge.GITEA, "pull-request-labelled")) == Ignored("pull_request label_updated")
+
+
+@pytest.mark.parametrize("forge", GITEA_LIKE)
+def test_gitea_and_forgejo_pull_requests(forge: Forge) -> None:
+    event = event_of(one(forge, "pull-request-fork"))
+    assert isinstance(event, PullRequest)
+    assert (event.fork, event.source_repository, event.base_sha) == (True, "newcomer/webhooks", A)
+    updated = event_of(one(forge, "pull-request-updated"))
+    assert isinstance(updated, PullRequest)
+    assert (updated.change, updated.fork) == (PullRequestChange.UPDATED, False)
+
+
+def test_github_may_send_a_form() -> None:
+    known = one(Forge.GITHUB, "push-4")
+    headers = {**known.headers, "content-type": "application/x-www-form-urlencoded"}
+    body = urlencode({"payload": known.body.decode()}).encode()
+    assert parse_delivery(Forge.GITHUB, headers, body).event == event_of(known)
+    with pytest.raises(Invalid, match="it is a form"):
+        parse_delivery(Forge.GITEA, {**one(Forge.GITEA, "push").headers, **headers}, body)
+
+
+def test_forges_that_send_each_others_headers_are_told_apart() -> None:
+    forgejo = one(Forge.FORGEJO, "push")
+    assert {"x-gitea-event", "x-github-event"} <= set(forgejo.headers)
+    with pytest.raises(Invalid, match="a delivery of forgejo, and the path is that of github") as refused:
+        check_forge(Forge.GITHUB, forgejo.headers)
+    assert refused.value.hint.endswith("/hooks/forgejo")
+    with pytest.raises(Invalid, match="no webhook"):
+        check_forge(Forge.GITHUB, {"content-type": "application/json"})
+
+
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_delivery_without_its_id_is_refused(forge: Forge) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    headers = {name: value for name, value in known.headers.items() if "deliver" not in name and "uuid" not in name}
+    headers.pop("idempotency-key", None)
+    with pytest.raises(Invalid, match="it has no usable"):
+        parse_delivery(forge, headers, known.body)
+
+
+def test_gitlabs_tries_of_one_delivery_have_one_id() -> None:
+    known = one(Forge.GITLAB, "push")
+    first = parse_delivery(Forge.GITLAB, known.headers, known.body)
+    again = parse_delivery(Forge.GITLAB, {**known.headers, "x-gitlab-event-uuid": "another"}, known.body)
+    assert first.id == again.id == known.headers["idempotency-key"]

@@ -1,0 +1,304 @@
+"""A whole front in this process, and people in front of it.
+
+async with open_api(tmp_path) as api:
+    api.team("core"); api.pipeline("app", owner="core")
+    alice = await api.person("alice", core="admin")
+    answer = await alice.get("/api/v1/jobs")
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import bcrypt
+
+from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.dex.upstream import HttpUpstream
+from danube_pkg.adapters.egress import FileLedgers
+from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.adapters.logs import FileJobLogs
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteAccess,
+    SqliteArtifacts,
+    SqliteAudit,
+    SqliteJobs,
+    SqlitePipelines,
+    SqliteSecrets,
+    SqliteServerState,
+    SqliteSessions,
+    SqliteTokens,
+)
+from danube_pkg.bootstrap import http as front
+from danube_pkg.core.identity.access import Scope
+from danube_pkg.core.identity.dex import DexSettings
+from danube_pkg.core.identity.oidc import ClientSettings
+from danube_pkg.core.identity.people import (
+    SESSION_PREFIX,
+    Session,
+    new_secret,
+    secret_hash,
+)
+from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.ids import SortableIds
+from danube_pkg.services.artifacts import Artifacts
+from danube_pkg.services.danubefile import Outlines
+from danube_pkg.services.egress import Egress
+from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.identity.dex import Dex
+from danube_pkg.services.identity.sessions import csrf_token
+from danube_pkg.services.identity.tokens import Tokens
+from danube_pkg.services.jobs.draining import Draining
+from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
+from danube_pkg.services.secrets import KnownValues, Secrets
+from tests.edges.http.idle import IdleRuntime, NoProxies, OneCommit
+
+PASSWORD = "correct horse battery staple"
+PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+COMMIT = "c0ffee" + "0" * 34
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def reference(self) -> str:
+        """Of a problem document."""
+        return str(self.json["reference"])
+
+
+@dataclass(slots=True)
+class Caller:
+    """Somebody with a way to the server and a proof of who they are."""
+
+    name: str
+    address: str
+    socket: Path | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def ask(
+        self, method: str, path: str, body: object = None, *, data: bytes | None = None, headers: Mapping[str, str] = {}
+    ) -> Answer:
+        connector = aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector()
+        jar = aiohttp.DummyCookieJar()
+        async with (
+            aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=False) as session,
+            session.request(
+                method,
+                self.address + path,
+                json=body,
+                data=data,
+                headers={**self.headers, **headers},
+                skip_auto_headers=("accept-encoding",),
+                allow_redirects=False,
+            ) as response,
+        ):
+            return Answer(response.status, response.headers.copy(), await response.read())
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.ask("GET", path, headers=named)
+
+    async def post(self, path: str, body: object = None, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.ask("POST", path, body if body is not None else {}, headers=named)
+
+
+class StandingDex:
+    """`core.identity.ports.DexRunner` of a Dex that somebody else runs."""
+
+    async def apply(self, configuration: str) -> None: ...
+
+    def trouble(self) -> str:
+        return ""
+
+
+class Api:
+    """A running front with what stands behind it."""
+
+    def __init__(self, house: front.House, path: Path) -> None:
+        self.house = house
+        self.path = path
+        self.address = ""
+        self.services: Services
+        self.store = Access(SqliteAccess(house.database))
+        self.nobody = Caller("nobody", "")
+        self.local = Caller("local", "http://danube", path / "danube.sock")
+
+    def write(self, sql: str, *values: object) -> None:
+        """As the configuration would."""
+        writing = self.house.database._writing
+        writing.execute(sql, values)
+
+    def team(self, name: str, *, global_admin: bool = False) -> None:
+        self.write(
+            "INSERT INTO teams (id, name, created_at, global_admin) VALUES (?, ?, 0, ?)", name, name, int(global_admin)
+        )
+
+    def pipeline(self, name: str, *, owner: str = "", levels: Mapping[str, str] = {}) -> None:
+        self.write(
+            "INSERT INTO pipelines (id, name, team, repo_url, created_at, updated_at, settings) VALUES (?, ?, ?, '', 0, 0, ?)",
+            f"id-{name}",
+            name,
+            owner,
+            json.dumps({"repository": "/nowhere", "network": "none"}),
+        )
+        for team, level in levels.items():
+            self.write("INSERT INTO pipeline_permissions VALUES (?, ?, ?)", f"id-{name}", team, level)
+
+    def user(self, name: str, **teams: str) -> None:
+        """teams: name of a team → role in it."""
+        self.write(
+            "INSERT INTO users (id, email, name, created_at, updated_at, password_hash) VALUES (?, ?, ?, 0, 0, ?)",
+            name,
+            f"{name}@example.com",
+            name,
+            PASSWORD_HASH,
+        )
+        for team, role in teams.items():
+            self.write("INSERT INTO team_members VALUES (?, ?, ?)", team, name, role)
+
+    async def person(self, name: str, **teams: str) -> Caller:
+        """Somebody new, with a token for everything."""
+        self.user(name, **teams)
+        return await self.with_token(name, *Scope)
+
+    async def with_token(self, name: str, *scopes: Scope, days: int = 1) -> Caller:
+        text, _ = await self.tokens().create(name, "test", frozenset(scopes), days)
+        return Caller(name, self.address, headers={"authorization": f"Bearer {text}"})
+
+    def tokens(self) -> Tokens:
+        database = self.house.database
+        return Tokens(SqliteTokens(database), self.store, self.house.clock, self.house.new_id, os.urandom)
+
+    async def with_session(self, name: str, *, age_seconds: float = 0.0) -> Caller:
+        """Somebody's browser, logged in so long ago."""
+        secret = new_secret(SESSION_PREFIX, os.urandom(32))
+        at = self.house.clock.now() - age_seconds
+        session = Session(self.house.new_id(), name, "password", (), "", "test", at, at, at + 3600)
+        await SqliteSessions(self.house.database).add_session(session, secret_hash(secret))
+        headers = {"cookie": f"danube_session={secret}", "x-csrf-token": csrf_token(secret)}
+        return Caller(name, self.address, headers=headers)
+
+    async def job(self, pipeline: str, **changes: Any) -> Job:
+        """A job in the store, closed and green unless a test says otherwise."""
+        now = self.house.clock.now()
+        job = Job(
+            id=self.house.new_id(),
+            pipeline_id=f"id-{pipeline}",
+            pipeline=pipeline,
+            trigger=Trigger("manual", "somebody", branch="main", commit_sha=COMMIT),
+            settings=PipelineSettings("/nowhere"),
+            created_at=now,
+            phase=Phase.CLOSED,
+            status=Status.SUCCESS,
+            reason=Reason.NONE,
+            started_at=now,
+            finished_at=now,
+        )
+        job = replace(job, **changes)
+        await self.house.jobs.create_jobs([job])
+        return job
+
+    async def open_job(self, pipeline: str, *, fork: bool = False) -> Job:
+        """One that waits in the queue, for ever: nothing is admitted here."""
+        known = await self.house.pipelines.load_pipeline(pipeline)
+        assert isinstance(known, Pipeline)
+        trigger = Trigger("webhook", "somebody", commit_sha=COMMIT, pull_request={"fork": True} if fork else None)
+        reason = Reason.APPROVAL_REQUIRED if fork else Reason.QUEUED
+        return await self.house.engine.submit(known, trigger, reason=reason)
+
+    async def log(self, job_id: str, data: bytes) -> None:
+        """A whole log."""
+        log = self.house.logs.open(job_id, secrets=[], limit_bytes=1 << 30)
+        output = log.step_output(1, 1)
+        output.feed(output.raw_offset, data)
+        await log.close()
+
+
+@asynccontextmanager
+async def open_api(
+    path: Path,
+    *,
+    oidc: ClientSettings | None = None,
+    dex: DexSettings | None = None,
+    people: Sequence[str] = (),
+    **settings: Any,
+) -> AsyncIterator[Api]:
+    """A front on loopback and on a unix socket below `path`."""
+    clock = SystemClock()
+    new_id = SortableIds(clock.now, os.urandom)
+
+    async def issuer() -> ClientSettings | None:
+        return oidc
+
+    async with AsyncExitStack() as stack:
+        path.mkdir(exist_ok=True)
+        database, keys = Database(path / "danube.db"), Keys.open(path / "keys")
+        stack.push_async_callback(database.close)
+        jobs, pipelines = SqliteJobs(database), SqlitePipelines(database)
+        logs = FileJobLogs(path / "logs", clock.now)
+        audit = Audit(SqliteAudit(database, keys.audit_key), clock, keys.audit_key)
+        secrets = Secrets(SqliteSecrets(database), keys, clock, new_id, KnownValues(), audit=audit)
+        sources = OneCommit(COMMIT)
+        ports = EnginePorts(jobs, pipelines, IdleRuntime(), logs, keys, secrets, sources, clock, new_id)
+        engine = Engine(ports, EngineSettings(lambda: 0))
+        draining = engine.draining = Draining(SqliteServerState(database))
+        await draining.recall()
+        files = ArtifactDirectory(path / "artifacts")
+        await stack.enter_async_context(engine.running())
+        own_dex: Dex | None = None
+        if dex is not None:
+            upstream = HttpUpstream(dex.url)
+            stack.push_async_callback(upstream.close)
+            own_dex = Dex(dex, SqliteAccess(database), StandingDex(), upstream)
+        house = front.House(
+            database=database,
+            keys=keys,
+            clock=clock,
+            new_id=new_id,
+            jobs=jobs,
+            pipelines=pipelines,
+            logs=logs,
+            engine=engine,
+            secrets=secrets,
+            artifacts=Artifacts(SqliteArtifacts(database), files, clock, new_id),
+            artifact_directory=path / "artifacts",
+            configuration=None,
+            draining=draining,
+            audit=audit,
+            oidc_client=issuer,
+            outlines=Outlines(sources, sources),
+            deploy_key="ssh-ed25519 AAAA danube",
+            egress=Egress(NoProxies(), FileLedgers(path / "logs"), secrets),
+            dex=own_dex,
+        )
+        api = Api(house, path)
+        facing = front.FrontSettings(path / "danube.sock", "127.0.0.1:0", **settings)
+        opened = await stack.enter_async_context(front.open_front(house, facing))
+        api.address = api.nobody.address = opened.address
+        api.services = opened.services
+        for name in people:
+            api.user(name)
+        yield api

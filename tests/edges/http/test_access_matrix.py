@@ -1,0 +1,289 @@
+"""Every endpoint × every kind of caller. The rows come from the router's own table: a route without a row fails here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from danube_pkg.core.identity.access import (
+    RULES,
+    Action,
+    Need,
+    Scope,
+)
+from danube_pkg.edges.http.routes import ROUTES
+from danube_pkg.edges.http.server.resource import Route
+from tests.edges.http.api import COMMIT, Api, Caller
+
+CALLERS = ("nobody", "expired", "other", "reader", "approver", "writer", "admin", "global", "local")
+
+OPEN = "200 200 200 200 200 200 200 200 200"
+LOGIN = "401 401 200 200 200 200 200 200 200"
+GLOBAL = "401 401 403 403 403 403 403 200 200"
+READ = "401 401 404 200 403 200 200 200 200"
+WRITE = "401 401 404 403 403 200 200 200 200"
+ADMIN = "401 401 404 403 403 403 200 200 200"
+
+EXPECTED: Mapping[str, str] = {
+    "GET /": OPEN,
+    "GET /pipelines/{pipeline}": OPEN,
+    "GET /jobs/{job}": OPEN,
+    "GET /queue": OPEN,
+    "GET /configuration": OPEN,
+    "GET /secrets": OPEN,
+    "GET /audit": OPEN,
+    "GET /account": OPEN,
+    "GET /login": OPEN,
+    "GET /assets/{rest*}": OPEN.replace("200", "404"),
+    "GET /badges/{badge}": OPEN.replace("200", "404"),
+    "GET /favicon.svg": OPEN.replace("200", "404"),
+    "GET /theme.js": OPEN.replace("200", "404"),
+    "GET /health": OPEN,
+    "GET /health/ready": OPEN,
+    "GET /metrics": OPEN,
+    "GET /docs": OPEN,
+    "GET /docs/style.css": OPEN,
+    "GET /api/v1/openapi.json": OPEN,
+    "GET /auth/methods": OPEN,
+    # Without an issuer there is nothing to log in at, and without Dex nothing behind /dex: the same for everybody.
+    "GET /auth/login": OPEN.replace("200", "404"),
+    "GET /auth/callback": OPEN.replace("200", "404"),
+    "GET /dex/{rest*}": OPEN.replace("200", "404"),
+    "POST /dex/{rest*}": OPEN.replace("200", "404"),
+    "POST /auth/device": OPEN.replace("200", "404"),
+    "POST /auth/device/token": OPEN.replace("200", "401"),
+    "POST /auth/password": OPEN.replace("200", "401"),
+    "POST /auth/token": OPEN.replace("200", "401"),
+    # Without a configuration nobody's webhooks are known; the signature is the login, whoever else is asking.
+    "POST /hooks/{forge}": OPEN.replace("200", "404"),
+    "POST /auth/logout": LOGIN.replace("200", "204"),
+    "GET /api/v1/me": LOGIN,
+    "GET /api/v1/sessions": LOGIN,
+    "DELETE /api/v1/sessions/{session}": LOGIN.replace("200", "404"),
+    "GET /api/v1/tokens": LOGIN,
+    # A token belongs to somebody of the configuration, which the owner of the socket is not.
+    "POST /api/v1/tokens": "401 401 201 201 403 201 201 201 403",
+    "DELETE /api/v1/tokens/{token}": "401 401 404 404 403 404 404 404 404",
+    "GET /api/v1/pipelines": "401 401 200 200 403 200 200 200 200",
+    "GET /api/v1/pipelines/{pipeline}": READ,
+    "GET /api/v1/pipelines/{pipeline}/stats": READ,
+    "POST /api/v1/pipelines/{pipeline}/jobs": WRITE.replace("200", "201"),
+    "GET /api/v1/jobs": "401 401 200 200 403 200 200 200 200",
+    "GET /api/v1/jobs/{job}": READ,
+    "GET /api/v1/jobs/{job}/explanation": READ,
+    "POST /api/v1/jobs/{job}/cancel": WRITE.replace("200", "202"),
+    "POST /api/v1/jobs/{job}/rerun": WRITE.replace("200", "201"),
+    "POST /api/v1/jobs/{job}/approve": "401 401 404 403 202 202 202 202 202",
+    "GET /api/v1/jobs/{job}/log": READ,
+    "GET /api/v1/jobs/{job}/log/lines": READ,
+    "GET /api/v1/jobs/{job}/log/sections": READ,
+    "GET /api/v1/jobs/{job}/log/search": READ,
+    "GET /api/v1/jobs/{job}/log/time": READ,
+    "GET /api/v1/jobs/{job}/events": READ,
+    "GET /api/v1/jobs/{job}/egress": READ,
+    "GET /api/v1/jobs/{job}/artifacts": READ,
+    "GET /api/v1/jobs/{job}/artifacts/{artifact}": READ.replace("200", "404"),
+    "GET /api/v1/jobs/{job}/secrets": READ,
+    "GET /api/v1/deliveries": "401 401 200 200 403 200 200 200 200",
+    "GET /api/v1/events": "401 401 200 200 403 200 200 200 200",
+    "GET /api/v1/secrets": GLOBAL,
+    "PUT /api/v1/secrets/{key}": GLOBAL.replace("200", "204"),
+    "DELETE /api/v1/secrets/{key}": GLOBAL.replace("200", "204"),
+    "GET /api/v1/pipelines/{pipeline}/secrets": WRITE,
+    "PUT /api/v1/pipelines/{pipeline}/secrets/{key}": ADMIN.replace("200", "204"),
+    "DELETE /api/v1/pipelines/{pipeline}/secrets/{key}": ADMIN.replace("200", "204"),
+    "GET /api/v1/teams": "401 401 200 200 403 200 200 200 200",
+    "GET /api/v1/users": GLOBAL,
+    "GET /api/v1/audit": GLOBAL,
+    "GET /api/v1/audit/check": GLOBAL,
+    # There is no configuration repository here; whoever may ask is told so.
+    "GET /api/v1/config": GLOBAL.replace("200", "404"),
+    "POST /api/v1/config/sync": GLOBAL.replace("200", "404"),
+    "POST /api/v1/config/plan": GLOBAL.replace("200", "404"),
+    "GET /api/v1/pipelines/{pipeline}/definition": READ,
+    "GET /api/v1/system": GLOBAL,
+    "POST /api/v1/system/drain": GLOBAL,
+    "POST /api/v1/system/resume": GLOBAL,
+}
+"""Of `CALLERS`, in their order. The approver is a writer whose token is for approving alone."""
+
+BODIES: Mapping[str, object] = {
+    "POST /api/v1/config/plan": {"files": {}},
+    "POST /auth/password": {"email": "nobody@example.com", "password": "wrong"},
+    "POST /auth/token": {"email": "nobody@example.com", "password": "wrong"},
+    "POST /auth/device/token": {"handle": "none"},
+    "POST /api/v1/tokens": {"name": "another"},
+    "POST /api/v1/jobs/{job}/approve": {"commit_sha": COMMIT},
+}
+
+QUERIES = {"GET /api/v1/jobs/{job}/log/search": "?q=line", "GET /api/v1/jobs/{job}/log/time": "?at=0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Who asks, and about what."""
+
+    api: Api
+    callers: Mapping[str, Caller]
+
+
+@pytest.fixture
+async def stage(api: Api) -> Stage:
+    for team in ("owners", "writers", "readers", "others"):
+        api.team(team)
+    api.team("operators", global_admin=True)
+    api.pipeline("app", owner="owners", levels={"writers": "write", "readers": "read"})
+    api.user("expired", owners="admin")
+    api.user("approver", writers="member")
+    callers = {
+        "nobody": api.nobody,
+        "expired": await api.with_token("expired", *Scope),
+        "other": await api.person("other", others="admin"),
+        "reader": await api.person("reader", readers="admin"),
+        "approver": await api.with_token("approver", Scope.APPROVE),
+        "writer": await api.person("writer", writers="admin", readers="member"),
+        "admin": await api.person("admin", owners="admin"),
+        "global": await api.person("global", operators="member"),
+        "local": api.local,
+    }
+    api.write("UPDATE tokens SET expires_at = 1 WHERE user_id = 'expired'")
+    return Stage(api, callers)
+
+
+def name(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def test_every_route_has_a_row() -> None:
+    assert {name(route) for route in ROUTES} == set(EXPECTED)
+    assert set(RULES) == set(Action)
+
+
+def test_every_action_is_one_of_a_route() -> None:
+    assert {route.action for route in ROUTES} == set(Action)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name)
+async def test_each_caller_gets_what_the_table_says(stage: Stage, route: Route) -> None:
+    found = {}
+    for caller in CALLERS:
+        api = stage.api
+        job = await api.open_job("app", fork=route.action is Action.APPROVE)
+        api.write(
+            "INSERT OR IGNORE INTO secrets VALUES (?, NULL, 'KEY', x'00', 0, 0), (?, 'app', 'KEY', x'00', 0, 0)",
+            f"global-{caller}",
+            f"own-{caller}",
+        )
+        words = {
+            "forge": "github",
+            "pipeline": "app",
+            "job": job.id,
+            "key": "KEY",
+            "badge": "app.svg",
+            "artifact": "none",
+            "session": "none",
+            "token": "none",
+        }
+        path = route.path.replace("{rest*}", "auth").format(**words) + QUERIES.get(name(route), "")
+        found[caller] = await status_of(stage.callers[caller], route, path)
+        api.house.draining.since = None
+    expected = dict(zip(CALLERS, map(int, EXPECTED[name(route)].split()), strict=True))
+    assert found == expected
+    assert await audited(stage.api) == expected_in_audit(route)
+
+
+async def audited(api: Api) -> list[str]:
+    """Who is in the audit, in the order in which they asked."""
+    entries = (await api.local.get("/api/v1/audit?limit=200")).json["entries"]
+    return [one["actor"].partition("@")[0] for one in reversed(entries)]
+
+
+def expected_in_audit(route: Route) -> list[str]:
+    """Every write and every look at secrets, refused or not, of whoever is somebody, or says whom they log in."""
+    if "email" in dict(BODIES.get(name(route), {})):  # type: ignore[call-overload]
+        return ["nobody"] * len(CALLERS)
+    if RULES[route.action].need is Need.NOTHING:
+        return []
+    if route.method == "GET" and route.action not in (Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES):
+        return []
+    return ["local-administrator" if caller == "local" else caller for caller in CALLERS[2:]]
+
+
+async def status_of(caller: Caller, route: Route, path: str) -> int:
+    if route.path.endswith("/events"):
+        return await first_status(caller, path)
+    if route.method == "PUT":
+        answer = await caller.ask("PUT", path, data=b"a secret value")
+    elif route.method == "POST":
+        answer = await caller.post(path, BODIES.get(name(route)))
+    else:
+        answer = await caller.ask(route.method, path)
+    if answer.status >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert all(answer.json[field] for field in ("title", "reference", "hint", "request_id")), answer.json
+    return answer.status
+
+
+async def first_status(caller: Caller, path: str) -> int:
+    """Of a stream that does not end by itself."""
+    import aiohttp
+
+    connector = aiohttp.UnixConnector(str(caller.socket)) if caller.socket else aiohttp.TCPConnector()
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get(caller.address + path, headers=caller.headers) as response,
+    ):
+        return response.status
+
+
+async def test_what_one_may_not_see_is_in_no_list(stage: Stage) -> None:
+    job = await stage.api.open_job("app")
+    for who, visible in (("other", False), ("reader", True), ("global", True)):
+        caller = stage.callers[who]
+        jobs = [one["id"] for one in (await caller.get("/api/v1/jobs")).json["jobs"]]
+        pipelines = [one["name"] for one in (await caller.get("/api/v1/pipelines")).json["pipelines"]]
+        assert (job.id in jobs) is visible
+        assert ("app" in pipelines) is visible
+        asked = (await caller.get("/api/v1/jobs?pipeline=app")).json["jobs"]
+        assert bool(asked) is visible
+
+
+async def test_what_one_may_not_see_answers_like_what_is_not_there(stage: Stage) -> None:
+    job = await stage.api.open_job("app")
+    other = stage.callers["other"]
+    for there, not_there in (
+        (f"/api/v1/jobs/{job.id}", f"/api/v1/jobs/{'0' * 26}"),
+        ("/api/v1/pipelines/app", "/api/v1/pipelines/xyz"),
+    ):
+        hidden, absent = (await other.get(there)).json, (await other.get(not_there)).json
+        assert hidden["title"].replace(job.id, "X").replace("app", "X") == absent["title"].replace(
+            "0" * 26, "X"
+        ).replace("xyz", "X")
+        assert hidden["reference"] == absent["reference"]
+
+
+async def test_a_change_of_membership_counts_from_the_next_request(stage: Stage) -> None:
+    other = stage.callers["other"]
+    assert (await other.get("/api/v1/pipelines/app")).status == 404
+    stage.api.write("INSERT INTO team_members VALUES ('readers', 'other', 'member')")
+    assert (await other.get("/api/v1/pipelines/app")).status == 200
+    stage.api.write("DELETE FROM team_members WHERE user_id = 'other'")
+    assert (await other.get("/api/v1/pipelines/app")).status == 404
+
+
+async def test_who_leaves_the_configuration_is_out_at_once(stage: Stage) -> None:
+    session = await stage.api.with_session("reader")
+    assert (await session.get("/api/v1/jobs")).status == 200
+    stage.api.write("UPDATE users SET removed_at = 1 WHERE id = 'reader'")
+    assert (await session.get("/api/v1/jobs")).status == 401
+    assert (await stage.callers["reader"].get("/api/v1/jobs")).status == 401
+
+
+async def test_members_of_the_owning_team_write_and_its_admins_set_secrets(stage: Stage) -> None:
+    member = await stage.api.person("member", owners="member")
+    assert (await member.post("/api/v1/pipelines/app/jobs")).status == 201
+    assert (await member.ask("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a value")).status == 403
+
+
+def test_needs_are_in_order() -> None:
+    assert sorted(Need) == [Need.NOTHING, Need.LOGIN, Need.READ, Need.WRITE, Need.ADMIN, Need.GLOBAL_ADMIN]

@@ -1,0 +1,121 @@
+"""What arrived, as people ask for it: who sees which, filters, pages."""
+
+from danube_pkg.adapters.store import SqliteInbox
+from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.notifications.rules import NOTHING
+from danube_pkg.core.triggers.inbox import (
+    CronMoment,
+    InboxEntry,
+    InboxEvent,
+    PipelineOutcome,
+    Result,
+    Source,
+)
+from danube_pkg.core.triggers.ports import Settled
+from danube_pkg.core.triggers.webhooks.events import HookRepository, Push
+from tests.edges.http.api import COMMIT, Api, Caller
+
+APP = HookRepository("team/app", ("https://git.example.org/team/app.git",))
+OTHER = HookRepository("Team/Other", ("https://git.example.org/team/other.git",))
+NIGHT = 1_800_000_000.0
+
+
+async def arrived(
+    api: Api, source: Source, key: str, event: InboxEvent, *outcomes: PipelineOutcome, note: str = ""
+) -> int:
+    """Taken and settled; the pipelines that it started have their jobs."""
+    inbox = SqliteInbox(api.house.database)
+    await inbox.receive(InboxEntry(source, key, event, NIGHT))
+    entry = await inbox.entry(source, key)
+    assert entry is not None
+    starts = []
+    for one in outcomes:
+        pipeline = await api.house.pipelines.load_pipeline(one.pipeline)
+        if one.result is Result.STARTED and pipeline is not None:
+            starts.append((pipeline, Trigger("webhook", "alice", commit_sha=COMMIT, origin=entry.origin)))
+    await api.house.engine.submit_all(starts, NOTHING, Settled(entry, NIGHT + 1, outcomes, note))
+    return entry.id
+
+
+async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their_own(api: Api) -> None:
+    api.team("apps")
+    api.team("others")
+    api.team("operators", global_admin=True)
+    for name, owner in (("app", "apps"), ("docs", "apps"), ("secret", "others")):
+        api.pipeline(name, owner=owner)
+    alice = await api.person("alice", apps="member")
+    root = await api.person("root", operators="member")
+    push = Push(APP, "main", COMMIT, "alice")
+    first = await arrived(
+        api,
+        Source.GITHUB,
+        "d1",
+        push,
+        PipelineOutcome("app", Result.STARTED),
+        PipelineOutcome("docs", Result.SKIPPED, "none of the 3 files that changed is among its paths"),
+        PipelineOutcome("secret", Result.NOT_MEANT, "its triggers name no push"),
+    )
+    second = await arrived(
+        api, Source.GITHUB, "d2", Push(OTHER, "main", COMMIT, "bob"), PipelineOutcome("secret", Result.STARTED)
+    )
+    third = await arrived(api, Source.GITHUB, "d3", Push(OTHER, "x", COMMIT, ""), note="no pipeline is of it")
+    await SqliteInbox(api.house.database).receive(InboxEntry(Source.GITHUB, "d4", push, NIGHT))
+
+    (job,) = (await alice.get("/api/v1/jobs")).json["jobs"]
+    (seen,) = (await alice.get("/api/v1/deliveries")).json["deliveries"]
+    assert seen == {
+        "id": first,
+        "source": "github",
+        "delivery": "d1",
+        "event": "push to main of team/app by alice",
+        "repository": "team/app",
+        "received_at": "2027-01-15T08:00:00.000+00:00",
+        "settled_at": "2027-01-15T08:00:01.000+00:00",
+        "outcomes": [
+            {"pipeline": "app", "result": "started", "why": "", "job": job["id"]},
+            {
+                "pipeline": "docs",
+                "result": "skipped",
+                "why": "none of the 3 files that changed is among its paths",
+                "job": None,
+            },
+        ],
+        "note": "",
+    }
+    found = (await root.get("/api/v1/deliveries")).json["deliveries"]
+    assert [one["id"] for one in found] == [third + 1, third, second, first]
+    assert (found[0]["settled_at"], found[1]["event"], found[1]["note"]) == (
+        None,
+        "push to x of Team/Other",
+        "no pipeline is of it",
+    )
+    assert len(found[3]["outcomes"]) == 3
+
+
+async def test_filters_and_pages_for_everybody_alike(api: Api) -> None:
+    api.team("apps")
+    api.pipeline("app", owner="apps")
+    alice = await api.person("alice", apps="member")
+    started = PipelineOutcome("app", Result.STARTED)
+    for number in range(5):
+        await arrived(api, Source.GITHUB, f"d{number}", Push(APP, f"b{number}", COMMIT, "alice"), started)
+        await arrived(api, Source.CRON, f"c{number}", CronMoment("app", "@daily", NIGHT), started)
+    await arrived(api, Source.GITEA, "e", Push(OTHER, "main", COMMIT, "alice"), started)
+    for caller in (alice, api.local):
+        assert await keys(caller, "source=cron") == ["c4", "c3", "c2", "c1", "c0"]
+        assert await keys(caller, "repository=team/OTHER") == ["e"]
+        assert await keys(caller, "repository=team/app&source=github&limit=2") == ["d4", "d3"]
+        assert await keys(caller, "source=forgejo") == []
+        pages: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await caller.get(f"/api/v1/deliveries?limit=3{cursor}")).json
+            pages += [one["delivery"] for one in page["deliveries"]]
+            cursor = f"&cursor={page['cursor']}" if page["cursor"] is not None else None
+        assert pages == ["e", "c4", "d4", "c3", "d3", "c2", "d2", "c1", "d1", "c0", "d0"]
+    assert (await alice.get("/api/v1/deliveries?source=moon")).status == 400
+
+
+async def keys(caller: Caller, query: str) -> list[str]:
+    found = (await caller.get(f"/api/v1/deliveries?{query}")).json
+    return [one["delivery"] for one in found["deliveries"]]

@@ -1,0 +1,148 @@
+"""The configuration's loop when what it works with fails. What it reads and applies is in tests/adapters/git/test_sync.py."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from danube_pkg.adapters.configuration import ConfigurationDirectory
+from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines, SqliteSecrets
+from danube_pkg.core.configuration.changes import Change
+from danube_pkg.core.configuration.settings import ConfigRepository
+from danube_pkg.core.configuration.state import Applied, State
+from danube_pkg.core.errors import Place, StorageFull
+from danube_pkg.edges.http.views.forge_links import file_url
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.tasks import end_all
+from danube_pkg.services.configuration.sync import Circumstances, Configuration
+from tests.support.waiting import wait_until_async
+
+PIPELINE = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: NAME}\nspec: {repository: /srv/NAME}\n"
+
+
+class UnrulyStore(SqliteConfiguration):
+    """Each of `failures` is raised by one apply instead."""
+
+    failures: list[Exception]
+
+    async def apply_changes(self, changes: Sequence[Change], state: State, applied: Applied) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        await super().apply_changes(changes, state, applied)
+
+
+class Desk:
+    """A configuration over a directory; `applied` counts how often it changed something."""
+
+    def __init__(self, path: Path, database: Database) -> None:
+        self.directory = path / "config"
+        (self.directory / "pipelines").mkdir(parents=True)
+        self.pipelines = SqlitePipelines(database)
+        ids = iter(f"id{number}" for number in range(1000))
+        self.store = UnrulyStore(database, lambda: next(ids))
+        self.store.failures = []
+        self.applied = 0
+        repository = ConfigRepository(str(self.directory), sync_interval=1)
+        self.configuration = Configuration(
+            ConfigurationDirectory(repository, GitSources(path / "repos")),
+            self.store,
+            SqliteSecrets(database),
+            SystemClock(),
+            Circumstances(repository),
+            self._count,
+        )
+
+    def _count(self) -> None:
+        self.applied += 1
+
+    def write(self, name: str, text: str = PIPELINE) -> None:
+        (self.directory / "pipelines" / f"{name}.yaml").write_text(text.replace("NAME", name))
+
+    async def names(self) -> list[str]:
+        return [pipeline.name for pipeline in await self.pipelines.list_pipelines()]
+
+
+@asynccontextmanager
+async def a_desk(path: Path) -> AsyncIterator[Desk]:
+    database = Database(path / "danube.db")
+    desk = Desk(path, database)
+    await desk.configuration.load()
+    try:
+        yield desk
+    finally:
+        await database.close()
+
+
+async def test_a_full_disk_changes_nothing_and_the_next_look_applies(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.write("one")
+        assert (await desk.configuration.sync()).problem is None
+        desk.write("two")
+        desk.store.failures = [StorageFull("full", "no room")]
+        status = await desk.configuration.sync()
+        assert isinstance(status.problem, StorageFull)
+        assert (await desk.names(), len(desk.configuration.state.pipelines), desk.applied) == (["one"], 1, 1)
+        assert (await desk.configuration.sync()).problem is None
+        assert (await desk.names(), len(desk.configuration.state.pipelines), desk.applied) == (["one", "two"], 2, 2)
+
+
+async def test_a_mistake_anywhere_changes_nothing(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.write("one")
+        await desk.configuration.sync()
+        desk.write("two")
+        desk.write(
+            "bad", "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: bad}\nspec: {repository: 7, x: y}\n"
+        )
+        status = await desk.configuration.sync()
+        assert status.findings
+        assert (await desk.names(), desk.applied) == (["one"], 1)
+
+
+async def test_a_bug_does_not_end_the_looking(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.store.failures = [RuntimeError("a bug")]
+        desk.write("one")
+        following = asyncio.create_task(desk.configuration.follow(), name="follow")
+        await wait_until_async(lambda: desk.applied, 20, "the second look")
+        assert await desk.names() == ["one"]
+        await end_all(following)
+
+
+async def test_looks_at_the_same_time_come_one_after_the_other(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.write("one")
+        await asyncio.gather(*(desk.configuration.sync() for _ in range(10)))
+        assert await desk.names() == ["one"]
+
+
+async def test_what_was_written_is_kept_as_it_was_applied_document_by_document(tmp_path: Path) -> None:
+    first = "# why it is there\n" + PIPELINE.replace("NAME", "one")
+    second = PIPELINE.replace("NAME", "two").replace("spec: ", "# inside\nspec: ")
+    third = "--- {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: three}, spec: {repository: /srv/x}}\n"
+    async with a_desk(tmp_path) as desk:
+        desk.write("both", f"---\n{first}---\n\n# of the second\n{second}...\n{third}")
+        await desk.configuration.sync()
+
+        def texts() -> dict[str, str]:
+            return {name: one.text for name, one in desk.configuration.state.pipelines.items()}
+
+        written = {"one": first, "two": f"# of the second\n{second}", "three": third}
+        assert texts() == written
+        desk.write("both", f"---\n{first.replace('why', 'that')}---\n\n# of the second\n{second}...\n{third}")
+        await desk.configuration.sync()
+        await desk.configuration.load()
+        assert texts() == written | {"one": first.replace("why", "that")}
+
+
+async def test_places_have_addresses_where_the_configurations_forge_is_known(tmp_path: Path) -> None:
+    sha, place = "c0ffee" + "0" * 34, Place("pipelines/app.yaml", 4)
+    async with a_desk(tmp_path) as desk:
+        assert file_url(desk.configuration, sha, place) == ""
+        at_forge = ConfigRepository("git@gitlab.example.org:team/config.git")
+        desk.configuration.circumstances = Circumstances(at_forge)
+        assert file_url(desk.configuration, sha, place) == (
+            f"https://gitlab.example.org/team/config/-/blob/{sha}/pipelines/app.yaml#L4"
+        )
+        assert file_url(desk.configuration, "dir-0123", place) == file_url(desk.configuration, sha, None) == ""

@@ -1,0 +1,293 @@
+"""Notifications as their receivers see them: a real mail server, a chat's webhook, a signed webhook; on failure, recovery, always."""
+
+import asyncio
+import email
+import email.policy
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from standardwebhooks.webhooks import Webhook
+
+from danube_pkg.adapters.mail.smtp import SmtpMail
+from danube_pkg.core.configuration.config import SmtpSpec
+from danube_pkg.core.configuration.notifications import (
+    EmailNotification,
+    Notification,
+    Occasion,
+    SlackNotification,
+    WebhookNotification,
+)
+from danube_pkg.core.configuration.pipelines import TriggerKind
+from danube_pkg.core.jobs import events as ev
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.reasons import Reason
+from danube_pkg.core.triggers.webhooks.events import Push
+from danube_pkg.services.notifications.outbox import Outbox
+from tests.services.notifications.forges import Answer, served_receiver
+from tests.services.notifications.telling import (
+    EXTERNAL_URL,
+    all_told,
+    open_telling,
+    outcomes,
+)
+from tests.services.repositories.test_commit_statuses import advance, trouble
+from tests.services.triggers.yard import (
+    REPOSITORY,
+    SHA,
+    Yard,
+    a_pipeline,
+)
+
+GREEN, RED = ev.Finished(), ev.Finished(ev.ScriptFailure(Reason.SCRIPT_ERROR, "ValueError: <broken> & more"))
+CLOSING = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
+SECRET = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+
+async def ended(yard: Yard, end: ev.JobEvent, delivery: str, branch: str = "main") -> Job:
+    """A job of that branch, from a push to its end."""
+    await yard.receive(Push(REPOSITORY, branch, SHA, "alice"), delivery)
+    job = (await yard.jobs())[-1]
+    return await advance(yard, job, ev.Admitted(), ev.PodReady(0), end, *CLOSING)
+
+
+async def configured(yard: Yard, notification: Notification, **config: Any) -> None:
+    await yard.configure(a_pipeline("app", TriggerKind.PUSH, notifications=(notification,)), **config)
+    await yard.secret("signing", SECRET)
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ((Occasion.FAILURE,), ["failure", "failure"]),
+        ((Occasion.RECOVERY,), ["success"]),
+        ((Occasion.FAILURE, Occasion.RECOVERY), ["failure", "failure", "success"]),
+        ((Occasion.ALWAYS,), ["success", "failure", "failure", "success", "success"]),
+    ],
+)
+async def test_occasions(tmp_path: Path, when: tuple[Occasion, ...], told: list[str]) -> None:
+    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
+        await configured(yard, WebhookNotification(f"{receiver.url}", "signing", when))
+        for number, end in enumerate([GREEN, RED, RED, GREEN, GREEN]):
+            await ended(yard, end, f"d{number}")
+            await all_told(yard)
+        assert [one["status"] for one in receiver.documents] == told
+        recovered = [one["recovered"] for one in receiver.documents]
+        assert any(recovered) == (Occasion.RECOVERY in when)
+
+
+async def test_a_recovery_is_of_the_same_branch(tmp_path: Path) -> None:
+    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
+        await configured(yard, WebhookNotification(receiver.url, "signing", (Occasion.RECOVERY,)))
+        await ended(yard, RED, "d1", "topic")
+        await ended(yard, GREEN, "d2", "main")
+        await all_told(yard)
+        assert receiver.documents == []
+        await ended(yard, GREEN, "d3", "topic")
+        await all_told(yard)
+        assert [one["ref"] for one in receiver.documents] == ["refs/heads/topic"]
+
+
+async def test_the_servers_own_notifications_hold_for_every_pipeline_and_each_receiver_is_told_once(
+    tmp_path: Path,
+) -> None:
+    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
+        notification = WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,))
+        await configured(yard, notification, notifications=(notification,))
+        await ended(yard, GREEN, "d1")
+        await all_told(yard)
+        assert len(receiver.documents) == 1
+
+
+async def test_a_webhook_is_signed_as_an_independent_implementation_verifies_it(tmp_path: Path) -> None:
+    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
+        await configured(yard, WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,)))
+        receiver.answers = [Answer(500)]
+        yard.clock.move_to(datetime.now(UTC).timestamp())
+        job = await ended(yard, RED, "d1")
+        await all_told(yard, move=1)
+        (first, _), (again, body) = receiver.got
+        assert first["webhook-id"] == again["webhook-id"], "by its id a receiver knows a second try"
+        document = Webhook(SECRET.decode()).verify(body, dict(again))
+        assert (document["job"], document["status"], document["url"]) == (
+            job.id,
+            "failure",
+            f"{EXTERNAL_URL}/jobs/{job.id}",
+        )
+
+
+async def test_a_chat_reads_one_line_and_why_and_nobody_is_paged_by_a_branchs_name(tmp_path: Path) -> None:
+    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, outbox):
+        await configured(yard, SlackNotification("chat", (Occasion.FAILURE,)))
+        await yard.secret("chat", receiver.url.encode())
+        job = await ended(yard, RED, "d1", "fix/<!channel>&co")
+        await all_told(yard)
+        (document,) = receiver.documents
+        first, second = document["text"].split("\n")
+        assert first == f":x: <{EXTERNAL_URL}/jobs/{job.id}|app failed on fix/&lt;!channel&gt;&amp;co>"
+        assert second == "ValueError: &lt;broken&gt; &amp; more"
+        receiver.answers = [Answer(404, "no_service")]
+        await ended(yard, RED, "d2")
+        await trouble(outbox)
+        assert "secret-part" not in outbox.conditions[0].what, "the address is a secret"
+
+
+async def test_receivers_are_told_in_order_also_over_failures(tmp_path: Path) -> None:
+    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
+        await configured(yard, WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,)))
+        receiver.answers = [Answer(503), Answer(429, "", {"Retry-After": "7"}), Answer(500)]
+        jobs = [await ended(yard, GREEN, f"d{number}") for number in range(4)]
+        await all_told(yard, move=1)
+        arrived = list(dict.fromkeys(one["job"] for one in receiver.documents))
+        assert arrived == [job.id for job in jobs]
+
+
+# --- mail
+
+
+class Mailbox:
+    """A handler of aiosmtpd that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.got: list[EmailMessage] = []
+        self.answers: list[str] = []
+
+    async def handle_DATA(self, server: object, session: Session, envelope: Envelope) -> str:
+        if self.answers:
+            return self.answers.pop(0)
+        assert isinstance(envelope.content, bytes)
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        self.got.append(message)
+        return "250 OK"
+
+
+def certificate(path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of the mail server, and what trusts it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = path / "mail.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(pem)
+    return serving, ssl.create_default_context(cafile=str(pem))
+
+
+def check_login(server: object, session: object, envelope: object, mechanism: str, data: object) -> AuthResult:
+    assert isinstance(data, LoginPassword)
+    return AuthResult(success=data.password == b"mail-password", handled=False)
+
+
+@asynccontextmanager
+async def mail_server(path: Path) -> AsyncIterator[tuple[Mailbox, SmtpSpec, SmtpMail]]:
+    """A server that demands STARTTLS and a login, its mailbox, how it is configured, and a client that trusts it."""
+    serving, trusting = certificate(path)
+    box = Mailbox()
+    options: dict[str, Any] = {"require_starttls": True, "auth_required": True, "authenticator": check_login}
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(box, tls_context=serving, **options), "127.0.0.1", 0
+    )
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        spec = SmtpSpec(f"localhost:{port}", "danube@example.org", "danube", "mail-password")
+        yield box, spec, SmtpMail(trusting)
+
+
+MAIL = EmailNotification(("alice@example.org", "ops@example.org"), (Occasion.FAILURE, Occasion.RECOVERY))
+
+
+@asynccontextmanager
+async def mailing(path: Path) -> AsyncIterator[tuple[Yard, Outbox, Mailbox, SmtpSpec]]:
+    async with mail_server(path) as (box, spec, client), open_telling(path, client) as (yard, outbox):
+        await configured(yard, MAIL, smtp=spec)
+        await yard.secret("mail-password", b"mail-password")
+        yield yard, outbox, box, spec
+
+
+async def test_a_mail_says_what_failed_why_and_where_to_read_more(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (yard, _, box, _spec):
+        job = await ended(yard, RED, "d1")
+        await ended(yard, GREEN, "d2")
+        await all_told(yard)
+        failed, recovered = box.got
+        assert failed["Subject"] == "[danube] app failed on main"
+        assert recovered["Subject"] == "[danube] app succeeded again on main"
+        assert [one.addr_spec for one in failed["To"].addresses] == ["alice@example.org", "ops@example.org"]
+        text = failed.get_content()
+        assert "ValueError: <broken> & more" in text
+        assert "What to try: mend the line that the traceback names" in text
+        assert f"{EXTERNAL_URL}/jobs/{job.id}" in text
+        assert failed["Message-ID"] == f"<{job.id}.failure@danube>"
+
+
+async def test_a_mail_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (yard, outbox, box, _):
+        box.answers = ["451 try later", "452 insufficient storage"]
+        await ended(yard, RED, "d1")
+        await all_told(yard, move=1)
+        assert (len(box.got), outcomes(yard), outbox.conditions) == (1, ["delivered"], [])
+
+
+async def test_a_mail_that_is_refused_for_good_is_shown(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (yard, outbox, box, _):
+        box.answers = ["550 no such user"]
+        await ended(yard, RED, "d1")
+        await all_told(yard)
+        assert outcomes(yard)[0].startswith("refused: ")
+        assert "no such user" in outbox.conditions[0].what
+
+
+async def test_a_wrong_password_is_shown_and_once_it_is_mended_the_mail_arrives(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (yard, outbox, box, _):
+        await yard.secret("mail-password", b"wrong password")
+        await ended(yard, RED, "d1")
+        await trouble(outbox)
+        assert outbox.conditions[0].hint == "set the password again: danube secrets set mail-password"
+        await yard.secret("mail-password", b"mail-password")
+        await all_told(yard, move=1)
+        assert (len(box.got), outbox.conditions) == (1, [])
+
+
+async def test_no_login_and_no_mail_goes_to_a_server_that_nobody_vouches_for(tmp_path: Path) -> None:
+    async with mail_server(tmp_path) as (box, spec, _), open_telling(tmp_path) as (yard, outbox):
+        await configured(yard, MAIL, smtp=spec)
+        await yard.secret("mail-password", b"mail-password")
+        await ended(yard, RED, "d1")
+        await trouble(outbox)
+        assert "certificate verify failed" in outbox.conditions[0].what
+        assert box.got == []
+
+
+async def test_without_tls_mail_stays_on_this_machine(tmp_path: Path) -> None:
+    async with open_telling(tmp_path) as (yard, outbox):
+        spec = SmtpSpec("mail.example.org:25", "danube@example.org", tls=False)
+        await configured(yard, MAIL, smtp=spec)
+        await ended(yard, RED, "d1")
+        await all_told(yard)
+        assert outbox.conditions[0].hint == "remove tls: false"
+        assert outcomes(yard)[0].startswith("refused: ")

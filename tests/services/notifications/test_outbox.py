@@ -1,0 +1,251 @@
+"""What is owed to the world, on a clock that the test moves: in order, with backoff, through storms, and never in a job's way."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.core.configuration.notifications import Occasion, SlackNotification
+from danube_pkg.core.configuration.pipelines import TriggerKind
+from danube_pkg.core.errors import NotFound, Permanent, Throttled, Unauthenticated, Unavailable
+from danube_pkg.core.notifications.outbox import (
+    GIVE_UP_SECONDS,
+    OutboxEntry,
+    OutboxKind,
+    longest_wait,
+)
+from danube_pkg.core.repositories.git_authentication import HttpsToken
+from danube_pkg.core.triggers.webhooks.events import Push
+from danube_pkg.services.notifications.outbox import PER_CHANNEL, SENDERS
+from tests.services.triggers.yard import (
+    REPOSITORY,
+    SHA,
+    Yard,
+    a_pipeline,
+    delivering,
+    eventually,
+    open_yard,
+)
+
+PUSH = Push(REPOSITORY, "main", SHA, "alice")
+FORGE = {
+    "git_authentication": (HttpsToken("forge", match_patterns=("git.example.org/*",), token_secret="t", forge="gitea"),)
+}
+APP = a_pipeline("app", TriggerKind.PUSH)
+
+
+class Receiver:
+    """Writes down what arrives; `refuse` says with what the next ones are refused."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.tries = 0
+        self.refuse: Callable[[OutboxEntry], Exception | None] = lambda entry: None
+        self.gate: asyncio.Event | None = None
+        self.at_once = self.most_at_once = 0
+
+    async def __call__(self, entry: OutboxEntry) -> None:
+        self.tries += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            if error := self.refuse(entry):
+                raise error
+            self.got.append(str(entry.news.status))
+        finally:
+            self.at_once -= 1
+
+
+def always(error: Exception) -> Callable[[OutboxEntry], Exception | None]:
+    return lambda entry: error
+
+
+async def open_count(yard: Yard) -> int:
+    return int(yard.database.read("SELECT count(*) AS n FROM outbox WHERE done_at IS NULL")[0]["n"])
+
+
+async def all_done(yard: Yard, *, moving: bool = False) -> None:
+    async def condition() -> bool:
+        yard.clock.move(5 if moving else 0)
+        return await open_count(yard) == 0
+
+    await eventually(condition, "the outbox to be empty")
+
+
+async def outcomes(yard: Yard) -> list[str]:
+    return [row["outcome"] for row in yard.database.read("SELECT outcome FROM outbox ORDER BY id")]
+
+
+async def tried(receiver: Receiver, count: int, moving: Yard | None = None) -> None:
+    """moving: whose clock goes on meanwhile."""
+
+    async def condition() -> bool:
+        if moving is not None:
+            moving.clock.move(5)
+        return receiver.tries >= count and receiver.at_once == 0
+
+    await eventually(condition, f"{count} tries")
+
+
+async def test_each_state_of_a_job_is_told_in_order(tmp_path: Path) -> None:
+    receiver = Receiver()
+    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
+        await yard.configure(APP, **FORGE)
+        await yard.receive(PUSH)
+        await all_done(yard)
+        (job,) = await yard.jobs()
+        await yard.engine.cancel(job.id, "alice")
+        await all_done(yard)
+        assert receiver.got == ["pending", "cancelled"]
+
+
+async def test_in_a_storm_only_the_newest_status_is_told_and_never_an_older_one_after_it(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.refuse = always(Unavailable("forge-unreachable", "it answered 502"))
+    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}) as outbox:
+        await yard.configure(APP, **FORGE)
+        await yard.receive(PUSH)
+        await tried(receiver, 1)
+        (job,) = await yard.jobs()
+        await yard.engine.cancel(job.id, "alice")
+        for count in range(2, 6):
+            await tried(receiver, count, yard)
+        assert [one.reference for one in outbox.conditions] == ["delivery-failing"]
+        receiver.refuse = lambda entry: None
+        await all_done(yard, moving=True)
+        assert receiver.got == ["cancelled"]
+        assert await outcomes(yard) == ["superseded", "delivered"]
+        assert outbox.conditions == []
+
+
+def test_tries_become_rarer_up_to_a_cap() -> None:
+    assert [longest_wait(attempts) for attempts in (0, 1, 2, 8, 9, 1000)] == [1, 2, 4, 256, 300, 300]
+
+
+async def test_a_day_later_it_is_given_up(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.refuse = always(Unavailable("forge-unreachable", "it answered 502"))
+    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
+        await yard.configure(APP, **FORGE)
+        await yard.receive(PUSH)
+        await tried(receiver, 1)
+        yard.clock.move(GIVE_UP_SECONDS + 1)
+        await all_done(yard, moving=True)
+        assert await outcomes(yard) == ["given up: it answered 502"]
+
+
+async def test_a_wrong_token_is_a_condition_and_once_it_is_mended_the_same_status_arrives(tmp_path: Path) -> None:
+    receiver = Receiver()
+    refusal = Unauthenticated("forge-refused", "the forge refused the credential", hint="set it again")
+    receiver.refuse = always(refusal)
+    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}) as outbox:
+        await yard.configure(APP, **FORGE)
+        await yard.receive(PUSH)
+        await tried(receiver, 1)
+
+        async def is_shown() -> bool:
+            return bool(outbox.conditions)
+
+        await eventually(is_shown, "the condition")
+        (condition,) = outbox.conditions
+        assert "https://git.example.org/api/v1 takes nothing from this server" in condition.what
+        assert condition.hint == "set it again"
+        receiver.refuse = lambda entry: None
+        await all_done(yard, moving=True)
+        assert (receiver.got, outbox.conditions) == (["pending"], [])
+
+
+async def test_a_pause_that_a_forge_asks_for_is_kept_for_all_of_it(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.refuse = always(Throttled("forge-throttled", "slow down", retry_seconds=120))
+    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
+        await yard.configure(APP, **FORGE)
+        await yard.receive(PUSH)
+        await tried(receiver, 1)
+
+        async def is_kept() -> bool:
+            return bool(yard.database.read("SELECT 1 FROM outbox WHERE attempts = 1"))
+
+        await eventually(is_kept, "the pause")
+        receiver.refuse = lambda entry: None
+        for number in range(5):
+            await yard.receive(replace(PUSH, commit_sha=f"{number}" * 40), f"more-{number}")
+            yard.clock.move(20)
+        assert receiver.tries == 1, "nothing was sent during the pause"
+        await all_done(yard, moving=True)
+        assert receiver.got == ["pending"] * 6
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (Permanent("forge-refused", "no such commit"), "refused: no such commit"),
+        (NotFound("forge-unknown", "no forge is known"), "nobody to tell: no forge is known"),
+    ],
+)
+async def test_what_no_other_try_would_change_is_tried_once(tmp_path: Path, error: Exception, outcome: str) -> None:
+    receiver = Receiver()
+    receiver.refuse = always(error)
+    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
+        await yard.configure(APP, **FORGE)
+        await yard.receive(PUSH)
+        await all_done(yard)
+        assert await outcomes(yard) == [outcome]
+
+
+async def test_a_forge_that_hangs_keeps_neither_jobs_nor_other_receivers(tmp_path: Path) -> None:
+    forge, chat = Receiver(), Receiver()
+    forge.gate = asyncio.Event()
+    notify = SlackNotification("chat-url", (Occasion.ALWAYS,))
+    pipelines = [a_pipeline("app", TriggerKind.PUSH, notifications=(notify,))]
+    senders = {OutboxKind.STATUS: forge, OutboxKind.SLACK: chat}
+    async with open_yard(tmp_path) as yard, delivering(yard, senders):
+        await yard.configure(*pipelines, **FORGE)
+        for number in range(3 * SENDERS):
+            await yard.receive(replace(PUSH, commit_sha=f"{number:040}"), f"d{number}")
+        for job in await yard.jobs():
+            await yard.engine.cancel(job.id, "alice")
+
+        async def is_told() -> bool:
+            return len(chat.got) == 3 * SENDERS
+
+        await eventually(is_told, "the chat to be told of all")
+        assert chat.most_at_once == 1, "one receiver gets one after the other"
+        assert forge.at_once <= PER_CHANNEL
+        forge.gate.set()
+        await all_done(yard)
+        assert sorted(forge.got) == ["cancelled"] * 3 * SENDERS + ["pending"] * forge.got.count("pending")
+
+
+async def test_what_was_not_delivered_is_the_next_servers(tmp_path: Path) -> None:
+    async with open_yard(tmp_path) as yard:
+        await yard.configure(APP, **FORGE)
+        await yard.receive(PUSH)
+    receiver = Receiver()
+    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
+        await all_done(yard)
+        assert receiver.got == ["pending"]
+
+
+async def test_a_bug_in_a_sender_does_not_stop_the_others(tmp_path: Path) -> None:
+    receiver, chat = Receiver(), Receiver()
+    receiver.refuse = always(ZeroDivisionError("a bug"))
+    notify = SlackNotification("chat-url", (Occasion.ALWAYS,))
+    async with (
+        open_yard(tmp_path) as yard,
+        delivering(yard, {OutboxKind.STATUS: receiver, OutboxKind.SLACK: chat}),
+    ):
+        await yard.configure(a_pipeline("app", TriggerKind.PUSH, notifications=(notify,)), **FORGE)
+        await yard.receive(PUSH)
+        await tried(receiver, 1)
+        (job,) = await yard.jobs()
+        await yard.engine.cancel(job.id, "alice")
+
+        async def is_told() -> bool:
+            return chat.got == ["cancelled"]
+
+        await eventually(is_told, "the chat to be told")

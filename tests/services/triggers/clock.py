@@ -1,0 +1,41 @@
+"""A clock that stands still until a test moves it."""
+
+import asyncio
+
+
+class MovedClock:
+    """`kit.clock.Clock`. Whoever sleeps wakes when `move` has gone far enough, in the order of their times."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._now + seconds, future))
+        await future
+
+    @property
+    def next_wake(self) -> float | None:
+        """When the first sleeper wants to wake."""
+        return min((at for at, future in self._sleepers if not future.done()), default=None)
+
+    def move(self, seconds: float) -> None:
+        """Time goes on."""
+        self.move_to(self._now + seconds)
+
+    def move_to(self, now: float) -> None:
+        self._now = now
+        due = sorted((one for one in self._sleepers if one[0] <= now), key=lambda one: one[0])
+        self._sleepers = [one for one in self._sleepers if one[0] > now]
+        for _, future in due:
+            if not future.done():
+                future.set_result(None)

@@ -1,0 +1,107 @@
+"""What keeps a forge's deliveries out is shown until one is believed, and strangers fill neither the page nor the log with it."""
+
+import hashlib
+import hmac
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from danube_pkg.core.configuration.config import WebhookSpec
+from danube_pkg.core.configuration.pipelines import TriggerKind
+from danube_pkg.core.errors import NotFound, Unauthenticated
+from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.services.triggers.webhooks import FORGET_SECONDS, Hooks
+from tests.services.triggers.yard import (
+    SHA,
+    URL,
+    Yard,
+    a_pipeline,
+    open_yard,
+)
+
+SECRET = b"a secret of the webhook"
+WEBHOOKS = (WebhookSpec(Forge.GITHUB, ("old", "new")),)
+
+
+def hooks_of(yard: Yard, configuration: str = "") -> Hooks:
+    return Hooks(
+        lambda: yard.state.config, yard.secrets, yard.triggers, yard.clock, lambda url: url == configuration != ""
+    )
+
+
+def push(url: str = f"{URL}.git") -> bytes:
+    repository = {"full_name": "team/app", "clone_url": url}
+    document = {"ref": "refs/heads/main", "after": SHA, "before": SHA, "repository": repository}
+    return json.dumps(document).encode()
+
+
+def headers(body: bytes, secret: bytes = SECRET, delivery: str = "d1") -> dict[str, str]:
+    digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
+    return {
+        "content-type": "application/json",
+        "x-github-event": "push",
+        "x-github-delivery": delivery,
+        "x-hub-signature-256": f"sha256={digest}",
+    }
+
+
+async def refuse(hooks: Hooks, times: int = 1) -> None:
+    for _ in range(times):
+        with pytest.raises(Unauthenticated):
+            await hooks.receive(Forge.GITHUB, headers(push(), b"another"), push())
+
+
+async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path: Path) -> None:
+    async with open_yard(tmp_path) as yard:
+        await yard.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
+        await yard.secret("new", SECRET)
+        hooks = hooks_of(yard)
+        await refuse(hooks, 3)
+        (condition,) = hooks.conditions
+        assert condition.reference == "hooks-refused"
+        assert condition.what.startswith(
+            "webhooks of github are refused since 2027-01-15 12:00 UTC: this delivery's sig"
+        )
+        assert condition.what.endswith("(3 in a row)")
+        assert condition.hint == "set the same value here and at the forge: danube secrets set new"
+        assert (await hooks.receive(Forge.GITHUB, headers(push()), push())).is_new
+        assert hooks.conditions == []
+
+
+async def test_a_forge_for_which_no_secret_is_named_is_told_what_to_write(tmp_path: Path) -> None:
+    async with open_yard(tmp_path) as yard:
+        hooks = hooks_of(yard)
+        await refuse(hooks)
+        (condition,) = hooks.conditions
+        assert "config.yaml names no secret of github" in condition.what
+        assert "webhooks: [{forge: github, secrets: [NAME]}]" in condition.hint
+
+
+async def test_what_a_stranger_tried_once_is_forgotten_and_fills_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_yard(tmp_path) as yard:
+        hooks = hooks_of(yard)
+        with caplog.at_level(logging.WARNING, "danube.hooks"):
+            await refuse(hooks, 100)
+        assert len([one for one in caplog.records if one.getMessage() == "hook-refused"]) == 7
+        yard.clock.move(FORGET_SECONDS)
+        assert hooks.conditions == []
+        await refuse(hooks)
+        assert "(1 in a row)" in hooks.conditions[0].what
+
+
+async def test_the_configurations_own_repository_needs_no_pipeline(tmp_path: Path) -> None:
+    own, other = "https://git.example.org/ops/config.git", "https://git.example.org/ops/other.git"
+    async with open_yard(tmp_path) as yard:
+        await yard.configure(webhooks=WEBHOOKS)
+        await yard.secret("new", SECRET)
+        hooks = hooks_of(yard, configuration=own)
+        with pytest.raises(NotFound):
+            await hooks.receive(Forge.GITHUB, headers(push(other)), push(other))
+        assert (await hooks.receive(Forge.GITHUB, headers(push(own)), push(own))).is_new
+        await yard.settled()
+        assert yard.pushed == [(own, "main")]
+        assert "lets the server look there" in await yard.outcome()

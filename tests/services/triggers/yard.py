@@ -1,0 +1,200 @@
+"""The inside of a server as far as jobs come to be and are told of: stores, engine, inbox, clocks, outbox; no pods, no HTTP.
+
+async with open_yard(tmp_path) as yard:
+    yard.configure(a_pipeline("app", TriggerSpec(TriggerKind.PUSH)))
+    await yard.receive(PUSH)
+    assert [job.pipeline for job in await yard.jobs()] == ["app"]
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.adapters.logs import FileJobLogs
+from danube_pkg.adapters.store import (
+    Database,
+    SqliteInbox,
+    SqliteJobs,
+    SqliteOutbox,
+    SqlitePipelines,
+    SqliteSecrets,
+)
+from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, TriggerSpec
+from danube_pkg.core.configuration.state import PipelineDefinition, State, pipeline_of
+from danube_pkg.core.errors import Permanent
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.notifications.outbox import OutboxKind
+from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.repositories.ports import Source
+from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.core.secrets.secret import SecretName
+from danube_pkg.core.triggers.inbox import InboxEntry
+from danube_pkg.core.triggers.webhooks.deliveries import HookDelivery
+from danube_pkg.core.triggers.webhooks.events import HookEvent, HookRepository
+from danube_pkg.kit.ids import SortableIds
+from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.ports import EnginePorts, EngineSettings
+from danube_pkg.services.notifications.observer import News
+from danube_pkg.services.notifications.outbox import Outbox, Send
+from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.triggers.inbox import TriggerPorts, Triggers
+from danube_pkg.services.triggers.schedules import Schedules
+from tests.edges.http.idle import IdleRuntime
+from tests.services.triggers.clock import MovedClock
+from tests.support.waiting import wait_until_true
+
+SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
+NEWEST = "b6568db1bc1dcd7f8b4d5a946b0b91f9dacd7327"
+URL = "https://git.example.org/team/app"
+REPOSITORY = HookRepository("team/app", (f"{URL}.git",))
+NOON = 1_800_014_400.0
+"""2027-01-15 12:00 UTC, a Friday."""
+
+SECONDS = 10.0
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
+    """Wait for a condition that only other tasks and threads can bring about."""
+    await wait_until_true(condition, SECONDS, what)
+
+
+def a_pipeline(name: str, *kinds: TriggerKind | TriggerSpec, repository: str = URL, **spec: Any) -> PipelineDefinition:
+    triggers = tuple(one if isinstance(one, TriggerSpec) else TriggerSpec(one) for one in kinds)
+    return PipelineDefinition(name, "", PipelineSpec(repository, triggers=triggers, **spec))
+
+
+@dataclass
+class Repositories:
+    """`core.repositories.ports.Sources` and `ChangedFiles`: every repository has one newest commit, unless it is `away`."""
+
+    away: Exception | None = None
+    changed: Sequence[str] | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def resolve(self, repository: str, ref: str) -> Revision:
+        self.asked.append(f"{repository} {ref}".strip())
+        if self.away is not None:
+            raise self.away
+        return Revision(NEWEST, "refs/heads/main", "main")
+
+    async def open(self, repository: str, commit_sha: str) -> Source:
+        raise Permanent("source-unavailable", "nothing is run here")
+
+    async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
+        self.asked.append(f"{repository} {target_branch}..{commit_sha}")
+        if self.away is not None:
+            raise self.away
+        return self.changed
+
+
+class Yard:
+    """What a test reaches. Its engine has no place, so that jobs stay where they are until a test acts on them."""
+
+    def __init__(self, database: Database, path: Path, clock: MovedClock, repositories: Repositories) -> None:
+        self.clock, self.repositories = clock, repositories
+        self.new_id = SortableIds(clock.now, os.urandom)
+        self.state = State()
+        self.places = 0
+        self.store, self.pipelines = SqliteJobs(database), SqlitePipelines(database)
+        self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
+        self.database = database
+        keys = Keys.open(path / "keys")
+        self.secrets = Secrets(SqliteSecrets(database), keys, clock, self.new_id, KnownValues())
+        self.news = News(lambda: self.state, clock)
+        ports = EnginePorts(
+            self.store,
+            self.pipelines,
+            IdleRuntime(),
+            FileJobLogs(path / "logs", clock.now),
+            keys,
+            self.secrets,
+            repositories,
+            clock,
+            self.new_id,
+        )
+        self.engine = Engine(ports, EngineSettings(lambda: self.places, news=self.news))
+        triggers = TriggerPorts(self.inbox, self.pipelines, repositories, repositories, clock)
+        self.pushed: list[tuple[str, str]] = []
+        self.triggers = Triggers(triggers, self.engine, self.news, self._note_push)
+        self.paused = False
+        self.schedules = Schedules(self.triggers, self.inbox, self.news, clock, lambda: self.paused)
+
+    def _note_push(self, url: str, branch: str) -> bool:
+        self.pushed.append((url, branch))
+        return False
+
+    async def configure(self, *pipelines: PipelineDefinition, **config: Any) -> None:
+        """As if the configuration repository said this now."""
+        self.state = State(ConfigSpec(**config), {}, {}, {one.name: one for one in pipelines})
+        known = [pipeline_of(one, self.state.config, f"id-{one.name}") for one in pipelines]
+        await self.pipelines.apply_pipelines(known, "revision")
+
+    async def secret(self, name: str, value: bytes) -> None:
+        await self.secrets.set(SecretName(None, name), value, "test")
+
+    async def receive(self, event: HookEvent, delivery: str = "d1", forge: Forge = Forge.GITHUB) -> bool:
+        """A delivery, and whatever follows from it."""
+        new = await self.triggers.receive(HookDelivery(forge, delivery, event))
+        await self.settled()
+        return new
+
+    async def settled(self, *, moving: bool = False) -> None:
+        """Until nothing in the inbox is open, and the engine has taken up what was made of it."""
+
+        async def is_empty() -> bool:
+            self.clock.move(1 if moving else 0)
+            made = {row["id"] for row in self.database.read("SELECT id FROM jobs WHERE phase <> 'closed'")}
+            return not await self.inbox.open_entries(0, 1) and made <= {job.id for job in self.engine.open_jobs}
+
+        await eventually(is_empty, "the inbox to be empty")
+
+    async def outcome(self, delivery: str = "d1", source: str = Forge.GITHUB) -> str:
+        """A line for each pipeline, or what is to be said of the whole."""
+        entry = await self.inbox.entry(source, delivery)
+        assert isinstance(entry, InboxEntry)
+        return "\n".join([f"{one.pipeline}: {one.why or one.result}" for one in entry.outcomes] or [entry.note])
+
+    async def jobs(self) -> list[Job]:
+        """All, oldest first."""
+        rows = self.database.read("SELECT id FROM jobs ORDER BY id")
+        found = [await self.engine.find(row["id"]) for row in rows]
+        return [job for job in found if job is not None]
+
+    async def told(self) -> list[str]:
+        """What the outbox owes, oldest first: kind, pipeline, status, reason."""
+        rows = self.database.read(
+            "SELECT kind, json_extract(news, '$.pipeline') AS pipeline, json_extract(news, '$.status') AS status, "
+            "json_extract(news, '$.reason') AS reason FROM outbox ORDER BY id"
+        )
+        return [" ".join(filter(None, row)) for row in rows]
+
+
+@asynccontextmanager
+async def open_yard(path: Path, clock: MovedClock | None = None, *, running: bool = True) -> AsyncIterator[Yard]:
+    """On a data directory, which may have been used before. running: whether the inbox's loop goes."""
+    async with AsyncExitStack() as stack:
+        database = Database(path / "danube.db")
+        stack.push_async_callback(database.close)
+        yard = Yard(database, path, clock or MovedClock(NOON), Repositories())
+        await stack.enter_async_context(yard.engine.running())
+        if running:
+            await stack.enter_async_context(yard.triggers.running())
+        yield yard
+
+
+@asynccontextmanager
+async def delivering(yard: Yard, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
+    """With the outbox's loop."""
+    outbox = Outbox(yard.outbox_store, yard.clock, senders)
+    yard.news.on_outbox = outbox.look
+    async with outbox.running():
+        yield outbox
+
+
+def with_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
+    return replace(one, spec=replace(one.spec, **spec))
