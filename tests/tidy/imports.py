@@ -68,6 +68,11 @@ def folder_graph(graph: Graph, package: str) -> Graph:
     return folders
 
 
+def packages(graph: Graph) -> set[str]:
+    """Every package that has a module of the graph directly in it."""
+    return {name.rpartition(".")[0] for name in graph} - {""}
+
+
 def _below(name: str, package: str) -> str:
     return name.removeprefix(f"{package}.").split(".")[0]
 
