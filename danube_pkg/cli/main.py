@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from danube_pkg.core.errors import DanubeError, Invalid
+    from danube_pkg.core.errors import DanubeError, Invalid  # --version and --help do without
 
     command = importlib.import_module(options.module)
     try:
@@ -58,6 +58,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _refused(options: argparse.Namespace, error: "DanubeError") -> int:
+    # Only a refusal needs them; each start pays for what is imported at the top.
     from danube_pkg.cli.output import print_error
     from danube_pkg.core.errors import Invalid
 

@@ -5,6 +5,7 @@ import points at the most specific module that it names, so that a package's `__
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
@@ -125,10 +126,15 @@ def unexplained_deferral(source: Source) -> Iterator[str]:
     for node in deferred:
         above = node.lineno - 1
         if (
-            any("#" in lines[number - 1] for number in range(node.lineno, (node.end_lineno or node.lineno) + 1))
-            or lines[above - 1].lstrip().startswith("#")
+            any(_reason(lines[number - 1]) for number in range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            or (lines[above - 1].lstrip().startswith("#") and _reason(lines[above - 1]))
             or above in explained
         ):
             explained.add(node.end_lineno or node.lineno)
         else:
             yield f"{node.lineno}: an import inside a function needs a comment that says why it is not at the top"
+
+
+def _reason(line: str) -> str:
+    """The comment of a line, without what is meant for linters."""
+    return re.sub(r"noqa(: [A-Z0-9, ]+)?|type: ignore(\[[\w, -]+\])?", "", line.partition("#")[2]).strip(" #-")
