@@ -22,7 +22,7 @@ DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-lin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, so that .venv/bin/danube is the command
+setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, with the command .venv/bin/danube
 
 run: setup ## serve on this machine with the example, trigger it, show its log, go on serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)

@@ -1,5 +1,6 @@
 """How fast a step's output becomes a redacted log, and how soon its viewers have it."""
 
+import asyncio
 import json
 import statistics
 import subprocess
@@ -86,8 +87,6 @@ def _start_viewers(world: World, job: str, count: int) -> list[subprocess.Popen[
 
 def watch(data: str, job: str, count: int) -> None:
     """The viewers' process: one asyncio client a viewer, reading the events as a browser does."""
-    import asyncio
-
     delays: list[float] = []
 
     async def view() -> None:

@@ -21,6 +21,7 @@ def main() -> None:
     if not os.path.isdir(tree):
         unpack(os.path.dirname(os.path.abspath(__file__)), tree)
     sys.path[0] = tree
+    # It is found there, and not before.
     from danube_pkg.cli.main import script
 
     script()
@@ -39,6 +40,7 @@ def cache() -> str:
 
 def unpack(archive: str, tree: str) -> None:
     """Unpack beside, then rename: a tree is whole or not there. Two first starts at once do no harm."""
+    # Only the first start needs them.
     import shutil
     import tempfile
     import zipfile

@@ -11,7 +11,7 @@ SOURCE = ROOT / "proto" / "danube" / "v1" / "coordinator.proto"
 
 def generate(target: Path = TARGET) -> None:
     """Write `coordinator_pb2.py`, `coordinator_pb2_grpc.py` and their type stubs to `target`."""
-    from grpc_tools import protoc
+    from grpc_tools import protoc  # a development dependency
 
     target.mkdir(parents=True, exist_ok=True)
     tools = Path(sys.executable).parent

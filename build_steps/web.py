@@ -59,7 +59,7 @@ def install_packages() -> None:
 
 def write_types(target: Path = SCHEMA) -> None:
     """Write the API's types for TypeScript from the table of routes. Raises BuildFailed."""
-    from danube_pkg.edges.http.routes import api_document
+    from danube_pkg.edges.http.routes import api_document  # the whole server, which building the page does not need
 
     install_packages()
     document = ROOT / "build" / "openapi.json"

@@ -60,7 +60,7 @@ async def open_images(
         raise Permanent(
             "secret-not-set",
             f"{user} needs the secret {key!r}, and no server is configured here",
-            hint="danube image pull --data DIR, with the data directory of the server that has it",
+            hint=f"log in with: docker login; or where the server runs: danube secrets set {key}",
         )
 
     clock = SystemClock()

@@ -30,7 +30,12 @@ def _entries_of(path: Path) -> list[str]:
         text = path.read_bytes()[:MAX_FILE_BYTES]
         documents = [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
     except (OSError, yaml.YAMLError) as error:
-        raise Invalid("allowlist-unreadable", f"{path} cannot be read as YAML", cause=one_line(str(error))) from error
+        raise Invalid(
+            "allowlist-unreadable",
+            f"{path} cannot be read as YAML",
+            cause=one_line(str(error)),
+            hint="write into it: egress_allowlist: [github.com]",
+        ) from error
     places = [place for document in documents for place in (document, document.get("spec")) if isinstance(place, dict)]
     lists = [place["egress_allowlist"] for place in places if "egress_allowlist" in place]
     entries = [entry for found in lists if isinstance(found, list) for entry in found]

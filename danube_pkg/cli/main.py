@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> int:
         print(f"danube {__version__}")
         return 0
     name = words[0] if words else ""
-    parser = _parser(name)
+    parser = parser_of(name)
     options = parser.parse_args(words)
     if not name:
         parser.print_help()
@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from danube_pkg.core.errors import DanubeError, Invalid
+    from danube_pkg.core.errors import DanubeError, Invalid  # --version and --help do without
 
     command = importlib.import_module(options.module)
     try:
@@ -58,6 +58,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _refused(options: argparse.Namespace, error: "DanubeError") -> int:
+    # Only a refusal needs them; each start pays for what is imported at the top.
     from danube_pkg.cli.output import print_error
     from danube_pkg.core.errors import Invalid
 
@@ -65,8 +66,8 @@ def _refused(options: argparse.Namespace, error: "DanubeError") -> int:
     return 2 if isinstance(error, Invalid) else 3
 
 
-def _parser(wanted: str) -> argparse.ArgumentParser:
-    """The parser of all commands; only the wanted one knows its arguments."""
+def parser_of(wanted: str) -> argparse.ArgumentParser:
+    """The parser of all commands; only the wanted one has its arguments, since that imports its module."""
     parser = argparse.ArgumentParser(
         prog="danube", description="CI/CD in one executable. Start with: danube run", allow_abbrev=False
     )

@@ -146,4 +146,9 @@ def _write(content: Mapping[str, object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
     except OSError as error:
-        raise Permanent("tokens-not-written", f"{path} cannot be written", cause=str(error)) from error
+        raise Permanent(
+            "tokens-not-written",
+            f"{path} cannot be written",
+            cause=str(error),
+            hint=f"make its directory writable: chmod u+w {path.parent}",
+        ) from error

@@ -65,7 +65,7 @@ HINTS: dict[Reason, str] = {
     Reason.SCRIPT_INVALID: "mend the syntax at the line named; check with: python3 -m py_compile danubefile.py",
     Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
     Reason.SCRIPT_EXITED: "let the function return instead of leaving the interpreter; raise an exception to fail",
-    Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the danube package",
+    Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
     Reason.POD_LOST: "rerun the job: danube rerun JOB; look for what removed its pod",
     Reason.POD_FAILED: "see the cause; check this machine with: danube doctor",

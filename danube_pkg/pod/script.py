@@ -9,8 +9,9 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from danube._errors import DanubeError, StepFailed
+from danube._errors import DanubeError
 from danube._pipeline import MARK
+from danube._results import StepFailed
 from danube.step import steps_without_end
 
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong

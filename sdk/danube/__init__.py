@@ -14,9 +14,9 @@ Everything else is Python: loops are matrices, `if` is a condition, functions an
 
 from danube import artifacts, secrets, step
 from danube._context import Context, ctx
-from danube._errors import DanubeError, StepFailed
+from danube._errors import DanubeError
 from danube._pipeline import pipeline
-from danube._results import StepHandle, StepResult
+from danube._results import StepFailed, StepHandle, StepResult
 
 __all__ = [
     "Context",

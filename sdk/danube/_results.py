@@ -1,9 +1,9 @@
-"""How a step ended, and a handle on one that still runs."""
+"""How a step ended, the error for one that failed, and a handle on one that still runs."""
 
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from danube._errors import DanubeError, StepFailed
+from danube._errors import DanubeError
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,18 @@ class StepResult:
     def describe(self) -> str:
         """The end as the end of a sentence."""
         return self.message or ("succeeded" if self.ok else f"failed with exit code {self.exit_code}")
+
+
+class StepFailed(DanubeError):
+    """A step with `check=True` did not succeed. `result` says how it ended.
+
+    Catching it does not make the job green: a checked step that failed is a failed job. Use `check=False` where a failure
+    is an answer.
+    """
+
+    def __init__(self, result: StepResult) -> None:
+        super().__init__(result.reason or "step-failed", f"step {result.name!r} {result.describe()}")
+        self.result = result
 
 
 class StepHandle:

@@ -1,5 +1,6 @@
 """Each way a job can end has its own status, reason, sentence and hint; none but the right one is green."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -121,8 +122,6 @@ def test_a_server_whose_files_are_closed_to_others_runs_jobs(world: World) -> No
 
 def processes_of_the_pod(world: World, job_id: str) -> list[int]:
     """Host process ids whose root or state belongs to the pod, found by the runtime's own records."""
-    import json
-
     found = []
     for record in (world.data / "pods" / job_id).rglob("*.json"):
         state = json.loads(record.read_text())

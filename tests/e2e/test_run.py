@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.runtimes.sandbox.as_user import run_as_ordinary_user
 from tests.e2e.runs import danube_run
 from tests.e2e.world import DANUBE, ROOT
 from tests.support.waiting import wait_until
@@ -160,8 +161,6 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tree: Path, state: Path) 
 
 def test_it_works_as_an_ordinary_user_too(tree: Path, state: Path) -> None:
     """By the same way into directories of root's as the sandbox's own tests."""
-    from tests.adapters.runtimes.sandbox.as_user import run_as_ordinary_user
-
     write(
         tree,
         "step.run('echo \"user $(id -u)\"; touch mine; ls -ln mine', name='Who')",

@@ -41,13 +41,6 @@ def command_lines(document: Source) -> list[str]:
     return [line.strip().removeprefix("$ ") for text in shell for line in text.splitlines()] + spans(document)
 
 
-def danube_commands(document: Source) -> Iterator[tuple[str, list[str]]]:
-    """Each use of `danube WORD …`: the word, and the flags that follow it."""
-    for line in command_lines(document):
-        for used in re.finditer(r"(?:^|[|&;(]\s*|\s)(?:\S*/)?danube ([a-z][a-z-]*)([^|&;#]*)", line):
-            yield used.group(1), re.findall(r"(?<![\w-])--?[a-z][a-z-]*", used.group(2))
-
-
 def make_targets(document: Source) -> Iterator[str]:
     """Each target of a `make` that is named."""
     for line in command_lines(document):

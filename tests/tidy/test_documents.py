@@ -1,20 +1,15 @@
-"""What documents name is there."""
+"""What documents name exists."""
 
-import argparse
-import importlib
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import fields
-from functools import cache
 
 import pytest
 
-from danube_pkg.cli.command_table import COMMANDS, module_of
 from danube_pkg.core.configuration.settings import Settings
 from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.edges.http.routes import ROUTES
-from tests.tidy import documents
+from tests.tidy import commands, documents
 from tests.tidy.tree import ROOT, Source, python
 
 DOCUMENTS = list(documents.documents())
@@ -26,32 +21,8 @@ def document(request: pytest.FixtureRequest) -> Source:
     return request.param
 
 
-@cache
-def flags_of(command: str) -> frozenset[str]:
-    """Every flag of a command and of the commands below it."""
-    parser = argparse.ArgumentParser()
-    importlib.import_module(module_of(command)).arguments(parser)
-    return frozenset(_flags(parser))
-
-
-def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        yield from action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from _flags(below)
-
-
-def test_every_command_is_there_with_its_flags(document: Source) -> None:
-    known = {name for name, _ in COMMANDS}
-    for command, flags in documents.danube_commands(document):
-        assert command in known, f"danube {command}"
-        assert set(flags) <= flags_of(command), f"danube {command} {' '.join(flags)}"
-
-
-def test_every_target_is_there(document: Source) -> None:
-    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(documents.make_targets(document)) <= targets
+def test_every_target_exists(document: Source) -> None:
+    assert set(documents.make_targets(document)) <= commands.targets()
 
 
 def test_every_variable_is_read(document: Source) -> None:
@@ -59,13 +30,13 @@ def test_every_variable_is_read(document: Source) -> None:
     assert documents.variables(document) <= read
 
 
-def test_every_endpoint_is_there(document: Source) -> None:
+def test_every_endpoint_exists(document: Source) -> None:
     known = [re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path)) for route in ROUTES]
     for path in documents.endpoints(document):
         assert path == "/api/v1" or any(pattern.fullmatch(path) for pattern in known), path
 
 
-def test_every_setting_is_there(document: Source) -> None:
+def test_every_setting_exists(document: Source) -> None:
     tables = {name: {one.name for one in fields(_table(name))} for name in typed_fields(Settings)}
     for block in documents.blocks(document):
         if block.language == "toml":
@@ -84,8 +55,8 @@ def _table(name: str) -> type:
     return annotation
 
 
-def test_every_path_is_there(document: Source) -> None:
-    """Paths begin at the root, in `danube_pkg/` or beside the document. What begins with none of them is a user's own."""
+def test_every_path_exists(document: Source) -> None:
+    """Paths begin at the root, in `danube_pkg/` or beside the document. Any other path is a user's own."""
     places = [ROOT, ROOT / "danube_pkg", (ROOT / document.name).parent]
     for path in documents.paths(document):
         first = path.split("/")[0]

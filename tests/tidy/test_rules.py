@@ -10,9 +10,6 @@ from tests.tidy.tree import Source
 LATER = "TO" + "DO"
 
 BAD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
-    (rules.too_long, "x = 1\n" * 401),
-    (rules.vague_name, "class PodManager: ...\n"),
-    (rules.vague_name, "def log_utils(): ...\n"),
     (rules.unfinished, f"x = 1  # {LATER} later\n"),
     (rules.unfinished, "raise Not" + "ImplementedError\n"),
     (rules.unfinished, "pytest.sk" + "ip('not here')\n"),
@@ -25,7 +22,6 @@ BAD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
     (rules.swallowed, "try:\n    f()\nexcept OSError:\n    pass\n"),
     (rules.swallowed, "try:\n    f()\nexcept OSError:\n    ...\n"),
     (rules.swallowed, "with contextlib.suppress(Exception):\n    f()\n"),
-    (rules.helpless, "raise NotFound('job-unknown', 'there is no such job')\n"),
     (rules.nameless_task, "asyncio.create_task(f())\n"),
     (rules.nameless_task, "group.create_task(f())\n"),
     (rules.too_new, "tar.extractall(place, filter='data')\n"),
@@ -36,14 +32,11 @@ BAD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
 ]
 
 GOOD: list[tuple[Callable[[Source], Iterator[str]], str]] = [
-    (rules.too_long, "x = 1\n" * 400),
-    (rules.vague_name, "def commonly(): ...\n"),
     (rules.no_module_docstring, '"""What it is."""\n'),
     (rules.no_docstring, "def _private(): ...\nx = 1\n"),
     (rules.no_docstring, 'def public():\n    """Words."""\n'),
     (rules.swallowed, "try:\n    f()\nexcept OSError:\n    return 1\n"),
     (rules.swallowed, "with contextlib.suppress(OSError):\n    f()\n"),
-    (rules.helpless, "raise NotFound('job-unknown', 'there is no such job', hint='danube jobs')\n"),
     (rules.nameless_task, "group.create_task(f(), name='f')\n"),
 ]
 
@@ -56,8 +49,3 @@ def test_what_is_wrong_is_found(rule: Callable[[Source], Iterator[str]], text: s
 @pytest.mark.parametrize(("rule", "text"), GOOD)
 def test_what_is_right_passes(rule: Callable[[Source], Iterator[str]], text: str) -> None:
     assert list(rule(Source("danube_pkg/core/sample.py", text))) == []
-
-
-def test_a_file_with_a_vague_name_is_found() -> None:
-    assert list(rules.vague_name(Source("danube_pkg/core/utils.py", "")))
-    assert list(rules.vague_name(Source("danube_pkg/log_helpers/names.py", "")))

@@ -60,7 +60,10 @@ class HttpUpstream:
                 method, url, headers=self._passed_on(headers), data=body or None, allow_redirects=False
             ) as response:
                 data = await response.content.readexactly(ANSWER_BYTES + 1)
-                raise Permanent("upstream-too-large", f"{url.path} answered with more than {len(data) - 1} bytes")
+                what = f"{url.path} answered with more than {len(data) - 1} bytes"
+                raise Permanent(
+                    "upstream-too-large", what, hint="check the login service: its output is in the server's log"
+                )
         except asyncio.IncompleteReadError as error:
             kept = [
                 (name.lower(), value) for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP

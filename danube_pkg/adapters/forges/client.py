@@ -97,4 +97,5 @@ async def _bounded(response: "aiohttp.ClientResponse", kind: str, name: str) -> 
         data = await response.content.readexactly(ANSWER_BYTES + 1)
     except asyncio.IncompleteReadError as error:
         return error.partial
-    raise Permanent(f"{kind}-refused", f"{name} answered with more than {len(data) - 1} bytes")
+    what = f"{name} answered with more than {len(data) - 1} bytes"
+    raise Permanent(f"{kind}-refused", what, hint="check that its URL is the address of its API, not of a page")

@@ -23,6 +23,6 @@ def changed_paths(objects: BaseObjectStore, before: str, after: str) -> list[str
 def _tree(objects: BaseObjectStore, sha: str) -> ObjectID:
     commit = objects[ObjectID(sha.encode("ascii"))]
     if not isinstance(commit, Commit):
-        raise Permanent("source-unavailable", f"{sha} is no commit")
+        raise Permanent("source-unavailable", f"{sha} is no commit", hint="name a branch, a tag or a commit")
     tree: ObjectID = commit.tree
     return tree

@@ -128,4 +128,4 @@ def _entries(path: Path, name: str) -> list[os.DirEntry[str]]:
             hint=f"let Danube's user read it: chmod a+rx {path}",
         ) from error
     except FileNotFoundError as error:
-        raise Permanent("source-unavailable", f"there is no directory {path}") from error
+        raise Permanent("source-unavailable", f"there is no directory {path}", hint="check the path") from error

@@ -22,7 +22,7 @@ def read_files(objects: BaseObjectStore, commit_sha: str, names: Sequence[str]) 
     """
     commit = objects[ObjectID(commit_sha.encode("ascii"))]
     if not isinstance(commit, Commit):
-        raise Permanent("source-unavailable", f"{commit_sha} is no commit")
+        raise Permanent("source-unavailable", f"{commit_sha} is no commit", hint="name a branch, a tag or a commit")
     count = 0
     for name in names:
         directory, _, last = name.rpartition("/")
@@ -79,7 +79,7 @@ def _tree(objects: BaseObjectStore, sha: ObjectID, directory: str) -> Tree | Non
 def _described(objects: BaseObjectStore, name: str, sha: ObjectID, is_link: bool) -> dict[str, Any]:
     blob = objects[sha]
     if not isinstance(blob, Blob):
-        raise Permanent("source-unavailable", f"{name} is no file")
+        raise Permanent("source-unavailable", f"{name} is no file", hint="check the repository with: git fsck")
     data = blob.data[: MAX_WANTED_FILE_BYTES + 1]
     return {
         "name": name,

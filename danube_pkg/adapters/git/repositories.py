@@ -60,7 +60,12 @@ def open_local(path: Path) -> Repo | None:
     except NotGitRepository:
         return None
     except (ValueError, OSError, NotImplementedError) as error:
-        raise Permanent("source-unavailable", f"{path} cannot be opened as a repository", cause=str(error)) from error
+        raise Permanent(
+            "source-unavailable",
+            f"{path} cannot be opened as a repository",
+            cause=str(error),
+            hint=f"check it with: git -C {path} fsck",
+        ) from error
 
 
 def resolve_local(repo: Repo, ref: str, name: str) -> Revision:

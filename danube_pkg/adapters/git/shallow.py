@@ -142,18 +142,24 @@ class Checkout:
                 hint="check the repository with: git fsck",
             ) from error
         if not isinstance(found, kind):
-            raise Permanent("source-unavailable", f"{what} ({sha.decode()}) is no {kind.__name__.lower()}")
+            raise Permanent(
+                "source-unavailable",
+                f"{what} ({sha.decode()}) is no {kind.__name__.lower()}",
+                hint="check the repository with: git fsck",
+            )
         return found
 
     def _walk(self, sha: ObjectID, prefix: bytes, depth: int, tar: TreeTar, pack: _Pack) -> None:
         if depth > MAX_DEPTH:
-            raise TooLarge("source-too-large", f"directories are nested deeper than {MAX_DEPTH}")
+            what = f"directories are nested deeper than {MAX_DEPTH}"
+            raise TooLarge("source-too-large", what, hint="nest the directories of the repository less deeply")
         tree = self._get(sha, Tree, f"the tree of {prefix.decode('utf-8', 'replace') or '/'!r}")
         self._pack(tree, pack)
         for entry in tree.iteritems():
             name, mode, inner = entry.path, entry.mode, entry.sha
             if name is None or mode is None or inner is None or name.lower() in _FORBIDDEN or b"/" in name:
-                raise Permanent("source-unavailable", f"the commit holds a file named {name!r}, which is unsafe")
+                what = f"the commit holds a file named {name!r}, which is unsafe"
+                raise Permanent("source-unavailable", what, hint="rename or remove the file in a new commit")
             path = prefix + name
             if mode & 0o170000 == _DIRECTORY:
                 if self._files:
@@ -162,7 +168,8 @@ class Checkout:
                 continue
             self._index.append(_index_entry(path, mode, inner))
             if len(self._index) > MAX_FILES:
-                raise TooLarge("source-too-large", f"the commit has more than {MAX_FILES} files")
+                what = f"the commit has more than {MAX_FILES} files"
+                raise TooLarge("source-too-large", what, hint="keep fewer files in the repository")
             if mode & 0o170000 == _SUBMODULE:
                 if self._files:
                     tar.add_directory(_text(path), self._mtime)
@@ -225,7 +232,8 @@ def peeled(objects: BaseObjectStore, sha: ObjectID) -> ObjectID:
         try:
             found = objects[sha]
         except KeyError as error:
-            raise Permanent("source-unavailable", f"{sha.decode()} is not in the repository") from error
+            what = f"{sha.decode()} is not in the repository"
+            raise Permanent("source-unavailable", what, hint="name a branch, a tag or a commit of it") from error
         if isinstance(found, Commit):
             return found.id
         if not isinstance(found, Tag):

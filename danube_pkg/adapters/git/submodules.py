@@ -50,7 +50,8 @@ def submodules(objects: BaseObjectStore, commit_sha: str, repository: str) -> li
         if sha:
             found.append(_resolved(name, path, url, sha, repository))
     if len(found) > MAX_SUBMODULES:
-        raise TooLarge("source-too-large", f"the commit has more than {MAX_SUBMODULES} submodules")
+        what = f"the commit has more than {MAX_SUBMODULES} submodules"
+        raise TooLarge("source-too-large", what, hint="use fewer submodules")
     return found
 
 
@@ -66,7 +67,12 @@ def _listed(objects: BaseObjectStore, tree_sha: ObjectID) -> Iterator[tuple[str,
     try:
         config = ConfigFile.from_file(BytesIO(blob.data))
     except ValueError as error:
-        raise Permanent("source-unavailable", ".gitmodules cannot be read", cause=str(error)) from error
+        raise Permanent(
+            "source-unavailable",
+            ".gitmodules cannot be read",
+            cause=str(error),
+            hint="find the mistake with: git config -f .gitmodules -l",
+        ) from error
     for section in config.sections():
         if len(section) != 2 or section[0] != b"submodule":
             continue

@@ -212,7 +212,7 @@ def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | S
             "database-corrupt",
             f"{path} is not a usable database",
             cause=str(error),
-            hint="restore it: danube restore BACKUP",
+            hint="stop the server, put a backup of the data directory in its place, and start it",
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("database-locked", f"{path} is locked by another program", cause=str(error))

@@ -71,7 +71,10 @@ def _download(options: argparse.Namespace) -> int:
         os.replace(part, target)
     except OSError as error:
         raise Permanent(
-            "file-not-written", f"{target} cannot be written", cause=error.strerror or str(error)
+            "file-not-written",
+            f"{target} cannot be written",
+            cause=error.strerror or str(error),
+            hint="name another file: --output FILE, or - for standard output",
         ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -60,6 +60,7 @@ def _looked_at(directory: Path) -> Mapping[str, str]:
 
 
 def _origin(directory: Path) -> str:
+    # dulwich takes longer to import than the rest of the command; `danube init --config` does without.
     from danube_pkg.adapters.git.directories import origin
 
     return without_login(origin(directory)) if directory.is_dir() else ""

@@ -64,7 +64,8 @@ def _print(what: Any, *, as_json: bool) -> int:
 def _failed(client: Client, commit: str) -> list[Mapping[str, Any]]:
     """By pipeline the newest job of that commit, where it failed. Raises Invalid, NotFound."""
     if len(commit) < SHORTEST_COMMIT:
-        raise Invalid("commit-too-short", f"a commit is named by {SHORTEST_COMMIT} digits at least, not {commit!r}")
+        what = f"a commit is named by {SHORTEST_COMMIT} digits at least, not {commit!r}"
+        raise Invalid("commit-too-short", what, hint="danube jobs shows commits; git log has all of their digits")
     newest: dict[str, Mapping[str, Any]] = {}
     for job in client.listed("/api/v1/jobs", "jobs", limit=NEWEST_JOBS):
         if job["trigger"]["commit_sha"].startswith(commit):

@@ -106,7 +106,8 @@ def _request(options: argparse.Namespace) -> RunRequest:
             hint="danube run DIRECTORY, or name the file: --script ci/danubefile.py",
         )
     if options.timeout < 1:
-        raise Invalid("timeout-invalid", f"--timeout {options.timeout} must be at least 1")
+        what = f"--timeout {options.timeout} must be at least 1"
+        raise Invalid("timeout-invalid", what, hint="give seconds, for an hour: --timeout 3600")
     return RunRequest(
         directory=directory,
         script=script,
@@ -142,7 +143,12 @@ def _secrets(words: list[str]) -> dict[str, bytes]:
         try:
             data = sys.stdin.buffer.read() if value == "@-" else Path(value[1:]).read_bytes()
         except OSError as error:
-            raise Invalid("secret-unreadable", f"{value[1:]} cannot be read", cause=error.strerror or "") from error
+            raise Invalid(
+                "secret-unreadable",
+                f"{value[1:]} cannot be read",
+                cause=error.strerror or "",
+                hint=f"check the path and who may read it: ls -l {value[1:]}",
+            ) from error
         found[key] = without_line_end(data)
     return found
 

@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     if options.schema:
-        from danube_pkg.core.configuration.json_schema import json_schema
+        from danube_pkg.core.configuration.json_schema import json_schema  # only --schema needs it
 
         print_json(json_schema())
         return 0

@@ -87,7 +87,12 @@ def of_disk(free_bytes: int, total_bytes: int) -> Subsystem:
     """Where artifacts, logs and images lie."""
     free = f"{free_bytes / 1000**3:.1f} GB free"
     if free_bytes < LOW_DISK_BYTES or free_bytes < LOW_DISK_SHARE * total_bytes:
-        return Subsystem(Part.DISK, False, f"only {free}", "make room: danube images, and retention in config.yaml")
+        return Subsystem(
+            Part.DISK,
+            False,
+            f"only {free}",
+            "make room: danube image list, danube image remove NAME, and retention in config.yaml",
+        )
     return Subsystem(Part.DISK, True, free)
 
 

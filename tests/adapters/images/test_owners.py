@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.adapters.images.building import directory, file
+from tests.adapters.images.building import directory, file, link
 from tests.adapters.images.containers import (
     GROUP,
     PASSWD,
@@ -106,8 +106,6 @@ async def test_a_copy_keeps_owners_too(image_pods: ImagePods) -> None:
 
 
 async def test_accounts_behind_a_link_of_the_image(image_pods: ImagePods) -> None:
-    from tests.adapters.images.building import link
-
     layer = [entry for entry in busybox() if entry.name not in ("etc/passwd", "etc/group")]
     moved = [
         file("store/accounts/passwd", PASSWD),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 
 from danube_pkg.core.identity.access import (
@@ -225,8 +226,6 @@ async def status_of(caller: Caller, route: Route, path: str) -> int:
 
 async def first_status(caller: Caller, path: str) -> int:
     """Of a stream that does not end by itself."""
-    import aiohttp
-
     connector = aiohttp.UnixConnector(str(caller.socket)) if caller.socket else aiohttp.TCPConnector()
     async with (
         aiohttp.ClientSession(connector=connector) as session,

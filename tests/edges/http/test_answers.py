@@ -1,5 +1,6 @@
 """How answers are made: compressed, revalidated, in ranges, hardened, described."""
 
+import asyncio
 import gzip
 import json
 import ssl
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from prometheus_client.parser import text_string_to_metric_families
 
 from danube_pkg.edges.http.routes import ROUTES, api_document
@@ -161,10 +163,6 @@ async def test_tls_takes_up_a_new_certificate_and_keeps_the_last_good_one(tmp_pa
 
 async def name_of_peer(port: int) -> str:
     """Whom the server's certificate is for, after one request."""
-    import asyncio
-
-    from cryptography import x509
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

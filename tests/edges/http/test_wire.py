@@ -11,7 +11,7 @@ import pytest
 
 from danube_pkg.edges.http.routes import ROUTES
 from danube_pkg.edges.http.server import connection
-from tests.edges.http.api import Api
+from tests.edges.http.api import Api, open_api
 from tests.edges.http.serve import server_process
 from tests.edges.http.wire import (
     read_until_silent,
@@ -263,8 +263,6 @@ async def keep_alive(host: str, port: int) -> asyncio.StreamWriter:
 
 
 async def test_stopping_answers_what_is_under_way_and_closes_what_is_idle(tmp_path: Path) -> None:
-    from tests.edges.http.api import open_api
-
     async with open_api(tmp_path) as api:
         api.team("core")
         host, port = split(api)

@@ -43,7 +43,7 @@ class Dex(Resource):
     async def _forward(self, request: Request, body: bytes) -> Response:
         dex = self.services.site.dex
         if dex is None:
-            raise NotFound("no-dex", "this server has no Dex", hint="danube install sets one up")
+            raise NotFound("no-dex", "this server has no Dex", hint="[dex] in danube.toml makes the server run one")
         target = request.path + (f"?{request.query_text}" if request.query_text else "")
         status, headers, data = await dex.forward(request.method, target, request.headers, body)
         return Response(status, data, (*headers, ("content-security-policy", PAGE_POLICY)))
