@@ -13,7 +13,7 @@ from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository, SourceSettings
 from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
-from danube_pkg.services.repositories.credentials import Credentials
+from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import Secrets
 
 _log = logging.getLogger("danube.server")
@@ -48,7 +48,7 @@ async def open_repositories(
     forges = HttpForges()
     try:
         key_path = str(directory / DEPLOY_KEY_NAME)
-        credentials = Credentials(applied, repository, secrets, forges, store.clock, key_path)
+        credentials = ConfiguredCredentials(applied, repository, secrets, forges, store.clock, key_path)
         known_hosts = (directory / "known_hosts", Path("~/.ssh/known_hosts"))
         sources = GitSources(store.directory / "repos", credentials, settings=settings, known_hosts=known_hosts)
         yield RepositoryParts(sources, CommitStatusReporter(applied, credentials, forges), forges, deploy_key)

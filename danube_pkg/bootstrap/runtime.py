@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from danube_pkg.adapters.egress import EgressProxies, EgressSettings, FileLedgers
+from danube_pkg.adapters.egress import EgressProxyPool, EgressSettings, FileLedgers
 from danube_pkg.adapters.programs import coordinator_command, coordinator_program, find_program
 from danube_pkg.adapters.runtimes.sandbox import (
     PROXY_USER,
@@ -17,8 +17,7 @@ from danube_pkg.adapters.runtimes.sandbox import (
 )
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, RuntimeSettings
-from danube_pkg.core.egress.ports import EgressLedgers
-from danube_pkg.core.egress.ports import EgressProxies as EgressProxiesPort
+from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Limits
@@ -34,7 +33,7 @@ class RuntimeParts:
     """A runtime and what comes with it. coordinator_command: what a coordinator's container runs."""
 
     runtime: Runtime
-    proxies: EgressProxiesPort
+    proxies: EgressProxies
     ledgers: EgressLedgers
     coordinator_command: str
 
@@ -60,7 +59,7 @@ async def open_runtime(
     refuse_other_kinds(options.runtime)
     async with AsyncExitStack() as stack:
         ledgers = FileLedgers(data / "logs")
-        proxies = EgressProxies(egress_settings(options.egress, data), ledgers, host_forms)
+        proxies = EgressProxyPool(egress_settings(options.egress, data), ledgers, host_forms)
         stack.push_async_callback(proxies.close)
         images = await stack.enter_async_context(open_images(options.images, registries, secret_of))
         runtime = SandboxRuntime(sandbox_settings(options.runtime, data), images, proxies)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from danube_pkg.cli.servers import Place, find_place
+from danube_pkg.cli.servers import ServerAddress, find_place
 from danube_pkg.core import errors
-from danube_pkg.core.errors import DanubeError, Invalid, Unavailable
+from danube_pkg.core.errors import Invalid, PlatformError, Unavailable
 
 TIMEOUT_SECONDS = 60.0
 """The server's heartbeat on an event stream comes every 15 s; four missed ones mean that it is gone."""
@@ -32,7 +32,7 @@ PAGE = 200
 POST_TRIES = 5
 """A second in all: a server that restarts meanwhile is seen as such, and the key makes a repetition harmless."""
 
-_KINDS: Mapping[int, type[DanubeError]] = {
+_KINDS: Mapping[int, type[PlatformError]] = {
     400: errors.Invalid,
     401: errors.Unauthenticated,
     403: errors.Forbidden,
@@ -76,10 +76,10 @@ class AnswerLost(Unavailable):
     """The request went out; what became of it is not known."""
 
 
-class Client:
+class ApiClient:
     """One server. Every call opens a connection of its own, so that a restart between two calls is not noticed."""
 
-    def __init__(self, options: argparse.Namespace, *, place: Place | None = None) -> None:
+    def __init__(self, options: argparse.Namespace, *, place: ServerAddress | None = None) -> None:
         self.place = place or find_place(options)
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
@@ -200,13 +200,15 @@ def _events(response: IO[bytes]) -> Iterator[ServerEvent]:
             fields = {}
 
 
-def _refusal(status: int, body: bytes) -> DanubeError:
+def _refusal(status: int, body: bytes) -> PlatformError:
     try:
         document = json.loads(body)
-        kind = _KINDS.get(status, DanubeError)
+        kind = _KINDS.get(status, PlatformError)
         return kind(document["reference"], document["title"], cause=document["detail"], hint=document["hint"])
     except (ValueError, KeyError, TypeError):
-        return DanubeError("answer-not-understood", f"the server answered {status}", cause=body[:200].decode("latin-1"))
+        return PlatformError(
+            "answer-not-understood", f"the server answered {status}", cause=body[:200].decode("latin-1")
+        )
 
 
 def key_values(words: list[str], what: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from danube_pkg import __version__
 from danube_pkg.cli.command_table import COMMANDS, module_of
 
 if TYPE_CHECKING:
-    from danube_pkg.core.errors import DanubeError
+    from danube_pkg.core.errors import PlatformError
 
 
 def script() -> None:
@@ -46,18 +46,18 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from danube_pkg.core.errors import DanubeError, Invalid  # --version and --help do without
+    from danube_pkg.core.errors import Invalid, PlatformError  # --version and --help do without
 
     command = importlib.import_module(options.module)
     try:
         return int(command.main(options))
     except EOFError:
         return _refused(options, Invalid("input-ended", "nothing was typed", hint="type it, or give it by a pipe"))
-    except DanubeError as error:
+    except PlatformError as error:
         return _refused(options, error)
 
 
-def _refused(options: argparse.Namespace, error: "DanubeError") -> int:
+def _refused(options: argparse.Namespace, error: "PlatformError") -> int:
     # Only a refusal needs them; each start pays for what is imported at the top.
     from danube_pkg.cli.output import print_error
     from danube_pkg.core.errors import Invalid

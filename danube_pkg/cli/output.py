@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
-from danube_pkg.core.errors import ConfigurationInvalid, DanubeError
+from danube_pkg.core.errors import ConfigurationInvalid, PlatformError
 
 STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled": "33", "running": "36"}
 
 
-def print_error(error: DanubeError, *, as_json: bool = False) -> None:
+def print_error(error: PlatformError, *, as_json: bool = False) -> None:
     """On standard error: what, why, and what mends it."""
     found = error.findings if isinstance(error, ConfigurationInvalid) else (error,)
     for one in found:

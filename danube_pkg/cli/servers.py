@@ -24,7 +24,7 @@ _SYSTEM_DATA = Path("/var/lib/danube")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerAddress:
     """`socket`, or `url` with what goes before the API's paths. `hint`: what to do when nobody is there."""
 
     name: str
@@ -51,7 +51,7 @@ def data_directory(option: str | None) -> Path:
     return (_LOCAL_DATA if _LOCAL_DATA.is_dir() else _SYSTEM_DATA).absolute()
 
 
-def find_place(options: argparse.Namespace) -> Place:
+def find_place(options: argparse.Namespace) -> ServerAddress:
     """The server that the words and the environment name. Raises Invalid, Permanent."""
     if options.server and options.data:
         raise Invalid("two-servers", "--server and --data name two servers", hint="leave one out")
@@ -72,21 +72,23 @@ def find_place(options: argparse.Namespace) -> Place:
     return local(_SYSTEM_DATA)
 
 
-def local(data: Path) -> Place:
+def local(data: Path) -> ServerAddress:
     """The server of a data directory on this machine."""
     data = data.absolute()
     hint = (
         f"start one: danube serve --data {data}, or name it: --data DIR or DANUBE_DATA, --server URL or DANUBE_SERVER"
     )
-    return Place(str(data / SOCKET_NAME), hint, socket=data / SOCKET_NAME)
+    return ServerAddress(str(data / SOCKET_NAME), hint, socket=data / SOCKET_NAME)
 
 
-def remote(text: str) -> Place:
+def remote(text: str) -> ServerAddress:
     """A server elsewhere, with the token that is known for it (DANUBE_TOKEN goes first)."""
     url = checked_url(text)
     known = known_servers().get("servers", {}).get(url, {})
     token = os.environ.get("DANUBE_TOKEN") or known.get("token", "")
-    return Place(url, f"check the address and the network; log in with: danube login {url}", url=url, token=token)
+    return ServerAddress(
+        url, f"check the address and the network; log in with: danube login {url}", url=url, token=token
+    )
 
 
 def checked_url(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from danube_pkg.core.documents.marked import Findings
-from danube_pkg.core.errors import Place
+from danube_pkg.core.errors import SourceLocation
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 
 MAX_BYTES = 1024**2
@@ -69,13 +69,17 @@ class _Found:
 def read_danubefile(data: bytes, file: str, findings: Findings) -> Outline | None:
     """The outline, or None when there is not exactly one pipeline; what is wrong is in `findings`."""
     if len(data) > MAX_BYTES:
-        findings.add(Place(file), f"the file has {len(data)} bytes; at most {MAX_BYTES} are read", hint="divide it")
+        findings.add(
+            SourceLocation(file), f"the file has {len(data)} bytes; at most {MAX_BYTES} are read", hint="divide it"
+        )
         return None
     try:
         tree = ast.parse(data, file)
     except NOT_PYTHON as error:
         line, what = what_is_wrong(data, error)
-        findings.add(Place(file, line), f"no valid Python: {what}", hint="python3 -m py_compile shows the place")
+        findings.add(
+            SourceLocation(file, line), f"no valid Python: {what}", hint="python3 -m py_compile shows the place"
+        )
         return None
     names = _imported(tree)
     found = _Found()
@@ -105,7 +109,7 @@ def _outline(found: _Found, file: str, findings: Findings) -> Outline | None:
     found.pipelines.sort(key=lambda one: one[0].lineno)
     if not found.pipelines:
         findings.add(
-            Place(file),
+            SourceLocation(file),
             "no function is marked with @pipeline",
             hint='write: from danube import pipeline; and above the function: @pipeline(name="Build")',
         )
@@ -113,18 +117,24 @@ def _outline(found: _Found, file: str, findings: Findings) -> Outline | None:
     for function, decorator in found.pipelines[1:]:
         first = found.pipelines[0][0]
         what = f"{function.name} is a second @pipeline; the first is {first.name} in line {first.lineno}"
-        findings.add(Place(file, decorator.lineno), what, hint="put it into a file of its own, with its own pipeline")
+        findings.add(
+            SourceLocation(file, decorator.lineno), what, hint="put it into a file of its own, with its own pipeline"
+        )
     function, decorator = found.pipelines[0]
     name = ""
     if isinstance(decorator, ast.Call) and _has(decorator, "name"):
         name = _keyword(decorator, "name") or UNKNOWN
     if not name:
-        findings.add(Place(file, decorator.lineno), "@pipeline needs a name", hint='write: @pipeline(name="Build")')
+        findings.add(
+            SourceLocation(file, decorator.lineno), "@pipeline needs a name", hint='write: @pipeline(name="Build")'
+        )
     if isinstance(function, ast.AsyncFunctionDef):
-        findings.add(Place(file, function.lineno), f"{function.name} is async; a pipeline is not", hint="write: def")
+        findings.add(
+            SourceLocation(file, function.lineno), f"{function.name} is async; a pipeline is not", hint="write: def"
+        )
     if function.args.args or function.args.kwonlyargs or function.args.vararg or function.args.kwarg:
         what = f"{function.name} takes arguments; a pipeline has none"
-        findings.add(Place(file, function.lineno), what, hint="read parameters from ctx.params")
+        findings.add(SourceLocation(file, function.lineno), what, hint="read parameters from ctx.params")
     if len(found.pipelines) > 1 or not name:
         return None
     return Outline(

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """Where in the user's files something stands. `line` counts from 1; 0 means the whole file."""
 
     file: str
@@ -32,7 +32,7 @@ class Place:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-class DanubeError(Exception):
+class PlatformError(Exception):
     """What failed, why, and what mends it.
 
     reference: stable kebab-case name that documentation and scripts can rely on.
@@ -44,7 +44,7 @@ class DanubeError(Exception):
     status = 500
 
     def __init__(
-        self, reference: str, what: str, *, cause: str = "", hint: str = "", place: Place | None = None
+        self, reference: str, what: str, *, cause: str = "", hint: str = "", place: SourceLocation | None = None
     ) -> None:
         super().__init__(what)
         self.reference = reference
@@ -59,7 +59,7 @@ class DanubeError(Exception):
         return f"{where}{self.what}{because}"
 
 
-class Permanent(DanubeError):
+class Permanent(PlatformError):
     """Trying again changes nothing until somebody mends the cause."""
 
     status = 422
@@ -117,7 +117,7 @@ class HostLacks(Permanent):
     status = 503
 
 
-class Retryable(DanubeError):
+class Retryable(PlatformError):
     """The same call may succeed later."""
 
     status = 503
@@ -143,5 +143,5 @@ class StorageFull(Retryable):
     status = 507
 
 
-class Defect(DanubeError):
+class Defect(PlatformError):
     """Danube broke one of its own rules."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from danube_pkg.core.errors import DanubeError, Permanent, Throttled, Unauthenticated, Unavailable
+from danube_pkg.core.errors import Permanent, PlatformError, Throttled, Unauthenticated, Unavailable
 
 PAUSE_SECONDS = 60.0
 """Where it asks for a pause and does not say how long."""
@@ -20,7 +20,7 @@ MAX_QUOTE = 300
 
 def refusal(
     status: int, headers: Mapping[str, str], body: bytes, now: float, *, name: str, kind: str
-) -> DanubeError | None:
+) -> PlatformError | None:
     """The error that an answer means, None for success. Header names are in lower case.
 
     name: who was asked, for people. kind: what the references begin with. What they said is quoted, what was asked is not.

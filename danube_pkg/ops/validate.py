@@ -10,7 +10,7 @@ from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.danubefile import MAX_BYTES, Outline, read_danubefile
 from danube_pkg.core.documents.marked import Findings
-from danube_pkg.core.errors import Invalid, Place
+from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.repositories.urls import is_remote
 
 DANUBEFILE = "danubefile.py"
@@ -33,7 +33,7 @@ def validate(path: Path) -> Validation:
     if path.is_file():
         _read_danubefile(path, str(path), findings, outlines)
     elif not path.is_dir():
-        findings.add(Place(str(path)), "there is nothing here", hint="name a directory, or a danubefile")
+        findings.add(SourceLocation(str(path)), "there is nothing here", hint="name a directory, or a danubefile")
     else:
         known = False
         if is_configuration(path):
@@ -47,7 +47,7 @@ def validate(path: Path) -> Validation:
             _read_danubefile(path / DANUBEFILE, DANUBEFILE, findings, outlines)
         if not known:
             findings.add(
-                Place(str(path)),
+                SourceLocation(str(path)),
                 "there is no configuration and no danubefile here",
                 hint="danube init makes a danubefile, danube init --config a configuration",
             )
@@ -83,7 +83,7 @@ def _read_danubefile(path: Path, shown: str, findings: Findings, outlines: dict[
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        findings.add(Place(shown), f"the file cannot be read: {error.strerror}", hint="check its mode")
+        findings.add(SourceLocation(shown), f"the file cannot be read: {error.strerror}", hint="check its mode")
         return
     outline = read_danubefile(data, shown, findings)
     if outline is not None:

@@ -39,7 +39,7 @@ _OPTIONS = (
 Answer = TypeVar("Answer")
 
 
-class Client:
+class CoordinatorClient:
     """`danube._session.Session` over gRPC."""
 
     def __init__(self, address: str, token: str, workspace: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from danube._errors import DanubeError
 
 from danube import _session
-from danube_pkg.pod.client import Client
+from danube_pkg.pod.client import CoordinatorClient
 from danube_pkg.pod.script import Outcome, run_script
 from danube_pkg.pod.source_tree import BadSource, unpack
 
@@ -23,7 +23,7 @@ def main() -> int:
     token = Path(os.environ.pop("DANUBE_TOKEN_FILE")).read_text().strip()
     workspace = Path(os.environ.pop("DANUBE_WORKSPACE", "/workspace"))
     os.environ.pop("PYTHONPATH", None)
-    client = Client(server, token, str(workspace))
+    client = CoordinatorClient(server, token, str(workspace))
     try:
         client.start()
         outcome = _work(client, workspace)
@@ -36,7 +36,7 @@ def main() -> int:
     return 0
 
 
-def _work(client: Client, workspace: Path) -> Outcome:
+def _work(client: CoordinatorClient, workspace: Path) -> Outcome:
     try:
         client.fetch_source(lambda chunks: unpack(chunks, workspace))
     except (DanubeError, BadSource, OSError) as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from danube_pkg.core.danubefile import Outline, read_danubefile
 from danube_pkg.core.documents.marked import Findings
-from danube_pkg.core.errors import Invalid, Place
+from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.repositories.ports import SourceFiles, Sources
 from danube_pkg.core.repositories.revisions import Revision
@@ -44,7 +44,9 @@ class Outlines:
         outline = None
         if not found or found[0].is_link:
             findings.add(
-                Place(script), "the repository has no such file", hint="make one: danube init, or name it: script"
+                SourceLocation(script),
+                "the repository has no such file",
+                hint="make one: danube init, or name it: script",
             )
         else:
             outline = read_danubefile(found[0].data, script, findings)

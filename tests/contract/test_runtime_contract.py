@@ -12,7 +12,7 @@ from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
     ContainerEnded,
-    Role,
+    ContainerRole,
 )
 from tests.adapters.runtimes.sandbox.pods import EVENT_SECONDS, new_job_id, spec_of
 from tests.contract.pods import ContractPods, next_event
@@ -21,7 +21,7 @@ from tests.contract.pods import ContractPods, next_event
 async def test_creating_twice_gives_the_same_coordinator(pods: ContractPods) -> None:
     spec = spec_of(new_job_id())
     first = await pods.runtime.create_pod(spec)
-    assert first == Container(spec.job_id, 0, Role.COORDINATOR, HOST_IMAGE)
+    assert first == Container(spec.job_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
     assert await pods.runtime.create_pod(spec) == first
     states = await pods.runtime.list_pods()
     assert [(state.job_id, state.containers, state.complete) for state in states] == [(spec.job_id, (first,), True)]
@@ -29,7 +29,7 @@ async def test_creating_twice_gives_the_same_coordinator(pods: ContractPods) -> 
 
 async def test_a_container_of_the_same_image_is_used_again(pods: ContractPods) -> None:
     coordinator, worker = await pods.pod()
-    assert worker == Container(coordinator.job_id, 1, Role.WORKER, HOST_IMAGE)
+    assert worker == Container(coordinator.job_id, 1, ContainerRole.WORKER, HOST_IMAGE)
     again = await asyncio.gather(*(pods.runtime.ensure_container(worker.job_id, HOST_IMAGE) for _ in range(4)))
     assert again == [worker] * 4
 

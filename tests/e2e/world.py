@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.core.errors import Unavailable
 from tests.support.waiting import wait_until
 
@@ -159,9 +159,9 @@ class World:
         return job_id
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ApiClient:
         """The API as the command line asks it, without a process for each look."""
-        return Client(argparse.Namespace(data=str(self.data), server=None))
+        return ApiClient(argparse.Namespace(data=str(self.data), server=None))
 
     def jobs(self) -> list[dict[str, Any]]:
         answer = json.loads(self.danube("jobs", "--json", "--limit", "200").stdout)

@@ -18,9 +18,9 @@ from danube_pkg.core.runtimes.pods import (
     SUPERVISOR,
     Container,
     ContainerEnded,
+    ContainerRole,
     PodEvent,
     PodSpec,
-    Role,
 )
 from tests.fakes.connections import PIPE_BYTES, Connection
 from tests.fakes.processes import Behaviour, Command, Process
@@ -190,9 +190,9 @@ class FakeMachine:
         """A pod without a container yet: what a torn creation leaves."""
         return self.pods.setdefault(spec.job_id, FakePod(spec))
 
-    def add_container(self, pod: FakePod, role: Role, image: str) -> Container:
+    def add_container(self, pod: FakePod, role: ContainerRole, image: str) -> Container:
         number = 0
-        if role is Role.WORKER:
+        if role is ContainerRole.WORKER:
             number = max((known.container.number for known in pod.containers), default=0) + 1
         container = Container(pod.spec.job_id, number, role, image)
         pod.containers.append(FakeContainer(self, pod, container))

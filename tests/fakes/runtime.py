@@ -8,10 +8,10 @@ from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
+    ContainerRole,
     PodEvent,
     PodSpec,
     PodState,
-    Role,
 )
 from tests.fakes.connections import Boundary, Connection
 from tests.fakes.machine import FakeMachine
@@ -40,10 +40,10 @@ class FakeRuntime:
                 (
                     known.container
                     for known in pod.containers
-                    if known.lives and known.container.role is Role.COORDINATOR
+                    if known.lives and known.container.role is ContainerRole.COORDINATOR
                 ),
                 None,
-            ) or self.machine.add_container(pod, Role.COORDINATOR, HOST_IMAGE)
+            ) or self.machine.add_container(pod, ContainerRole.COORDINATOR, HOST_IMAGE)
             await self._boundary.cross("create-pod.end")
             return container
 
@@ -54,7 +54,7 @@ class FakeRuntime:
             if pod is None or not pod.lives:
                 raise Permanent("pod-lost", f"job {job_id} has no pod any more")
             for known in self.machine.living(job_id):
-                if known.container.role is Role.WORKER and known.container.image == image:
+                if known.container.role is ContainerRole.WORKER and known.container.image == image:
                     return known.container
             if image not in self.machine.images:
                 raise Permanent(
@@ -62,7 +62,7 @@ class FakeRuntime:
                     f"image {image!r} cannot be had",
                     hint=f"use one of {sorted(self.machine.images)}",
                 )
-            container = self.machine.add_container(pod, Role.WORKER, image)
+            container = self.machine.add_container(pod, ContainerRole.WORKER, image)
             await self._boundary.cross("ensure-container.end")
             return container
 
@@ -98,7 +98,7 @@ class FakeRuntime:
 
     def _state(self, job_id: str) -> PodState:
         living = tuple(known.container for known in self.machine.living(job_id))
-        return PodState(job_id, living, complete=any(one.role is Role.COORDINATOR for one in living))
+        return PodState(job_id, living, complete=any(one.role is ContainerRole.COORDINATOR for one in living))
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from danube_pkg.core.errors import Defect, Permanent
-from danube_pkg.core.repositories.ports import Source
+from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.core.repositories.revisions import Revision, SourceFile
 
 COMMIT = "0" * 40
@@ -42,7 +42,7 @@ class ReadableCommit:
             raise Permanent("source-unavailable", "there is no ref 'gone'", hint="look with: git ls-remote")
         return Revision(ref=ref, branch=ref or "main", tag="", commit_sha=self._commit_sha)
 
-    async def open(self, repository: str, commit_sha: str) -> Source:
+    async def open(self, repository: str, commit_sha: str) -> SourceTree:
         raise Defect("no-source", "this fake opens no source tree")
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:

@@ -16,7 +16,7 @@ from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.ops import doctor
-from danube_pkg.ops.doctor import Finding, check_data_directory, check_filter, check_kernel, check_pod, diagnose
+from danube_pkg.ops.doctor import CheckResult, check_data_directory, check_filter, check_kernel, check_pod, diagnose
 from tests.adapters.runtimes.sandbox.pods import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ async def test_a_missing_bubblewrap_is_named_with_its_package(tmp_path: Path, mo
         raise HostLacks("bubblewrap-missing", "there is no bubblewrap", hint="apt-get install bubblewrap")
 
     monkeypatch.setattr(doctor, "find_bubblewrap", missing)
-    assert await doctor.check_bubblewrap() == Finding(
+    assert await doctor.check_bubblewrap() == CheckResult(
         "bubblewrap", False, "there is no bubblewrap", "apt-get install bubblewrap"
     )
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from danube_pkg.core.errors import DanubeError, StorageFull, Unavailable
+from danube_pkg.core.errors import PlatformError, StorageFull, Unavailable
 
 
 class ProcessDied(BaseException):
@@ -60,7 +60,7 @@ class Fate:
             return 0.0
         return self.chance.choice([0.0005, 0.003, 0.02, 0.02, self.trouble * 3.0])
 
-    def failure(self, what: str) -> DanubeError | None:
+    def failure(self, what: str) -> PlatformError | None:
         self.calls += 1
         if self.calls in self.failing_calls or self.chance.random() < self.trouble * 0.1:
             return Unavailable("unavailable-in-simulation", f"{what} fails this time")
@@ -71,7 +71,7 @@ class Fate:
             return self.chance.choice([self.chance.randrange(1, 400), self.chance.randrange(1, 4000)])
         return None
 
-    def storage_failure(self, now: float) -> DanubeError | None:
+    def storage_failure(self, now: float) -> PlatformError | None:
         """Why this commit does not happen, if it does not."""
         self.commits += 1
         if self.is_full("database", now) or self.commits in self.failing_commits:

@@ -11,7 +11,7 @@ from danube_pkg.core.jobs.job import step_id
 from danube_pkg.core.logs.index import (
     RECORD_BYTES,
     IndexRecord,
-    Kind,
+    RecordKind,
     usable,
 )
 from danube_pkg.core.logs.redaction import Patterns, forms_of
@@ -139,7 +139,7 @@ def _log_of_step(
     world: World, row: sqlite3.Row, log: bytes, records: Sequence[IndexRecord], patterns: Patterns
 ) -> Iterator[str]:
     """Every byte that the machine printed for it is there once, in order, masked; or it was lost with its container."""
-    own = [record for record in records if record.kind is Kind.OUTPUT and record.step == row["sequence"]]
+    own = [record for record in records if record.kind is RecordKind.OUTPUT and record.step == row["sequence"]]
     if own and (own[0].begin, own[-1].end) != (row["log_offset_start"], row["log_offset_end"]):
         filled = [record for record in own if record.end > record.begin]
         if filled and (filled[0].begin, filled[-1].end) != (row["log_offset_start"], row["log_offset_end"]):

@@ -10,7 +10,7 @@ from typing import TypeVar
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteJobs
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.kit.ids import sortable_id
 from tests.fakes.connections import Boundary
 from tests.fakes.machine import FakeMachine
@@ -107,7 +107,7 @@ class Server(Boundary):
         for task in tasks:
             error = None if task.cancelled() else task.exception()
             expected = (
-                error is None or is_of_the_dead(error) or (task is not self._main and isinstance(error, DanubeError))
+                error is None or is_of_the_dead(error) or (task is not self._main and isinstance(error, PlatformError))
             )
             assert expected, f"the server ended with {error!r}"
         if hasattr(self, "logs"):

@@ -1,6 +1,6 @@
 """What readers see while jobs run: soon, and exactly."""
 
-from danube_pkg.core.logs.index import Kind, records
+from danube_pkg.core.logs.index import RecordKind, records
 from tests.fakes.processes import Print, Wait
 from tests.sim.plans import JobPlan, Parallel, StepPlan
 from tests.sim.scenarios import Scenario
@@ -17,7 +17,9 @@ def test_a_prompt_keeps_another_steps_line_back_for_a_moment_only() -> None:
     seen: list[float] = []
 
     def look(index: bytes) -> None:
-        seen.extend(one.time_us / 1e6 - EPOCH for one in records(index) if one.kind is Kind.OUTPUT and one.step == 2)
+        seen.extend(
+            one.time_us / 1e6 - EPOCH for one in records(index) if one.kind is RecordKind.OUTPUT and one.step == 2
+        )
 
     simulate(Scenario(seed=1, plans=(JobPlan("patient", (Parallel((asks, works)),)),)), look=look)
     assert seen

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from danube_pkg.core.errors import Conflict, DanubeError, NotFound, Retryable
+from danube_pkg.core.errors import Conflict, NotFound, PlatformError, Retryable
 from danube_pkg.core.jobs.coordination import StepOutcome
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Job, step_id
@@ -76,7 +76,7 @@ class World:
         plan = self.plans[self.machine.pods[process.container.job_id].spec.pipeline]
         try:
             return await Coordinator(self, plan, process).run()
-        except DanubeError as error:
+        except PlatformError as error:
             await process.write(f"danube: {error}\n".encode())
             return 1
 

@@ -18,7 +18,7 @@ from danube_pkg.core.configuration.kinds import ConfigurationFiles
 from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.documents.marked import Findings, Marked
-from danube_pkg.core.errors import Invalid, Permanent, Place
+from danube_pkg.core.errors import Invalid, Permanent, SourceLocation
 from danube_pkg.core.repositories.ports import SourceFiles, Sources
 from danube_pkg.core.repositories.revisions import SourceFile
 from danube_pkg.core.repositories.urls import is_remote
@@ -76,7 +76,7 @@ def validate_directory(path: Path) -> Sequence[Invalid]:
     findings.extend(files.findings)
     if not files.documents and not findings:
         findings.add(
-            Place(str(path)),
+            SourceLocation(str(path)),
             "no configuration is here",
             hint=f"expected are {', '.join(TOP_FILES)} and {PIPELINES}/*.yaml; a starter is made by: danube init --config",
         )
@@ -114,16 +114,18 @@ def _files_below(path: Path) -> tuple[dict[str, bytes], Findings]:
         file = (root / name).resolve()
         if not file.is_relative_to(root):
             findings.add(
-                Place(name), "a symbolic link leads outside the configuration", hint="put the file itself there"
+                SourceLocation(name),
+                "a symbolic link leads outside the configuration",
+                hint="put the file itself there",
             )
         elif not file.is_file():
-            findings.add(Place(name), "this is no regular file", hint="put the file itself there")
+            findings.add(SourceLocation(name), "this is no regular file", hint="put the file itself there")
         else:
             try:
                 with file.open("rb") as opened:
                     files[name] = opened.read(MAX_FILE_BYTES + 1)
             except OSError as error:
-                findings.add(Place(name), f"the file cannot be read: {error.strerror}", hint="check its mode")
+                findings.add(SourceLocation(name), f"the file cannot be read: {error.strerror}", hint="check its mode")
     return files, findings
 
 
@@ -133,7 +135,9 @@ def _read_commit(found: Sequence[SourceFile], revision: str, base: str) -> Confi
     files: dict[str, bytes] = {}
     for name in _at_most(sorted(known), findings):
         if known[name].is_link:
-            findings.add(Place(name), "a symbolic link is not followed in a commit", hint="put the file itself there")
+            findings.add(
+                SourceLocation(name), "a symbolic link is not followed in a commit", hint="put the file itself there"
+            )
         else:
             files[name] = known[name].data
     return _parsed(files, revision, base, findings)
@@ -143,10 +147,12 @@ def _at_most(names: Sequence[str], findings: Findings) -> Iterable[str]:
     """The names that are read; one that would be forgotten, or too many, is a finding."""
     for name in names:
         if name.endswith(".yml"):
-            findings.add(Place(name), "the file would not be read", hint="rename it to end in .yaml")
+            findings.add(SourceLocation(name), "the file would not be read", hint="rename it to end in .yaml")
     wanted = [name for name in names if name.endswith(".yaml")]
     if len(wanted) > MAX_FILES:
-        findings.add(Place(PIPELINES), f"more than {MAX_FILES} files", hint="write several documents into one file")
+        findings.add(
+            SourceLocation(PIPELINES), f"more than {MAX_FILES} files", hint="write several documents into one file"
+        )
     return wanted[:MAX_FILES]
 
 
@@ -170,13 +176,13 @@ def _digest(files: Mapping[str, bytes]) -> str:
 
 def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Findings) -> ConfigurationFiles:
     documents: list[Marked] = []
-    texts: dict[Place, str] = {}
+    texts: dict[SourceLocation, str] = {}
     total = 0
     for name in sorted(files):
         total += len(files[name])
         if total > MAX_TOTAL_BYTES:
             what = f"all files together have more than {MAX_TOTAL_BYTES // 1024**2} MiB"
-            findings.add(Place(name), what, hint="divide them among several servers")
+            findings.add(SourceLocation(name), what, hint="divide them among several servers")
             break
         found = parse_yaml(files[name], name, findings)
         documents.extend(found)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from danube_pkg.core.documents.marked import Findings, Marked
-from danube_pkg.core.errors import Place
+from danube_pkg.core.errors import SourceLocation
 
 MAX_FILE_BYTES = 1024**2
 """Ten thousand lines and more; what is larger is data that somebody committed by mistake."""
@@ -37,14 +37,14 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
     """The documents of one file. What is wrong goes to `findings`; the documents before a syntax error are returned."""
     if len(data) > MAX_FILE_BYTES:
         findings.add(
-            Place(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read", hint="divide it"
+            SourceLocation(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read", hint="divide it"
         )
         return ()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        findings.add(Place(file, line), "the file is not UTF-8", hint="save it as UTF-8")
+        findings.add(SourceLocation(file, line), "the file is not UTF-8", hint="save it as UTF-8")
         return ()
     documents: list[Marked] = []
     converter = _Converter(file, findings)
@@ -55,17 +55,19 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
         mark = error.problem_mark or error.context_mark
         context = f" ({error.context})" if error.context else ""
         line = mark.line + 1 if mark else 0
-        findings.add(Place(file, line), f"no valid YAML: {error.problem}{context}", hint="check the indentation there")
+        findings.add(
+            SourceLocation(file, line), f"no valid YAML: {error.problem}{context}", hint="check the indentation there"
+        )
     except yaml.YAMLError as error:
-        findings.add(Place(file), f"no valid YAML: {error}", hint="look for control characters")
+        findings.add(SourceLocation(file), f"no valid YAML: {error}", hint="look for control characters")
     except _TooMuch as error:
-        findings.add(Place(file), str(error), hint="write it without aliases, or divide the file")
+        findings.add(SourceLocation(file), str(error), hint="write it without aliases, or divide the file")
     except RecursionError:
-        findings.add(Place(file), f"nested deeper than {MAX_DEPTH} levels", hint="flatten it")
+        findings.add(SourceLocation(file), f"nested deeper than {MAX_DEPTH} levels", hint="flatten it")
     return tuple(documents)
 
 
-def document_texts(data: bytes, documents: Sequence[Marked]) -> Mapping[Place, str]:
+def document_texts(data: bytes, documents: Sequence[Marked]) -> Mapping[SourceLocation, str]:
     """What was written of each document of a file, comments included, by where it begins."""
     lines = data.decode("utf-8", "replace").splitlines()
     found = {}
@@ -110,9 +112,9 @@ class _Converter:
             return Marked(tuple(self.convert(one, depth + 1) for one in node.value), place, {})
         return Marked(self._scalar(node, place), place, {})
 
-    def _mapping(self, node: yaml.MappingNode, place: Place, depth: int) -> Marked:
+    def _mapping(self, node: yaml.MappingNode, place: SourceLocation, depth: int) -> Marked:
         values: dict[str, Marked] = {}
-        keys: dict[str, Place] = {}
+        keys: dict[str, SourceLocation] = {}
         for key_node, value_node in node.value:
             key_place = self._place(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
@@ -129,7 +131,7 @@ class _Converter:
             values[key] = self.convert(value_node, depth + 1)
         return Marked(values, place, keys)
 
-    def _scalar(self, node: yaml.Node, place: Place) -> object:
+    def _scalar(self, node: yaml.Node, place: SourceLocation) -> object:
         if node.tag in _TEXTS:
             return str(node.value)
         if node.tag not in _SCALARS:
@@ -142,5 +144,5 @@ class _Converter:
             self._findings.add(place, f"{node.value!r} is no value: {error}", hint='put it in quotes: "…"')
             return str(node.value)
 
-    def _place(self, node: yaml.Node) -> Place:
-        return Place(self._file, node.start_mark.line + 1)
+    def _place(self, node: yaml.Node) -> SourceLocation:
+        return SourceLocation(self._file, node.start_mark.line + 1)

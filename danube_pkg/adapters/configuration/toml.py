@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from danube_pkg.core.configuration.settings import Settings
 from danube_pkg.core.documents.marked import Findings, Marked
 from danube_pkg.core.documents.records import read_record
-from danube_pkg.core.errors import ConfigurationInvalid, Invalid, Place
+from danube_pkg.core.errors import ConfigurationInvalid, Invalid, SourceLocation
 from danube_pkg.core.identity.oidc import is_loopback
 from danube_pkg.core.repositories.urls import has_password, is_remote
 
@@ -53,32 +53,37 @@ def _read(path: Path, findings: Findings) -> Settings | None:
     try:
         data = path.read_bytes()
     except OSError as error:
-        findings.add(Place(file), f"the file cannot be read: {error.strerror}", hint="check its name and its mode")
+        findings.add(
+            SourceLocation(file), f"the file cannot be read: {error.strerror}", hint="check its name and its mode"
+        )
         return None
     if len(data) > MAX_FILE_BYTES:
-        findings.add(Place(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read")
+        findings.add(SourceLocation(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read")
         return None
     try:
         text = data.decode("utf-8")
         document = tomllib.loads(text)
     except UnicodeDecodeError:
-        findings.add(Place(file), "the file is not UTF-8", hint="save it as UTF-8")
+        findings.add(SourceLocation(file), "the file is not UTF-8", hint="save it as UTF-8")
         return None
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+)", str(error))
-        place = Place(file, int(found[1]) if found else text.count("\n") + 1)
+        place = SourceLocation(file, int(found[1]) if found else text.count("\n") + 1)
         findings.add(place, f"no valid TOML: {error}", hint='texts are in quotes: key = "value"')
         return None
     lines = _lines(text)
     directory = path.absolute().parent
     # What the record refuses must not hide a missing file.
     _check_files(
-        document, directory, lambda key: Place(file, lines.get(key, lines.get(key.partition(".")[0], 0))), findings
+        document,
+        directory,
+        lambda key: SourceLocation(file, lines.get(key, lines.get(key.partition(".")[0], 0))),
+        findings,
     )
     settings = read_record(Settings, _marked(document, "", file, lines), findings)
     if settings is not None and settings.dex.program and not _browsers_may_log_in(settings.server.external_url):
         findings.add(
-            Place(file, lines.get("dex.program", 0)),
+            SourceLocation(file, lines.get("dex.program", 0)),
             "dex needs server.external_url, with https or on this machine",
             hint='under [server]: external_url = "https://ci.example.org", as people reach this server',
         )
@@ -106,7 +111,7 @@ def _lines(text: str) -> dict[str, int]:
 
 
 def _marked(value: Any, path: str, file: str, lines: Mapping[str, int]) -> Marked:
-    place = Place(file, lines.get(path, lines.get(path.rpartition(".")[0], 0)))
+    place = SourceLocation(file, lines.get(path, lines.get(path.rpartition(".")[0], 0)))
     if isinstance(value, dict):
         inner = {key: _marked(one, f"{path}.{key}" if path else key, file, lines) for key, one in value.items()}
         return Marked(inner, place, {key: one.place for key, one in inner.items()})
@@ -116,7 +121,7 @@ def _marked(value: Any, path: str, file: str, lines: Mapping[str, int]) -> Marke
 
 
 def _check_files(
-    document: Mapping[str, Any], directory: Path, place: Callable[[str], Place], findings: Findings
+    document: Mapping[str, Any], directory: Path, place: Callable[[str], SourceLocation], findings: Findings
 ) -> None:
     """What the file names must be there; values of another type are the record's affair."""
 

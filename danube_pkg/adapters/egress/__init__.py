@@ -5,6 +5,6 @@ the server. Decisions are `core.egress.policy`; nothing here knows a job's state
 """
 
 from danube_pkg.adapters.egress.ledgers import FileLedgers
-from danube_pkg.adapters.egress.proxies import EgressProxies, EgressSettings, proxy_command
+from danube_pkg.adapters.egress.proxies import EgressProxyPool, EgressSettings, proxy_command
 
-__all__ = ["EgressProxies", "EgressSettings", "FileLedgers", "proxy_command"]
+__all__ = ["EgressProxyPool", "EgressSettings", "FileLedgers", "proxy_command"]

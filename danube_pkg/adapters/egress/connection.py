@@ -29,7 +29,7 @@ from danube_pkg.core.egress.policy import (
     TLS_PORT,
     Decision,
     EgressReason,
-    Target,
+    EgressTarget,
     Verdict,
     parse_target,
 )
@@ -51,7 +51,7 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class PodConnection:
     """The pod's side of a connection."""
 
     connection: socket.socket
@@ -70,7 +70,7 @@ class Client:
                     continue
 
 
-async def serve_client(gate: Gate, client: Client) -> None:
+async def serve_client(gate: Gate, client: PodConnection) -> None:
     """From the first byte to the last. Raises OSError when the client is gone, TimeoutError when it is too slow."""
     protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
     try:
@@ -90,7 +90,7 @@ async def serve_client(gate: Gate, client: Client) -> None:
         await client.say_no(refusal(bad.contact))
 
 
-async def _read_request(client: Client, protocol: h11.Connection) -> h11.Request | None:
+async def _read_request(client: PodConnection, protocol: h11.Connection) -> h11.Request | None:
     """None when the client leaves without asking for anything, as clients that keep connections ready do."""
     async with asyncio.timeout(HEAD_SECONDS):
         while (event := protocol.next_event()) is h11.NEED_DATA:
@@ -122,7 +122,7 @@ def refusal(contact: Contact) -> bytes:
     return head.encode("ascii", errors="replace") + body
 
 
-async def _tunnel(gate: Gate, client: Client, authority: bytes, early: bytes) -> None:
+async def _tunnel(gate: Gate, client: PodConnection, authority: bytes, early: bytes) -> None:
     try:
         target = parse_target(authority.decode("ascii"))
     except (Invalid, UnicodeDecodeError):
@@ -139,7 +139,7 @@ class _Tunnel:
     """Nothing goes out before its first bytes are known to be for the tunnel's host; what comes in comes in at once, for
     protocols in which the server speaks first."""
 
-    def __init__(self, gate: Gate, client: Client, target: Target, passage: Passage, early: bytes) -> None:
+    def __init__(self, gate: Gate, client: PodConnection, target: EgressTarget, passage: Passage, early: bytes) -> None:
         self._gate = gate
         self._client = client
         self._target = target

@@ -27,7 +27,7 @@ from danube_pkg.core.egress.policy import (
     HTTP_PORT,
     Decision,
     EgressReason,
-    Target,
+    EgressTarget,
     Verdict,
     parse_target,
 )
@@ -51,7 +51,7 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(slots=True)
 class _Upstream:
-    target: Target
+    target: EgressTarget
     passage: Passage
     protocol: h11.Connection
     used: bool = False
@@ -79,7 +79,7 @@ class Forwarding:
         finally:
             self._drop_upstream()
 
-    async def serve_tunnel(self, target: Target, passage: Passage) -> None:
+    async def serve_tunnel(self, target: EgressTarget, passage: Passage) -> None:
         """Requests in a tunnel, each for its host."""
         self._upstream = _Upstream(target, passage, _client_side())
         try:
@@ -92,7 +92,7 @@ class Forwarding:
         finally:
             self._drop_upstream()
 
-    def _absolute(self, request: h11.Request) -> tuple[Target, bytes]:
+    def _absolute(self, request: h11.Request) -> tuple[EgressTarget, bytes]:
         found = _ABSOLUTE.fullmatch(request.target)
         if found is None:
             raise self._refused(NO_TARGET, EgressReason.BAD_REQUEST)
@@ -102,11 +102,11 @@ class Forwarding:
             raise self._refused(NO_TARGET, EgressReason.BAD_REQUEST) from None
         return target, found[2] if found[2].startswith(b"/") else b"/" + found[2]
 
-    def _refused(self, target: Target, reason: EgressReason, server_name: str = "") -> Stopped:
+    def _refused(self, target: EgressTarget, reason: EgressReason, server_name: str = "") -> Stopped:
         contact = self._gate.contact(Way.HTTP, self._step, target, Decision(Verdict.REFUSED, reason))
         return self._gate.stopped(replace(contact, server_name=server_name))
 
-    def _check_host(self, target: Target, request: h11.Request) -> None:
+    def _check_host(self, target: EgressTarget, request: h11.Request) -> None:
         named = b"".join(value for name, value in request.headers if name == b"host")
         try:
             asked = parse_target(named.decode("ascii"), HTTP_PORT)
@@ -119,7 +119,7 @@ class Forwarding:
 
     # --- one request and its answer
 
-    async def _exchange(self, target: Target, path: bytes, request: h11.Request) -> h11.Request | None:
+    async def _exchange(self, target: EgressTarget, path: bytes, request: h11.Request) -> h11.Request | None:
         """Pass one on and its answer back; the next request, None when there is none."""
         upstream = await self._reach(target)
         head = h11.Request(method=request.method, target=path, headers=_outgoing(target, request))
@@ -167,7 +167,7 @@ class Forwarding:
             event = await self._client_event()
         return event if isinstance(event, h11.Request) else None
 
-    async def _reach(self, target: Target) -> _Upstream:
+    async def _reach(self, target: EgressTarget) -> _Upstream:
         """The connection of the last request where it leads to the same place and lives, else a new one."""
         kept = self._upstream
         if kept is not None:
@@ -278,7 +278,7 @@ def _client_side() -> h11.Connection:
     return h11.Connection(h11.CLIENT, max_incomplete_event_size=RESPONSE_HEAD_BYTES)
 
 
-def _outgoing(target: Target, request: h11.Request) -> Headers:
+def _outgoing(target: EgressTarget, request: h11.Request) -> Headers:
     """The host of the target in the place of any other, and nothing that was meant for the proxy."""
     host = target.host if target.port == HTTP_PORT else str(target)
     headers = [(b"host", host.encode()), *(pair for pair in _without_hops(request.headers) if pair[0] != b"host")]

@@ -22,8 +22,8 @@ from danube_pkg.core.egress.ledger import (
 from danube_pkg.core.egress.policy import (
     Decision,
     EgressReason,
+    EgressTarget,
     Policy,
-    Target,
     Verdict,
 )
 from danube_pkg.core.errors import StorageFull
@@ -34,7 +34,7 @@ MAX_LOOKUPS = 8
 MAX_DNS_NAMES = 1000
 """Written down of what a pod looks up by DNS, each name once; after that only the first ones are known."""
 
-NO_TARGET = Target("", 0)
+NO_TARGET = EgressTarget("", 0)
 """Of an attempt that names none."""
 
 _log = logging.getLogger("danube.egress")
@@ -87,7 +87,7 @@ class Gate:
         """From now on; also in what was only counted until now."""
         self._ledger.masks = masks
 
-    def contact(self, way: Way, step: int | None, target: Target, decision: Decision) -> Contact:
+    def contact(self, way: Way, step: int | None, target: EgressTarget, decision: Decision) -> Contact:
         self._count += 1
         return Contact(
             time=time.time(),
@@ -102,7 +102,7 @@ class Gate:
             allow=decision.allow,
         )
 
-    async def pass_out(self, way: Way, step: int | None, target: Target) -> Passage:
+    async def pass_out(self, way: Way, step: int | None, target: EgressTarget) -> Passage:
         """Connected, with the decision in the ledger. Raises Stopped."""
         decision = self.policy.decide_target(target)
         contact = self.contact(way, step, target, decision)
@@ -132,7 +132,7 @@ class Gate:
             raise self._full(contact, error) from error
         return Passage(contact, connection, Traffic())
 
-    async def _resolve(self, target: Target) -> Sequence[Address]:
+    async def _resolve(self, target: EgressTarget) -> Sequence[Address]:
         if target.address is not None:
             return [target.address]
         async with self._lookups:
@@ -196,7 +196,7 @@ class Gate:
             return
         self._dns_names.add(name)
         decision = Decision(Verdict.REFUSED, EgressReason.DNS)
-        self._write_aside(self.contact(Way.DNS, None, Target(name, 53), decision))
+        self._write_aside(self.contact(Way.DNS, None, EgressTarget(name, 53), decision))
 
     def went_past(self, attempts: int, step: int | None) -> None:
         """The kernel has counted attempts to reach the outside without the proxy."""

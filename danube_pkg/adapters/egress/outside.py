@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from danube_pkg.core.egress.addresses import Address, parse_address
-from danube_pkg.core.egress.policy import Target
+from danube_pkg.core.egress.policy import EgressTarget
 from danube_pkg.kit.tasks import end_all
 
 RESOLVE_SECONDS = 15.0
@@ -35,7 +35,7 @@ class Outside:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
 
-    async def resolve(self, target: Target, hosts: Mapping[str, str]) -> Sequence[Address]:
+    async def resolve(self, target: EgressTarget, hosts: Mapping[str, str]) -> Sequence[Address]:
         """Its addresses in the order of preference; none where it has none. `hosts` goes before everything else."""
         known = parse_address(hosts[target.host]) if target.host in hosts else target.address
         if known is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import h11
 
-from danube_pkg.adapters.egress.connection import Client, refusal, serve_client
+from danube_pkg.adapters.egress.connection import PodConnection, refusal, serve_client
 from danube_pkg.adapters.egress.gate import NO_TARGET, Gate
 from danube_pkg.adapters.egress.relay import break_off
 from danube_pkg.core.egress.dns import MAX_DATAGRAM_BYTES, read_question
@@ -85,7 +85,7 @@ class Pod:
         self._open += 1
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client = Client(connection, step_of_address(connection.getsockname()[0]))
+            client = PodConnection(connection, step_of_address(connection.getsockname()[0]))
             if self._open > MAX_CONNECTIONS:
                 await self._turn_away(client)
             else:
@@ -97,7 +97,7 @@ class Pod:
             self._open -= 1
             connection.close()
 
-    async def _turn_away(self, client: Client) -> None:
+    async def _turn_away(self, client: PodConnection) -> None:
         decision = Decision(Verdict.REFUSED, EgressReason.TOO_MANY_CONNECTIONS)
         stopped = self._gate.stopped(self._gate.contact(Way.CONNECT, client.step, NO_TARGET, decision))
         await client.say_no(refusal(stopped.contact))

@@ -64,7 +64,7 @@ async def no_forms(job_id: str) -> Collection[str]:
     return ()
 
 
-class EgressProxies:
+class EgressProxyPool:
     """`core.egress.ports.EgressProxies`. forms_of: what the names in a job's ledger must not show (`core.egress.host_masks.host_forms` of
     everything that the job can have read by now); asked again whenever a pod is handed over."""
 

@@ -8,7 +8,7 @@ from danube_pkg.core.repositories.revisions import Credential, GitProgram
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class GitAccess:
     """credential: for this repository. known_hosts: files of host keys beside the system's. program: who fetches."""
 
     credential: Credential = field(default_factory=Credential)
@@ -29,7 +29,7 @@ class Access:
         }
 
     @classmethod
-    def from_request(cls, fields: Mapping[str, Any]) -> "Access":
+    def from_request(cls, fields: Mapping[str, Any]) -> "GitAccess":
         """What `request` made."""
         names: Sequence[str] = ("rule", "username", "password", "private_key", "private_key_path")
         credential = Credential(*(fields[name] for name in names))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.limits import DEEPENING, NETWORK_TIMEOUT_SECONDS
 from danube_pkg.adapters.git.ssh import as_environment, ssh_command
 from danube_pkg.adapters.git.transports import translated
@@ -23,7 +23,7 @@ NOT_FOUND = 127
 """What env(1) ends with where there is no such program."""
 
 
-def fetch(url: str, sha: str, directory: Path, access: Access) -> None:
+def fetch(url: str, sha: str, directory: Path, access: GitAccess) -> None:
     """That commit into the mirror. Raises Permanent, Unavailable, HostLacks."""
     with ssh_command(access) as ssh:
         descriptor = os.memfd_create("git-config", os.MFD_CLOEXEC)
@@ -49,7 +49,7 @@ def fetch(url: str, sha: str, directory: Path, access: Access) -> None:
             os.close(descriptor)
 
 
-def _run(url: str, refspec: str, depth: int, directory: Path, environment: Mapping[str, str], access: Access) -> str:
+def _run(url: str, refspec: str, depth: int, directory: Path, environment: Mapping[str, str], access: GitAccess) -> str:
     """What git complains of; "" when it did it."""
     variables = [f"{name}={value}" for name, value in environment.items()]
     words = [
@@ -89,7 +89,7 @@ def _has(sha: str, directory: Path) -> bool:
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-def _config(url: str, access: Access) -> str:
+def _config(url: str, access: GitAccess) -> str:
     """A token is sent to this host only, also when that redirects elsewhere."""
     lines = ["[credential]", "\thelper =", "[safe]", "\tdirectory = *", "[protocol]", "\tallow = never"]
     for scheme in ("http", "https", "ssh", "git"):

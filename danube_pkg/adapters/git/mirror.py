@@ -15,7 +15,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from danube_pkg.adapters.git import host_git
-from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.limits import DEEPENING, MAX_PACK_BYTES
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent, TooLarge
@@ -39,7 +39,7 @@ def open_mirror(directory: Path) -> Repo:
     return Repo(str(directory))
 
 
-def fetch(url: str, sha: str, directory: Path, access: Access) -> Repo:
+def fetch(url: str, sha: str, directory: Path, access: GitAccess) -> Repo:
     """The mirror with that commit (or tag) in it. Asks nobody when it is there already. Raises Permanent, Unavailable."""
     wanted = ObjectID(sha.encode("ascii"))
     repo = open_mirror(directory)
@@ -57,7 +57,7 @@ def fetch(url: str, sha: str, directory: Path, access: Access) -> Repo:
     return repo
 
 
-def _fetch(url: str, wanted: ObjectID, repo: Repo, access: Access) -> None:
+def _fetch(url: str, wanted: ObjectID, repo: Repo, access: GitAccess) -> None:
     try:
         with connected(url, access) as (client, path):
             if _fetch_pack(client, path, repo, _Exactly(client, wanted), 1, _Haves(repo)):

@@ -12,7 +12,7 @@ from typing import Any
 import danube_pkg
 from danube_pkg.adapters.git.limits import CHUNK_BYTES, NOTICE
 from danube_pkg.core import errors
-from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
+from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.urls import without_login
 
 ANSWER_TIMEOUT_SECONDS = 900.0
@@ -103,13 +103,13 @@ def _notices(said: bytes) -> list[str]:
     return [str(json.loads(line.removeprefix(NOTICE))) for line in lines if line.startswith(NOTICE)]
 
 
-def _error(code: int, complaint: bytes) -> DanubeError:
+def _error(code: int, complaint: bytes) -> PlatformError:
     text = complaint.decode("utf-8", "replace").strip()
     last = text.rpartition("\n")[2]
     try:
         fields = json.loads(last)
         kind = getattr(errors, fields.pop("kind"))
-        found: DanubeError = kind(fields.pop("reference"), fields.pop("what"), **fields)
+        found: PlatformError = kind(fields.pop("reference"), fields.pop("what"), **fields)
     except (ValueError, TypeError, AttributeError, KeyError):
         return Permanent(
             "source-unavailable",

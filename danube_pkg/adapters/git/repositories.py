@@ -10,7 +10,7 @@ from dulwich.objects import ObjectID
 from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo
 
-from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.commits import commit_words
 from danube_pkg.adapters.git.shallow import peeled
 from danube_pkg.adapters.git.transports import HINT, connected
@@ -32,7 +32,7 @@ class Resolved:
     peel: bool = False
 
 
-def resolve(repository: str, ref: str, access: Access) -> Resolved:
+def resolve(repository: str, ref: str, access: GitAccess) -> Resolved:
     """What the ref names now. A plain directory has one state and no refs: its commit is ""."""
     if len(ref) > MAX_REF_LENGTH or ref.startswith("-") or any(ord(letter) <= 32 for letter in ref):
         raise Permanent("source-unavailable", f"{ref[:80]!r} is no ref", hint="name a branch, a tag or a commit")
@@ -107,7 +107,7 @@ def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str] 
     return None
 
 
-def _resolve_remote(url: str, ref: str, access: Access) -> Resolved:
+def _resolve_remote(url: str, ref: str, access: GitAccess) -> Resolved:
     name = without_login(url)
     if _HASH.fullmatch(ref):
         return Resolved(Revision(ref, ref), peel=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
@@ -131,7 +131,9 @@ class GitSources:
             used=tree.used,
         )
 
-    async def _gather(self, url: str, commit_sha: str, access: Access, tree: "_Tree", depth: int = 0) -> dict[str, Any]:
+    async def _gather(
+        self, url: str, commit_sha: str, access: GitAccess, tree: "_Tree", depth: int = 0
+    ) -> dict[str, Any]:
         """A commit and its submodules, theirs included, brought into their mirrors, each by the credential that its URL
         has; the answer is what the worker must know to stream it."""
         answer = await self._fetch(url, commit_sha, access)
@@ -197,11 +199,11 @@ class GitSources:
         changed: Sequence[str] | None = answer["changed"]
         return changed
 
-    async def _access(self, repository: str) -> Access:
+    async def _access(self, repository: str) -> GitAccess:
         credential = await self._credentials.credential_for(repository)
-        return Access(credential, self._known_hosts, self._settings.git)
+        return GitAccess(credential, self._known_hosts, self._settings.git)
 
-    async def _fetch(self, repository: str, commit_sha: str, access: Access) -> Mapping[str, Any]:
+    async def _fetch(self, repository: str, commit_sha: str, access: GitAccess) -> Mapping[str, Any]:
         mirror = self._mirrors.path(repository, access.credential.rule)
         request = {
             "do": "fetch",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dulwich.client import SSHVendor, StrangeHostname, SubprocessWrapper
 
-from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.core.errors import HostLacks, Permanent
 
 CONNECT_TIMEOUT_SECONDS = 20
@@ -22,7 +22,7 @@ ALIVE_SECONDS = 15
 
 
 @contextmanager
-def ssh_command(access: Access) -> Iterator[Sequence[str]]:
+def ssh_command(access: GitAccess) -> Iterator[Sequence[str]]:
     """The command up to the host; what it names is there while the block lasts. Raises Permanent for an unusable key."""
     credential = access.credential
     descriptor = -1

@@ -15,7 +15,7 @@ from dulwich.client import (
 )
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 
-from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.limits import NETWORK_TIMEOUT_SECONDS
 from danube_pkg.adapters.git.ssh import HostSsh, ssh_command
 from danube_pkg.core.errors import Permanent, Unavailable
@@ -51,7 +51,7 @@ _STRANGER = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHA
 
 
 @contextmanager
-def connected(url: str, access: Access) -> Iterator[tuple[GitClient, str]]:
+def connected(url: str, access: GitAccess) -> Iterator[tuple[GitClient, str]]:
     """A client and the path to ask it for. What it raises is translated: Permanent, Unavailable."""
     parts = urlsplit(as_url(url))
     scheme = parts.scheme.lower()
@@ -81,7 +81,7 @@ def connected(url: str, access: Access) -> Iterator[tuple[GitClient, str]]:
         raise translated(url, access, error) from error
 
 
-def _http_client(url: str, access: Access) -> Urllib3HttpGitClient:
+def _http_client(url: str, access: GitAccess) -> Urllib3HttpGitClient:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     credential = access.credential
@@ -94,7 +94,7 @@ def _http_client(url: str, access: Access) -> Urllib3HttpGitClient:
     )
 
 
-def translated(url: str, access: Access, error: BaseException) -> Permanent | Unavailable:
+def translated(url: str, access: GitAccess, error: BaseException) -> Permanent | Unavailable:
     """In our words: refused, unknown host key, away, or no such repository. Logins are in no part of it."""
     name, rule = without_login(url), access.credential.rule
     text = f"{type(error).__name__}: {error}"[:500].replace("\n", " ")

@@ -18,7 +18,7 @@ from dulwich.object_store import BaseObjectStore
 from dulwich.objects import ObjectID
 
 from danube_pkg.adapters.git import directories, repositories
-from danube_pkg.adapters.git.access import Access
+from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.changes import changed_paths
 from danube_pkg.adapters.git.commits import commit_words
 from danube_pkg.adapters.git.files import read_directory_files, read_files
@@ -27,7 +27,7 @@ from danube_pkg.adapters.git.mirror import fetch, open_mirror
 from danube_pkg.adapters.git.shallow import Checkout, Nested, peeled
 from danube_pkg.adapters.git.submodules import submodules
 from danube_pkg.adapters.git.tree_tar import TreeTar
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.repositories.urls import is_remote, without_login
 
 Request = Mapping[str, Any]
@@ -42,7 +42,7 @@ def main() -> int:
     try:
         _answer(request, output)
         output.close()
-    except DanubeError as error:
+    except PlatformError as error:
         sys.stderr.write("\n" + json.dumps({"kind": type(error).__name__, **_fields(error)}) + "\n")
         return 1
     except BrokenPipeError:
@@ -59,14 +59,14 @@ def _answer(request: Request, output: IO[bytes]) -> None:
 
 
 def _resolve(request: Request, output: IO[bytes]) -> None:
-    access = Access.from_request(request["access"]) if "access" in request else Access()
+    access = GitAccess.from_request(request["access"]) if "access" in request else GitAccess()
     found = repositories.resolve(request["repository"], request["ref"], access)
     output.write(json.dumps({"revision": asdict(found.revision), "peel": found.peel}).encode())
 
 
 def _fetch(request: Request, output: IO[bytes]) -> None:
     """Into the mirror; the answer names the commit (a tag's, where that was asked for), what it says of itself, and its submodules."""
-    access = Access.from_request(request["access"])
+    access = GitAccess.from_request(request["access"])
     url, sha = request["repository"], request["commit_sha"]
     with fetch(url, sha, Path(request["mirror"]), access) as repo:
         commit = peeled(repo.object_store, ObjectID(sha.encode("ascii")))
@@ -78,7 +78,7 @@ def _fetch(request: Request, output: IO[bytes]) -> None:
 def _files(request: Request, output: IO[bytes]) -> None:
     """A remote repository's commit is fetched first where it is missing."""
     if "access" in request:
-        access = Access.from_request(request["access"])
+        access = GitAccess.from_request(request["access"])
         fetch(request["repository"], request["commit_sha"], Path(request["mirror"]), access).close()
     with _objects(request) as objects:
         if objects is None:
@@ -92,7 +92,7 @@ def _changes(request: Request, output: IO[bytes]) -> None:
     """Between two commits, which are fetched where they are missing."""
     commits = (request["before"], request["after"])
     if "access" in request:
-        access = Access.from_request(request["access"])
+        access = GitAccess.from_request(request["access"])
         for sha in commits:
             fetch(request["repository"], sha, Path(request["mirror"]), access).close()
     with _objects({**request, "commit_sha": request["after"]}) as objects:
@@ -160,7 +160,7 @@ _ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
 }
 
 
-def _fields(error: DanubeError) -> dict[str, str]:
+def _fields(error: PlatformError) -> dict[str, str]:
     return {"reference": error.reference, "what": error.what, "cause": error.cause, "hint": error.hint}
 
 

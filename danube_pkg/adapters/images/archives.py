@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from danube_pkg.adapters.images.packed import LayerBroken, pieces_of, unpacked
-from danube_pkg.adapters.images.tar import BLOCK_BYTES, Kind, members, pass_over
+from danube_pkg.adapters.images.tar import BLOCK_BYTES, MemberKind, members, pass_over
 from danube_pkg.core.images.manifests import (
     MAX_DOCUMENT_BYTES,
-    Configuration,
     Descriptor,
+    ImageConfiguration,
     Index,
     Layer,
     Manifest,
@@ -114,9 +114,9 @@ class Archive:
             if number >= MAX_MEMBERS:
                 raise LayerBroken(f"it has more than {MAX_MEMBERS} members")
             name = posixpath.normpath(member.path.decode(errors="replace"))
-            if member.kind is Kind.FILE:
+            if member.kind is MemberKind.FILE:
                 self._parts[name] = _Part(file.tell(), member.size)
-            elif member.kind is Kind.LINK:  # how older archives say that two images share a layer
+            elif member.kind is MemberKind.LINK:  # how older archives say that two images share a layer
                 links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link.decode()))
             pass_over(stream, member)
         self._parts |= {name: self._parts[target] for name, target in links.items() if target in self._parts}
@@ -170,7 +170,7 @@ class Archive:
         return part
 
     def _image(
-        self, names: tuple[str, ...], digest: str, configuration: Configuration, paths: Sequence[str]
+        self, names: tuple[str, ...], digest: str, configuration: ImageConfiguration, paths: Sequence[str]
     ) -> ArchivedImage:
         parts = [self._part(path) for path in paths]
         layers = tuple(

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from danube_pkg.adapters.images.exchanges import Exchanges
 from danube_pkg.core.images.reference import ImageUnavailable
-from danube_pkg.core.images.registries import Credentials, Endpoint
+from danube_pkg.core.images.registries import RegistryCredentials, RegistryEndpoint
 from danube_pkg.kit.clock import Clock
 
 TOKEN_SECONDS = 60.0
@@ -53,16 +53,16 @@ class Authenticator:
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[str, float]] = {}
 
-    def header(self, endpoint: Endpoint, repository: str) -> dict[str, str]:
+    def header(self, endpoint: RegistryEndpoint, repository: str) -> dict[str, str]:
         """What to send along, as far as it is known."""
         value, until = self._known.get((endpoint.url, repository), ("", 0.0))
         return {"Authorization": value} if until > self._clock.monotonic() else {}
 
-    def forget(self, endpoint: Endpoint, repository: str) -> None:
+    def forget(self, endpoint: RegistryEndpoint, repository: str) -> None:
         self._known.pop((endpoint.url, repository), None)
 
     async def answer(
-        self, challenge: Challenge, endpoint: Endpoint, repository: str, credentials: Credentials | None
+        self, challenge: Challenge, endpoint: RegistryEndpoint, repository: str, credentials: RegistryCredentials | None
     ) -> bool:
         """Meet a challenge; False where there is nothing to meet it with. Raises Broken, ImageUnavailable."""
         if challenge.scheme == "basic":
@@ -78,7 +78,7 @@ class Authenticator:
         return True
 
     async def _token(
-        self, challenge: Challenge, endpoint: Endpoint, repository: str, credentials: Credentials | None
+        self, challenge: Challenge, endpoint: RegistryEndpoint, repository: str, credentials: RegistryCredentials | None
     ) -> tuple[str, float]:
         realm = urlsplit(challenge.realm)
         if realm.scheme != "https" and not endpoint.plain:
@@ -111,6 +111,6 @@ class Authenticator:
             ) from error
 
 
-def _basic(credentials: Credentials) -> str:
+def _basic(credentials: RegistryCredentials) -> str:
     pair = f"{credentials.username}:{credentials.password}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"

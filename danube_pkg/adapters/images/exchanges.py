@@ -74,7 +74,7 @@ class Exchanges:
         *,
         form: Mapping[str, str] | None = None,
         seconds: float | None = None,
-    ) -> AsyncIterator["Answer"]:
+    ) -> AsyncIterator["RegistryAnswer"]:
         """The answer behind all redirects. Credentials go to the first host only, and never from https to http.
 
         seconds: of the whole exchange. Raises Broken, ImageUnavailable.
@@ -95,7 +95,7 @@ class Exchanges:
                     url = _next(url, target, sent)
                 else:
                     raise Broken(f"{urlsplit(url).netloc} redirects more than {MAX_REDIRECTS} times")
-            yield Answer(response, url)
+            yield RegistryAnswer(response, url)
 
     async def close(self) -> None:
         await self._session.close()
@@ -115,7 +115,7 @@ def _next(url: str, target: str, headers: dict[str, str]) -> str:
     return found
 
 
-class Answer:
+class RegistryAnswer:
     """Status and headers, then the body in pieces."""
 
     def __init__(self, response: aiohttp.ClientResponse, url: str) -> None:

@@ -9,8 +9,8 @@ import os
 from dataclasses import dataclass
 
 from danube_pkg.adapters.images.packed import LayerBroken, LayerStream
-from danube_pkg.adapters.images.tar import Kind, Member, end, members, pass_over, shown
-from danube_pkg.adapters.images.tree import Place, Tree
+from danube_pkg.adapters.images.tar import Member, MemberKind, end, members, pass_over, shown
+from danube_pkg.adapters.images.tree import DirectoryTree, Place
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -41,7 +41,7 @@ class LayerWriter:
     files: how many there may be of all layers together.
     """
 
-    def __init__(self, tree: Tree, *, keep_owners: bool, files: int) -> None:
+    def __init__(self, tree: DirectoryTree, *, keep_owners: bool, files: int) -> None:
         self._tree = tree
         self._keep_owners = keep_owners
         self._files_left = self._files = files
@@ -60,7 +60,7 @@ class LayerWriter:
     def _apply(self, stream: LayerStream, member: Member) -> None:
         names = self._tree.split(member.path)
         if not names:
-            if member.kind is Kind.DIRECTORY:
+            if member.kind is MemberKind.DIRECTORY:
                 self._directory((), member)
             return pass_over(stream, member)
         if names[-1].startswith(WHITEOUT):
@@ -71,7 +71,7 @@ class LayerWriter:
         for place in made:
             self._implied(place)
         place = (*parent, names[-1])
-        if member.kind is Kind.DEVICE:
+        if member.kind is MemberKind.DEVICE:
             if place[:1] != DEVICES:
                 raise LayerBroken(f"{shown(member.path)} is a device, which no image may bring")
             return None
@@ -120,18 +120,18 @@ class LayerWriter:
     # --- what this layer brings
 
     def _write(self, stream: LayerStream, member: Member, place: Place) -> None:
-        if member.kind is Kind.DIRECTORY:
+        if member.kind is MemberKind.DIRECTORY:
             if place not in self._directories:
                 self._remove(place)
                 os.mkdir(place[-1], 0o700, dir_fd=self._tree.descriptor(place[:-1]))
             return self._directory(place, member)
-        if member.kind is Kind.HARD_LINK:
+        if member.kind is MemberKind.HARD_LINK:
             return self._hard_link(member, place)
         self._remove(place)
         parent, name = self._tree.descriptor(place[:-1]), place[-1]
-        if member.kind is Kind.FILE:
+        if member.kind is MemberKind.FILE:
             return self._file(stream, member, name, parent)
-        if member.kind is Kind.LINK:
+        if member.kind is MemberKind.LINK:
             if not member.link or b"\0" in member.link:
                 raise LayerBroken(f"{shown(member.path)} is a link to nothing")
             os.symlink(member.link, name, dir_fd=parent)
@@ -139,7 +139,7 @@ class LayerWriter:
             os.mkfifo(name, 0o600, dir_fd=parent)
         if self._keep_owners:
             os.chown(name, *_owner(member), dir_fd=parent, follow_symlinks=False)
-        if member.kind is Kind.PIPE:
+        if member.kind is MemberKind.PIPE:
             os.chmod(name, member.mode, dir_fd=parent)
         os.utime(name, ns=(member.modified_ns, member.modified_ns), dir_fd=parent, follow_symlinks=False)
         return None

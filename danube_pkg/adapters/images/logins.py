@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.core.images.reference import ImageUnavailable
-from danube_pkg.core.images.registries import Credentials, login_names
+from danube_pkg.core.images.registries import RegistryCredentials, login_names
 
 HELPER_SECONDS = 30.0
 """For a program that may have to ask somebody else for a fresh token."""
@@ -29,7 +29,7 @@ class DockerLogins:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def credentials(self, host: str) -> Credentials | None:
+    async def credentials(self, host: str) -> RegistryCredentials | None:
         """Those of a registry, None where there are none. Raises ImageUnavailable for a file that cannot be read."""
         document = self._read()
         for name in login_names(host):
@@ -53,7 +53,7 @@ class DockerLogins:
         except (OSError, ValueError) as error:
             raise self._unreadable(str(error)) from error
 
-    def _kept(self, entry: Mapping[str, Any]) -> Credentials | None:
+    def _kept(self, entry: Mapping[str, Any]) -> RegistryCredentials | None:
         username, password = str(entry.get("username", "")), str(entry.get("password", ""))
         if pair := str(entry.get("auth", "")):
             try:
@@ -61,13 +61,13 @@ class DockerLogins:
             except (binascii.Error, UnicodeDecodeError) as error:
                 raise self._unreadable("an entry of auths is no base64") from error
         token = str(entry.get("identitytoken", ""))
-        return Credentials(username, password.rstrip("\0"), token) if username or token else None
+        return RegistryCredentials(username, password.rstrip("\0"), token) if username or token else None
 
     def _unreadable(self, cause: str) -> ImageUnavailable:
         return ImageUnavailable(f"{self._path} cannot be read", cause=cause, hint="log in again: docker login REGISTRY")
 
 
-async def _ask(helper: str, server: str) -> Credentials | None:
+async def _ask(helper: str, server: str) -> RegistryCredentials | None:
     program = shutil.which(f"docker-credential-{helper}")
     if program is None or "/" in helper:
         return None
@@ -88,7 +88,9 @@ async def _ask(helper: str, server: str) -> Credentials | None:
     username, secret = str(found.get("Username", "")), str(found.get("Secret", ""))
     if not secret:
         return None
-    return Credentials(identity_token=secret) if username == _TOKEN_USER else Credentials(username, secret)
+    return (
+        RegistryCredentials(identity_token=secret) if username == _TOKEN_USER else RegistryCredentials(username, secret)
+    )
 
 
 def _host_of(key: str) -> str:

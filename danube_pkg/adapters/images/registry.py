@@ -20,13 +20,13 @@ from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.images.manifests import ACCEPTED, MAX_DOCUMENT_BYTES
 from danube_pkg.core.images.ports import LayerFile, RegistryAccess
 from danube_pkg.core.images.reference import ImageReference, ImageUnavailable
-from danube_pkg.core.images.registries import Endpoint, endpoints_of
+from danube_pkg.core.images.registries import RegistryEndpoint, endpoints_of
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
 
 if TYPE_CHECKING:
     from danube_pkg.adapters.images.authentication import Authenticator
-    from danube_pkg.adapters.images.exchanges import Answer, Exchanges, ProxyOf
+    from danube_pkg.adapters.images.exchanges import Exchanges, ProxyOf, RegistryAnswer
 
 TRIES = 5
 """Without any progress: some eight seconds with the delays below, which is longer than a registry takes to be restarted."""
@@ -101,7 +101,7 @@ class RegistryClient:
     async def digest(self, reference: ImageReference, *, hasty: bool = False) -> str:
         """What the reference's tag means now. hasty: one short try. Raises ImageUnavailable, Unavailable when hasty."""
 
-        async def ask(endpoint: Endpoint) -> str:
+        async def ask(endpoint: RegistryEndpoint) -> str:
             path, accept = f"manifests/{reference.tag}", {"Accept": ", ".join(ACCEPTED)}
             seconds = HASTY_SECONDS if hasty else None
             async with self._asked("HEAD", endpoint, reference, path, accept, seconds) as answer:
@@ -115,7 +115,7 @@ class RegistryClient:
     async def manifest(self, reference: ImageReference, digest: str) -> tuple[bytes, str]:
         """A manifest or an index by its digest, and the media type it was served as."""
 
-        async def ask(endpoint: Endpoint) -> tuple[bytes, str]:
+        async def ask(endpoint: RegistryEndpoint) -> tuple[bytes, str]:
             accept = {"Accept": ", ".join(ACCEPTED)}
             async with self._asked("GET", endpoint, reference, f"manifests/{digest}", accept) as answer:
                 data = await answer.text(MAX_DOCUMENT_BYTES)
@@ -126,7 +126,7 @@ class RegistryClient:
     async def document(self, reference: ImageReference, digest: str) -> bytes:
         """A small blob, such as an image's configuration."""
 
-        async def ask(endpoint: Endpoint) -> bytes:
+        async def ask(endpoint: RegistryEndpoint) -> bytes:
             async with self._asked("GET", endpoint, reference, f"blobs/{digest}", {}) as answer:
                 return _checked(await answer.text(MAX_DOCUMENT_BYTES), digest, endpoint)
 
@@ -134,9 +134,9 @@ class RegistryClient:
 
     async def layer(self, reference: ImageReference, digest: str, file: LayerFile) -> None:
         """A blob into a file, taken up where it broke off. The file checks what came."""
-        sender: list[Endpoint] = []
+        sender: list[RegistryEndpoint] = []
 
-        async def ask(endpoint: Endpoint) -> None:
+        async def ask(endpoint: RegistryEndpoint) -> None:
             if sender != [endpoint]:
                 await asyncio.to_thread(file.restart)  # what another one sent may be the reason for coming here
                 sender[:] = [endpoint]
@@ -154,7 +154,7 @@ class RegistryClient:
     async def _ask_all(
         self,
         reference: ImageReference,
-        ask: Callable[[Endpoint], Awaitable[_Result]],
+        ask: Callable[[RegistryEndpoint], Awaitable[_Result]],
         *,
         tries: int = TRIES,
         progress: Callable[[], int] = lambda: 0,
@@ -178,8 +178,8 @@ class RegistryClient:
 
     async def _ask_patiently(
         self,
-        endpoint: Endpoint,
-        ask: Callable[[Endpoint], Awaitable[_Result]],
+        endpoint: RegistryEndpoint,
+        ask: Callable[[RegistryEndpoint], Awaitable[_Result]],
         tries: int,
         progress: Callable[[], int],
     ) -> _Result:
@@ -215,12 +215,12 @@ class RegistryClient:
     async def _asked(
         self,
         method: str,
-        endpoint: Endpoint,
+        endpoint: RegistryEndpoint,
         reference: ImageReference,
         path: str,
         headers: Mapping[str, str],
         seconds: float | None = None,
-    ) -> AsyncIterator["Answer"]:
+    ) -> AsyncIterator["RegistryAnswer"]:
         """A good answer. A challenge is met once. Raises Broken, _Refused."""
         from danube_pkg.adapters.images.authentication import read_challenge
 
@@ -241,7 +241,7 @@ class RegistryClient:
                     raise _Refused(_not_let_in(endpoint, reference, known=credentials is not None))
 
 
-async def _write(answer: "Answer", file: LayerFile) -> None:
+async def _write(answer: "RegistryAnswer", file: LayerFile) -> None:
     held: list[bytes] = []
     size = 0
     try:
@@ -256,11 +256,11 @@ async def _write(answer: "Answer", file: LayerFile) -> None:
             await asyncio.to_thread(file.write, b"".join(held))
 
 
-def _continues(answer: "Answer", written: int) -> bool:
+def _continues(answer: "RegistryAnswer", written: int) -> bool:
     return answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {written}-")
 
 
-def _checked(data: bytes, digest: str, endpoint: Endpoint) -> bytes:
+def _checked(data: bytes, digest: str, endpoint: RegistryEndpoint) -> bytes:
     found = _digest_of(data)
     if found != digest:
         raise _Refused(
@@ -277,7 +277,9 @@ def _digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-async def _raise_for(answer: "Answer", endpoint: Endpoint, reference: ImageReference, now: float) -> NoReturn:
+async def _raise_for(
+    answer: "RegistryAnswer", endpoint: RegistryEndpoint, reference: ImageReference, now: float
+) -> NoReturn:
     """Raises Broken or _Refused for an answer that is not good."""
     from danube_pkg.adapters.images.exchanges import Broken
 
@@ -313,7 +315,7 @@ async def _raise_for(answer: "Answer", endpoint: Endpoint, reference: ImageRefer
     )
 
 
-def _not_let_in(endpoint: Endpoint, reference: ImageReference, *, known: bool) -> ImageUnavailable:
+def _not_let_in(endpoint: RegistryEndpoint, reference: ImageReference, *, known: bool) -> ImageUnavailable:
     login = f"docker login {endpoint.host}, or in config.yaml: registries with username and password_secret"
     if known:
         what = f"registry {endpoint.host} does not let these credentials read {reference}"
@@ -321,7 +323,7 @@ def _not_let_in(endpoint: Endpoint, reference: ImageReference, *, known: bool) -
     return ImageUnavailable(f"registry {endpoint.host} gives {reference} to nobody without credentials", hint=login)
 
 
-def _unreachable(endpoint: Endpoint, cause: str, tries: int, written: int) -> ImageUnavailable:
+def _unreachable(endpoint: RegistryEndpoint, cause: str, tries: int, written: int) -> ImageUnavailable:
     if written:
         what = f"the connection to registry {endpoint.host} breaks again and again"
         return ImageUnavailable(what, cause=f"after {written} bytes of a layer: {cause}", hint="check the network")

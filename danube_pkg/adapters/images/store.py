@@ -25,7 +25,7 @@ from typing import Any
 
 from danube_pkg.adapters.images.blobs import BlobFile
 from danube_pkg.adapters.images.packed import LayerBroken
-from danube_pkg.adapters.images.tree import Tree
+from danube_pkg.adapters.images.tree import DirectoryTree
 from danube_pkg.adapters.images.unpacker import Unpacker, unpacking
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.reference import (
@@ -271,7 +271,7 @@ class ImageDirectory:
     def read_file(self, image: Image, path: str) -> bytes:
         """The beginning of a file of an image; b"" where there is none that could be meant."""
         try:
-            with Tree(self._root(image.chain) / "fs") as tree, tree.reading(path.encode()) as descriptor:
+            with DirectoryTree(self._root(image.chain) / "fs") as tree, tree.reading(path.encode()) as descriptor:
                 return os.read(descriptor, MAX_READ_BYTES)
         except (OSError, LayerBroken):
             return b""

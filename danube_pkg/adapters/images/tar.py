@@ -26,7 +26,7 @@ class TarStream(Protocol):
     def pass_over(self, size: int) -> None: ...
 
 
-class Kind(Enum):
+class MemberKind(Enum):
     """What a member is, in the type flags of the format."""
 
     FILE = "file"
@@ -38,8 +38,8 @@ class Kind(Enum):
 
 
 _KINDS = {
-    b"0": Kind.FILE, b"\0": Kind.FILE, b"7": Kind.FILE, b"1": Kind.HARD_LINK, b"2": Kind.LINK, b"3": Kind.DEVICE,
-    b"4": Kind.DEVICE, b"5": Kind.DIRECTORY, b"6": Kind.PIPE,
+    b"0": MemberKind.FILE, b"\0": MemberKind.FILE, b"7": MemberKind.FILE, b"1": MemberKind.HARD_LINK, b"2": MemberKind.LINK, b"3": MemberKind.DEVICE,
+    b"4": MemberKind.DEVICE, b"5": MemberKind.DIRECTORY, b"6": MemberKind.PIPE,
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ class Member:
     """One entry. path, link: as they stand in the archive. modified_ns: nanoseconds since 1970."""
 
     path: bytes
-    kind: Kind
+    kind: MemberKind
     size: int
     mode: int
     user: int
@@ -103,13 +103,13 @@ def _member(block: bytes, flag: bytes, fields: Mapping[bytes, bytes], names: Map
     kind = _KINDS.get(flag)
     if kind is None:
         raise LayerBroken(f"{shown(path)} is of the unknown kind {flag!r}")
-    if kind is Kind.FILE and path.endswith(b"/"):
-        kind = Kind.DIRECTORY  # as archives said it before there was a flag
+    if kind is MemberKind.FILE and path.endswith(b"/"):
+        kind = MemberKind.DIRECTORY  # as archives said it before there was a flag
     size = _decimal(fields[b"size"]) if b"size" in fields else _number(block[124:136])
     return Member(
         path=path,
         kind=kind,
-        size=size if kind is Kind.FILE else 0,
+        size=size if kind is MemberKind.FILE else 0,
         mode=_number(block[100:108]) & 0o7777,
         user=_decimal(fields[b"uid"]) if b"uid" in fields else _number(block[108:116]),
         group=_decimal(fields[b"gid"]) if b"gid" in fields else _number(block[116:124]),

@@ -29,7 +29,7 @@ Place = tuple[bytes, ...]
 """A directory by the names that lead to it from the top, none of which is a link."""
 
 
-class Tree:
+class DirectoryTree:
     """The tree below one directory. Use as a context manager: it holds descriptors."""
 
     def __init__(self, top: Path) -> None:
@@ -37,7 +37,7 @@ class Tree:
         self._open: OrderedDict[Place, int] = OrderedDict()
         self._known: dict[bytes, Place] = {}
 
-    def __enter__(self) -> "Tree":
+    def __enter__(self) -> "DirectoryTree":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from danube_pkg.adapters.images.layers import LayerWriter
 from danube_pkg.adapters.images.packed import LayerBroken, LayerStream, pieces_of, unpacked
-from danube_pkg.adapters.images.tree import Tree
+from danube_pkg.adapters.images.tree import DirectoryTree
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
 
 def _unpack(start: Mapping[str, Any], requests: Iterator[Mapping[str, Any]]) -> None:
     root, left = Path(start["root"]), int(start["image_bytes"])
-    with Tree(root) as tree:
+    with DirectoryTree(root) as tree:
         writer = LayerWriter(tree, keep_owners=start["keep_owners"], files=start["files"])
         for request in requests:
             if "layer" in request:

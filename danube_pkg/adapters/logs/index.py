@@ -13,7 +13,7 @@ from pathlib import Path
 from danube_pkg.core.logs.index import (
     RECORD_BYTES,
     IndexRecord,
-    Kind,
+    RecordKind,
     record_in,
     usable,
 )
@@ -95,7 +95,7 @@ def _record(descriptor: int, number: int) -> IndexRecord | None:
 def _ranges(records: list[IndexRecord], step: int) -> Ranges:
     found: Ranges = []
     for record in records:
-        if record.kind is Kind.OUTPUT and record.step == step and record.end > record.begin:
+        if record.kind is RecordKind.OUTPUT and record.step == step and record.end > record.begin:
             if found and found[-1][1] == record.begin:
                 found[-1] = found[-1][0], record.end
             else:

@@ -16,7 +16,7 @@ from danube_pkg.core.errors import Defect, StorageFull
 from danube_pkg.core.logs.index import (
     RECORD_BYTES,
     IndexRecord,
-    Kind,
+    RecordKind,
     note_key,
     usable,
 )
@@ -111,7 +111,7 @@ class LogWriter:
         offsets: dict[tuple[int, int], int] = {}
         for record in kept:
             self._account(record)
-            if record.kind is Kind.OUTPUT:
+            if record.kind is RecordKind.OUTPUT:
                 offsets[record.step, record.attempt] = record.raw_offset
         self.size_bytes = kept[-1].end if kept else 0
         self._index_bytes = len(kept) * RECORD_BYTES
@@ -126,7 +126,7 @@ class LogWriter:
             self._owner_since = self._monotonic()
 
     def _account(self, record: IndexRecord) -> None:
-        if record.kind is Kind.NOTE:
+        if record.kind is RecordKind.NOTE:
             self._notes.add(record.key)
         elif record.end > record.begin:
             begin, _ = self._ranges.get(record.step, (record.begin, 0))
@@ -142,7 +142,7 @@ class LogWriter:
         if named not in self._notes and not self.closed:
             self._close_line()
             masked, _ = self._patterns.mask(text.encode(), final=True)
-            self._append(masked + b"\n", Kind.NOTE, step, key=named)
+            self._append(masked + b"\n", RecordKind.NOTE, step, key=named)
 
     def step_range(self, step: int) -> tuple[int, int]:
         return self._ranges.get(step, (0, 0))
@@ -219,12 +219,12 @@ class LogWriter:
     def _keep(self, step: StepWriter, text: bytes, raw_offset: int, *, final: bool) -> None:
         if self._is_full():
             if raw_offset - step.recorded >= UNRECORDED_BYTES or (final and raw_offset > step.recorded):
-                self._append(b"", Kind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
+                self._append(b"", RecordKind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
                 step.recorded = raw_offset
             return
         room = self._limit_bytes - self.size_bytes
         if text:
-            self._append(text[:room], Kind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
+            self._append(text[:room], RecordKind.OUTPUT, step.step, attempt=step.attempt, raw_offset=raw_offset)
             step.recorded = raw_offset
             self._line_open = not text.endswith(b"\n")
             self._owner = step if self._line_open else None
@@ -242,12 +242,12 @@ class LogWriter:
     def _close_line(self) -> None:
         """A line end that belongs to no step, so that each step's own bytes stay exact."""
         if self._line_open:
-            self._append(b"\n", Kind.NOTE, 0)
+            self._append(b"\n", RecordKind.NOTE, 0)
         self._line_open = False
         self._owner = None
 
     def _append(
-        self, data: bytes, kind: Kind, step: int, *, attempt: int = 0, raw_offset: int = 0, key: int = 0
+        self, data: bytes, kind: RecordKind, step: int, *, attempt: int = 0, raw_offset: int = 0, key: int = 0
     ) -> None:
         begin = self.size_bytes
         record = IndexRecord(int(self._now() * 1e6), begin, begin + len(data), raw_offset, key, step, attempt, kind)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.errors import Conflict
-from danube_pkg.core.identity.access import Level, Role, Thing
+from danube_pkg.core.identity.access import Level, TeamRole, Thing
 from danube_pkg.core.identity.people import Person
 
 _READABLE = """
@@ -64,25 +64,25 @@ class SqliteAccess:
 
         await self._database.write(work)
 
-    async def memberships(self, user_id: str) -> Mapping[str, tuple[Role, bool]]:
+    async def memberships(self, user_id: str) -> Mapping[str, tuple[TeamRole, bool]]:
         rows = self._database.read(
             "SELECT teams.name, role, global_admin FROM team_members JOIN teams ON teams.id = team_id "
             "WHERE user_id = ? AND teams.removed_at IS NULL",
             user_id,
         )
-        return {row["name"]: (Role(row["role"]), bool(row["global_admin"])) for row in rows}
+        return {row["name"]: (TeamRole(row["role"]), bool(row["global_admin"])) for row in rows}
 
-    async def teams(self) -> Mapping[str, tuple[bool, Mapping[str, Role]]]:
+    async def teams(self) -> Mapping[str, tuple[bool, Mapping[str, TeamRole]]]:
         rows = self._database.read(
             "SELECT teams.name, global_admin, users.email, role FROM teams LEFT JOIN team_members ON teams.id = team_id "
             "LEFT JOIN users ON users.id = user_id AND users.removed_at IS NULL "
             "WHERE teams.removed_at IS NULL ORDER BY teams.name, users.email"
         )
-        teams: dict[str, tuple[bool, dict[str, Role]]] = {}
+        teams: dict[str, tuple[bool, dict[str, TeamRole]]] = {}
         for row in rows:
             _, members = teams.setdefault(row["name"], (bool(row["global_admin"]), {}))
             if row["email"] is not None:
-                members[row["email"]] = Role(row["role"])
+                members[row["email"]] = TeamRole(row["role"])
         return teams
 
     async def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.pipelines import write_pipeline
-from danube_pkg.core.configuration.changes import Change, Kind
+from danube_pkg.core.configuration.changes import Change, ObjectKind
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec
@@ -21,8 +21,8 @@ from danube_pkg.core.documents.records import (
     plain,
     read_record,
 )
-from danube_pkg.core.errors import Place
-from danube_pkg.core.identity.access import Role
+from danube_pkg.core.errors import SourceLocation
+from danube_pkg.core.identity.access import TeamRole
 
 NewId = Callable[[], str]
 
@@ -167,11 +167,11 @@ def _write_pipeline(writing: _Writing, change: Change) -> None:
     )
 
 
-_WRITERS: Mapping[Kind, Callable[[_Writing, Change], None]] = {
-    Kind.CONFIG: _write_config,
-    Kind.USER: _write_user,
-    Kind.TEAM: _write_team,
-    Kind.PIPELINE: _write_pipeline,
+_WRITERS: Mapping[ObjectKind, Callable[[_Writing, Change], None]] = {
+    ObjectKind.CONFIG: _write_config,
+    ObjectKind.USER: _write_user,
+    ObjectKind.TEAM: _write_team,
+    ObjectKind.PIPELINE: _write_pipeline,
 }
 
 
@@ -192,7 +192,7 @@ def _state(
 ) -> State:
     by_team: dict[str, list[MemberSpec]] = {}
     for row in members:
-        by_team.setdefault(row["team_id"], []).append(MemberSpec(row["email"], Role(row["role"])))
+        by_team.setdefault(row["team_id"], []).append(MemberSpec(row["email"], TeamRole(row["role"])))
     return State(
         config=_stored(ConfigSpec, config) or ConfigSpec(),
         users={row["email"]: User(row["email"], row["name"], row["password_hash"]) for row in users},
@@ -207,7 +207,7 @@ def _state(
         },
         pipelines={
             row["name"]: PipelineDefinition(
-                row["name"], row["team"], spec, Place(row["file"], row["line"]), row["text"]
+                row["name"], row["team"], spec, SourceLocation(row["file"], row["line"]), row["text"]
             )
             for row in pipelines
             if (spec := _stored(PipelineSpec, row["definition"])) is not None
@@ -217,4 +217,4 @@ def _state(
 
 def _stored(kind: type[Record], text: str) -> Record | None:
     """A stored record; None for one that an older schema wrote and this one refuses: the next sync writes it anew."""
-    return read_record(kind, marked(json.loads(text), Place("database")), Findings())
+    return read_record(kind, marked(json.loads(text), SourceLocation("database")), Findings())

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.triggers.inbox import (
+    EntrySource,
     InboxEntry,
     InboxFilter,
     PipelineOutcome,
     Result,
-    Source,
     event_from_json,
     event_to_json,
     repository_of,
@@ -129,7 +129,7 @@ def _remember(connection: sqlite3.Connection, pipeline: str, schedule: str, mome
 
 def _entry(row: sqlite3.Row, outcomes: tuple[PipelineOutcome, ...] = ()) -> InboxEntry:
     return InboxEntry(
-        Source(row["source"]),
+        EntrySource(row["source"]),
         row["key"],
         event_from_json(row["event"]),
         row["received_at"],

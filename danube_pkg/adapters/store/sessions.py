@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
-from danube_pkg.core.identity.people import MAX_SESSIONS, Session
+from danube_pkg.core.identity.people import MAX_SESSIONS, BrowserSession
 
 
 class SqliteSessions:
@@ -14,7 +14,7 @@ class SqliteSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_session(self, session: Session, hash_: bytes) -> None:
+    async def add_session(self, session: BrowserSession, hash_: bytes) -> None:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM sessions WHERE expires_at <= ?", (session.created_at,))
             connection.execute(
@@ -40,11 +40,11 @@ class SqliteSessions:
 
         await self._database.write(work)
 
-    async def session_by_hash(self, hash_: bytes) -> Session | None:
+    async def session_by_hash(self, hash_: bytes) -> BrowserSession | None:
         rows = self._database.read("SELECT * FROM sessions WHERE secret_hash = ?", hash_)
         return _session(rows[0]) if rows else None
 
-    async def list_sessions(self, user_id: str) -> Sequence[Session]:
+    async def list_sessions(self, user_id: str) -> Sequence[BrowserSession]:
         rows = self._database.read("SELECT * FROM sessions WHERE user_id = ? ORDER BY created_at DESC", user_id)
         return [_session(row) for row in rows]
 
@@ -65,8 +65,8 @@ class SqliteSessions:
         return bool(await self._database.write(work))
 
 
-def _session(row: sqlite3.Row) -> Session:
-    return Session(
+def _session(row: sqlite3.Row) -> BrowserSession:
+    return BrowserSession(
         id=row["id"],
         user_id=row["user_id"],
         method=row["method"],

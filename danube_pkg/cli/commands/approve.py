@@ -3,7 +3,7 @@
 import argparse
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import print_json
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Conflict
@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    client = Client(options)
+    client = ApiClient(options)
     path = f"/api/v1/jobs/{quote(options.job, safe='')}"
     commit = client.get(path)["trigger"]["commit_sha"]
     if len(options.commit) < SHORTEST or not commit.startswith(options.commit.lower()):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import print_json, print_table, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.cli.servers import add_server_arguments
@@ -40,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    artifacts = Client(options).get(f"/api/v1/jobs/{quote(options.job)}/artifacts")["artifacts"]
+    artifacts = ApiClient(options).get(f"/api/v1/jobs/{quote(options.job)}/artifacts")["artifacts"]
     if options.json:
         print_json(artifacts)
         return 0
@@ -50,7 +50,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    client = Client(options)
+    client = ApiClient(options)
     job, name = quote(options.job), quote(options.name, safe="")
     known = {one["name"]: one for one in client.get(f"/api/v1/jobs/{job}/artifacts")["artifacts"]}
     if options.name not in known:
@@ -82,7 +82,7 @@ def _download(options: argparse.Namespace) -> int:
     return 0
 
 
-def _receive(client: Client, path: str, descriptor: int, artifact: Mapping[str, Any]) -> None:
+def _receive(client: ApiClient, path: str, descriptor: int, artifact: Mapping[str, Any]) -> None:
     """Stream into an open file, which is closed. Raises Unavailable when what came is not what the server has."""
     hash_ = sha256()
     with (

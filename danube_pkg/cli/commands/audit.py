@@ -2,7 +2,7 @@
 
 import argparse
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import print_json, print_table
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    client = Client(options)
+    client = ApiClient(options)
     if options.check:
         return _check(client, as_json=options.json)
     query = {"actor": options.actor, "action": options.action}
@@ -32,7 +32,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check(client: Client, *, as_json: bool) -> int:
+def _check(client: ApiClient, *, as_json: bool) -> int:
     state = client.get("/api/v1/audit/check")
     if as_json:
         print_json(state)

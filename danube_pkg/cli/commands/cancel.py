@@ -3,7 +3,7 @@
 import argparse
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import print_json
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    job = Client(options).post(f"/api/v1/jobs/{quote(options.job)}/cancel")
+    job = ApiClient(options).post(f"/api/v1/jobs/{quote(options.job)}/cancel")
     if options.json:
         print_json(job)
     else:

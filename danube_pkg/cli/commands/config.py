@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import ago, one_line, print_json
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -30,11 +30,11 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> Any:
-    return Client(options).get("/api/v1/config")
+    return ApiClient(options).get("/api/v1/config")
 
 
 def _sync(options: argparse.Namespace) -> Any:
-    return Client(options).post("/api/v1/config/sync")
+    return ApiClient(options).post("/api/v1/config/sync")
 
 
 def _print(view: dict[str, Any]) -> None:

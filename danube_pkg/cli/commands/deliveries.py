@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import ago, print_json, print_table
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     query = {"repository": options.repository, "source": options.source}
-    deliveries = list(Client(options).listed("/api/v1/deliveries", "deliveries", query, limit=options.limit))
+    deliveries = list(ApiClient(options).listed("/api/v1/deliveries", "deliveries", query, limit=options.limit))
     if options.json:
         print_json(deliveries)
         return 0

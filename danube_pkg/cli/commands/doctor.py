@@ -11,7 +11,7 @@ from danube_pkg.bootstrap.runtime import sandbox_settings
 from danube_pkg.cli.output import painted, print_json
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.configuration.settings import RuntimeSettings
-from danube_pkg.ops.doctor import Finding, diagnose
+from danube_pkg.ops.doctor import CheckResult, diagnose
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,11 +27,11 @@ def main(options: argparse.Namespace) -> int:
     return _report(_findings(data), as_json=options.json)
 
 
-def _findings(data: Path) -> Sequence[Finding]:
+def _findings(data: Path) -> Sequence[CheckResult]:
     return asyncio.run(diagnose(sandbox_settings(RuntimeSettings(), data)))
 
 
-def _report(findings: Sequence[Finding], *, as_json: bool) -> int:
+def _report(findings: Sequence[CheckResult], *, as_json: bool) -> int:
     if as_json:
         print_json([asdict(finding) for finding in findings])
     for finding in findings if not as_json else ():

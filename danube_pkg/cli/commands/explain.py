@@ -3,7 +3,7 @@
 import argparse
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.egress_output import print_ledger
 from danube_pkg.cli.output import one_line, print_json
 from danube_pkg.cli.servers import add_server_arguments
@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     what = "egress" if options.egress else "explanation"
-    found = Client(options).get(f"/api/v1/jobs/{quote(options.job, safe='')}/{what}")
+    found = ApiClient(options).get(f"/api/v1/jobs/{quote(options.job, safe='')}/{what}")
     if options.json:
         print_json(found)
         return 0

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import ago, duration, print_json, print_table
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    client = Client(options)
+    client = ApiClient(options)
     if options.job:
         return _one(client.get(f"/api/v1/jobs/{quote(options.job)}"), as_json=options.json)
     query = {"pipeline": options.pipeline, "status": options.status}

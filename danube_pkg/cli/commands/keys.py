@@ -2,7 +2,7 @@
 
 import argparse
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import print_json
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    deploy_key = Client(options).get("/api/v1/config")["deploy_key"]
+    deploy_key = ApiClient(options).get("/api/v1/config")["deploy_key"]
     if options.json:
         print_json({"deploy_key": deploy_key})
         return 0

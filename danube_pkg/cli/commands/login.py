@@ -7,10 +7,10 @@ import sys
 import time
 from typing import Any
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.token import add_token_arguments, scopes_of
 from danube_pkg.cli.servers import (
-    Place,
+    ServerAddress,
     checked_url,
     remember_server,
     servers_file,
@@ -32,16 +32,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     url = checked_url(options.url)
-    place = Place(url, "check the address and the network", url=url)
-    token = sys.stdin.readline().strip() if options.with_token else _token(options, Client(options, place=place))
-    client = Client(options, place=Place(url, place.hint, url=url, token=token))
+    place = ServerAddress(url, "check the address and the network", url=url)
+    token = sys.stdin.readline().strip() if options.with_token else _token(options, ApiClient(options, place=place))
+    client = ApiClient(options, place=ServerAddress(url, place.hint, url=url, token=token))
     name = client.get("/api/v1/me")["name"]
     remember_server(url, token, name)
     print(f"logged in at {url} as {name}; the token is in {servers_file()}", file=sys.stderr)
     return 0
 
 
-def _token(options: argparse.Namespace, client: Client) -> str:
+def _token(options: argparse.Namespace, client: ApiClient) -> str:
     wish = {"name": options.name, "scopes": scopes_of(options), "days": options.expires}
     if client.get("/auth/methods")["oidc"]:
         return _by_device(client, wish)
@@ -53,7 +53,7 @@ def _token(options: argparse.Namespace, client: Client) -> str:
     return str(made["token"])
 
 
-def _by_device(client: Client, wish: dict[str, Any]) -> str:
+def _by_device(client: ApiClient, wish: dict[str, Any]) -> str:
     try:
         begun = client.post("/auth/device")
     except NotFound as error:

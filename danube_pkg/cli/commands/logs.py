@@ -5,7 +5,7 @@ import shutil
 import sys
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    client = Client(options)
+    client = ApiClient(options)
     if options.follow:
         return follow_to_end(client, options.job, as_json=options.json)
     query = f"?step={options.step}" if options.step is not None else ""
@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def follow_to_end(client: Client, job_id: str, *, as_json: bool) -> int:
+def follow_to_end(client: ApiClient, job_id: str, *, as_json: bool) -> int:
     """Print a job's log as it grows; 0 when it ended green, 1 otherwise. A restarted server is waited for."""
     printer, events = LivePrinter(sys.stdout), JsonPrinter(sys.stdout)
     job = None

@@ -2,7 +2,7 @@
 
 import argparse
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import print_json, print_table
 from danube_pkg.cli.servers import add_server_arguments
 
@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    pipelines = list(Client(options).listed("/api/v1/pipelines", "pipelines"))
+    pipelines = list(ApiClient(options).listed("/api/v1/pipelines", "pipelines"))
     if options.json:
         print_json(pipelines)
         return 0

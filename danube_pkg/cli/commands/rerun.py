@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.logs import follow_to_end
 from danube_pkg.cli.output import print_json
 from danube_pkg.cli.servers import add_server_arguments
@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     if bool(options.job) == bool(options.failed) or (options.failed and options.wait):
         raise Invalid("rerun-of-what", "name one job, or a commit without --wait", hint="danube rerun --failed COMMIT")
-    client = Client(options)
+    client = ApiClient(options)
     if options.failed:
         made = [_rerun(client, job["id"]) for job in _failed(client, options.failed)]
         return _print(made if options.json else [job["id"] for job in made], as_json=options.json)
@@ -48,7 +48,7 @@ def main(options: argparse.Namespace) -> int:
     return code
 
 
-def _rerun(client: Client, job_id: str) -> Mapping[str, Any]:
+def _rerun(client: ApiClient, job_id: str) -> Mapping[str, Any]:
     made: Mapping[str, Any] = client.post(f"/api/v1/jobs/{quote(job_id, safe='')}/rerun")
     return made
 
@@ -61,7 +61,7 @@ def _print(what: Any, *, as_json: bool) -> int:
     return 0
 
 
-def _failed(client: Client, commit: str) -> list[Mapping[str, Any]]:
+def _failed(client: ApiClient, commit: str) -> list[Mapping[str, Any]]:
     """By pipeline the newest job of that commit, where it failed. Raises Invalid, NotFound."""
     if len(commit) < SHORTEST_COMMIT:
         what = f"a commit is named by {SHORTEST_COMMIT} digits at least, not {commit!r}"

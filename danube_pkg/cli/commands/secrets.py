@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import ago, print_json, print_table
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
@@ -40,7 +40,7 @@ def _path(options: argparse.Namespace) -> str:
 
 def _set(options: argparse.Namespace) -> int:
     check_key(options.key)
-    Client(options).put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
+    ApiClient(options).put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
     return 0
 
 
@@ -58,7 +58,7 @@ def without_line_end(value: bytes) -> bytes:
 
 
 def _list(options: argparse.Namespace) -> int:
-    secrets = Client(options).get(_path(options))["secrets"]
+    secrets = ApiClient(options).get(_path(options))["secrets"]
     if options.json:
         print_json(secrets)
         return 0
@@ -74,5 +74,5 @@ def _last_read(read: Mapping[str, str] | None) -> str:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    Client(options).delete(f"{_path(options)}/{check_key(options.key)}")
+    ApiClient(options).delete(f"{_path(options)}/{check_key(options.key)}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import ago, print_json, print_table
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.identity.access import Scope
@@ -53,7 +53,7 @@ def scopes_of(options: argparse.Namespace) -> list[str]:
 
 def _create(options: argparse.Namespace) -> int:
     body = {"name": options.name, "scopes": scopes_of(options), "days": options.expires}
-    made = Client(options).post("/api/v1/tokens", body)
+    made = ApiClient(options).post("/api/v1/tokens", body)
     if options.json:
         print_json(made)
         return 0
@@ -63,7 +63,7 @@ def _create(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    tokens = Client(options).get("/api/v1/tokens")["tokens"]
+    tokens = ApiClient(options).get("/api/v1/tokens")["tokens"]
     if options.json:
         print_json(tokens)
         return 0
@@ -76,5 +76,5 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _revoke(options: argparse.Namespace) -> int:
-    Client(options).delete(f"/api/v1/tokens/{options.id}")
+    ApiClient(options).delete(f"/api/v1/tokens/{options.id}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from danube_pkg.cli.client import Client, key_values
+from danube_pkg.cli.client import ApiClient, key_values
 from danube_pkg.cli.commands.logs import follow_to_end
 from danube_pkg.cli.output import print_json
 from danube_pkg.cli.servers import add_server_arguments
@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    client = Client(options)
+    client = ApiClient(options)
     body = {"ref": options.ref, "params": key_values(options.param, "param")}
     job = client.post(f"/api/v1/pipelines/{options.pipeline}/jobs", body)
     if options.json and not options.wait:

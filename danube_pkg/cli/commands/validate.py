@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.cli.client import Client
+from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import one_line, print_json
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.danubefile import Outline
@@ -35,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
     if options.plan and not found.findings:
         if found.state is None:
             raise Invalid("plan-invalid", f"{path} is no configuration", hint="danube validate DIR --plan")
-        plan = Client(options).post("/api/v1/config/plan", {"files": planned_files(path)})
+        plan = ApiClient(options).post("/api/v1/config/plan", {"files": planned_files(path)})
     if options.json:
         print_json({"ok": not found.findings, **_as_json(found), **({"plan": plan} if plan is not None else {})})
     else:

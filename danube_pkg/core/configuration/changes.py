@@ -15,7 +15,7 @@ from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.core.errors import Defect
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     """In the order in which changes are applied: what others refer to comes first."""
 
     CONFIG = "config"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
     PIPELINE = "pipeline"
 
 
-class Action(StrEnum):
+class ChangeAction(StrEnum):
     """What happens to a thing."""
 
     ADD = "add"
@@ -36,19 +36,23 @@ class Action(StrEnum):
 class Change:
     """One thing that appears (`before` is None), disappears (`after` is None) or becomes another. key: as `State` has it."""
 
-    kind: Kind
+    kind: ObjectKind
     key: str
     before: Any
     after: Any
 
     @property
-    def action(self) -> Action:
+    def action(self) -> ChangeAction:
         if self.before is None:
-            return Action.ADD
-        return Action.REMOVE if self.after is None else Action.CHANGE
+            return ChangeAction.ADD
+        return ChangeAction.REMOVE if self.after is None else ChangeAction.CHANGE
 
 
-_PARTS: Mapping[Kind, str] = {Kind.USER: "users", Kind.TEAM: "teams", Kind.PIPELINE: "pipelines"}
+_PARTS: Mapping[ObjectKind, str] = {
+    ObjectKind.USER: "users",
+    ObjectKind.TEAM: "teams",
+    ObjectKind.PIPELINE: "pipelines",
+}
 CONFIG_KEY = "global"
 
 
@@ -56,7 +60,7 @@ def diff(desired: State, actual: State) -> tuple[Change, ...]:
     """The changes in the order in which they can be applied, sorted within each kind."""
     changes: list[Change] = []
     if desired.config != actual.config:
-        changes.append(Change(Kind.CONFIG, CONFIG_KEY, actual.config, desired.config))
+        changes.append(Change(ObjectKind.CONFIG, CONFIG_KEY, actual.config, desired.config))
     for kind, part in _PARTS.items():
         before, after = getattr(actual, part), getattr(desired, part)
         changes += [
@@ -71,7 +75,7 @@ def apply(changes: Sequence[Change], actual: State) -> State:
     """The state after the changes. Raises Defect for changes that are not from this state."""
     state = actual
     for change in changes:
-        if change.kind is Kind.CONFIG:
+        if change.kind is ObjectKind.CONFIG:
             _expect(state.config, change)
             state = replace(state, config=change.after)
             continue

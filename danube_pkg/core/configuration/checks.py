@@ -11,7 +11,7 @@ from danube_pkg.core.configuration.pipeline_checks import check_cycles, check_pi
 from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.egress.policy import MAX_ALLOWLIST_BYTES, parse_entry
-from danube_pkg.core.errors import Invalid, Place
+from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.repositories.git_authentication import SshKey
 
 MAX_PIPELINES = 10_000
@@ -49,7 +49,7 @@ def check_documents(documents: Sequence[TypedDocument], files: ConfigurationFile
 
 
 def _check_unique(documents: Sequence[TypedDocument], findings: Findings) -> None:
-    seen: dict[tuple[str, str], Place] = {}
+    seen: dict[tuple[str, str], SourceLocation] = {}
     for one in documents:
         name = "" if isinstance(one.spec, ConfigSpec) else f" {one.metadata.name!r}"
         names = [(one.kind, name, "metadata.name")]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from danube_pkg.core.configuration.state import State
-from danube_pkg.core.identity.access import Level, Role
+from danube_pkg.core.identity.access import Level, TeamRole
 
 EVERYTHING = "everything"
 """The thing that a global administrator has admin on, in place of a pipeline's name."""
@@ -34,7 +34,7 @@ def grants(state: State) -> Mapping[tuple[str, str], Level]:
             for member in state.teams[team_name].members if team_name in state.teams else ():
                 key = (member.email, pipeline.name)
                 # As core.access has it: of `admin` only a team's admins can make full use.
-                own = Level.WRITE if level is Level.ADMIN and member.role is not Role.ADMIN else level
+                own = Level.WRITE if level is Level.ADMIN and member.role is not TeamRole.ADMIN else level
                 if key not in found or _ORDER.index(found[key]) < _ORDER.index(own):
                     found[key] = own
     return found

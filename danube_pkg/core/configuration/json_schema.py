@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core.configuration.kinds import API_VERSION, KINDS, Metadata
-from danube_pkg.core.documents.marked import Rule, rule_of
+from danube_pkg.core.documents.marked import FieldRule, rule_of
 from danube_pkg.core.documents.records import (
     TYPE_KEY,
     optional,
@@ -82,7 +82,7 @@ def _about(field: Field[Any]) -> dict[str, Any]:
     return found
 
 
-def _value(expected: Any, rules: Rule, definitions: dict[str, Any]) -> dict[str, Any]:
+def _value(expected: Any, rules: FieldRule, definitions: dict[str, Any]) -> dict[str, Any]:
     if kinds := variants(expected):
         return {"oneOf": [_record(kind, definitions) for kind in kinds]}
     if optional(expected) is not expected:
@@ -99,7 +99,7 @@ def _value(expected: Any, rules: Rule, definitions: dict[str, Any]) -> dict[str,
     return _scalar(expected, rules)
 
 
-def _scalar(expected: type[Any], rules: Rule) -> dict[str, Any]:
+def _scalar(expected: type[Any], rules: FieldRule) -> dict[str, Any]:
     if issubclass(expected, StrEnum):
         return {"enum": [one.value for one in expected]}
     found: dict[str, Any] = {"type": _TYPES[expected]}

@@ -15,7 +15,7 @@ from danube_pkg.core.documents.marked import (
     rule,
 )
 from danube_pkg.core.documents.records import read_record
-from danube_pkg.core.errors import Invalid, Place
+from danube_pkg.core.errors import Invalid, SourceLocation
 
 API_VERSION = "danube.dev/v1"
 
@@ -52,7 +52,7 @@ class ConfigurationFiles:
     documents: tuple[Marked, ...]
     findings: tuple[Invalid, ...] = ()
     timezones: frozenset[str] = frozenset()
-    texts: Mapping[Place, str] = field(default_factory=dict, repr=False)
+    texts: Mapping[SourceLocation, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
-from danube_pkg.core.identity.access import Role
+from danube_pkg.core.identity.access import TeamRole
 
 BCRYPT_COSTS = (10, 16)
 """Below ten a hash is guessed in hours, above sixteen a login takes seconds; Dex takes the same range."""
@@ -35,7 +35,7 @@ class MemberSpec:
 
     SHORT: ClassVar[str] = "email"
     email: str = field(metadata=rule("A user's address.", **patterns.email))
-    role: Role = field(default=Role.MEMBER, metadata=rule("An admin may set the team's secrets and approve."))
+    role: TeamRole = field(default=TeamRole.MEMBER, metadata=rule("An admin may set the team's secrets and approve."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from danube_pkg.core.configuration.changes import Action, Change, Kind, changed_fields, diff
+from danube_pkg.core.configuration.changes import Change, ChangeAction, ObjectKind, changed_fields, diff
 from danube_pkg.core.configuration.grants import GrantChange, changed_grants
 from danube_pkg.core.configuration.kinds import ConfigurationFiles
 from danube_pkg.core.configuration.reader import read_configuration
@@ -12,7 +12,7 @@ from danube_pkg.core.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ConfigurationPlan:
     """findings: what is wrong; then nothing else is known. secrets: names that the configuration has and this one had not."""
 
     findings: tuple[Invalid, ...] = ()
@@ -21,24 +21,24 @@ class Plan:
     secrets: tuple[str, ...] = ()
 
 
-def plan(files: ConfigurationFiles, actual: State) -> Plan:
+def plan(files: ConfigurationFiles, actual: State) -> ConfigurationPlan:
     """What applying these files to that state would do."""
     desired, findings = read_configuration(files)
     if desired is None:
-        return Plan(findings)
+        return ConfigurationPlan(findings)
     before = {one.key for one in named_secrets(actual)}
     named = sorted({one.key for one in named_secrets(desired)} - before)
-    return Plan((), diff(desired, actual), changed_grants(actual, desired), tuple(named))
+    return ConfigurationPlan((), diff(desired, actual), changed_grants(actual, desired), tuple(named))
 
 
 def described(change: Change) -> tuple[str, ...]:
     """The change in lines: what, and for one that becomes another each field."""
-    name = "the server's configuration" if change.kind is Kind.CONFIG else f"{change.kind} {change.key}"
-    if change.action is not Action.CHANGE:
+    name = "the server's configuration" if change.kind is ObjectKind.CONFIG else f"{change.kind} {change.key}"
+    if change.action is not ChangeAction.CHANGE:
         return (f"{change.action} {name}",)
     before, after = change.before, change.after
     lines = [f"change {name}"]
-    if change.kind is Kind.PIPELINE:
+    if change.kind is ObjectKind.PIPELINE:
         if before.team != after.team:
             lines.append(_line("team", before.team, after.team))
         before, after = before.spec, after.spec

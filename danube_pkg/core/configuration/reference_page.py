@@ -8,7 +8,7 @@ from typing import Any
 
 from danube_pkg.core.configuration.kinds import API_VERSION, KINDS, Metadata
 from danube_pkg.core.configuration.settings import Settings
-from danube_pkg.core.documents.marked import Rule, rule_of
+from danube_pkg.core.documents.marked import FieldRule, rule_of
 from danube_pkg.core.documents.records import (
     optional,
     plain,
@@ -99,7 +99,7 @@ def _default(value: Any) -> str:
     return f"`[{', '.join(shown)}]`" if isinstance(shown, list) else f"`{shown}`"
 
 
-def _type(hint: Any, rules: Rule) -> str:
+def _type(hint: Any, rules: FieldRule) -> str:
     hint = optional(hint)
     origin = typing.get_origin(hint)
     if origin is tuple:

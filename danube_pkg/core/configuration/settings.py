@@ -265,7 +265,7 @@ def in_force(
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingSetting:
     """A setting that is not in force yet. running, configured: its values; hint: what brings it into force."""
 
     name: str
@@ -276,7 +276,7 @@ class Waiting:
 
 def waiting_for_restart(
     running: ServerSettings, written: frozenset[str], spec: ServerSpec, flags: frozenset[str]
-) -> tuple[Waiting, ...]:
+) -> tuple[PendingSetting, ...]:
     """What config.yaml says of the server and what the running one does not do: because it needs a restart, or because
     a flag or danube.toml says otherwise."""
     found = []
@@ -292,5 +292,5 @@ def waiting_for_restart(
             hint = "stop the server, move the directory, and write data_dir into danube.toml"
         else:
             hint = "restart the server: jobs go on meanwhile"
-        found.append(Waiting(f"server.{name}", current, wanted, hint))
+        found.append(PendingSetting(f"server.{name}", current, wanted, hint))
     return tuple(found)

@@ -10,12 +10,12 @@ from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.kinds import TypedDocument
 from danube_pkg.core.configuration.people import MemberSpec, TeamSpec, UserSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind
-from danube_pkg.core.errors import Place
+from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.repositories.urls import repository_from
 from danube_pkg.core.runtimes.pods import Network
 
-_NOWHERE = Place("")
+_NOWHERE = SourceLocation("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class PipelineDefinition:
     name: str
     team: str
     spec: PipelineSpec
-    place: Place = field(default=_NOWHERE, compare=False)
+    place: SourceLocation = field(default=_NOWHERE, compare=False)
     text: str = field(default="", compare=False, repr=False)
 
 
@@ -69,7 +69,7 @@ class State:
     pipelines: Mapping[str, PipelineDefinition] = field(default_factory=dict)
 
 
-def desired_state(documents: Iterable[TypedDocument], base: str, texts: Mapping[Place, str]) -> State:
+def desired_state(documents: Iterable[TypedDocument], base: str, texts: Mapping[SourceLocation, str]) -> State:
     """What checked documents mean. base: the directory that relative repositories start from; texts: by their places."""
     config, users, teams = ConfigSpec(), {}, {}
     pipelines: dict[str, PipelineDefinition] = {}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from danube_pkg.core.errors import DanubeError, Invalid
+from danube_pkg.core.errors import Invalid, PlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class ConfigurationStatus:
     seen_revision: str = ""
     checked_at: float | None = None
     findings: tuple[Invalid, ...] = ()
-    problem: DanubeError | None = None
+    problem: PlatformError | None = None
 
     @property
     def ok(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from danube_pkg.core.errors import Invalid, Place
+from danube_pkg.core.errors import Invalid, SourceLocation
 
 MAX_FINDINGS = 200
 """More than anybody mends before reading again; a document full of mistakes must not fill the memory."""
@@ -19,8 +19,8 @@ class Marked:
     """A scalar, a tuple of `Marked`, or a mapping from key to `Marked`; `keys` are the places of a mapping's keys."""
 
     value: Any
-    place: Place
-    keys: Mapping[str, Place]
+    place: SourceLocation
+    keys: Mapping[str, SourceLocation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Document:
 
     root: Marked
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> SourceLocation:
         """Where a field stands, or the nearest thing around it that stands in the file: `spec.triggers[0].schedule`."""
         node = self.root
         for word in path.replace("[", ".").replace("]", "").split("."):
@@ -44,7 +44,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FieldRule:
     """What a field means and what its value must keep to beside its type.
 
     about: for the reference page and for editors; with its unit. pattern: matched against the whole text, and told in
@@ -67,15 +67,15 @@ class Rule:
     most: int = MAX_ITEMS
 
 
-def rule(about: str = "", **bounds: Any) -> dict[str, Rule]:
+def rule(about: str = "", **bounds: Any) -> dict[str, FieldRule]:
     """Metadata for `dataclasses.field`."""
-    return {"rule": Rule(about, **bounds)}
+    return {"rule": FieldRule(about, **bounds)}
 
 
-def rule_of(field: Any) -> Rule:
+def rule_of(field: Any) -> FieldRule:
     """The rule of a dataclass's field; one without bounds where it has none."""
     found = field.metadata.get("rule")
-    return found if isinstance(found, Rule) else Rule()
+    return found if isinstance(found, FieldRule) else FieldRule()
 
 
 def key_of(field: Any) -> str:
@@ -89,7 +89,9 @@ class Findings:
     def __init__(self) -> None:
         self._found: list[Invalid] = []
 
-    def add(self, place: Place, what: str, *, hint: str = "", reference: str = "configuration-invalid") -> None:
+    def add(
+        self, place: SourceLocation, what: str, *, hint: str = "", reference: str = "configuration-invalid"
+    ) -> None:
         if len(self._found) < MAX_FINDINGS:
             self._found.append(Invalid(reference, what, hint=hint, place=place))
 

@@ -16,14 +16,14 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from danube_pkg.core.documents.marked import (
+    FieldRule,
     Findings,
     Marked,
-    Rule,
     key_of,
     nearest,
     rule_of,
 )
-from danube_pkg.core.errors import Place
+from danube_pkg.core.errors import SourceLocation
 
 TYPE_KEY = "type"
 
@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, StrEnum) else value
 
 
-def marked(value: Any, place: Place) -> Marked:
+def marked(value: Any, place: SourceLocation) -> Marked:
     """JSON as a marked document, all of it at one place."""
     if isinstance(value, Mapping):
         return Marked({key: marked(one, place) for key, one in value.items()}, place, dict.fromkeys(value, place))
@@ -124,7 +124,7 @@ class _Reader:
                 wrong = True
         return None if wrong else kind(**values)
 
-    def _value(self, expected: Any, node: Marked, rules: Rule, name: str) -> Any:
+    def _value(self, expected: Any, node: Marked, rules: FieldRule, name: str) -> Any:
         if kinds := variants(expected):
             return self._variant(kinds, node, name)
         if optional(expected) is not expected and node.value is None:
@@ -156,7 +156,7 @@ class _Reader:
         found = self.record(known[chosen.value], node, name)
         return _WRONG if found is None else found
 
-    def _sequence(self, item: Any, node: Marked, rules: Rule, name: str) -> Any:
+    def _sequence(self, item: Any, node: Marked, rules: FieldRule, name: str) -> Any:
         if not isinstance(node.value, tuple):
             hint = "write it as [one, another]" if isinstance(node.value, str) else ""
             self._findings.add(node.place, f"{name} must be a list, not {_described(node.value)}", hint=hint)
@@ -167,7 +167,7 @@ class _Reader:
         found = [self._value(item, one, rules, f"{name}[{index}]") for index, one in enumerate(node.value)]
         return _WRONG if any(one is _WRONG for one in found) else tuple(found)
 
-    def _mapping(self, item: Any, node: Marked, rules: Rule, name: str) -> Any:
+    def _mapping(self, item: Any, node: Marked, rules: FieldRule, name: str) -> Any:
         if not isinstance(node.value, Mapping):
             self._findings.add(node.place, f"{name} must be a mapping, not {_described(node.value)}")
             return _WRONG
@@ -177,7 +177,7 @@ class _Reader:
         found = {key: self._value(item, one, rules, f"{name}.{key}") for key, one in node.value.items()}
         return _WRONG if any(one is _WRONG for one in found.values()) else found
 
-    def _scalar(self, expected: Any, node: Marked, rules: Rule, name: str) -> Any:
+    def _scalar(self, expected: Any, node: Marked, rules: FieldRule, name: str) -> Any:
         value = node.value
         # Somebody may have written the secret itself where its name belongs.
         quiet = rules.secret or rules.hidden
@@ -208,7 +208,7 @@ class _Reader:
         return value
 
 
-def _broken(value: Any, rules: Rule) -> str:
+def _broken(value: Any, rules: FieldRule) -> str:
     """How the value breaks a rule, or an empty text."""
     if isinstance(value, str):
         if rules.pattern and not re.fullmatch(rules.pattern, value):

@@ -81,7 +81,7 @@ class EgressReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class EgressTarget:
     """Where somebody wants to go. host: a name in lower case without a final dot, or an address; `address` then has it."""
 
     host: str
@@ -157,7 +157,7 @@ def parse_entry(text: str) -> Entry:
     return Entry(tuple(labels), None, port)
 
 
-def parse_target(text: str, default_port: int | None = None) -> Target:
+def parse_target(text: str, default_port: int | None = None) -> EgressTarget:
     """`host:port` as a client names it. Raises Invalid; what is refused here cannot be written into a ledger either."""
     place, port = _split_port(text)
     port = default_port if port is None else port
@@ -165,14 +165,14 @@ def parse_target(text: str, default_port: int | None = None) -> Target:
         raise Invalid("egress-target-invalid", "a target is host:port")
     address = parse_address(place)
     if address is not None:
-        return Target(str(address), port, address)
+        return EgressTarget(str(address), port, address)
     name = _normal(place)
     labels = name.split(".")
     if len(name) > MAX_NAME_LENGTH or not all(_LABEL.fullmatch(label) for label in labels):
         raise Invalid("egress-target-invalid", "the host is neither a name nor an address")
     if _NUMBER.fullmatch(labels[-1]):  # what a resolver would take for an address in an old notation
         raise Invalid("egress-target-invalid", "an IPv4 address has four decimal numbers")
-    return Target(name, port)
+    return EgressTarget(name, port)
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
@@ -204,7 +204,7 @@ class Policy:
         self._entries = tuple(parse_entry(text) for text in entries)
         self.learn = learn
 
-    def decide_target(self, target: Target) -> Decision:
+    def decide_target(self, target: EgressTarget) -> Decision:
         """By what was asked for, before anything is resolved: a name that is not listed is never looked up."""
         if target.address is not None:
             return self.decide_address(target, target.address)
@@ -216,7 +216,7 @@ class Policy:
         reason = EgressReason.PORT_NOT_LISTED if named else EgressReason.NOT_LISTED
         return Decision(Verdict.REFUSED, reason, (entry_for(target.host, target.port),))
 
-    def decide_address(self, target: Target, address: Address, *, own: bool = False) -> Decision:
+    def decide_address(self, target: EgressTarget, address: Address, *, own: bool = False) -> Decision:
         """By one of the addresses behind the target, which is listed itself. own: it is one of this machine's."""
         kind = kind_of(address)
         if own and kind in (AddressKind.PUBLIC, AddressKind.PRIVATE):
@@ -234,7 +234,7 @@ class Policy:
         reason = EgressReason.PORT_NOT_LISTED if holding else EgressReason.ADDRESS_NOT_LISTED
         return Decision(Verdict.REFUSED, reason, missing)
 
-    def decide_server_name(self, target: Target, server_name: str | None) -> Decision:
+    def decide_server_name(self, target: EgressTarget, server_name: str | None) -> Decision:
         """By the server name of a ClientHello. An address that is listed may be spoken to without one, or by a listed name."""
         if server_name is None:
             if target.address is not None:

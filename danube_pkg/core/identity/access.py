@@ -22,7 +22,7 @@ class Level(StrEnum):
     ADMIN = "admin"
 
 
-class Role(StrEnum):
+class TeamRole(StrEnum):
     """What somebody is in a team."""
 
     MEMBER = "member"
@@ -87,49 +87,49 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ActionRule:
     """`scope` is what a token must have been made for; None: any token will do."""
 
     need: Need
     scope: Scope | None = None
 
 
-RULES: Mapping[Action, Rule] = {
-    Action.SEE_HEALTH: Rule(Need.NO_FOLLOW_UP),
-    Action.SEE_PAGE: Rule(Need.NO_FOLLOW_UP),
-    Action.SEE_METRICS: Rule(Need.NO_FOLLOW_UP),
-    Action.SEE_DOCUMENTATION: Rule(Need.NO_FOLLOW_UP),
-    Action.LOG_IN: Rule(Need.NO_FOLLOW_UP),
-    Action.RECEIVE_HOOK: Rule(Need.NO_FOLLOW_UP),
-    Action.SEE_SELF: Rule(Need.LOGIN),
-    Action.END_OWN_SESSION: Rule(Need.LOGIN),
-    Action.MANAGE_OWN_TOKENS: Rule(Need.LOGIN, Scope.ADMIN),
-    Action.SEE_TEAMS: Rule(Need.LOGIN, Scope.READ),
-    Action.LIST_PIPELINES: Rule(Need.LOGIN, Scope.READ),
-    Action.LIST_JOBS: Rule(Need.LOGIN, Scope.READ),
-    Action.LIST_DELIVERIES: Rule(Need.LOGIN, Scope.READ),
-    Action.SEE_PIPELINE: Rule(Need.READ, Scope.READ),
-    Action.SEE_JOB: Rule(Need.READ, Scope.READ),
-    Action.READ_LOG: Rule(Need.READ, Scope.READ),
-    Action.DOWNLOAD: Rule(Need.READ, Scope.READ),
-    Action.TRIGGER: Rule(Need.WRITE, Scope.WRITE),
-    Action.CANCEL: Rule(Need.WRITE, Scope.WRITE),
-    Action.RERUN: Rule(Need.WRITE, Scope.WRITE),
-    Action.APPROVE: Rule(Need.WRITE, Scope.APPROVE),
-    Action.SEE_SECRET_NAMES: Rule(Need.WRITE, Scope.SECRETS),
-    Action.SET_SECRETS: Rule(Need.ADMIN, Scope.SECRETS),
-    Action.SEE_GLOBAL_SECRET_NAMES: Rule(Need.GLOBAL_ADMIN, Scope.SECRETS),
-    Action.SET_GLOBAL_SECRETS: Rule(Need.GLOBAL_ADMIN, Scope.SECRETS),
-    Action.SEE_USERS: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
-    Action.SEE_AUDIT: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
-    Action.SEE_CONFIGURATION: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
-    Action.SYNC_CONFIGURATION: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
-    Action.SEE_SYSTEM: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
-    Action.DRAIN: Rule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+RULES: Mapping[Action, ActionRule] = {
+    Action.SEE_HEALTH: ActionRule(Need.NO_FOLLOW_UP),
+    Action.SEE_PAGE: ActionRule(Need.NO_FOLLOW_UP),
+    Action.SEE_METRICS: ActionRule(Need.NO_FOLLOW_UP),
+    Action.SEE_DOCUMENTATION: ActionRule(Need.NO_FOLLOW_UP),
+    Action.LOG_IN: ActionRule(Need.NO_FOLLOW_UP),
+    Action.RECEIVE_HOOK: ActionRule(Need.NO_FOLLOW_UP),
+    Action.SEE_SELF: ActionRule(Need.LOGIN),
+    Action.END_OWN_SESSION: ActionRule(Need.LOGIN),
+    Action.MANAGE_OWN_TOKENS: ActionRule(Need.LOGIN, Scope.ADMIN),
+    Action.SEE_TEAMS: ActionRule(Need.LOGIN, Scope.READ),
+    Action.LIST_PIPELINES: ActionRule(Need.LOGIN, Scope.READ),
+    Action.LIST_JOBS: ActionRule(Need.LOGIN, Scope.READ),
+    Action.LIST_DELIVERIES: ActionRule(Need.LOGIN, Scope.READ),
+    Action.SEE_PIPELINE: ActionRule(Need.READ, Scope.READ),
+    Action.SEE_JOB: ActionRule(Need.READ, Scope.READ),
+    Action.READ_LOG: ActionRule(Need.READ, Scope.READ),
+    Action.DOWNLOAD: ActionRule(Need.READ, Scope.READ),
+    Action.TRIGGER: ActionRule(Need.WRITE, Scope.WRITE),
+    Action.CANCEL: ActionRule(Need.WRITE, Scope.WRITE),
+    Action.RERUN: ActionRule(Need.WRITE, Scope.WRITE),
+    Action.APPROVE: ActionRule(Need.WRITE, Scope.APPROVE),
+    Action.SEE_SECRET_NAMES: ActionRule(Need.WRITE, Scope.SECRETS),
+    Action.SET_SECRETS: ActionRule(Need.ADMIN, Scope.SECRETS),
+    Action.SEE_GLOBAL_SECRET_NAMES: ActionRule(Need.GLOBAL_ADMIN, Scope.SECRETS),
+    Action.SET_GLOBAL_SECRETS: ActionRule(Need.GLOBAL_ADMIN, Scope.SECRETS),
+    Action.SEE_USERS: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_AUDIT: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_CONFIGURATION: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SYNC_CONFIGURATION: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_SYSTEM: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.DRAIN: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
 }
 
 
-class Kind(StrEnum):
+class ActorKind(StrEnum):
     """Who asks: nobody that is known, the owner of the unix socket, or somebody of the configuration."""
 
     ANONYMOUS = "anonymous"
@@ -142,10 +142,10 @@ class Actor:
     """Who asks. `name` goes into the audit; `teams` are those that somebody is in; `scopes`: None without a token."""
 
     name: str
-    kind: Kind
+    kind: ActorKind
     user_id: str = ""
     global_admin: bool = False
-    teams: Mapping[str, Role] = field(default_factory=dict)
+    teams: Mapping[str, TeamRole] = field(default_factory=dict)
     scopes: frozenset[Scope] | None = None
 
 
@@ -158,8 +158,8 @@ class Thing:
     levels: Mapping[str, Level] = field(default_factory=dict)
 
 
-ANONYMOUS = Actor("anonymous", Kind.ANONYMOUS)
-LOCAL_ADMINISTRATOR = Actor("local-administrator", Kind.LOCAL, global_admin=True)
+ANONYMOUS = Actor("anonymous", ActorKind.ANONYMOUS)
+LOCAL_ADMINISTRATOR = Actor("local-administrator", ActorKind.LOCAL, global_admin=True)
 SERVER = Thing()
 
 _NEED_OF_LEVEL = {Level.READ: Need.READ, Level.WRITE: Need.WRITE, Level.ADMIN: Need.ADMIN}
@@ -169,17 +169,17 @@ def standing(actor: Actor, thing: Thing) -> Need:
     """The most that somebody may with a thing, whatever their token is for."""
     if actor.global_admin:
         return Need.GLOBAL_ADMIN
-    if actor.kind is Kind.ANONYMOUS:
+    if actor.kind is ActorKind.ANONYMOUS:
         return Need.NO_FOLLOW_UP
     return max((_through(team, role, thing) for team, role in actor.teams.items()), default=Need.LOGIN)
 
 
-def _through(team: str, role: Role, thing: Thing) -> Need:
+def _through(team: str, role: TeamRole, thing: Thing) -> Need:
     """What one membership gives."""
     level = Level.ADMIN if team and team == thing.owner else thing.levels.get(team)
     if not thing.pipeline or level is None:
         return Need.LOGIN
-    return Need.WRITE if level is Level.ADMIN and role is not Role.ADMIN else _NEED_OF_LEVEL[level]
+    return Need.WRITE if level is Level.ADMIN and role is not TeamRole.ADMIN else _NEED_OF_LEVEL[level]
 
 
 def can(actor: Actor, action: Action, thing: Thing = SERVER) -> bool:
@@ -193,7 +193,7 @@ def require(actor: Actor, action: Action, thing: Thing = SERVER) -> None:
     """Raises Unauthenticated for a stranger, NotFound for what somebody may not see, Forbidden for what they may not do."""
     if can(actor, action, thing):
         return
-    if actor.kind is Kind.ANONYMOUS:
+    if actor.kind is ActorKind.ANONYMOUS:
         raise Unauthenticated(
             "login-required",
             "this needs a login",

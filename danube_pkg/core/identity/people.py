@@ -46,7 +46,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrowserSession:
     """A browser's login. `method`: password or oidc; `groups`: what the issuer said of the person when they logged in."""
 
     id: str

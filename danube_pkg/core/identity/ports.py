@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from danube_pkg.core.identity.access import Level, Role, Thing
+from danube_pkg.core.identity.access import Level, TeamRole, Thing
 from danube_pkg.core.identity.audit import AuditEntry, AuditEvent
 from danube_pkg.core.identity.idempotency import Reservation
 from danube_pkg.core.identity.oidc import ClientSettings, IdentityDocument, TokenAnswer
-from danube_pkg.core.identity.people import Person, Session, Token
+from danube_pkg.core.identity.people import BrowserSession, Person, Token
 
 
 class AccessStore(Protocol):
@@ -30,11 +30,11 @@ class AccessStore(Protocol):
         """The issuer's name of a person, once. Raises Conflict when another is bound."""
         ...
 
-    async def memberships(self, user_id: str) -> Mapping[str, tuple[Role, bool]]:
+    async def memberships(self, user_id: str) -> Mapping[str, tuple[TeamRole, bool]]:
         """Team → (role in it, whether the team is one of global administrators)."""
         ...
 
-    async def teams(self) -> Mapping[str, tuple[bool, Mapping[str, Role]]]:
+    async def teams(self) -> Mapping[str, tuple[bool, Mapping[str, TeamRole]]]:
         """Team → (global_admin, address → role)."""
         ...
 
@@ -58,12 +58,12 @@ class AccessStore(Protocol):
 class SessionStore(Protocol):
     """Sessions by the hash of their secret."""
 
-    async def add_session(self, session: Session, hash_: bytes) -> None:
+    async def add_session(self, session: BrowserSession, hash_: bytes) -> None:
         """Beyond `MAX_SESSIONS` of one person the oldest end."""
         ...
 
-    async def session_by_hash(self, hash_: bytes) -> Session | None: ...
-    async def list_sessions(self, user_id: str) -> Sequence[Session]: ...
+    async def session_by_hash(self, hash_: bytes) -> BrowserSession | None: ...
+    async def list_sessions(self, user_id: str) -> Sequence[BrowserSession]: ...
     async def touch_session(self, session_id: str, at: float) -> None: ...
     async def delete_session(self, user_id: str, session_id: str) -> bool: ...
 

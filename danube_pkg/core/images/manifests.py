@@ -91,7 +91,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class ImageConfiguration:
     """What the configuration of an image says. diff_ids: sha256 of each layer's archive as it is unpacked."""
 
     platform: Platform
@@ -176,7 +176,7 @@ def check_platform(found: Platform, wanted: Platform, name: str) -> None:
         raise ImageUnavailable(f"image {name} is not made for this machine", cause=cause, hint=hint)
 
 
-def read_configuration(data: bytes, manifest: Manifest, name: str) -> Configuration:
+def read_configuration(data: bytes, manifest: Manifest, name: str) -> ImageConfiguration:
     """The configuration that belongs to a manifest. Raises ImageUnavailable."""
     document = _document(data, name)
     roots = _mapping(document.get("rootfs"), name, "rootfs")
@@ -186,7 +186,7 @@ def read_configuration(data: bytes, manifest: Manifest, name: str) -> Configurat
     platform = Platform(
         _text(document, "os", name), _text(document, "architecture", name), _text(document, "variant", name)
     )
-    return Configuration(
+    return ImageConfiguration(
         platform, _image_config(_mapping(document.get("config") or {}, name, "config"), name), diff_ids
     )
 

@@ -11,7 +11,7 @@ from danube_pkg.core.images.reference import (
     PackedLayer,
     StoredImage,
 )
-from danube_pkg.core.images.registries import Credentials, RegistrySpec
+from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec
 
 
 class LayerFile(Protocol):
@@ -43,13 +43,13 @@ class RegistryAccess(Protocol):
     """How registries are reached and with what; asked anew for each request, since the configuration changes."""
 
     def specs(self) -> Sequence[RegistrySpec]: ...
-    async def credentials(self, host: str) -> Credentials | None: ...
+    async def credentials(self, host: str) -> RegistryCredentials | None: ...
 
 
-class Logins(Protocol):
+class RegistryLogins(Protocol):
     """Credentials that people have left on this machine for other tools."""
 
-    async def credentials(self, host: str) -> Credentials | None: ...
+    async def credentials(self, host: str) -> RegistryCredentials | None: ...
 
 
 class Registry(Protocol):

@@ -31,7 +31,7 @@ class RegistrySpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class RegistryCredentials:
     """identity_token: what some registries give instead of a password, exchanged for access tokens only."""
 
     username: str = ""
@@ -40,7 +40,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class RegistryEndpoint:
     """A place that serves the distribution interface below `/v2/`. host: whose credentials it gets."""
 
     url: str
@@ -58,12 +58,14 @@ def spec_of(host: str, specs: Sequence[RegistrySpec]) -> RegistrySpec:
     return next((one for one in reversed(specs) if one.host == host), RegistrySpec(host))
 
 
-def endpoints_of(host: str, specs: Sequence[RegistrySpec]) -> Sequence[Endpoint]:
+def endpoints_of(host: str, specs: Sequence[RegistrySpec]) -> Sequence[RegistryEndpoint]:
     """Where to ask for that host's images: its mirrors first, in order, the host itself last."""
     spec = spec_of(host, specs)
-    mirrors = [Endpoint(url.rstrip("/"), url.partition("://")[2].rstrip("/"), mirror=True) for url in spec.mirrors]
+    mirrors = [
+        RegistryEndpoint(url.rstrip("/"), url.partition("://")[2].rstrip("/"), mirror=True) for url in spec.mirrors
+    ]
     scheme = "http" if spec.insecure else "https"
-    return [*mirrors, Endpoint(f"{scheme}://{HUB_ENDPOINT if host == HUB else host}", host, mirror=False)]
+    return [*mirrors, RegistryEndpoint(f"{scheme}://{HUB_ENDPOINT if host == HUB else host}", host, mirror=False)]
 
 
 def login_names(host: str) -> Sequence[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
-from danube_pkg.core.jobs.queue import Obstacle, Waiting
+from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.steps import StepPhase, describe_end
 from danube_pkg.core.reasons import HINTS, Status
 
@@ -34,7 +34,7 @@ def about(job: Job) -> str:
     return f"{job.pipeline}, commit {trigger.commit_sha[:12]}{f' on {where}' if where else ''}{author}{words}"
 
 
-def explain(job: Job, waiting: Waiting | None, draining_by: str) -> Explained:
+def explain(job: Job, waiting: QueuePosition | None, draining_by: str) -> Explained:
     """waiting: of a job that waits. draining_by: who drains the server, "" where nobody does."""
     if job.phase is Phase.QUEUED and waiting is not None:
         return _waiting(job, waiting, draining_by)
@@ -43,7 +43,7 @@ def explain(job: Job, waiting: Waiting | None, draining_by: str) -> Explained:
     return _ended(job)
 
 
-def _waiting(job: Job, waiting: Waiting, draining_by: str) -> Explained:
+def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Explained:
     if waiting.obstacle is Obstacle.APPROVAL:
         source = (job.trigger.pull_request or {}).get("source_repository") or "a fork"
         lines: tuple[str, ...] = (
@@ -59,7 +59,7 @@ def _waiting(job: Job, waiting: Waiting, draining_by: str) -> Explained:
     return Explained(lines, _way_out(waiting) or f"danube logs -f {job.id}", waiting.position, waiting.obstacle)
 
 
-def _obstacle(job: Job, waiting: Waiting) -> str:
+def _obstacle(job: Job, waiting: QueuePosition) -> str:
     blockers = _named(waiting.blockers)
     match waiting.obstacle:
         case Obstacle.GROUP:
@@ -71,7 +71,7 @@ def _obstacle(job: Job, waiting: Waiting) -> str:
     return "A place is free; it starts in a moment."
 
 
-def _way_out(waiting: Waiting) -> str:
+def _way_out(waiting: QueuePosition) -> str:
     if waiting.obstacle is Obstacle.GROUP and waiting.blockers:
         return f"danube explain {waiting.blockers[0].id}"
     return ""

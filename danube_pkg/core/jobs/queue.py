@@ -127,7 +127,7 @@ class Obstacle(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuePosition:
     """Why a job waits. position: 1 is next, 0 where it is in no order. limit: the bound that is reached. blockers: the jobs
     that hold what it waits for, oldest first. group: as people wrote it."""
 
@@ -138,10 +138,10 @@ class Waiting:
     group: str = ""
 
 
-def why_waiting(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, turns: Turns) -> Waiting:
+def why_waiting(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, turns: Turns) -> QueuePosition:
     """What a waiting job waits for, and its place in the order in which places are given."""
     if is_unapproved(job):
-        return Waiting(Obstacle.APPROVAL)
+        return QueuePosition(Obstacle.APPROVAL)
     floor, position = _Floor(jobs), _position(job, _Floor(jobs), turns)
     group, limit = group_of(job), floor.limit(job.pipeline_id)
 
@@ -152,13 +152,13 @@ def why_waiting(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, turns: 
 
     if group and group in floor.groups:
         blockers = held_by(lambda one: group_of(one) == group)
-        return Waiting(Obstacle.GROUP, position, 1, blockers, group)
+        return QueuePosition(Obstacle.GROUP, position, 1, blockers, group)
     if limit and floor.held[job.pipeline_id] >= limit:
         blockers = held_by(lambda one: one.pipeline_id == job.pipeline_id)
-        return Waiting(Obstacle.PIPELINE_LIMIT, position, limit, blockers)
+        return QueuePosition(Obstacle.PIPELINE_LIMIT, position, limit, blockers)
     if sum(floor.held.values()) >= max_concurrent_jobs:
-        return Waiting(Obstacle.SERVER_LIMIT, position, max_concurrent_jobs, held_by(lambda one: True))
-    return Waiting(Obstacle.NO_FOLLOW_UP, position)
+        return QueuePosition(Obstacle.SERVER_LIMIT, position, max_concurrent_jobs, held_by(lambda one: True))
+    return QueuePosition(Obstacle.NO_FOLLOW_UP, position)
 
 
 def _position(job: Job, floor: _Floor, turns: Turns) -> int:

@@ -15,7 +15,7 @@ _SUM = struct.Struct("<I")
 RECORD_BYTES = _BODY.size + _SUM.size
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     """OUTPUT belongs to a step; NOTE is a line of Danube's own, written once per key."""
 
     OUTPUT = 1
@@ -33,7 +33,7 @@ class IndexRecord:
     key: int
     step: int
     attempt: int
-    kind: Kind
+    kind: RecordKind
 
     def encode(self) -> bytes:
         body = _BODY.pack(
@@ -65,7 +65,7 @@ def record_in(data: bytes, at: int = 0) -> IndexRecord | None:
     if len(data) < at + RECORD_BYTES or _SUM.unpack_from(data, at + _BODY.size)[0] != zlib.crc32(body):
         return None
     time_us, begin, end, raw_offset, key, step, attempt, kind = _BODY.unpack(body)
-    return IndexRecord(time_us, begin, end, raw_offset, key, step, attempt, Kind(kind)) if begin <= end else None
+    return IndexRecord(time_us, begin, end, raw_offset, key, step, attempt, RecordKind(kind)) if begin <= end else None
 
 
 def records(data: bytes, end: int = 0) -> Iterator[IndexRecord]:

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from danube_pkg.core.logs.index import IndexRecord, Kind
+from danube_pkg.core.logs.index import IndexRecord, RecordKind
 
 BLOCK_BYTES = 64 * 1024
 """Counting the line ends of one takes ten microseconds."""
@@ -107,7 +107,7 @@ class LogMap:
                 self._begins.append(record.begin)
                 self._times.append(record.time_us)
                 self._steps.append(record.step)
-                self._notes.append(record.kind is Kind.NOTE)
+                self._notes.append(record.kind is RecordKind.NOTE)
                 self.size_bytes = record.end
 
     def __len__(self) -> int:

@@ -25,7 +25,7 @@ from danube_pkg.core.notifications.outbox import (
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.forges import CommitState, CommitStatus, forge_project
-from danube_pkg.core.triggers.inbox import InboxEntry, PipelineEnded, Source
+from danube_pkg.core.triggers.inbox import EntrySource, InboxEntry, PipelineEnded
 from danube_pkg.core.triggers.matching import PipelineIndex, Skip
 
 SKIPPED = "skipped"
@@ -172,4 +172,4 @@ def _ended(job: Job, now: float) -> InboxEntry:
         trigger.commit_message,
         trigger.commit_author,
     )
-    return InboxEntry(Source.PIPELINE, job.id, event, now)
+    return InboxEntry(EntrySource.PIPELINE, job.id, event, now)

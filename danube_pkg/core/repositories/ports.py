@@ -7,7 +7,7 @@ from danube_pkg.core.repositories.forges import ApiRequest, CommitStatus
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
 
 
-class Source(Protocol):
+class SourceTree(Protocol):
     """One commit (or working tree) of an application repository, as a tar stream with a shallow `.git` where there is one."""
 
     @property
@@ -81,4 +81,4 @@ class Sources(Protocol):
         """What the ref (branch, tag, hash; "" for the default branch) names now; raises Permanent `source-unavailable`."""
         ...
 
-    async def open(self, repository: str, commit_sha: str) -> Source: ...
+    async def open(self, repository: str, commit_sha: str) -> SourceTree: ...

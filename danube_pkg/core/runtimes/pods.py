@@ -16,7 +16,7 @@ SUPERVISOR = "danube-step"
 """argv[0] that a runtime's exec understands as the supervisor, wherever it is mounted."""
 
 
-class Role(StrEnum):
+class ContainerRole(StrEnum):
     """Which of a pod's containers: the coordinator is made with the pod, workers on first use of their image."""
 
     COORDINATOR = "coordinator"
@@ -86,7 +86,7 @@ class Container:
 
     job_id: str
     number: int
-    role: Role
+    role: ContainerRole
     image: str
 
 

@@ -28,7 +28,7 @@ KEEP_SECONDS = 30 * 86400
 """How long an entry is known after it was dealt with. Forges let a delivery be sent again for at most two weeks."""
 
 
-class Source(StrEnum):
+class EntrySource(StrEnum):
     """Where an entry came from."""
 
     GITHUB = Forge.GITHUB
@@ -91,7 +91,7 @@ class InboxEntry:
     """One row. id: 0 until it is stored, grows with arrival. note: what became of it as a whole, where that is to be said;
     outcomes: for each pipeline that it could have concerned; settled_at: None until then."""
 
-    source: Source
+    source: EntrySource
     key: str
     event: InboxEvent
     received_at: float
@@ -150,7 +150,7 @@ class InboxFilter:
     list begins behind; repository: `owner/name` as the forge has it, in any case."""
 
     pipelines: frozenset[str] | None = None
-    source: Source | None = None
+    source: EntrySource | None = None
     repository: str | None = None
     before: int | None = None
     limit: int = 50

@@ -17,10 +17,10 @@ from danube._proto.coordinator_pb2_grpc import CoordinatorServicer, add_Coordina
 
 from danube_pkg.core.errors import (
     Conflict,
-    DanubeError,
     Forbidden,
     Invalid,
     NotFound,
+    PlatformError,
     Retryable,
     TooLarge,
     Unauthenticated,
@@ -43,7 +43,7 @@ MESSAGE_BYTES = 8 * 1024**2
 STOP_SECONDS = 0.2
 """Clients repeat their calls to the next server; nothing is gained by waiting for a step of an hour."""
 
-_CODES: tuple[tuple[type[DanubeError], grpc.StatusCode], ...] = (
+_CODES: tuple[tuple[type[PlatformError], grpc.StatusCode], ...] = (
     (Retryable, grpc.StatusCode.UNAVAILABLE),
     (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
     (Forbidden, grpc.StatusCode.PERMISSION_DENIED),
@@ -117,7 +117,7 @@ class CoordinatorServer(CoordinatorServicer):
         try:
             async for chunk in self._service.source(job_id):
                 yield pb.SourceChunk(data=chunk)
-        except DanubeError as error:
+        except PlatformError as error:
             await _refuse(context, error)
 
     async def RunStep(self, request: pb.RunStepRequest, context: Context) -> pb.StepResult:
@@ -168,22 +168,22 @@ class CoordinatorServer(CoordinatorServicer):
             if len(words) != 2 or words[0] != "Bearer":
                 raise Unauthenticated("job-token-missing", "the call carries no job token")
             return self._service.authenticate(words[1])
-        except DanubeError as error:
+        except PlatformError as error:
             await _refuse(context, error)
 
     async def _answer(self, context: Context, call: Awaitable[Answer]) -> Answer:
         try:
             return await call
-        except DanubeError as error:
+        except PlatformError as error:
             await _refuse(context, error)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug answers its call, and the server goes on
             _log.exception("call-failed")
-            await _refuse(context, DanubeError("internal-error", "the server failed", cause=type(error).__name__))
+            await _refuse(context, PlatformError("internal-error", "the server failed", cause=type(error).__name__))
 
 
-async def _refuse(context: Context, error: DanubeError) -> NoReturn:
+async def _refuse(context: Context, error: PlatformError) -> NoReturn:
     code = next((code for kind, code in _CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
     problem = pb.Problem(reference=error.reference, what=error.what, cause=error.cause, hint=error.hint)
     metadata = (("danube-problem-bin", problem.SerializeToString()),)

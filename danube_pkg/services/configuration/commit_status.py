@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from danube_pkg.core.configuration.status import ConfigurationStatus
-from danube_pkg.core.errors import DanubeError, NotFound
+from danube_pkg.core.errors import NotFound, PlatformError
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import CommitState, CommitStatus
 from danube_pkg.core.repositories.ports import CommitStatuses
@@ -43,10 +43,10 @@ class ConfigurationStatusReporter:
                 await self._statuses.publish(repository, status.seen_revision, _commit_status(status, self._target_url))
         except NotFound:
             self._conditions = ()  # no forge is known for it: a directory, a plain server
-        except (DanubeError, TimeoutError) as error:
+        except (PlatformError, TimeoutError) as error:
             self._tries += 1
             cause = str(error) or "it did not answer in time"
-            hint = error.hint if isinstance(error, DanubeError) else ""
+            hint = error.hint if isinstance(error, PlatformError) else ""
             self._conditions = (
                 Condition("commit-status-refused", f"the forge took no status of the configuration: {cause}", hint),
             )

@@ -13,13 +13,13 @@ from dataclasses import replace
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import Change, diff
-from danube_pkg.core.configuration.plan import Plan, plan
+from danube_pkg.core.configuration.plan import ConfigurationPlan, plan
 from danube_pkg.core.configuration.ports import ConfigurationSource, ConfigurationStore
 from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import Applied
 from danube_pkg.core.configuration.status import ConfigurationStatus
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.repositories.urls import same_repository
 from danube_pkg.kit.clock import Clock
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
@@ -103,7 +103,7 @@ class ConfigurationSync:
         known = before.seen_revision if before.problem is None else ""
         try:
             files = await self._source.read(known)
-        except DanubeError as error:
+        except PlatformError as error:
             return replace(before, checked_at=now, problem=error)
         if files is None:
             return replace(before, checked_at=now)
@@ -117,7 +117,7 @@ class ConfigurationSync:
         try:
             if changes or files.revision != before.applied_revision:
                 await self._store.apply_changes(changes, desired, applied)
-        except DanubeError as error:
+        except PlatformError as error:
             return replace(seen, seen_revision="", problem=error)
         _log_changes(changes, files.revision)
         self.applied.replace(desired, applied)
@@ -125,10 +125,10 @@ class ConfigurationSync:
 
     # --- asking
 
-    async def plan(self, files: Mapping[str, bytes]) -> Plan:
+    async def plan(self, files: Mapping[str, bytes]) -> ConfigurationPlan:
         """What applying these files would do, now."""
 
-        def work() -> Plan:
+        def work() -> ConfigurationPlan:
             return plan(self._source.parse(files), self.applied.state)
 
         return await asyncio.to_thread(work)

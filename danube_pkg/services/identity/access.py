@@ -11,9 +11,9 @@ from danube_pkg.core.identity.access import (
     SERVER,
     Action,
     Actor,
-    Kind,
-    Role,
+    ActorKind,
     Scope,
+    TeamRole,
     Thing,
     can,
 )
@@ -72,10 +72,10 @@ class Access:
             teams = await self.store.teams()
             for team, wanted in (await self.store.groups_of_teams()).items():
                 if team in teams and team not in memberships and not set(wanted).isdisjoint(groups):
-                    memberships[team] = Role.MEMBER, teams[team][0]
+                    memberships[team] = TeamRole.MEMBER, teams[team][0]
         return Actor(
             name=person.email,
-            kind=Kind.PERSON,
+            kind=ActorKind.PERSON,
             user_id=person.id,
             global_admin=any(admin for _, admin in memberships.values()),
             teams={team: role for team, (role, _) in memberships.items()},

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.identity.dex import HEALTH_PATH, DexSettings, render_dex
 from danube_pkg.core.identity.ports import AccessStore, DexRunner, UpstreamHttp
@@ -48,7 +48,7 @@ class Dex:
             try:
                 await self._runner.apply(render_dex(self.settings, await self._people.list_people()))
                 self._trouble, pause = "", None
-            except (DanubeError, OSError) as error:
+            except (PlatformError, OSError) as error:
                 self._trouble, pause = f"its file cannot be written: {error}", RETRY_SECONDS
                 _log.error("dex-not-configured", extra={"fields": {"cause": str(error)}})
             with contextlib.suppress(TimeoutError):
@@ -62,10 +62,10 @@ class Dex:
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
                 status, _, _ = await self._upstream.forward("GET", HEALTH_PATH, {}, b"")
-        except (DanubeError, TimeoutError) as error:
+        except (PlatformError, TimeoutError) as error:
             if trouble := self._runner.trouble():
                 return (Condition("dex-not-running", f"Dex does not run: {trouble}", HINT),)
-            cause = error.cause if isinstance(error, DanubeError) else f"nothing came within {HEALTH_SECONDS:.0f} s"
+            cause = error.cause if isinstance(error, PlatformError) else f"nothing came within {HEALTH_SECONDS:.0f} s"
             return (Condition("dex-not-answering", f"Dex does not answer: {cause}", HINT),)
         if status != 200:
             return (Condition("dex-not-answering", f"Dex says of itself that it cannot work (status {status})", HINT),)

@@ -41,7 +41,7 @@ class Seal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceLogin:
+class DeviceCode:
     """What the command line shows. `handle` is for asking whether somebody has confirmed it."""
 
     handle: str
@@ -75,7 +75,7 @@ class OidcLogin:
         self._seal = seal
         self._clock = clock
         self._random = random
-        self._devices: dict[str, DeviceLogin] = {}
+        self._devices: dict[str, DeviceCode] = {}
 
     async def client(self) -> ClientSettings:
         """Raises NotFound where no issuer is configured."""
@@ -152,7 +152,7 @@ class OidcLogin:
 
     # --- devices
 
-    async def begin_device(self) -> DeviceLogin:
+    async def begin_device(self) -> DeviceCode:
         """Raises NotFound where the issuer has no device code."""
         client = (await self.client()).for_devices()
         document = await self._provider.discover(client.issuer)
@@ -175,7 +175,7 @@ class OidcLogin:
             "code_challenge_method": "S256",
         }
         answer = await self._provider.start_device(client, document, form)
-        login = DeviceLogin(
+        login = DeviceCode(
             handle=self._text(),
             user_code=str(answer.get("user_code", "")),
             verification_uri=str(answer.get("verification_uri", "")),

@@ -12,7 +12,7 @@ from danube_pkg.core.identity.people import (
     SESSION_PREFIX,
     SESSION_SECONDS,
     TOUCH_SECONDS,
-    Session,
+    BrowserSession,
     new_secret,
     secret_hash,
 )
@@ -28,7 +28,7 @@ class Login:
     """Somebody who is logged in; `csrf_token` proves that a write comes from our own page."""
 
     actor: Actor
-    session: Session
+    session: BrowserSession
     csrf_token: str = field(repr=False)
 
 
@@ -58,13 +58,13 @@ class Sessions:
         user_agent: str,
         groups: tuple[str, ...] = (),
         before: str | None = None,
-    ) -> tuple[str, Session]:
+    ) -> tuple[str, BrowserSession]:
         """A new session and its secret. The browser's session before, if it had one, ends: a login always rotates."""
         if before:
             await self.end_by_secret(before)
         secret = new_secret(SESSION_PREFIX, self._random(SECRET_BYTES))
         now = self._clock.now()
-        session = Session(
+        session = BrowserSession(
             id=self._new_id(),
             user_id=user_id,
             method=method,
@@ -91,7 +91,7 @@ class Sessions:
             await self._store.touch_session(session.id, now)
         return Login(actor, session, csrf_token(secret))
 
-    async def list(self, user_id: str) -> Sequence[Session]:
+    async def list(self, user_id: str) -> Sequence[BrowserSession]:
         now = self._clock.now()
         return [one for one in await self._store.list_sessions(user_id) if one.alive(now)]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from danube_pkg.core.errors import Conflict, NotFound, Unavailable
 from danube_pkg.core.images.manifests import (
-    Configuration,
+    ImageConfiguration,
     Index,
     Layer,
     Manifest,
@@ -216,7 +216,9 @@ class ImageService:
 
     # --- the root file system
 
-    async def _root(self, reference: ImageReference, manifest: Manifest, configuration: Configuration, key: str) -> int:
+    async def _root(
+        self, reference: ImageReference, manifest: Manifest, configuration: ImageConfiguration, key: str
+    ) -> int:
         """Its size in bytes. A layer that was here and turns out to be bad is pulled once more."""
         if (size := await self._size_of(configuration.chain)) is not None:
             return size
@@ -231,7 +233,7 @@ class ImageService:
         return await self._unpack(reference, manifest, configuration, key)
 
     async def _unpack(
-        self, reference: ImageReference, manifest: Manifest, configuration: Configuration, key: str
+        self, reference: ImageReference, manifest: Manifest, configuration: ImageConfiguration, key: str
     ) -> int:
         """Layers are fetched side by side and applied in order, each as soon as it and all below it are here."""
         total = sum(layer.size for layer in manifest.layers)

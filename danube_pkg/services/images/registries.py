@@ -6,9 +6,9 @@ A registry's own credentials come first. Those that `docker login` has kept on t
 from collections.abc import Awaitable, Callable, Sequence
 
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.images.ports import Logins
+from danube_pkg.core.images.ports import RegistryLogins
 from danube_pkg.core.images.reference import ImageUnavailable
-from danube_pkg.core.images.registries import Credentials, RegistrySpec, spec_of
+from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec, spec_of
 
 SecretOf = Callable[[str, str], Awaitable[bytes]]
 """A secret's value by its key; the second word says who needs it. Raises Permanent where it is not set."""
@@ -17,12 +17,14 @@ SecretOf = Callable[[str, str], Awaitable[bytes]]
 class Registries:
     """`core.images.ports.RegistryAccess`. specs: those in force now."""
 
-    def __init__(self, specs: Callable[[], Sequence[RegistrySpec]], secret_of: SecretOf, logins: Logins) -> None:
+    def __init__(
+        self, specs: Callable[[], Sequence[RegistrySpec]], secret_of: SecretOf, logins: RegistryLogins
+    ) -> None:
         self.specs = specs
         self._secret_of = secret_of
         self._logins = logins
 
-    async def credentials(self, host: str) -> Credentials | None:
+    async def credentials(self, host: str) -> RegistryCredentials | None:
         """Raises ImageUnavailable when the configuration names a secret that is not set."""
         spec = spec_of(host, self.specs())
         if not spec.password_secret:
@@ -31,4 +33,4 @@ class Registries:
             value = await self._secret_of(spec.password_secret, f"registry {host}")
         except Permanent as error:
             raise ImageUnavailable(error.what, cause=error.cause, hint=error.hint) from error
-        return Credentials(spec.username, value.decode(errors="replace"))
+        return RegistryCredentials(spec.username, value.decode(errors="replace"))

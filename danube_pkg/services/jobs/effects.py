@@ -9,7 +9,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from danube_pkg.core.errors import DanubeError, HostLacks, Permanent, Retryable, StorageFull
+from danube_pkg.core.errors import HostLacks, Permanent, PlatformError, Retryable, StorageFull
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
@@ -189,5 +189,5 @@ def _pod_failed(error: Permanent) -> ev.PodFailed:
 
 
 def _fields(effect: Effect, error: BaseException) -> dict[str, object]:
-    reference = error.reference if isinstance(error, DanubeError) else type(error).__name__
+    reference = error.reference if isinstance(error, PlatformError) else type(error).__name__
     return {"job": effect.job_id, "effect": str(effect.kind), "reference": reference, "cause": str(error)}

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from danube_pkg.core.errors import Conflict, DanubeError, NotFound, Retryable, Unavailable
+from danube_pkg.core.errors import Conflict, NotFound, PlatformError, Retryable, Unavailable
 from danube_pkg.core.identity.access import unknown_pipeline
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import (
@@ -25,14 +25,14 @@ from danube_pkg.core.jobs.job import (
     unknown_job,
 )
 from danube_pkg.core.jobs.ports import Listener
-from danube_pkg.core.jobs.queue import Waiting
+from danube_pkg.core.jobs.queue import QueuePosition
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.repositories.ports import Source
+from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.store import JobStore
 from danube_pkg.core.triggers.ports import Settlement
@@ -190,7 +190,7 @@ class Engine:
                     hint="ask again in a moment: the next server goes on",
                 )
                 answer.set_exception(error if isinstance(error, Exception) else stopping)
-            if not isinstance(error, DanubeError):
+            if not isinstance(error, PlatformError):
                 raise
             return
         if not answer.done():
@@ -246,7 +246,7 @@ class Engine:
         """A waiting job may be admissible now."""
         self._scheduler.wake()
 
-    def waiting(self, job: Job) -> Waiting:
+    def waiting(self, job: Job) -> QueuePosition:
         """What a waiting job waits for."""
         return self._scheduler.waiting(job)
 
@@ -347,7 +347,7 @@ class Engine:
             live.source = JobSource(self._ports.sources, live.job, partial(self._source_opened, live))
         return live.source
 
-    async def _source_opened(self, live: ActiveJob, source: Source) -> None:
+    async def _source_opened(self, live: ActiveJob, source: SourceTree) -> None:
         await live.apply(ev.SourceOpened(source.rule, source.commit_message, source.commit_author))
         for key, line in source_lines(live.job, source):
             (await self.open_log(live)).note(key, 0, line)
@@ -373,7 +373,7 @@ class Engine:
             oldest = min((live.job.created_at for live in self._live.values()), default=self._ports.clock.now())
             try:
                 await self._ports.secrets.forget_retired(oldest)
-            except DanubeError as error:
+            except PlatformError as error:
                 _log.warning("secrets-not-forgotten", extra={"fields": {"cause": str(error)}})
 
 

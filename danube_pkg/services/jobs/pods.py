@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from danube_pkg.core.errors import DanubeError, Retryable
+from danube_pkg.core.errors import PlatformError, Retryable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.logs.ports import JobLog
@@ -117,7 +117,7 @@ class PodReconciler:
         _log.warning("pod-without-job", extra={"fields": {"job": job_id}})
         try:
             await self._runtime.delete_pod(job_id)
-        except DanubeError as error:
+        except PlatformError as error:
             _log.error("pod-not-removed", extra={"fields": {"job": job_id, "cause": str(error), "hint": error.hint}})
 
     async def _container_missing(self, live: ActiveJob, number: int) -> None:

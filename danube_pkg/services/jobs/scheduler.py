@@ -6,13 +6,13 @@ import random
 from collections.abc import Mapping
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import DanubeError, Retryable
+from danube_pkg.core.errors import PlatformError, Retryable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.concurrency import superseded
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.queue import (
+    QueuePosition,
     Turns,
-    Waiting,
     choose,
     why_waiting,
 )
@@ -46,7 +46,7 @@ class Scheduler:
         """Something may have changed."""
         self._changed.set()
 
-    def waiting(self, job: Job) -> Waiting:
+    def waiting(self, job: Job) -> QueuePosition:
         """What a waiting job waits for."""
         return why_waiting(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
 
@@ -75,7 +75,7 @@ class Scheduler:
             return
         try:
             await live.apply(ev.CancelAsked(f"job {newer}", Reason.SUPERSEDED))
-        except DanubeError as error:
+        except PlatformError as error:
             _log.warning("job-not-superseded", extra={"fields": {"job": job_id, "cause": str(error)}})
 
     async def _admit(self, live: ActiveJob) -> None:

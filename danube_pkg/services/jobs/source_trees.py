@@ -9,15 +9,15 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.repositories.ports import Source, Sources
+from danube_pkg.core.repositories.ports import Sources, SourceTree
 from danube_pkg.core.repositories.urls import without_login
 
 _log = logging.getLogger("danube.sources")
 
 
-Listener = Callable[[Source], Awaitable[None]]
+Listener = Callable[[SourceTree], Awaitable[None]]
 
 
 class JobSource:
@@ -39,7 +39,7 @@ class JobSource:
             try:
                 stream = await self._open()
                 self._begun = await anext(stream, b""), stream
-            except DanubeError as error:
+            except PlatformError as error:
                 fields = {"job": self._job.id, "reference": error.reference, "cause": str(error)}
                 _log.info("source-not-prepared", extra={"fields": fields})
 
@@ -60,7 +60,7 @@ class JobSource:
         await self._on_opened(source)
         return self._told(source)
 
-    async def _told(self, source: Source) -> AsyncGenerator[bytes, None]:
+    async def _told(self, source: SourceTree) -> AsyncGenerator[bytes, None]:
         async with aclosing(source.stream()) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -73,7 +73,7 @@ class JobSource:
             await begun[1].aclose()
 
 
-def source_lines(job: Job, source: Source) -> list[tuple[str, str]]:
+def source_lines(job: Job, source: SourceTree) -> list[tuple[str, str]]:
     """(key, line) for the job's log: by which rule the code was read, and what else there is to say of it."""
     lines = [(f"source:{notice}", f"--- {' '.join(notice.split())}") for notice in source.notices]
     if source.rule:

@@ -12,14 +12,14 @@ import logging
 import random
 from collections import deque
 
-from danube_pkg.core.errors import DanubeError, NotFound, Retryable, StorageFull, Unavailable
+from danube_pkg.core.errors import NotFound, PlatformError, Retryable, StorageFull, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import MAX_OUTPUT_BYTES, StepRequest
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.step_records import end_of_step, lost
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.logs.ports import JobLog, StepOutput
-from danube_pkg.core.runtimes.pods import SUPERVISOR, Container, Role
+from danube_pkg.core.runtimes.pods import SUPERVISOR, Container, ContainerRole
 from danube_pkg.core.runtimes.ports import ExecStream
 from danube_pkg.core.runtimes.supervisor import (
     Ended,
@@ -308,7 +308,7 @@ async def stop_step(live: ActiveJob, step: Step, container: Container, ports: En
                 known |= any(isinstance(frame, Started) for frame in parser.feed(data))
         finally:
             await stream.close()
-    except DanubeError as error:
+    except PlatformError as error:
         fields = {"job": live.job.id, "step": step.sequence, "cause": str(error)}
         _log.info("step-not-stopped", extra={"fields": fields})
     return known
@@ -333,7 +333,7 @@ async def read_output_again(step: Step, container: Container, ports: EnginePorts
                             return tail.bytes_of(total)
         finally:
             await stream.close()
-    except (TimeoutError, DanubeError) as error:
+    except (TimeoutError, PlatformError) as error:
         _log.info("output-not-read-again", extra={"fields": {"step": step.id, "cause": str(error)}})
     return None
 
@@ -353,7 +353,7 @@ def one_line(text: str) -> str:
 
 def container_of(job_id: str, step: Step) -> Container:
     """The instance that a placed step was handed to."""
-    role = Role.COORDINATOR if step.sequence == COORDINATOR_SEQUENCE else Role.WORKER
+    role = ContainerRole.COORDINATOR if step.sequence == COORDINATOR_SEQUENCE else ContainerRole.WORKER
     return Container(job_id, step.container or 0, role, step.image)
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from danube_pkg.core.errors import DanubeError, NotFound, Permanent, Retryable, Throttled, Unauthenticated
+from danube_pkg.core.errors import NotFound, Permanent, PlatformError, Retryable, Throttled, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.notifications.outbox import (
     FIRST_RETRY_SECONDS,
@@ -177,13 +177,13 @@ class Outbox:
         while True:
             try:
                 await self._store.forget_delivered(self._clock.now() - KEEP_SECONDS)
-            except DanubeError as error:
+            except PlatformError as error:
                 _log.warning("outbox-not-tidied", extra={"fields": {"cause": str(error)}})
             await self._clock.sleep(TIDY_SECONDS)
 
 
 def _condition(entry: OutboxEntry, error: BaseException) -> Condition:
-    hint = error.hint if isinstance(error, DanubeError) else ""
+    hint = error.hint if isinstance(error, PlatformError) else ""
     what = str(error) or "it did not answer in time"
     return Condition("delivery-failing", f"{entry.channel} takes nothing from this server: {what}", hint)
 

@@ -5,7 +5,7 @@ from danube_pkg.core.errors import NotFound, Permanent
 from danube_pkg.core.repositories.forges import CommitStatus, Forge, forge_project, status_request
 from danube_pkg.core.repositories.git_authentication import SshKey
 from danube_pkg.core.repositories.ports import ForgeApi
-from danube_pkg.services.repositories.credentials import Credentials
+from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 
 SAID_BEFORE = "Cannot transition status"
 """GitLab's answer to a state that a status has already: a delivery that came through without our hearing of it."""
@@ -14,7 +14,7 @@ SAID_BEFORE = "Cannot transition status"
 class CommitStatusReporter:
     """`core.repositories.ports.CommitStatuses`."""
 
-    def __init__(self, applied: AppliedConfiguration, credentials: Credentials, forges: ForgeApi) -> None:
+    def __init__(self, applied: AppliedConfiguration, credentials: ConfiguredCredentials, forges: ForgeApi) -> None:
         self._applied = applied
         self._credentials = credentials
         self._forges = forges

@@ -49,7 +49,7 @@ class _Token:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Credentials:
+class ConfiguredCredentials:
     """`core.repositories.ports.GitCredentials`. deploy_key: the file of the server's own ssh key."""
 
     def __init__(

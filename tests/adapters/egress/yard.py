@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from build_steps.supervisor import build_supervisor
-from danube_pkg.adapters.egress import EgressProxies, EgressSettings, FileLedgers, proxy_command
+from danube_pkg.adapters.egress import EgressProxyPool, EgressSettings, FileLedgers, proxy_command
 from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.egress.policy import address_of_step
@@ -108,7 +108,7 @@ class Yard:
     """One directory, the server's side of the proxies, and the pods that were handed over. secrets: what jobs can have read."""
 
     directory: Path
-    proxies: EgressProxies
+    proxies: EgressProxyPool
     ledgers: FileLedgers
     secrets: list[bytes]
     pods: list[Pod] = field(default_factory=list)
@@ -159,7 +159,7 @@ class Yard:
 
 
 async def hand_over(
-    proxies: EgressProxies, pods: list[Pod], allowlist: Sequence[str], *, learn: bool = False, step: int | None = None
+    proxies: EgressProxyPool, pods: list[Pod], allowlist: Sequence[str], *, learn: bool = False, step: int | None = None
 ) -> Pod:
     """A pod that is none: sockets on the loopback, at the address of a step."""
     holder = await asyncio.create_subprocess_exec("sleep", "1000", stdout=asyncio.subprocess.DEVNULL)
@@ -188,7 +188,7 @@ async def open_yard(directory: Path, settings: EgressSettings | None = None) -> 
     async def forms_of(job_id: str) -> Collection[str]:
         return host_forms(secrets)
 
-    yard = Yard(directory, EgressProxies(settings or proxy_settings(directory), ledgers, forms_of), ledgers, secrets)
+    yard = Yard(directory, EgressProxyPool(settings or proxy_settings(directory), ledgers, forms_of), ledgers, secrets)
     try:
         yield yard
     finally:

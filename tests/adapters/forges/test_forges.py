@@ -28,7 +28,7 @@ from danube_pkg.core.repositories.ports import CommitStatuses, ForgeApi, GitCred
 from danube_pkg.core.repositories.revisions import Credential
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
-from danube_pkg.services.repositories.credentials import Credentials
+from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.support.git_servers import make_key
 from tests.support.github_app import GithubApi
@@ -65,8 +65,8 @@ class Desk:
     repository: ConfigRepository = field(default_factory=lambda: ConfigRepository("/config"))
 
     @property
-    def credentials(self) -> Credentials:
-        return Credentials(
+    def credentials(self) -> ConfiguredCredentials:
+        return ConfiguredCredentials(
             AppliedConfiguration(State(self.config)),
             self.repository,
             self.secrets,
@@ -215,7 +215,7 @@ def test_the_deploy_key_is_made_once_and_refused_when_others_could_read_it(tmp_p
 
 
 def implements(
-    credentials: Credentials, forges: HttpForges, statuses: CommitStatusReporter
+    credentials: ConfiguredCredentials, forges: HttpForges, statuses: CommitStatusReporter
 ) -> tuple[GitCredentials, ForgeApi, CommitStatuses]:
     """Checked by mypy."""
     return credentials, forges, statuses

@@ -7,7 +7,7 @@ import pytest
 
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.configuration.settings import SourceSettings
-from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
+from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.revisions import Credential, GitProgram
 from tests.adapters.git.remote import (
     TOKEN,
@@ -166,8 +166,8 @@ async def test_tags_and_hashes_are_resolved(
 # --- refusals
 
 
-async def refusal(sources: GitSources, url: str) -> DanubeError:
-    with pytest.raises(DanubeError) as refused:
+async def refusal(sources: GitSources, url: str) -> PlatformError:
+    with pytest.raises(PlatformError) as refused:
         await sources.resolve(url, "")
     assert TOKEN not in f"{refused.value} {refused.value.hint}"
     return refused.value

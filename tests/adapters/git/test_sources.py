@@ -18,8 +18,8 @@ from dulwich.web import make_wsgi_chain
 
 from danube_pkg.adapters.git.limits import CHUNK_BYTES
 from danube_pkg.adapters.git.sources import GitSources, WorkingTree
-from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
-from danube_pkg.core.repositories.ports import Source, Sources
+from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
+from danube_pkg.core.repositories.ports import Sources, SourceTree
 
 _QUIET = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -74,7 +74,7 @@ def sources(tmp_path: Path) -> GitSources:
     return GitSources(tmp_path / "repos")
 
 
-async def read(source: Source) -> bytes:
+async def read(source: SourceTree) -> bytes:
     chunks = [chunk async for chunk in source.stream()]
     assert max(map(len, chunks)) <= CHUNK_BYTES
     return b"".join(chunks)
@@ -84,7 +84,7 @@ async def drained(stream: AsyncIterator[bytes]) -> int:
     return sum([len(chunk) async for chunk in stream])
 
 
-async def unpacked(source: Source, target: Path) -> Path:
+async def unpacked(source: SourceTree, target: Path) -> Path:
     target.mkdir()
     with tarfile.open(fileobj=io.BytesIO(await read(source)), errors="surrogateescape") as tar:
         for member in tar:
@@ -311,7 +311,7 @@ async def test_an_anonymous_remote_is_mirrored_by_commit(
     assert git(copy, "remote", "get-url", "origin") == served
     tagged = await sources.resolve(served, "v1")
     assert (tagged.commit_sha, tagged.tag) == (git(repository, "rev-parse", "v1^{commit}"), "v1")
-    with pytest.raises(DanubeError, match="nowhere"):
+    with pytest.raises(PlatformError, match="nowhere"):
         await sources.resolve(served, "nowhere")
 
 

@@ -12,7 +12,7 @@ import pytest
 from backports import zstd
 
 from danube_pkg.adapters.images.packed import LayerBroken, LayerStream
-from danube_pkg.adapters.images.tar import MAX_EXTENSION_BYTES, Kind, members, pass_over
+from danube_pkg.adapters.images.tar import MAX_EXTENSION_BYTES, MemberKind, members, pass_over
 from danube_pkg.core.images.reference import ImageBounds, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.reasons import Reason
@@ -227,7 +227,7 @@ def test_archives_of_every_format_are_read(format: int) -> None:
     assert {(member.size, member.user, member.modified_ns) for member in found[:-1]} == {
         (700, 2_000_000, 1_700_000_000 * 10**9)
     }
-    assert (found[-1].kind, found[-1].link) == (Kind.LINK, link_.linkname.encode())
+    assert (found[-1].kind, found[-1].link) == (MemberKind.LINK, link_.linkname.encode())
 
 
 def test_random_bytes_are_refused_and_nothing_else_happens() -> None:

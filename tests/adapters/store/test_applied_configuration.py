@@ -21,9 +21,9 @@ from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec
 from danube_pkg.core.configuration.ports import ConfigurationStore
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User
-from danube_pkg.core.errors import Place
+from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.identity.access import Level, Scope
-from danube_pkg.core.identity.people import Session, Token
+from danube_pkg.core.identity.people import BrowserSession, Token
 from tests.core.jobs.states import states
 
 
@@ -70,7 +70,7 @@ APP = PipelineDefinition(
     "app",
     "owners",
     PipelineSpec(repository="/app", permissions=(PermissionSpec("readers", Level.READ),)),
-    Place("pipelines/app.yaml", 7),
+    SourceLocation("pipelines/app.yaml", 7),
 )
 FULL = State(
     users={ALICE.email: User(ALICE.email, "alice", "$2b$10$hash")},
@@ -123,7 +123,7 @@ async def test_what_leaves_is_marked_and_keeps_its_id_when_it_comes_back(
 async def test_who_leaves_is_logged_out_everywhere_for_good(database: Database, store: SqliteConfiguration) -> None:
     await apply(store, FULL)
     person = str(rows(database, "users")[0]["id"])
-    session = Session("s", person, "password", (), "", "", 1.0, 1.0, 1e12)
+    session = BrowserSession("s", person, "password", (), "", "", 1.0, 1.0, 1e12)
     await SqliteSessions(database).add_session(session, b"session")
     await SqliteTokens(database).add_token(Token("t", person, "laptop", frozenset(Scope), (), 1.0, 1e12), b"token")
     await apply(store, State())
@@ -150,12 +150,15 @@ async def test_a_person_whom_an_issuer_brought_is_no_part_of_the_configuration(
 async def test_a_line_that_moved_is_known_without_a_change(database: Database, store: SqliteConfiguration) -> None:
     await apply(store, FULL)
     moved = State(
-        FULL.config, FULL.users, FULL.teams, {"app": PipelineDefinition("app", "owners", APP.spec, Place("p", 9))}
+        FULL.config,
+        FULL.users,
+        FULL.teams,
+        {"app": PipelineDefinition("app", "owners", APP.spec, SourceLocation("p", 9))},
     )
     assert diff(moved, FULL) == ()
     await store.apply_changes((), moved, Applied("r2", 1001.0))
     state, applied = await store.load_state()
-    assert state.pipelines["app"].place == Place("p", 9)
+    assert state.pipelines["app"].place == SourceLocation("p", 9)
     assert applied == Applied("r2", 1001.0)
 
 

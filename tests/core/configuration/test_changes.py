@@ -3,15 +3,15 @@
 import pytest
 from hypothesis import given, settings
 
-from danube_pkg.core.configuration.changes import Action, Change, Kind, apply, diff
+from danube_pkg.core.configuration.changes import Change, ChangeAction, ObjectKind, apply, diff
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.grants import EVERYTHING, GrantChange, changed_grants
 from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec, ResourceSpec
 from danube_pkg.core.configuration.plan import described
 from danube_pkg.core.configuration.state import PipelineDefinition, State, Team, User
-from danube_pkg.core.errors import Defect, Place
-from danube_pkg.core.identity.access import Level, Role
+from danube_pkg.core.errors import Defect, SourceLocation
+from danube_pkg.core.identity.access import Level, TeamRole
 from tests.core.jobs.states import states
 
 
@@ -38,19 +38,19 @@ def test_applying_twice_changes_nothing(desired: State, actual: State) -> None:
 def test_a_difference_names_each_thing_once_and_referred_ones_first(desired: State, actual: State) -> None:
     changes = diff(desired, actual)
     assert len({(one.kind, one.key) for one in changes}) == len(changes)
-    order = [*Kind]
+    order = [*ObjectKind]
     assert [order.index(one.kind) for one in changes] == sorted(order.index(one.kind) for one in changes)
     assert all(one.before != one.after for one in changes)
 
 
 def test_a_change_of_another_state_is_refused() -> None:
-    change = Change(Kind.USER, "a@example.com", User("a@example.com", "a"), None)
+    change = Change(ObjectKind.USER, "a@example.com", User("a@example.com", "a"), None)
     with pytest.raises(Defect):
         apply([change], State())
 
 
 def pipeline(name: str, team: str = "", place: int = 1, **spec: object) -> PipelineDefinition:
-    return PipelineDefinition(name, team, PipelineSpec(repository="/app", **spec), Place("p.yaml", place))  # type: ignore[arg-type]
+    return PipelineDefinition(name, team, PipelineSpec(repository="/app", **spec), SourceLocation("p.yaml", place))  # type: ignore[arg-type]
 
 
 def test_a_pipeline_that_only_moved_in_its_file_has_not_changed() -> None:
@@ -61,28 +61,28 @@ def test_a_pipeline_that_only_moved_in_its_file_has_not_changed() -> None:
 def test_a_change_is_described_field_by_field() -> None:
     before = pipeline("app", "a", image="host")
     after = pipeline("app", "b", image="python:3.12", resources=ResourceSpec(cpu=2))
-    change = Change(Kind.PIPELINE, "app", before, after)
-    assert change.action is Action.CHANGE
+    change = Change(ObjectKind.PIPELINE, "app", before, after)
+    assert change.action is ChangeAction.CHANGE
     assert described(change) == (
         "change pipeline app",
         "  team: a → b",
         "  image: host → python:3.12",
         "  resources.cpu: 0.0 → 2",
     )
-    config = Change(Kind.CONFIG, "global", ConfigSpec(), ConfigSpec(egress_allowlist=("a.example",)))
+    config = Change(ObjectKind.CONFIG, "global", ConfigSpec(), ConfigSpec(egress_allowlist=("a.example",)))
     assert described(config) == ("change the server's configuration", "  egress_allowlist: none → [a.example]")
 
 
 def test_a_password_hash_is_not_in_a_description() -> None:
     before, after = User("a@example.com", "a", "$2b$10$old"), User("a@example.com", "a", "$2b$10$new")
-    assert described(Change(Kind.USER, "a@example.com", before, after)) == (
+    assert described(Change(ObjectKind.USER, "a@example.com", before, after)) == (
         "change user a@example.com",
         "  password_hash: … → …",
     )
 
 
 def test_who_gains_and_loses_access_is_told_person_by_person() -> None:
-    alice, bob = (MemberSpec(f"{name}@example.com", Role.ADMIN) for name in ("alice", "bob"))
+    alice, bob = (MemberSpec(f"{name}@example.com", TeamRole.ADMIN) for name in ("alice", "bob"))
     carol = MemberSpec("carol@example.com")
     app = pipeline("app", "owners", permissions=(PermissionSpec("readers", Level.READ),))
     before = State(

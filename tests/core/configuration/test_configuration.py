@@ -24,8 +24,8 @@ from danube_pkg.core.documents.records import (
     read_record,
     typed_fields,
 )
-from danube_pkg.core.errors import Invalid, Place
-from danube_pkg.core.identity.access import Role
+from danube_pkg.core.errors import Invalid, SourceLocation
+from danube_pkg.core.identity.access import TeamRole
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.repositories.git_authentication import GithubApp, GitlabToken, SshKey
 from danube_pkg.core.repositories.globs import matches, matches_across
@@ -105,10 +105,12 @@ def test_the_example_becomes_typed_pipelines_users_and_teams() -> None:
     assert state.config.server.bind_address == "0.0.0.0:8080"
     assert state.users["alice@example.com"].password_hash == HASH
     assert state.teams["platform"].global_admin
-    assert [(one.email, one.role) for one in state.teams["engineering"].members] == [("alice@example.com", Role.ADMIN)]
+    assert [(one.email, one.role) for one in state.teams["engineering"].members] == [
+        ("alice@example.com", TeamRole.ADMIN)
+    ]
     definition = state.pipelines["frontend-build"]
     assert [one.kind for one in definition.spec.triggers] == [TriggerKind.PUSH, TriggerKind.CRON]
-    assert definition.place == Place("f.yaml", 31)
+    assert definition.place == SourceLocation("f.yaml", 31)
     pipeline = pipeline_of(definition, state.config, "p1")
     assert (pipeline.name, pipeline.team, pipeline.cron_schedule) == ("frontend-build", "engineering", "0 0 * * *")
     assert pipeline.branch_filter == ("main", "release/*")
@@ -134,7 +136,7 @@ def test_a_record_survives_being_stored_as_json() -> None:
     state = state_of(GOOD)
     for record in (state.config, state.pipelines["frontend-build"].spec):
         findings = Findings()
-        assert read_record(type(record), marked(plain(record), Place("stored")), findings) == record
+        assert read_record(type(record), marked(plain(record), SourceLocation("stored")), findings) == record
         assert not findings
 
 

@@ -7,8 +7,8 @@ import yaml
 
 from danube_pkg.core.egress.policy import (
     EgressReason,
+    EgressTarget,
     Policy,
-    Target,
     Verdict,
     address_of_step,
     entry_for,
@@ -117,7 +117,7 @@ def test_a_listed_name_must_not_lead_to_an_unlisted_private_address(
     address: str, own: bool, expected: EgressReason
 ) -> None:
     policy = Policy(["files.example.org", "10.1.0.0/16"])
-    decision = policy.decide_address(Target("files.example.org", 443), ip_address(address), own=own)
+    decision = policy.decide_address(EgressTarget("files.example.org", 443), ip_address(address), own=own)
     assert decision.reason is expected
     assert (decision.verdict is Verdict.ALLOWED) is (expected is EgressReason.LISTED)
     assert decision.allow == (() if decision.verdict is Verdict.ALLOWED else (address,))
@@ -133,8 +133,11 @@ def test_to_learn_lets_all_out_but_to_this_machine_itself() -> None:
         "169.254.169.254": Verdict.REFUSED,
         "fe80::1": Verdict.REFUSED,
     }.items():
-        assert policy.decide_address(Target("a.example", 443), ip_address(address)).verdict is verdict
-    assert policy.decide_address(Target("a.example", 443), ip_address("10.0.0.1"), own=True).verdict is Verdict.REFUSED
+        assert policy.decide_address(EgressTarget("a.example", 443), ip_address(address)).verdict is verdict
+    assert (
+        policy.decide_address(EgressTarget("a.example", 443), ip_address("10.0.0.1"), own=True).verdict
+        is Verdict.REFUSED
+    )
     listed = Policy(["127.0.0.1:5432"], learn=True)
     assert listed.decide_target(parse_target("127.0.0.1:5432")).reason is EgressReason.LISTED
 

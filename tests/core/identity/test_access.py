@@ -12,11 +12,11 @@ from danube_pkg.core.identity.access import (
     SERVER,
     Action,
     Actor,
-    Kind,
+    ActorKind,
     Level,
     Need,
-    Role,
     Scope,
+    TeamRole,
     Thing,
     can,
     require,
@@ -24,8 +24,8 @@ from danube_pkg.core.identity.access import (
 )
 
 
-def person(*teams: tuple[str, Role], scopes: frozenset[Scope] | None = None, global_admin: bool = False) -> Actor:
-    return Actor("alice", Kind.PERSON, "alice", global_admin, dict(teams), scopes)
+def person(*teams: tuple[str, TeamRole], scopes: frozenset[Scope] | None = None, global_admin: bool = False) -> Actor:
+    return Actor("alice", ActorKind.PERSON, "alice", global_admin, dict(teams), scopes)
 
 
 APP = Thing("app", "owners", {"readers": Level.READ, "writers": Level.WRITE, "admins": Level.ADMIN})
@@ -34,32 +34,32 @@ APP = Thing("app", "owners", {"readers": Level.READ, "writers": Level.WRITE, "ad
 @pytest.mark.parametrize(
     ("team", "role", "most"),
     [
-        ("readers", Role.MEMBER, Need.READ),
-        ("readers", Role.ADMIN, Need.READ),
-        ("writers", Role.ADMIN, Need.WRITE),
-        ("admins", Role.MEMBER, Need.WRITE),
-        ("admins", Role.ADMIN, Need.ADMIN),
-        ("owners", Role.MEMBER, Need.WRITE),
-        ("owners", Role.ADMIN, Need.ADMIN),
-        ("others", Role.ADMIN, Need.LOGIN),
+        ("readers", TeamRole.MEMBER, Need.READ),
+        ("readers", TeamRole.ADMIN, Need.READ),
+        ("writers", TeamRole.ADMIN, Need.WRITE),
+        ("admins", TeamRole.MEMBER, Need.WRITE),
+        ("admins", TeamRole.ADMIN, Need.ADMIN),
+        ("owners", TeamRole.MEMBER, Need.WRITE),
+        ("owners", TeamRole.ADMIN, Need.ADMIN),
+        ("others", TeamRole.ADMIN, Need.LOGIN),
     ],
 )
-def test_what_one_membership_gives(team: str, role: Role, most: Need) -> None:
+def test_what_one_membership_gives(team: str, role: TeamRole, most: Need) -> None:
     assert standing(person((team, role)), APP) is most
 
 
 def test_the_best_membership_counts() -> None:
-    assert standing(person(("readers", Role.MEMBER), ("owners", Role.ADMIN)), APP) is Need.ADMIN
+    assert standing(person(("readers", TeamRole.MEMBER), ("owners", TeamRole.ADMIN)), APP) is Need.ADMIN
 
 
 def test_a_pipeline_nobody_owns_is_not_everybodys() -> None:
-    assert standing(person(("", Role.ADMIN)), Thing("app")) is Need.LOGIN
+    assert standing(person(("", TeamRole.ADMIN)), Thing("app")) is Need.LOGIN
 
 
 def test_more_is_never_less() -> None:
     """Whoever may more by their teams can do all that somebody with less can."""
-    steps = [ANONYMOUS, person(), person(("readers", Role.MEMBER)), person(("writers", Role.MEMBER))]
-    steps += [person(("owners", Role.ADMIN)), person(global_admin=True), LOCAL_ADMINISTRATOR]
+    steps = [ANONYMOUS, person(), person(("readers", TeamRole.MEMBER)), person(("writers", TeamRole.MEMBER))]
+    steps += [person(("owners", TeamRole.ADMIN)), person(global_admin=True), LOCAL_ADMINISTRATOR]
     for less, more in itertools.pairwise(steps):
         for action in Action:
             assert can(more, action, APP) or not can(less, action, APP), (less, more, action)
@@ -69,9 +69,9 @@ def test_a_scope_only_takes_away() -> None:
     for scopes in itertools.chain.from_iterable(
         itertools.combinations(Scope, count) for count in range(len(Scope) + 1)
     ):
-        limited = person(("owners", Role.ADMIN), scopes=frozenset(scopes))
+        limited = person(("owners", TeamRole.ADMIN), scopes=frozenset(scopes))
         for action in Action:
-            assert can(person(("owners", Role.ADMIN)), action, APP) or not can(limited, action, APP)
+            assert can(person(("owners", TeamRole.ADMIN)), action, APP) or not can(limited, action, APP)
             if (scope := RULES[action].scope) is not None and scope not in scopes:
                 assert not can(limited, action, APP)
 
@@ -86,10 +86,10 @@ def test_refusals_say_no_more_than_they_should() -> None:
     with pytest.raises(Unauthenticated):
         require(ANONYMOUS, Action.SEE_JOB, APP)
     with pytest.raises(NotFound, match="there is no pipeline 'app'"):
-        require(person(("others", Role.ADMIN)), Action.CANCEL, APP)
+        require(person(("others", TeamRole.ADMIN)), Action.CANCEL, APP)
     with pytest.raises(Forbidden, match="alice may not cancel") as refusal:
-        require(person(("readers", Role.MEMBER)), Action.CANCEL, APP)
+        require(person(("readers", TeamRole.MEMBER)), Action.CANCEL, APP)
     assert "pipelines/app.yaml" in refusal.value.hint
     with pytest.raises(Forbidden, match="not for cancel") as refusal:
-        require(person(("owners", Role.ADMIN), scopes=frozenset({Scope.READ})), Action.CANCEL, APP)
+        require(person(("owners", TeamRole.ADMIN), scopes=frozenset({Scope.READ})), Action.CANCEL, APP)
     assert refusal.value.hint == "danube token create --scope write"

@@ -23,7 +23,7 @@ from danube_pkg.core.configuration.pipelines import (
     TriggerSpec,
 )
 from danube_pkg.core.configuration.state import PipelineDefinition, State, Team, User
-from danube_pkg.core.identity.access import Level, Role
+from danube_pkg.core.identity.access import Level, TeamRole
 from danube_pkg.core.repositories.git_authentication import (
     GithubApp,
     GitlabToken,
@@ -84,7 +84,7 @@ def states(draw: st.DrawFn) -> State:
     teams: dict[str, Team] = {}
     for name in draw(st.sets(st.sampled_from(NAMES), max_size=3)):
         emails = sorted(draw(st.sets(st.sampled_from(sorted(people)), max_size=4))) if people else []
-        members = tuple(MemberSpec(email, draw(st.sampled_from(Role))) for email in emails)
+        members = tuple(MemberSpec(email, draw(st.sampled_from(TeamRole))) for email in emails)
         groups = draw(st.lists(_texts, max_size=2).map(tuple))
         teams[name] = Team(name, members, draw(st.booleans()), groups)
     pipelines: dict[str, PipelineDefinition] = {}

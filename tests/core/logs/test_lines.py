@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danube_pkg.core.logs.index import IndexRecord, Kind
+from danube_pkg.core.logs.index import IndexRecord, RecordKind
 from danube_pkg.core.logs.lines import (
     BLOCK_BYTES,
     SHOWN_BYTES,
@@ -62,14 +62,19 @@ def test_bytes_that_are_no_text_are_shown_as_such() -> None:
     assert [line.text for line in shown_lines(b"a\xffb\n\n", 0)] == ["a�b", ""]
 
 
-def record(begin: int, end: int, step: int, kind: Kind = Kind.OUTPUT, time_us: int = 0) -> IndexRecord:
+def record(begin: int, end: int, step: int, kind: RecordKind = RecordKind.OUTPUT, time_us: int = 0) -> IndexRecord:
     return IndexRecord(time_us, begin, end, 0, 0, step, 1, kind)
 
 
 def test_bytes_are_known_by_their_step_and_their_time() -> None:
     known = LogMap()
     known.extend(
-        [record(0, 10, 1, Kind.NOTE, 5), record(10, 10, 1), record(10, 20, 1, time_us=6), record(20, 30, 2, time_us=7)]
+        [
+            record(0, 10, 1, RecordKind.NOTE, 5),
+            record(10, 10, 1),
+            record(10, 20, 1, time_us=6),
+            record(20, 30, 2, time_us=7),
+        ]
     )
     assert known.at(3) == (5, 1, True)
     assert known.at(10) == (6, 1, False)
@@ -79,7 +84,9 @@ def test_bytes_are_known_by_their_step_and_their_time() -> None:
 
 def test_parallel_steps_take_turns() -> None:
     known = LogMap()
-    known.extend([record(0, 5, 0, Kind.NOTE), record(5, 9, 1), record(9, 10, 0, Kind.NOTE), record(10, 20, 2)])
+    known.extend(
+        [record(0, 5, 0, RecordKind.NOTE), record(5, 9, 1), record(9, 10, 0, RecordKind.NOTE), record(10, 20, 2)]
+    )
     known.extend([record(20, 30, 1)])
     assert list(known.runs()) == [(0, 0), (5, 1), (10, 2), (20, 1)]
     assert sections([(1, 1), (4, 2), (6, 1)], 10) == (Section(1, 1, 3), Section(2, 4, 2), Section(1, 6, 4))

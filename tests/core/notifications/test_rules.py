@@ -28,8 +28,8 @@ from danube_pkg.core.repositories.git_authentication import (
 )
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
+    EntrySource,
     PipelineEnded,
-    Source,
     event_from_json,
     event_to_json,
     lane_of,
@@ -126,7 +126,7 @@ def test_an_end_is_told_once() -> None:
     state = a_state(notifications=(SlackNotification("chat", (Occasion.ALWAYS,)),), waiting="app")
     first = told(RUNNING, ENDED, state)
     assert [one.kind for one in first.outbox] == [OutboxKind.SLACK]
-    assert [one.source for one in first.inbox] == [Source.PIPELINE]
+    assert [one.source for one in first.inbox] == [EntrySource.PIPELINE]
     assert told(ENDED, replace(ENDED, generation=5), state) == NO_FOLLOW_UP
 
 

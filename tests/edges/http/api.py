@@ -30,7 +30,7 @@ from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.core.identity.oidc import ClientSettings
-from danube_pkg.core.identity.people import SESSION_PREFIX, Session, new_secret, secret_hash
+from danube_pkg.core.identity.people import SESSION_PREFIX, BrowserSession, new_secret, secret_hash
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
@@ -183,7 +183,7 @@ class Api:
         """Somebody's browser, logged in so long ago."""
         secret = new_secret(SESSION_PREFIX, os.urandom(32))
         at = self.parts.store.clock.now() - age_seconds
-        session = Session(self.parts.store.new_id(), name, "password", (), "", "test", at, at, at + 3600)
+        session = BrowserSession(self.parts.store.new_id(), name, "password", (), "", "test", at, at, at + 3600)
         await SqliteSessions(self.parts.store.database).add_session(session, secret_hash(secret))
         headers = {"cookie": f"danube_session={secret}", "x-csrf-token": csrf_token(secret)}
         return Caller(name, self.address, headers=headers)

@@ -5,11 +5,11 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
+    EntrySource,
     InboxEntry,
     InboxEvent,
     PipelineOutcome,
     Result,
-    Source,
 )
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.core.triggers.webhooks.events import Push, WebhookRepository
@@ -21,7 +21,7 @@ NIGHT = 1_800_000_000.0
 
 
 async def arrived(
-    api: Api, source: Source, key: str, event: InboxEvent, *outcomes: PipelineOutcome, note: str = ""
+    api: Api, source: EntrySource, key: str, event: InboxEvent, *outcomes: PipelineOutcome, note: str = ""
 ) -> int:
     """Taken and settled; the pipelines that it started have their jobs."""
     inbox = SqliteInbox(api.parts.store.database)
@@ -48,7 +48,7 @@ async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their
     push = Push(APP, "main", COMMIT, "alice")
     first = await arrived(
         api,
-        Source.GITHUB,
+        EntrySource.GITHUB,
         "d1",
         push,
         PipelineOutcome("app", Result.STARTED),
@@ -56,10 +56,10 @@ async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their
         PipelineOutcome("secret", Result.NOT_MEANT, "its triggers name no push"),
     )
     second = await arrived(
-        api, Source.GITHUB, "d2", Push(OTHER, "main", COMMIT, "bob"), PipelineOutcome("secret", Result.STARTED)
+        api, EntrySource.GITHUB, "d2", Push(OTHER, "main", COMMIT, "bob"), PipelineOutcome("secret", Result.STARTED)
     )
-    third = await arrived(api, Source.GITHUB, "d3", Push(OTHER, "x", COMMIT, ""), note="no pipeline is of it")
-    await SqliteInbox(api.parts.store.database).receive(InboxEntry(Source.GITHUB, "d4", push, NIGHT))
+    third = await arrived(api, EntrySource.GITHUB, "d3", Push(OTHER, "x", COMMIT, ""), note="no pipeline is of it")
+    await SqliteInbox(api.parts.store.database).receive(InboxEntry(EntrySource.GITHUB, "d4", push, NIGHT))
 
     (job,) = (await alice.get("/api/v1/jobs")).json["jobs"]
     (seen,) = (await alice.get("/api/v1/deliveries")).json["deliveries"]
@@ -98,9 +98,9 @@ async def test_filters_and_pages_for_everybody_alike(api: Api) -> None:
     alice = await api.person("alice", apps="member")
     started = PipelineOutcome("app", Result.STARTED)
     for number in range(5):
-        await arrived(api, Source.GITHUB, f"d{number}", Push(APP, f"b{number}", COMMIT, "alice"), started)
-        await arrived(api, Source.CRON, f"c{number}", CronMoment("app", "@daily", NIGHT), started)
-    await arrived(api, Source.GITEA, "e", Push(OTHER, "main", COMMIT, "alice"), started)
+        await arrived(api, EntrySource.GITHUB, f"d{number}", Push(APP, f"b{number}", COMMIT, "alice"), started)
+        await arrived(api, EntrySource.CRON, f"c{number}", CronMoment("app", "@daily", NIGHT), started)
+    await arrived(api, EntrySource.GITEA, "e", Push(OTHER, "main", COMMIT, "alice"), started)
     for caller in (alice, api.local):
         assert await keys(caller, "source=cron") == ["c4", "c3", "c2", "c1", "c0"]
         assert await keys(caller, "repository=team/OTHER") == ["e"]

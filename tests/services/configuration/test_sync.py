@@ -12,7 +12,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import Applied, State
-from danube_pkg.core.errors import Place, StorageFull
+from danube_pkg.core.errors import SourceLocation, StorageFull
 from danube_pkg.edges.http.views.forge_links import file_url
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.tasks import end_all
@@ -142,7 +142,7 @@ async def test_what_was_written_is_kept_as_it_was_applied_document_by_document(t
 
 
 def test_places_have_addresses_where_the_configurations_forge_is_known() -> None:
-    sha, place, applied = "c0ffee" + "0" * 34, Place("pipelines/app.yaml", 4), AppliedConfiguration()
+    sha, place, applied = "c0ffee" + "0" * 34, SourceLocation("pipelines/app.yaml", 4), AppliedConfiguration()
     at_forge = "git@gitlab.example.org:team/config.git"
     assert file_url("/srv/config", applied, sha, place) == ""
     assert file_url(at_forge, applied, sha, place) == (

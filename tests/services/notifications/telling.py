@@ -10,7 +10,7 @@ from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.services.notifications.outbox import Outbox
 from danube_pkg.services.notifications.senders import Notifiers
 from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
-from danube_pkg.services.repositories.credentials import Credentials
+from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from tests.services.triggers.yard import (
     Yard,
     delivering,
@@ -28,7 +28,7 @@ async def open_telling(path: Path, mail: SmtpMail | None = None) -> AsyncIterato
         yard = await stack.enter_async_context(open_yard(path))
         http = HttpForges()
         stack.push_async_callback(http.close)
-        credentials = Credentials(
+        credentials = ConfiguredCredentials(
             yard.applied, ConfigRepository("/nowhere"), yard.secrets, http, yard.clock, str(path / "none")
         )
         statuses = CommitStatusReporter(yard.applied, credentials, http)

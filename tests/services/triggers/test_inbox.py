@@ -17,10 +17,10 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import HttpsToken
 from danube_pkg.core.triggers.inbox import (
+    EntrySource,
     InboxEntry,
     PipelineOutcome,
     Result,
-    Source,
     event_to_json,
 )
 from danube_pkg.core.triggers.ports import Settlement
@@ -88,7 +88,7 @@ async def test_an_entry_that_was_on_disk_when_the_server_died_is_settled_by_the_
     async with open_yard(tmp_path, running=False) as yard:
         await yard.configure(APP)
         for number in range(3):
-            await yard.inbox.receive(InboxEntry(Source.GITHUB, f"d{number}", PUSH, NOON))
+            await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, f"d{number}", PUSH, NOON))
         assert await yard.jobs() == []
     async with open_yard(tmp_path) as yard:
         await yard.configure(APP)
@@ -99,7 +99,7 @@ async def test_an_entry_that_was_on_disk_when_the_server_died_is_settled_by_the_
 async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path: Path) -> None:
     async with open_yard(tmp_path, running=False) as yard:
         await yard.configure(APP, **FORGE)
-        await yard.inbox.receive(InboxEntry(Source.GITHUB, "d1", PUSH, NOON))
+        await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, "d1", PUSH, NOON))
         entry = (await yard.inbox.open_entries(0, 1))[0]
         pipeline = await yard.pipelines.load_pipeline("app")
         assert pipeline is not None
@@ -108,7 +108,7 @@ async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path
         first = await yard.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
         again = await yard.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
         assert ([one.id for one in first], len(await yard.jobs())) == ([one.id for one in again], 1)
-        stored = await yard.inbox.entry(Source.GITHUB, "d1")
+        stored = await yard.inbox.entry(EntrySource.GITHUB, "d1")
         assert stored is not None
         assert stored.outcomes == (PipelineOutcome("app", Result.STARTED, job_id=first[0].id),)
         assert await yard.told() == ["status app pending queued"], "nor is it told twice"
@@ -266,7 +266,7 @@ async def test_the_end_of_a_job_starts_what_waits_for_it_exactly_once(tmp_path: 
         follower = (await yard.jobs())[1]
         assert (follower.pipeline, follower.trigger.type, follower.trigger.commit_sha) == ("clean", "pipeline", SHA)
         assert follower.trigger.actor == f"app job {job.id}"
-        assert await yard.outcome(job.id, Source.PIPELINE) == "clean: started"
+        assert await yard.outcome(job.id, EntrySource.PIPELINE) == "clean: started"
         assert len(await yard.jobs()) == 2
 
 
@@ -308,7 +308,7 @@ async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) 
         (job,) = await yard.jobs()
         await yard.engine.cancel(job.id, "alice")
         await yard.settled()
-        assert await yard.outcome(job.id, Source.PIPELINE) == "deploy: there is no such repository"
+        assert await yard.outcome(job.id, EntrySource.PIPELINE) == "deploy: there is no such repository"
 
 
 async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(tmp_path: Path) -> None:
@@ -321,16 +321,16 @@ async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(
 
         async def is_settled() -> bool:
             yard.clock.move(120)
-            return bool(await yard.outcome(job.id, Source.PIPELINE))
+            return bool(await yard.outcome(job.id, EntrySource.PIPELINE))
 
         await eventually(is_settled, "the entry to be given up")
-        assert await yard.outcome(job.id, Source.PIPELINE) == "deploy: given up: a bug"
+        assert await yard.outcome(job.id, EntrySource.PIPELINE) == "deploy: given up: a bug"
 
 
 async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with open_yard(tmp_path, running=False) as yard:
         await yard.configure(APP)
-        await yard.inbox.receive(InboxEntry(Source.GITHUB, "d1", PUSH, NOON))
+        await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, "d1", PUSH, NOON))
         await yard.database.write(lambda connection: connection.execute("UPDATE inbox SET event = '{}'"))
         async with yard.triggers.running():
 
@@ -363,7 +363,7 @@ async def test_a_full_disk_never_leaves_a_lane_behind(tmp_path: Path) -> None:
     async with open_yard(tmp_path) as yard:
         await yard.configure(APP)
         yard.triggers._engine = FullDisk(yard.engine, 3)  # type: ignore[assignment]
-        await yard.inbox.receive(InboxEntry(Source.GITHUB, "old", PUSH, NOON - 3 * 86400))
+        await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, "old", PUSH, NOON - 3 * 86400))
         await yard.triggers.receive(WebhookDelivery(Forge.GITHUB, "d1", PUSH))
         await yard.settled(moving=True)
         assert await yard.outcome("old") == "app: given up: the disk is full"

@@ -25,7 +25,7 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.notifications.outbox import OutboxKind
 from danube_pkg.core.repositories.forges import Forge
-from danube_pkg.core.repositories.ports import Source
+from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.core.triggers.inbox import InboxEntry
@@ -73,7 +73,7 @@ class Repositories:
             raise self.away
         return Revision(NEWEST, "refs/heads/main", "main")
 
-    async def open(self, repository: str, commit_sha: str) -> Source:
+    async def open(self, repository: str, commit_sha: str) -> SourceTree:
         raise Permanent("source-unavailable", "nothing is run here")
 
     async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:

@@ -16,9 +16,9 @@ from typing import Any
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.runtimes.pods import (
     Container,
+    ContainerRole,
     Limits,
     Network,
-    Role,
 )
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.trees import remove_tree
@@ -121,7 +121,7 @@ class PodDirectory:
         for number in self.numbers():
             data = _read(self.container(number) / "container.json")
             if data is not None:
-                container = Container(self.job_id, number, Role(data["role"]), data["image"])
+                container = Container(self.job_id, number, ContainerRole(data["role"]), data["image"])
                 yield ContainerRecord(container, ProcessMark(data["pid"], data["start"]))
 
     def numbers(self) -> list[int]:

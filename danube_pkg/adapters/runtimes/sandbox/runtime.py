@@ -47,13 +47,13 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
+    ContainerRole,
     Limits,
     Network,
     PodEvent,
     PodNotice,
     PodSpec,
     PodState,
-    Role,
 )
 from danube_pkg.kit.tasks import end_all
 
@@ -105,10 +105,10 @@ class SandboxRuntime:
             else:
                 await self._ways_out.restore([record])
             for known in pod.containers():
-                if known.container.role is Role.COORDINATOR and known.init.lives():
+                if known.container.role is ContainerRole.COORDINATOR and known.init.lives():
                     self._watcher.add(known)
                     return known.container
-            coordinator = Container(spec.job_id, 0, Role.COORDINATOR, HOST_IMAGE)
+            coordinator = Container(spec.job_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
             return await self._make_container(
                 pod, record, coordinator, self._coordinator_mounts(pod, record, spec.token)
             )
@@ -194,7 +194,7 @@ class SandboxRuntime:
 
     def _living_worker(self, pod: PodDirectory, image: str) -> Container | None:
         for known in pod.containers():
-            same = known.container.role is Role.WORKER and known.container.image == image
+            same = known.container.role is ContainerRole.WORKER and known.container.image == image
             if same and known.init.lives():
                 self._watcher.add(known)
                 return known.container
@@ -202,7 +202,9 @@ class SandboxRuntime:
 
     async def _make_worker(self, pod: PodDirectory, record: PodRecord, image: str, held: HeldImage | None) -> Container:
         number = max([0, *pod.numbers()]) + 1
-        return await self._make_container(pod, record, Container(pod.job_id, number, Role.WORKER, image), [], held)
+        return await self._make_container(
+            pod, record, Container(pod.job_id, number, ContainerRole.WORKER, image), [], held
+        )
 
     def _tell(self, job_id: str, message: str) -> None:
         self._watcher.publish(PodNotice(job_id, message))
@@ -221,7 +223,7 @@ class SandboxRuntime:
         prepare_root(directory, record.user_base)
         settings = self.settings
         supervisor = await asyncio.to_thread(self._supervisor_copy)
-        coordinator = container.role is Role.COORDINATOR
+        coordinator = container.role is ContainerRole.COORDINATOR
         mounts = [
             Mount(supervisor, SUPERVISOR_PLACE),
             Mount(pod.workspace, "/workspace", writable=True),
@@ -328,7 +330,7 @@ class SandboxRuntime:
 
     def _state(self, pod: PodDirectory) -> PodState:
         living = tuple(known.container for known in pod.containers() if known.init.lives())
-        return PodState(pod.job_id, living, complete=any(c.role is Role.COORDINATOR for c in living))
+        return PodState(pod.job_id, living, complete=any(c.role is ContainerRole.COORDINATOR for c in living))
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodRecord
 from danube_pkg.core.egress.policy import PROXY_PORT
 from danube_pkg.core.egress.ports import EgressProxies
-from danube_pkg.core.errors import DanubeError, Permanent, Unavailable
+from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.runtimes.pods import Network, PodSockets
 from danube_pkg.kit.backoff import Backoff
 
@@ -49,14 +49,14 @@ class WaysOut:
         if not wanted or self._proxies is None:
             return
         served = await self._proxies.served()
-        failures: list[DanubeError] = []
+        failures: list[PlatformError] = []
         for record in wanted:
             if record.job_id in served or not record.holder.lives():
                 continue
             _log.warning("way-out-reopened", extra={"fields": {"job": record.job_id}})
             try:
                 await self.open(record)
-            except DanubeError as error:
+            except PlatformError as error:
                 failures.append(error)
         if failures:
             raise failures[0]
@@ -69,7 +69,7 @@ class WaysOut:
         while True:
             try:
                 await self.restore(living())
-            except DanubeError as error:
+            except PlatformError as error:
                 _log.error("way-out-closed", extra={"fields": {"cause": str(error)}})
                 await asyncio.sleep(backoff.next())
                 continue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.inside import ask_inside
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, directory_bytes
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent
 
@@ -47,7 +47,7 @@ class WorkspaceSizes:
             return used
         try:
             return int((await ask_inside(self._within, {"verb": "measure", "target": str(path)}))["bytes"])
-        except DanubeError as error:
+        except PlatformError as error:
             _log.warning("size-not-known", extra={"fields": {"pod": path.name, "cause": str(error)}})
             return used
 

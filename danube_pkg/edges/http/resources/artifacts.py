@@ -34,7 +34,7 @@ class ArtifactList:
     artifacts: tuple[ArtifactView, ...]
 
 
-class Artifacts(Resource):
+class ArtifactsResource(Resource):
     """`/api/v1/jobs/{job}/artifacts`."""
 
     async def GET(self, request: Request) -> ArtifactList:

@@ -43,7 +43,7 @@ class AuditQuery:
     limit: int = field(default=50, metadata=rule(at_least=1, at_most=200))
 
 
-class Audit(Resource):
+class AuditResource(Resource):
     """`/api/v1/audit`."""
 
     async def GET(self, request: Request, query: AuditQuery) -> AuditPage:

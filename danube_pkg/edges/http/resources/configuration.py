@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from danube_pkg.core.configuration.plan import Plan, described
+from danube_pkg.core.configuration.plan import ConfigurationPlan, described
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.danubefile import Outline
 from danube_pkg.core.documents.marked import rule
-from danube_pkg.core.errors import DanubeError, NotFound
+from danube_pkg.core.errors import NotFound, PlatformError
 from danube_pkg.core.repositories.forge_links import ForgePages
 from danube_pkg.core.repositories.urls import without_login
 from danube_pkg.edges.http.server.bodies import Time, iso_or_none
@@ -203,7 +203,7 @@ class PlanConfiguration(ConfigurationResource):
         )
 
 
-class PipelineDefinition(ConfigurationResource):
+class PipelineDefinitionResource(ConfigurationResource):
     """`/api/v1/pipelines/{pipeline}/definition`."""
 
     @answers(200, refuses=(400, 503))
@@ -228,18 +228,18 @@ class PipelineDefinition(ConfigurationResource):
         )
 
 
-def _url_of(pages: ForgePages | None, commit_sha: str, error: DanubeError) -> str:
+def _url_of(pages: ForgePages | None, commit_sha: str, error: PlatformError) -> str:
     place = error.place
     return pages.file(commit_sha, place.file, place.line) if pages is not None and place is not None else ""
 
 
-def _finding(error: DanubeError, url: str = "") -> FindingView:
+def _finding(error: PlatformError, url: str = "") -> FindingView:
     return FindingView(
         str(error.place or ""), error.what + (f": {error.cause}" if error.cause else ""), error.hint, url
     )
 
 
-def _plan_view(plan: Plan) -> PlanView:
+def _plan_view(plan: ConfigurationPlan) -> PlanView:
     return PlanView(
         ok=not plan.findings,
         findings=tuple(map(_finding, plan.findings)),

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.triggers.inbox import (
+    EntrySource,
     InboxEntry,
     InboxFilter,
     PipelineOutcome,
     Result,
-    Source,
     event_in_words,
     repository_of,
 )
@@ -34,7 +34,7 @@ class DeliveryView:
     be said of it as a whole."""
 
     id: int
-    source: Source
+    source: EntrySource
     delivery: str
     event: str
     repository: str
@@ -56,7 +56,7 @@ class DeliveryPage:
 class DeliveriesQuery:
     """`repository`: owner/name, as its forge has it."""
 
-    source: Source | None = None
+    source: EntrySource | None = None
     repository: str | None = field(default=None, metadata=rule(pattern=r".{1,1024}"))
     cursor: int | None = field(default=None, metadata=rule(at_least=1))
     limit: int = field(default=50, metadata=rule(at_least=1, at_most=200))

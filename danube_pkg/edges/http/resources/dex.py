@@ -17,7 +17,7 @@ MAX_ACCOUNT = 254
 """Of an e-mail address (RFC 5321)."""
 
 
-class Dex(Resource):
+class DexResource(Resource):
     """`/dex/{rest*}`."""
 
     @answers(200, 302, 303, content="text/html", refuses=(400, 401, 403, 404, 413, 500, 503))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from danube_pkg.core.documents.marked import rule
-from danube_pkg.core.errors import DanubeError, Unavailable
+from danube_pkg.core.errors import PlatformError, Unavailable
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.edges.http.resources.job_stream import (
@@ -123,7 +123,7 @@ class JobEvents(LiveResource):
         async def look() -> None:
             try:
                 await self._authoriser.authorise(request)
-            except DanubeError:
+            except PlatformError:
                 viewer.refused = True
                 broadcast.detach(viewer)
 
@@ -234,7 +234,7 @@ class ListEvents(LiveResource):
             try:
                 await self._authoriser.authorise(request)
                 follower.pipelines = await self._visible(request, query)
-            except DanubeError:
+            except PlatformError:
                 self._followers.discard(follower)
                 follower.gone.set()
 

@@ -208,7 +208,7 @@ class DeviceView:
     expires_in_seconds: int
 
 
-class DeviceLogin(Resource):
+class DeviceLoginResource(Resource):
     """`/auth/device`."""
 
     @answers(201, refuses=(403, 404, 502, 503))

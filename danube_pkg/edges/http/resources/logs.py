@@ -22,7 +22,7 @@ class LogQuery:
     step: int | None = field(default=None, metadata=rule(at_least=1, at_most=100_000))
 
 
-class JobLog(Resource):
+class JobLogResource(Resource):
     """`/api/v1/jobs/{job}/log`."""
 
     @answers(200, 206, content="text/plain; charset=utf-8", refuses=(416,))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, Scope, can
-from danube_pkg.core.identity.people import TOKEN_DAYS, Session, Token
+from danube_pkg.core.identity.people import TOKEN_DAYS, BrowserSession, Token
 from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
@@ -64,7 +64,7 @@ class SessionList:
     sessions: tuple[SessionView, ...]
 
 
-class Sessions(Resource):
+class SessionsResource(Resource):
     """`/api/v1/sessions`."""
 
     async def GET(self, request: Request) -> SessionList:
@@ -119,7 +119,7 @@ class MadeToken:
     record: TokenView
 
 
-class Tokens(Resource):
+class TokensResource(Resource):
     """`/api/v1/tokens`."""
 
     async def GET(self, request: Request) -> TokenList:
@@ -143,7 +143,7 @@ class OneToken(Resource):
         await self.services.logins.tokens.revoke(request.actor.user_id, request.arguments["token"])
 
 
-def _session_view(session: Session, current: str) -> SessionView:
+def _session_view(session: BrowserSession, current: str) -> SessionView:
     return SessionView(
         id=session.id,
         current=session.id == current,

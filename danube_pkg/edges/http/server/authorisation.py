@@ -4,7 +4,7 @@ from danube_pkg.core.identity.access import (
     LOCAL_ADMINISTRATOR,
     RULES,
     Action,
-    Kind,
+    ActorKind,
     Need,
     require,
     standing,
@@ -32,7 +32,7 @@ class Authoriser:
         if RULES[action].need is Need.NO_FOLLOW_UP:
             return
         await self.recognise(request)
-        if request.actor.kind is Kind.ANONYMOUS:
+        if request.actor.kind is ActorKind.ANONYMOUS:
             require(request.actor, action)
         if "job" in request.arguments:
             await self._load_job(request)

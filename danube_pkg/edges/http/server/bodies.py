@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from danube_pkg.core.documents.marked import Findings, Marked, Rule
+from danube_pkg.core.documents.marked import FieldRule, Findings, Marked
 from danube_pkg.core.documents.records import read_record
-from danube_pkg.core.errors import Invalid, Place
+from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.edges.http.server.messages import InputInvalid, Response
 
 Model = TypeVar("Model")
@@ -87,7 +87,7 @@ def read_body(kind: type[Model], data: bytes) -> Model:
             cause=str(error),
             hint="send a JSON object, as the document at /docs says",
         ) from error
-    return _read(kind, _marked(value, Place("body"), 0), "the body")
+    return _read(kind, _marked(value, SourceLocation("body"), 0), "the body")
 
 
 def read_query(kind: type[Model], text: str) -> Model:
@@ -112,14 +112,14 @@ def _query(kind: Any, text: str) -> Any:
         ) from error
     for name, value in pairs:
         values[name] = _from_text(value, hints.get(name))
-    return _read(kind, _marked(values, Place("query"), 0), "the query")
+    return _read(kind, _marked(values, SourceLocation("query"), 0), "the query")
 
 
 @lru_cache(maxsize=256)
 def _scalars(kind: Any) -> Mapping[str, Any]:
     """By the query's key: a field's plain type, `X | None` as X."""
     hints = typing.get_type_hints(kind)
-    return {one.metadata.get("rule", Rule()).key or one.name: _plain(hints[one.name]) for one in fields(kind)}
+    return {one.metadata.get("rule", FieldRule()).key or one.name: _plain(hints[one.name]) for one in fields(kind)}
 
 
 def _plain(hint: Any) -> Any:
@@ -145,7 +145,7 @@ def _read(kind: type[Model], node: Marked, what: str) -> Model:
     return found
 
 
-def _marked(value: Any, place: Place, depth: int) -> Marked:
+def _marked(value: Any, place: SourceLocation, depth: int) -> Marked:
     if depth > MAX_DEPTH:
         raise Invalid(
             "body-too-deep",

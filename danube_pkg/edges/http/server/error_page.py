@@ -2,7 +2,7 @@
 
 from html import escape
 
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.security import PAGE_POLICY
 
@@ -16,7 +16,7 @@ def wants_page(request: Request) -> bool:
     )
 
 
-def problem_page(error: DanubeError, request_id: str) -> Response:
+def problem_page(error: PlatformError, request_id: str) -> Response:
     """One plain sentence, what to do, and what an administrator finds the reason by."""
     text = f"""<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <title>Danube: {escape(error.what)}</title><link rel=stylesheet href=/docs/style.css>

@@ -7,7 +7,7 @@ import re
 
 import h11
 
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 
 HEAD_BYTES = 32 * 1024
 """Cookies of a whole company fit; more is an attack or a mistake."""
@@ -24,7 +24,7 @@ _ONCE = frozenset({"authorization", "content-type", "host", "last-event-id", "or
 HINT = "let an HTTP library make the request; a proxy in between must not change it"
 
 
-class BadFraming(DanubeError):
+class BadFraming(PlatformError):
     """The bytes are no request that is clear beyond doubt; the connection is closed behind the answer."""
 
     def __init__(self, reference: str, what: str, *, status: int = 400) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from danube_pkg.core.errors import DanubeError, Invalid
+from danube_pkg.core.errors import Invalid, PlatformError
 from danube_pkg.core.identity.access import (
     ANONYMOUS,
     SERVER,
@@ -129,7 +129,7 @@ class InputInvalid(Invalid):
         self.findings = findings
 
 
-def problem(error: DanubeError, request_id: str, status: int | None = None) -> Response:
+def problem(error: PlatformError, request_id: str, status: int | None = None) -> Response:
     """The same object that the command line prints."""
     document: dict[str, Any] = {
         "type": f"https://danube.dev/problems/{error.reference}",

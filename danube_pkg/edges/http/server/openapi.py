@@ -8,7 +8,7 @@ from typing import Any
 from danube_pkg import __version__
 from danube_pkg.core.identity.access import RULES, Need
 from danube_pkg.core.identity.idempotency import KEY_PATTERN
-from danube_pkg.edges.http.server.resource import JSON, Endpoint, Route
+from danube_pkg.edges.http.server.resource import JSON, BoundHandler, Route
 from danube_pkg.edges.http.server.schema import Schemas
 
 TEXTS: Mapping[int, str] = {
@@ -45,7 +45,7 @@ PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProblemFinding:
     """One of several things that are wrong."""
 
     place: str
@@ -66,10 +66,10 @@ class Problem:
     hint: str
     request_id: str
     place: str | None = None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ProblemFinding, ...] = ()
 
 
-def document(endpoints: Iterable[tuple[Route, Endpoint]], patterns: Mapping[str, str]) -> dict[str, Any]:
+def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[str, str]) -> dict[str, Any]:
     """The whole document; `patterns` are those of path parameters."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
@@ -96,7 +96,7 @@ def document(endpoints: Iterable[tuple[Route, Endpoint]], patterns: Mapping[str,
     }
 
 
-def _operation(route: "Route", endpoint: Endpoint, schemas: Schemas, patterns: Mapping[str, str]) -> dict[str, Any]:
+def _operation(route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]) -> dict[str, Any]:
     first, _, rest = endpoint.text.partition("\n")
     need = RULES[route.action].need
     operation: dict[str, Any] = {
@@ -132,7 +132,7 @@ def tag_of(path: str) -> str:
 
 
 def _parameters(
-    route: "Route", endpoint: Endpoint, schemas: Schemas, patterns: Mapping[str, str]
+    route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
@@ -160,7 +160,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return options[0] if options else schema
 
 
-def _responses(route: "Route", endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
+def _responses(route: "Route", endpoint: BoundHandler, schemas: Schemas) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status in endpoint.answer.statuses:
         found[str(status)] = {"description": TEXTS[status]}
@@ -179,7 +179,7 @@ def _responses(route: "Route", endpoint: Endpoint, schemas: Schemas) -> dict[str
     return found
 
 
-def refusals(route: "Route", endpoint: Endpoint) -> set[int]:
+def refusals(route: "Route", endpoint: BoundHandler) -> set[int]:
     """Statuses with a problem document: those of every route, those of its kind, those that it names itself."""
     found = {400, 422, *endpoint.answer.refuses}
     if RULES[route.action].need is not Need.NO_FOLLOW_UP:

@@ -2,14 +2,14 @@
 
 import re
 
-from danube_pkg.core.errors import DanubeError
+from danube_pkg.core.errors import PlatformError
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 Headers = tuple[tuple[str, str], ...]
 
 
-class RangeUnsatisfiable(DanubeError):
+class RangeUnsatisfiable(PlatformError):
     """The range begins behind the end."""
 
     status = 416

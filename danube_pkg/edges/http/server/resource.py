@@ -37,7 +37,7 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseSpec:
     """How a handler answers beside its annotations. `statuses`: the first is the usual one. `refuses`: further statuses
     with a problem document. `takes`: the media type of a body that is no JSON; `body_bytes`: the most of one that is."""
 
@@ -61,7 +61,7 @@ def answers(
     """Says how a handler answers where that is not simply 200 with JSON."""
 
     def mark(handler: Handler) -> Handler:
-        handler.answer = Answer(statuses or (200,), content, refuses, takes, body_bytes)  # type: ignore[attr-defined]
+        handler.answer = ResponseSpec(statuses or (200,), content, refuses, takes, body_bytes)  # type: ignore[attr-defined]
         return handler
 
     return mark
@@ -79,11 +79,11 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class BoundHandler:
     """A handler with what its annotations say. `result` is None where it makes its response itself."""
 
     call: Callable[..., Awaitable[Any]]
-    answer: Answer
+    answer: ResponseSpec
     query: type[Any] | None
     body: type[Any] | None
     result: type[Any] | None
@@ -102,23 +102,23 @@ class Endpoint:
         return Response(self.answer.statuses[0]) if found is None else json_response(found, self.answer.statuses[0])
 
 
-def endpoint(resource: Resource, method: str) -> Endpoint:
+def endpoint(resource: Resource, method: str) -> BoundHandler:
     """The endpoint of a resource's method; raises AttributeError where it has none."""
     return _described(getattr(resource, method), type(resource))
 
 
-def endpoint_of(resource: type[Resource], method: str) -> Endpoint:
+def endpoint_of(resource: type[Resource], method: str) -> BoundHandler:
     """The same without a resource that could be called: for the document."""
     return _described(getattr(resource, method), resource)
 
 
-def _described(call: Callable[..., Awaitable[Any]], resource: type[Resource]) -> Endpoint:
+def _described(call: Callable[..., Awaitable[Any]], resource: type[Resource]) -> BoundHandler:
     hints = typing.get_type_hints(call)
     returned = hints.get("return")
     results = [one for one in (typing.get_args(returned) or (returned,)) if is_dataclass(one) and one is not Response]
-    return Endpoint(
+    return BoundHandler(
         call=call,
-        answer=getattr(call, "answer", Answer()),
+        answer=getattr(call, "answer", ResponseSpec()),
         query=hints.get("query"),
         body=hints.get("body"),
         result=typing.cast("type[Any]", results[0]) if results else None,

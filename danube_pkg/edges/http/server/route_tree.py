@@ -26,7 +26,7 @@ class _Node(Generic[Value]):
         self.value: Value | None = None
 
 
-class Tree(Generic[Value]):
+class RouteTree(Generic[Value]):
     """`patterns`: what each named segment may be."""
 
     def __init__(self, patterns: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from danube_pkg.core.errors import DanubeError, Defect, NotFound, Permanent
+from danube_pkg.core.errors import Defect, NotFound, Permanent, PlatformError
 from danube_pkg.core.identity.access import (
     ANONYMOUS,
     Action,
@@ -21,8 +21,8 @@ from danube_pkg.edges.http.server.authorisation import Authoriser
 from danube_pkg.edges.http.server.compression import compressed
 from danube_pkg.edges.http.server.error_page import problem_page, wants_page
 from danube_pkg.edges.http.server.messages import Request, Response, problem
-from danube_pkg.edges.http.server.resource import Endpoint, Resource, Route, endpoint
-from danube_pkg.edges.http.server.route_tree import Tree
+from danube_pkg.edges.http.server.resource import BoundHandler, Resource, Route, endpoint
+from danube_pkg.edges.http.server.route_tree import RouteTree
 from danube_pkg.edges.http.server.security import (
     SAFE_METHODS,
     Hardening,
@@ -40,10 +40,10 @@ _log = logging.getLogger("danube.http")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RouteMatch:
     """What a path stands for: its routes by method."""
 
-    endpoints: dict[str, tuple[Route, Endpoint]] = field(default_factory=dict)
+    endpoints: dict[str, tuple[Route, BoundHandler]] = field(default_factory=dict)
 
 
 class MethodNotAllowed(Permanent):
@@ -51,7 +51,7 @@ class MethodNotAllowed(Permanent):
 
     status = 405
 
-    def __init__(self, request: Request, target: Target) -> None:
+    def __init__(self, request: Request, target: RouteMatch) -> None:
         takes = ", ".join([*target.endpoints, *(["HEAD"] if "GET" in target.endpoints else [])])
         what = f"{unquote(request.path)} takes {takes}, not {request.method}"
         super().__init__("method-not-allowed", what, hint="the paths and their methods are listed at /docs")
@@ -64,12 +64,12 @@ class Router:
     def __init__(self, services: Services, routes: Sequence[Route], patterns: Mapping[str, str]) -> None:
         self._services = services
         self._resources: dict[type[Resource], Resource] = {}
-        self._tree: Tree[Target] = Tree(patterns)
+        self._tree: RouteTree[RouteMatch] = RouteTree(patterns)
         for route in routes:
             if route.resource not in self._resources:
                 self._resources[route.resource] = route.resource(services)
             made = endpoint(self._resources[route.resource], route.method)
-            self._tree.place(route.path, Target).endpoints[route.method] = route, made
+            self._tree.place(route.path, RouteMatch).endpoints[route.method] = route, made
         self._hardening = Hardening(services.site)
         self._idempotency = idempotency.Idempotency(services)
         self._authoriser = Authoriser(services)
@@ -86,11 +86,11 @@ class Router:
     async def respond(self, request: Request) -> Response:
         """The answer to a request, whatever happens. Raises ConnectionError and TimeoutError of its body alone."""
         started = time.perf_counter()
-        found: tuple[Route, Endpoint] | None = None
+        found: tuple[Route, BoundHandler] | None = None
         try:
             found = self._find(request)
             response = await self._answer(request, *found)
-        except DanubeError as error:
+        except PlatformError as error:
             render = problem_page if wants_page(request) else problem
             response = render(error, request.request_id)
         except (ConnectionError, TimeoutError):
@@ -103,7 +103,7 @@ class Router:
         self._services.metrics.count(found[0].path if found else "", response.status, time.perf_counter() - started)
         return response
 
-    def _find(self, request: Request) -> tuple[Route, Endpoint]:
+    def _find(self, request: Request) -> tuple[Route, BoundHandler]:
         match = self._tree.find(request.path)
         if match is None:
             path = unquote(request.path)
@@ -115,7 +115,7 @@ class Router:
             raise MethodNotAllowed(request, target)
         return found
 
-    async def _answer(self, request: Request, route: Route, handler: Endpoint) -> Response:
+    async def _answer(self, request: Request, route: Route, handler: BoundHandler) -> Response:
         request.action_ = route.action
         try:
             await self._authoriser.authorise(request)
@@ -123,7 +123,7 @@ class Router:
                 response = await self._idempotency.answer(request, handler)
             else:
                 response = await handler(request)
-        except DanubeError as error:
+        except PlatformError as error:
             if _is_audited(request, route) and error.status != TOO_MANY:
                 await self._record(request, route, error.reference)
             raise

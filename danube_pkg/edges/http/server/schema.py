@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
-from danube_pkg.core.documents.marked import Rule
+from danube_pkg.core.documents.marked import FieldRule
 from danube_pkg.edges.http.server.bodies import Time
 
 _SCALARS: Mapping[Any, Mapping[str, Any]] = {
@@ -38,7 +38,7 @@ class Schemas:
         hints = typing.get_type_hints(kind)
         found = []
         for one in fields(kind):
-            rule = one.metadata.get("rule", Rule())
+            rule = one.metadata.get("rule", FieldRule())
             schema = self.of(hints[one.name], rule)
             if one.default is not MISSING and "$ref" not in schema:
                 schema = {**schema, "default": one.default}
@@ -59,7 +59,7 @@ class Schemas:
             "additionalProperties": False,
         }
 
-    def of(self, hint: Any, rule: Rule | None = None) -> dict[str, Any]:
+    def of(self, hint: Any, rule: FieldRule | None = None) -> dict[str, Any]:
         """The schema of an annotation, with what a field's rule adds."""
         origin = typing.get_origin(hint)
         if origin is types.UnionType or origin is typing.Union:
@@ -74,10 +74,10 @@ class Schemas:
             return {"type": "string", "enum": [str(one) for one in hint]}
         if is_dataclass(hint):
             return self.reference(typing.cast("type[Any]", hint))
-        return {**_SCALARS[hint], **_bounds(rule or Rule())}
+        return {**_SCALARS[hint], **_bounds(rule or FieldRule())}
 
 
-def _bounds(rule: Rule) -> dict[str, Any]:
+def _bounds(rule: FieldRule) -> dict[str, Any]:
     """What a rule says, in the words of JSON Schema, whose patterns are not anchored."""
     found: dict[str, Any] = {}
     if rule.at_least is not None:

@@ -1,7 +1,7 @@
 """Addresses at forges, for what the configuration in force knows of them."""
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import Place
+from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.repositories.forge_links import ForgePages, forge_pages
 
 
@@ -16,7 +16,7 @@ def commit_url(repository: str, applied: AppliedConfiguration, commit_sha: str) 
     return pages.commit(commit_sha) if pages is not None else ""
 
 
-def file_url(repository: str, applied: AppliedConfiguration, revision: str, place: Place | None) -> str:
+def file_url(repository: str, applied: AppliedConfiguration, revision: str, place: SourceLocation | None) -> str:
     """The URL of a line of the configuration repository at a revision; "" where the forge is not known."""
     if place is None:
         return ""
