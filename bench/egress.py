@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.figures import Figure, median_of
-from tests.adapters.egress.yard import (
+from tests.adapters.egress.proxies import (
     Pod,
-    Yard,
-    open_yard,
+    ProxySetup,
+    open_proxies,
     status_of_process,
 )
 
@@ -73,20 +73,20 @@ def measure() -> list[Figure]:
 
 
 async def _measure(directory: Path, port: int) -> list[Figure]:
-    async with open_yard(directory) as yard:
-        pod = await yard.pod([f"127.0.0.1:{port}"])
+    async with open_proxies(directory) as setup:
+        pod = await setup.pod([f"127.0.0.1:{port}"])
         await pod.ask(f"127.0.0.1:{port}")
-        return await asyncio.to_thread(_figures, yard, pod, port)
+        return await asyncio.to_thread(_figures, setup, pod, port)
 
 
-def _figures(yard: Yard, pod: Pod, port: int) -> list[Figure]:
+def _figures(setup: ProxySetup, pod: Pod, port: int) -> list[Figure]:
     direct_down = median_of(ROUNDS, lambda: _download(_open(None, port)))
     direct_up = median_of(ROUNDS, lambda: _upload(_open(None, port)))
     down = median_of(ROUNDS, lambda: _download(_open(pod, port)))
     up = median_of(ROUNDS, lambda: _upload(_open(pod, port)))
     plain = median_of(ROUNDS, lambda: _get(pod, port))
     many = median_of(ROUNDS, lambda: _many(pod, port))
-    memory = int(status_of_process(yard.processes()[0])["VmRSS"].split()[0]) / 1024
+    memory = int(status_of_process(setup.processes()[0])["VmRSS"].split()[0]) / 1024
     direct_ms, through_ms = _setup(None, port), _setup(pod, port)
     beside = "direct in the same run: {:.0f} MB/s".format
     return [

@@ -6,8 +6,10 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from danube_pkg.kit.records import to_builtins
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +66,5 @@ def write_figures(figures: Sequence[Figure], path: Path) -> None:
     """As JSON, with the machine that they are of."""
     machine = {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = {"machine": machine, "at": time.time(), "figures": [asdict(figure) for figure in figures]}
+    document = {"machine": machine, "at": time.time(), "figures": [to_builtins(figure) for figure in figures]}
     path.write_text(json.dumps(document, indent=1) + "\n")

@@ -20,8 +20,8 @@ from tests.adapters.images.building import (
     run,
 )
 from tests.adapters.images.containers import busybox, open_image_pods
-from tests.adapters.images.house import open_house
 from tests.adapters.images.registry import serving
+from tests.adapters.images.setup import open_image_setup
 from tests.adapters.runtimes.sandbox.pods import new_job_id, spec_of
 
 LAYERS_BYTES = (90 << 20, 30 << 20, 10 << 20)
@@ -73,9 +73,9 @@ def _archive(files: Iterator[Path], size: int) -> bytes:
 
 
 async def _pull(directory: Path, host: str, image: str) -> float:
-    async with open_house(directory, RegistrySpec(host, insecure=True)) as house:
+    async with open_image_setup(directory, RegistrySpec(host, insecure=True)) as setup:
         started = time.perf_counter()
-        await house.pull(image)
+        await setup.pull(image)
         took = time.perf_counter() - started
     shutil.rmtree(directory)
     return took

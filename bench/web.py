@@ -4,7 +4,6 @@ long one is scrolled. Debian's Chromium without a window; the server and the job
 import statistics
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.figures import Figure
 from build_steps.web import build_page
+from danube_pkg.kit.records import replace
 from tests.web import pipelines
-from tests.web.house import House, Visitors, launch
+from tests.web.site import Site, Visitors, launch
 
 LOADS = 5
 STREAM_SECONDS = 8.0
@@ -31,24 +31,24 @@ def measure() -> list[Figure]:
     """The figures of this suite."""
     build_page()
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory, sync_playwright() as playwright:
-        house = House(Path(directory))
+        site = Site(Path(directory))
         for name in ("website", "million", "stream"):
-            house.pipeline(name, pipelines.ALL[name])
-        house.serve()
+            site.pipeline(name, pipelines.ALL[name])
+        site.serve()
         browser = launch(playwright)
         try:
-            return [*_first_page(browser, house), *_stream(browser, house), *_scroll(browser, house)]
+            return [*_first_page(browser, site), *_stream(browser, site), *_scroll(browser, site)]
         finally:
             browser.close()
-            house.close()
+            site.close()
 
 
-def _first_page(browser: Browser, house: House) -> list[Figure]:
+def _first_page(browser: Browser, site: Site) -> list[Figure]:
     """The overview in a browser that has never been here, five times."""
-    house.end_of(house.trigger("website"))
+    site.end_of(site.trigger("website"))
     painted, sizes, shifts = [], [], []
     for _ in range(LOADS):
-        visitors = Visitors(browser, house)
+        visitors = Visitors(browser, site)
         page = visitors.page("writer", "/")
         page.wait_for_selector(".pipeline")
         painted.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
@@ -66,26 +66,26 @@ _TRANSFERRED = """() => [...performance.getEntriesByType('navigation'), ...perfo
   .reduce((sum, one) => sum + one.transferSize, 0)"""
 
 
-def _stream(browser: Browser, house: House) -> list[Figure]:
+def _stream(browser: Browser, site: Site) -> list[Figure]:
     """A job that prints 5 000 lines a second, looked at from its first line on."""
-    job = house.trigger("stream")
-    visitors = Visitors(browser, house)
+    job = site.trigger("stream")
+    visitors = Visitors(browser, site)
     page = visitors.page("writer", f"/jobs/{job}")
     page.wait_for_function("() => document.querySelectorAll('.log-row').length > 20", timeout=30_000)
     figure = _longest_task(
         "page: longest task, a log that streams", page, lambda: page.wait_for_timeout(STREAM_SECONDS * 1000)
     )
-    house.end_of(job, 60)
+    site.end_of(job, 60)
     visitors.close()
-    step = next(step for step in house.job(job)["steps"] if step["name"] == "Print")
+    step = next(step for step in site.job(job)["steps"] if step["name"] == "Print")
     return [replace(figure, note=f"{figure.note}; {40_000 / step['duration_seconds']:.0f} lines/s")]
 
 
-def _scroll(browser: Browser, house: House) -> list[Figure]:
+def _scroll(browser: Browser, site: Site) -> list[Figure]:
     """A million lines by wheel, and by dragging the scroll bar."""
-    job = house.trigger("million")
-    house.end_of(job, 120)
-    visitors = Visitors(browser, house)
+    job = site.trigger("million")
+    site.end_of(job, 120)
+    visitors = Visitors(browser, site)
     page = visitors.page("writer", f"/jobs/{job}")
     page.wait_for_selector(".log-row")
     page.locator(".log-scroller").hover()

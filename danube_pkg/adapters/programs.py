@@ -8,15 +8,14 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import danube_pkg
 from danube_pkg.core.errors import Defect, HostLacks
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class CoordinatorProgram:
+class CoordinatorProgram(Record):
     """The coordinator's code as read-only mounts, (source on the host, place in the container), and its environment."""
 
     mounts: tuple[tuple[Path, str], ...]

@@ -1,7 +1,5 @@
 """Builds the configuration sync, and decides the settings that the server starts with."""
 
-from dataclasses import dataclass
-
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.store import SqliteConfiguration, SqliteSecrets
 from danube_pkg.bootstrap.repositories import RepositoryParts
@@ -9,14 +7,14 @@ from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import Settings, in_force
 from danube_pkg.core.repositories.urls import is_remote
+from danube_pkg.kit.records import Record
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
 from danube_pkg.services.configuration.conditions import MissingSecrets, RestartConditions, RunningSettings
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ConditionSource
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationParts:
+class ConfigurationParts(Record):
     """settings: the effective ones of this start. conditions: what keeps the configuration from taking effect."""
 
     sync: ConfigurationSync

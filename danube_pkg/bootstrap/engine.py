@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from danube_pkg.adapters.blobs.directory import ArtifactDirectory
 from danube_pkg.adapters.logs import FileJobLogs
@@ -13,6 +12,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorServer
+from danube_pkg.kit.records import Record
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.identity.audit import Audit
@@ -25,8 +25,7 @@ from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues, Secrets
 
 
-@dataclass(frozen=True, slots=True)
-class EngineParts:
+class EngineParts(Record):
     """The engine and what its neighbours need of it."""
 
     engine: Engine

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import danube_pkg
@@ -18,6 +17,7 @@ from danube_pkg.edges.http.routes import PATTERNS, ROUTES, api_document
 from danube_pkg.edges.http.server.listener import HttpServer
 from danube_pkg.edges.http.server.security import session_cookie
 from danube_pkg.edges.http.services import Services, Site
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.health import ServerConditions
@@ -27,8 +27,7 @@ SOCKET_NAME = "danube.sock"
 """The unix socket of the local administrator, in the data directory."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
+class HttpOptions(Record):
     """How clients reach the server. page_directory: where the built page is."""
 
     bind_address: str
@@ -37,16 +36,14 @@ class HttpOptions:
     page_directory: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpParts:
+class HttpParts(Record):
     """address: `http://HOST:PORT`."""
 
     address: str
     services: Services
 
 
-@dataclass(frozen=True, slots=True)
-class ServerParts:
+class ServerParts(Record):
     """What the HTTP edge stands on. files: reads single files of repositories."""
 
     store: Store

@@ -4,7 +4,6 @@ import logging
 import secrets as randomness
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from danube_pkg.core.configuration.settings import DexProgram
 from danube_pkg.core.identity.dex import PATH as DEX_PATH
 from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.core.identity.oidc import ClientSettings
+from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
@@ -34,8 +34,7 @@ from danube_pkg.services.secrets import Secrets
 _log = logging.getLogger("danube.dex")
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityParts:
+class IdentityParts(Record):
     """dex: None where danube.toml names no Dex."""
 
     access: Access

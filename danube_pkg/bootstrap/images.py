@@ -4,7 +4,6 @@ import logging
 import platform
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from danube_pkg import __version__
@@ -21,6 +20,7 @@ from danube_pkg.core.images.manifests import platform_of
 from danube_pkg.core.images.reference import ImageBounds
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tasks import logged
 from danube_pkg.services.images.pulls import ImageService
 from danube_pkg.services.images.registries import Registries, SecretOf
@@ -29,8 +29,7 @@ from danube_pkg.services.secrets import KnownValues, Secrets
 _log = logging.getLogger("danube.images")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageOptions:
+class ImageOptions(Record):
     """directory: the image store, which several processes may share. logins: where `docker login` keeps credentials.
 
     proxy_of: the proxy for a URL, where the machine reaches registries through one. hosts: names that `[egress]` maps to

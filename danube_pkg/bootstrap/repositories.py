@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.forges.client import HttpForges
@@ -12,6 +11,7 @@ from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME, open_deploy_key
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository, SourceSettings
+from danube_pkg.kit.records import Record
 from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import Secrets
@@ -19,8 +19,7 @@ from danube_pkg.services.secrets import Secrets
 _log = logging.getLogger("danube.server")
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryParts:
+class RepositoryParts(Record):
     """deploy_key: the public half of the server's own ssh key."""
 
     sources: GitSources

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from danube_pkg.bootstrap.engine import EngineParts, build_masks, build_secrets, open_engine
 from danube_pkg.bootstrap.images import ImageOptions
@@ -14,6 +14,7 @@ from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.settings import EgressHosts, RuntimeSettings
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.repositories.ports import Sources
+from danube_pkg.kit.records import HIDDEN, Record, field
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
@@ -21,8 +22,7 @@ ONE_JOB = State(ConfigSpec(max_concurrent_jobs=1), {}, {}, {})
 """The configuration of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Record):
     """data: the absolute directory of this run. sources: makes the reader of the code, given a directory for its files.
 
     secrets: values of this run, in memory only.
@@ -32,11 +32,10 @@ class RunOptions:
     known: KnownValues
     images: ImageOptions
     sources: Callable[[Path], Sources]
-    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    secrets: Annotated[Mapping[str, bytes], HIDDEN] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RunParts:
+class RunParts(Record):
     """A running engine on a directory of its own."""
 
     store: Store

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.egress import EgressProxyPool, EgressSettings, FileLedgers
@@ -22,14 +21,14 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.core.runtimes.ports import Runtime
+from danube_pkg.kit.records import Record
 from danube_pkg.services.images.registries import SecretOf
 
 HostForms = Callable[[str], Awaitable[Collection[str]]]
 """What the egress ledger of a job must not show, by the job's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeParts:
+class RuntimeParts(Record):
     """A runtime and what comes with it. coordinator_command: what a coordinator's container runs."""
 
     runtime: Runtime
@@ -38,8 +37,7 @@ class RuntimeParts:
     coordinator_command: str
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeOptions:
+class RuntimeOptions(Record):
     """What danube.toml says of runtime, egress and images."""
 
     images: ImageOptions

@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.bootstrap.configuration import open_configuration
@@ -18,6 +17,7 @@ from danube_pkg.bootstrap.runtime import RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import Settings, TlsSettings
+from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.health import ConditionSource, ServerConditions
 from danube_pkg.services.notifications.observer import JobObserver
@@ -26,8 +26,7 @@ from danube_pkg.services.secrets import KnownValues
 _log = logging.getLogger("danube.server")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
+class ServerOptions(Record):
     """settings: danube.toml, with the flags of the command line in place. flags: which settings of `[server]` those gave."""
 
     settings: Settings
@@ -36,8 +35,7 @@ class ServerOptions:
     images: ImageOptions
 
 
-@dataclass(frozen=True, slots=True)
-class RunningServer:
+class RunningServer(Record):
     """address: `http://HOST:PORT`."""
 
     address: str

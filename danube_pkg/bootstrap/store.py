@@ -4,7 +4,6 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.keys.keys import Keys
@@ -18,10 +17,10 @@ from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.kit.ids import SortableIds
 from danube_pkg.kit.locks import FileLock, Locked
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Record):
     """An open data directory. new_id: makes ids that sort after every id that the database has."""
 
     directory: Path

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from danube_pkg.adapters.mail.smtp import SmtpMail
 from danube_pkg.adapters.store import SqliteInbox, SqliteOutbox
@@ -12,6 +11,7 @@ from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.notifications.ports import OutboundHttp
 from danube_pkg.core.repositories.ports import CommitStatuses
 from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore
+from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.notifications.outbox import Outbox
@@ -23,8 +23,7 @@ from danube_pkg.services.triggers.webhooks import Webhooks
 _log = logging.getLogger("danube.triggers")
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerParts:
+class TriggerParts(Record):
     """What starts jobs."""
 
     inbox: Inbox

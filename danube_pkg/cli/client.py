@@ -9,7 +9,6 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from danube_pkg.cli.servers import ServerAddress, find_place
 from danube_pkg.core import errors
 from danube_pkg.core.errors import Invalid, PlatformError, Unavailable
+from danube_pkg.kit.records import Record
 
 TIMEOUT_SECONDS = 60.0
 """The server's heartbeat on an event stream comes every 15 s; four missed ones mean that it is gone."""
@@ -63,8 +63,7 @@ class _SocketConnection(http.client.HTTPConnection):
             os.close(place)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
+class ServerEvent(Record):
     """One server-sent event; `id` as the server gave it, "" where it gave none."""
 
     name: str

@@ -9,13 +9,13 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from danube_pkg.core.errors import Invalid, Permanent
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.records import HIDDEN, Record
 
 SOCKET_NAME = "danube.sock"
 
@@ -23,15 +23,14 @@ _LOCAL_DATA = Path(".danube")
 _SYSTEM_DATA = Path("/var/lib/danube")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
+class ServerAddress(Record):
     """`socket`, or `url` with what goes before the API's paths. `hint`: what to do when nobody is there."""
 
     name: str
     hint: str
     socket: Path | None = None
     url: str = ""
-    token: str = field(default="", repr=False)
+    token: Annotated[str, HIDDEN] = ""
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ Pure: given the names and texts of a few files, it gives the texts of new ones. 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.configuration.kinds import API_VERSION
 from danube_pkg.core.documents.patterns import NAME
+from danube_pkg.kit.records import Record
 
 LOOKED_AT = (
     "pyproject.toml",
@@ -27,8 +27,7 @@ LOOKED_AT = (
 """Names in a repository's root that say what it is made with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Toolchain:
+class Toolchain(Record):
     """What one kind of project needs. steps: (name, command); image: of its own world."""
 
     name: str

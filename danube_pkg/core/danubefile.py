@@ -6,11 +6,11 @@ Read with `ast`: nothing of the file is executed. The same reading is behind `da
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
+from danube_pkg.kit.records import Mutable, Record, field
 
 MAX_BYTES = 1024**2
 MAX_OUTLINED = 500
@@ -24,8 +24,7 @@ _STEPS = ("step.run", "step.start")
 _NAMES = ("pipeline", "step", "secrets", "artifacts", "ctx")
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutline:
+class StepOutline(Record):
     """One call that makes a step. image: "" is the pipeline's own."""
 
     name: str
@@ -33,16 +32,14 @@ class StepOutline:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Record):
     """A secret's key or an artifact's name, and where it stands."""
 
     name: str
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(Record):
     """name: what `@pipeline` says; function: whose decorator it is."""
 
     name: str
@@ -58,8 +55,7 @@ class Outline:
         return tuple(dict.fromkeys(one.image for one in self.steps if one.image))
 
 
-@dataclass
-class _Found:
+class _Found(Mutable):
     pipelines: list[tuple[ast.FunctionDef | ast.AsyncFunctionDef, ast.expr]] = field(default_factory=list)
     steps: list[StepOutline] = field(default_factory=list)
     secrets: list[Named] = field(default_factory=list)

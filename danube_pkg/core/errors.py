@@ -18,11 +18,10 @@
 Retryable and permanent are types, not flags. A third party's exception is translated where it enters, `raise … from`.
 """
 
-from dataclasses import dataclass
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLocation:
+class SourceLocation(Record):
     """Where in the user's files something stands. `line` counts from 1; 0 means the whole file."""
 
     file: str

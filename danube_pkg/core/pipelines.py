@@ -1,14 +1,13 @@
 """A pipeline as the engine sees it: which code, which bounds. The YAML schema around it is the configuration's affair."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Network
+from danube_pkg.kit.records import Record, replace
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineSettings:
+class PipelineSettings(Record):
     """What a job takes along from its pipeline when it is created, so that a later change does not reach into it."""
 
     repository: str
@@ -38,8 +37,7 @@ class PipelineSettings:
         return replace(self, egress_allowlist=tuple(dict.fromkeys((*entries, *self.egress_allowlist))))
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(Record):
     """`removed` marks one that left the configuration: its history stays readable, nothing starts it any more."""
 
     id: str

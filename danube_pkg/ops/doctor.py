@@ -13,7 +13,6 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from danube_pkg.adapters.programs import CoordinatorProgram
@@ -34,6 +33,7 @@ from danube_pkg.core.runtimes.pods import (
     Network,
     PodSpec,
 )
+from danube_pkg.kit.records import Record, replace
 
 KERNEL = (5, 10)
 """Of Debian 11: processes are followed by pidfd, which came with 5.3; older kernels than this are not tried."""
@@ -45,8 +45,7 @@ FREE_BYTES = 1024**3
 """Less than this is gone within one job."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Record):
     """name: what was looked at. what: what was found, for people. hint: what mends it, or "" where nothing is to be done;
     a check that is ok may have one too: it works, and could work better."""
 

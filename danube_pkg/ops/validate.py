@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import configuration_files, is_configuration, read_directory
@@ -12,12 +11,12 @@ from danube_pkg.core.danubefile import MAX_BYTES, Outline, read_danubefile
 from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.repositories.urls import is_remote
+from danube_pkg.kit.records import Record
 
 DANUBEFILE = "danubefile.py"
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Record):
     """findings: everything that is wrong. state: what the configuration means, where there is a right one; outlines: of the
     danubefiles that were read, by their paths."""
 

@@ -1,7 +1,6 @@
 """What a pipeline's danubefile says of itself at its branch's head: read, not run; shown on the pipeline's page."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from danube_pkg.core.danubefile import Outline, read_danubefile
 from danube_pkg.core.documents.marked import Findings
@@ -9,13 +8,13 @@ from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.repositories.ports import SourceFiles, Sources
 from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.kit.records import Record
 
 MAX_KNOWN = 500
 """Outlines of commits that are kept: a page that is opened again asks nobody but for the branch's head."""
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineOutline:
+class PipelineOutline(Record):
     """outline: None where the file says none; then findings say why."""
 
     revision: Revision

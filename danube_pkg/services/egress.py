@@ -7,7 +7,6 @@ job has it, and once more in reports, which know what has become a secret since.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.host_masks import HostMasks, host_forms
@@ -24,13 +23,13 @@ from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.secrets.ports import SecretValues
+from danube_pkg.kit.records import Record
 
 MAX_NOTES = 50
 """Refusals that a log tells of; a program that tries a hundred places is told of in `danube explain`."""
 
 
-@dataclass(frozen=True, slots=True)
-class EgressReport:
+class EgressReport(Record):
     """needed: the allowlist without which what the job reached would be refused."""
 
     contacts: Sequence[Contact]

@@ -6,13 +6,13 @@ import os
 import stat
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.kit.records import replace
 from tests.edges.http.api import COMMIT, PASSWORD, Api
 
 DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]

@@ -26,7 +26,7 @@ def a_pipeline(name: str) -> Mapping[str, str]:
 CONFIG = document("Config", "global", webhooks=[{"forge": "github", "secrets": ["hook"]}])
 
 
-class Yard:
+class ConfiguredServer:
     """A server, its configuration on a Git server, and the forge that tells of pushes."""
 
     def __init__(self, world: World, git: HttpServer, repository: ServedRepository) -> None:
@@ -66,51 +66,51 @@ class Yard:
 
 
 @pytest.fixture
-def yard(world: World, tmp_path: Path) -> Iterator[Yard]:
+def danube(world: World, tmp_path: Path) -> Iterator[ConfiguredServer]:
     with HttpServer(tmp_path / "served") as git:
-        yield Yard(world, git, ServedRepository(tmp_path / "served" / "config.git"))
+        yield ConfiguredServer(world, git, ServedRepository(tmp_path / "served" / "config.git"))
 
 
-def test_a_push_to_the_configuration_is_applied_at_its_webhook(yard: Yard) -> None:
-    first = yard.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
-    yard.world.serve()
-    yard.world.danube("secrets", "set", "hook", stdin=SECRET)
-    yard.wait_until_applied(first)
-    second = yard.repository.commit(a_pipeline("two"))
-    assert yard.tell(second).document == {"delivery": second, "status": "accepted"}
-    yard.wait_until_applied(second)
-    assert yard.pipelines == ["one", "two"]
+def test_a_push_to_the_configuration_is_applied_at_its_webhook(danube: ConfiguredServer) -> None:
+    first = danube.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    danube.world.serve()
+    danube.world.danube("secrets", "set", "hook", stdin=SECRET)
+    danube.wait_until_applied(first)
+    second = danube.repository.commit(a_pipeline("two"))
+    assert danube.tell(second).document == {"delivery": second, "status": "accepted"}
+    danube.wait_until_applied(second)
+    assert danube.pipelines == ["one", "two"]
 
-    bad = yard.repository.commit({"pipelines/three.yaml": "kind: Pipelin\n"})
-    yard.tell(bad)
-    wait_until(lambda: yard.status["findings"], 30, "the mistake to be seen")
-    assert (yard.status["seen_revision"], yard.status["applied_revision"]) == (bad, second)
-    assert yard.pipelines == ["one", "two"]
-
-
-def test_a_push_to_another_branch_is_no_reason_to_look(yard: Yard) -> None:
-    first = yard.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
-    yard.world.serve()
-    yard.world.danube("secrets", "set", "hook", stdin=SECRET)
-    yard.wait_until_applied(first)
-    once = yard.asked
-    assert yard.tell("b" * 40, "draft").status == 202
-    second = yard.repository.commit(a_pipeline("two"))
-    yard.tell(second)
-    yard.wait_until_applied(second)
-    assert yard.asked == 2 * once, "the second look was the one of the second push"
+    bad = danube.repository.commit({"pipelines/three.yaml": "kind: Pipelin\n"})
+    danube.tell(bad)
+    wait_until(lambda: danube.status["findings"], 30, "the mistake to be seen")
+    assert (danube.status["seen_revision"], danube.status["applied_revision"]) == (bad, second)
+    assert danube.pipelines == ["one", "two"]
 
 
-def test_before_the_first_configuration_a_person_brings_it_and_then_webhooks_do(yard: Yard) -> None:
-    first = yard.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
-    yard.git.stop()
-    yard.world.serve()
-    yard.world.danube("secrets", "set", "hook", stdin=SECRET)
-    refused = yard.tell(first)
+def test_a_push_to_another_branch_is_no_reason_to_look(danube: ConfiguredServer) -> None:
+    first = danube.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    danube.world.serve()
+    danube.world.danube("secrets", "set", "hook", stdin=SECRET)
+    danube.wait_until_applied(first)
+    once = danube.asked
+    assert danube.tell("b" * 40, "draft").status == 202
+    second = danube.repository.commit(a_pipeline("two"))
+    danube.tell(second)
+    danube.wait_until_applied(second)
+    assert danube.asked == 2 * once, "the second look was the one of the second push"
+
+
+def test_before_the_first_configuration_a_person_brings_it_and_then_webhooks_do(danube: ConfiguredServer) -> None:
+    first = danube.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    danube.git.stop()
+    danube.world.serve()
+    danube.world.danube("secrets", "set", "hook", stdin=SECRET)
+    refused = danube.tell(first)
     assert (refused.status, refused.reference) == (401, "hook-signature-wrong")
-    wait_until(lambda: yard.status["problem"], 30, "the first look to have failed")
-    yard.git.start()
-    assert json.loads(yard.world.danube("config", "sync", "--json").stdout)["applied_revision"] == first
-    second = yard.repository.commit(a_pipeline("two"))
-    assert yard.tell(second).status == 202
-    yard.wait_until_applied(second)
+    wait_until(lambda: danube.status["problem"], 30, "the first look to have failed")
+    danube.git.start()
+    assert json.loads(danube.world.danube("config", "sync", "--json").stdout)["applied_revision"] == first
+    second = danube.repository.commit(a_pipeline("two"))
+    assert danube.tell(second).status == 202
+    danube.wait_until_applied(second)

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from danube_pkg.adapters.programs import CoordinatorProgram
 from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.core.errors import HostLacks
+from danube_pkg.kit.records import replace
 from danube_pkg.ops import doctor
 from danube_pkg.ops.doctor import CheckResult, check_data_directory, check_filter, check_kernel, check_pod, diagnose
 from tests.adapters.runtimes.sandbox.pods import settings_of
@@ -22,11 +22,12 @@ from tests.adapters.runtimes.sandbox.pods import settings_of
 ROOT = Path(__file__).resolve().parents[2]
 
 DIAGNOSE = """
-import asyncio, dataclasses, json, pathlib, sys
+import asyncio, json, pathlib, sys
+from danube_pkg.kit.records import to_builtins
 from danube_pkg.ops.doctor import diagnose
 from tests.adapters.runtimes.sandbox.pods import settings_of
 found = asyncio.run(diagnose(settings_of(pathlib.Path(sys.argv[1]))))
-print(json.dumps([dataclasses.asdict(finding) for finding in found]))
+print(json.dumps([to_builtins(finding) for finding in found]))
 """
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
@@ -13,6 +12,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.kit.records import replace
 
 NOW = 1_800_000_000.0
 PIPELINE = Pipeline("p1", "hello", "team", PipelineSettings("repository"))

@@ -14,8 +14,8 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.secrets.secret import SecretName, SecretRead
 from danube_pkg.services.jobs import engine as jobs_module
 from danube_pkg.services.secrets import KnownValues, Secrets
-from tests.services.jobs.engines import open_hall
 from tests.services.stores import PIPELINE, UnrulyJobs, a_job, open_database
+from tests.support.engine import open_engine_setup
 from tests.support.waiting import wait_until_async
 
 JOB = a_job()
@@ -158,22 +158,22 @@ async def test_a_replaced_value_is_forgotten_when_the_last_job_that_could_know_i
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs_module, "FORGET_SECONDS", 0.05)
-    async with open_hall(tmp_path) as hall:
-        await hall.secrets.set(GLOBAL, b"the first", "me")
-        old = await hall.engine.submit(PIPELINE, Trigger("manual", "me"))
-        await hall.secrets.set(GLOBAL, b"the second", "me")
-        young = await hall.engine.submit(PIPELINE, Trigger("manual", "me"))
-        looked = hall.looks[0]
-        await wait_until_async(lambda: hall.looks[0] > looked + 3, 20, "the engine to look some times")
-        assert set(await hall.secrets.values_to_mask(PIPELINE.name)) == {b"the first", b"the second"}
-        await hall.engine.cancel(old.id, "me")
+    async with open_engine_setup(tmp_path) as setup:
+        await setup.secrets.set(GLOBAL, b"the first", "me")
+        old = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
+        await setup.secrets.set(GLOBAL, b"the second", "me")
+        young = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
+        looked = setup.looks[0]
+        await wait_until_async(lambda: setup.looks[0] > looked + 3, 20, "the engine to look some times")
+        assert set(await setup.secrets.values_to_mask(PIPELINE.name)) == {b"the first", b"the second"}
+        await setup.engine.cancel(old.id, "me")
 
         def retired() -> int:
-            return len(hall.database.read("SELECT * FROM retired_secrets"))
+            return len(setup.database.read("SELECT * FROM retired_secrets"))
 
         await wait_until_async(lambda: not retired(), 20, "the first value to be forgotten")
-        assert hall.engine.live(young.id).job.phase is not Phase.CLOSED
-        assert set(await hall.secrets.values_to_mask(PIPELINE.name)) == {b"the second"}
+        assert setup.engine.live(young.id).job.phase is not Phase.CLOSED
+        assert set(await setup.secrets.values_to_mask(PIPELINE.name)) == {b"the second"}
 
 
 def test_the_servers_own_log_knows_every_value_that_it_has_held() -> None:

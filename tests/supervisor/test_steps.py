@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from danube_pkg.core.runtimes.supervisor import (
     encode_request,
     verify_record,
 )
+from danube_pkg.kit.records import replace
 from tests.supervisor.box import KEY, SECONDS, Box, Follow, spec
 from tests.support.waiting import wait_until
 

@@ -2,13 +2,13 @@
 
 import re
 import tomllib
-from dataclasses import fields
 
 import pytest
 
 from danube_pkg.core.configuration.settings import Settings
 from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.edges.http.routes import ROUTES
+from danube_pkg.kit.records import fields
 from tests.tidy import commands, documents
 from tests.tidy.tree import ROOT, Source, python
 
@@ -50,7 +50,7 @@ def test_every_setting_exists(document: Source) -> None:
 
 
 def _table(name: str) -> type:
-    annotation = Settings.__dataclass_fields__[name].type
+    annotation = next(field.type for field in fields(Settings) if field.name == name)
     assert isinstance(annotation, type)
     return annotation
 

@@ -1,4 +1,4 @@
-"""One house and one browser for all tests of the page; each test has browsers of its own in it.
+"""One site and one browser for all tests of the page; each test has browsers of its own in it.
 
 They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble over.
 """
@@ -12,15 +12,15 @@ from build_steps.supervisor import build_supervisor
 from build_steps.web import build_page
 from tests.e2e.hooks import SECRET
 from tests.web import pipelines
-from tests.web.house import WAIT_MS, House, Visitors, launch
+from tests.web.site import WAIT_MS, Site, Visitors, launch
 
 
 @pytest.fixture(scope="package")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for name in ("danube-step", "danube-ns"):
         build_supervisor(name)
     build_page()
-    made = House(tmp_path_factory.mktemp("house"))
+    made = Site(tmp_path_factory.mktemp("site"))
     pipelines.furnish(made)
     made.serve()
     made.danube("secrets", "set", "hook", stdin=SECRET)
@@ -39,9 +39,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visitors(browser: Browser, house: House) -> Iterator[Visitors]:
+def visitors(browser: Browser, site: Site) -> Iterator[Visitors]:
     """Whatever a page complains of itself fails the test."""
-    made = Visitors(browser, house)
+    made = Visitors(browser, site)
     yield made
     made.close()
     assert made.errors == []

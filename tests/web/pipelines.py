@@ -1,4 +1,4 @@
-"""What the house's pipelines do. A test that holds a job up or lets it go on does so by a file in its workspace's stead: by
+"""What the site's pipelines do. A test that holds a job up or lets it go on does so by a file in its workspace's stead: by
 the number of lines that it has printed, or by cancelling it."""
 
 import os
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.web.house import House
+from tests.web.site import Site
 
 WEBSITE = r"""
 from danube import artifacts, pipeline, step
@@ -120,15 +120,15 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
 """What a pipeline says beside its repository."""
 
 
-def furnish(house: House, without: Collection[str] = ()) -> None:
-    """Give a house that does not serve yet all of them but these."""
+def furnish(site: Site, without: Collection[str] = ()) -> None:
+    """Give a site that does not serve yet all of them but these."""
     for name, danubefile in ALL.items():
         if name in without:
             continue
         spec = dict(SPECS.get(name, {}))
         if name == "deploy":
-            spec["egress_allowlist"] = [f"files.test:{house.port}", f"127.0.0.1:{house.port}"]
-        directory = house.pipeline(name, danubefile.replace("PORT", str(house.port)), **spec)
+            spec["egress_allowlist"] = [f"files.test:{site.port}", f"127.0.0.1:{site.port}"]
+        directory = site.pipeline(name, danubefile.replace("PORT", str(site.port)), **spec)
         if name in COMMITS:
             commit(directory, *COMMITS[name])
 

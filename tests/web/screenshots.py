@@ -11,7 +11,7 @@ from tests.e2e.hooks import SECRET, Sender, github_headers, push_body
 from tests.e2e.world import ROOT
 from tests.support.git_servers import git
 from tests.web import pipelines
-from tests.web.house import House, Visitors, launch
+from tests.web.site import Site, Visitors, launch
 
 IMAGES = ROOT / "docs" / "images"
 RUNS = 7
@@ -24,34 +24,34 @@ def main() -> None:
     build_page()
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="danube-screenshots-") as directory, sync_playwright() as playwright:
-        house = House(Path(directory))
-        pipelines.furnish(house, without=("markup", "stream"))
-        house.serve()
+        site = Site(Path(directory))
+        pipelines.furnish(site, without=("markup", "stream"))
+        site.serve()
         browser = launch(playwright)
         try:
-            pages = _work(house)
+            pages = _work(site)
             for dark in (False, True):
-                _take(Visitors(browser, house), pages, "dark" if dark else "light", dark=dark)
+                _take(Visitors(browser, site), pages, "dark" if dark else "light", dark=dark)
         finally:
             browser.close()
-            house.close()
+            site.close()
 
 
-def _work(house: House) -> Mapping[str, str]:
+def _work(site: Site) -> Mapping[str, str]:
     """Jobs of every kind; what each picture is of."""
     for _ in range(RUNS):
-        ended = [house.trigger("website"), house.trigger("broken")]
+        ended = [site.trigger("website"), site.trigger("broken")]
         for job in ended:
-            house.end_of(job)
-    million = house.trigger("million")
-    house.end_of(million, 120)
-    house.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="not-shown-anywhere")
-    house.danube("secrets", "set", "hook", stdin=SECRET)
-    deployed = house.trigger("deploy")
-    house.end_of(deployed)
-    _push(house)
-    running = house.trigger("ticking")
-    house.wait_for_log(running, "tick 60")
+            site.end_of(job)
+    million = site.trigger("million")
+    site.end_of(million, 120)
+    site.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="not-shown-anywhere")
+    site.danube("secrets", "set", "hook", stdin=SECRET)
+    deployed = site.trigger("deploy")
+    site.end_of(deployed)
+    _push(site)
+    running = site.trigger("ticking")
+    site.wait_for_log(running, "tick 60")
     website, broken = ended
     return {
         "overview": "/",
@@ -69,15 +69,15 @@ def _work(house: House) -> Mapping[str, str]:
     }
 
 
-def _push(house: House) -> None:
+def _push(site: Site) -> None:
     """As the forge of the website would tell it."""
-    directory = house.repositories / "website"
+    directory = site.repositories / "website"
     body = push_body(str(directory), git(directory, "rev-parse", "HEAD"), message=pipelines.COMMITS["website"][2])
     headers = github_headers(body, "72d3162e-cc78-11e3-81ab-4c9367dc0958")
-    if Sender(house.port).post("/hooks/github", body, headers).status != 202:
+    if Sender(site.port).post("/hooks/github", body, headers).status != 202:
         raise RuntimeError("the webhook was not taken")
-    for job in house.jobs():
-        house.end_of(job["id"], 60)
+    for job in site.jobs():
+        site.end_of(job["id"], 60)
 
 
 def _take(visitors: Visitors, pages: Mapping[str, str], theme: str, *, dark: bool) -> None:

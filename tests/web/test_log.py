@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.house import House, Visitors
+from tests.web.site import Site, Visitors
 
 ROWS = ".log-row"
 
@@ -18,18 +18,18 @@ LONGEST_TASKS = """() => new Promise(done => {
 
 
 @pytest.fixture(scope="module")
-def million(house: House) -> str:
+def million(site: Site) -> str:
     """A job with a million lines."""
-    job = house.trigger("million")
-    assert house.end_of(job, 120)["status"] == "success"
+    job = site.trigger("million")
+    assert site.end_of(job, 120)["status"] == "success"
     return job
 
 
 @pytest.fixture(scope="module")
-def website(house: House) -> str:
+def website(site: Site) -> str:
     """A job with colours, a progress bar and two parallel steps."""
-    job = house.trigger("website")
-    assert house.end_of(job)["status"] == "success"
+    job = site.trigger("website")
+    assert site.end_of(job)["status"] == "success"
     return job
 
 
@@ -37,7 +37,7 @@ def last_line_shown(page: Page) -> int:
     return int(page.locator(ROWS).last.get_attribute("data-line") or 0)
 
 
-def test_a_million_lines_scroll_without_a_long_task(house: House, visitors: Visitors, million: str) -> None:
+def test_a_million_lines_scroll_without_a_long_task(site: Site, visitors: Visitors, million: str) -> None:
     page = visitors.page("reader", f"/jobs/{million}")
     expect(page.locator(ROWS).first).to_contain_text("step 1")
     page.evaluate(LONGEST_TASKS)
@@ -67,7 +67,7 @@ def test_a_million_lines_scroll_without_a_long_task(house: House, visitors: Visi
     assert page.locator(ROWS).count() < 120
 
 
-def test_a_link_to_lines_shows_and_copies_them(house: House, visitors: Visitors, million: str) -> None:
+def test_a_link_to_lines_shows_and_copies_them(site: Site, visitors: Visitors, million: str) -> None:
     page = visitors.page("reader", f"/jobs/{million}#L700001-L700003")
     expect(page.locator(".log-row.is-selected")).to_have_count(3)
     expect(page.locator(".log-row.is-selected").first).to_contain_text("line 700000 of a very long log")
@@ -81,7 +81,7 @@ def test_a_link_to_lines_shows_and_copies_them(house: House, visitors: Visitors,
 
 
 def test_the_whole_log_is_searched_and_matches_are_stepped_through(
-    house: House, visitors: Visitors, million: str
+    site: Site, visitors: Visitors, million: str
 ) -> None:
     page = visitors.page("reader", f"/jobs/{million}")
     expect(page.locator(ROWS).first).to_be_visible()
@@ -102,14 +102,14 @@ def test_the_whole_log_is_searched_and_matches_are_stepped_through(
     assert drawn
 
 
-def test_a_progress_bar_is_one_line_and_colours_are_rendered(house: House, visitors: Visitors, website: str) -> None:
+def test_a_progress_bar_is_one_line_and_colours_are_rendered(site: Site, visitors: Visitors, website: str) -> None:
     page = visitors.page("reader", f"/jobs/{website}")
     expect(page.locator(ROWS, has_text="downloading")).to_have_text("downloading 100 %")
     expect(page.locator(".ansi-green-fg")).to_have_text("done")
     expect(page.locator(".ansi-bold")).to_have_text("Installing")
 
 
-def test_copied_text_has_no_line_numbers(house: House, visitors: Visitors, website: str) -> None:
+def test_copied_text_has_no_line_numbers(site: Site, visitors: Visitors, website: str) -> None:
     page = visitors.page("reader", f"/jobs/{website}")
     expect(page.locator(ROWS, has_text="downloading")).to_be_visible()
     selected = page.evaluate(
@@ -121,7 +121,7 @@ def test_copied_text_has_no_line_numbers(house: House, visitors: Visitors, websi
     assert lines == ["Installing 214 packages", "downloading 100 %", "done in 1.2 s"]
 
 
-def test_steps_fold_and_a_single_step_can_be_shown(house: House, visitors: Visitors, website: str) -> None:
+def test_steps_fold_and_a_single_step_can_be_shown(site: Site, visitors: Visitors, website: str) -> None:
     page = visitors.page("reader", f"/jobs/{website}")
     page.get_by_role("button", name="Fold step 1").click()
     expect(page.locator(ROWS, has_text="downloading")).to_have_count(0)
@@ -139,7 +139,7 @@ def test_steps_fold_and_a_single_step_can_be_shown(house: House, visitors: Visit
     expect(page.locator(ROWS).first).to_contain_text('step 1 "Install"')
 
 
-def test_wrap_and_times_are_remembered(house: House, visitors: Visitors, website: str) -> None:
+def test_wrap_and_times_are_remembered(site: Site, visitors: Visitors, website: str) -> None:
     page = visitors.page("reader", f"/jobs/{website}")
     expect(page.locator(ROWS).first).to_be_visible()
     page.keyboard.press("w")
@@ -151,17 +151,17 @@ def test_wrap_and_times_are_remembered(house: House, visitors: Visitors, website
     expect(page.get_by_role("button", name="Times")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_failed_job_opens_at_the_failure(house: House, visitors: Visitors) -> None:
-    job = house.trigger("broken")
-    house.end_of(job)
+def test_a_failed_job_opens_at_the_failure(site: Site, visitors: Visitors) -> None:
+    job = site.trigger("broken")
+    site.end_of(job)
     page = visitors.page("reader", f"/jobs/{job}")
     expect(page.locator(ROWS, has_text="FAILED test_refund")).to_be_visible()
     expect(page.locator(".job-sentence")).to_contain_text("step 2 'Tests' failed with exit code 3")
     assert page.title().startswith("✗ broken")
 
 
-def test_the_end_is_followed_until_the_user_scrolls_up(house: House, visitors: Visitors) -> None:
-    job = house.trigger("ticking")
+def test_the_end_is_followed_until_the_user_scrolls_up(site: Site, visitors: Visitors) -> None:
+    job = site.trigger("ticking")
     page = visitors.page("writer", f"/jobs/{job}")
     expect(page.locator(ROWS, has_text=re.compile(r"tick \d{3}"))).not_to_have_count(0, timeout=30_000)
     before = last_line_shown(page)
@@ -184,22 +184,22 @@ def test_the_end_is_followed_until_the_user_scrolls_up(house: House, visitors: V
     expect(page.locator(ROWS).last).to_contain_text("job cancelled")
 
 
-def test_a_lost_connection_is_reported_and_no_line_is_lost_or_doubled(house: House, visitors: Visitors) -> None:
-    job = house.trigger("ticking")
+def test_a_lost_connection_is_reported_and_no_line_is_lost_or_doubled(site: Site, visitors: Visitors) -> None:
+    job = site.trigger("ticking")
     page = visitors.page("writer", f"/jobs/{job}")
     expect(page.locator(ROWS, has_text=re.compile(r"tick \d{2}"))).not_to_have_count(0, timeout=30_000)
-    house.kill()
+    site.kill()
     expect(page.locator(".job-sentence")).to_contain_text("Connection lost")
     expect(page.get_by_role("button", name="Connection lost")).to_be_visible()
-    house.serve()
+    site.serve()
     expect(page.locator(".job-sentence")).not_to_contain_text("Connection lost", timeout=30_000)
     reached = last_line_shown(page)
     page.wait_for_function(f"() => +[...document.querySelectorAll('.log-row')].at(-1).dataset.line > {reached + 30}")
-    house.danube("cancel", job)
-    house.end_of(job)
+    site.danube("cancel", job)
+    site.end_of(job)
     expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
     expect(page.locator(ROWS).last).to_contain_text("job cancelled")
-    whole = house.log(job).splitlines()
+    whole = site.log(job).splitlines()
     total = last_line_shown(page)
     assert total == len(whole)
     for number in range(1, total, 25):

@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.web.house import House, Visitors
+from tests.web.site import Site, Visitors
 
 MOST_BYTES = 150_000
 MOST_SHIFT = 0.02
@@ -23,10 +23,10 @@ COST = """() => new Promise(done => {
 
 
 @pytest.fixture(scope="module")
-def ended(house: House) -> str:
-    made = [house.trigger("website") for _ in range(2)]
+def ended(site: Site) -> str:
+    made = [site.trigger("website") for _ in range(2)]
     for job in made:
-        house.end_of(job)
+        site.end_of(job)
     return made[-1]
 
 
@@ -81,7 +81,7 @@ def test_a_loading_message_appears_only_after_a_delay(visitors: Visitors, ended:
     assert page.evaluate("Math.min(...shown)") - begun >= 190, "no sooner than after a fifth of a second"
 
 
-def test_tab_and_times_show_the_state_of_a_job(house: House, visitors: Visitors, ended: str) -> None:
+def test_tab_and_times_show_the_state_of_a_job(site: Site, visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", f"/jobs/{ended}")
     expect(page).to_have_title("✓ website main · Danube")
     assert "1a7f37" in (page.locator("#favicon").get_attribute("href") or "")
@@ -105,19 +105,19 @@ def test_parallel_steps_overlap_in_the_timeline(visitors: Visitors, ended: str) 
     assert max(lint[1], units[1]) <= build[0] + 3
 
 
-def test_artifacts_and_logs_are_downloaded_as_they_are(house: House, visitors: Visitors, ended: str) -> None:
+def test_artifacts_and_logs_are_downloaded_as_they_are(site: Site, visitors: Visitors, ended: str) -> None:
     page = visitors.page("reader", f"/jobs/{ended}")
     with page.expect_download() as download:
         page.get_by_role("link", name="site", exact=True).click()
     assert download.value.suggested_filename == "site.tar.gz"
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the log").click()
-    assert download.value.path().read_bytes().decode() == house.log(ended)
+    assert download.value.path().read_bytes().decode() == site.log(ended)
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Raw").click(modifiers=["Control"])
     raw = page.request.get(f"/api/v1/jobs/{ended}/log")
     assert raw.headers["content-type"].startswith("text/plain")
-    assert raw.text() == house.log(ended)
+    assert raw.text() == site.log(ended)
     opened.value.close()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.house import PASSWORD, House, Visitors
+from tests.web.site import PASSWORD, Site, Visitors
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +23,24 @@ PEOPLE = (Person("reader", False, False), Person("writer", True, False), Person(
 
 
 @pytest.fixture(scope="module")
-def ended(house: House) -> str:
-    job = house.trigger("website")
-    house.end_of(job)
+def ended(site: Site) -> str:
+    job = site.trigger("website")
+    site.end_of(job)
     return job
 
 
 @pytest.fixture
-def ticking(house: House) -> Iterator[str]:
-    job = house.trigger("ticking")
-    house.wait_for_log(job, "tick 1")
+def ticking(site: Site) -> Iterator[str]:
+    job = site.trigger("ticking")
+    site.wait_for_log(job, "tick 1")
     yield job
-    house.danube("cancel", job, check=False)
-    house.end_of(job)
+    site.danube("cancel", job, check=False)
+    site.end_of(job)
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda one: one.name)
 def test_permitted_actions_are_shown_and_work_and_others_are_refused(
-    house: House, visitors: Visitors, person: Person, ended: str, ticking: str
+    site: Site, visitors: Visitors, person: Person, ended: str, ticking: str
 ) -> None:
     page = visitors.page("", f"/jobs/{ticking}")
     page.get_by_label("E-mail address").fill(f"{person.name}@example.com")
@@ -76,7 +76,7 @@ def test_permitted_actions_are_shown_and_work_and_others_are_refused(
         again = page.url.rpartition("/")[2]
         page.get_by_role("button", name="Cancel job").click()
         expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
-        house.end_of(again)
+        site.end_of(again)
 
 
 def _shows(page: Page, button: str, shown: bool) -> None:

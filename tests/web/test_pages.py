@@ -8,29 +8,29 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from build_steps import web
-from tests.web.house import House, Visitors, complaints
 from tests.web.pipelines import ALL, EVIL, EVIL_BRANCH
+from tests.web.site import Site, Visitors, complaints
 
 
 @pytest.fixture(scope="module")
-def jobs(house: House) -> dict[str, str]:
+def jobs(site: Site) -> dict[str, str]:
     """One ended job of each kind."""
-    made = {name: house.trigger(name) for name in ("website", "broken", "markup", "deploy")}
+    made = {name: site.trigger(name) for name in ("website", "broken", "markup", "deploy")}
     for job in made.values():
-        house.end_of(job)
+        site.end_of(job)
     return made
 
 
-def test_the_overview_is_live_and_filtered_while_typing(house: House, visitors: Visitors, jobs: dict[str, str]) -> None:
+def test_the_overview_is_live_and_filtered_while_typing(site: Site, visitors: Visitors, jobs: dict[str, str]) -> None:
     page = visitors.page("reader", "/")
     expect(page.locator(".pipeline")).to_have_count(len(ALL))
     expect(page.get_by_role("region", name="Team core").locator(".pipeline")).to_have_count(len(ALL))
     row = page.locator(".pipeline", has_text="website")
     before = row.locator(".strip-run").count()
     assert before >= 1
-    job = house.trigger("website")
+    job = site.trigger("website")
     expect(row.locator(f"a[href='/jobs/{job}']").first).to_be_visible()
-    house.end_of(job)
+    site.end_of(job)
     expect(row.locator(".status-icon.is-success")).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("bro")
@@ -49,7 +49,7 @@ def test_the_overview_is_live_and_filtered_while_typing(house: House, visitors: 
 
 
 def test_a_job_shows_allowed_and_refused_connections_and_the_secrets_it_read(
-    house: House, visitors: Visitors, jobs: dict[str, str]
+    site: Site, visitors: Visitors, jobs: dict[str, str]
 ) -> None:
     page = visitors.page("writer", f"/jobs/{jobs['deploy']}")
     expect(page.get_by_role("heading", name="Provenance")).to_be_visible()
@@ -58,7 +58,7 @@ def test_a_job_shows_allowed_and_refused_connections_and_the_secrets_it_read(
     expect(page.locator(".destination")).to_have_count(0)
     page.get_by_text("Allowed and refused connections").click()
     reached, refused = page.locator(".destination").nth(0), page.locator(".destination").nth(1)
-    expect(reached).to_contain_text(f"files.test:{house.port} allowed 1 time")
+    expect(reached).to_contain_text(f"files.test:{site.port} allowed 1 time")
     expect(refused).to_contain_text("evil.test:443 refused 1 time")
     expect(page.locator(".egress h3")).to_have_text(["Fetch", "Reach an unlisted host"])
     expect(page.locator(".egress .command")).to_have_text("egress_allowlist: [evil.test]")
@@ -81,7 +81,7 @@ def test_a_pipelines_filters_are_kept_in_the_address(visitors: Visitors, jobs: d
 
 
 def test_a_pipeline_shows_its_triggers_and_its_configuration(
-    house: House, visitors: Visitors, jobs: dict[str, str]
+    site: Site, visitors: Visitors, jobs: dict[str, str]
 ) -> None:
     page = visitors.page("reader", "/pipelines/website")
     expect(page.locator(".trigger").nth(0)).to_have_text("A push to main or release/*")
@@ -90,7 +90,7 @@ def test_a_pipeline_shows_its_triggers_and_its_configuration(
     )
     page.get_by_text("Applied YAML").click()
     expect(page.locator(".applied-yaml pre")).to_have_text(
-        (house.config / "pipelines" / "website.yaml").read_text().strip()
+        (site.config / "pipelines" / "website.yaml").read_text().strip()
     )
     expect(page.get_by_text("pipelines/website.yaml:1")).to_be_visible()
     assert page.locator("a", has_text="pipelines/website.yaml").count() == 0, "a directory has no page at a forge"
@@ -184,7 +184,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visitors: Visitors, jobs: d
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
-def test_assets_are_cached_by_their_names_and_inline_scripts_are_forbidden(house: House, visitors: Visitors) -> None:
+def test_assets_are_cached_by_their_names_and_inline_scripts_are_forbidden(site: Site, visitors: Visitors) -> None:
     page = visitors.page("reader")
     index = page.request.get("/")
     assert "immutable" not in index.headers["cache-control"]
@@ -203,16 +203,16 @@ def test_assets_are_cached_by_their_names_and_inline_scripts_are_forbidden(house
     assert page.request.get("/assets/..%2findex.html").status == 404
 
 
-def test_more_tabs_than_a_browser_has_connections_are_all_live(house: House, visitors: Visitors) -> None:
+def test_more_tabs_than_a_browser_has_connections_are_all_live(site: Site, visitors: Visitors) -> None:
     context = visitors.context("reader")
     tabs = [context.new_page() for _ in range(8)]
     for tab in tabs:
         tab.goto("/")
         expect(tab.locator(".pipeline")).to_have_count(len(ALL))
-    job = house.trigger("website")
+    job = site.trigger("website")
     for tab in tabs:
         expect(tab.locator(f"a[href='/jobs/{job}']").first).to_be_attached()
-    house.end_of(job)
+    site.end_of(job)
 
 
 def test_a_badge_exists_where_the_pipeline_enables_it(visitors: Visitors, jobs: dict[str, str]) -> None:

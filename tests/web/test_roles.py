@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.e2e.hooks import Sender, github_headers, pull_body, push_body
 from tests.support.git_servers import HttpServer, ServedRepository, git
 from tests.support.waiting import wait_until
-from tests.web.house import House, Visitors, complaints
 from tests.web.pipelines import EVIL
+from tests.web.site import Site, Visitors, complaints
 
 COMMIT = "c0ffee" + "0" * 34
 PROPOSED = """
@@ -30,10 +30,10 @@ def csrf(page: Page) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ended(house: House) -> str:
+def ended(site: Site) -> str:
     """A finished job."""
-    job = house.trigger("website")
-    house.end_of(job)
+    job = site.trigger("website")
+    site.end_of(job)
     return job
 
 
@@ -58,14 +58,14 @@ def test_a_link_cannot_redirect_to_another_site_after_the_login(visitors: Visito
     expect(page.get_by_role("heading", name="Pipelines")).to_be_visible()
 
 
-def test_a_writer_starts_a_pipeline_with_parameters(house: House, visitors: Visitors) -> None:
+def test_a_writer_starts_a_pipeline_with_parameters(site: Site, visitors: Visitors) -> None:
     page = visitors.page("writer", "/pipelines/ticking")
     page.get_by_role("button", name="Start run").click()
     page.get_by_label("Parameters").fill("WHO=me\nWHAT=a=b")
     page.get_by_role("dialog").get_by_role("button", name="Start run").click()
     expect(page).to_have_url(re.compile("/jobs/"))
     job = page.url.rpartition("/")[2]
-    assert house.job(job)["trigger"]["params"] == {"WHO": "me", "WHAT": "a=b"}
+    assert site.job(job)["trigger"]["params"] == {"WHO": "me", "WHAT": "a=b"}
     expect(page.locator(".job-status")).to_have_text("running")
     page.get_by_role("button", name="Cancel job").click()
     expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
@@ -76,7 +76,7 @@ def test_a_writer_starts_a_pipeline_with_parameters(house: House, visitors: Visi
 class Proposals:
     """A repository on a real Git server, and pull requests from forks that arrive by the forge's webhook."""
 
-    house: House
+    site: Site
     app: ServedRepository
     url: str
 
@@ -88,10 +88,10 @@ class Proposals:
         sha = git(self.app.work, "rev-parse", "HEAD")
         body = pull_body(self.url, sha, action, title=f"Please {EVIL}")
         headers = github_headers(body, sha, "pull_request")
-        assert Sender(self.house.port).post("/hooks/github", body, headers).status == 202
+        assert Sender(self.site.port).post("/hooks/github", body, headers).status == 202
 
         def waiting() -> list[str]:
-            jobs = self.house.client.get("/api/v1/jobs", {"pipeline": "proposals"})["jobs"]
+            jobs = self.site.client.get("/api/v1/jobs", {"pipeline": "proposals"})["jobs"]
             return [job["id"] for job in jobs if job["trigger"]["commit_sha"] == sha]
 
         wait_until(waiting, 30, "the job of the proposal")
@@ -103,29 +103,29 @@ class Proposals:
         git(self.app.work, "commit", "-q", "-a", "-m", text)
         sha = git(self.app.work, "rev-parse", "HEAD")
         body = push_body(self.url, sha, "elsewhere")
-        assert Sender(self.house.port).post("/hooks/github", body, github_headers(body, f"p{sha}")).status == 202
+        assert Sender(self.site.port).post("/hooks/github", body, github_headers(body, f"p{sha}")).status == 202
 
         def settled() -> bool:
-            newest = self.house.client.get("/api/v1/deliveries", {"limit": 1})["deliveries"]
+            newest = self.site.client.get("/api/v1/deliveries", {"limit": 1})["deliveries"]
             return bool(newest) and newest[0]["delivery"] == f"p{sha}" and newest[0]["settled_at"] is not None
 
         wait_until(settled, 30, "the push to be settled")
 
 
 @pytest.fixture
-def proposals(house: House) -> Iterator[Proposals]:
-    app = ServedRepository(house.path / "served" / "team" / "app.git")
+def proposals(site: Site) -> Iterator[Proposals]:
+    app = ServedRepository(site.path / "served" / "team" / "app.git")
     app.commit({"danubefile.py": PROPOSED, "greeting": "hello from the team"})
-    with HttpServer(house.path / "served") as server:
+    with HttpServer(site.path / "served") as server:
         url = server.url(app)
-        house.pipeline("proposals", None, repository=url, triggers=[{"on": "pull_request"}])
-        house.sync()
-        yield Proposals(house, app, url)
-    (house.config / "pipelines" / "proposals.yaml").unlink()
-    house.sync()
+        site.pipeline("proposals", None, repository=url, triggers=[{"on": "pull_request"}])
+        site.sync()
+        yield Proposals(site, app, url)
+    (site.config / "pipelines" / "proposals.yaml").unlink()
+    site.sync()
 
 
-def test_a_forks_commit_runs_after_an_approval(house: House, visitors: Visitors, proposals: Proposals) -> None:
+def test_a_forks_commit_runs_after_an_approval(site: Site, visitors: Visitors, proposals: Proposals) -> None:
     sha, job = proposals.propose("hello from a stranger")
     reader = visitors.page("reader", f"/jobs/{job}")
     expect(reader.locator(".job-sentence")).to_contain_text("Waiting for approval of this commit")
@@ -137,12 +137,12 @@ def test_a_forks_commit_runs_after_an_approval(house: House, visitors: Visitors,
     assert complaints(reader) == []
     path = f"/api/v1/jobs/{job}/approve"
     refused = reader.request.post(path, data={"commit_sha": sha}, headers=csrf(reader))
-    assert (refused.status, house.job(job)["status"]) == (403, "pending")
+    assert (refused.status, site.job(job)["status"]) == (403, "pending")
 
     writer = visitors.page("writer", f"/jobs/{job}")
     expect(writer.get_by_role("button", name="Approve commit")).to_be_visible()
     another = writer.request.post(path, data={"commit_sha": COMMIT}, headers=csrf(writer))
-    assert (another.status, house.job(job)["status"]) == (409, "pending")
+    assert (another.status, site.job(job)["status"]) == (409, "pending")
     writer.get_by_role("button", name="Approve commit").click()
     expect(writer.get_by_role("button", name="Approve commit")).to_have_count(0)
     for page in (writer, reader):
@@ -169,14 +169,14 @@ def test_a_forks_commit_runs_after_an_approval(house: House, visitors: Visitors,
     assert [page.evaluate("window.evil") for page in (reader, writer, admin)] == [None] * 3
 
 
-def test_secrets_are_set_and_removed_with_permission_and_never_shown(house: House, visitors: Visitors) -> None:
+def test_secrets_are_set_and_removed_with_permission_and_never_shown(site: Site, visitors: Visitors) -> None:
     page = visitors.page("owner", "/secrets?pipeline=website")
     page.get_by_label("Name").fill("DEPLOY_TOKEN")
     page.get_by_label("Value").fill("hunter2-hunter2\nsecond line")
     page.get_by_role("button", name="Set secret").click()
     expect(page.get_by_role("row", name="DEPLOY_TOKEN")).to_be_visible()
     assert "hunter2" not in page.content()
-    assert house.files_with(b"hunter2-hunter2") == []
+    assert site.files_with(b"hunter2-hunter2") == []
 
     admin = visitors.page("admin", "/secrets")
     expect(admin.get_by_role("row", name="hook")).to_contain_text("the server")
@@ -192,7 +192,7 @@ def test_secrets_are_set_and_removed_with_permission_and_never_shown(house: Hous
     expect(page.get_by_text("No secrets are set.")).to_be_visible()
 
 
-def test_an_administrator_drains_and_resumes(house: House, visitors: Visitors) -> None:
+def test_an_administrator_drains_and_resumes(site: Site, visitors: Visitors) -> None:
     page = visitors.page("admin", "/queue")
     parts = ["database", "disk", "pods", "configuration", "webhooks", "schedules", "notifications", "login"]
     expect(page.locator(".subsystem b")).to_have_text(parts)
@@ -213,15 +213,15 @@ def test_an_administrator_drains_and_resumes(house: House, visitors: Visitors) -
     expect(page.get_by_role("row", name="admin@example.com drain").first).to_be_visible()
 
 
-def test_errors_of_a_configuration_commit_are_shown(house: House, visitors: Visitors) -> None:
+def test_errors_of_a_configuration_commit_are_shown(site: Site, visitors: Visitors) -> None:
     page = visitors.page("admin", "/configuration")
     expect(page.get_by_text("The latest commit is applied.")).to_be_visible()
-    broken = house.config / "pipelines" / "mistaken.yaml"
+    broken = site.config / "pipelines" / "mistaken.yaml"
     broken.write_text(
         "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: mistaken}\nspec: {repositori: /nowhere}\n"
     )
     before = page.locator(".facts dd code").nth(1).inner_text()
-    sha = house.commit("a mistake")
+    sha = site.commit("a mistake")
     page.get_by_role("button", name="Sync configuration").click()
     expect(page.get_by_text("the last valid commit stays applied")).to_be_visible()
     expect(page.locator(".finding-location").first).to_contain_text("mistaken.yaml:4")
@@ -231,7 +231,7 @@ def test_errors_of_a_configuration_commit_are_shown(house: House, visitors: Visi
     expect(page.locator(".facts")).to_contain_text(before)
     expect(page.locator(".facts")).to_contain_text(sha)
     broken.unlink()
-    house.commit("fixed")
+    site.commit("fixed")
     page.get_by_role("button", name="Sync configuration").click()
     expect(page.get_by_text("the last valid commit stays applied")).to_have_count(0)
 

@@ -8,18 +8,17 @@ import errno
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from danube_pkg.core.errors import StorageFull, TooLarge
 from danube_pkg.kit.files import sync_directory
+from danube_pkg.kit.records import Record
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedFile:
+class ReceivedFile(Record):
     """`core.artifacts.ports.ReceivedArtifact`."""
 
     size_bytes: int

@@ -6,7 +6,6 @@ The standard library's reader gives no lines, so they are looked up in the text 
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, SourceLocation
 from danube_pkg.core.identity.oidc import is_loopback
 from danube_pkg.core.repositories.urls import has_password, is_remote
+from danube_pkg.kit.records import replace
 
 LOCAL_FILE = Path("danube.toml")
 SYSTEM_FILE = Path("/etc/danube/danube.toml")

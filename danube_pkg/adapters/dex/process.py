@@ -11,12 +11,12 @@ import logging
 import os
 import random
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -37,8 +37,7 @@ CAUSE_LENGTH = 300
 _log = logging.getLogger("danube.dex")
 
 
-@dataclass(frozen=True, slots=True)
-class DexFiles:
+class DexFiles(Record):
     """program: Dex. launcher: danube-ns. directory: where its file lies, and its database."""
 
     program: Path

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import re
 import socket
-from dataclasses import dataclass, replace
 
 import h11
 
@@ -34,6 +33,7 @@ from danube_pkg.core.egress.policy import (
     parse_target,
 )
 from danube_pkg.core.errors import Invalid
+from danube_pkg.kit.records import Record, replace
 
 HEAD_BYTES = 64 * 1024
 """Of a request's head: some clients send cookies and tokens of many KiB."""
@@ -50,8 +50,7 @@ _COUNT = re.compile(rb"[0-9]{1,15}")
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class PodConnection:
+class PodConnection(Record):
     """The pod's side of a connection."""
 
     connection: socket.socket

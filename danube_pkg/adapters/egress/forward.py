@@ -9,7 +9,6 @@ import contextlib
 import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 import h11
 
@@ -32,6 +31,7 @@ from danube_pkg.core.egress.policy import (
     parse_target,
 )
 from danube_pkg.core.errors import Invalid
+from danube_pkg.kit.records import Mutable, replace
 from danube_pkg.kit.tasks import end_all
 
 READ_BYTES = 256 * 1024
@@ -49,8 +49,7 @@ _ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([^#]*)")
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(slots=True)
-class _Upstream:
+class _Upstream(Mutable):
     target: EgressTarget
     passage: Passage
     protocol: h11.Connection

@@ -6,7 +6,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.outside import Outside, is_own
@@ -27,6 +26,7 @@ from danube_pkg.core.egress.policy import (
     Verdict,
 )
 from danube_pkg.core.errors import StorageFull
+from danube_pkg.kit.records import Mutable, replace
 
 MAX_LOOKUPS = 8
 """Names that one pod may have resolved at the same time, so that it leaves threads to the others."""
@@ -49,8 +49,7 @@ class Stopped(Exception):
         self.contact = contact
 
 
-@dataclass(slots=True)
-class Passage:
+class Passage(Mutable):
     """A connection to the outside, and what is written about it."""
 
     contact: Contact

@@ -13,7 +13,6 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from danube_pkg.adapters.egress.ledgers import FileLedgers
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.readiness import wait_readable
+from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tasks import TaskOwner
 
 ANSWER_SECONDS = 10.0
@@ -44,8 +44,7 @@ def no_groups() -> Sequence[Path]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class EgressSettings:
+class EgressSettings(Record):
     """directory: of the control sockets and the proxies' log. launcher: danube-ns. user: whom the proxy runs as, 0 for the
     server's own. cgroups: gives the `cgroup.procs` files that the proxy joins, outside of the server's unit. hosts: names
     that have another address for pods than the machine's resolver says."""

@@ -1,14 +1,13 @@
 """How one remote repository is reached: what the server hands to the worker on its standard input, and nowhere else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from danube_pkg.core.repositories.revisions import Credential, GitProgram
+from danube_pkg.kit.records import Record, field
 
 
-@dataclass(frozen=True, slots=True)
-class GitAccess:
+class GitAccess(Record):
     """credential: for this repository. known_hosts: files of host keys beside the system's. program: who fetches."""
 
     credential: Credential = field(default_factory=Credential)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from dulwich.errors import NotGitRepository
@@ -17,6 +16,7 @@ from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.repositories.urls import is_remote, without_login
+from danube_pkg.kit.records import Record
 
 MAX_REF_LENGTH = 512
 
@@ -24,8 +24,7 @@ _HASH = re.compile(r"[0-9a-f]{40}")
 _SHORT_HASH = re.compile(r"[0-9a-f]{7,39}")
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Record):
     """A revision; `peel` says that its hash is known to be no more than a name of something: fetched, it tells its commit."""
 
     revision: Revision

@@ -12,7 +12,6 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -24,6 +23,7 @@ from dulwich.pack import write_pack_index_v2
 from danube_pkg.adapters.git.limits import LFS_POINTER_BYTES, MAX_BLOB_BYTES, MAX_FILES
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import Permanent, TooLarge
+from danube_pkg.kit.records import Mutable, Record, field
 
 MAX_DEPTH = 200
 """Directories in directories; a path of that depth does not fit into PATH_MAX."""
@@ -35,8 +35,7 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 _FORBIDDEN = {b"", b".", b"..", b".git"}
 
 
-@dataclass
-class _Pack:
+class _Pack(Mutable):
     """A pack that grows in a temporary file; `entries` are for its index."""
 
     file: IO[bytes]
@@ -69,8 +68,7 @@ class _Pack:
         return digest.digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Nested:
+class Nested(Record):
     """A submodule's checkout, as it stands in its superproject. name: in `.gitmodules`; origin: its URL without a login."""
 
     name: str

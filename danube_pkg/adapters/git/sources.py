@@ -8,7 +8,6 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
 from danube_pkg.core.repositories.urls import is_remote, without_login
+from danube_pkg.kit.records import Mutable, Record, field, replace
 
 MAX_WORKERS = 2
 """Reading a tree is bound by the processor; more at once only make each slower."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSource:
+class WorkerSource(Record):
     """What the worker streams on request. mirrors: those that it reads from, which must stay meanwhile."""
 
     commit_sha: str
@@ -51,8 +50,7 @@ class WorkerSource:
             self.notices.extend(one for one in said if one not in self.notices)
 
 
-@dataclass(slots=True)
-class _Tree:
+class _Tree(Mutable):
     """What is found out while a commit's tree is gathered: what it says of itself, sentences for the job's page, the
     mirrors that it lies in."""
 

@@ -7,7 +7,6 @@ ssh, or what the repository itself is read by from the same host.
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +18,13 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 from danube_pkg.adapters.git.limits import MAX_SUBMODULES, MAX_WANTED_FILE_BYTES
 from danube_pkg.core.errors import Permanent, TooLarge
 from danube_pkg.core.repositories.urls import as_url, is_remote, scheme_of
+from danube_pkg.kit.records import Record, to_builtins
 
 _LINK = 0o160000
 _RELATIVE = re.compile(r"\.\.?/")
 
 
-@dataclass(frozen=True, slots=True)
-class Submodule:
+class Submodule(Record):
     """path: in the tree; url: absolute, "" for one that is not followed, with the reason in `notice`."""
 
     name: str
@@ -36,7 +35,8 @@ class Submodule:
 
     def fields(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        found: dict[str, Any] = to_builtins(self)
+        return found
 
 
 def submodules(objects: BaseObjectStore, commit_sha: str, repository: str) -> list[Submodule]:

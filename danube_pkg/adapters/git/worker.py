@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +28,7 @@ from danube_pkg.adapters.git.submodules import submodules
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.repositories.urls import is_remote, without_login
+from danube_pkg.kit.records import to_builtins
 
 Request = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def _answer(request: Request, output: IO[bytes]) -> None:
 def _resolve(request: Request, output: IO[bytes]) -> None:
     access = GitAccess.from_request(request["access"]) if "access" in request else GitAccess()
     found = repositories.resolve(request["repository"], request["ref"], access)
-    output.write(json.dumps({"revision": asdict(found.revision), "peel": found.peel}).encode())
+    output.write(json.dumps({"revision": to_builtins(found.revision), "peel": found.peel}).encode())
 
 
 def _fetch(request: Request, output: IO[bytes]) -> None:
@@ -140,7 +140,7 @@ def _objects(request: Request) -> Iterator[BaseObjectStore | None]:
 
 
 def _working_revision(request: Request, output: IO[bytes]) -> None:
-    output.write(json.dumps(asdict(directories.working_revision(Path(request["repository"])))).encode())
+    output.write(json.dumps(to_builtins(directories.working_revision(Path(request["repository"])))).encode())
 
 
 def _working_tree(request: Request, output: IO[bytes]) -> None:

@@ -11,7 +11,6 @@ import posixpath
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +30,7 @@ from danube_pkg.core.images.manifests import (
     read_manifest,
 )
 from danube_pkg.core.images.reference import ArchivedImage, ImageUnavailable, PackedLayer
+from danube_pkg.kit.records import Record
 
 MAX_MEMBERS = 20_000
 """A hundred images of a hundred layers, and some."""
@@ -41,8 +41,7 @@ _NAME = "org.opencontainers.image.ref.name"
 _NO_DIGEST = f"sha256:{'0' * 64}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Record):
     offset: int
     size: int
 

@@ -6,13 +6,13 @@ The challenge is RFC 9110's `WWW-Authenticate`; tokens are those of https://dist
 import base64
 import json
 import re
-from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from danube_pkg.adapters.images.exchanges import Exchanges
 from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistryCredentials, RegistryEndpoint
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Record
 
 TOKEN_SECONDS = 60.0
 """How long a token is good that does not say it."""
@@ -24,8 +24,7 @@ MAX_TOKEN_BYTES = 256 * 1024
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*"((?:[^"\\]|\\.)*)"|([A-Za-z_]+)\s*=\s*([^\s,"]+)')
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Record):
     """scheme: `basic` or `bearer`. realm: where tokens are given."""
 
     scheme: str

@@ -6,11 +6,11 @@ layers are applied, since until then their owner must be able to write into them
 
 import contextlib
 import os
-from dataclasses import dataclass
 
 from danube_pkg.adapters.images.packed import LayerBroken, LayerStream
 from danube_pkg.adapters.images.tar import Member, MemberKind, end, members, pass_over, shown
 from danube_pkg.adapters.images.tree import DirectoryTree, Place
+from danube_pkg.kit.records import Mutable
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -29,8 +29,7 @@ _OWNER_NOTE = "user.rootlesscontainers"
 """The extended attribute in which tools without root keep an owner (https://github.com/rootless-containers/proto)."""
 
 
-@dataclass(slots=True)
-class _Directory:
+class _Directory(Mutable):
     mode: int
     modified_ns: int | None
 

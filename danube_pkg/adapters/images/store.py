@@ -19,7 +19,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from danube_pkg.core.images.reference import (
     StoredImage,
 )
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.records import Record, to_builtins
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.kit.trees import remove_tree
 
@@ -50,8 +50,7 @@ PULL_SECONDS = 600.0
 """A layer that was used within this time may belong to a pull that is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owners:
+class Owners(Record):
     """Whose the files of unpacked images are. place: the directory that such roots have for themselves, so that none is taken
     for one of another kind. keep: they have the owners that the images say, as whoever `within` starts a command as counts.
     within: words before a command that has the rights of all these owners; none where this process has."""
@@ -144,7 +143,7 @@ class ImageDirectory:
 
     def remember(self, image: Image) -> None:
         """From here on the name means this image, whose root is here."""
-        write_atomically(self._name_file(image.name), json.dumps(asdict(image)).encode())
+        write_atomically(self._name_file(image.name), json.dumps(to_builtins(image)).encode())
 
     def list(self) -> Sequence[StoredImage]:
         """All names, in order."""

@@ -5,11 +5,11 @@ names are bytes here: an image may have names that are no text. https://pubs.ope
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from danube_pkg.adapters.images.packed import LayerBroken
+from danube_pkg.kit.records import Record, field
 
 BLOCK_BYTES = 512
 MAX_EXTENSION_BYTES = 1024**2
@@ -43,8 +43,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Record):
     """One entry. path, link: as they stand in the archive. modified_ns: nanoseconds since 1970."""
 
     path: bytes

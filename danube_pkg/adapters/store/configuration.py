@@ -4,7 +4,6 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from danube_pkg.adapters.store.database import Database
@@ -16,13 +15,14 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, Team, User, pipeline_of
 from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.documents.records import (
-    Record,
+    AnyRecord,
     marked,
     plain,
     read_record,
 )
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.identity.access import TeamRole
+from danube_pkg.kit.records import Record
 
 NewId = Callable[[], str]
 
@@ -71,8 +71,7 @@ class SqliteConfiguration:
         await self._database.write(work)
 
 
-@dataclass(frozen=True, slots=True)
-class _Writing:
+class _Writing(Record):
     """What each change is written with; `state` is what all of them lead to."""
 
     connection: sqlite3.Connection
@@ -215,6 +214,6 @@ def _state(
     )
 
 
-def _stored(kind: type[Record], text: str) -> Record | None:
+def _stored(kind: type[AnyRecord], text: str) -> AnyRecord | None:
     """A stored record; None for one that an older schema wrote and this one refuses: the next sync writes it anew."""
     return read_record(kind, marked(json.loads(text), SourceLocation("database")), Findings())

@@ -4,7 +4,6 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +23,7 @@ from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.kit.records import to_builtins
 
 _STATUSES = {str(status): status for status in Status}
 
@@ -132,9 +132,9 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "pipeline": job.pipeline,
         "trigger_type": job.trigger.type,
         "trigger_ref": job.trigger.ref,
-        "trigger": json.dumps(asdict(job.trigger)),
+        "trigger": json.dumps(to_builtins(job.trigger)),
         "branch": job.trigger.branch,
-        "settings": json.dumps(asdict(job.settings)),
+        "settings": json.dumps(to_builtins(job.settings)),
         "status": job.status,
         "phase": job.phase,
         "reason": job.reason,
@@ -185,7 +185,7 @@ def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None
         "container": step.container,
         "memory_kills": step.memory_kills,
         "asked_at": step.asked_at,
-        "record": json.dumps(asdict(step.end)) if step.end else None,
+        "record": json.dumps(to_builtins(step.end)) if step.end else None,
     }
     _upsert(connection, "steps", values)
 

@@ -3,13 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import write_entry
 from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind, notification_from
 from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.reasons import Status
+from danube_pkg.kit.records import to_builtins
 
 _FIRST_OF_EACH = """
 SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target) AND next_at <= ?
@@ -92,7 +92,7 @@ def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
             entry.kind,
             entry.target,
             entry.channel,
-            json.dumps(asdict(entry.news)),
+            json.dumps(to_builtins(entry.news)),
             json.dumps(dict(entry.address)),
             int(entry.only_after_failure),
             entry.created_at,

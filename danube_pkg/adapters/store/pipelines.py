@@ -4,11 +4,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.kit.records import to_builtins
 
 
 class SqlitePipelines:
@@ -74,7 +74,7 @@ def write_pipeline(connection: sqlite3.Connection, pipeline: Pipeline, revision:
             settings.workspace_size_gb,
             now,
             now,
-            json.dumps(asdict(settings)),
+            json.dumps(to_builtins(settings)),
             revision,
         ),
     )

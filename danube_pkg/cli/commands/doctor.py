@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from danube_pkg.bootstrap.runtime import sandbox_settings
 from danube_pkg.cli.output import painted, print_json
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.configuration.settings import RuntimeSettings
+from danube_pkg.kit.records import to_builtins
 from danube_pkg.ops.doctor import CheckResult, diagnose
 
 
@@ -33,7 +33,7 @@ def _findings(data: Path) -> Sequence[CheckResult]:
 
 def _report(findings: Sequence[CheckResult], *, as_json: bool) -> int:
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json([to_builtins(finding) for finding in findings])
     for finding in findings if not as_json else ():
         print(f"{painted('ok  ', '32') if finding.ok else painted('FAIL', '31')} {finding.name}: {finding.what}")
         if finding.hint:

@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from danube_pkg.edges.http.resources.jobs import job_summary, step_view
 from danube_pkg.edges.http.server.bodies import plain
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.secrets import KnownValues
@@ -45,8 +45,7 @@ MAX_SECONDS = 24 * 3600
 """Somebody sits in front of it and can end it."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(Record):
     """What the command line asks for, parsed."""
 
     directory: Path

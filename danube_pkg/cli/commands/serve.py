@@ -5,7 +5,6 @@ import asyncio
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from danube_pkg.adapters.configuration import find_settings, read_settings
@@ -13,6 +12,7 @@ from danube_pkg.bootstrap.serve import ServerOptions, serve
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.logs import set_up_logging
+from danube_pkg.kit.records import replace
 from danube_pkg.services.secrets import KnownValues
 
 

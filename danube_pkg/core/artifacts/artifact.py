@@ -1,6 +1,6 @@
 """The record of an artifact: what a job kept, under which name, with which content."""
 
-from dataclasses import dataclass
+from danube_pkg.kit.records import Record
 
 MAX_ARTIFACT_BYTES = 10 * 1024**3
 """10 GiB: larger than any package that a small team ships, smaller than the disk of the machine that we budget for."""
@@ -8,8 +8,7 @@ MAX_ARTIFACT_BYTES = 10 * 1024**3
 MAX_NAME_LENGTH = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Record):
     """`file_name` is `<name>.tar.gz` for a directory and `<name>` for a single file, below `artifacts/<job_id>/`."""
 
     id: str

@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +12,7 @@ from danube_pkg.core.configuration.state import State
 from danube_pkg.core.documents.marked import rule_of
 from danube_pkg.core.documents.records import typed_fields
 from danube_pkg.core.errors import Defect
+from danube_pkg.kit.records import HIDDEN, Record, is_record, replace
 
 
 class ObjectKind(StrEnum):
@@ -32,8 +32,7 @@ class ChangeAction(StrEnum):
     REMOVE = "remove"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Record):
     """One thing that appears (`before` is None), disappears (`after` is None) or becomes another. key: as `State` has it."""
 
     kind: ObjectKind
@@ -94,8 +93,7 @@ def _expect(found: Any, change: Change) -> None:
         raise Defect("change-out-of-place", f"{change.kind} {change.key!r} is not what the change starts from")
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Record):
     """One field that differs, by its path in a document: `spec.resources.cpu`. Values that must not be shown are "…"."""
 
     path: str
@@ -109,15 +107,13 @@ def changed_fields(before: Any, after: Any, path: str = "") -> tuple[FieldChange
     """The innermost fields in which two records of one type differ; lists and mappings as wholes."""
     found: list[FieldChange] = []
     for key, (field, _) in typed_fields(type(after)).items():
-        if not field.compare:
-            continue
         one, other = getattr(before, field.name), getattr(after, field.name)
         name = f"{path}.{key}" if path else key
         if one == other:
             continue
-        if type(one) is type(other) and hasattr(one, "__dataclass_fields__"):
+        if type(one) is type(other) and is_record(one):
             found += changed_fields(one, other, name)
-        elif rule_of(field).hidden or not field.repr:
+        elif rule_of(field).hidden or HIDDEN in field.marks:
             found.append(FieldChange(name, "…", "…", rule_of(field).restart))
         else:
             found.append(FieldChange(name, one, other, rule_of(field).restart))

@@ -1,10 +1,10 @@
 """Who may do what with which pipeline, person by person, and what a change of the configuration does to it: for `--plan`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.identity.access import Level, TeamRole
+from danube_pkg.kit.records import Record
 
 EVERYTHING = "everything"
 """The thing that a global administrator has admin on, in place of a pipeline's name."""
@@ -12,8 +12,7 @@ EVERYTHING = "everything"
 _ORDER = (Level.READ, Level.WRITE, Level.ADMIN)
 
 
-@dataclass(frozen=True, slots=True)
-class GrantChange:
+class GrantChange(Record):
     """A person's access to a pipeline; None is none."""
 
     email: str

@@ -5,7 +5,6 @@ An editor checks one document of a file at a time; what holds between documents 
 
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, is_dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +17,7 @@ from danube_pkg.core.documents.records import (
     typed_fields,
     variants,
 )
+from danube_pkg.kit.records import MISSING, Field, is_record
 
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -75,7 +75,7 @@ def _record(kind: type[Any], definitions: dict[str, Any]) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _about(field: Field[Any]) -> dict[str, Any]:
+def _about(field: Field) -> dict[str, Any]:
     found: dict[str, Any] = {"description": rule_of(field).about}
     if field.default is not MISSING and field.default not in (None, ""):
         found["default"] = plain(field.default)
@@ -94,7 +94,7 @@ def _value(expected: Any, rules: FieldRule, definitions: dict[str, Any]) -> dict
     if origin is not None and issubclass(origin, Mapping):
         values = _value(typing.get_args(expected)[1], rules, definitions)
         return {"type": "object", "maxProperties": rules.most, "additionalProperties": values}
-    if is_dataclass(expected):
+    if is_record(expected):
         return _record(typing.cast("type[Any]", expected), definitions)
     return _scalar(expected, rules)
 

@@ -1,7 +1,7 @@
 """Marked documents → typed ones: the envelope (`apiVersion`, `kind`, `metadata`, `spec`) and each kind's own fields."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.people import TeamSpec, UserSpec
@@ -16,6 +16,7 @@ from danube_pkg.core.documents.marked import (
 )
 from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import Invalid, SourceLocation
+from danube_pkg.kit.records import HIDDEN, Record, field
 
 API_VERSION = "danube.dev/v1"
 
@@ -25,21 +26,18 @@ KINDS: Mapping[str, type[Spec]] = {"Config": ConfigSpec, "User": UserSpec, "Team
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Record):
     """A document's name and, of a pipeline, its owner."""
 
-    name: str = field(
-        metadata=rule("The name, unique among documents of its kind.", example="frontend-build", **patterns.name)
-    )
-    team: str = field(
-        default="",
-        metadata=rule("Of a pipeline: the team that owns it; nobody but global administrators where none is named."),
-    )
+    name: Annotated[
+        str, rule("The name, unique among documents of its kind.", example="frontend-build", **patterns.name)
+    ]
+    team: Annotated[
+        str, rule("Of a pipeline: the team that owns it; nobody but global administrators where none is named.")
+    ] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationFiles:
+class ConfigurationFiles(Record):
     """What an adapter read: parsed documents and what could not be parsed.
 
     revision: a commit, or `dir-` and a hash of the content. base: the directory that relative repositories start from;
@@ -52,11 +50,10 @@ class ConfigurationFiles:
     documents: tuple[Marked, ...]
     findings: tuple[Invalid, ...] = ()
     timezones: frozenset[str] = frozenset()
-    texts: Mapping[SourceLocation, str] = field(default_factory=dict, repr=False)
+    texts: Annotated[Mapping[SourceLocation, str], HIDDEN] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class TypedDocument:
+class TypedDocument(Record):
     """One document; `document` knows the places of what it says."""
 
     kind: str

@@ -1,7 +1,5 @@
 """What a configuration would change, for people: before it is pushed."""
 
-from dataclasses import dataclass
-
 from danube_pkg.core.configuration.changes import Change, ChangeAction, ObjectKind, changed_fields, diff
 from danube_pkg.core.configuration.grants import GrantChange, changed_grants
 from danube_pkg.core.configuration.kinds import ConfigurationFiles
@@ -9,10 +7,10 @@ from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.secret_names import named_secrets
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.errors import Invalid
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationPlan:
+class ConfigurationPlan(Record):
     """findings: what is wrong; then nothing else is known. secrets: names that the configuration has and this one had not."""
 
     findings: tuple[Invalid, ...] = ()

@@ -2,7 +2,6 @@
 
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, is_dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +14,7 @@ from danube_pkg.core.documents.records import (
     typed_fields,
     variants,
 )
+from danube_pkg.kit.records import MISSING, is_record
 
 _TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 _HEAD = f"""# Configuration reference
@@ -40,7 +40,7 @@ def reference_page() -> str:
 def _sections(kind: type[Any], path: str, seen: set[type[Any]], mark: str) -> Iterator[str]:
     for key, (_, hint) in typed_fields(kind).items():
         inner = optional(hint)
-        if is_dataclass(inner):
+        if is_record(inner):
             record = typing.cast("type[Any]", inner)
             yield f"{mark}[{path}{key}]\n\n{_doc(record)}\n\n{_table(record)}"
             seen.add(record)
@@ -70,7 +70,7 @@ def records_in(hint: Any) -> tuple[type[Any], ...]:
         return records_in(typing.get_args(hint)[1])
     if kinds := variants(hint):
         return kinds
-    return (typing.cast("type[Any]", hint),) if is_dataclass(hint) else ()
+    return (typing.cast("type[Any]", hint),) if is_record(hint) else ()
 
 
 def _doc(record: type[Any]) -> str:
@@ -108,7 +108,7 @@ def _type(hint: Any, rules: FieldRule) -> str:
         return f"one of {', '.join(one.TYPE for one in variants(hint))}"
     if origin is not None and issubclass(origin, Mapping):
         return f"mapping of names to: {_type(typing.get_args(hint)[1], rules)}"
-    if is_dataclass(hint):
+    if is_record(hint):
         return "mapping"
     if issubclass(hint, StrEnum):
         return ", ".join(f"`{one.value}`" for one in hint)

@@ -1,15 +1,14 @@
 """Which Danube secrets a configuration names: the server reads these for itself, and no job may."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.documents.marked import key_of, rule_of
+from danube_pkg.kit.records import Record, fields, is_record
 
 
-@dataclass(frozen=True, slots=True)
-class NamedSecret:
+class NamedSecret(Record):
     """key: the secret's name; where: the field that names it, for people."""
 
     key: str
@@ -25,16 +24,16 @@ def named_secrets(state: State) -> tuple[NamedSecret, ...]:
 
 
 def _named(record: Any, path: str) -> Iterator[NamedSecret]:
-    for field in fields(record):
+    for field in fields(type(record)):
         value = getattr(record, field.name)
         here = f"{path}: {key_of(field)}" if ": " not in path else f"{path}.{key_of(field)}"
         if rule_of(field).secret:
             for key in value if isinstance(value, tuple) else (value,):
                 if key:
                     yield NamedSecret(key, here)
-        elif is_dataclass(value) and not isinstance(value, type):
+        elif is_record(value) and not isinstance(value, type):
             yield from _named(value, here)
         elif isinstance(value, tuple):
             for index, one in enumerate(value):
-                if is_dataclass(one) and not isinstance(one, type):
+                if is_record(one) and not isinstance(one, type):
                     yield from _named(one, f"{here}[{getattr(one, 'name', index)}]")

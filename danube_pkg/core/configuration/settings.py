@@ -5,8 +5,8 @@ makes them absolute, relative to the file. What `danube.toml` leaves out, `confi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Annotated
 
 from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
 from danube_pkg.core.documents import patterns
@@ -14,6 +14,7 @@ from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.reference import HUB
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.repositories.revisions import GitProgram
+from danube_pkg.kit.records import Record, field, replace
 
 _MAYBE_ADDRESS = patterns.address | {"pattern": f"|{patterns.address['pattern']}"}
 
@@ -26,133 +27,128 @@ class RuntimeKind(StrEnum):
     SANDBOX = "sandbox"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigRepository:
+class ConfigRepository(Record):
     """`[config_repo]`: where the configuration is."""
 
-    url: str = field(
-        metadata=rule(
+    url: Annotated[
+        str,
+        rule(
             "A directory (relative to danube.toml) or a Git repository by ssh, https or a local path.",
             example='"https://git.example.org/ops/danube-config.git"',
-        )
-    )
-    branch: str = field(default="", metadata=rule("Which branch counts; its default branch where none is named."))
-    sync_interval: int = field(
-        default=60,
-        metadata=rule(
+        ),
+    ]
+    branch: Annotated[str, rule("Which branch counts; its default branch where none is named.")] = ""
+    sync_interval: Annotated[
+        int,
+        rule(
             "Seconds between two looks. A minute: soon enough beside webhooks, kind to the forge.",
             at_least=1,
             at_most=86400,
         ),
-    )
-    username: str = field(default="git", metadata=rule("With token_secret: the user name; many forges take any."))
-    token_secret: str = field(
-        default="",
-        metadata=rule(
+    ] = 60
+    username: Annotated[str, rule("With token_secret: the user name; many forges take any.")] = "git"
+    token_secret: Annotated[
+        str,
+        rule(
             "For https: the Danube secret with the token. It can be set before the first sync: danube secrets set.",
             **patterns.secret,
         ),
-    )
+    ] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ServerSettings(Record):
     """`[server]`: addresses are `HOST:PORT`; port 0 takes any that is free."""
 
-    bind_address: str = field(
-        default="127.0.0.1:8080",
-        metadata=rule(
+    bind_address: Annotated[
+        str,
+        rule(
             "Where HTTP is served. Loopback: what is reachable from outside is a decision that somebody takes.",
             restart=True,
             **(patterns.address | {"example": "127.0.0.1:8080"}),
         ),
-    )
-    data_dir: str = field(default="/var/lib/danube", metadata=rule("Where everything is kept.", restart=True))
-    grpc_address: str = field(
-        default="",
-        metadata=rule(
+    ] = "127.0.0.1:8080"
+    data_dir: Annotated[str, rule("Where everything is kept.", restart=True)] = "/var/lib/danube"
+    grpc_address: Annotated[
+        str,
+        rule(
             "Where coordinators in a cluster connect; empty: a unix socket alone, which is all that the sandbox needs.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
         ),
-    )
-    advertise_address: str = field(
-        default="",
-        metadata=rule(
+    ] = ""
+    advertise_address: Annotated[
+        str,
+        rule(
             "How coordinators in a cluster reach grpc_address.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
-    )
-    external_url: str = field(
-        default="",
-        metadata=rule(
+    ] = ""
+    external_url: Annotated[
+        str,
+        rule(
             "How people reach this server; empty: as they asked for it.",
             **(patterns.web_url | {"example": "https://ci.example.org"}),
         ),
-    )
+    ] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeSettings:
+class RuntimeSettings(Record):
     """`[runtime]`: what makes pods."""
 
-    kind: RuntimeKind = field(
-        default=RuntimeKind.AUTO,
-        metadata=rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True),
+    kind: Annotated[RuntimeKind, rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True)] = (
+        RuntimeKind.AUTO
     )
-    kubeconfig: str = field(default="", metadata=rule("How the cluster is reached.", restart=True))
-    host_paths: tuple[str, ...] = field(
-        default=(),
-        metadata=rule(
+    kubeconfig: Annotated[str, rule("How the cluster is reached.", restart=True)] = ""
+    host_paths: Annotated[
+        tuple[str, ...],
+        rule(
             "What the image `host` shows beside the machine's own programs.",
             pattern=r"/.+",
             expects="an absolute path",
             example="/opt/toolchain",
             restart=True,
         ),
-    )
+    ] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
+class SourceSettings(Record):
     """`[sources]`: how application repositories are read."""
 
-    git: GitProgram = field(default=GitProgram.DULWICH, metadata=rule("Who fetches: dulwich, or the host's git."))
-    mirrors_limit_gb: int = field(
-        default=20,
-        metadata=rule(
+    git: Annotated[GitProgram, rule("Who fetches: dulwich, or the host's git.")] = GitProgram.DULWICH
+    mirrors_limit_gb: Annotated[
+        int,
+        rule(
             "Of repos/, in GiB; what was not used longest goes first. Twenty: hundreds of usual repositories.",
             at_least=1,
             at_most=10_000,
         ),
-    )
+    ] = 20
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
+class RegistrySettings(Record):
     """`[registry]`: a registry on this machine or beside it, for jobs that push images and run in them."""
 
-    url: str = field(
-        default="",
-        metadata=rule(
+    url: Annotated[
+        str,
+        rule(
             "The registry; images name it by host and port, and http is spoken where the URL says so.",
             pattern=r"|https?://[^\s/@]+",
             expects="a URL without a path",
             example="http://registry.test:5000",
             restart=True,
         ),
-    )
-    default_host: str = field(
-        default=HUB,
-        metadata=rule(
+    ] = ""
+    default_host: Annotated[
+        str,
+        rule(
             "Where an image without a host comes from (`node:20`). The hub, because that is what such a name means everywhere.",
             pattern=r"[^\s/@]+",
             expects="a host",
             example="registry.example.org",
             restart=True,
         ),
-    )
+    ] = HUB
 
     def specs(self) -> tuple[RegistrySpec, ...]:
         """What follows for the puller."""
@@ -160,28 +156,26 @@ class RegistrySettings:
         return (RegistrySpec(host, insecure=scheme == "http"),) if host else ()
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSettings:
+class ImageSettings(Record):
     """`[images]`: the store of unpacked images."""
 
-    store_gb: int = field(
-        default=40,
-        metadata=rule(
+    store_gb: Annotated[
+        int,
+        rule(
             "What images may take of the disk, in GiB; above it what was used longest ago is removed. Forty: a few dozen usual images.",
             at_least=1,
             at_most=100_000,
             restart=True,
         ),
-    )
+    ] = 40
 
 
-@dataclass(frozen=True, slots=True)
-class EgressHosts:
+class EgressHosts(Record):
     """`[egress]`: how names lead to addresses for pods."""
 
-    hosts: Mapping[str, str] = field(
-        default_factory=dict,
-        metadata=rule(
+    hosts: Annotated[
+        Mapping[str, str],
+        rule(
             "Names that lead pods to another address than this machine's resolver says, as /etc/hosts would. An address of"
             " a private network must be in the allowlist as well.",
             pattern=r"[0-9A-Fa-f:.]+",
@@ -189,56 +183,50 @@ class EgressHosts:
             example="10.1.2.3",
             restart=True,
         ),
-    )
+    ] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
+class TlsSettings(Record):
     """`[tls]`: PEM files of the server's certificate and key; both or none."""
 
-    certificate: str = field(default="", metadata=rule("The certificate with its chain.", restart=True))
-    key: str = field(default="", metadata=rule("Its private key.", restart=True))
+    certificate: Annotated[str, rule("The certificate with its chain.", restart=True)] = ""
+    key: Annotated[str, rule("Its private key.", restart=True)] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DexProgram:
+class DexProgram(Record):
     """`[dex]`: the login service that the server runs behind its own `/dex`. It needs `server.external_url`, since the
     addresses of its pages are made from it."""
 
-    program: str = field(
-        default="",
-        metadata=rule(
+    program: Annotated[
+        str,
+        rule(
             "Dex's executable; empty: people log in with their passwords here, or at the issuer of config.yaml.",
             example="/usr/local/bin/dex",
             restart=True,
         ),
+    ] = ""
+    listen: Annotated[str, rule("Where Dex itself listens; keep it on loopback.", restart=True, **patterns.address)] = (
+        "127.0.0.1:5556"
     )
-    listen: str = field(
-        default="127.0.0.1:5556",
-        metadata=rule("Where Dex itself listens; keep it on loopback.", restart=True, **patterns.address),
-    )
-    telemetry: str = field(
-        default="127.0.0.1:5558", metadata=rule("Where Dex's own metrics are.", restart=True, **patterns.address)
-    )
-    storage: str = field(
-        default="", metadata=rule("Dex's SQLite file; empty: dex/dex.db in the data directory.", restart=True)
-    )
+    telemetry: Annotated[str, rule("Where Dex's own metrics are.", restart=True, **patterns.address)] = "127.0.0.1:5558"
+    storage: Annotated[str, rule("Dex's SQLite file; empty: dex/dex.db in the data directory.", restart=True)] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Record):
     """All of `danube.toml`. written: the keys that the file has, as `server.bind_address`: those go before config.yaml."""
 
-    config_repo: ConfigRepository = field(metadata=rule("Where the configuration is; all that is needed."))
-    server: ServerSettings = field(default_factory=ServerSettings, metadata=rule("Addresses and directories."))
-    runtime: RuntimeSettings = field(default_factory=RuntimeSettings, metadata=rule("What makes pods."))
-    sources: SourceSettings = field(default_factory=SourceSettings, metadata=rule("Reading repositories."))
-    egress: EgressHosts = field(default_factory=EgressHosts, metadata=rule("The way out of pods."))
-    tls: TlsSettings = field(default_factory=TlsSettings, metadata=rule("The server's certificate."))
-    dex: DexProgram = field(default_factory=DexProgram, metadata=rule("The login service."))
-    registry: RegistrySettings = field(default_factory=RegistrySettings, metadata=rule("A registry beside the server."))
-    images: ImageSettings = field(default_factory=ImageSettings, metadata=rule("The store of images."))
-    written: frozenset[str] = field(default=frozenset(), metadata=rule(internal=True))
+    config_repo: Annotated[ConfigRepository, rule("Where the configuration is; all that is needed.")]
+    server: Annotated[ServerSettings, rule("Addresses and directories.")] = field(default_factory=ServerSettings)
+    runtime: Annotated[RuntimeSettings, rule("What makes pods.")] = field(default_factory=RuntimeSettings)
+    sources: Annotated[SourceSettings, rule("Reading repositories.")] = field(default_factory=SourceSettings)
+    egress: Annotated[EgressHosts, rule("The way out of pods.")] = field(default_factory=EgressHosts)
+    tls: Annotated[TlsSettings, rule("The server's certificate.")] = field(default_factory=TlsSettings)
+    dex: Annotated[DexProgram, rule("The login service.")] = field(default_factory=DexProgram)
+    registry: Annotated[RegistrySettings, rule("A registry beside the server.")] = field(
+        default_factory=RegistrySettings
+    )
+    images: Annotated[ImageSettings, rule("The store of images.")] = field(default_factory=ImageSettings)
+    written: Annotated[frozenset[str], rule(internal=True)] = frozenset()
 
 
 SHARED = ("bind_address", "data_dir", "external_url")
@@ -264,8 +252,7 @@ def in_force(
     return replace(settings, **taken)
 
 
-@dataclass(frozen=True, slots=True)
-class PendingSetting:
+class PendingSetting(Record):
     """A setting that is not in force yet. running, configured: its values; hint: what brings it into force."""
 
     name: str

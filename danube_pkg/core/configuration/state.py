@@ -4,39 +4,38 @@ The same type holds what is desired (from documents) and what is actual (from th
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.kinds import TypedDocument
 from danube_pkg.core.configuration.people import MemberSpec, TeamSpec, UserSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind
+from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.repositories.urls import repository_from
 from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.kit.records import HIDDEN, Record, field, replace
 
 _NOWHERE = SourceLocation("")
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Record):
     """Which revision is in force; "" and None before the first. at: Unix seconds."""
 
     revision: str = ""
     at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Record):
     """A person, known by the address in lower case."""
 
     email: str
     name: str
-    password_hash: str = field(default="", repr=False)
+    password_hash: Annotated[str, HIDDEN] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Team:
+class Team(Record):
     """Members are ordered by address, each once."""
 
     name: str
@@ -45,22 +44,31 @@ class Team:
     groups: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineDefinition:
+class PipelineDefinition(Record, eq=False):
     """A pipeline as configured; its repository is a URL or absolute.
 
-    place: where it stands; text: as it was written there. Neither is a part of what it says.
+    place: its line in the configuration; text: its YAML there. Neither counts when two definitions are compared.
     """
 
     name: str
     team: str
     spec: PipelineSpec
-    place: SourceLocation = field(default=_NOWHERE, compare=False)
-    text: str = field(default="", compare=False, repr=False)
+    place: Annotated[SourceLocation, rule(internal=True)] = _NOWHERE
+    text: Annotated[str, rule(internal=True), HIDDEN] = ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PipelineDefinition):
+            return NotImplemented
+        return (self.name, self.team, self.spec) == (other.name, other.team, other.spec)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.team))
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Record):
     """Everything, by key: users by address, the others by name."""
 
     config: ConfigSpec = field(default_factory=ConfigSpec)

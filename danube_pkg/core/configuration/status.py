@@ -1,12 +1,10 @@
 """What became of the last look at the configuration."""
 
-from dataclasses import dataclass
-
 from danube_pkg.core.errors import Invalid, PlatformError
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationStatus:
+class ConfigurationStatus(Record):
     """What a person asks: which revision is in force, which was seen last, and what is wrong with that one.
 
     problem: why the configuration could not be read at all; findings: what is wrong in it. Times are Unix seconds.

@@ -2,10 +2,10 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from danube_pkg.core.errors import Invalid, SourceLocation
+from danube_pkg.kit.records import Record
 
 MAX_FINDINGS = 200
 """More than anybody mends before reading again; a document full of mistakes must not fill the memory."""
@@ -14,8 +14,7 @@ MAX_ITEMS = 1000
 """Of one list: no team has more members, no allowlist more lines that somebody has read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(Record):
     """A scalar, a tuple of `Marked`, or a mapping from key to `Marked`; `keys` are the places of a mapping's keys."""
 
     value: Any
@@ -23,8 +22,7 @@ class Marked:
     keys: Mapping[str, SourceLocation]
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Record):
     """One document of a file, with the places by which later checks can name a field: `places["spec.script"]`."""
 
     root: Marked
@@ -43,8 +41,7 @@ class Document:
         return node.place
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRule:
+class FieldRule(Record):
     """What a field means and what its value must keep to beside its type.
 
     about: for the reference page and for editors; with its unit. pattern: matched against the whole text, and told in
@@ -67,15 +64,17 @@ class FieldRule:
     most: int = MAX_ITEMS
 
 
-def rule(about: str = "", **bounds: Any) -> dict[str, FieldRule]:
-    """Metadata for `dataclasses.field`."""
-    return {"rule": FieldRule(about, **bounds)}
+def rule(about: str = "", **bounds: Any) -> FieldRule:
+    """The rule of a field, to stand beside its type in `Annotated`. about: what the field means, for readers."""
+    return FieldRule(about, **bounds)
+
+
+_NO_RULE = FieldRule()
 
 
 def rule_of(field: Any) -> FieldRule:
     """The rule of a dataclass's field; one without bounds where it has none."""
-    found = field.metadata.get("rule")
-    return found if isinstance(found, FieldRule) else FieldRule()
+    return next((one for one in field.marks if isinstance(one, FieldRule)), _NO_RULE)
 
 
 def key_of(field: Any) -> str:

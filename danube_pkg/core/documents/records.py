@@ -1,8 +1,8 @@
-"""Typed records from marked documents, and back: a parsed file whose every value knows its line becomes frozen dataclasses.
+"""Typed records from marked documents, and back: a parsed file whose every value knows its line becomes frozen records.
 
 A record's fields say what a document may hold: their annotations give the types (str, int, float, bool, an enumeration,
-`X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another dataclass), `field(metadata=rule(…))` the bounds. A union of
-dataclasses is told apart by the key `type` and each one's `TYPE`; a dataclass with `SHORT` may be written as the value of
+`X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another record), a rule beside the type in `Annotated` the bounds. Members of a union of
+records are distinguished by the key `type` and each one's `TYPE`; a record with `SHORT` may be written as the value of
 that one field. The reader never stops at the first mistake: each becomes a finding with its place, what was expected and
 the nearest known key.
 """
@@ -11,7 +11,6 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -24,26 +23,27 @@ from danube_pkg.core.documents.marked import (
     rule_of,
 )
 from danube_pkg.core.errors import SourceLocation
+from danube_pkg.kit.records import MISSING, Field, fields, is_record
 
 TYPE_KEY = "type"
 
-Record = TypeVar("Record")
+AnyRecord = TypeVar("AnyRecord")
 
 _TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _WRONG = object()
 """Stands for a value that was refused, so that None can be one."""
 
 
-def read_record(kind: type[Record], node: Marked, findings: Findings, path: str = "") -> Record | None:
+def read_record(kind: type[AnyRecord], node: Marked, findings: Findings, path: str = "") -> AnyRecord | None:
     """The record, or None when something in it is wrong; what is wrong is in `findings`."""
-    return typing.cast("Record | None", _Reader(findings).record(kind, node, path))
+    return typing.cast("AnyRecord | None", _Reader(findings).record(kind, node, path))
 
 
 def plain(value: Any) -> Any:
     """A record as JSON has it, by the keys of documents; what `marked` and `read_record` make the same record of."""
-    if is_dataclass(value):
+    if is_record(value):
         named = {TYPE_KEY: value.TYPE} if hasattr(value, "TYPE") else {}
-        known = typed_fields(typing.cast("type[Any]", type(value)))
+        known = typed_fields(type(value))
         return {**named, **{key: plain(getattr(value, field.name)) for key, (field, _) in known.items()}}
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
@@ -62,10 +62,10 @@ def marked(value: Any, place: SourceLocation) -> Marked:
 
 
 def variants(expected: Any) -> tuple[type[Any], ...]:
-    """The dataclasses of a union that `type` tells apart; empty for any other annotation."""
+    """The records of a union that `type` distinguishes; empty for any other annotation."""
     if not isinstance(expected, types.UnionType):
         return ()
-    records = tuple(one for one in typing.get_args(expected) if is_dataclass(one))
+    records = tuple(one for one in typing.get_args(expected) if is_record(one))
     return typing.cast("tuple[type[Any], ...]", records) if len(records) > 1 else ()
 
 
@@ -76,11 +76,11 @@ def optional(expected: Any) -> Any:
     return expected
 
 
-_typed: dict[type[Any], Mapping[str, tuple[Field[Any], Any]]] = {}
+_typed: dict[type[Any], Mapping[str, tuple[Field, Any]]] = {}
 """Of each record type, once: resolving annotations costs more than reading a record."""
 
 
-def typed_fields(kind: type[Any]) -> Mapping[str, tuple[Field[Any], Any]]:
+def typed_fields(kind: type[Any]) -> Mapping[str, tuple[Field, Any]]:
     """By the document's key: the field and its annotation."""
     if kind not in _typed:
         hints = typing.get_type_hints(kind)
@@ -135,7 +135,7 @@ class _Reader:
             return self._sequence(typing.get_args(expected)[0], node, rules, name)
         if origin is not None and issubclass(origin, Mapping):
             return self._mapping(typing.get_args(expected)[1], node, rules, name)
-        if is_dataclass(expected):
+        if is_record(expected):
             found = self.record(typing.cast("type[Any]", expected), node, name)
             return _WRONG if found is None else found
         return self._scalar(expected, node, rules, name)

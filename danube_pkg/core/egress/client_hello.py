@@ -6,7 +6,8 @@ encrypted ClientHello the outer name is what counts, since that is where the con
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from danube_pkg.kit.records import Record
 
 MAX_HELLO_BYTES = 64 * 1024
 """Those of browsers with post-quantum keys have two KiB, with a resumed session's ticket a few more."""
@@ -23,8 +24,7 @@ class MalformedHello(Exception):
     """TLS that could be understood in more than one way, or in none."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHello:
+class ClientHello(Record):
     """server_name: in the letters that were sent; None where there is none."""
 
     server_name: str | None

@@ -7,13 +7,13 @@ the bytes each way. Lines are only ever appended; a connection without an end wa
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core.egress.addresses import AddressKind, kind_of, parse_address
 from danube_pkg.core.egress.host_masks import HostMasks
 from danube_pkg.core.egress.policy import EgressReason, Verdict, entry_for
+from danube_pkg.kit.records import Record, replace, to_builtins
 
 MAX_DECISIONS = 20_000
 """Of one job: hundreds of times what a build connects, and what a server reads in a moment. At the bound the proxy refuses what
@@ -35,8 +35,7 @@ class Way(StrEnum):
     """Past every protocol that has addresses: no such socket is made, so there is no destination either."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Record):
     """One attempt to get out. time: Unix seconds. step: None where it is not known. server_name: of a TLS handshake that was
     refused. attempts: more than 1 for what was only counted. ended_at: None while it is open."""
 
@@ -113,7 +112,7 @@ def masked(contact: Contact, masks: HostMasks) -> Contact:
 def encode_decision(job_id: str, contact: Contact) -> bytes:
     """The line of a decision."""
     left_out = {"sent_bytes", "received_bytes", "ended_at"} | ({"attempts"} if contact.attempts == 1 else set())
-    kept = {key: value for key, value in asdict(contact).items() if key not in left_out and value not in ("", ())}
+    kept = {key: value for key, value in to_builtins(contact).items() if key not in left_out and value not in ("", ())}
     return _line({"job": job_id, **kept})
 
 
@@ -171,8 +170,7 @@ def _contact(data: Mapping[str, Any]) -> Contact:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Record):
     """All contacts of one step with one place that ended alike; `latest` stands for them."""
 
     latest: Contact

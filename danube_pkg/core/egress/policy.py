@@ -11,7 +11,6 @@ Decisions are pure; resolving, connecting and recording are the proxy's affair.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
 
@@ -23,6 +22,7 @@ from danube_pkg.core.egress.addresses import (
     parse_address,
 )
 from danube_pkg.core.errors import Invalid
+from danube_pkg.kit.records import Record
 
 DEFAULT_PORTS = (443, 80)
 """What package managers, Git and registries speak."""
@@ -80,8 +80,7 @@ class EgressReason(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-@dataclass(frozen=True, slots=True)
-class EgressTarget:
+class EgressTarget(Record):
     """Where somebody wants to go. host: a name in lower case without a final dot, or an address; `address` then has it."""
 
     host: str
@@ -93,8 +92,7 @@ class EgressTarget:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Record):
     """allow: the entries that an allowlist would need for another verdict; none where no entry would help."""
 
     verdict: Verdict
@@ -102,8 +100,7 @@ class Decision:
     allow: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record):
     """One line of an allowlist. Either `labels` (a name, the first one may be `*` or `**`) or a `network`."""
 
     labels: tuple[str, ...]

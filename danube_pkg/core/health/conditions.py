@@ -1,10 +1,9 @@
 """What is not as somebody wants it, without anything being broken: shown on the status page until it is mended."""
 
-from dataclasses import dataclass
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Record):
     """reference: kebab-case, stable. what: one sentence. hint: the command or the change that mends it."""
 
     reference: str

@@ -1,12 +1,12 @@
 """How each part of the server is doing, from what is known of it: what it answers, what it says of itself, how jobs ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.records import Record
 
 LOW_DISK_BYTES = 2 * 1024**3
 """Below it the next artifact or image may not fit."""
@@ -30,8 +30,7 @@ class Part(StrEnum):
     LOGIN = "login"
 
 
-@dataclass(frozen=True, slots=True)
-class Subsystem:
+class Subsystem(Record):
     """says: one sentence; hint: what mends it, "" where nothing is to be mended."""
 
     part: Part

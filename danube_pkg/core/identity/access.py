@@ -8,10 +8,10 @@ What a person may not see does not exist for them: it is absent from lists and a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from danube_pkg.core.errors import Forbidden, NotFound, Unauthenticated
+from danube_pkg.kit.records import Record, field
 
 
 class Level(StrEnum):
@@ -86,8 +86,7 @@ class Action(StrEnum):
     DRAIN = "drain"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRule:
+class ActionRule(Record):
     """`scope` is what a token must have been made for; None: any token will do."""
 
     need: Need
@@ -137,8 +136,7 @@ class ActorKind(StrEnum):
     PERSON = "person"
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Record):
     """Who asks. `name` goes into the audit; `teams` are those that somebody is in; `scopes`: None without a token."""
 
     name: str
@@ -149,8 +147,7 @@ class Actor:
     scopes: frozenset[Scope] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(Record):
     """What an action is done to: a pipeline with all that is its own, or the server itself where `pipeline` is empty."""
 
     pipeline: str = ""

@@ -8,14 +8,15 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from typing import Annotated
+
+from danube_pkg.kit.records import HIDDEN, Record, field, to_builtins
 
 FIRST = b"\0" * 32
 """What stands before the first entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
+class AuditEvent(Record):
     """Who did what to what, from where, when, by which request. `outcome`: done, or the refusal's reference."""
 
     at: float
@@ -28,23 +29,21 @@ class AuditEvent:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(Record):
     """A happening in its place."""
 
     sequence: int
     happening: AuditEvent
-    hash: bytes = field(repr=False)
+    hash: Annotated[bytes, HIDDEN]
 
 
 def chained(key: bytes, before: bytes, sequence: int, happening: AuditEvent) -> bytes:
     """The hash of an entry: HMAC-SHA256 over the one before, the number and the content as canonical JSON."""
-    content = json.dumps(asdict(happening), sort_keys=True, separators=(",", ":"))
+    content = json.dumps(to_builtins(happening), sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, before + sequence.to_bytes(8, "big") + content.encode(errors="replace"), hashlib.sha256)
 
 
-@dataclass(frozen=True, slots=True)
-class ChainState:
+class ChainState(Record):
     """What a check found. `broken_at`: the first sequence number that does not fit, 0 where all do."""
 
     entries: int

@@ -6,21 +6,21 @@ Dex when they differ; a person's id is Danube's own, so that a restart, or a new
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.identity.oidc import ClientSettings
 from danube_pkg.core.identity.people import Person
+from danube_pkg.kit.records import HIDDEN, Record
 
 PATH = "/dex"
 HEALTH_PATH = f"{PATH}/healthz"
 
 
-@dataclass(frozen=True, slots=True)
-class DexSettings:
+class DexSettings(Record):
     """`external_url`: Danube's own; Dex is behind its `/dex`. `listen`: where Dex itself listens, on loopback."""
 
     external_url: str
-    client_secret: str = field(repr=False)
+    client_secret: Annotated[str, HIDDEN]
     listen: str = "127.0.0.1:5556"
     telemetry: str = "127.0.0.1:5558"
     storage: str = "/var/dex/dex.db"

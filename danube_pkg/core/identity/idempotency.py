@@ -5,7 +5,8 @@ between the deed and its answer finds, when the client asks again, that the thin
 """
 
 import re
-from dataclasses import dataclass
+
+from danube_pkg.kit.records import Record
 
 KEEP_SECONDS = 86400.0
 """A client that retries for longer has given up."""
@@ -16,8 +17,7 @@ MAX_KEYS = 10_000
 KEY_PATTERN = r"[\x21-\x7e]{1,128}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(Record):
     """`fingerprint`: SHA-256 of method, path and body; `status` and `body`: the answer, once it was given."""
 
     actor: str

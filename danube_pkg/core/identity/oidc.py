@@ -8,10 +8,11 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from typing import Annotated
 from urllib.parse import urlencode, urlsplit
 
 from danube_pkg.core.errors import Permanent, Unauthenticated
+from danube_pkg.kit.records import HIDDEN, Record, replace
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric ones only: `none` proves nothing, and with HS256 whoever knows the public key could sign."""
@@ -28,14 +29,13 @@ LOGIN_SECONDS = 600.0
 MAX_GROUPS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSettings:
+class ClientSettings(Record):
     """Danube as the issuer knows it. `groups_claim`: "" where groups mean nothing; `secret`: "" for a public client.
     `device_client_id`: a public client for logins by device code, "" where the same serves both."""
 
     issuer: str
     client_id: str
-    secret: str = field(default="", repr=False)
+    secret: Annotated[str, HIDDEN] = ""
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     groups_claim: str = ""
     device_client_id: str = ""
@@ -45,8 +45,7 @@ class ClientSettings:
         return replace(self, client_id=self.device_client_id, secret="") if self.device_client_id else self
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityDocument:
+class IdentityDocument(Record):
     """What discovery says of an issuer; `device_endpoint` is "" where it has no device code."""
 
     issuer: str
@@ -56,28 +55,25 @@ class IdentityDocument:
     device_endpoint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class TokenAnswer(Record):
     """What the token endpoint said: a token, or an error code of its own."""
 
-    id_token: str = field(default="", repr=False)
+    id_token: Annotated[str, HIDDEN] = ""
     error: str = ""
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Record):
     """One login under way. It is kept in the browser's sealed cookie, not here."""
 
     state: str
     nonce: str
-    verifier: str = field(repr=False)
+    verifier: Annotated[str, HIDDEN]
     return_to: str
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Record):
     """Whom the issuer names."""
 
     subject: str

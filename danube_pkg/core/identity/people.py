@@ -6,9 +6,9 @@ with so much randomness nothing slower is needed, and a copy of the database let
 
 import base64
 import hashlib
-from dataclasses import dataclass
 
 from danube_pkg.core.identity.access import Scope
+from danube_pkg.kit.records import Record
 
 SECRET_BYTES = 32
 SESSION_PREFIX = "ds1_"
@@ -33,8 +33,7 @@ TOUCH_SECONDS = 60.0
 """The last use is written at most so often: it is for people, and each write costs a commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Record):
     """Somebody of the configuration. `subject`: the issuer's `sub`, bound at the first login."""
 
     id: str
@@ -45,8 +44,7 @@ class Person:
     removed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserSession:
+class BrowserSession(Record):
     """A browser's login. `method`: password or oidc; `groups`: what the issuer said of the person when they logged in."""
 
     id: str
@@ -63,8 +61,7 @@ class BrowserSession:
         return now < self.expires_at and now < self.seen_at + SESSION_IDLE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Record):
     """An API token. `used_at` is exact to a minute."""
 
     id: str

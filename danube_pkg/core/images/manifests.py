@@ -9,10 +9,10 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from danube_pkg.core.images.reference import ImageConfig, ImageUnavailable
+from danube_pkg.kit.records import Record
 
 MAX_DOCUMENT_BYTES = 4 * 1024**2
 """What registries themselves take for a manifest, and far above any configuration."""
@@ -44,8 +44,7 @@ _LAYERS = tuple(
 """What can be unpacked. How an archive is really packed is seen by its first bytes: registries mix these words up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Record):
     """An operating system and a processor, in the words of Go, which images use."""
 
     os: str
@@ -56,8 +55,7 @@ class Platform:
         return "/".join(word for word in (self.os, self.architecture, self.variant) if word)
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Record):
     """Content by its hash. platform: None where an index does not say one. annotations: an index's, for the names in it."""
 
     media_type: str
@@ -67,31 +65,27 @@ class Descriptor:
     annotations: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Record):
     """One image for several platforms."""
 
     manifests: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Record):
     """A layer as it lies in the registry."""
 
     digest: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Record):
     """One image for one platform: its configuration and its layers, the lowest first."""
 
     config: Descriptor
     layers: tuple[Layer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfiguration:
+class ImageConfiguration(Record):
     """What the configuration of an image says. diff_ids: sha256 of each layer's archive as it is unpacked."""
 
     platform: Platform

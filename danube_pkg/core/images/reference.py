@@ -5,11 +5,11 @@ host when it has a dot, a colon or is `localhost`. A name without a host means t
 """
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.records import Record
 
 DEFAULT_TAG = "latest"
 MAX_NAME_LENGTH = 255
@@ -28,8 +28,7 @@ class ImageUnavailable(Permanent):
         super().__init__(Reason.IMAGE_PULL_FAILED, what, cause=cause, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReference:
+class ImageReference(Record):
     """A parsed name. tag: "" only where a digest is given. `str` is the full name, by which images are stored."""
 
     host: str
@@ -47,8 +46,7 @@ class ImageReference:
         return f"{self.repository}{tag}{digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(Record):
     """What of an image's configuration holds for a container whose command is given: that replaces entry point and command.
 
     environment: (name, value) in order. user: as the image has it (`node`, `1000:1000`, "" for root).
@@ -59,8 +57,7 @@ class ImageConfig:
     user: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Record):
     """An image that is here, unpacked. name: the full reference. digest: of what the name meant when it was asked for, which
     for an image of several platforms is the index; manifest: of the one for this machine. chain: names the root file system.
 
@@ -78,8 +75,7 @@ class Image:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class PackedLayer:
+class PackedLayer(Record):
     """A layer in a file, which may hold more than it. diff_id: the digest of its archive when it is unpacked."""
 
     path: Path
@@ -88,8 +84,7 @@ class PackedLayer:
     diff_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(Record):
     """An image as it is listed, with when it was last used and by how many pods it is used now."""
 
     image: Image
@@ -97,8 +92,7 @@ class StoredImage:
     pods: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImageBounds:
+class ImageBounds(Record):
     """What an image may cost. Whoever can name an image can name one that was made to fill a disk.
 
     image_bytes: 64 GiB, above the largest images of machine learning. files: ten times what a large image has.
@@ -110,12 +104,11 @@ class ImageBounds:
     files: int = 2_000_000
     ratio: int = 100
     free_bytes: int = 256 * 1024**2
-    store_bytes: int = field(default=40 * 1024**3)
+    store_bytes: int = 40 * 1024**3
     """Of the whole store; above it what was used longest ago is removed. A few dozen usual images."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedImage:
+class ArchivedImage(Record):
     """An image in a file. names: as the file has them, maybe none. digest: of its manifest, or of its configuration where the
     file has no manifests. diff_ids belong to `layers`."""
 

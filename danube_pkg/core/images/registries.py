@@ -4,43 +4,41 @@ Plain http is spoken only where the configuration says so, since both credential
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.reference import HUB, HUB_ENDPOINT, HUB_LOGIN
+from danube_pkg.kit.records import HIDDEN, Record
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrySpec:
+class RegistrySpec(Record):
     """How one registry of images is reached."""
 
-    host: str = field(metadata=rule("The registry.", **patterns.host))
-    username: str = field(default="", metadata=rule("With password_secret: the login."))
-    password_secret: str = field(default="", metadata=rule("The secret with the password or token.", **patterns.secret))
-    insecure: bool = field(default=False, metadata=rule("Plain http, which nothing protects on its way."))
-    mirrors: tuple[str, ...] = field(
-        default=(),
-        metadata=rule(
+    host: Annotated[str, rule("The registry.", **patterns.host)]
+    username: Annotated[str, rule("With password_secret: the login.")] = ""
+    password_secret: Annotated[str, rule("The secret with the password or token.", **patterns.secret)] = ""
+    insecure: Annotated[bool, rule("Plain http, which nothing protects on its way.")] = False
+    mirrors: Annotated[
+        tuple[str, ...],
+        rule(
             "URLs that are asked first, in order; what none of them has is asked of the registry itself.",
             pattern=r"https?://[^\s/@]+",
             expects="a URL without a path",
             example="https://mirror.example.org",
         ),
-    )
+    ] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryCredentials:
+class RegistryCredentials(Record):
     """identity_token: what some registries give instead of a password, exchanged for access tokens only."""
 
     username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
+    password: Annotated[str, HIDDEN] = ""
+    identity_token: Annotated[str, HIDDEN] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryEndpoint:
+class RegistryEndpoint(Record):
     """A place that serves the distribution interface below `/v2/`. host: whose credentials it gets."""
 
     url: str

@@ -1,9 +1,9 @@
 """Who an image's programs run as: names become numbers by the image's own accounts, as a container runtime does it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.images.reference import Image, ImageUnavailable
+from danube_pkg.kit.records import Record
 
 MAX_ID = 65535
 """A pod has the ids from 0 to here."""
@@ -12,8 +12,7 @@ MAX_GROUPS = 32
 """Of one user; more than any image's account is in."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageUser:
+class ImageUser(Record):
     """groups: the first is the primary one."""
 
     user: int

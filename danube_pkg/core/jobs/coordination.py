@@ -1,10 +1,10 @@
 """What the coordinator and the server say to each other, as typed values; the gRPC edge turns messages into these."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from danube_pkg.core.jobs.events import StepEnd
+from danube_pkg.kit.records import HIDDEN, Record
 
 MAX_OUTPUT_BYTES = 1024**2
 """A step's result carries the last MiB of its output: enough for any value that a pipeline computes with."""
@@ -13,8 +13,7 @@ MAX_COMMAND_BYTES = 1024**2
 MAX_ENVIRONMENT_BYTES = 1024**2
 
 
-@dataclass(frozen=True, slots=True)
-class JobContext:
+class JobContext(Record):
     """What `danube.ctx` shows, and what the coordinator needs to begin. `deadline_at` in Unix seconds."""
 
     job_id: str
@@ -32,26 +31,24 @@ class JobContext:
     default_image: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepRequest:
+class StepRequest(Record):
     """One call of `step.run`. Command and environment may hold secrets: they are shown nowhere and stored nowhere."""
 
     sequence: int
     name: str
-    command: str = field(repr=False)
+    command: Annotated[str, HIDDEN]
     image: str
-    environment: Mapping[str, str] = field(repr=False)
+    environment: Annotated[Mapping[str, str], HIDDEN]
     working_directory: str
     timeout_seconds: int
     retries: int
     check: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutcome:
+class StepOutcome(Record):
     """The last attempt's end. `output` is the end of what it printed (raw), None where it could not be kept."""
 
     end: StepEnd
     attempt: int
-    output: bytes | None = field(repr=False)
+    output: Annotated[bytes | None, HIDDEN]
     output_truncated: bool

@@ -4,8 +4,9 @@ An effect names no secret and carries no command: everything it needs is read fr
 are short, idempotent and serial per job; one whose `generation` is not the job's any more is skipped, never performed late.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from danube_pkg.kit.records import Record
 
 
 class EffectKind(StrEnum):
@@ -17,8 +18,7 @@ class EffectKind(StrEnum):
     DELETE_POD = "delete-pod"
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Record):
     """One owed action. `position` orders a job's effects and, with `job_id`, names this one."""
 
     job_id: str

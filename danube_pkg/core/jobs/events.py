@@ -1,13 +1,12 @@
 """Everything that can happen to a job, as frozen values. `core.jobs.transitions.TRANSITIONS` says what follows from each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.kit.records import Record, field
 
 
-@dataclass(frozen=True, slots=True)
-class StepEnd:
+class StepEnd(Record):
     """How an attempt of a step ended. SUCCESS only from an authentic record. Durations in microseconds."""
 
     status: Status
@@ -23,17 +22,14 @@ class StepEnd:
     output_hash: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class JobEvent:
+class JobEvent(Record):
     """The root of the events below."""
 
 
-@dataclass(frozen=True, slots=True)
 class Admitted(JobEvent):
     """The queue gave the job a place."""
 
 
-@dataclass(frozen=True, slots=True)
 class Approved(JobEvent):
     """Somebody has looked at strangers' code and lets exactly this commit run."""
 
@@ -41,7 +37,6 @@ class Approved(JobEvent):
     commit_sha: str
 
 
-@dataclass(frozen=True, slots=True)
 class CancelAsked(JobEvent):
     """A person, or a newer job of its concurrency group, wants it ended."""
 
@@ -49,12 +44,10 @@ class CancelAsked(JobEvent):
     reason: Reason = Reason.CANCELLED
 
 
-@dataclass(frozen=True, slots=True)
 class DeadlinePassed(JobEvent):
     """`deadline_at` is over."""
 
 
-@dataclass(frozen=True, slots=True)
 class SourceOpened(JobEvent):
     """The job's code is at hand; `rule` of git_authentication, or "no login", is what it was read with.
 
@@ -66,14 +59,12 @@ class SourceOpened(JobEvent):
     commit_author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class PodReady(JobEvent):
     """The pod is made; `container` is the coordinator's number."""
 
     container: int
 
 
-@dataclass(frozen=True, slots=True)
 class PodFailed(JobEvent):
     """The pod, or the coordinator in it, could not be made, and trying again does not help."""
 
@@ -81,7 +72,6 @@ class PodFailed(JobEvent):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
 class StepAsked(JobEvent):
     """The coordinator wants a step. Its command and environment are in no event and no record."""
 
@@ -93,7 +83,6 @@ class StepAsked(JobEvent):
     timeout_seconds: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class StepPlaced(JobEvent):
     """From here on the attempt counts as started: it is asked after in this container, never handed to another.
 
@@ -106,7 +95,6 @@ class StepPlaced(JobEvent):
     memory_kills: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class StepStarted(JobEvent):
     """The supervisor said that the command runs, since `at` (Unix seconds)."""
 
@@ -115,7 +103,6 @@ class StepStarted(JobEvent):
     at: float
 
 
-@dataclass(frozen=True, slots=True)
 class StepEnded(JobEvent):
     """An attempt ended."""
 
@@ -124,7 +111,6 @@ class StepEnded(JobEvent):
     end: StepEnd
 
 
-@dataclass(frozen=True, slots=True)
 class ContainerLost(JobEvent):
     """A container of the pod is gone, and with it the records of its supervisor."""
 
@@ -133,8 +119,7 @@ class ContainerLost(JobEvent):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptFailure:
+class ScriptFailure(Record):
     """Why the pipeline function did not return. `step` is the failed step's sequence, 0 where it was none."""
 
     reason: Reason
@@ -142,25 +127,21 @@ class ScriptFailure:
     step: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Finished(JobEvent):
     """The coordinator said Finish; without a `failure` the pipeline function returned."""
 
     failure: ScriptFailure | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class StepsStopped(JobEvent):
     """Every step that could be stopped was, and what they printed is in the log."""
 
 
-@dataclass(frozen=True, slots=True)
 class LogClosed(JobEvent):
     """The log is whole. `step_ranges` maps a step's sequence to its byte range in the log."""
 
     step_ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
 class PodDeleted(JobEvent):
     """Nothing of the pod is left."""

@@ -1,19 +1,18 @@
 """Why a job is as it is, in sentences, from what is seen to what is behind it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.steps import StepPhase, describe_end
 from danube_pkg.core.reasons import HINTS, Status
+from danube_pkg.kit.records import Record
 
 MAX_NAMED = 5
 """Jobs that are named as blockers; the count says how many there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Record):
     """hint: the next thing to do, "" where there is nothing. position: in the queue, 1 is next; 0 where it is in no order.
     waits_for: what keeps it from starting."""
 

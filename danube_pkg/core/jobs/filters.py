@@ -1,12 +1,10 @@
 """Which jobs a list shows: what its reader asked for, within what they may see."""
 
-from dataclasses import dataclass
-
 from danube_pkg.core.reasons import Status
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
+class JobFilter(Record):
     """`pipelines`: only of these, None for all; `before`: a job's id that the list begins behind (ids sort by time)."""
 
     pipelines: frozenset[str] | None = None
@@ -16,8 +14,7 @@ class JobFilter:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Record):
     """A job as a strip of a pipeline's last runs shows it. Times are Unix seconds."""
 
     id: str

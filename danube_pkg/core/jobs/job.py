@@ -1,6 +1,5 @@
 """A job as a value: its phase, its public status and its steps. What may happen to it is in transitions.py."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from danube_pkg.core.errors import NotFound
@@ -11,6 +10,7 @@ from danube_pkg.core.jobs.steps import (
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.kit.records import Record
 
 COORDINATOR_SEQUENCE = 0
 """The coordinator's program runs as a step of its container's supervisor: the one with this sequence number."""
@@ -27,8 +27,7 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Record):
     """One execution. Immutable: `decide` gives the next one. `steps` is ordered by sequence, the coordinator first."""
 
     id: str

@@ -14,11 +14,11 @@ Within a pipeline and a concurrency group the order of arrival holds. A job that
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from danube_pkg.core.jobs.concurrency import group_of, is_unapproved
 from danube_pkg.core.jobs.job import Job, Phase
+from danube_pkg.kit.records import Record, field
 
 HOLDS_A_PLACE = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.ENDED})
 """ENDED too: its pod is still being removed and takes room until it is gone."""
@@ -27,8 +27,7 @@ PATIENCE = 50
 """Starts of others before priority no longer counts: a burst of what is urgent goes first, a flood of it starves nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
+class Turns(Record):
     """Whose turn it was; in memory only: a restarted server begins with everybody equal.
 
     starts: how many there were. last: of each pipeline, at which of them it was started. passed: since which of them a
@@ -40,8 +39,7 @@ class Turns:
     passed: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Record):
     """Ids of the jobs that start now, in that order, and whose turn it was after it."""
 
     start: tuple[str, ...]
@@ -126,8 +124,7 @@ class Obstacle(StrEnum):
     NO_FOLLOW_UP = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class QueuePosition:
+class QueuePosition(Record):
     """Why a job waits. position: 1 is next, 0 where it is in no order. limit: the bound that is reached. blockers: the jobs
     that hold what it waits for, oldest first. group: as people wrote it."""
 

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.reasons import Status
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class JobTimes:
+class JobTimes(Record):
     """When a job was queued, started and ended, in Unix seconds."""
 
     status: Status
@@ -17,8 +16,7 @@ class JobTimes:
     finished_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Record):
     """Seconds; None where there is nothing to count."""
 
     jobs: int

@@ -1,11 +1,11 @@
 """A step: one command that a job runs, over all its attempts."""
 
 import signal as signals
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.kit.records import Record, replace
 
 MAX_STEPS = 2000
 """A matrix of 40 × 50; the supervisor keeps the record of each in memory."""
@@ -22,8 +22,7 @@ class StepPhase(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Record):
     """`sequence` is the coordinator's call number; `container` the number of the one instance that has this attempt, and
     `memory_kills` what that instance had seen before: more at its end means that this attempt was short of memory."""
 

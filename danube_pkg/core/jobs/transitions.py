@@ -10,7 +10,6 @@ has an authentic record of success. A (phase, event) pair that is not in the tab
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from danube_pkg.core.errors import Conflict, Defect
@@ -24,6 +23,7 @@ from danube_pkg.core.jobs.steps import (
     describe_failure,
 )
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.kit.records import replace
 
 
 class IllegalEvent(Defect):

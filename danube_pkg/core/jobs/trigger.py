@@ -1,12 +1,12 @@
 """What started a job, as it is kept with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from danube_pkg.kit.records import Record, field, replace
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+
+class Trigger(Record):
     """What started a job. `type` is manual, webhook, cron or pipeline; `actor` who, for the audit.
 
     origin: the entry of the inbox that it was made of, "" for none; a pipeline has at most one job of each.

@@ -7,8 +7,9 @@ emitted. Bytes without a record do not exist for readers; `usable` says how much
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+from danube_pkg.kit.records import Record
 
 _BODY = struct.Struct("<QQQQQIHBx")
 _SUM = struct.Struct("<I")
@@ -22,8 +23,7 @@ class RecordKind(IntEnum):
     NOTE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class IndexRecord:
+class IndexRecord(Record):
     """`time_us` since 1970; [begin, end) in the log; `key` names a note."""
 
     time_us: int
@@ -42,8 +42,7 @@ class IndexRecord:
         return body + _SUM.pack(zlib.crc32(body))
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Record):
     """A line that holds what was looked for. `line` counts from 1; `offset` is that of its first byte."""
 
     line: int
@@ -51,8 +50,7 @@ class Hit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Record):
     """`next`: the offset from which to look on, None where all was looked at."""
 
     hits: tuple[Hit, ...]

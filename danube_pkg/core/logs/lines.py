@@ -7,9 +7,9 @@ one search in these numbers and one look into one block. Logs only grow, so what
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.logs.index import IndexRecord, RecordKind
+from danube_pkg.kit.records import Record
 
 BLOCK_BYTES = 64 * 1024
 """Counting the line ends of one takes ten microseconds."""
@@ -65,8 +65,7 @@ def behind_line_end(block: bytes, number: int) -> int | None:
     return at
 
 
-@dataclass(frozen=True, slots=True)
-class ShownLine:
+class ShownLine(Record):
     """A line as a screen shows it. offset: of its first byte in the log; cut: there is more of it in the file."""
 
     offset: int
@@ -135,8 +134,7 @@ class LogMap:
         return ends
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Record):
     """From this line on (counted within an answer) lines are of that time, that step, and Danube's own or not."""
 
     line: int
@@ -145,8 +143,7 @@ class Mark:
     note: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Record):
     """Some lines of a log. first: counts from 0; total: lines of the whole log, the open last one included; end: the offset
     behind them; is_open: the last of them has no line end yet; size_bytes: of the whole log."""
 
@@ -159,8 +156,7 @@ class Lines:
     marks: tuple[Mark, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Record):
     """Lines of one step that stand together. first: counts from 0; lines: how many."""
 
     step: int

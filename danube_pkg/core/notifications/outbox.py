@@ -5,12 +5,12 @@ at least once; of statuses only the newest is. A channel is what several targets
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.reasons import Status
+from danube_pkg.kit.records import Record, field
 
 KEEP_SECONDS = 7 * 86400
 """How long a delivered entry is kept, for whoever wonders whether something was told."""
@@ -38,8 +38,7 @@ class OutboxKind(StrEnum):
     WEBHOOK = "webhook"
 
 
-@dataclass(frozen=True, slots=True)
-class JobNotification:
+class JobNotification(Record):
     """What there is to tell of a job, as it was when it changed. Times are Unix seconds."""
 
     job_id: str
@@ -58,8 +57,7 @@ class JobNotification:
     pull_request: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxEntry:
+class OutboxEntry(Record):
     """id: 0 until it is stored; ids grow in the order in which things happened.
 
     address: how the receiver is reached, names of secrets included and none of their values. only_after_failure: told only

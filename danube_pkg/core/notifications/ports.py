@@ -1,13 +1,13 @@
 """Ports of notifications: the outbox, and the ways to send."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from danube_pkg.core.configuration.config import SmtpSpec
 from danube_pkg.core.notifications.outbox import OutboxEntry
 from danube_pkg.core.reasons import Status
+from danube_pkg.kit.records import HIDDEN, Record
 
 
 class OutboxStore(Protocol):
@@ -40,13 +40,12 @@ class OutboxStore(Protocol):
     async def forget_delivered(self, before: float) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(Record):
     """Header names are in lower case. body: at most as much as the sender takes."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes = field(repr=False)
+    body: Annotated[bytes, HIDDEN]
 
 
 class OutboundHttp(Protocol):

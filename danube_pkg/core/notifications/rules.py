@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.configuration.notifications import (
     EmailNotification,
@@ -27,13 +26,13 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.forges import CommitState, CommitStatus, forge_project
 from danube_pkg.core.triggers.inbox import EntrySource, InboxEntry, PipelineEnded
 from danube_pkg.core.triggers.matching import PipelineIndex, Skip
+from danube_pkg.kit.records import Record
 
 SKIPPED = "skipped"
 """The reason of news that is of no job: its pipeline had nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class FollowUp:
+class FollowUp(Record):
     """What is owed because of one change."""
 
     inbox: tuple[InboxEntry, ...] = ()

@@ -6,12 +6,12 @@ called (gitlab.example.org).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from danube_pkg.core.repositories.forges import Forge, forge_project
 from danube_pkg.core.repositories.git_authentication import GitAuthentication
 from danube_pkg.core.repositories.urls import canonical, is_remote, scheme_of
+from danube_pkg.kit.records import Record
 
 _HOSTS = {
     "github.com": Forge.GITHUB,
@@ -22,8 +22,7 @@ _HOSTS = {
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
-@dataclass(frozen=True, slots=True)
-class ForgePages:
+class ForgePages(Record):
     """A repository's pages. address: without a slash at its end."""
 
     forge: Forge

@@ -4,8 +4,8 @@ GitHub: REST API, commit statuses and GitHub Apps. GitLab: commit status API v4.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 from urllib.parse import quote
 
 from danube_pkg.core.repositories.git_authentication import (
@@ -16,6 +16,7 @@ from danube_pkg.core.repositories.git_authentication import (
 )
 from danube_pkg.core.repositories.globs import matches_across
 from danube_pkg.core.repositories.urls import canonical, scheme_of
+from danube_pkg.kit.records import HIDDEN, Record, field
 
 
 class Forge(StrEnum):
@@ -42,8 +43,7 @@ class CommitState(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class CommitStatus:
+class CommitStatus(Record):
     """One status of one commit. context: by it a forge knows a later status of the same thing. target_url: "" is none.
 
     ref: on which branch or tag, where the forge wants to know (GitLab takes the first branch otherwise).
@@ -56,8 +56,7 @@ class CommitStatus:
     ref: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ForgeProject:
+class ForgeProject(Record):
     """A repository on its forge. rule: whose credential the API takes."""
 
     forge: Forge
@@ -66,12 +65,11 @@ class ForgeProject:
     rule: GitAuthentication
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
+class ApiRequest(Record):
     """A POST of JSON. Headers with credentials are not shown."""
 
     url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Annotated[Mapping[str, str], HIDDEN]
     body: Mapping[str, object] = field(default_factory=dict)
 
 

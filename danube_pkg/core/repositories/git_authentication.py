@@ -1,10 +1,10 @@
 """Which credential reads which repository. The first rule that matches wins; none: the deploy key by ssh, no login by https."""
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
+from danube_pkg.kit.records import Record
 
 _NAME = rule("Shown on a job's page as the rule that was used.", **patterns.name)
 _MATCH = rule(
@@ -15,76 +15,71 @@ _MATCH = rule(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GithubApp:
+class GithubApp(Record):
     """An installation of a GitHub App: tokens of one hour, made when they are needed."""
 
     TYPE: ClassVar[str] = "github_app"
-    name: str = field(metadata=_NAME)
-    app_id: str = field(metadata=rule("The App's ID.", pattern=r"[0-9A-Za-z.]+", expects="an App's ID"))
-    installation_id: str = field(metadata=rule("The installation's ID.", pattern=r"[0-9]+", expects="digits in quotes"))
-    private_key_secret: str = field(metadata=rule("The secret with the App's private key (PEM).", **patterns.secret))
-    match_patterns: tuple[str, ...] = field(metadata=_MATCH)
-    api_url: str = field(
-        default="https://api.github.com",
-        metadata=rule("The API; of GitHub Enterprise https://HOST/api/v3.", **patterns.web_url),
+    name: Annotated[str, _NAME]
+    app_id: Annotated[str, rule("The App's ID.", pattern=r"[0-9A-Za-z.]+", expects="an App's ID")]
+    installation_id: Annotated[str, rule("The installation's ID.", pattern=r"[0-9]+", expects="digits in quotes")]
+    private_key_secret: Annotated[str, rule("The secret with the App's private key (PEM).", **patterns.secret)]
+    match_patterns: Annotated[tuple[str, ...], _MATCH]
+    api_url: Annotated[str, rule("The API; of GitHub Enterprise https://HOST/api/v3.", **patterns.web_url)] = (
+        "https://api.github.com"
     )
 
 
-@dataclass(frozen=True, slots=True)
-class GitlabToken:
+class GitlabToken(Record):
     """A project, group or personal access token of GitLab with read_repository."""
 
     TYPE: ClassVar[str] = "gitlab_token"
-    name: str = field(metadata=_NAME)
-    url: str = field(metadata=rule("The GitLab server.", **(patterns.web_url | {"example": "https://gitlab.com"})))
-    token_secret: str = field(metadata=rule("The secret with the token.", **patterns.secret))
-    match_patterns: tuple[str, ...] = field(metadata=_MATCH)
+    name: Annotated[str, _NAME]
+    url: Annotated[str, rule("The GitLab server.", **(patterns.web_url | {"example": "https://gitlab.com"}))]
+    token_secret: Annotated[str, rule("The secret with the token.", **patterns.secret)]
+    match_patterns: Annotated[tuple[str, ...], _MATCH]
 
 
-@dataclass(frozen=True, slots=True)
-class SshKey:
+class SshKey(Record):
     """A private key, either as a file of the server or as a secret."""
 
     TYPE: ClassVar[str] = "ssh_key"
-    name: str = field(metadata=_NAME)
-    match_patterns: tuple[str, ...] = field(metadata=_MATCH)
-    private_key_path: str = field(
-        default="",
-        metadata=rule(
+    name: Annotated[str, _NAME]
+    match_patterns: Annotated[tuple[str, ...], _MATCH]
+    private_key_path: Annotated[
+        str,
+        rule(
             "A file of the server, mode 0600.",
             pattern=r"|/\S.*",
             expects="an absolute path on the server",
             example="/var/lib/danube/keys/git_fallback_key",
         ),
-    )
-    private_key_secret: str = field(default="", metadata=rule("The secret with the key.", **patterns.secret))
+    ] = ""
+    private_key_secret: Annotated[str, rule("The secret with the key.", **patterns.secret)] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpsToken:
+class HttpsToken(Record):
     """A user name and a token (or password) for basic authentication: Gitea, Forgejo, Bitbucket and others."""
 
     TYPE: ClassVar[str] = "https_token"
-    name: str = field(metadata=_NAME)
-    token_secret: str = field(metadata=rule("The secret with the token.", **patterns.secret))
-    match_patterns: tuple[str, ...] = field(metadata=_MATCH)
-    username: str = field(
-        default="git",
-        metadata=rule(
+    name: Annotated[str, _NAME]
+    token_secret: Annotated[str, rule("The secret with the token.", **patterns.secret)]
+    match_patterns: Annotated[tuple[str, ...], _MATCH]
+    username: Annotated[
+        str,
+        rule(
             "The user name; many forges take any.",
             pattern=r"[^\s:@]+",
             expects="a user name without ':' and '@'",
         ),
-    )
-    forge: str = field(
-        default="",
-        metadata=rule(
+    ] = "git"
+    forge: Annotated[
+        str,
+        rule(
             "The forge's kind, where commit statuses are wanted: github, gitlab, gitea or forgejo.",
             pattern="|github|gitlab|gitea|forgejo",
             expects="one of github, gitlab, gitea, forgejo",
         ),
-    )
+    ] = ""
 
 
 GitAuthentication = GithubApp | GitlabToken | SshKey | HttpsToken

@@ -3,8 +3,10 @@
 Light on purpose: the process that does Git's work starts with it.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
+
+from danube_pkg.kit.records import HIDDEN, Record
 
 ANONYMOUS = "no login"
 
@@ -21,8 +23,7 @@ def first_line(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Record):
     """`ref` is what was asked for or the default; `branch` or `tag` is its short name where it is one.
 
     commit_sha: 40 hexadecimal digits; empty for a directory that is no Git repository. commit_message, commit_author: its
@@ -37,18 +38,16 @@ class Revision:
     commit_author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Record):
     """One file of a commit. size_bytes: its real size; data: at most as much as was asked for. is_link: data is a target."""
 
     name: str
-    data: bytes = field(repr=False)
+    data: Annotated[bytes, HIDDEN]
     size_bytes: int
     is_link: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Record):
     """What one process needs to read one repository. It is handed over on standard input and never stored.
 
     rule: the name by which people know it. private_key: the key itself; private_key_path: a file of the server instead.
@@ -56,8 +55,8 @@ class Credential:
 
     rule: str = ANONYMOUS
     username: str = ""
-    password: str = field(default="", repr=False)
-    private_key: str = field(default="", repr=False)
+    password: Annotated[str, HIDDEN] = ""
+    private_key: Annotated[str, HIDDEN] = ""
     private_key_path: str = ""
 
 

@@ -4,10 +4,11 @@ Every container runs `danube-step idle` as its PID 1; whatever runs in it, the c
 of that supervisor. Pure data; how it becomes processes or Kubernetes objects is a runtime's affair.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.records import HIDDEN, Record
 
 HOST_IMAGE = "host"
 """The image that stands for the machine's own programs (embedded runtime only)."""
@@ -39,8 +40,7 @@ class Network(StrEnum):
         return self in (Network.ALLOWLIST, Network.LEARN)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record):
     """Bounds of a whole pod. 0 means no bound of its own."""
 
     memory_bytes: int = 0
@@ -49,22 +49,20 @@ class Limits:
     workspace_bytes: int = 5 * 1024**3
 
 
-@dataclass(frozen=True, slots=True)
-class PodSpec:
+class PodSpec(Record):
     """All that a runtime needs to make a job's pod; everything but the token may be logged."""
 
     job_id: str
     pipeline: str
     limits: Limits
     network: Network
-    token: str = field(repr=False)
+    token: Annotated[str, HIDDEN]
     """The job token; it is put into a file that only the coordinator's container sees."""
     allowlist: tuple[str, ...] = ()
     """Entries of `core.egress.policy`; they hold for Network.ALLOWLIST, and go before what is learned for LEARN."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodSockets:
+class PodSockets(Record):
     """Descriptors through which a pod's network is served from outside of it; they stay their maker's.
 
     listener: accepts connections at core.egress.PROXY_PORT of every loopback address. names: datagrams for port 53.
@@ -77,8 +75,7 @@ class PodSockets:
     counters: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Record):
     """One instance of a container. A container that died is never revived: the next one has another `number`.
 
     number: 0 is the coordinator; workers count from 1 in the order in which they were made, also after a restart.
@@ -90,8 +87,7 @@ class Container:
     image: str
 
 
-@dataclass(frozen=True, slots=True)
-class PodState:
+class PodState(Record):
     """What a runtime found of a pod: its living containers. No container and `complete` False: a torn creation."""
 
     job_id: str
@@ -99,8 +95,7 @@ class PodState:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerEnded:
+class ContainerEnded(Record):
     """A container is gone. `reason` is OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST; `message` is for people."""
 
     container: Container
@@ -108,8 +103,7 @@ class ContainerEnded:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class PodNotice:
+class PodNotice(Record):
     """Something that a person wants to know while a pod is made or runs: why it waits, which limits are in force."""
 
     job_id: str

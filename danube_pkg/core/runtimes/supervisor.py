@@ -7,10 +7,11 @@ for the key of that step and attempt.
 import hmac
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Annotated
 
 from danube_pkg.core.errors import Defect, Invalid
+from danube_pkg.kit.records import HIDDEN, Record, field
 
 PROTOCOL_VERSION = 1
 MAGIC = b"DNB1"
@@ -37,24 +38,22 @@ class InauthenticRecord(Defect):
         super().__init__("record-not-authentic", what)
 
 
-@dataclass(frozen=True, slots=True)
-class StepSpec:
+class StepSpec(Record):
     """What a supervisor needs of a step. Without a command it follows and never starts. Times in milliseconds.
     grace_ms: between TERM and KILL; None for the supervisor's own, 5000 unless `danube-step idle` was started with another."""
 
     step_id: str
     attempt: int
-    key: bytes = field(repr=False)
-    command: str | None = field(default=None, repr=False)
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key: Annotated[bytes, HIDDEN]
+    command: Annotated[str | None, HIDDEN] = None
+    environment: Annotated[Mapping[str, str], HIDDEN] = field(default_factory=dict)
     working_directory: str = ""
     timeout_ms: int = 0
     grace_ms: int | None = None
     user: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Record):
     """The step is known; `fresh`: this very call started it. Offsets are of raw output bytes."""
 
     version: int
@@ -64,30 +63,26 @@ class Started:
     fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Record):
     """Raw output at an offset."""
 
     offset: int
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(Record):
     """The supervisor lives; so many bytes were printed."""
 
     written: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Record):
     """The record and its authenticator, not verified yet."""
 
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Record):
     """Why the supervisor does not do it."""
 
     code: str
@@ -97,8 +92,7 @@ class Refused:
 Frame = Started | Output | Heartbeat | Ended | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepRecord(Record):
     """How an attempt ended. `exit_code` is None where a signal ended it or it never started."""
 
     step_id: str

@@ -6,10 +6,11 @@ the clock goes on, one that there is twice comes once; `*` follows the real hour
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from cronsim import CronSim, CronSimError
+
+from danube_pkg.kit.records import Record
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 _NAMES = {
@@ -70,8 +71,7 @@ LOOK_BACK_SECONDS = (3600, 86400, 32 * 86400, 367 * 86400, 8 * 366 * 86400)
 last is the longest time between two 29ths of February."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Record):
     """An expression without mistakes, and where its clock hangs. jitter_seconds: how much later at most it is acted on."""
 
     expression: str

@@ -1,9 +1,10 @@
 """Names and stored forms of secrets. A clear value appears in no object of this module's making that outlives a call."""
 
 import re
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.errors import Invalid, TooLarge
+from danube_pkg.kit.records import HIDDEN, Record
 
 MAX_VALUE_BYTES = 64 * 1024
 """A kubeconfig or a key chain fits many times; the redactor's work grows with it."""
@@ -14,8 +15,7 @@ MIN_VALUE_BYTES = 4
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretName:
+class SecretName(Record):
     """`pipeline` is a pipeline's name; None means the value is for every pipeline."""
 
     pipeline: str | None
@@ -25,8 +25,7 @@ class SecretName:
         return f"{self.pipeline}/{self.key}" if self.pipeline else self.key
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRead:
+class SecretRead(Record):
     """That a job was given a value. at: Unix seconds."""
 
     job_id: str
@@ -34,13 +33,12 @@ class SecretRead:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSecret:
+class StoredSecret(Record):
     """A row. `value_encrypted` is nonce ‖ ciphertext ‖ tag (AES-256-GCM), bound to `id` and name as associated data."""
 
     id: str
     name: SecretName
-    value_encrypted: bytes = field(repr=False)
+    value_encrypted: Annotated[bytes, HIDDEN]
     created_at: float
     updated_at: float
     retired_at: float | None = None

@@ -6,7 +6,6 @@ pipeline's job. The same entry is taken once, however often it comes.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +22,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
+from danube_pkg.kit.records import Record, to_builtins
 
 KEEP_SECONDS = 30 * 86400
 """How long an entry is known after it was dealt with. Forges let a delivery be sent again for at most two weeks."""
@@ -39,8 +39,7 @@ class EntrySource(StrEnum):
     PIPELINE = "pipeline"
 
 
-@dataclass(frozen=True, slots=True)
-class CronMoment:
+class CronMoment(Record):
     """A pipeline's clock has struck. moment: Unix seconds, as the schedule has it, without jitter."""
 
     pipeline: str
@@ -48,8 +47,7 @@ class CronMoment:
     moment: float
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineEnded:
+class PipelineEnded(Record):
     """A job of a pipeline has ended, and others wait for that. status: its end."""
 
     pipeline: str
@@ -76,8 +74,7 @@ class Result(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineOutcome:
+class PipelineOutcome(Record):
     """What became of an entry for one pipeline. why: one sentence, "" for one that started; job_id: the job that it got."""
 
     pipeline: str
@@ -86,8 +83,7 @@ class PipelineOutcome:
     job_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class InboxEntry:
+class InboxEntry(Record):
     """One row. id: 0 until it is stored, grows with arrival. note: what became of it as a whole, where that is to be said;
     outcomes: for each pipeline that it could have concerned; settled_at: None until then."""
 
@@ -144,8 +140,7 @@ def event_in_words(event: InboxEvent) -> str:
     return found.removesuffix(" by ")
 
 
-@dataclass(frozen=True, slots=True)
-class InboxFilter:
+class InboxFilter(Record):
     """Which entries a list shows. pipelines: with an outcome for one of these, None for all; before: an entry's id that the
     list begins behind; repository: `owner/name` as the forge has it, in any case."""
 
@@ -158,7 +153,7 @@ class InboxFilter:
 
 def event_to_json(event: InboxEvent) -> str:
     """As it is stored."""
-    return json.dumps({"kind": type(event).__name__, **asdict(event)}, separators=(",", ":"))
+    return json.dumps({"kind": type(event).__name__, **to_builtins(event)}, separators=(",", ":"))
 
 
 def event_from_json(text: str) -> InboxEvent:

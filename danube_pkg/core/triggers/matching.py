@@ -5,7 +5,6 @@ Nothing is guessed in favour of not running: where a forge does not say which fi
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition
@@ -23,6 +22,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
+from danube_pkg.kit.records import Record
 
 MAX_NAMES = 200
 """Characters of a filter that are quoted: a sentence is kept for each pipeline of each delivery."""
@@ -30,16 +30,14 @@ MAX_NAMES = 200
 _SKIP_CI = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Record):
     """The pipeline gets a job."""
 
     pipeline: str
     trigger: Trigger
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Record):
     """The pipeline is concerned and gets none. why: one sentence.
 
     reported: whether the forge is told that all is well: only where the change itself decides it, and not where a commit's
@@ -52,8 +50,7 @@ class Skip:
     reported: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NotMeant:
+class NotMeant(Record):
     """The pipeline is of that repository, and its definition wants no such event. why: one sentence."""
 
     pipeline: str

@@ -1,10 +1,10 @@
 """The protocols of what starts jobs and of what is told about them; `ports.py` has the others and says how they are used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from danube_pkg.core.triggers.inbox import InboxEntry, InboxFilter, PipelineOutcome
+from danube_pkg.kit.records import Record
 
 
 class InboxStore(Protocol):
@@ -50,8 +50,7 @@ class ChangedFiles(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Record):
     """An entry of the inbox that is dealt with, and when (Unix seconds); outcomes without the jobs, which are made in the
     same transaction, and what is to be said of it as a whole."""
 

@@ -1,7 +1,6 @@
 """What the HTTP edge is given: the ports that it reads from and the services that it calls."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from danube_pkg.core.store import JobStore
 from danube_pkg.core.triggers.ports import InboxStore
 from danube_pkg.edges.http.metrics import HttpMetrics
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Record, field
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
@@ -28,8 +28,7 @@ from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.webhooks import Webhooks
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Record):
     """How this server is reached. `external_url`: "" means as people asked for it; `tls`: it speaks TLS itself;
     `page_directory`: where the built page lies."""
 
@@ -44,8 +43,7 @@ class Site:
         return self.tls or self.external_url.startswith("https://")
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(Record):
     """A plain read goes straight to a port; everything else through a service. `artifact_directory`: where bytes lie;
     `deploy_key`: the public half of the server's own ssh key."""
 

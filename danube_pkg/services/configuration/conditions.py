@@ -1,7 +1,6 @@
 """What the applied configuration says and the running server does not do: missing secrets, settings that need a restart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import changed_fields
@@ -10,12 +9,12 @@ from danube_pkg.core.configuration.secret_names import named_secrets
 from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings, waiting_for_restart
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.secrets.ports import SecretStore
+from danube_pkg.kit.records import Record
 
 RESTART_HINT = "restart the server: jobs go on meanwhile"
 
 
-@dataclass(frozen=True, slots=True)
-class RunningSettings:
+class RunningSettings(Record):
     """What the server was started with.
 
     server: the effective settings; written: keys that danube.toml has; flags: settings that the command line gave;

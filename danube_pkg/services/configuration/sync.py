@@ -9,7 +9,6 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import Change, diff
@@ -22,6 +21,7 @@ from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.repositories.urls import same_repository
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import replace
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
 
 _log = logging.getLogger("danube.configuration")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 from danube_pkg.core.identity.audit import (
     AuditEntry,
@@ -12,6 +11,7 @@ from danube_pkg.core.identity.audit import (
 )
 from danube_pkg.core.identity.ports import AuditStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import replace
 
 CHECK_ROWS = 1000
 """Read between two looks at whether somebody else wants the event loop."""

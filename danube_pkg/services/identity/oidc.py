@@ -7,8 +7,7 @@ server's memory by beginning logins. Device logins live on the server, bounded.
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from danube_pkg.core.errors import NotFound, Permanent, Unavailable
 from danube_pkg.core.identity.oidc import (
@@ -24,6 +23,7 @@ from danube_pkg.core.identity.oidc import (
 from danube_pkg.core.identity.people import Person, new_secret
 from danube_pkg.core.identity.ports import AccessStore, IdentityProvider
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import HIDDEN, Record, to_builtins
 
 MAX_DEVICE_LOGINS = 1000
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -40,8 +40,7 @@ class Seal(Protocol):
     def unseal(self, text: str) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceCode:
+class DeviceCode(Record):
     """What the command line shows. `handle` is for asking whether somebody has confirmed it."""
 
     handle: str
@@ -50,8 +49,8 @@ class DeviceCode:
     verification_uri_complete: str
     interval_seconds: int
     expires_at: float
-    device_code: str = field(repr=False)
-    verifier: str = field(repr=False)
+    device_code: Annotated[str, HIDDEN]
+    verifier: Annotated[str, HIDDEN]
 
 
 Client = Callable[[], Awaitable[ClientSettings | None]]
@@ -99,7 +98,7 @@ class OidcLogin:
         document = await self._provider.discover(client.issuer)
         attempt = Attempt(self._text(), self._text(), self._text(), return_to, self._clock.now())
         url = authorization_url(document, client, attempt, redirect_uri)
-        return url, self._seal.seal(json.dumps(asdict(attempt)))
+        return url, self._seal.seal(json.dumps(to_builtins(attempt)))
 
     async def finish(
         self, cookie: str | None, query: Mapping[str, str], redirect_uri: str

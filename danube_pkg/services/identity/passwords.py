@@ -7,12 +7,12 @@ account and for each network address; whoever is over the bound waits, whether t
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from danube_pkg.core.errors import Permanent, Unauthenticated
 from danube_pkg.core.identity.people import Person
 from danube_pkg.core.identity.ports import AccessStore, PasswordCheck
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Mutable
 
 ACCOUNT_TRIES = 10
 ADDRESS_TRIES = 30
@@ -42,8 +42,7 @@ class TooManyTries(Permanent):
         self.retry_seconds = retry_seconds
 
 
-@dataclass(slots=True)
-class _Tries:
+class _Tries(Mutable):
     """Failures in a window of time that begins with the first."""
 
     since: float

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.errors import NotFound, Unauthenticated
 from danube_pkg.core.identity.access import Actor
@@ -18,18 +18,18 @@ from danube_pkg.core.identity.people import (
 )
 from danube_pkg.core.identity.ports import SessionStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import HIDDEN, Record
 from danube_pkg.services.identity.access import Access
 
 USER_AGENT_LENGTH = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Record):
     """Somebody who is logged in; `csrf_token` proves that a write comes from our own page."""
 
     actor: Actor
     session: BrowserSession
-    csrf_token: str = field(repr=False)
+    csrf_token: Annotated[str, HIDDEN]
 
 
 class Sessions:

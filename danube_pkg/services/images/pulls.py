@@ -8,7 +8,6 @@ was loaded from a file, need no registry.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from danube_pkg.core.errors import Conflict, NotFound, Unavailable
@@ -34,6 +33,7 @@ from danube_pkg.core.images.reference import (
     parse_reference,
 )
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Mutable, field
 from danube_pkg.kit.tasks import end_all
 
 LAYERS_AT_ONCE = 3
@@ -47,16 +47,14 @@ _log = logging.getLogger("danube.images")
 Tell = Callable[[str], None]
 
 
-@dataclass(slots=True)
-class _Pull:
+class _Pull(Mutable):
     """One image on its way, and everybody who waits for it."""
 
     task: "asyncio.Task[Image]"
     listeners: list[Tell] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Progress:
+class _Progress(Mutable):
     """How far a pull is, in layers and in bytes of layers as the registry has them."""
 
     total_bytes: int

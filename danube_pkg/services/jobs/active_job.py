@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.jobs.coordination import StepRequest
@@ -23,6 +23,7 @@ from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import HIDDEN, Mutable
 from danube_pkg.services.jobs.source_trees import JobSource
 from danube_pkg.services.notifications.observer import JobObserver
 
@@ -34,23 +35,21 @@ MAX_KEPT_OUTPUT_BYTES = 8 * 1024**2
 """Of all of a job's results: those of a handful of parallel steps until their calls are answered."""
 
 
-@dataclass(slots=True)
-class _Letter:
+class _Letter(Mutable):
     event: JobEvent | None
     done: Effect | None
-    answer: asyncio.Future[Job] = field(repr=False)
+    answer: Annotated[asyncio.Future[Job], HIDDEN]
 
 
-@dataclass(slots=True)
-class StepMemory:
+class StepMemory(Mutable):
     """What is known of a step only while this server lives: never stored, asked for again after a restart.
 
     request: until the step has ended. end: what an authentic record says, until it is committed. output: the end of what the attempt with that number printed; the newest outputs of
     a job are kept, older ones are in the supervisor for as long as its container lives.
     """
 
-    request: StepRequest | None = field(default=None, repr=False)
-    output: bytes | None = field(default=None, repr=False)
+    request: Annotated[StepRequest | None, HIDDEN] = None
+    output: Annotated[bytes | None, HIDDEN] = None
     output_attempt: int = 0
     end: StepEnded | None = None
 

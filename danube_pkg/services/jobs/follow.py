@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.logs.ports import JobLogs
+from danube_pkg.kit.records import Record
 from danube_pkg.services.jobs.engine import Engine
 
 QUEUED_EVENTS = 4
@@ -14,8 +14,7 @@ QUEUED_EVENTS = 4
 hundreds of slow viewers. The job never waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogPart:
+class LogPart(Record):
     """Bytes of the log at an offset."""
 
     offset: int

@@ -1,7 +1,6 @@
 """The ports through which the job engine and its parts reach the outside."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from danube_pkg.core.jobs.ports import JobKeys
 from danube_pkg.core.logs.ports import JobLogs
@@ -11,11 +10,11 @@ from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.core.secrets.ports import SecretValues
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Record
 from danube_pkg.services.egress import Egress
 
 
-@dataclass(frozen=True, slots=True)
-class EnginePorts:
+class EnginePorts(Record):
     """new_id: makes ids that sort by time."""
 
     jobs: JobStore

@@ -1,7 +1,6 @@
 """What people ask for: a job of a pipeline, a job again, and that strangers' code may run."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
@@ -9,6 +8,7 @@ from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Job, reason_to_wait
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.triggers.params import read_params
+from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.engine import Engine
 
 

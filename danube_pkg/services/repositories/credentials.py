@@ -7,8 +7,8 @@ statuses, for which GitHub would refuse a token of both purposes, can still be b
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
@@ -30,6 +30,7 @@ from danube_pkg.core.repositories.ports import ForgeApi
 from danube_pkg.core.repositories.revisions import Credential
 from danube_pkg.core.repositories.urls import same_repository, scheme_of
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import HIDDEN, Mutable, field
 from danube_pkg.services.secrets import Secrets
 
 RENEW_SECONDS = 300.0
@@ -39,11 +40,10 @@ READ = {"contents": "read"}
 STATUSES = {"statuses": "write"}
 
 
-@dataclass(slots=True)
-class _Token:
+class _Token(Mutable):
     """A token and when it expires, in Unix seconds; the lock is held while it is being made."""
 
-    value: str = field(default="", repr=False)
+    value: Annotated[str, HIDDEN] = ""
     expires_at: float = 0.0
     made_from: object = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

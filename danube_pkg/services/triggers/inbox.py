@@ -10,7 +10,6 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 
 from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable
@@ -53,6 +52,7 @@ from danube_pkg.core.triggers.webhooks.events import (
 )
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
@@ -75,8 +75,7 @@ NOBODY = "no pipeline is of it; a push to the configuration's own repository let
 _log = logging.getLogger("danube.triggers")
 
 
-@dataclass(frozen=True, slots=True)
-class InboxPorts:
+class InboxPorts(Record):
     """What the loop reaches the world through. changes: who knows which files a pull request changes."""
 
     inbox: InboxStore

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -14,6 +13,7 @@ from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_deli
 from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, WebhookRepository
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Record
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.inbox import Inbox
 
@@ -23,8 +23,7 @@ FORGET_SECONDS = 86400.0
 _log = logging.getLogger("danube.hooks")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Record):
     """What became of a delivery. is_new: it was not known before; is_meant: something may follow from it."""
 
     id: str
@@ -33,8 +32,7 @@ class Received:
     is_ping: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
+class _Refused(Record):
     """A forge's last deliveries, which were all refused: since when (Unix seconds), how many, the last one when and why."""
 
     since: float

@@ -1,4 +1,4 @@
-"""A yard for each test, and one authority for all of them."""
+"""A setup for each test, and one authority for all of them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 import pytest_asyncio
 
 from tests.adapters.egress.certificates import Authority, make_authority
-from tests.adapters.egress.yard import NAMES, Yard, open_yard
+from tests.adapters.egress.proxies import NAMES, ProxySetup, open_proxies
 
 
 @pytest_asyncio.fixture
-async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
-    async with open_yard(tmp_path) as made:
+async def setup(tmp_path: Path) -> AsyncIterator[ProxySetup]:
+    async with open_proxies(tmp_path) as made:
         yield made
         complaints = made.complaints()
     assert complaints == ""

@@ -20,10 +20,10 @@ from danube_pkg.core.egress.ledger import (
 )
 from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.errors import StorageFull
-from tests.adapters.egress.yard import (
+from tests.adapters.egress.proxies import (
     SECONDS,
-    Yard,
-    open_yard,
+    ProxySetup,
+    open_proxies,
     proxy_settings,
     status_of_process,
 )
@@ -32,8 +32,8 @@ from tests.core.egress.test_dns import question
 CONTACT = Contact(1.0, "p-1", Way.CONNECT, 1, "a.example", 443, Verdict.ALLOWED, EgressReason.LISTED)
 
 
-async def test_too_many_connections_are_turned_away_and_room_is_made_again(yard: Yard) -> None:
-    pod = await yard.pod()
+async def test_too_many_connections_are_turned_away_and_room_is_made_again(setup: ProxySetup) -> None:
+    pod = await setup.pod()
     held = [await pod.open() for _ in range(MAX_CONNECTIONS)]
     one_more = await pod.send(b"CONNECT files.test:443 HTTP/1.1\r\n\r\n")
     assert one_more.startswith(b"HTTP/1.1 503 ")
@@ -42,33 +42,33 @@ async def test_too_many_connections_are_turned_away_and_room_is_made_again(yard:
     async with asyncio.timeout(SECONDS):
         while (await pod.ask("files.test:443")).status == 503:
             continue
-    assert yard.ledger(pod)[0].reason is EgressReason.TOO_MANY_CONNECTIONS
-    assert yard.ledger(pod)[-1].reason is EgressReason.NOT_LISTED
+    assert setup.ledger(pod)[0].reason is EgressReason.TOO_MANY_CONNECTIONS
+    assert setup.ledger(pod)[-1].reason is EgressReason.NOT_LISTED
 
 
-async def test_refusals_that_are_alike_are_counted_and_the_count_is_written(yard: Yard) -> None:
+async def test_refusals_that_are_alike_are_counted_and_the_count_is_written(setup: ProxySetup) -> None:
     """A program that tries for ever must not fill the ledger that the others need."""
-    pod = await yard.pod(step=2)
+    pod = await setup.pod(step=2)
     for _ in range(MAX_ALIKE + 7):
         (await pod.ask("files.test:443")).close()
     assert (await pod.ask("other.test:443")).status == 403
-    assert len(await yard.written(pod, MAX_ALIKE + 1)) == MAX_ALIKE + 1
-    await yard.proxies.settle(pod.job_id, 2)
-    last = (await yard.written(pod, MAX_ALIKE + 2))[-1]
+    assert len(await setup.written(pod, MAX_ALIKE + 1)) == MAX_ALIKE + 1
+    await setup.proxies.settle(pod.job_id, 2)
+    last = (await setup.written(pod, MAX_ALIKE + 2))[-1]
     assert (last.host, last.attempts, last.step) == ("files.test", 7, 2)
-    (of_files, _) = by_destination(yard.ledger(pod))
+    (of_files, _) = by_destination(setup.ledger(pod))
     assert of_files.contacts == MAX_ALIKE + 7
 
 
-async def test_what_a_supervisor_reports_is_a_refusal_of_its_step(yard: Yard) -> None:
+async def test_what_a_supervisor_reports_is_a_refusal_of_its_step(setup: ProxySetup) -> None:
     """A step may forge it: a refusal more is all that it gets, and however many there are, few are lines."""
-    pod = await yard.pod(step=5)
+    pod = await setup.pod(step=5)
     for attempts in (b"3", b"x", b"9" * 99, *[b"2"] * MAX_ALIKE):
         assert (
             await pod.send(b"REPORT raw-socket HTTP/1.1\r\nHost: danube\r\nAttempts: " + attempts + b"\r\n\r\n") == b""
         )
-    await yard.proxies.settle(pod.job_id, 5)
-    found = await yard.written(pod, MAX_ALIKE + 1)
+    await setup.proxies.settle(pod.job_id, 5)
+    found = await setup.written(pod, MAX_ALIKE + 1)
     assert {(one.way, one.verdict, one.reason, one.step, one.host) for one in found} == {
         (Way.RAW_SOCKET, Verdict.REFUSED, EgressReason.RAW_SOCKET, 5, "")
     }
@@ -79,8 +79,8 @@ async def test_what_a_supervisor_reports_is_a_refusal_of_its_step(yard: Yard) ->
     )  # fmt: skip
 
 
-async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(yard: Yard) -> None:
-    pod = await yard.pod(["files.test"])
+async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(setup: ProxySetup) -> None:
+    pod = await setup.pod(["files.test"])
     answers: asyncio.Queue[bytes] = asyncio.Queue()
 
     class Asking(asyncio.DatagramProtocol):
@@ -98,7 +98,7 @@ async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(ya
     async with asyncio.timeout(SECONDS):
         await answers.get()
     transport.close()
-    found = await yard.written(pod, 2)
+    found = await setup.written(pod, 2)
     assert [(one.way, one.host, one.reason) for one in found] == [
         (Way.DNS, "secret-in-a-name.evil.test", EgressReason.DNS), (Way.DNS, "files.test", EgressReason.DNS),
     ]  # fmt: skip
@@ -106,17 +106,17 @@ async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(ya
 
 async def test_the_process_has_no_rights_and_shows_nothing_of_itself(tmp_path: Path) -> None:
     user = PROXY_USER if has_ids_for_pods() else 0
-    async with open_yard(tmp_path, proxy_settings(tmp_path, user=user)) as yard:
-        pod = await yard.pod()
+    async with open_proxies(tmp_path, proxy_settings(tmp_path, user=user)) as setup:
+        pod = await setup.pod()
         assert (await pod.ask("files.test:443")).status == 403
-        (process,) = yard.processes()
+        (process,) = setup.processes()
         status = status_of_process(process)
         expected = user or os.geteuid()
         assert status["Uid"].split() == [str(expected)] * 4
         assert status["NoNewPrivs"] == "1"
         assert user == 0 or (int(status["CapEff"], 16), status["Groups"].split()) == (0, [])
         assert os.stat(f"/proc/{process}/environ").st_uid == 0  # not dumpable
-        assert (await yard.written(pod))[0].host == "files.test"
+        assert (await setup.written(pod))[0].host == "files.test"
 
 
 def test_a_full_ledger_refuses_what_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from danube_pkg.core.egress.policy import (
     Policy,
     Verdict,
 )
-from tests.adapters.egress.yard import SECONDS
+from tests.adapters.egress.proxies import SECONDS
 from tests.core.egress.test_client_hello import real_hello
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"

@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
-from tests.adapters.egress.test_tunnels import GREETING, Seen
-from tests.adapters.egress.yard import (
+from tests.adapters.egress.proxies import (
     SECONDS,
     Pod,
-    Yard,
+    ProxySetup,
     hand_over,
-    open_yard,
+    open_proxies,
     proxy_settings,
 )
+from tests.adapters.egress.test_tunnels import GREETING, Seen
 from tests.support.waiting import wait_until_async
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +23,7 @@ SIZE = 8_000_000
 
 SERVER = """
 import asyncio, pathlib, sys
-from tests.adapters.egress.yard import *
+from tests.adapters.egress.proxies import *
 
 async def main():
     directory, allowed = pathlib.Path(sys.argv[1]), sys.argv[2:]
@@ -54,8 +54,8 @@ class Download:
 
 async def test_a_download_goes_on_when_the_server_is_killed(tmp_path: Path) -> None:
     download = Download()
-    async with open_yard(tmp_path) as yard:
-        port = await yard.server(download)
+    async with open_proxies(tmp_path) as setup:
+        port = await setup.server(download)
         server = await asyncio.create_subprocess_exec(
             sys.executable, "-c", SERVER, str(tmp_path), f"127.0.0.1:{port}",
             cwd=ROOT, stdout=asyncio.subprocess.PIPE, start_new_session=True,
@@ -73,9 +73,9 @@ async def test_a_download_goes_on_when_the_server_is_killed(tmp_path: Path) -> N
             download.go_on.set()
             assert await tunnel.read() == b"2" * (SIZE // 2)
             tunnel.close()
-            assert (await yard.written(pod, ended=True))[0].received_bytes == SIZE
+            assert (await setup.written(pod, ended=True))[0].received_bytes == SIZE
 
-            assert await yard.proxies.served() == {job_id}  # the next server finds it, and need not do anything
+            assert await setup.proxies.served() == {job_id}  # the next server finds it, and need not do anything
             after = await pod.ask(f"127.0.0.1:{port}")
             assert after.status == 200
             after.close()
@@ -85,7 +85,7 @@ async def test_a_download_goes_on_when_the_server_is_killed(tmp_path: Path) -> N
 
 async def test_a_new_version_serves_new_pods_and_the_old_one_ends_with_its_last(tmp_path: Path) -> None:
     download = Download()
-    async with open_yard(tmp_path, proxy_settings(tmp_path, generation="1.0")) as old:
+    async with open_proxies(tmp_path, proxy_settings(tmp_path, generation="1.0")) as old:
         port = await old.server(download)
         old_pod = await old.pod([f"127.0.0.1:{port}"])
         tunnel = await old_pod.ask(f"127.0.0.1:{port}")
@@ -109,53 +109,53 @@ async def test_a_new_version_serves_new_pods_and_the_old_one_ends_with_its_last(
         assert (await new_pod.ask(f"127.0.0.1:{port}")).status == 200
 
 
-async def test_the_end_of_a_pod_ends_its_connections_and_its_sockets(yard: Yard) -> None:
+async def test_the_end_of_a_pod_ends_its_connections_and_its_sockets(setup: ProxySetup) -> None:
     seen = Seen()
-    port = await yard.server(seen)
-    pod = await yard.pod([f"127.0.0.1:{port}"])
-    other = await yard.pod([f"127.0.0.1:{port}"])
+    port = await setup.server(seen)
+    pod = await setup.pod([f"127.0.0.1:{port}"])
+    other = await setup.pod([f"127.0.0.1:{port}"])
     tunnel = await pod.ask(f"127.0.0.1:{port}")
     await pod.end()
     await tunnel.read()
-    (contact,) = await yard.written(pod, ended=True)
+    (contact,) = await setup.written(pod, ended=True)
     assert contact.received_bytes == len(GREETING)
     await wait_until_async(lambda: seen.ended == 1, SECONDS, "the connection outside to end")
-    assert await yard.proxies.served() == {other.job_id}
+    assert await setup.proxies.served() == {other.job_id}
     assert (await other.ask(f"127.0.0.1:{port}")).status == 200
 
 
 async def test_without_pods_and_without_a_server_there_is_no_process(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        assert await yard.proxies.served() == frozenset()
-        assert yard.processes() == []
-        pod = await yard.pod()
+    async with open_proxies(tmp_path) as setup:
+        assert await setup.proxies.served() == frozenset()
+        assert setup.processes() == []
+        pod = await setup.pod()
         assert (await pod.ask("files.test:443")).status == 403
         await pod.end()
-        await yard.proxies.close()
-        await yard.wait_no_process()
+        await setup.proxies.close()
+        await setup.wait_no_process()
 
 
 async def test_the_loss_of_a_proxy_is_noticed_and_the_pod_can_be_handed_over_again(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        pod = await yard.pod()
+    async with open_proxies(tmp_path) as setup:
+        pod = await setup.pod()
         assert (await pod.ask("files.test:443")).status == 403
-        os.kill(yard.processes()[0], signal.SIGKILL)
+        os.kill(setup.processes()[0], signal.SIGKILL)
         async with asyncio.timeout(SECONDS):
-            await yard.proxies.wait_lost()
-        assert await yard.proxies.served() == frozenset()
-        again = await yard.pod()
+            await setup.proxies.wait_lost()
+        assert await setup.proxies.served() == frozenset()
+        again = await setup.pod()
         assert (await again.ask("files.test:443")).status == 403
-        assert await yard.proxies.served() == {again.job_id}
+        assert await setup.proxies.served() == {again.job_id}
 
 
 async def test_a_proxy_that_is_told_to_stop_writes_its_ends_down(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
+    async with open_proxies(tmp_path) as setup:
         seen = Seen()
-        port = await yard.server(seen)
-        pod = await yard.pod([f"127.0.0.1:{port}"])
+        port = await setup.server(seen)
+        pod = await setup.pod([f"127.0.0.1:{port}"])
         tunnel = await pod.ask(f"127.0.0.1:{port}")
         await wait_until_async(lambda: seen.connections == 1, SECONDS, "the connection outside")
-        os.kill(yard.processes()[0], signal.SIGTERM)
+        os.kill(setup.processes()[0], signal.SIGTERM)
         await tunnel.read()
-        (contact,) = await yard.written(pod, ended=True)
+        (contact,) = await setup.written(pod, ended=True)
         assert contact.ended_at is not None

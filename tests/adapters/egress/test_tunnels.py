@@ -12,7 +12,7 @@ from danube_pkg.core.egress.client_hello import ACCESS_DENIED
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.egress.policy import EgressReason, Verdict
 from tests.adapters.egress.certificates import Authority
-from tests.adapters.egress.yard import SECONDS, Yard
+from tests.adapters.egress.proxies import SECONDS, ProxySetup
 from tests.core.egress.test_client_hello import in_records, real_hello
 from tests.support.waiting import wait_until_async
 
@@ -61,9 +61,9 @@ def why(contact: Contact) -> tuple[Verdict, EgressReason]:
     return contact.verdict, contact.reason
 
 
-async def test_an_allowed_host_is_reached_through_tls_from_end_to_end(yard: Yard, authority: Authority) -> None:
-    port = await yard.server(echo, authority.server_context())
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"], step=7)
+async def test_an_allowed_host_is_reached_through_tls_from_end_to_end(setup: ProxySetup, authority: Authority) -> None:
+    port = await setup.server(echo, authority.server_context())
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"], step=7)
     tunnel = await pod.ask(f"files.test:{port}")
     assert tunnel.status == 200
     await tunnel.start_tls(authority.client_context(), "files.test")
@@ -71,23 +71,23 @@ async def test_an_allowed_host_is_reached_through_tls_from_end_to_end(yard: Yard
     async with asyncio.timeout(SECONDS):
         assert await tunnel.reader.readexactly(13) == b"over and back"
     tunnel.close()
-    contact = only(await yard.written(pod, ended=True))
+    contact = only(await setup.written(pod, ended=True))
     assert why(contact) == (Verdict.ALLOWED, EgressReason.LISTED)
     assert (contact.step, contact.host, contact.port, contact.address) == (7, "files.test", port, "127.0.0.1")
     assert contact.sent_bytes > 300
     assert contact.received_bytes > 300
 
 
-async def test_a_host_that_is_not_listed_is_refused_with_the_line_that_would_allow_it(yard: Yard) -> None:
+async def test_a_host_that_is_not_listed_is_refused_with_the_line_that_would_allow_it(setup: ProxySetup) -> None:
     seen = Seen()
-    port = await yard.server(seen)
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
+    port = await setup.server(seen)
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     tunnel = await pod.ask(f"evil.test:{port}")
     assert tunnel.status == 403
     assert f"egress_allowlist: [evil.test:{port}]" in tunnel.head.splitlines()[0]
     body = (await tunnel.read()).decode()
     assert f"  egress_allowlist:\n    - evil.test:{port}\n" in body
-    contact = only(await yard.written(pod))
+    contact = only(await setup.written(pod))
     assert why(contact) == (Verdict.REFUSED, EgressReason.NOT_LISTED)
     assert (contact.step, contact.address, contact.allow) == (None, "", (f"evil.test:{port}",))
     assert seen.connections == 0
@@ -110,18 +110,18 @@ async def test_a_host_that_is_not_listed_is_refused_with_the_line_that_would_all
         ("nothing", EgressReason.BAD_REQUEST),
     ],
 )
-async def test_each_way_around_a_name_is_refused(yard: Yard, target: str, reason: EgressReason) -> None:
-    pod = await yard.pod(["files.test", "private.test"])
+async def test_each_way_around_a_name_is_refused(setup: ProxySetup, target: str, reason: EgressReason) -> None:
+    pod = await setup.pod(["files.test", "private.test"])
     tunnel = await pod.ask(target)
     assert tunnel.status in (400, 403)
     tunnel.close()
-    assert why(only(await yard.written(pod))) == (Verdict.REFUSED, reason)
+    assert why(only(await setup.written(pod))) == (Verdict.REFUSED, reason)
 
 
-async def test_a_tls_handshake_for_another_name_goes_nowhere(yard: Yard, authority: Authority) -> None:
+async def test_a_tls_handshake_for_another_name_goes_nowhere(setup: ProxySetup, authority: Authority) -> None:
     seen = Seen(greets=False)
-    port = await yard.server(seen)
-    pod = await yard.pod(["files.test", "other.test", f"files.test:{port}", f"127.0.0.1:{port}"])
+    port = await setup.server(seen)
+    pod = await setup.pod(["files.test", "other.test", f"files.test:{port}", f"127.0.0.1:{port}"])
     for name in ("evil.test", "other.test"):
         tunnel = await pod.ask(f"files.test:{port}")
         with pytest.raises(ssl.SSLError, match=r"ACCESS_DENIED|access denied"):
@@ -129,7 +129,7 @@ async def test_a_tls_handshake_for_another_name_goes_nowhere(yard: Yard, authori
         tunnel.close()
     await wait_until_async(lambda: seen.ended == 2, SECONDS, "both connections to end")
     assert (bytes(seen.data), seen.broken_off) == (b"", 2)
-    for contact, name in zip(await yard.written(pod, 2, ended=True), ("evil.test", "other.test"), strict=True):
+    for contact, name in zip(await setup.written(pod, 2, ended=True), ("evil.test", "other.test"), strict=True):
         assert why(contact) == (Verdict.REFUSED, EgressReason.SERVER_NAME_DIFFERS)
         assert (contact.server_name, contact.sent_bytes) == (name, 0)
         assert name in contact.describe()
@@ -144,10 +144,10 @@ def cuts(hello: bytes) -> Iterator[list[bytes]]:
 
 
 @pytest.mark.parametrize("name", ["files.test", "evil.test"])
-async def test_a_hello_in_pieces_is_read_like_a_whole_one(yard: Yard, name: str) -> None:
+async def test_a_hello_in_pieces_is_read_like_a_whole_one(setup: ProxySetup, name: str) -> None:
     seen = Seen(greets=False)
-    port = await yard.server(seen)
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
+    port = await setup.server(seen)
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     expected = b""
     for number, parts in enumerate(cuts(real_hello(name)), start=1):
         tunnel = await pod.ask(f"files.test:{port}")
@@ -161,13 +161,13 @@ async def test_a_hello_in_pieces_is_read_like_a_whole_one(yard: Yard, name: str)
             expected += b"".join(parts)
             assert await tunnel.read() == b""
         tunnel.close()
-        await yard.written(pod, number, ended=True)
+        await setup.written(pod, number, ended=True)
     assert seen.data == expected
 
 
-async def test_a_hello_without_a_name_is_for_listed_addresses_only(yard: Yard, authority: Authority) -> None:
-    port = await yard.server(echo, authority.server_context())
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
+async def test_a_hello_without_a_name_is_for_listed_addresses_only(setup: ProxySetup, authority: Authority) -> None:
+    port = await setup.server(echo, authority.server_context())
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     context = authority.client_context()
     context.check_hostname = False
     refused = await pod.ask(f"files.test:{port}")
@@ -177,17 +177,17 @@ async def test_a_hello_without_a_name_is_for_listed_addresses_only(yard: Yard, a
     await by_address.start_tls(context, None)
     for tunnel in (refused, by_address):
         tunnel.close()
-    first, second = await yard.written(pod, 2, ended=True)
+    first, second = await setup.written(pod, 2, ended=True)
     assert (why(first), why(second)) == (
         (Verdict.REFUSED, EgressReason.SERVER_NAME_MISSING), (Verdict.ALLOWED, EgressReason.LISTED),
     )  # fmt: skip
 
 
-async def test_a_server_may_speak_first(yard: Yard) -> None:
+async def test_a_server_may_speak_first(setup: ProxySetup) -> None:
     """As SSH and mail do: what comes in waits for nothing."""
     seen = Seen()
-    port = await yard.server(seen)
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
+    port = await setup.server(seen)
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     tunnel = await pod.ask(f"files.test:{port}")
     async with asyncio.timeout(SECONDS):
         assert await tunnel.reader.readexactly(len(GREETING)) == GREETING
@@ -195,11 +195,11 @@ async def test_a_server_may_speak_first(yard: Yard) -> None:
     tunnel.writer.write_eof()
     assert await tunnel.read() == b""
     assert seen.data == b"SSH-2.0-client"
-    contact = only(await yard.written(pod, ended=True))
+    contact = only(await setup.written(pod, ended=True))
     assert (contact.sent_bytes, contact.received_bytes) == (14, len(GREETING))
 
 
-async def test_each_direction_has_its_own_end(yard: Yard) -> None:
+async def test_each_direction_has_its_own_end(setup: ProxySetup) -> None:
     """A client that has said all still gets the answer, however long it is."""
     size = 5_000_000
 
@@ -210,17 +210,17 @@ async def test_each_direction_has_its_own_end(yard: Yard) -> None:
         await writer.drain()
         writer.close()
 
-    port = await yard.server(answer_at_the_end)
-    pod = await yard.pod([f"127.0.0.1:{port}"])
+    port = await setup.server(answer_at_the_end)
+    pod = await setup.pod([f"127.0.0.1:{port}"])
     tunnel = await pod.ask(f"127.0.0.1:{port}", b"que")
     tunnel.writer.write(b"stion;;")
     tunnel.writer.write_eof()
     assert await tunnel.read() == b"question;;" * (size // 10)
     tunnel.close()
-    assert only(await yard.written(pod, ended=True)).received_bytes == size
+    assert only(await setup.written(pod, ended=True)).received_bytes == size
 
 
-async def test_a_break_is_passed_on_as_a_break(yard: Yard) -> None:
+async def test_a_break_is_passed_on_as_a_break(setup: ProxySetup) -> None:
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"half of it")
         await writer.drain()
@@ -228,8 +228,8 @@ async def test_a_break_is_passed_on_as_a_break(yard: Yard) -> None:
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
-    port = await yard.server(break_off)
-    pod = await yard.pod([f"127.0.0.1:{port}"])
+    port = await setup.server(break_off)
+    pod = await setup.pod([f"127.0.0.1:{port}"])
     tunnel = await pod.ask(f"127.0.0.1:{port}")
     async with asyncio.timeout(SECONDS):
         assert await tunnel.reader.readexactly(10) == b"half of it"
@@ -238,10 +238,10 @@ async def test_a_break_is_passed_on_as_a_break(yard: Yard) -> None:
             await tunnel.reader.read()
 
 
-async def test_a_server_that_is_not_there_is_no_refusal(yard: Yard) -> None:
-    port = await yard.server(echo)
-    yard.listening.pop().close()
-    pod = await yard.pod([f"files.test:{port}", f"127.0.0.1:{port}", "nowhere.invalid"])
+async def test_a_server_that_is_not_there_is_no_refusal(setup: ProxySetup) -> None:
+    port = await setup.server(echo)
+    setup.listening.pop().close()
+    pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}", "nowhere.invalid"])
     for target, reason in (
         (f"files.test:{port}", EgressReason.UNREACHABLE),
         ("nowhere.invalid:443", EgressReason.NO_ADDRESS),
@@ -249,18 +249,18 @@ async def test_a_server_that_is_not_there_is_no_refusal(yard: Yard) -> None:
         tunnel = await pod.ask(target)
         assert tunnel.status == 502
         tunnel.close()
-        assert why(yard.ledger(pod)[-1]) == (Verdict.FAILED, reason)
+        assert why(setup.ledger(pod)[-1]) == (Verdict.FAILED, reason)
 
 
-async def test_to_learn_records_what_a_list_would_need(yard: Yard) -> None:
+async def test_to_learn_records_what_a_list_would_need(setup: ProxySetup) -> None:
     seen = Seen()
-    port = await yard.server(seen)
-    pod = await yard.pod([f"127.0.0.1:{port}"], learn=True)
+    port = await setup.server(seen)
+    pod = await setup.pod([f"127.0.0.1:{port}"], learn=True)
     tunnel = await pod.ask(f"files.test:{port}")
     assert tunnel.status == 200
     tunnel.close()
     metadata = await pod.ask("169.254.169.254:80")
     assert metadata.status == 403
-    learned, refused = await yard.written(pod, 2)
+    learned, refused = await setup.written(pod, 2)
     assert why(learned) == (Verdict.ALLOWED, EgressReason.LEARNED)
     assert why(refused) == (Verdict.REFUSED, EgressReason.METADATA_ADDRESS)

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from danube_pkg.core.repositories.forges import CommitStatus
 from danube_pkg.core.repositories.revisions import Credential
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
 from danube_pkg.services.configuration.conditions import MissingSecrets, RestartConditions, RunningSettings
@@ -43,7 +43,7 @@ def pipeline(name: str, more: str = "") -> str:
     return PIPELINE.replace("NAME", name) + more
 
 
-class House:
+class SyncedServer:
     """One database with one configuration; `opened` again it is the server after a restart."""
 
     def __init__(self, database: Database, url: str, sources: GitSources, branch: str = "") -> None:
@@ -80,10 +80,12 @@ class House:
 
 
 @asynccontextmanager
-async def house(tmp_path: Path, url: str, sources: GitSources | None = None, branch: str = "") -> AsyncIterator[House]:
+async def open_server(
+    tmp_path: Path, url: str, sources: GitSources | None = None, branch: str = ""
+) -> AsyncIterator[SyncedServer]:
     database = Database(tmp_path / "danube.db")
     try:
-        found = House(database, url, sources or GitSources(tmp_path / "repos"), branch)
+        found = SyncedServer(database, url, sources or GitSources(tmp_path / "repos"), branch)
         await found.open()
         yield found
     finally:
@@ -103,7 +105,7 @@ def write(directory: Path, **pipelines: str | None) -> Path:
 
 async def test_a_mistake_changes_nothing_and_a_fix_is_applied(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"), two=pipeline("two"))
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         assert (await danube.configuration.sync()).ok
         assert await danube.pipelines() == ["one", "two"]
         write(config, two=pipeline("two", "wrong: 1\n"), three=pipeline("three"))
@@ -118,7 +120,7 @@ async def test_a_mistake_changes_nothing_and_a_fix_is_applied(tmp_path: Path) ->
 
 async def test_a_configuration_that_is_away_keeps_the_last_good_one(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"))
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
         config.rename(tmp_path / "moved")
         status = await danube.configuration.sync()
@@ -133,10 +135,10 @@ async def test_the_last_good_one_is_known_after_a_restart_while_the_repository_i
     text = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {max_concurrent_jobs: 7}\n"
     config = write(tmp_path / "config", one=pipeline("one"))
     (config / "config.yaml").write_text(text)
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         applied = await danube.configuration.sync()
     config.rename(tmp_path / "moved")
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         assert danube.configuration.applied.config.max_concurrent_jobs == 7
         assert danube.configuration.applied.state.pipelines["one"].spec.repository == "/srv/one"
         status = await danube.configuration.sync()
@@ -148,7 +150,7 @@ async def test_a_repository_counts_by_its_branch_and_not_by_its_disk(tmp_path: P
     repository = ServedRepository(tmp_path / "config.git")
     commit = repository.commit({"pipelines/one.yaml": PIPELINE.replace("NAME", "one").replace("/srv", "..")})
     write(repository.work, uncommitted=pipeline("uncommitted"))
-    async with house(tmp_path, str(repository.work), branch="main") as danube:
+    async with open_server(tmp_path, str(repository.work), branch="main") as danube:
         status = await danube.configuration.sync()
         assert status.applied_revision == commit
         assert await danube.pipelines() == ["one"]
@@ -162,7 +164,7 @@ async def test_a_repository_counts_by_its_branch_and_not_by_its_disk(tmp_path: P
 async def test_ten_thousand_files_are_applied_while_others_are_answered(tmp_path: Path) -> None:
     repository = ServedRepository(tmp_path / "config.git")
     commit = repository.commit({f"pipelines/{number}.yaml": pipeline(f"p{number}") for number in range(10_000)})
-    async with house(tmp_path, str(repository.bare)) as danube:
+    async with open_server(tmp_path, str(repository.bare)) as danube:
         loop, turns = asyncio.get_running_loop(), 0
 
         def others() -> None:
@@ -187,7 +189,7 @@ async def test_a_secret_that_is_not_set_yet_is_a_condition_and_no_error(tmp_path
         "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\n"
         f"spec: {{git_authentication: [{rule}], server: {{bind_address: '0.0.0.0:80'}}}}\n"
     )
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         assert (await danube.configuration.sync()).ok
         found = {one.reference: one for one in await danube.conditions()}
         assert set(found) == {"secret-not-set", "restart-needed"}
@@ -206,7 +208,7 @@ async def test_what_is_in_force_only_after_a_restart_is_told_until_then(tmp_path
     head = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: "
     config = write(tmp_path / "config", one=pipeline("one"))
     (config / "config.yaml").write_text(f"{head}{{traces_enabled: false}}}}\n")
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
         danube.started_with = replace(danube.started_with, config=danube.configuration.applied.config)
         (config / "config.yaml").write_text(f"{head}{{traces_enabled: true, metrics_enabled: false}}}}\n")
@@ -220,7 +222,7 @@ async def test_what_is_in_force_only_after_a_restart_is_told_until_then(tmp_path
 
 async def test_a_plan_tells_what_a_push_would_do(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"))
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
         plan = await danube.configuration.plan(
             {"pipelines/two.yaml": pipeline("two").encode(), "../escape.yaml": b"x: 1", "README.md": b"text"}
@@ -233,7 +235,7 @@ async def test_a_plan_tells_what_a_push_would_do(tmp_path: Path) -> None:
 
 async def test_the_forge_is_told_what_became_of_each_commit(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"))
-    async with house(tmp_path, str(config)) as danube:
+    async with open_server(tmp_path, str(config)) as danube:
         following = asyncio.create_task(danube.configuration.follow(), name="follow")
         await wait_until_async(lambda: len(danube.published) == 1, 10, "the first status")
         write(config, one=pipeline("one", "wrong: 1\n"))
@@ -260,7 +262,7 @@ async def test_the_forge_is_told_what_became_of_each_commit(tmp_path: Path) -> N
 
 
 async def test_a_push_somewhere_else_is_no_reason_to_look(tmp_path: Path) -> None:
-    async with house(tmp_path, "https://git.example.org/ops/config.git", branch="main") as danube:
+    async with open_server(tmp_path, "https://git.example.org/ops/config.git", branch="main") as danube:
         assert danube.configuration.pushed("git@git.example.org:ops/config.git", "main")
         assert not danube.configuration.pushed("git@git.example.org:ops/config.git", "topic")
         assert not danube.configuration.pushed("git@git.example.org:ops/other.git", "main")
@@ -295,12 +297,12 @@ async def test_a_configuration_lives_on_a_server(tmp_path: Path, kind: str) -> N
         sources = GitSources(tmp_path / "repos", ByKey(Credential("token", "git", "word")))
     first = repository.commit({"pipelines/one.yaml": pipeline("one"), "pipelines/two.yaml": pipeline("two")})
     with server:
-        async with house(tmp_path, server.url(repository), sources) as danube:
+        async with open_server(tmp_path, server.url(repository), sources) as danube:
             await lives(danube, repository, server.start, server.stop, first)
 
 
 async def lives(
-    danube: House, repository: ServedRepository, start: Callable[[], None], stop: Callable[[], None], first: str
+    danube: SyncedServer, repository: ServedRepository, start: Callable[[], None], stop: Callable[[], None], first: str
 ) -> None:
     """First sync, change, mistakes, fix, removal, a force push, a branch that goes, a server that goes and comes back."""
     sync = danube.configuration.sync

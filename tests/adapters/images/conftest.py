@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from danube_pkg.core.images.registries import RegistrySpec
 from tests.adapters.images.containers import ImagePods, open_image_pods
-from tests.adapters.images.house import House, open_house
 from tests.adapters.images.registry import Registry, serving
+from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.adapters.runtimes.sandbox.pods import has_lent_ids
 
 collect_ignore = (
@@ -32,8 +32,8 @@ def closed_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 
 
 @pytest_asyncio.fixture
-async def house(tmp_path: Path, registry: Registry) -> AsyncIterator[House]:
-    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as made:
+async def setup(tmp_path: Path, registry: Registry) -> AsyncIterator[ImageSetup]:
+    async with open_image_setup(tmp_path / "setup", RegistrySpec(registry.host, insecure=True)) as made:
         yield made
 
 

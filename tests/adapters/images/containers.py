@@ -18,7 +18,7 @@ from tests.adapters.images.building import (
     file,
     link,
 )
-from tests.adapters.images.house import House, open_house
+from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
     new_job_id,
@@ -58,7 +58,7 @@ class ImagePods:
     """Pods whose containers have images."""
 
     pods: Pods
-    house: House
+    setup: ImageSetup
     scratch: Path
 
     async def load(self, name: str, layers: Sequence[Sequence[Entry] | Packed], **config: Any) -> str:
@@ -67,7 +67,7 @@ class ImagePods:
         path = layout.file(self.scratch / f"{name.replace('/', '_')}.tar")
         with open_archive(path, self.scratch) as archive:
             for archived in archive.images(MACHINE):
-                await self.house.images.load(archived, [name])
+                await self.setup.images.load(archived, [name])
         return name
 
     async def container(self, image: str, *, network: Network = Network.NONE) -> Container:
@@ -89,10 +89,10 @@ async def open_image_pods(directory_: Path) -> AsyncIterator[ImagePods]:
     data, scratch = directory_ / "data", directory_ / "scratch"
     data.mkdir()
     scratch.mkdir()
-    async with open_house(data) as house:
-        runtime = SandboxRuntime(settings_of(data), images=house.images)
+    async with open_image_setup(data) as setup:
+        runtime = SandboxRuntime(settings_of(data), images=setup.images)
         try:
-            yield ImagePods(Pods(data, runtime), house, scratch)
+            yield ImagePods(Pods(data, runtime), setup, scratch)
         finally:
             for state in await runtime.list_pods():
                 await runtime.delete_pod(state.job_id)

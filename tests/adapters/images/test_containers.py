@@ -71,7 +71,7 @@ async def test_an_image_without_a_shell_and_without_directories(image_pods: Imag
 async def test_the_layer_over_the_image_is_the_containers_own(image_pods: ImagePods) -> None:
     image = await image_pods.load("shared", [busybox()])
     one = await image_pods.container(image)
-    root = image_pods.house.root(await image_pods.house.pull("shared"))
+    root = image_pods.setup.root(await image_pods.setup.pull("shared"))
     before = listing(root)
     await image_pods.sh(
         one, "echo x > /etc/new; rm -r /home/node; mv /etc/passwd /etc/moved; chmod 700 /bin; rm /bin/ls"
@@ -185,10 +185,10 @@ async def test_what_a_container_writes_counts_against_the_workspace(image_pods: 
 async def test_a_restarted_server_goes_on_with_containers_of_images(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("stay", [busybox()]))
     await image_pods.pods.runtime.close()
-    restarted = SandboxRuntime(image_pods.pods.runtime.settings, images=image_pods.house.images)
+    restarted = SandboxRuntime(image_pods.pods.runtime.settings, images=image_pods.setup.images)
     assert await restarted.ensure_container(container.job_id, "stay") == container
     assert await image_pods.sh(container, "echo still") == "still\n"
-    image_pods.house.store.remove("registry.invalid/stay:latest")
+    image_pods.setup.store.remove("registry.invalid/stay:latest")
     assert await image_pods.sh(container, "ls /bin/busybox") == "/bin/busybox\n"
     await restarted.close()
 
@@ -197,7 +197,7 @@ async def test_an_image_that_is_pulled_is_told_on_the_jobs_page(image_pods: Imag
     layout = Layout(image_pods.scratch / "told").image("1", [busybox()])
     name = f"{registry.host}/containers/told:1"
     push(layout, "1", name)
-    image_pods.house.rules.append(RegistrySpec(registry.host, insecure=True))
+    image_pods.setup.rules.append(RegistrySpec(registry.host, insecure=True))
     async with image_pods.pods.runtime.watch() as events:
         container = await image_pods.container(name)
         lines: list[str] = []
@@ -216,14 +216,14 @@ async def test_a_pod_can_be_deleted_while_its_image_is_pulled(image_pods: ImageP
     await runtime.create_pod(spec_of(job_id))
     coming, came = asyncio.Event(), asyncio.Event()
     image = await image_pods.load("slow", [busybox()])
-    at_once = image_pods.house.images.ensure
+    at_once = image_pods.setup.images.ensure
 
     async def slowly(name: str, tell):  # type: ignore[no-untyped-def]
         coming.set()
         await came.wait()
         return await at_once(name, tell)
 
-    image_pods.house.images.ensure = slowly  # type: ignore[method-assign]
+    image_pods.setup.images.ensure = slowly  # type: ignore[method-assign]
     wanted = asyncio.create_task(runtime.ensure_container(job_id, image), name="wanted")
     await coming.wait()
     await asyncio.wait_for(runtime.delete_pod(job_id), 20)
@@ -231,14 +231,14 @@ async def test_a_pod_can_be_deleted_while_its_image_is_pulled(image_pods: ImageP
     with pytest.raises(Permanent) as refusal:
         await wanted
     assert refusal.value.reference == Reason.POD_LOST
-    assert [stored.pods for stored in image_pods.house.store.list()] == [0]
+    assert [stored.pods for stored in image_pods.setup.store.list()] == [0]
 
 
 async def test_without_overlays_each_container_gets_a_copy(image_pods: ImagePods) -> None:
     """As on a machine whose kernel or file system has none."""
     entries = [file("fixed", "x", mode=0o444), directory("closed", mode=0o500), file("closed/in", "y")]
     image = await image_pods.load("copied", [busybox(), entries, [link("l", "fixed")]], WorkingDir="/srv/app")
-    root = image_pods.house.root(await image_pods.house.pull(image))
+    root = image_pods.setup.root(await image_pods.setup.pull(image))
     before = listing(root)
     image_pods.pods.runtime.roots.complaint = "overlays are switched off in this test"
     job_id = new_job_id()

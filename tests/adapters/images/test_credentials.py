@@ -12,13 +12,13 @@ import pytest_asyncio
 
 from danube_pkg.core.images.registries import RegistrySpec
 from tests.adapters.images.building import Layout, file, push
-from tests.adapters.images.house import House, open_house, refusal
 from tests.adapters.images.registry import (
     PASSWORD,
     USER,
     Registry,
     serving,
 )
+from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
 from tests.adapters.images.tokens import (
     ISSUER,
     REFRESH_TOKEN,
@@ -37,46 +37,48 @@ def private(tmp_path_factory: pytest.TempPathFactory, closed_registry: Registry)
 
 
 @pytest_asyncio.fixture
-async def outsider(tmp_path: Path, closed_registry: Registry) -> AsyncIterator[House]:
-    async with open_house(tmp_path / "outsider", RegistrySpec(closed_registry.host, insecure=True)) as made:
+async def outsider(tmp_path: Path, closed_registry: Registry) -> AsyncIterator[ImageSetup]:
+    async with open_image_setup(tmp_path / "outsider", RegistrySpec(closed_registry.host, insecure=True)) as made:
         yield made
 
 
 async def test_without_credentials_a_closed_registry_says_what_to_do(
-    outsider: House, closed_registry: Registry, private: str
+    outsider: ImageSetup, closed_registry: Registry, private: str
 ) -> None:
     said = await refusal(outsider, private)
     assert f"registry {closed_registry.host} gives {private} to nobody without credentials" in said
     assert f"docker login {closed_registry.host}" in said
 
 
-def login(house: House, document: object) -> None:
-    (house.directory / "config.json").write_text(json.dumps(document))
+def login(setup: ImageSetup, document: object) -> None:
+    (setup.directory / "config.json").write_text(json.dumps(document))
 
 
 @pytest.mark.parametrize("key", ["{}", "http://{}", "https://{}/v1/"])
 async def test_what_docker_login_has_kept_is_used(
-    outsider: House, closed_registry: Registry, private: str, key: str
+    outsider: ImageSetup, closed_registry: Registry, private: str, key: str
 ) -> None:
     pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     login(outsider, {"auths": {key.format(closed_registry.host): {"auth": pair}}})
     assert (outsider.root(await outsider.pull(private)) / "x").read_text() == "1"
 
 
-async def test_a_wrong_password_is_told_from_none(outsider: House, closed_registry: Registry, private: str) -> None:
+async def test_a_wrong_password_is_told_from_none(
+    outsider: ImageSetup, closed_registry: Registry, private: str
+) -> None:
     login(outsider, {"auths": {closed_registry.host: {"username": USER, "password": "wrong"}}})
     said = await refusal(outsider, private)
     assert "does not let these credentials read" in said
     assert "wrong" not in said
 
 
-async def test_a_broken_login_is_told(outsider: House, private: str) -> None:
+async def test_a_broken_login_is_told(outsider: ImageSetup, private: str) -> None:
     (outsider.directory / "config.json").write_text("{")
     assert "config.json cannot be read" in await refusal(outsider, private)
 
 
 async def test_a_program_that_keeps_credentials_is_asked(
-    outsider: House, closed_registry: Registry, private: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outsider: ImageSetup, closed_registry: Registry, private: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker-credential-test"
     answer = json.dumps({"ServerURL": "x", "Username": USER, "Secret": PASSWORD})
@@ -91,13 +93,13 @@ async def test_a_program_that_keeps_credentials_is_asked(
 
 async def test_a_secret_of_danube_is_used(tmp_path: Path, closed_registry: Registry, private: str) -> None:
     rule = RegistrySpec(closed_registry.host, insecure=True, username=USER, password_secret="REGISTRY_PASSWORD")
-    async with open_house(tmp_path / "house", rule) as house:
-        said = await refusal(house, private)
+    async with open_image_setup(tmp_path / "setup", rule) as setup:
+        said = await refusal(setup, private)
         assert f"registry {closed_registry.host} needs the secret 'REGISTRY_PASSWORD'" in said
         assert "danube secrets set REGISTRY_PASSWORD" in said
-        house.secrets["REGISTRY_PASSWORD"] = PASSWORD.encode()
-        await house.pull(private)
-        assert not any(PASSWORD.encode() in path.read_bytes() for path in house.directory.rglob("*") if path.is_file())
+        setup.secrets["REGISTRY_PASSWORD"] = PASSWORD.encode()
+        await setup.pull(private)
+        assert not any(PASSWORD.encode() in path.read_bytes() for path in setup.directory.rglob("*") if path.is_file())
 
 
 @pytest.fixture
@@ -122,10 +124,10 @@ def token_registry(tmp_path: Path, token_service: TokenService) -> Iterator[Regi
 async def test_a_token_is_asked_for_once_and_used_for_everything(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
-    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
-        login(house, {"auths": {token_registry.host: {"username": USER, "password": PASSWORD}}})
-        await house.pull(f"{token_registry.host}/token/app:1")
-        await house.pull(f"{token_registry.host}/token/app:1")
+    async with open_image_setup(tmp_path / "setup", RegistrySpec(token_registry.host, insecure=True)) as setup:
+        login(setup, {"auths": {token_registry.host: {"username": USER, "password": PASSWORD}}})
+        await setup.pull(f"{token_registry.host}/token/app:1")
+        await setup.pull(f"{token_registry.host}/token/app:1")
     assert token_service.asked == [("GET", {"service": SERVICE, "scope": "repository:token/app:pull"})]
 
 
@@ -133,31 +135,31 @@ async def test_a_token_that_ends_is_asked_for_anew(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
     token_service.lifetime_seconds = 1
-    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
-        login(house, {"auths": {token_registry.host: {"username": USER, "password": PASSWORD}}})
-        await house.pull(f"{token_registry.host}/token/app:1")
+    async with open_image_setup(tmp_path / "setup", RegistrySpec(token_registry.host, insecure=True)) as setup:
+        login(setup, {"auths": {token_registry.host: {"username": USER, "password": PASSWORD}}})
+        await setup.pull(f"{token_registry.host}/token/app:1")
         over = time.monotonic() + token_service.lifetime_seconds
         await wait_until_async(lambda: time.monotonic() > over, 10, "the token to end")
         before = len(token_service.asked)
-        await house.pull(f"{token_registry.host}/token/app:1")
+        await setup.pull(f"{token_registry.host}/token/app:1")
         assert len(token_service.asked) == before + 1
 
 
 async def test_public_images_need_a_token_and_no_account(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
-    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
-        said = await refusal(house, f"{token_registry.host}/token/app:1")
+    async with open_image_setup(tmp_path / "setup", RegistrySpec(token_registry.host, insecure=True)) as setup:
+        said = await refusal(setup, f"{token_registry.host}/token/app:1")
         assert "to nobody without credentials" in said
         token_service.open_to_all = True
-        await house.pull(f"{token_registry.host}/token/app:1")
+        await setup.pull(f"{token_registry.host}/token/app:1")
 
 
 async def test_an_identity_token_is_exchanged(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
-    async with open_house(tmp_path / "house", RegistrySpec(token_registry.host, insecure=True)) as house:
-        login(house, {"auths": {token_registry.host: {"identitytoken": REFRESH_TOKEN}}})
-        await house.pull(f"{token_registry.host}/token/app:1")
+    async with open_image_setup(tmp_path / "setup", RegistrySpec(token_registry.host, insecure=True)) as setup:
+        login(setup, {"auths": {token_registry.host: {"identitytoken": REFRESH_TOKEN}}})
+        await setup.pull(f"{token_registry.host}/token/app:1")
     method, form = token_service.asked[-1]
     assert (method, form["grant_type"], form["scope"]) == ("POST", "refresh_token", "repository:token/app:pull")

@@ -29,8 +29,8 @@ from tests.adapters.images.building import (
     packed,
     push,
 )
-from tests.adapters.images.house import House, open_house
 from tests.adapters.images.registry import Registry
+from tests.adapters.images.setup import ImageSetup, open_image_setup
 
 OUTSIDE = "outside-of-every-image"
 
@@ -125,20 +125,22 @@ HOSTILE: dict[str, tuple[Sequence[Sequence[Entry] | Packed], str]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-async def test_it_is_refused_with_its_own_sentence(house: House, registry: Registry, tmp_path: Path, case: str) -> None:
+async def test_it_is_refused_with_its_own_sentence(
+    setup: ImageSetup, registry: Registry, tmp_path: Path, case: str
+) -> None:
     layers, said = HOSTILE[case]
     tag = case.replace(" ", "-").replace("..", "dots")
     layout = Layout(tmp_path / "layout").image(tag, layers)
     name = f"{registry.host}/hostile/{tag.replace('_', '-')}:1"
     push(layout, tag, name)
     with pytest.raises(ImageUnavailable) as refusal:
-        await house.pull(name)
+        await setup.pull(name)
     error = refusal.value
     assert said in str(error)
     assert (error.reference, bool(error.hint)) == (Reason.IMAGE_PULL_FAILED, True)
     assert f"layer {len(layers)} of {len(layers)}" in str(error)
-    assert house.left_over() == []
-    assert house.store.list() == []
+    assert setup.left_over() == []
+    assert setup.store.list() == []
     assert not Path(f"/{OUTSIDE}").exists()
     assert not Path(f"/tmp/{OUTSIDE}").exists()
 
@@ -156,23 +158,25 @@ async def test_a_bomb_is_stopped_before_it_has_filled_the_disk(
     layout = Layout(tmp_path / "layout").image("bomb", [bomb])
     push(layout, "bomb", f"{registry.host}/hostile/bomb:1")
     rule, bounds = RegistrySpec(registry.host, insecure=True), ImageBounds(free_bytes=8 << 20)
-    async with open_house(tmp_path / "small", rule, bounds=bounds) as house:
+    async with open_image_setup(tmp_path / "small", rule, bounds=bounds) as setup:
         with pytest.raises(ImageUnavailable, match="it unpacks to more than 8 MB"):
-            await house.pull(f"{registry.host}/hostile/bomb:1")
-        assert house.left_over() == []
+            await setup.pull(f"{registry.host}/hostile/bomb:1")
+        assert setup.left_over() == []
 
 
 async def test_too_many_files(tmp_path: Path, registry: Registry) -> None:
     layout = Layout(tmp_path / "layout").image("many", [[file(f"f{number}") for number in range(101)]])
     push(layout, "many", f"{registry.host}/hostile/many:1")
     rule = RegistrySpec(registry.host, insecure=True)
-    async with open_house(tmp_path / "few", rule, bounds=ImageBounds(files=100)) as house:
+    async with open_image_setup(tmp_path / "few", rule, bounds=ImageBounds(files=100)) as setup:
         with pytest.raises(ImageUnavailable, match="more than 100 files"):
-            await house.pull(f"{registry.host}/hostile/many:1")
-        assert house.left_over() == []
+            await setup.pull(f"{registry.host}/hostile/many:1")
+        assert setup.left_over() == []
 
 
-async def test_what_a_link_leads_to_inside_is_written_inside(house: House, registry: Registry, tmp_path: Path) -> None:
+async def test_what_a_link_leads_to_inside_is_written_inside(
+    setup: ImageSetup, registry: Registry, tmp_path: Path
+) -> None:
     """An absolute link starts at the image's own root, and `..` ends there."""
     marker = tmp_path / "marker"
     marker.write_text("of the host")
@@ -183,14 +187,14 @@ async def test_what_a_link_leads_to_inside_is_written_inside(house: House, regis
     ]
     layout = Layout(tmp_path / "layout").image("inside", layers)
     push(layout, "inside", f"{registry.host}/hostile/inside:1")
-    root = house.root(await house.pull(f"{registry.host}/hostile/inside:1"))
+    root = setup.root(await setup.pull(f"{registry.host}/hostile/inside:1"))
     assert marker.read_text() == "of the host"
     assert not (tmp_path / "other").exists()
     assert (root / str(marker).lstrip("/")).read_text() == "of the image"
     assert (root / top.lstrip("/")).is_dir()
 
 
-async def test_a_corrupted_blob_is_seen(house: House, registry: Registry, tmp_path: Path) -> None:
+async def test_a_corrupted_blob_is_seen(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     made = packed(archive([file("x", os.urandom(5000))]))
     layout = Layout(tmp_path / "layout").image("corrupt", [made])
     push(layout, "corrupt", f"{registry.host}/hostile/corrupt:1")
@@ -199,8 +203,8 @@ async def test_a_corrupted_blob_is_seen(house: House, registry: Registry, tmp_pa
     data[100] ^= 1
     blob.write_bytes(data)
     with pytest.raises(ImageUnavailable, match="was changed on its way or in the registry"):
-        await house.pull(f"{registry.host}/hostile/corrupt:1")
-    assert house.left_over() == []
+        await setup.pull(f"{registry.host}/hostile/corrupt:1")
+    assert setup.left_over() == []
 
 
 # --- the reader of archives, against the standard library's writer

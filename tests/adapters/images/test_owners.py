@@ -36,7 +36,7 @@ async def test_two_pods_share_an_image_and_no_ids_but_those_of_one_user(image_po
         for container in (one, other)
     ]
     assert (owners[0] == owners[1]) == has_lent_ids()
-    root = image_pods.house.root(await image_pods.house.pull(image))
+    root = image_pods.setup.root(await image_pods.setup.pull(image))
     assert (root / "owned").stat().st_uid == (FIRST_LENT_ID + 999 if has_lent_ids() else 1000)
 
 

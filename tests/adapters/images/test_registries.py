@@ -23,7 +23,6 @@ from tests.adapters.images.faults import (
     times,
     waits,
 )
-from tests.adapters.images.house import House, open_house, refusal
 from tests.adapters.images.registry import (
     PASSWORD,
     USER,
@@ -31,6 +30,7 @@ from tests.adapters.images.registry import (
     free_port,
     serving,
 )
+from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
 
 LARGE_BYTES = 5 << 20
 
@@ -51,16 +51,18 @@ def spoiled(registry: Registry) -> Iterator[Spoiled]:
 
 
 @pytest_asyncio.fixture
-async def behind(tmp_path: Path, spoiled: Spoiled) -> AsyncIterator[House]:
-    """A house that reaches the registry through the spoiling server."""
-    async with open_house(tmp_path / "behind", RegistrySpec(spoiled.host, insecure=True)) as made:
+async def behind(tmp_path: Path, spoiled: Spoiled) -> AsyncIterator[ImageSetup]:
+    """A setup that reaches the registry through the spoiling server."""
+    async with open_image_setup(tmp_path / "behind", RegistrySpec(spoiled.host, insecure=True)) as made:
         yield made
 
 
 # --- what breaks on the way
 
 
-async def test_a_layer_that_breaks_off_is_taken_up_where_it_broke(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_layer_that_breaks_off_is_taken_up_where_it_broke(
+    behind: ImageSetup, spoiled: Spoiled, large: str
+) -> None:
     spoiled.spoil = times(3, Fault(after_bytes=1 << 20), "/blobs/")
     image = await behind.pull(f"{spoiled.host}/{large}")
     assert (behind.root(image) / "large").stat().st_size == LARGE_BYTES
@@ -70,7 +72,7 @@ async def test_a_layer_that_breaks_off_is_taken_up_where_it_broke(behind: House,
 
 
 async def test_a_server_that_does_not_continue_is_asked_from_the_beginning(
-    behind: House, spoiled: Spoiled, large: str
+    behind: ImageSetup, spoiled: Spoiled, large: str
 ) -> None:
     cut = times(1, Fault(after_bytes=1 << 20), "/blobs/")
 
@@ -85,24 +87,26 @@ async def test_a_server_that_does_not_continue_is_asked_from_the_beginning(
     assert (behind.root(image) / "large").stat().st_size == LARGE_BYTES
 
 
-async def test_a_stream_that_is_cut_again_and_again_is_refused(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_stream_that_is_cut_again_and_again_is_refused(
+    behind: ImageSetup, spoiled: Spoiled, large: str
+) -> None:
     spoiled.spoil = lambda request: Fault(after_bytes=0) if "/blobs/" in request.path else None
     said = await refusal(behind, f"{spoiled.host}/{large}")
     assert f"registry {spoiled.host} cannot be reached" in said
     assert "tried 5 times" in said
 
 
-async def test_a_registry_that_asks_to_wait_is_waited_for(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_registry_that_asks_to_wait_is_waited_for(behind: ImageSetup, spoiled: Spoiled, large: str) -> None:
     date = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90))
     for asked, least in (("7", 7), (date, 80)):
         spoiled.spoil = times(1, Fault(429, {"Retry-After": asked}), "/manifests/")
-        async with open_house(behind.directory / asked.replace(" ", "-"), *behind.rules) as house:
-            await house.pull(f"{spoiled.host}/{large}")
-            assert least <= max(house.clock.slept) <= 90
+        async with open_image_setup(behind.directory / asked.replace(" ", "-"), *behind.rules) as setup:
+            await setup.pull(f"{spoiled.host}/{large}")
+            assert least <= max(setup.clock.slept) <= 90
 
 
 async def test_a_registry_that_asks_to_wait_for_too_long_is_refused(
-    behind: House, spoiled: Spoiled, large: str
+    behind: ImageSetup, spoiled: Spoiled, large: str
 ) -> None:
     body = json.dumps({"errors": [{"code": "TOOMANYREQUESTS", "message": "pull rate limit"}]}).encode()
     spoiled.spoil = lambda request: Fault(429, {"Retry-After": "3600"}, body) if request.method == "GET" else None
@@ -112,34 +116,36 @@ async def test_a_registry_that_asks_to_wait_for_too_long_is_refused(
     assert len(spoiled.seen) == 2
 
 
-async def test_a_failing_registry_is_asked_again(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_failing_registry_is_asked_again(behind: ImageSetup, spoiled: Spoiled, large: str) -> None:
     spoiled.spoil = times(2, Fault(502), "/manifests/")
     await behind.pull(f"{spoiled.host}/{large}")
     first, second = behind.clock.slept
     assert 0.25 <= first <= 0.5 <= second <= 1.0
 
 
-async def test_an_image_that_is_not_there(house: House, registry: Registry) -> None:
-    said = await refusal(house, f"{registry.host}/no/such:image")
+async def test_an_image_that_is_not_there(setup: ImageSetup, registry: Registry) -> None:
+    said = await refusal(setup, f"{registry.host}/no/such:image")
     assert f"registry {registry.host} has no image {registry.host}/no/such:image" in said
     assert "check the name and the tag" in said
 
 
 async def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
     host = f"127.0.0.1:{free_port()}"
-    async with open_house(tmp_path / "alone", RegistrySpec(host, insecure=True)) as house:
-        assert f"registry {host} cannot be reached: Connection refused" in await refusal(house, f"{host}/a:1")
-        assert "there is no host no.such.registry.invalid" in await refusal(house, "no.such.registry.invalid/a:1")
+    async with open_image_setup(tmp_path / "alone", RegistrySpec(host, insecure=True)) as setup:
+        assert f"registry {host} cannot be reached: Connection refused" in await refusal(setup, f"{host}/a:1")
+        assert "there is no host no.such.registry.invalid" in await refusal(setup, "no.such.registry.invalid/a:1")
 
 
 async def test_plain_http_is_spoken_only_where_it_is_configured(tmp_path: Path, registry: Registry) -> None:
-    async with open_house(tmp_path / "strict") as house:
-        said = await refusal(house, f"{registry.host}/registries/large:1")
+    async with open_image_setup(tmp_path / "strict") as setup:
+        said = await refusal(setup, f"{registry.host}/registries/large:1")
         assert "does not speak TLS" in said
         assert f"registries: [{{host: {registry.host}, insecure: true}}]" in said
 
 
-async def test_a_redirect_to_a_place_without_tls_is_not_followed(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_redirect_to_a_place_without_tls_is_not_followed(
+    behind: ImageSetup, spoiled: Spoiled, large: str
+) -> None:
     spoiled.spoil = lambda request: Fault(307, {"Location": "ftp://elsewhere.invalid/x"})
     assert "redirects to a place without TLS" in await refusal(behind, f"{spoiled.host}/{large}")
 
@@ -159,12 +165,12 @@ async def test_credentials_do_not_follow_a_redirect_to_another_host(
             return None
 
         spoiled.spoil = spoil
-        async with open_house(
+        async with open_image_setup(
             tmp_path / "redirected",
             RegistrySpec(spoiled.host, insecure=True, username=USER, password_secret="PASSWORD"),
-        ) as house:
-            house.secrets["PASSWORD"] = PASSWORD.encode()
-            await house.pull(f"{spoiled.host}/{large}")
+        ) as setup:
+            setup.secrets["PASSWORD"] = PASSWORD.encode()
+            await setup.pull(f"{spoiled.host}/{large}")
         assert len(storage.seen) == 3
         assert not any("Authorization" in request.headers for request in storage.seen)
 
@@ -177,16 +183,16 @@ async def test_a_mirror_is_asked_first_and_the_registry_for_what_it_has_not(
 ) -> None:
     with serving(tmp_path / "empty") as empty, spoiling(empty.host, lambda request: None) as mirror:
         rule = RegistrySpec(spoiled.host, mirrors=(f"http://{mirror.host}",), insecure=True)
-        async with open_house(tmp_path / "mirrored", rule) as house:
-            await house.pull(f"{spoiled.host}/{large}")
+        async with open_image_setup(tmp_path / "mirrored", rule) as setup:
+            await setup.pull(f"{spoiled.host}/{large}")
             assert mirror.seen
             assert spoiled.count("/blobs/") == 3
         layout = Layout(tmp_path / "copy").image("1", [[file("of-the-mirror", "x")]])
         push(layout, "1", f"{empty.host}/registries/large:1")
         before = len(spoiled.seen)
-        async with open_house(tmp_path / "again", rule) as house:
-            image = await house.pull(f"{spoiled.host}/{large}")
-            assert (house.root(image) / "of-the-mirror").exists()
+        async with open_image_setup(tmp_path / "again", rule) as setup:
+            image = await setup.pull(f"{spoiled.host}/{large}")
+            assert (setup.root(image) / "of-the-mirror").exists()
             assert len(spoiled.seen) == before
 
 
@@ -195,16 +201,16 @@ async def test_a_mirror_that_lies_is_passed_over(
 ) -> None:
     spoiled.spoil = lambda request: Fault(200, body=b"something else") if request.method == "GET" else None
     rule = RegistrySpec(registry.host, mirrors=(f"http://{spoiled.host}",), insecure=True)
-    async with open_house(tmp_path / "house", rule) as house:
-        image = await house.pull(f"{registry.host}/{large}")
-        assert (house.root(image) / "large").stat().st_size == LARGE_BYTES
+    async with open_image_setup(tmp_path / "setup", rule) as setup:
+        image = await setup.pull(f"{registry.host}/{large}")
+        assert (setup.root(image) / "large").stat().st_size == LARGE_BYTES
         assert spoiled.count("/manifests/") > 0
 
 
 # --- when a registry is asked
 
 
-async def test_an_image_that_many_wait_for_is_pulled_once(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_an_image_that_many_wait_for_is_pulled_once(behind: ImageSetup, spoiled: Spoiled, large: str) -> None:
     name = f"{spoiled.host}/{large}"
     images = await asyncio.gather(*(behind.pull(name) for _ in range(8)))
     assert len(set(images)) == 1
@@ -214,7 +220,7 @@ async def test_an_image_that_many_wait_for_is_pulled_once(behind: House, spoiled
     ] * 8
 
 
-async def test_who_gives_up_does_not_stop_the_others(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_who_gives_up_does_not_stop_the_others(behind: ImageSetup, spoiled: Spoiled, large: str) -> None:
     name = f"{spoiled.host}/{large}"
     impatient = asyncio.create_task(behind.pull(name), name="impatient")
     patient = asyncio.create_task(behind.pull(name), name="patient")
@@ -225,7 +231,7 @@ async def test_who_gives_up_does_not_stop_the_others(behind: House, spoiled: Spo
     assert impatient.cancelled()
 
 
-async def test_a_pull_that_nobody_waits_for_is_stopped(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_pull_that_nobody_waits_for_is_stopped(behind: ImageSetup, spoiled: Spoiled, large: str) -> None:
     released = threading.Event()
     spoiled.spoil = lambda request: waits(released, request) if "/blobs/" in request.path else None
     pull = asyncio.create_task(behind.pull(f"{spoiled.host}/{large}"), name="pull")
@@ -238,7 +244,7 @@ async def test_a_pull_that_nobody_waits_for_is_stopped(behind: House, spoiled: S
 
 
 async def test_a_tag_is_asked_for_each_time_and_a_digest_never_again(
-    behind: House, spoiled: Spoiled, registry: Registry, tmp_path: Path
+    behind: ImageSetup, spoiled: Spoiled, registry: Registry, tmp_path: Path
 ) -> None:
     name = f"{spoiled.host}/registries/moving"
     for number in ("1", "2"):
@@ -254,7 +260,9 @@ async def test_a_tag_is_asked_for_each_time_and_a_digest_never_again(
     assert [request.method for request in spoiled.seen[before:]] == ["HEAD"]
 
 
-async def test_a_copy_serves_when_the_registry_does_not_answer(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_copy_serves_when_the_registry_does_not_answer(
+    behind: ImageSetup, spoiled: Spoiled, large: str
+) -> None:
     name = f"{spoiled.host}/{large}"
     image = await behind.pull(name)
     for fault in (Fault(502), Fault(429, {"Retry-After": "3600"})):
@@ -264,7 +272,9 @@ async def test_a_copy_serves_when_the_registry_does_not_answer(behind: House, sp
         assert [line for line in behind.news if "using the copy that is here" in line]
 
 
-async def test_a_copy_does_not_serve_when_access_was_taken_away(behind: House, spoiled: Spoiled, large: str) -> None:
+async def test_a_copy_does_not_serve_when_access_was_taken_away(
+    behind: ImageSetup, spoiled: Spoiled, large: str
+) -> None:
     name = f"{spoiled.host}/{large}"
     await behind.pull(name)
     spoiled.spoil = lambda request: Fault(403)
@@ -273,7 +283,7 @@ async def test_a_copy_does_not_serve_when_access_was_taken_away(behind: House, s
 
 
 async def test_layers_that_are_here_are_not_fetched_again(
-    behind: House, spoiled: Spoiled, registry: Registry, tmp_path: Path
+    behind: ImageSetup, spoiled: Spoiled, registry: Registry, tmp_path: Path
 ) -> None:
     base = [file("base", os.urandom(1000))]
     for number in ("1", "2"):
@@ -284,5 +294,5 @@ async def test_layers_that_are_here_are_not_fetched_again(
 
 
 async def test_a_name_without_a_host_is_of_the_default_registry(tmp_path: Path, registry: Registry) -> None:
-    async with open_house(tmp_path / "house") as house:
-        assert house.images.full_name("app") == "registry.invalid/app:latest"
+    async with open_image_setup(tmp_path / "setup") as setup:
+        assert setup.images.full_name("app") == "registry.invalid/app:latest"

@@ -36,19 +36,19 @@ from tests.adapters.images.building import (
     run,
 )
 from tests.adapters.images.faults import spoiling, waits
-from tests.adapters.images.house import House, open_house
 from tests.adapters.images.registry import Registry
+from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 MEGABYTE = 1 << 20
 
 
-async def load(house: House, path: Path, name: str) -> Image:
+async def load(setup: ImageSetup, path: Path, name: str) -> Image:
     """An image of a file, under a name."""
-    with open_archive(path, house.directory) as opened:
+    with open_archive(path, setup.directory) as opened:
         (archived,) = opened.images(MACHINE)
-        (image,) = await house.images.load(archived, [name])
+        (image,) = await setup.images.load(archived, [name])
         return image
 
 
@@ -56,9 +56,9 @@ def layout_of(path: Path, *entries: Entry) -> Layout:
     return Layout(path).image("latest", [entries])
 
 
-def roots(house: House) -> Sequence[Path]:
+def roots(setup: ImageSetup) -> Sequence[Path]:
     """Unpacked root file systems."""
-    return list((house.directory / "images").glob("*/roots/*"))
+    return list((setup.directory / "images").glob("*/roots/*"))
 
 
 async def test_room_is_made_by_removing_what_was_used_longest_ago(tmp_path: Path, registry: Registry) -> None:
@@ -66,82 +66,82 @@ async def test_room_is_made_by_removing_what_was_used_longest_ago(tmp_path: Path
         layout = layout_of(tmp_path / str(number), file("data", os.urandom(MEGABYTE)))
         push(layout, "latest", f"{registry.host}/store/room{number}:1")
     rule, bounds = RegistrySpec(registry.host, insecure=True), ImageBounds(store_bytes=5 * MEGABYTE)
-    async with open_house(tmp_path / "house", rule, bounds=bounds) as house:
-        held = await house.pull(f"{registry.host}/store/room0:1")
-        house.root(held)
+    async with open_image_setup(tmp_path / "setup", rule, bounds=bounds) as setup:
+        held = await setup.pull(f"{registry.host}/store/room0:1")
+        setup.root(held)
         for number in (1, 2):
-            await house.pull(f"{registry.host}/store/room{number}:1")
-            let_time_pass(house)
-        await house.pull(f"{registry.host}/store/room3:1")
-        kept = {stored.image.name.partition("/")[2] for stored in house.store.list()}
+            await setup.pull(f"{registry.host}/store/room{number}:1")
+            let_time_pass(setup)
+        await setup.pull(f"{registry.host}/store/room3:1")
+        kept = {stored.image.name.partition("/")[2] for stored in setup.store.list()}
         assert "store/room0:1" in kept, "a pod uses it"
         assert "store/room3:1" in kept, "it was pulled last"
         assert "store/room1:1" not in kept
-        assert len(list((house.directory / "images" / "layers").iterdir())) < 4
+        assert len(list((setup.directory / "images" / "layers").iterdir())) < 4
 
 
-def let_time_pass(house: House) -> None:
+def let_time_pass(setup: ImageSetup) -> None:
     """As if what is there had been used an hour ago, in the same order."""
-    for path in (*roots(house), *(house.directory / "images" / "layers").iterdir()):
+    for path in (*roots(setup), *(setup.directory / "images" / "layers").iterdir()):
         used = path.stat().st_mtime - 3600
         os.utime(path, (used, used))
 
 
 async def test_what_came_from_a_file_is_never_removed_to_make_room(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "house", bounds=ImageBounds(store_bytes=MEGABYTE)) as house:
+    async with open_image_setup(tmp_path / "setup", bounds=ImageBounds(store_bytes=MEGABYTE)) as setup:
         for number in range(3):
             layout = layout_of(tmp_path / str(number), file("data", os.urandom(MEGABYTE)))
-            await load(house, layout.file(tmp_path / f"{number}.tar"), f"local/kept{number}")
-            let_time_pass(house)
-        house.store.make_room(MEGABYTE)
-        assert len(house.store.list()) == 3
+            await load(setup, layout.file(tmp_path / f"{number}.tar"), f"local/kept{number}")
+            let_time_pass(setup)
+        setup.store.make_room(MEGABYTE)
+        assert len(setup.store.list()) == 3
 
 
 async def test_an_image_in_use_is_not_removed_until_its_pod_is_gone(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "house") as house:
-        image = await load(house, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/used")
+    async with open_image_setup(tmp_path / "setup") as setup:
+        image = await load(setup, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/used")
         pod = tmp_path / "pod"
         pod.mkdir()
-        root = house.store.hold(image, pod)
+        root = setup.store.hold(image, pod)
         assert root is not None
-        assert [stored.pods for stored in house.store.list()] == [1]
-        house.store.remove(image.name)
-        assert house.store.list() == []
+        assert [stored.pods for stored in setup.store.list()] == [1]
+        setup.store.remove(image.name)
+        assert setup.store.list() == []
         assert (root / "x").read_text() == "1"
         pod.rmdir()
-        house.store.make_room(house.store.bounds.store_bytes)
-        assert roots(house) == []
+        setup.store.make_room(setup.store.bounds.store_bytes)
+        assert roots(setup) == []
 
 
 async def test_a_name_of_the_same_files_keeps_them(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "house") as house:
+    async with open_image_setup(tmp_path / "setup") as setup:
         path = layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar")
         for name in ("local/one", "local/other"):
-            await load(house, path, name)
-        assert len(roots(house)) == 1
-        assert house.store.remove("registry.invalid/local/one:latest")
-        assert [stored.image.name for stored in house.store.list()] == ["registry.invalid/local/other:latest"]
-        assert house.store.remove("registry.invalid/local/other:latest")
-        assert roots(house) == []
-        assert not house.store.remove("registry.invalid/local/other:latest")
+            await load(setup, path, name)
+        assert len(roots(setup)) == 1
+        assert setup.store.remove("registry.invalid/local/one:latest")
+        assert [stored.image.name for stored in setup.store.list()] == ["registry.invalid/local/other:latest"]
+        assert setup.store.remove("registry.invalid/local/other:latest")
+        assert roots(setup) == []
+        assert not setup.store.remove("registry.invalid/local/other:latest")
 
 
 async def test_a_held_image_that_was_removed_is_told(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "house") as house:
-        image = await load(house, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/gone")
-        house.store.remove(image.name)
-        assert house.store.hold(image, tmp_path) is None
+    async with open_image_setup(tmp_path / "setup") as setup:
+        image = await load(setup, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/gone")
+        setup.store.remove(image.name)
+        assert setup.store.hold(image, tmp_path) is None
 
 
 async def test_directories_that_forbid_everything_are_removed_too(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "house") as house:
+    async with open_image_setup(tmp_path / "setup") as setup:
         entries = [directory("a", mode=0), file("a/b/c", "x", mode=0), directory("d", mode=0o555), file("d/e", "y")]
-        image = await load(house, layout_of(tmp_path / "l", *entries).file(tmp_path / "l.tar"), "local/closed")
-        root = house.store.hold(image, tmp_path / "no-pod")
+        image = await load(setup, layout_of(tmp_path / "l", *entries).file(tmp_path / "l.tar"), "local/closed")
+        root = setup.store.hold(image, tmp_path / "no-pod")
         assert root is not None
         assert (root / "a").stat().st_mode & 0o777 == 0
-        house.store.remove(image.name)
-        assert roots(house) == []
+        setup.store.remove(image.name)
+        assert roots(setup) == []
 
 
 # --- processes that are killed, and several at once
@@ -151,20 +151,20 @@ PULL = textwrap.dedent(
     import asyncio, sys
     from pathlib import Path
     from danube_pkg.core.images.registries import RegistrySpec
-    from tests.adapters.images.house import open_house
+    from tests.adapters.images.setup import open_image_setup
 
     async def main(directory, host, name):
-        async with open_house(Path(directory), RegistrySpec(host, insecure=True)) as house:
-            print((await house.pull(name)).chain)
+        async with open_image_setup(Path(directory), RegistrySpec(host, insecure=True)) as setup:
+            print((await setup.pull(name)).chain)
 
     asyncio.run(main(*sys.argv[1:]))
     """
 )
 
 
-def pulling(house: Path, host: str, name: str) -> "subprocess.Popen[bytes]":
+def pulling(setup: Path, host: str, name: str) -> "subprocess.Popen[bytes]":
     """Another process that pulls into the same store."""
-    words = [sys.executable, "-c", PULL, str(house), host, name]
+    words = [sys.executable, "-c", PULL, str(setup), host, name]
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -173,7 +173,7 @@ async def test_a_pull_that_was_killed_leaves_nothing_for_the_next_one(tmp_path: 
     layout = Layout(tmp_path / "layout").image("latest", layers)
     push(layout, "latest", f"{registry.host}/store/killed:1")
     last = digest(packed(archive(layers[2])).data)
-    directory_ = tmp_path / "house"
+    directory_ = tmp_path / "setup"
     with spoiling(registry.host, lambda request: None) as server:
         released = threading.Event()
         server.spoil = lambda request: waits(released, request) if last in request.path else None
@@ -187,10 +187,10 @@ async def test_a_pull_that_was_killed_leaves_nothing_for_the_next_one(tmp_path: 
         wait_until(lambda: not workers_on(new), 30, "the unpacker to see that nobody wants it")
         released.set()
         server.spoil = lambda request: None
-        async with open_house(directory_, RegistrySpec(server.host, insecure=True)) as house:
+        async with open_image_setup(directory_, RegistrySpec(server.host, insecure=True)) as setup:
             assert list(new.iterdir()) == []
-            image = await house.pull(name)
-            assert {path.name for path in house.root(image).iterdir()} == {"data0", "data1", "data2"}
+            image = await setup.pull(name)
+            assert {path.name for path in setup.root(image).iterdir()} == {"data0", "data1", "data2"}
 
 
 def workers_on(new: Path) -> list[str]:
@@ -207,25 +207,25 @@ async def test_two_processes_pull_the_same_image(tmp_path: Path, registry: Regis
     layout = layout_of(tmp_path / "layout", file("data", os.urandom(MEGABYTE)))
     push(layout, "latest", f"{registry.host}/store/twice:1")
     name = f"{registry.host}/store/twice:1"
-    processes = [pulling(tmp_path / "house", registry.host, name) for _ in range(3)]
+    processes = [pulling(tmp_path / "setup", registry.host, name) for _ in range(3)]
     answers = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], answers
     assert len({printed for printed, _ in answers}) == 1
-    async with open_house(tmp_path / "house") as house:
-        assert house.left_over() == list((tmp_path / "house/images/layers").iterdir())
-        assert len(roots(house)) == 1
+    async with open_image_setup(tmp_path / "setup") as setup:
+        assert setup.left_over() == list((tmp_path / "setup/images/layers").iterdir())
+        assert len(roots(setup)) == 1
 
 
 async def test_a_root_that_a_power_failure_may_have_torn_is_made_anew(tmp_path: Path) -> None:
     path = layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar")
-    async with open_house(tmp_path / "house") as house:
-        await load(house, path, "local/torn")
-    (root,) = roots(house)
+    async with open_image_setup(tmp_path / "setup") as setup:
+        await load(setup, path, "local/torn")
+    (root,) = roots(setup)
     (root / "unsafe").write_text("another boot")
-    async with open_house(tmp_path / "house") as house:
-        assert roots(house) == []
-        assert house.store.list() == []
-        await load(house, path, "local/torn")
+    async with open_image_setup(tmp_path / "setup") as setup:
+        assert roots(setup) == []
+        assert setup.store.list() == []
+        await load(setup, path, "local/torn")
 
 
 async def test_a_layer_that_a_power_failure_has_spoiled_is_pulled_again(tmp_path: Path, registry: Registry) -> None:
@@ -233,12 +233,12 @@ async def test_a_layer_that_a_power_failure_has_spoiled_is_pulled_again(tmp_path
     for number in ("1", "2"):
         layout = Layout(tmp_path / number).image("latest", [base, [file("own", number)]])
         push(layout, "latest", f"{registry.host}/store/spoiled:{number}")
-    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as house:
-        await house.pull(f"{registry.host}/store/spoiled:1")
-        layer = house.directory / "images" / "layers" / digest(packed(archive(base)).data)[7:]
+    async with open_image_setup(tmp_path / "setup", RegistrySpec(registry.host, insecure=True)) as setup:
+        await setup.pull(f"{registry.host}/store/spoiled:1")
+        layer = setup.directory / "images" / "layers" / digest(packed(archive(base)).data)[7:]
         layer.write_bytes(b"\0" * layer.stat().st_size)
-        image = await house.pull(f"{registry.host}/store/spoiled:2")
-        assert (house.root(image) / "base").read_bytes() == base[0].content
+        image = await setup.pull(f"{registry.host}/store/spoiled:2")
+        assert (setup.root(image) / "base").read_bytes() == base[0].content
 
 
 async def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, registry: Registry) -> None:
@@ -250,10 +250,10 @@ async def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, registry: R
     try:
         layout = layout_of(tmp_path / "l", file("data", b"\0" * (4 * MEGABYTE)))
         push(layout, "latest", f"{registry.host}/store/full:1")
-        async with open_house(small / "house", RegistrySpec(registry.host, insecure=True)) as house:
+        async with open_image_setup(small / "setup", RegistrySpec(registry.host, insecure=True)) as setup:
             with pytest.raises(ImageUnavailable, match="there is no room on this machine's disk"):
-                await house.pull(f"{registry.host}/store/full:1")
-            assert house.left_over() == []
+                await setup.pull(f"{registry.host}/store/full:1")
+            assert setup.left_over() == []
     finally:
         run("umount", str(small))
     return None
@@ -261,7 +261,7 @@ async def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, registry: R
 
 async def disk_full_for_a_user(tmp_path: Path) -> None:
     """An ordinary user mounts nothing: the same by a layer that is not there."""
-    async with open_house(tmp_path / "house") as house:
+    async with open_image_setup(tmp_path / "setup") as setup:
         layers = [PackedLayer(tmp_path / "missing", 0, 5, f"sha256:{'0' * 64}")]
 
         async def each() -> AsyncIterator[PackedLayer]:
@@ -269,15 +269,15 @@ async def disk_full_for_a_user(tmp_path: Path) -> None:
                 yield layer
 
         with pytest.raises(ImageUnavailable, match="could not be written"):
-            await house.store.unpack("x", f"sha256:{'1' * 64}", 1, each())
-        assert house.left_over() == []
+            await setup.store.unpack("x", f"sha256:{'1' * 64}", 1, each())
+        assert setup.left_over() == []
 
 
 async def test_a_store_that_cannot_be_used_says_so(tmp_path: Path) -> None:
-    (tmp_path / "house").mkdir()
-    (tmp_path / "house" / "images").write_text("a file")
+    (tmp_path / "setup").mkdir()
+    (tmp_path / "setup" / "images").write_text("a file")
     with pytest.raises(Permanent) as refusal:
-        async with open_house(tmp_path / "house"):
+        async with open_image_setup(tmp_path / "setup"):
             raise AssertionError("opened")
     assert refusal.value.reference == "image-store-unusable"
 
@@ -291,23 +291,23 @@ async def test_an_oci_archive_in_every_packing(tmp_path: Path, packing: str) -> 
     if packing != "plain":
         run(packing, "-q", "-k", str(path))
         path = path.with_suffix(".tar.gz" if packing == "gzip" else ".tar.zst")
-    async with open_house(tmp_path / "house") as house:
-        image = await load(house, path, "local/archive")
-        assert (house.root(image) / "x").read_text() == "1"
+    async with open_image_setup(tmp_path / "setup") as setup:
+        image = await load(setup, path, "local/archive")
+        assert (setup.root(image) / "x").read_text() == "1"
         assert image.loaded
-        assert await house.pull("local/archive") == image, "no registry is asked"
+        assert await setup.pull("local/archive") == image, "no registry is asked"
 
 
 async def test_what_docker_save_writes(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "l").image("latest", [[file("x", "1")], [file("y", "2")]], config={"User": "5"})
     target = f"docker-archive:{tmp_path}/saved.tar:local/saved:7"
     run("skopeo", "--insecure-policy", "copy", "-q", f"oci:{layout.path}:latest", target)
-    async with open_house(tmp_path / "house") as house:
+    async with open_image_setup(tmp_path / "setup") as setup:
         with open_archive(tmp_path / "saved.tar", tmp_path) as opened:
             (archived,) = opened.images(MACHINE)
             assert [name.rpartition("/")[2] for name in archived.names] == ["saved:7"]
-            (image,) = await house.images.load(archived, archived.names)
-        assert {path.name for path in house.root(image).iterdir()} == {"x", "y"}
+            (image,) = await setup.images.load(archived, archived.names)
+        assert {path.name for path in setup.root(image).iterdir()} == {"x", "y"}
         assert image.config.user == "5"
 
 
@@ -347,10 +347,10 @@ async def test_a_changed_archive_is_refused(tmp_path: Path) -> None:
     layout = layout_of(tmp_path / "l", file("x", "1"))
     manifest = next(path for path in (tmp_path / "l/blobs/sha256").iterdir() if b'"layers"' in path.read_bytes())
     manifest.write_bytes(manifest.read_bytes().replace(b"schemaVersion", b"schemaversion"))
-    async with open_house(tmp_path / "house") as house:
+    async with open_image_setup(tmp_path / "setup") as setup:
         with pytest.raises(ImageUnavailable, match="is something else"):
-            await load(house, layout.file(tmp_path / "l.tar"), "local/x")
-        assert house.left_over() == []
+            await load(setup, layout.file(tmp_path / "l.tar"), "local/x")
+        assert setup.left_over() == []
 
 
 async def test_a_pull_and_a_removal_at_once(tmp_path: Path, registry: Registry) -> None:
@@ -358,9 +358,9 @@ async def test_a_pull_and_a_removal_at_once(tmp_path: Path, registry: Registry) 
     layout = layout_of(tmp_path / "l", file("x", "1"))
     push(layout, "latest", f"{registry.host}/store/race:1")
     name = f"{registry.host}/store/race:1"
-    async with open_house(tmp_path / "house", RegistrySpec(registry.host, insecure=True)) as house:
+    async with open_image_setup(tmp_path / "setup", RegistrySpec(registry.host, insecure=True)) as setup:
         for _ in range(5):
-            image, _ = await asyncio.gather(house.pull(name), asyncio.to_thread(house.store.remove, name))
-            root = house.store.hold(image, tmp_path / "no-pod")
+            image, _ = await asyncio.gather(setup.pull(name), asyncio.to_thread(setup.store.remove, name))
+            root = setup.store.hold(image, tmp_path / "no-pod")
             assert root is None or (root / "x").read_text() == "1"
-    shutil.rmtree(tmp_path / "house")
+    shutil.rmtree(tmp_path / "setup")

@@ -27,8 +27,8 @@ from tests.adapters.images.building import (
     run,
 )
 from tests.adapters.images.containers import busybox
-from tests.adapters.images.house import House, open_house
 from tests.adapters.images.registry import Registry
+from tests.adapters.images.setup import ImageSetup, open_image_setup
 
 BASE = [
     directory("etc"),
@@ -97,67 +97,71 @@ def expected(layout: Layout, tag: str, directory_: Path) -> list[str]:
     return listing(directory_ / "rootfs")
 
 
-async def pulled(house: House, registry: Registry, layout: Layout, tag: str) -> Image:
+async def pulled(setup: ImageSetup, registry: Registry, layout: Layout, tag: str) -> Image:
     name = f"{registry.host}/test/{tag}:1"
     push(layout, tag, name)
-    return await house.pull(name)
+    return await setup.pull(name)
 
 
 @pytest.mark.parametrize("tag", IMAGES)
-async def test_the_tree_is_the_one_that_umoci_makes(house: House, registry: Registry, tmp_path: Path, tag: str) -> None:
+async def test_the_tree_is_the_one_that_umoci_makes(
+    setup: ImageSetup, registry: Registry, tmp_path: Path, tag: str
+) -> None:
     user = "node" if tag == "default-user" else ""
     layout = Layout(tmp_path / "layout").image(tag, IMAGES[tag], config={"User": user})
-    image = await pulled(house, registry, layout, tag)
+    image = await pulled(setup, registry, layout, tag)
     assert image.config.user == user
-    found = listing(house.root(image))
+    found = listing(setup.root(image))
     assert found
     assert found == expected(layout, tag, tmp_path / "umoci")
 
 
 @pytest.mark.parametrize("packing", ["none", "gzip", "zstd"])
-async def test_every_packing_gives_the_same(house: House, registry: Registry, tmp_path: Path, packing: str) -> None:
+async def test_every_packing_gives_the_same(
+    setup: ImageSetup, registry: Registry, tmp_path: Path, packing: str
+) -> None:
     layout = Layout(tmp_path / "layout").image("packed", [BASE], packing=packing)
-    image = await pulled(house, registry, layout, "packed")
+    image = await pulled(setup, registry, layout, "packed")
     layout_of_gzip = Layout(tmp_path / "gzip").image("packed", [BASE])
-    assert listing(house.root(image)) == expected(layout_of_gzip, "packed", tmp_path / "umoci")
+    assert listing(setup.root(image)) == expected(layout_of_gzip, "packed", tmp_path / "umoci")
 
 
-async def test_a_layer_of_several_streams(house: House, registry: Registry, tmp_path: Path) -> None:
+async def test_a_layer_of_several_streams(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     """As parallel packers write them, with bytes behind the archive's end."""
     data = archive(BASE) + b"\0" * 5000
     whole = packed(data)
     streams = b"".join(gzip.compress(data[at : at + 4000], mtime=0) for at in range(0, len(data), 4000))
     layout = Layout(tmp_path / "layout").image("streams", [Packed(streams, whole.media_type, whole.diff_id)])
-    image = await pulled(house, registry, layout, "streams")
-    assert len(listing(house.root(image))) > len(BASE)
+    image = await pulled(setup, registry, layout, "streams")
+    assert len(listing(setup.root(image))) > len(BASE)
 
 
-async def test_docker_manifests_are_read_as_well(house: House, registry: Registry, tmp_path: Path) -> None:
+async def test_docker_manifests_are_read_as_well(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout").image("docker", [BASE, CHANGES])
     name = f"{registry.host}/test/docker:2"
     push(layout, "docker", name, "--format", "v2s2")
-    image = await house.pull(name)
-    assert listing(house.root(image)) == expected(layout, "docker", tmp_path / "umoci")
+    image = await setup.pull(name)
+    assert listing(setup.root(image)) == expected(layout, "docker", tmp_path / "umoci")
 
 
 async def test_of_several_architectures_this_machines_is_taken(
-    house: House, registry: Registry, tmp_path: Path
+    setup: ImageSetup, registry: Registry, tmp_path: Path
 ) -> None:
     layout = Layout(tmp_path / "layout")
     layers = {name: [BASE, [file("which", name)]] for name in (ARM64, "amd64")}
     manifests = {name: layout.manifest(layers[name], architecture=name) for name in layers}
     layout.index("many", manifests)
-    image = await pulled(house, registry, layout, "many")
-    assert (house.root(image) / "which").read_text() == "amd64"
+    image = await pulled(setup, registry, layout, "many")
+    assert (setup.root(image) / "which").read_text() == "amd64"
     assert image.manifest == manifests["amd64"]["digest"]
     assert image.digest != image.manifest
     alone = Layout(tmp_path / "alone").image("one", layers["amd64"])  # umoci does not choose
-    assert listing(house.root(image)) == expected(alone, "one", tmp_path / "umoci")
+    assert listing(setup.root(image)) == expected(alone, "one", tmp_path / "umoci")
 
 
 async def test_owners_are_kept_where_there_is_one_id(registry: Registry, tmp_path: Path) -> None:
     """As extended attributes, in the form that umoci and others have agreed on."""
-    async with open_house(tmp_path / "one", RegistrySpec(registry.host, insecure=True), owners=ONE_OWNER) as one:
+    async with open_image_setup(tmp_path / "one", RegistrySpec(registry.host, insecure=True), owners=ONE_OWNER) as one:
         layout = Layout(tmp_path / "layout").image("owners", [[file("x", "1", user=1000, group=300), file("y", "2")]])
         image = await pulled(one, registry, layout, "owners")
         root = one.root(image)
@@ -166,22 +170,24 @@ async def test_owners_are_kept_where_there_is_one_id(registry: Registry, tmp_pat
         assert (root / "x").stat().st_uid == os.geteuid()
 
 
-async def test_ids_that_no_pod_has_are_nobodys(house: House, registry: Registry, tmp_path: Path) -> None:
+async def test_ids_that_no_pod_has_are_nobodys(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout").image("far", [[file("x", "1", user=1000660000, group=70000)]])
-    image = await pulled(house, registry, layout, "far")
-    status = (house.root(image) / "x").stat()
+    image = await pulled(setup, registry, layout, "far")
+    status = (setup.root(image) / "x").stat()
     assert (status.st_uid, status.st_gid) in ((65534, 65534), (os.geteuid(), os.getegid()))
 
 
-async def test_device_nodes_of_dev_are_passed_over(house: House, registry: Registry, tmp_path: Path) -> None:
+async def test_device_nodes_of_dev_are_passed_over(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     """Root file systems have them, and a container has a /dev of its own."""
     null = Entry("dev/null", kind=tarfile.CHRTYPE, mode=0o666)
     layout = Layout(tmp_path / "layout").image("dev", [[directory("dev"), null, file("x", "1")]])
-    image = await pulled(house, registry, layout, "dev")
-    assert [line.split()[0] for line in listing(house.root(image))] == ["dev", "x"]
+    image = await pulled(setup, registry, layout, "dev")
+    assert [line.split()[0] for line in listing(setup.root(image))] == ["dev", "x"]
 
 
-async def test_attributes_that_steer_an_overlay_are_left_out(house: House, registry: Registry, tmp_path: Path) -> None:
+async def test_attributes_that_steer_an_overlay_are_left_out(
+    setup: ImageSetup, registry: Registry, tmp_path: Path
+) -> None:
     noted = file(
         "x",
         "1",
@@ -193,7 +199,7 @@ async def test_attributes_that_steer_an_overlay_are_left_out(house: House, regis
         },
     )
     layout = Layout(tmp_path / "layout").image("attributes", [[noted]])
-    image = await pulled(house, registry, layout, "attributes")
-    path = house.root(image) / "x"
+    image = await pulled(setup, registry, layout, "attributes")
+    path = setup.root(image) / "x"
     assert os.listxattr(path) == ["user.note"]
     assert os.getxattr(path, "user.note") == b"kept"

@@ -3,7 +3,6 @@
 import base64
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.core.errors import Permanent, Unauthenticated
 from danube_pkg.core.secrets.secret import SecretName, StoredSecret
+from danube_pkg.kit.records import replace
 
 NAME = SecretName("hello", "TOKEN")
 VALUE = b"correct-horse-battery-staple"

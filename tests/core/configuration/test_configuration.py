@@ -1,7 +1,6 @@
 """What a configuration means: typed states from documents, bounds of files, names of repositories, cron expressions."""
 
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from danube_pkg.core.repositories.urls import (
 )
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.core.schedules import cron
+from danube_pkg.kit.records import replace
 
 HASH = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W"
 GOOD = f"""

@@ -1,7 +1,5 @@
 """The ledger's lines, what is made of them, and what people are told."""
 
-from dataclasses import replace
-
 import pytest
 
 from danube_pkg.core.egress.denials import (
@@ -21,6 +19,7 @@ from danube_pkg.core.egress.ledger import (
     refused,
 )
 from danube_pkg.core.egress.policy import EgressReason, Verdict
+from danube_pkg.kit.records import replace
 
 ALLOWED = Contact(1.0, "p-1", Way.CONNECT, 3, "packages.example", 443, Verdict.ALLOWED, EgressReason.LEARNED, "8.8.8.8")
 REFUSED = Contact(

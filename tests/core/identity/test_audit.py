@@ -1,6 +1,5 @@
 """The audit's chain: any change to any entry shows, at the entry."""
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -14,6 +13,7 @@ from danube_pkg.core.identity.audit import (
     ChainState,
     chained,
 )
+from danube_pkg.kit.records import replace
 
 KEY = b"k" * 32
 

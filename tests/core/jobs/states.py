@@ -1,7 +1,5 @@
 """Configurations as hypothesis draws them: states that could be read from documents, small enough to shrink to something readable."""
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from danube_pkg.core.configuration.config import (
@@ -30,6 +28,7 @@ from danube_pkg.core.repositories.git_authentication import (
     HttpsToken,
     SshKey,
 )
+from danube_pkg.kit.records import replace
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 EMAILS = tuple(f"{name}@example.com" for name in NAMES)

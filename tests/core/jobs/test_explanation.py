@@ -1,7 +1,5 @@
 """Why a job is as it is, in sentences that name the next thing to do."""
 
-from dataclasses import replace
-
 import pytest
 
 from danube_pkg.core.jobs.explanation import explain
@@ -10,6 +8,7 @@ from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.kit.records import replace
 
 JOB = Job("02", "id-app", "app", Trigger("manual", "alice", commit_sha="c0ffee" * 6), PipelineSettings("/x"), 0.0)
 

@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from danube_pkg.core.jobs.queue import (
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.records import replace
 
 MAIN = Trigger("webhook", "alice", ref="refs/heads/main", branch="main")
 numbers = itertools.count(1)
@@ -178,7 +179,7 @@ def test_positions_are_the_order_in_which_jobs_really_start(pipelines: list[str]
 
 
 @dataclass
-class Yard:
+class QueueModel:
     """A server's places, with jobs that arrive, end and are cancelled in any order."""
 
     most: int
@@ -238,10 +239,10 @@ limits = st.fixed_dictionaries({name: st.integers(0, 3) for name in PIPELINES})
 def test_no_limit_is_ever_exceeded_and_order_holds(
     most: int, bounds: dict[str, int], todo: list[tuple[str, str, str | None, int, int]]
 ) -> None:
-    yard = Yard(most, bounds)
+    model = QueueModel(most, bounds)
     for action in todo:
-        yard.act(*action)
-    for same in _by_pipeline_and_group(yard.starts):
+        model.act(*action)
+    for same in _by_pipeline_and_group(model.starts):
         assert same == sorted(same), "within a pipeline and a group jobs start as they came"
 
 
@@ -257,20 +258,20 @@ def test_a_lone_pipelines_job_starts_after_a_bounded_number_of_other_jobs_ends(
     most: int, others: int, priority: int, picks: list[int]
 ) -> None:
     """However many jobs the others keep queueing, and however urgent theirs are."""
-    yard = Yard(most, dict.fromkeys([*"vwxyz"[:others], "lone"], 0))
-    flood = [name for name in yard.limits if name != "lone"]
+    model = QueueModel(most, dict.fromkeys([*"vwxyz"[:others], "lone"], 0))
+    flood = [name for name in model.limits if name != "lone"]
 
     def arrivals() -> None:
         for name in flood:
-            yard.act("arrive", name, None, priority, 0)
+            model.act("arrive", name, None, priority, 0)
 
     for _ in range(3):
         arrivals()
-    yard.act("arrive", "lone", None, 0, 0)
+    model.act("arrive", "lone", None, 0, 0)
     pick, ends = itertools.cycle(picks or [0]), 0
-    while not any(job.pipeline == "lone" for job in yard.starts):
+    while not any(job.pipeline == "lone" for job in model.starts):
         arrivals()
-        yard.act("end", "", None, 0, next(pick))
+        model.act("end", "", None, 0, next(pick))
         ends += 1
         bound = others + most if not priority else PATIENCE + others
         assert ends <= bound

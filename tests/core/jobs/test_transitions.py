@@ -1,7 +1,6 @@
 """The rules of a job's life, pushed through `decide` one event at a time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from danube_pkg.core.jobs.transitions import TRANSITIONS, IllegalEvent, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status
+from danube_pkg.kit.records import replace
 
 NOW = 1_800_000_000.0
 GREEN = ev.StepEnd(Status.SUCCESS, exit_code=0)

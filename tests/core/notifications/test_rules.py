@@ -1,6 +1,5 @@
 """Who is told what when a job changes. How it reads and arrives is tested with real receivers, in tests/services/notifications."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +34,7 @@ from danube_pkg.core.triggers.inbox import (
     lane_of,
 )
 from danube_pkg.core.triggers.matching import PipelineIndex
+from danube_pkg.kit.records import replace
 
 NOW = 1_800_000_000.0
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"

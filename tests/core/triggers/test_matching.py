@@ -1,6 +1,5 @@
 """Which pipelines an event starts: one repository under its many names, kinds of trigger, branches, files, `[skip ci]`."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
+from danube_pkg.kit.records import replace
 
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
 URL = "https://git.example.org/Team/App"

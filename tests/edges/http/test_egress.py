@@ -1,7 +1,5 @@
 """The egress ledger of a job over HTTP: by destination, page by page, and masked."""
 
-from dataclasses import replace
-
 import pytest
 
 from danube_pkg.core.egress.ledger import (
@@ -15,6 +13,7 @@ from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.core.secrets.secret import SecretName
+from danube_pkg.kit.records import replace
 from tests.edges.http.api import Api, Caller
 
 REACHED = Contact(1.0, "p-1", Way.CONNECT, 1, "files.example", 443, Verdict.ALLOWED, EgressReason.LISTED, "8.8.8.8")

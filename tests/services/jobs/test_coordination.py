@@ -17,8 +17,8 @@ from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.jobs import active_job as live_module
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import EndContainer, Exit, Hang, Print, Process, Wait, attempts, plays
-from tests.services.jobs.engines import Hall, open_hall
 from tests.services.stores import PIPELINE
+from tests.support.engine import EngineSetup, open_engine_setup
 from tests.support.waiting import wait_until_async, wait_until_true
 
 TRIGGER = Trigger("manual", "me")
@@ -28,16 +28,16 @@ def asked(command: str, sequence: int = 1, *, name: str = "step", retries: int =
     return StepRequest(sequence, name, command, "", {}, "/workspace", 0, retries, True)
 
 
-async def running_job(hall: Hall) -> str:
+async def running_job(setup: EngineSetup) -> str:
     """A job whose coordinator hangs, so that the test asks in its place."""
-    job = await hall.engine.submit(PIPELINE, TRIGGER)
-    await hall.engine.live(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
+    job = await setup.engine.submit(PIPELINE, TRIGGER)
+    await setup.engine.live(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
     return job.id
 
 
-async def closed(hall: Hall, job_id: str) -> None:
+async def closed(setup: EngineSetup, job_id: str) -> None:
     async def is_closed() -> bool:
-        job = await hall.jobs.load_job(job_id)
+        job = await setup.jobs.load_job(job_id)
         return job is not None and job.phase is Phase.CLOSED
 
     await wait_until_true(is_closed, 30, f"{job_id} to be closed")
@@ -46,24 +46,24 @@ async def closed(hall: Hall, job_id: str) -> None:
 async def test_a_step_ends_with_its_output_and_the_same_call_gives_it_again(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["make"] = plays(Print(b"made\n"), Exit(3))
-    async with open_hall(tmp_path, machine) as hall:
-        job_id = await running_job(hall)
-        first = await hall.coordination.run_step(job_id, asked("make"))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        first = await setup.coordination.run_step(job_id, asked("make"))
         assert (first.end.status, first.end.exit_code, first.output) == (Status.FAILURE, 3, b"made\n")
-        assert await hall.coordination.run_step(job_id, asked("make")) == first
+        assert await setup.coordination.run_step(job_id, asked("make")) == first
         assert machine.starts[step_id(job_id, 1), 1] == 1
         with pytest.raises(Conflict, match="another content"):
-            await hall.coordination.run_step(job_id, asked("make", name="another"))
+            await setup.coordination.run_step(job_id, asked("make", name="another"))
 
 
 async def test_a_step_that_prints_nothing_has_an_empty_output(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["true"] = plays()
-    async with open_hall(tmp_path, machine, keep_pods=True) as hall:
-        job_id = await running_job(hall)
-        assert (await hall.coordination.run_step(job_id, asked("true"))).output == b""
-    async with open_hall(tmp_path, machine) as hall:
-        assert (await hall.coordination.run_step(job_id, asked("true"))).output == b""
+    async with open_engine_setup(tmp_path, machine, keep_pods=True) as setup:
+        job_id = await running_job(setup)
+        assert (await setup.coordination.run_step(job_id, asked("true"))).output == b""
+    async with open_engine_setup(tmp_path, machine) as setup:
+        assert (await setup.coordination.run_step(job_id, asked("true"))).output == b""
 
 
 async def test_a_log_tells_an_end_only_when_it_is_recorded(tmp_path: Path) -> None:
@@ -77,37 +77,37 @@ async def test_a_log_tells_an_end_only_when_it_is_recorded(tmp_path: Path) -> No
 
     machine = FakeMachine()
     machine.commands["make"] = make
-    async with open_hall(tmp_path, machine) as hall:
-        job_id = await running_job(hall)
-        call = asyncio.create_task(hall.coordination.run_step(job_id, asked("make")), name="call")
-        await hall.engine.live(job_id).wait_until(
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        call = asyncio.create_task(setup.coordination.run_step(job_id, asked("make")), name="call")
+        await setup.engine.live(job_id).wait_until(
             lambda job: [step.phase for step in job.steps[1:]] == [StepPhase.STARTED]
         )
-        hall.jobs.hold()
+        setup.jobs.hold()
         goes_on.set()
-        await wait_until_async(lambda: hall.jobs.waiting, 10, "the end's commit")
-        log = hall.logs.path(job_id).read_text()
+        await wait_until_async(lambda: setup.jobs.waiting, 10, "the end's commit")
+        log = setup.logs.path(job_id).read_text()
         assert ("made\n" in log, "--- step 1 success" in log) == (True, False)
-        hall.jobs.let_go()
+        setup.jobs.let_go()
         assert (await call).end.status is Status.SUCCESS
-        await wait_until_async(lambda: "--- step 1 success" in hall.logs.path(job_id).read_text(), 10, "its last line")
+        await wait_until_async(lambda: "--- step 1 success" in setup.logs.path(job_id).read_text(), 10, "its last line")
 
 
 async def test_outputs_do_not_pile_up_and_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "MAX_KEPT_OUTPUT_BYTES", 3000)
     machine = FakeMachine()
-    async with open_hall(tmp_path, machine) as hall:
-        job_id = await running_job(hall)
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
         outputs = {number: b"%d" % number * 1000 for number in range(1, 10)}
         for number, output in outputs.items():
             machine.commands[f"print {number}"] = plays(Print(output))
-            outcome = await hall.coordination.run_step(job_id, asked(f"print {number}", number))
+            outcome = await setup.coordination.run_step(job_id, asked(f"print {number}", number))
             assert outcome.output == output
-        memories = hall.engine.live(job_id).steps.values()
+        memories = setup.engine.live(job_id).steps.values()
         assert sum(len(memory.output or b"") for memory in memories) <= 3000
         assert not [memory for memory in memories if memory.request is not None and memory.output is not None]
         for number, output in outputs.items():
-            assert (await hall.coordination.run_step(job_id, asked(f"print {number}", number))).output == output
+            assert (await setup.coordination.run_step(job_id, asked(f"print {number}", number))).output == output
 
 
 async def test_a_lost_attempt_has_no_output_of_the_one_before(tmp_path: Path) -> None:
@@ -116,41 +116,41 @@ async def test_a_lost_attempt_has_no_output_of_the_one_before(tmp_path: Path) ->
         plays(Print(b"first\n"), Exit(1)),
         plays(Print(b"second\n"), Wait(0.05), EndContainer(Reason.EVICTED, "evicted")),
     )
-    async with open_hall(tmp_path, machine) as hall:
-        job_id = await running_job(hall)
-        outcome: StepOutcome = await hall.coordination.run_step(job_id, asked("flaky", retries=1))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        outcome: StepOutcome = await setup.coordination.run_step(job_id, asked("flaky", retries=1))
         assert (outcome.attempt, outcome.end.reason, outcome.output) == (2, Reason.EVICTED, None)
 
 
 async def test_a_secret_that_came_in_between_does_not_make_a_repeated_call_another(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["deploy"] = plays()
-    async with open_hall(tmp_path, machine) as hall:
-        job_id = await running_job(hall)
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
         request = asked("deploy", name="deploy to correct-horse")
-        first = await hall.coordination.run_step(job_id, request)
-        await hall.secrets.set(SecretName(None, "HOST"), b"correct-horse", "me")
-        assert await hall.coordination.read_secret(job_id, 1, "HOST") == b"correct-horse"
-        assert await hall.coordination.run_step(job_id, request) == first
+        first = await setup.coordination.run_step(job_id, request)
+        await setup.secrets.set(SecretName(None, "HOST"), b"correct-horse", "me")
+        assert await setup.coordination.read_secret(job_id, 1, "HOST") == b"correct-horse"
+        assert await setup.coordination.run_step(job_id, request) == first
         later = asked("deploy", 2, name="again to correct-horse")
-        await hall.coordination.run_step(job_id, later)
-        assert [step.name for step in hall.engine.live(job_id).job.steps[1:]] == [
+        await setup.coordination.run_step(job_id, later)
+        assert [step.name for step in setup.engine.live(job_id).job.steps[1:]] == [
             "deploy to correct-horse",
             "again to ***",
         ]
 
 
 async def test_what_a_pod_says_is_redacted_before_it_is_kept(tmp_path: Path) -> None:
-    async with open_hall(tmp_path) as hall:
-        await hall.secrets.set(SecretName(None, "TOKEN"), b"correct-horse", "me")
-        job_id = await running_job(hall)
+    async with open_engine_setup(tmp_path) as setup:
+        await setup.secrets.set(SecretName(None, "TOKEN"), b"correct-horse", "me")
+        job_id = await running_job(setup)
         failure = ScriptFailure(Reason.SCRIPT_ERROR, "no login with correct-horse")
-        await hall.coordination.finish(job_id, failure)
-        await closed(hall, job_id)
-        job = await hall.jobs.load_job(job_id)
+        await setup.coordination.finish(job_id, failure)
+        await closed(setup, job_id)
+        job = await setup.jobs.load_job(job_id)
         assert job is not None
         assert (job.reason, job.message) == (Reason.SCRIPT_ERROR, "no login with ***")
-        assert b"correct-horse" not in hall.logs.path(job_id).read_bytes()
+        assert b"correct-horse" not in setup.logs.path(job_id).read_bytes()
 
 
 async def test_a_stop_after_a_restart_brings_the_last_words_too(tmp_path: Path) -> None:
@@ -167,15 +167,15 @@ async def test_a_stop_after_a_restart_brings_the_last_words_too(tmp_path: Path) 
 
     machine = FakeMachine()
     machine.commands["polite"] = polite
-    async with open_hall(tmp_path, machine, keep_pods=True) as hall:
-        job_id = await running_job(hall)
-        call = asyncio.create_task(hall.coordination.run_step(job_id, asked("polite")), name="call")
-        await wait_until_async(lambda: b"begun" in hall.logs.path(job_id).read_bytes(), 10, "its first words")
+    async with open_engine_setup(tmp_path, machine, keep_pods=True) as setup:
+        job_id = await running_job(setup)
+        call = asyncio.create_task(setup.coordination.run_step(job_id, asked("polite")), name="call")
+        await wait_until_async(lambda: b"begun" in setup.logs.path(job_id).read_bytes(), 10, "its first words")
         await end_all(call)
-    async with open_hall(tmp_path, machine) as hall:
-        await hall.engine.cancel(job_id, "me")
-        await closed(hall, job_id)
-        log = hall.logs.path(job_id).read_text()
+    async with open_engine_setup(tmp_path, machine) as setup:
+        await setup.engine.cancel(job_id, "me")
+        await closed(setup, job_id)
+        log = setup.logs.path(job_id).read_text()
     assert log.count("begun\n") == log.count("and my last words\n") == 1
     assert machine.starts[step_id(job_id, 1), 1] == 1
 
@@ -183,49 +183,49 @@ async def test_a_stop_after_a_restart_brings_the_last_words_too(tmp_path: Path) 
 async def test_a_step_that_no_supervisor_has_claimed_waits_for_the_repeated_call(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["make"] = plays(Print(b"made\n"))
-    async with open_hall(tmp_path, machine, keep_pods=True) as hall:
-        job_id = await running_job(hall)
-        hall.jobs.hold()
-        call = asyncio.create_task(hall.coordination.run_step(job_id, asked("make")), name="call")
-        await wait_until_async(lambda: hall.jobs.waiting, 10, "the step's commit")
+    async with open_engine_setup(tmp_path, machine, keep_pods=True) as setup:
+        job_id = await running_job(setup)
+        setup.jobs.hold()
+        call = asyncio.create_task(setup.coordination.run_step(job_id, asked("make")), name="call")
+        await wait_until_async(lambda: setup.jobs.waiting, 10, "the step's commit")
         await end_all(call)
     assert not machine.starts[step_id(job_id, 1), 1]
-    async with open_hall(tmp_path, machine) as hall:
-        outcome = await hall.coordination.run_step(job_id, asked("make"))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        outcome = await setup.coordination.run_step(job_id, asked("make"))
         assert (outcome.end.status, outcome.output) == (Status.SUCCESS, b"made\n")
     assert machine.starts[step_id(job_id, 1), 1] == 1
 
 
 async def test_a_token_is_good_for_as_long_as_its_job(tmp_path: Path) -> None:
-    async with open_hall(tmp_path) as hall:
-        job_id = await running_job(hall)
-        token = hall.keys.job_token(job_id)
-        assert hall.coordination.authenticate(token) == job_id
+    async with open_engine_setup(tmp_path) as setup:
+        job_id = await running_job(setup)
+        token = setup.keys.job_token(job_id)
+        assert setup.coordination.authenticate(token) == job_id
         with pytest.raises(Unauthenticated):
-            hall.coordination.authenticate(token + "x")
+            setup.coordination.authenticate(token + "x")
         with pytest.raises(Unauthenticated):
-            hall.coordination.authenticate(hall.keys.job_token("another"))
-        await hall.engine.cancel(job_id, "me")
-        await closed(hall, job_id)
+            setup.coordination.authenticate(setup.keys.job_token("another"))
+        await setup.engine.cancel(job_id, "me")
+        await closed(setup, job_id)
         with pytest.raises(Unauthenticated, match="has ended"):
-            hall.coordination.authenticate(token)
+            setup.coordination.authenticate(token)
 
 
 async def test_an_ending_job_gives_and_takes_nothing_more(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["hang"] = plays(Hang())
-    async with open_hall(tmp_path, machine) as hall:
-        await hall.secrets.set(SecretName(None, "TOKEN"), b"correct-horse", "me")
-        job_id = await running_job(hall)
-        step = asyncio.create_task(hall.coordination.run_step(job_id, asked("hang")), name="step")
+    async with open_engine_setup(tmp_path, machine) as setup:
+        await setup.secrets.set(SecretName(None, "TOKEN"), b"correct-horse", "me")
+        job_id = await running_job(setup)
+        step = asyncio.create_task(setup.coordination.run_step(job_id, asked("hang")), name="step")
         await wait_until_async(lambda: machine.starts[step_id(job_id, 1), 1], 10, "the step")
-        hall.jobs.hold()
-        cancelling = asyncio.create_task(hall.engine.cancel(job_id, "me"), name="cancel")
-        await wait_until_async(lambda: hall.jobs.waiting, 10, "the cancel's commit")
-        hall.jobs.let_go()
+        setup.jobs.hold()
+        cancelling = asyncio.create_task(setup.engine.cancel(job_id, "me"), name="cancel")
+        await wait_until_async(lambda: setup.jobs.waiting, 10, "the cancel's commit")
+        setup.jobs.let_go()
         await cancelling
         with pytest.raises(Conflict, match="reads no more secrets"):
-            await hall.coordination.read_secret(job_id, 1, "TOKEN")
+            await setup.coordination.read_secret(job_id, 1, "TOKEN")
         with pytest.raises(Conflict, match="takes no more steps"):
-            await hall.coordination.run_step(job_id, asked("hang", 2))
+            await setup.coordination.run_step(job_id, asked("hang", 2))
         assert (await step).end.status is Status.CANCELLED

@@ -14,7 +14,6 @@ from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Print, plays
-from tests.services.jobs.engines import Hall, open_hall
 from tests.services.jobs.test_coordination import (
     TRIGGER,
     asked,
@@ -22,14 +21,15 @@ from tests.services.jobs.test_coordination import (
     running_job,
 )
 from tests.services.stores import PIPELINE
+from tests.support.engine import EngineSetup, open_engine_setup
 from tests.support.waiting import wait_until_async
 
 
-async def follow(hall: Hall, job_id: str, begin: int = 0) -> tuple[bytes, list[Job]]:
+async def follow(setup: EngineSetup, job_id: str, begin: int = 0) -> tuple[bytes, list[Job]]:
     """Everything, until it ends; parts fit together, and nothing comes behind the last state."""
     log, at = b"", begin
     states: list[Job] = []
-    async with follow_job(hall.engine, hall.logs, job_id, begin) as news:
+    async with follow_job(setup.engine, setup.logs, job_id, begin) as news:
         async for item in news:
             assert not states or not states[-1].status.ended, "something came behind the end"
             if isinstance(item, LogPart):
@@ -41,40 +41,40 @@ async def follow(hall: Hall, job_id: str, begin: int = 0) -> tuple[bytes, list[J
     return log, states
 
 
-async def finished_job(hall: Hall, machine: FakeMachine) -> str:
+async def finished_job(setup: EngineSetup, machine: FakeMachine) -> str:
     machine.commands["talk"] = plays(*(Print(b"line %d\n" % number) for number in range(500)))
-    job_id = await running_job(hall)
-    await hall.coordination.run_step(job_id, asked("talk"))
-    await hall.coordination.finish(job_id, None)
-    await closed(hall, job_id)
+    job_id = await running_job(setup)
+    await setup.coordination.run_step(job_id, asked("talk"))
+    await setup.coordination.finish(job_id, None)
+    await closed(setup, job_id)
     return job_id
 
 
 async def test_viewers_from_the_beginning_from_the_middle_and_afterwards_see_the_same(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["talk"] = plays(*(Print(b"line %d\n" % number) for number in range(500)))
-    async with open_hall(tmp_path, machine) as hall:
-        hall.limit(0)
-        job = await hall.engine.submit(PIPELINE, TRIGGER)
-        early = asyncio.create_task(follow(hall, job.id), name="from the beginning")
-        await both_halves_wait(hall.engine.live(job.id))
-        hall.limit(1)
-        await hall.engine.live(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
-        await hall.coordination.run_step(job.id, asked("talk"))
-        middle = asyncio.create_task(follow(hall, job.id, 100), name="from the middle")
-        await hall.coordination.finish(job.id, None)
+    async with open_engine_setup(tmp_path, machine) as setup:
+        setup.limit(0)
+        job = await setup.engine.submit(PIPELINE, TRIGGER)
+        early = asyncio.create_task(follow(setup, job.id), name="from the beginning")
+        await both_halves_wait(setup.engine.live(job.id))
+        setup.limit(1)
+        await setup.engine.live(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
+        await setup.coordination.run_step(job.id, asked("talk"))
+        middle = asyncio.create_task(follow(setup, job.id, 100), name="from the middle")
+        await setup.coordination.finish(job.id, None)
         (log, states), (rest, _) = await asyncio.wait_for(asyncio.gather(early, middle), 30)
-        await closed(hall, job.id)
-        whole = hall.logs.path(job.id).read_bytes()
+        await closed(setup, job.id)
+        whole = setup.logs.path(job.id).read_bytes()
         assert log == whole
         assert rest == whole[100:]
         assert whole.count(b"line ") == 500
         assert [states[0].status, states[-1].status] == [Status.PENDING, Status.SUCCESS]
         assert len({id(state) for state in states}) == len(states)
-        after, last = await follow(hall, job.id)
+        after, last = await follow(setup, job.id)
         assert after == whole
         assert [state.status for state in last] == [Status.SUCCESS]
-        assert await follow(hall, job.id, len(whole)) == (b"", last)
+        assert await follow(setup, job.id, len(whole)) == (b"", last)
 
 
 async def both_halves_wait(live: ActiveJob) -> None:
@@ -85,33 +85,33 @@ async def both_halves_wait(live: ActiveJob) -> None:
 
 
 async def test_a_job_that_was_cancelled_in_the_queue_ends_its_viewers_without_a_log(tmp_path: Path) -> None:
-    async with open_hall(tmp_path) as hall:
-        hall.limit(0)
-        job = await hall.engine.submit(PIPELINE, TRIGGER)
-        viewer = asyncio.create_task(follow(hall, job.id), name="viewer")
-        await both_halves_wait(hall.engine.live(job.id))
-        await hall.engine.cancel(job.id, "me")
+    async with open_engine_setup(tmp_path) as setup:
+        setup.limit(0)
+        job = await setup.engine.submit(PIPELINE, TRIGGER)
+        viewer = asyncio.create_task(follow(setup, job.id), name="viewer")
+        await both_halves_wait(setup.engine.live(job.id))
+        await setup.engine.cancel(job.id, "me")
         log, states = await asyncio.wait_for(viewer, 10)
         assert (log, states[-1].status) == (b"", Status.CANCELLED)
 
 
 async def test_what_is_said_while_the_pod_is_made_is_seen_at_once(tmp_path: Path) -> None:
     """A pull takes minutes, in which the job's state does not change."""
-    async with open_hall(tmp_path) as hall:
-        hall.limit(0)
-        job = await hall.engine.submit(PIPELINE, TRIGGER)
-        live = hall.engine.live(job.id)
+    async with open_engine_setup(tmp_path) as setup:
+        setup.limit(0)
+        job = await setup.engine.submit(PIPELINE, TRIGGER)
+        live = setup.engine.live(job.id)
         seen: list[bytes] = []
 
         async def view() -> None:
-            async with follow_job(hall.engine, hall.logs, job.id) as news:
+            async with follow_job(setup.engine, setup.logs, job.id) as news:
                 async for item in news:
                     if isinstance(item, LogPart):
                         seen.append(item.data)
 
         viewer = asyncio.create_task(view(), name="viewer")
         await both_halves_wait(live)
-        (await hall.engine.open_log(live)).note("pull", 0, "--- pulling the image")
+        (await setup.engine.open_log(live)).note("pull", 0, "--- pulling the image")
         await wait_until_async(lambda: b"pulling" in b"".join(seen), 10, "the notice to be seen")
         assert live.job.phase is Phase.QUEUED
         await end_all(viewer)
@@ -119,15 +119,15 @@ async def test_what_is_said_while_the_pod_is_made_is_seen_at_once(tmp_path: Path
 
 async def test_a_viewer_that_does_not_read_keeps_nobody_waiting(tmp_path: Path) -> None:
     machine = FakeMachine()
-    async with open_hall(tmp_path, machine) as hall:
+    async with open_engine_setup(tmp_path, machine) as setup:
         machine.commands["flood"] = plays(*[Print(b"x" * 99_999 + b"\n")] * 40)
-        job_id = await running_job(hall)
-        async with follow_job(hall.engine, hall.logs, job_id) as news:
+        job_id = await running_job(setup)
+        async with follow_job(setup.engine, setup.logs, job_id) as news:
             await anext(news)
-            await asyncio.wait_for(hall.coordination.run_step(job_id, asked("flood")), 30)
-            await hall.coordination.finish(job_id, None)
-            await closed(hall, job_id)
-            size = hall.logs.size(job_id)
+            await asyncio.wait_for(setup.coordination.run_step(job_id, asked("flood")), 30)
+            await setup.coordination.finish(job_id, None)
+            await closed(setup, job_id)
+            size = setup.logs.size(job_id)
             rest = [item async for item in news]
         assert sum(len(item.data) for item in rest if isinstance(item, LogPart)) == size
         assert isinstance(rest[-1], Job)
@@ -135,20 +135,20 @@ async def test_a_viewer_that_does_not_read_keeps_nobody_waiting(tmp_path: Path) 
 
 
 async def test_a_viewer_that_leaves_leaves_nothing(tmp_path: Path) -> None:
-    async with open_hall(tmp_path) as hall:
-        job_id = await running_job(hall)
-        live = hall.engine.live(job_id)
+    async with open_engine_setup(tmp_path) as setup:
+        job_id = await running_job(setup)
+        live = setup.engine.live(job_id)
         await live.wait_until(lambda job: job.steps[0].phase is StepPhase.STARTED)
         await wait_until_async(lambda: len(live._waiting) == 2, 10, "its effects and its follower to wait")
         before = len(live._waiting), len(asyncio.all_tasks())
         for _ in range(20):
-            viewer = asyncio.create_task(follow(hall, job_id), name="viewer")
+            viewer = asyncio.create_task(follow(setup, job_id), name="viewer")
             await wait_until_async(lambda: len(live._waiting) > before[0], 10, "the viewer to wait")
             await end_all(viewer)
         assert (len(live._waiting), len(asyncio.all_tasks())) == before
 
 
 async def test_a_job_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
-    async with open_hall(tmp_path) as hall:
+    async with open_engine_setup(tmp_path) as setup:
         with pytest.raises(NotFound):
-            await follow(hall, "no-such-job")
+            await follow(setup, "no-such-job")

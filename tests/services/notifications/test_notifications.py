@@ -35,17 +35,17 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.triggers.webhooks.events import Push
 from danube_pkg.services.notifications.outbox import Outbox
 from tests.services.notifications.forges import Answer, served_receiver
-from tests.services.notifications.telling import (
+from tests.services.notifications.sending import (
     EXTERNAL_URL,
-    all_told,
-    open_telling,
+    all_sent,
+    open_sending,
     outcomes,
 )
 from tests.services.repositories.test_commit_statuses import advance, trouble
-from tests.services.triggers.yard import (
+from tests.support.trigger_server import (
     REPOSITORY,
     SHA,
-    Yard,
+    TriggerServer,
     a_pipeline,
 )
 
@@ -54,16 +54,16 @@ CLOSING = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
 SECRET = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
-async def ended(yard: Yard, end: ev.JobEvent, delivery: str, branch: str = "main") -> Job:
+async def ended(danube: TriggerServer, end: ev.JobEvent, delivery: str, branch: str = "main") -> Job:
     """A job of that branch, from a push to its end."""
-    await yard.receive(Push(REPOSITORY, branch, SHA, "alice"), delivery)
-    job = (await yard.jobs())[-1]
-    return await advance(yard, job, ev.Admitted(), ev.PodReady(0), end, *CLOSING)
+    await danube.receive(Push(REPOSITORY, branch, SHA, "alice"), delivery)
+    job = (await danube.jobs())[-1]
+    return await advance(danube, job, ev.Admitted(), ev.PodReady(0), end, *CLOSING)
 
 
-async def configured(yard: Yard, notification: Notification, **config: Any) -> None:
-    await yard.configure(a_pipeline("app", TriggerKind.PUSH, notifications=(notification,)), **config)
-    await yard.secret("signing", SECRET)
+async def configured(danube: TriggerServer, notification: Notification, **config: Any) -> None:
+    await danube.configure(a_pipeline("app", TriggerKind.PUSH, notifications=(notification,)), **config)
+    await danube.secret("signing", SECRET)
 
 
 @pytest.mark.parametrize(
@@ -76,46 +76,46 @@ async def configured(yard: Yard, notification: Notification, **config: Any) -> N
     ],
 )
 async def test_occasions(tmp_path: Path, when: tuple[Occasion, ...], told: list[str]) -> None:
-    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
-        await configured(yard, WebhookNotification(f"{receiver.url}", "signing", when))
+    async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
+        await configured(danube, WebhookNotification(f"{receiver.url}", "signing", when))
         for number, end in enumerate([GREEN, RED, RED, GREEN, GREEN]):
-            await ended(yard, end, f"d{number}")
-            await all_told(yard)
+            await ended(danube, end, f"d{number}")
+            await all_sent(danube)
         assert [one["status"] for one in receiver.documents] == told
         recovered = [one["recovered"] for one in receiver.documents]
         assert any(recovered) == (Occasion.RECOVERY in when)
 
 
 async def test_a_recovery_is_of_the_same_branch(tmp_path: Path) -> None:
-    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
-        await configured(yard, WebhookNotification(receiver.url, "signing", (Occasion.RECOVERY,)))
-        await ended(yard, RED, "d1", "topic")
-        await ended(yard, GREEN, "d2", "main")
-        await all_told(yard)
+    async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
+        await configured(danube, WebhookNotification(receiver.url, "signing", (Occasion.RECOVERY,)))
+        await ended(danube, RED, "d1", "topic")
+        await ended(danube, GREEN, "d2", "main")
+        await all_sent(danube)
         assert receiver.documents == []
-        await ended(yard, GREEN, "d3", "topic")
-        await all_told(yard)
+        await ended(danube, GREEN, "d3", "topic")
+        await all_sent(danube)
         assert [one["ref"] for one in receiver.documents] == ["refs/heads/topic"]
 
 
 async def test_the_servers_own_notifications_hold_for_every_pipeline_and_each_receiver_is_told_once(
     tmp_path: Path,
 ) -> None:
-    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
+    async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
         notification = WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,))
-        await configured(yard, notification, notifications=(notification,))
-        await ended(yard, GREEN, "d1")
-        await all_told(yard)
+        await configured(danube, notification, notifications=(notification,))
+        await ended(danube, GREEN, "d1")
+        await all_sent(danube)
         assert len(receiver.documents) == 1
 
 
 async def test_a_webhook_is_signed_as_an_independent_implementation_verifies_it(tmp_path: Path) -> None:
-    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
-        await configured(yard, WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,)))
+    async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
+        await configured(danube, WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,)))
         receiver.answers = [Answer(500)]
-        yard.clock.move_to(datetime.now(UTC).timestamp())
-        job = await ended(yard, RED, "d1")
-        await all_told(yard, move=1)
+        danube.clock.move_to(datetime.now(UTC).timestamp())
+        job = await ended(danube, RED, "d1")
+        await all_sent(danube, move=1)
         (first, _), (again, body) = receiver.got
         assert first["webhook-id"] == again["webhook-id"], "by its id a receiver knows a second try"
         document = Webhook(SECRET.decode()).verify(body, dict(again))
@@ -127,27 +127,27 @@ async def test_a_webhook_is_signed_as_an_independent_implementation_verifies_it(
 
 
 async def test_a_chat_reads_one_line_and_why_and_nobody_is_paged_by_a_branchs_name(tmp_path: Path) -> None:
-    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, outbox):
-        await configured(yard, SlackNotification("chat", (Occasion.FAILURE,)))
-        await yard.secret("chat", receiver.url.encode())
-        job = await ended(yard, RED, "d1", "fix/<!channel>&co")
-        await all_told(yard)
+    async with served_receiver() as receiver, open_sending(tmp_path) as (danube, outbox):
+        await configured(danube, SlackNotification("chat", (Occasion.FAILURE,)))
+        await danube.secret("chat", receiver.url.encode())
+        job = await ended(danube, RED, "d1", "fix/<!channel>&co")
+        await all_sent(danube)
         (document,) = receiver.documents
         first, second = document["text"].split("\n")
         assert first == f":x: <{EXTERNAL_URL}/jobs/{job.id}|app failed on fix/&lt;!channel&gt;&amp;co>"
         assert second == "ValueError: &lt;broken&gt; &amp; more"
         receiver.answers = [Answer(404, "no_service")]
-        await ended(yard, RED, "d2")
+        await ended(danube, RED, "d2")
         await trouble(outbox)
         assert "secret-part" not in (await outbox.conditions())[0].what, "the address is a secret"
 
 
 async def test_receivers_are_told_in_order_also_over_failures(tmp_path: Path) -> None:
-    async with served_receiver() as receiver, open_telling(tmp_path) as (yard, _):
-        await configured(yard, WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,)))
+    async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
+        await configured(danube, WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,)))
         receiver.answers = [Answer(503), Answer(429, "", {"Retry-After": "7"}), Answer(500)]
-        jobs = [await ended(yard, GREEN, f"d{number}") for number in range(4)]
-        await all_told(yard, move=1)
+        jobs = [await ended(danube, GREEN, f"d{number}") for number in range(4)]
+        await all_sent(danube, move=1)
         arrived = list(dict.fromkeys(one["job"] for one in receiver.documents))
         assert arrived == [job.id for job in jobs]
 
@@ -222,18 +222,18 @@ MAIL = EmailNotification(("alice@example.org", "ops@example.org"), (Occasion.FAI
 
 
 @asynccontextmanager
-async def mailing(path: Path) -> AsyncIterator[tuple[Yard, Outbox, Mailbox, SmtpSpec]]:
-    async with mail_server(path) as (box, spec, client), open_telling(path, client) as (yard, outbox):
-        await configured(yard, MAIL, smtp=spec)
-        await yard.secret("mail-password", b"mail-password")
-        yield yard, outbox, box, spec
+async def mailing(path: Path) -> AsyncIterator[tuple[TriggerServer, Outbox, Mailbox, SmtpSpec]]:
+    async with mail_server(path) as (box, spec, client), open_sending(path, client) as (danube, outbox):
+        await configured(danube, MAIL, smtp=spec)
+        await danube.secret("mail-password", b"mail-password")
+        yield danube, outbox, box, spec
 
 
 async def test_a_mail_says_what_failed_why_and_where_to_read_more(tmp_path: Path) -> None:
-    async with mailing(tmp_path) as (yard, _, box, _spec):
-        job = await ended(yard, RED, "d1")
-        await ended(yard, GREEN, "d2")
-        await all_told(yard)
+    async with mailing(tmp_path) as (danube, _, box, _spec):
+        job = await ended(danube, RED, "d1")
+        await ended(danube, GREEN, "d2")
+        await all_sent(danube)
         failed, recovered = box.got
         assert failed["Subject"] == "[danube] app failed on main"
         assert recovered["Subject"] == "[danube] app succeeded again on main"
@@ -246,48 +246,48 @@ async def test_a_mail_says_what_failed_why_and_where_to_read_more(tmp_path: Path
 
 
 async def test_a_mail_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
-    async with mailing(tmp_path) as (yard, outbox, box, _):
+    async with mailing(tmp_path) as (danube, outbox, box, _):
         box.answers = ["451 try later", "452 insufficient storage"]
-        await ended(yard, RED, "d1")
-        await all_told(yard, move=1)
-        assert (len(box.got), outcomes(yard), (await outbox.conditions())) == (1, ["delivered"], [])
+        await ended(danube, RED, "d1")
+        await all_sent(danube, move=1)
+        assert (len(box.got), outcomes(danube), (await outbox.conditions())) == (1, ["delivered"], [])
 
 
 async def test_a_mail_that_is_refused_for_good_is_shown(tmp_path: Path) -> None:
-    async with mailing(tmp_path) as (yard, outbox, box, _):
+    async with mailing(tmp_path) as (danube, outbox, box, _):
         box.answers = ["550 no such user"]
-        await ended(yard, RED, "d1")
-        await all_told(yard)
-        assert outcomes(yard)[0].startswith("refused: ")
+        await ended(danube, RED, "d1")
+        await all_sent(danube)
+        assert outcomes(danube)[0].startswith("refused: ")
         assert "no such user" in (await outbox.conditions())[0].what
 
 
 async def test_a_wrong_password_is_shown_and_once_it_is_mended_the_mail_arrives(tmp_path: Path) -> None:
-    async with mailing(tmp_path) as (yard, outbox, box, _):
-        await yard.secret("mail-password", b"wrong password")
-        await ended(yard, RED, "d1")
+    async with mailing(tmp_path) as (danube, outbox, box, _):
+        await danube.secret("mail-password", b"wrong password")
+        await ended(danube, RED, "d1")
         await trouble(outbox)
         assert (await outbox.conditions())[0].hint == "set the password again: danube secrets set mail-password"
-        await yard.secret("mail-password", b"mail-password")
-        await all_told(yard, move=1)
+        await danube.secret("mail-password", b"mail-password")
+        await all_sent(danube, move=1)
         assert (len(box.got), (await outbox.conditions())) == (1, [])
 
 
 async def test_no_login_and_no_mail_goes_to_a_server_that_nobody_vouches_for(tmp_path: Path) -> None:
-    async with mail_server(tmp_path) as (box, spec, _), open_telling(tmp_path) as (yard, outbox):
-        await configured(yard, MAIL, smtp=spec)
-        await yard.secret("mail-password", b"mail-password")
-        await ended(yard, RED, "d1")
+    async with mail_server(tmp_path) as (box, spec, _), open_sending(tmp_path) as (danube, outbox):
+        await configured(danube, MAIL, smtp=spec)
+        await danube.secret("mail-password", b"mail-password")
+        await ended(danube, RED, "d1")
         await trouble(outbox)
         assert "certificate verify failed" in (await outbox.conditions())[0].what
         assert box.got == []
 
 
 async def test_without_tls_mail_stays_on_this_machine(tmp_path: Path) -> None:
-    async with open_telling(tmp_path) as (yard, outbox):
+    async with open_sending(tmp_path) as (danube, outbox):
         spec = SmtpSpec("mail.example.org:25", "danube@example.org", tls=False)
-        await configured(yard, MAIL, smtp=spec)
-        await ended(yard, RED, "d1")
-        await all_told(yard)
+        await configured(danube, MAIL, smtp=spec)
+        await ended(danube, RED, "d1")
+        await all_sent(danube)
         assert (await outbox.conditions())[0].hint == "remove tls: false"
-        assert outcomes(yard)[0].startswith("refused: ")
+        assert outcomes(danube)[0].startswith("refused: ")

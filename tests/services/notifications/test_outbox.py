@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,16 @@ from danube_pkg.core.notifications.outbox import (
 )
 from danube_pkg.core.repositories.git_authentication import HttpsToken
 from danube_pkg.core.triggers.webhooks.events import Push
+from danube_pkg.kit.records import replace
 from danube_pkg.services.notifications.outbox import PER_CHANNEL, SENDERS
-from tests.services.triggers.yard import (
+from tests.support.trigger_server import (
     REPOSITORY,
     SHA,
-    Yard,
+    TriggerServer,
     a_pipeline,
     delivering,
     eventually,
-    open_yard,
+    open_trigger_server,
 )
 
 PUSH = Push(REPOSITORY, "main", SHA, "alice")
@@ -64,23 +64,23 @@ def always(error: Exception) -> Callable[[OutboxEntry], Exception | None]:
     return lambda entry: error
 
 
-async def open_count(yard: Yard) -> int:
-    return int(yard.database.read("SELECT count(*) AS n FROM outbox WHERE done_at IS NULL")[0]["n"])
+async def open_count(danube: TriggerServer) -> int:
+    return int(danube.database.read("SELECT count(*) AS n FROM outbox WHERE done_at IS NULL")[0]["n"])
 
 
-async def all_done(yard: Yard, *, moving: bool = False) -> None:
+async def all_done(danube: TriggerServer, *, moving: bool = False) -> None:
     async def condition() -> bool:
-        yard.clock.move(5 if moving else 0)
-        return await open_count(yard) == 0
+        danube.clock.move(5 if moving else 0)
+        return await open_count(danube) == 0
 
     await eventually(condition, "the outbox to be empty")
 
 
-async def outcomes(yard: Yard) -> list[str]:
-    return [row["outcome"] for row in yard.database.read("SELECT outcome FROM outbox ORDER BY id")]
+async def outcomes(danube: TriggerServer) -> list[str]:
+    return [row["outcome"] for row in danube.database.read("SELECT outcome FROM outbox ORDER BY id")]
 
 
-async def tried(receiver: Receiver, count: int, moving: Yard | None = None) -> None:
+async def tried(receiver: Receiver, count: int, moving: TriggerServer | None = None) -> None:
     """moving: whose clock goes on meanwhile."""
 
     async def condition() -> bool:
@@ -93,32 +93,32 @@ async def tried(receiver: Receiver, count: int, moving: Yard | None = None) -> N
 
 async def test_each_state_of_a_job_is_told_in_order(tmp_path: Path) -> None:
     receiver = Receiver()
-    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
-        await yard.configure(APP, **FORGE)
-        await yard.receive(PUSH)
-        await all_done(yard)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
-        await all_done(yard)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
+        await all_done(danube)
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
+        await all_done(danube)
         assert receiver.got == ["pending", "cancelled"]
 
 
 async def test_in_a_storm_only_the_newest_status_is_told_and_never_an_older_one_after_it(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.refuse = always(Unavailable("forge-unreachable", "it answered 502"))
-    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}) as outbox:
-        await yard.configure(APP, **FORGE)
-        await yard.receive(PUSH)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}) as outbox:
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
         await tried(receiver, 1)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
         for count in range(2, 6):
-            await tried(receiver, count, yard)
+            await tried(receiver, count, danube)
         assert [one.reference for one in (await outbox.conditions())] == ["delivery-failing"]
         receiver.refuse = lambda entry: None
-        await all_done(yard, moving=True)
+        await all_done(danube, moving=True)
         assert receiver.got == ["cancelled"]
-        assert await outcomes(yard) == ["superseded", "delivered"]
+        assert await outcomes(danube) == ["superseded", "delivered"]
         assert await outbox.conditions() == []
 
 
@@ -129,22 +129,22 @@ def test_tries_become_rarer_up_to_a_cap() -> None:
 async def test_a_day_later_it_is_given_up(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.refuse = always(Unavailable("forge-unreachable", "it answered 502"))
-    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
-        await yard.configure(APP, **FORGE)
-        await yard.receive(PUSH)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
         await tried(receiver, 1)
-        yard.clock.move(GIVE_UP_SECONDS + 1)
-        await all_done(yard, moving=True)
-        assert await outcomes(yard) == ["given up: it answered 502"]
+        danube.clock.move(GIVE_UP_SECONDS + 1)
+        await all_done(danube, moving=True)
+        assert await outcomes(danube) == ["given up: it answered 502"]
 
 
 async def test_a_wrong_token_is_a_condition_and_once_it_is_mended_the_same_status_arrives(tmp_path: Path) -> None:
     receiver = Receiver()
     refusal = Unauthenticated("forge-refused", "the forge refused the credential", hint="set it again")
     receiver.refuse = always(refusal)
-    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}) as outbox:
-        await yard.configure(APP, **FORGE)
-        await yard.receive(PUSH)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}) as outbox:
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
         await tried(receiver, 1)
 
         async def is_shown() -> bool:
@@ -155,28 +155,28 @@ async def test_a_wrong_token_is_a_condition_and_once_it_is_mended_the_same_statu
         assert "https://git.example.org/api/v1 takes nothing from this server" in condition.what
         assert condition.hint == "set it again"
         receiver.refuse = lambda entry: None
-        await all_done(yard, moving=True)
+        await all_done(danube, moving=True)
         assert (receiver.got, (await outbox.conditions())) == (["pending"], [])
 
 
 async def test_a_pause_that_a_forge_asks_for_is_kept_for_all_of_it(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.refuse = always(Throttled("forge-throttled", "slow down", retry_seconds=120))
-    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
-        await yard.configure(APP, **FORGE)
-        await yard.receive(PUSH)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
         await tried(receiver, 1)
 
         async def is_kept() -> bool:
-            return bool(yard.database.read("SELECT 1 FROM outbox WHERE attempts = 1"))
+            return bool(danube.database.read("SELECT 1 FROM outbox WHERE attempts = 1"))
 
         await eventually(is_kept, "the pause")
         receiver.refuse = lambda entry: None
         for number in range(5):
-            await yard.receive(replace(PUSH, commit_sha=f"{number}" * 40), f"more-{number}")
-            yard.clock.move(20)
+            await danube.receive(replace(PUSH, commit_sha=f"{number}" * 40), f"more-{number}")
+            danube.clock.move(20)
         assert receiver.tries == 1, "nothing was sent during the pause"
-        await all_done(yard, moving=True)
+        await all_done(danube, moving=True)
         assert receiver.got == ["pending"] * 6
 
 
@@ -190,11 +190,11 @@ async def test_a_pause_that_a_forge_asks_for_is_kept_for_all_of_it(tmp_path: Pat
 async def test_what_no_other_try_would_change_is_tried_once(tmp_path: Path, error: Exception, outcome: str) -> None:
     receiver = Receiver()
     receiver.refuse = always(error)
-    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
-        await yard.configure(APP, **FORGE)
-        await yard.receive(PUSH)
-        await all_done(yard)
-        assert await outcomes(yard) == [outcome]
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
+        await all_done(danube)
+        assert await outcomes(danube) == [outcome]
 
 
 async def test_a_forge_that_hangs_keeps_neither_jobs_nor_other_receivers(tmp_path: Path) -> None:
@@ -203,12 +203,12 @@ async def test_a_forge_that_hangs_keeps_neither_jobs_nor_other_receivers(tmp_pat
     notify = SlackNotification("chat-url", (Occasion.ALWAYS,))
     pipelines = [a_pipeline("app", TriggerKind.PUSH, notifications=(notify,))]
     senders = {OutboxKind.STATUS: forge, OutboxKind.SLACK: chat}
-    async with open_yard(tmp_path) as yard, delivering(yard, senders):
-        await yard.configure(*pipelines, **FORGE)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, senders):
+        await danube.configure(*pipelines, **FORGE)
         for number in range(3 * SENDERS):
-            await yard.receive(replace(PUSH, commit_sha=f"{number:040}"), f"d{number}")
-        for job in await yard.jobs():
-            await yard.engine.cancel(job.id, "alice")
+            await danube.receive(replace(PUSH, commit_sha=f"{number:040}"), f"d{number}")
+        for job in await danube.jobs():
+            await danube.engine.cancel(job.id, "alice")
 
         async def is_told() -> bool:
             return len(chat.got) == 3 * SENDERS
@@ -217,17 +217,17 @@ async def test_a_forge_that_hangs_keeps_neither_jobs_nor_other_receivers(tmp_pat
         assert chat.most_at_once == 1, "one receiver gets one after the other"
         assert forge.at_once <= PER_CHANNEL
         forge.gate.set()
-        await all_done(yard)
+        await all_done(danube)
         assert sorted(forge.got) == ["cancelled"] * 3 * SENDERS + ["pending"] * forge.got.count("pending")
 
 
 async def test_what_was_not_delivered_is_the_next_servers(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP, **FORGE)
-        await yard.receive(PUSH)
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
     receiver = Receiver()
-    async with open_yard(tmp_path) as yard, delivering(yard, {OutboxKind.STATUS: receiver}):
-        await all_done(yard)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
+        await all_done(danube)
         assert receiver.got == ["pending"]
 
 
@@ -236,14 +236,14 @@ async def test_a_bug_in_a_sender_does_not_stop_the_others(tmp_path: Path) -> Non
     receiver.refuse = always(ZeroDivisionError("a bug"))
     notify = SlackNotification("chat-url", (Occasion.ALWAYS,))
     async with (
-        open_yard(tmp_path) as yard,
-        delivering(yard, {OutboxKind.STATUS: receiver, OutboxKind.SLACK: chat}),
+        open_trigger_server(tmp_path) as danube,
+        delivering(danube, {OutboxKind.STATUS: receiver, OutboxKind.SLACK: chat}),
     ):
-        await yard.configure(a_pipeline("app", TriggerKind.PUSH, notifications=(notify,)), **FORGE)
-        await yard.receive(PUSH)
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH, notifications=(notify,)), **FORGE)
+        await danube.receive(PUSH)
         await tried(receiver, 1)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
 
         async def is_told() -> bool:
             return chat.got == ["cancelled"]

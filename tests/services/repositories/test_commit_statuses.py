@@ -25,15 +25,15 @@ from tests.services.notifications.forges import (
     Forge,
     served_forge,
 )
-from tests.services.notifications.telling import (
+from tests.services.notifications.sending import (
     EXTERNAL_URL,
-    all_told,
-    open_telling,
+    all_sent,
+    open_sending,
     outcomes,
 )
-from tests.services.triggers.yard import (
+from tests.support.trigger_server import (
     SHA,
-    Yard,
+    TriggerServer,
     a_pipeline,
     eventually,
 )
@@ -49,36 +49,36 @@ def rule(kind: str, forge: Forge) -> Any:
     return HttpsToken("rule", token_secret="forge-token", match_patterns=("*",), forge=kind)
 
 
-async def configured(yard: Yard, kind: str, forge: Forge) -> None:
+async def configured(danube: TriggerServer, kind: str, forge: Forge) -> None:
     url = f"{forge.url}/team/app"
-    await yard.configure(a_pipeline("app", TriggerKind.PUSH, repository=url), git_authentication=(rule(kind, forge),))
-    await yard.secret("forge-token", TOKEN.encode())
+    await danube.configure(a_pipeline("app", TriggerKind.PUSH, repository=url), git_authentication=(rule(kind, forge),))
+    await danube.secret("forge-token", TOKEN.encode())
 
 
-async def push(yard: Yard, forge: Forge, sha: str = SHA, delivery: str = "d1") -> Job:
+async def push(danube: TriggerServer, forge: Forge, sha: str = SHA, delivery: str = "d1") -> Job:
     repository = WebhookRepository("team/app", (f"{forge.url}/team/app.git",))
-    await yard.receive(Push(repository, "main", sha, "alice"), delivery)
-    return (await yard.jobs())[-1]
+    await danube.receive(Push(repository, "main", sha, "alice"), delivery)
+    return (await danube.jobs())[-1]
 
 
-async def advance(yard: Yard, job: Job, *events: ev.JobEvent) -> Job:
+async def advance(danube: TriggerServer, job: Job, *events: ev.JobEvent) -> Job:
     """The job goes on, as the engine would take it, without a pod: state and what is told are stored together."""
     for event in events:
-        after, _ = decide(job, event, yard.clock.now())
-        told = yard.observer.follow_up_of(job, after)
-        await yard.store.save_job(after, told=told)
-        yard.observer.stored(told)
+        after, _ = decide(job, event, danube.clock.now())
+        told = danube.observer.follow_up_of(job, after)
+        await danube.store.save_job(after, told=told)
+        danube.observer.stored(told)
         job = after
-        yard.clock.move(1)
+        danube.clock.move(1)
     return job
 
 
-async def run(yard: Yard, job: Job) -> Job:
+async def run(danube: TriggerServer, job: Job) -> Job:
     """To its end, each state told before the next."""
     for events in ([ev.Admitted(), ev.PodReady(0)], [FINISHED, ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted()]):
-        await all_told(yard)
-        job = await advance(yard, job, *events)
-    await all_told(yard)
+        await all_sent(danube)
+        job = await advance(danube, job, *events)
+    await all_sent(danube)
     return job
 
 
@@ -99,9 +99,9 @@ async def trouble(outbox: Outbox) -> None:
     ],
 )
 async def test_a_job_is_told_in_the_forges_words(tmp_path: Path, kind: str, words: list[str]) -> None:
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, _):
-        await configured(yard, kind, forge)
-        job = await run(yard, await push(yard, forge))
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
+        await configured(danube, kind, forge)
+        job = await run(danube, await push(danube, forge))
         assert forge.states() == words
         assert {context for _, context, _, _ in forge.statuses} == {"danube/app"}
         descriptions = [description for *_, description in forge.statuses]
@@ -114,12 +114,12 @@ async def test_a_job_is_told_in_the_forges_words(tmp_path: Path, kind: str, word
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_storm_passes_and_the_order_holds(tmp_path: Path, kind: str) -> None:
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, outbox):
-        await configured(yard, kind, forge)
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
+        await configured(danube, kind, forge)
         forge.answers = [BAD_GATEWAY, Answer(503), Answer(500, '{"message": "oops"}'), BAD_GATEWAY, Answer(504)]
-        job = await push(yard, forge)
-        job = await advance(yard, job, ev.Admitted(), ev.PodReady(0), FINISHED, ev.StepsStopped(), ev.LogClosed({}))
-        await all_told(yard, move=30)
+        job = await push(danube, forge)
+        job = await advance(danube, job, ev.Admitted(), ev.PodReady(0), FINISHED, ev.StepsStopped(), ev.LogClosed({}))
+        await all_sent(danube, move=30)
         assert forge.answers == []
         assert forge.states()[-1] in ("failure", "failed")
         order = {"pending": 0, "running": 1, "failure": 2, "failed": 2}
@@ -131,28 +131,28 @@ async def test_a_storm_passes_and_the_order_holds(tmp_path: Path, kind: str) -> 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_answer_that_is_lost_makes_no_wrong_status(tmp_path: Path, kind: str) -> None:
     """At least once: GitLab refuses to hear the same state again, which is as good as having heard it."""
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, outbox):
-        await configured(yard, kind, forge)
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
+        await configured(danube, kind, forge)
         forge.answers = [Answer(502, done_before=True)]
-        await push(yard, forge)
-        await all_told(yard, move=5)
+        await push(danube, forge)
+        await all_sent(danube, move=5)
         assert set(forge.states()) == {"pending"}
-        assert (outcomes(yard), (await outbox.conditions())) == (["delivered"], [])
+        assert (outcomes(danube), (await outbox.conditions())) == (["delivered"], [])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_wrong_token_is_shown_and_once_it_is_mended_the_status_arrives(tmp_path: Path, kind: str) -> None:
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, outbox):
-        await configured(yard, kind, forge)
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
+        await configured(danube, kind, forge)
         forge.token = "rotated"
-        await push(yard, forge)
+        await push(danube, forge)
         await trouble(outbox)
         (condition,) = await outbox.conditions()
         assert (condition.reference, "it answered 401: Bad credentials" in condition.what) == ("delivery-failing", True)
         assert "danube secrets set" in condition.hint
         assert TOKEN not in condition.what
-        await yard.secret("forge-token", b"rotated")
-        await all_told(yard, move=5)
+        await danube.secret("forge-token", b"rotated")
+        await all_sent(danube, move=5)
         assert (forge.states(), (await outbox.conditions())) == (["pending"], [])
 
 
@@ -165,41 +165,41 @@ async def test_a_wrong_token_is_shown_and_once_it_is_mended_the_status_arrives(t
     ],
 )
 async def test_a_rate_limit_is_honoured(tmp_path: Path, answer: Answer) -> None:
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, outbox):
-        await configured(yard, "github", forge)
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
+        await configured(danube, "github", forge)
         forge.answers = [answer]
-        await push(yard, forge)
+        await push(danube, forge)
         await trouble(outbox)
         for number in range(4):
-            await push(yard, forge, f"{number:040}", f"more-{number}")
-            yard.clock.move(20)
+            await push(danube, forge, f"{number:040}", f"more-{number}")
+            danube.clock.move(20)
         assert len(forge.requests) == 1, "nothing was asked during the pause"
-        await all_told(yard, move=5)
+        await all_sent(danube, move=5)
         assert len(forge.states()) == 5
 
 
 async def test_githubs_primary_limit_says_when_it_ends(tmp_path: Path) -> None:
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, outbox):
-        await configured(yard, "github", forge)
-        reset = str(int(yard.clock.now()) + 600)
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
+        await configured(danube, "github", forge)
+        reset = str(int(danube.clock.now()) + 600)
         headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}
         forge.answers = [Answer(403, '{"message": "API rate limit exceeded"}', headers)]
-        await push(yard, forge)
+        await push(danube, forge)
         await trouble(outbox)
 
         async def is_postponed() -> bool:
-            return bool(yard.database.read("SELECT 1 FROM outbox WHERE next_at > ?", yard.clock.now() + 60))
+            return bool(danube.database.read("SELECT 1 FROM outbox WHERE next_at > ?", danube.clock.now() + 60))
 
         await eventually(is_postponed, "the next try to be set")
-        await all_told(yard, move=30)
+        await all_sent(danube, move=30)
         assert forge.states() == ["pending"]
 
 
 async def test_an_app_names_itself_and_one_token_serves_many_statuses(tmp_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, _):
-        forge.app_key, forge.token, forge.now = RSAKey.import_key(pem), INSTALLATION_TOKEN, yard.clock.now
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
+        forge.app_key, forge.token, forge.now = RSAKey.import_key(pem), INSTALLATION_TOKEN, danube.clock.now
         app = GithubApp(
             "app",
             app_id=APP_ID,
@@ -208,34 +208,34 @@ async def test_an_app_names_itself_and_one_token_serves_many_statuses(tmp_path: 
             match_patterns=("*",),
             api_url=f"{forge.url}/api/v3",
         )
-        await yard.configure(
+        await danube.configure(
             a_pipeline("app", TriggerKind.PUSH, repository=f"{forge.url}/team/app"), git_authentication=(app,)
         )
-        await yard.secret("app-key", pem)
+        await danube.secret("app-key", pem)
         for number in range(3):
-            await push(yard, forge, f"{number:040}", f"d{number}")
-        await all_told(yard)
+            await push(danube, forge, f"{number:040}", f"d{number}")
+        await all_sent(danube)
         assert (len(forge.states()), forge.tokens_made) == (3, 1)
 
 
 async def test_a_secret_that_is_not_set_yet_is_shown_and_the_status_waits_for_it(tmp_path: Path) -> None:
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, outbox):
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
         url = f"{forge.url}/team/app"
         pipeline = a_pipeline("app", TriggerKind.PUSH, repository=url)
-        await yard.configure(pipeline, git_authentication=(rule("gitea", forge),))
-        await push(yard, forge)
+        await danube.configure(pipeline, git_authentication=(rule("gitea", forge),))
+        await push(danube, forge)
         await trouble(outbox)
         assert "'forge-token', which is not set" in (await outbox.conditions())[0].what
-        await yard.secret("forge-token", TOKEN.encode())
-        await all_told(yard, move=5)
+        await danube.secret("forge-token", TOKEN.encode())
+        await all_sent(danube, move=5)
         assert forge.states() == ["pending"]
 
 
 async def test_a_commit_that_the_forge_does_not_know_is_refused_once(tmp_path: Path) -> None:
-    async with served_forge() as forge, open_telling(tmp_path) as (yard, _):
-        await configured(yard, "github", forge)
+    async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
+        await configured(danube, "github", forge)
         forge.answers = [Answer(422, '{"message": "No commit found for SHA"}')]
-        await push(yard, forge)
-        await all_told(yard)
-        assert outcomes(yard)[0].startswith("refused: ")
+        await push(danube, forge)
+        await all_sent(danube)
+        assert outcomes(danube)[0].startswith("refused: ")
         assert len(forge.requests) == 1

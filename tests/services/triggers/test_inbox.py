@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,10 @@ from danube_pkg.core.triggers.webhooks.events import (
     Push,
     TagPush,
 )
+from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.requests import approve, rerun
-from tests.services.triggers.yard import (
+from tests.support.trigger_server import (
     NEWEST,
     NOON,
     REPOSITORY,
@@ -43,7 +43,7 @@ from tests.services.triggers.yard import (
     URL,
     a_pipeline,
     eventually,
-    open_yard,
+    open_trigger_server,
 )
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
@@ -59,171 +59,171 @@ FORGE = {
 
 
 async def test_a_delivery_becomes_one_job_of_each_pipeline_that_it_concerns(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP, a_pipeline("second", TriggerKind.PUSH), a_pipeline("tags", TriggerKind.TAG))
-        assert await yard.receive(PUSH)
-        jobs = await yard.jobs()
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, a_pipeline("second", TriggerKind.PUSH), a_pipeline("tags", TriggerKind.TAG))
+        assert await danube.receive(PUSH)
+        jobs = await danube.jobs()
         assert [(job.pipeline, job.status, job.trigger.commit_sha) for job in jobs] == [
             ("app", Status.PENDING, SHA),
             ("second", Status.PENDING, SHA),
         ]
-        assert await yard.outcome() == "app: started\nsecond: started\ntags: its triggers name no push"
-        assert yard.pushed == [(f"{URL}.git", "main")]
+        assert await danube.outcome() == "app: started\nsecond: started\ntags: its triggers name no push"
+        assert danube.pushed == [(f"{URL}.git", "main")]
 
 
 async def test_a_replayed_delivery_starts_nothing_again(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        assert await yard.receive(PUSH)
-        assert not await yard.receive(PUSH)
-        assert await yard.receive(PUSH, forge=Forge.GITEA), "another forge has ids of its own"
-        assert await yard.receive(PUSH, "d2")
-        assert len(await yard.jobs()) == 3
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        assert not await yard.receive(PUSH), "over a restart as well"
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        assert await danube.receive(PUSH)
+        assert not await danube.receive(PUSH)
+        assert await danube.receive(PUSH, forge=Forge.GITEA), "another forge has ids of its own"
+        assert await danube.receive(PUSH, "d2")
+        assert len(await danube.jobs()) == 3
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        assert not await danube.receive(PUSH), "over a restart as well"
 
 
 async def test_an_entry_that_was_on_disk_when_the_server_died_is_settled_by_the_next_one(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, running=False) as yard:
-        await yard.configure(APP)
+    async with open_trigger_server(tmp_path, running=False) as danube:
+        await danube.configure(APP)
         for number in range(3):
-            await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, f"d{number}", PUSH, NOON))
-        assert await yard.jobs() == []
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        await yard.settled()
-        assert len(await yard.jobs()) == 3
+            await danube.inbox.receive(InboxEntry(EntrySource.GITHUB, f"d{number}", PUSH, NOON))
+        assert await danube.jobs() == []
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        await danube.settled()
+        assert len(await danube.jobs()) == 3
 
 
 async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, running=False) as yard:
-        await yard.configure(APP, **FORGE)
-        await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, "d1", PUSH, NOON))
-        entry = (await yard.inbox.open_entries(0, 1))[0]
-        pipeline = await yard.pipelines.load_pipeline("app")
+    async with open_trigger_server(tmp_path, running=False) as danube:
+        await danube.configure(APP, **FORGE)
+        await danube.inbox.receive(InboxEntry(EntrySource.GITHUB, "d1", PUSH, NOON))
+        entry = (await danube.inbox.open_entries(0, 1))[0]
+        pipeline = await danube.pipelines.load_pipeline("app")
         assert pipeline is not None
         trigger = Trigger("webhook", "alice", commit_sha=SHA, origin=entry.origin)
         settled = Settlement(entry, NOON, [PipelineOutcome("app", Result.STARTED)])
-        first = await yard.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
-        again = await yard.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
-        assert ([one.id for one in first], len(await yard.jobs())) == ([one.id for one in again], 1)
-        stored = await yard.inbox.entry(EntrySource.GITHUB, "d1")
+        first = await danube.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
+        again = await danube.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
+        assert ([one.id for one in first], len(await danube.jobs())) == ([one.id for one in again], 1)
+        stored = await danube.inbox.entry(EntrySource.GITHUB, "d1")
         assert stored is not None
         assert stored.outcomes == (PipelineOutcome("app", Result.STARTED, job_id=first[0].id),)
-        assert await yard.told() == ["status app pending queued"], "nor is it told twice"
+        assert await danube.told() == ["status app pending queued"], "nor is it told twice"
 
 
 async def test_a_burst_keeps_its_order_within_a_repository(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
         pushes = [replace(PUSH, message=str(number), actor=f"n{number:03}") for number in range(100)]
         async with asyncio.TaskGroup() as group:
             for number, push in enumerate(pushes):
-                group.create_task(yard.receive(push, f"d{number:03}"), name=f"delivery {number}")
-        rows = yard.database.read("SELECT id, key FROM inbox ORDER BY id")
-        jobs = await yard.jobs()
+                group.create_task(danube.receive(push, f"d{number:03}"), name=f"delivery {number}")
+        rows = danube.database.read("SELECT id, key FROM inbox ORDER BY id")
+        jobs = await danube.jobs()
         assert [job.trigger.origin for job in jobs] == [f"github:{row['key']}" for row in rows]
         assert len({job.id for job in jobs}) == 100
 
 
 async def test_what_starts_nothing_says_why(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(
             a_pipeline("docs", TriggerKind.PUSH, paths=("docs/**",)), a_pipeline("app", TriggerKind.PUSH), **FORGE
         )
-        await yard.receive(replace(PUSH, message="[skip ci] x"), "skipped")
-        await yard.receive(PUSH, "filtered")
-        await yard.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
-        assert await yard.outcome("skipped") == (
+        await danube.receive(replace(PUSH, message="[skip ci] x"), "skipped")
+        await danube.receive(PUSH, "filtered")
+        await danube.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
+        assert await danube.outcome("skipped") == (
             "app: the commit's message says [skip ci]\ndocs: the commit's message says [skip ci]"
         )
-        assert await yard.outcome("filtered") == (
+        assert await danube.outcome("filtered") == (
             "app: started\ndocs: the one file that changed is not among its paths"
         )
-        assert (await yard.outcome("deleted")).splitlines()[0] == "app: the end of a branch starts nothing"
-        assert await yard.told() == ["status docs success skipped", "status app pending queued"]
+        assert (await danube.outcome("deleted")).splitlines()[0] == "app: the end of a branch starts nothing"
+        assert await danube.told() == ["status docs success skipped", "status app pending queued"]
 
 
 async def test_pings_are_not_kept(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.receive(Ping())
-        assert yard.database.read("SELECT * FROM inbox") == []
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.receive(Ping())
+        assert danube.database.read("SELECT * FROM inbox") == []
 
 
 async def test_a_tag_starts_what_names_tags(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(a_pipeline("release", TriggerKind.TAG))
-        await yard.receive(TagPush(REPOSITORY, "v1", SHA, "alice"))
-        assert [(job.trigger.tag, job.trigger.branch) for job in await yard.jobs()] == [("v1", "")]
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("release", TriggerKind.TAG))
+        await danube.receive(TagPush(REPOSITORY, "v1", SHA, "alice"))
+        assert [(job.trigger.tag, job.trigger.branch) for job in await danube.jobs()] == [("v1", "")]
 
 
 # --- proposals of strangers
 
 
 async def test_a_forks_job_waits_for_the_approval_of_its_exact_commit_and_gets_no_secret(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP, **FORGE)
-        await yard.receive(FORK)
-        (job,) = await yard.jobs()
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, **FORGE)
+        await danube.receive(FORK)
+        (job,) = await danube.jobs()
         assert (job.status, job.reason) == (Status.PENDING, Reason.APPROVAL_REQUIRED)
         with pytest.raises(Conflict, match="is of commit"):
-            await approve(yard.engine, job, OTHER_SHA, "alice")
-        approved = await approve(yard.engine, job, SHA, "alice")
+            await approve(danube.engine, job, OTHER_SHA, "alice")
+        approved = await approve(danube.engine, job, SHA, "alice")
         assert (approved.reason, approved.message) == (Reason.QUEUED, "approved by alice")
-        await yard.secret("TOKEN", b"never for strangers")
+        await danube.secret("TOKEN", b"never for strangers")
         with pytest.raises(Forbidden, match="not given to code from a fork"):
-            await yard.secrets.read_for_job(approved, 1, "TOKEN")
-        assert await yard.told() == ["status app pending approval-required", "status app pending queued"]
+            await danube.secrets.read_for_job(approved, 1, "TOKEN")
+        assert await danube.told() == ["status app pending approval-required", "status app pending queued"]
 
 
 async def test_a_new_push_needs_a_new_approval_and_ends_the_old_wait(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        await yard.receive(FORK)
-        await yard.receive(replace(FORK, change=PullRequestChange.UPDATED, commit_sha=OTHER_SHA), "d2")
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        await danube.receive(FORK)
+        await danube.receive(replace(FORK, change=PullRequestChange.UPDATED, commit_sha=OTHER_SHA), "d2")
 
         async def old_is_over() -> bool:
-            return (await yard.jobs())[0].status.ended
+            return (await danube.jobs())[0].status.ended
 
         await eventually(old_is_over, "the older proposal to be superseded")
-        old, new = await yard.jobs()
+        old, new = await danube.jobs()
         assert (old.status, old.reason) == (Status.CANCELLED, Reason.SUPERSEDED)
         assert old.message == f"superseded by job {new.id} before it started"
         assert new.reason is Reason.APPROVAL_REQUIRED
 
 
 async def test_an_approval_is_not_inherited(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        await yard.receive(FORK)
-        (job,) = await yard.jobs()
-        await approve(yard.engine, job, SHA, "alice")
-        await yard.receive(replace(FORK, change=PullRequestChange.UPDATED, commit_sha=OTHER_SHA), "d2")
-        again = await rerun(yard.engine, job, "bob")
-        assert [one.reason for one in await yard.jobs()][1:] == [Reason.APPROVAL_REQUIRED] * 2
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        await danube.receive(FORK)
+        (job,) = await danube.jobs()
+        await approve(danube.engine, job, SHA, "alice")
+        await danube.receive(replace(FORK, change=PullRequestChange.UPDATED, commit_sha=OTHER_SHA), "d2")
+        again = await rerun(danube.engine, job, "bob")
+        assert [one.reason for one in await danube.jobs()][1:] == [Reason.APPROVAL_REQUIRED] * 2
         assert again.trigger.origin == ""
 
 
 async def test_the_end_of_a_pull_request_ends_what_waits_for_an_approval(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        await yard.receive(FORK)
-        await yard.receive(replace(FORK, number=8, ref="refs/pull/8/head"), "d2")
-        await yard.receive(replace(FORK, change=PullRequestChange.CLOSED), "d3")
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        await danube.receive(FORK)
+        await danube.receive(replace(FORK, number=8, ref="refs/pull/8/head"), "d2")
+        await danube.receive(replace(FORK, change=PullRequestChange.CLOSED), "d3")
 
         async def is_over() -> bool:
-            return (await yard.jobs())[0].status.ended
+            return (await danube.jobs())[0].status.ended
 
         await eventually(is_over, "the proposal to be ended")
-        assert [job.status for job in await yard.jobs()] == [Status.CANCELLED, Status.PENDING]
+        assert [job.status for job in await danube.jobs()] == [Status.CANCELLED, Status.PENDING]
 
 
 async def test_a_pull_request_of_the_repository_itself_waits_for_nobody(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        await yard.receive(PULL)
-        (job,) = await yard.jobs()
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        await danube.receive(PULL)
+        (job,) = await danube.jobs()
         assert (job.reason, job.trigger.branch, job.trigger.ref) == (Reason.QUEUED, "", "refs/pull/7/head")
 
 
@@ -231,20 +231,20 @@ async def test_a_pull_request_of_the_repository_itself_waits_for_nobody(tmp_path
 async def test_a_pull_requests_files_are_found_out_where_they_decide(
     tmp_path: Path, changed: tuple[str, ...] | None, count: int
 ) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
-        yard.repositories.changed = changed
-        await yard.receive(PULL)
-        assert yard.repositories.asked == [f"{URL} main..{SHA}"]
-        assert len(await yard.jobs()) == count
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
+        danube.repositories.changed = changed
+        await danube.receive(PULL)
+        assert danube.repositories.asked == [f"{URL} main..{SHA}"]
+        assert len(await danube.jobs()) == count
 
 
 async def test_where_the_files_cannot_be_found_out_it_runs(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
-        yard.repositories.away = Unavailable("forge-unreachable", "it is away")
-        await yard.receive(PULL)
-        assert len(await yard.jobs()) == 1
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
+        danube.repositories.away = Unavailable("forge-unreachable", "it is away")
+        await danube.receive(PULL)
+        assert len(await danube.jobs()) == 1
 
 
 # --- pipelines that wait for others
@@ -255,93 +255,93 @@ def after(name: str, result: PipelineEnd = PipelineEnd.SUCCESS) -> TriggerSpec:
 
 
 async def test_the_end_of_a_job_starts_what_waits_for_it_exactly_once(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(
             APP, a_pipeline("clean", after("app", PipelineEnd.ALWAYS)), a_pipeline("deploy", after("app"))
         )
-        await yard.receive(PUSH)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
-        await yard.settled()
-        follower = (await yard.jobs())[1]
+        await danube.receive(PUSH)
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
+        await danube.settled()
+        follower = (await danube.jobs())[1]
         assert (follower.pipeline, follower.trigger.type, follower.trigger.commit_sha) == ("clean", "pipeline", SHA)
         assert follower.trigger.actor == f"app job {job.id}"
-        assert await yard.outcome(job.id, EntrySource.PIPELINE) == "clean: started"
-        assert len(await yard.jobs()) == 2
+        assert await danube.outcome(job.id, EntrySource.PIPELINE) == "clean: started"
+        assert len(await danube.jobs()) == 2
 
 
 async def test_a_proposals_end_starts_nothing(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP, a_pipeline("clean", after("app", PipelineEnd.ALWAYS)))
-        await yard.receive(PULL)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
-        await yard.settled()
-        assert len(await yard.jobs()) == 1
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, a_pipeline("clean", after("app", PipelineEnd.ALWAYS)))
+        await danube.receive(PULL)
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
+        await danube.settled()
+        assert len(await danube.jobs()) == 1
 
 
 # --- what cannot be settled now
 
 
 async def test_a_repository_that_is_away_is_asked_again(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        yard.repositories.away = Unavailable("forge-unreachable", "it is away")
-        await yard.receive(PUSH)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
+        danube.repositories.away = Unavailable("forge-unreachable", "it is away")
+        await danube.receive(PUSH)
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
 
         async def was_asked() -> bool:
-            return bool(yard.repositories.asked) and yard.clock.next_wake is not None
+            return bool(danube.repositories.asked) and danube.clock.next_wake is not None
 
         await eventually(was_asked, "the repository to be asked")
-        yard.repositories.away = None
-        await yard.settled(moving=True)
-        assert [job.trigger.commit_sha for job in await yard.jobs()] == [SHA, NEWEST]
+        danube.repositories.away = None
+        await danube.settled(moving=True)
+        assert [job.trigger.commit_sha for job in await danube.jobs()] == [SHA, NEWEST]
 
 
 async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        yard.repositories.away = Permanent("source-unavailable", "there is no such repository")
-        await yard.receive(PUSH)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
-        await yard.settled()
-        assert await yard.outcome(job.id, EntrySource.PIPELINE) == "deploy: there is no such repository"
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
+        danube.repositories.away = Permanent("source-unavailable", "there is no such repository")
+        await danube.receive(PUSH)
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
+        await danube.settled()
+        assert await danube.outcome(job.id, EntrySource.PIPELINE) == "deploy: there is no such repository"
 
 
 async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        yard.repositories.away = ZeroDivisionError("a bug")
-        await yard.receive(PUSH)
-        (job,) = await yard.jobs()
-        await yard.engine.cancel(job.id, "alice")
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
+        danube.repositories.away = ZeroDivisionError("a bug")
+        await danube.receive(PUSH)
+        (job,) = await danube.jobs()
+        await danube.engine.cancel(job.id, "alice")
 
         async def is_settled() -> bool:
-            yard.clock.move(120)
-            return bool(await yard.outcome(job.id, EntrySource.PIPELINE))
+            danube.clock.move(120)
+            return bool(await danube.outcome(job.id, EntrySource.PIPELINE))
 
         await eventually(is_settled, "the entry to be given up")
-        assert await yard.outcome(job.id, EntrySource.PIPELINE) == "deploy: given up: a bug"
+        assert await danube.outcome(job.id, EntrySource.PIPELINE) == "deploy: given up: a bug"
 
 
 async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with open_yard(tmp_path, running=False) as yard:
-        await yard.configure(APP)
-        await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, "d1", PUSH, NOON))
-        await yard.database.write(lambda connection: connection.execute("UPDATE inbox SET event = '{}'"))
-        async with yard.triggers.running():
+    async with open_trigger_server(tmp_path, running=False) as danube:
+        await danube.configure(APP)
+        await danube.inbox.receive(InboxEntry(EntrySource.GITHUB, "d1", PUSH, NOON))
+        await danube.database.write(lambda connection: connection.execute("UPDATE inbox SET event = '{}'"))
+        async with danube.triggers.running():
 
             async def is_said() -> bool:
                 return "inbox-unreadable" in caplog.messages
 
             await eventually(is_said, "the failure to be said")
             event = event_to_json(PUSH)
-            await yard.database.write(lambda connection: connection.execute("UPDATE inbox SET event = ?", (event,)))
-            await yard.settled(moving=True)
-            assert await yard.outcome() == "app: started"
+            await danube.database.write(lambda connection: connection.execute("UPDATE inbox SET event = ?", (event,)))
+            await danube.settled(moving=True)
+            assert await danube.outcome() == "app: started"
 
 
 class FullDisk:
@@ -360,19 +360,19 @@ class FullDisk:
 
 
 async def test_a_full_disk_never_leaves_a_lane_behind(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        yard.triggers._engine = FullDisk(yard.engine, 3)  # type: ignore[assignment]
-        await yard.inbox.receive(InboxEntry(EntrySource.GITHUB, "old", PUSH, NOON - 3 * 86400))
-        await yard.triggers.receive(WebhookDelivery(Forge.GITHUB, "d1", PUSH))
-        await yard.settled(moving=True)
-        assert await yard.outcome("old") == "app: given up: the disk is full"
-        assert await yard.outcome("d1") == "app: started"
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        danube.triggers._engine = FullDisk(danube.engine, 3)  # type: ignore[assignment]
+        await danube.inbox.receive(InboxEntry(EntrySource.GITHUB, "old", PUSH, NOON - 3 * 86400))
+        await danube.triggers.receive(WebhookDelivery(Forge.GITHUB, "d1", PUSH))
+        await danube.settled(moving=True)
+        assert await danube.outcome("old") == "app: given up: the disk is full"
+        assert await danube.outcome("d1") == "app: started"
 
 
 async def test_old_entries_are_forgotten_and_open_ones_are_not(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(APP)
-        await yard.receive(PUSH)
-        assert await yard.inbox.forget_settled(0.0) == 0
-        assert await yard.inbox.forget_settled(4e9) == 1
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        await danube.receive(PUSH)
+        assert await danube.inbox.forget_settled(0.0) == 0
+        assert await danube.inbox.forget_settled(4e9) == 1

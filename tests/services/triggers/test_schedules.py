@@ -11,14 +11,14 @@ from danube_pkg.core.configuration.pipelines import TriggerKind, TriggerSpec
 from danube_pkg.core.triggers.inbox import CronMoment
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.triggers.schedules import next_start
-from tests.services.triggers.clock import MovedClock
-from tests.services.triggers.yard import (
+from tests.support.moved_clock import MovedClock
+from tests.support.trigger_server import (
     NEWEST,
     URL,
-    Yard,
+    TriggerServer,
     a_pipeline,
     eventually,
-    open_yard,
+    open_trigger_server,
 )
 
 DAY = 86400.0
@@ -29,109 +29,109 @@ def cron(schedule: str, **more: object) -> TriggerSpec:
     return TriggerSpec(TriggerKind.CRON, schedule, **more)  # type: ignore[arg-type]
 
 
-def moments(yard: Yard, pipeline: str = "app") -> list[str]:
+def moments(danube: TriggerServer, pipeline: str = "app") -> list[str]:
     """Of a pipeline's jobs that a clock has started, in UTC."""
-    rows = yard.database.read("SELECT key FROM inbox WHERE source = 'cron' ORDER BY id")
+    rows = danube.database.read("SELECT key FROM inbox WHERE source = 'cron' ORDER BY id")
     found = [row["key"].split(" ") for row in rows]
     return [
         datetime.fromtimestamp(float(moment), UTC).strftime("%m-%d %H:%M") for name, moment in found if name == pipeline
     ]
 
 
-async def pass_time(yard: Yard, until: float, step: float = 600.0) -> None:
+async def pass_time(danube: TriggerServer, until: float, step: float = 600.0) -> None:
     """Time goes on, with a look at the clocks at each step, which is shorter than any schedule's interval."""
-    while yard.clock.now() < until:
-        await yard.schedules.strike()
-        yard.clock.move(min(step, until - yard.clock.now()))
-    await yard.schedules.strike()
+    while danube.clock.now() < until:
+        await danube.schedules.strike()
+        danube.clock.move(min(step, until - danube.clock.now()))
+    await danube.schedules.strike()
 
 
 async def test_a_clock_starts_a_job_of_the_newest_commit_of_the_default_branch(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
-        await yard.configure(a_pipeline("app", cron("0 3 * * *")))
-        await pass_time(yard, JUNE + 1.5 * DAY, 3600)
-        await yard.settled()
-        (first, second) = await yard.jobs()
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(a_pipeline("app", cron("0 3 * * *")))
+        await pass_time(danube, JUNE + 1.5 * DAY, 3600)
+        await danube.settled()
+        (first, second) = await danube.jobs()
         assert (first.trigger.type, first.trigger.commit_sha, first.trigger.branch) == ("cron", NEWEST, "main")
         assert first.trigger.actor == "schedule 0 3 * * *"
         assert second.trigger.origin == f"cron:app {JUNE + DAY + 3 * 3600:.0f}"
-        assert moments(yard) == ["06-01 03:00", "06-02 03:00"]
-        assert yard.repositories.asked == [URL, URL]
+        assert moments(danube) == ["06-01 03:00", "06-02 03:00"]
+        assert danube.repositories.asked == [URL, URL]
 
 
 async def test_every_schedule_of_a_pipeline_counts_and_one_moment_starts_one_job(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
-        await yard.configure(a_pipeline("app", cron("0 */6 * * *"), cron("0 12 * * *"), cron("30 12 * * *")))
-        await pass_time(yard, JUNE + DAY - 1, 1800)
-        assert moments(yard) == ["06-01 06:00", "06-01 12:00", "06-01 12:30", "06-01 18:00"]
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(a_pipeline("app", cron("0 */6 * * *"), cron("0 12 * * *"), cron("30 12 * * *")))
+        await pass_time(danube, JUNE + DAY - 1, 1800)
+        assert moments(danube) == ["06-01 06:00", "06-01 12:00", "06-01 12:30", "06-01 18:00"]
 
 
 async def test_a_new_schedule_begins_now_and_a_changed_one_too(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE + 4 * 3600)) as yard:
-        await yard.configure(a_pipeline("app", cron("0 3 * * *")))
-        await pass_time(yard, JUNE + 5 * 3600)
-        await yard.configure(a_pipeline("app", cron("0 4 * * *")))
-        await pass_time(yard, JUNE + 6 * 3600)
-        assert moments(yard) == []
+    async with open_trigger_server(tmp_path, MovedClock(JUNE + 4 * 3600)) as danube:
+        await danube.configure(a_pipeline("app", cron("0 3 * * *")))
+        await pass_time(danube, JUNE + 5 * 3600)
+        await danube.configure(a_pipeline("app", cron("0 4 * * *")))
+        await pass_time(danube, JUNE + 6 * 3600)
+        assert moments(danube) == []
 
 
 async def test_after_downtime_the_newest_missed_moment_runs_once(tmp_path: Path) -> None:
     pipeline = a_pipeline("app", cron("0 3 * * *"))
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
-        await yard.configure(pipeline)
-        await yard.schedules.strike()
-    async with open_yard(tmp_path, MovedClock(JUNE + 9.5 * DAY)) as yard:
-        await yard.configure(pipeline)
-        await yard.schedules.strike()
-        await yard.schedules.strike()
-        assert moments(yard) == ["06-10 03:00"]
-    async with open_yard(tmp_path, MovedClock(JUNE + 9.6 * DAY)) as yard:
-        await yard.configure(pipeline)
-        await yard.schedules.strike()
-        assert moments(yard) == ["06-10 03:00"], "and not again after another restart"
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(pipeline)
+        await danube.schedules.strike()
+    async with open_trigger_server(tmp_path, MovedClock(JUNE + 9.5 * DAY)) as danube:
+        await danube.configure(pipeline)
+        await danube.schedules.strike()
+        await danube.schedules.strike()
+        assert moments(danube) == ["06-10 03:00"]
+    async with open_trigger_server(tmp_path, MovedClock(JUNE + 9.6 * DAY)) as danube:
+        await danube.configure(pipeline)
+        await danube.schedules.strike()
+        assert moments(danube) == ["06-10 03:00"], "and not again after another restart"
 
 
 async def test_a_moment_that_was_taken_before_the_server_died_is_not_taken_again(tmp_path: Path) -> None:
     """The entry of the inbox and the schedule's last moment are one transaction; and even the entry alone would do."""
     pipeline, moment = a_pipeline("app", cron("0 3 * * *")), JUNE + 3 * 3600
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
-        await yard.configure(pipeline)
-        await yard.schedules.strike()
-        yard.clock.move_to(moment + 1)
-        assert await yard.triggers.receive_moment(CronMoment("app", "0 3 * * *", moment), "0 3 * * *")
-        await yard.inbox.remember_moment("app", "0 3 * * *", JUNE)
-        await yard.schedules.strike()
-        await yard.settled()
-        assert len(await yard.jobs()) == 1
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(pipeline)
+        await danube.schedules.strike()
+        danube.clock.move_to(moment + 1)
+        assert await danube.triggers.receive_moment(CronMoment("app", "0 3 * * *", moment), "0 3 * * *")
+        await danube.inbox.remember_moment("app", "0 3 * * *", JUNE)
+        await danube.schedules.strike()
+        await danube.settled()
+        assert len(await danube.jobs()) == 1
 
 
 async def test_while_the_server_is_drained_clocks_stand_still(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
-        await yard.configure(a_pipeline("app", cron("0 * * * *")))
-        await yard.schedules.strike()
-        await yard.draining.drain("a test")
-        await pass_time(yard, JUNE + 5.5 * 3600)
-        assert moments(yard) == []
-        await yard.draining.resume()
-        await yard.schedules.strike()
-        assert moments(yard) == ["06-01 05:00"]
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(a_pipeline("app", cron("0 * * * *")))
+        await danube.schedules.strike()
+        await danube.draining.drain("a test")
+        await pass_time(danube, JUNE + 5.5 * 3600)
+        assert moments(danube) == []
+        await danube.draining.resume()
+        await danube.schedules.strike()
+        assert moments(danube) == ["06-01 05:00"]
 
 
 async def test_jitter_is_the_same_each_time(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         names = [f"p{number}" for number in range(5)]
-        await yard.configure(*(a_pipeline(name, cron("0 3 * * *", jitter_seconds=3600)) for name in names))
+        await danube.configure(*(a_pipeline(name, cron("0 3 * * *", jitter_seconds=3600)) for name in names))
         promised = {name: next_start(name, cron("0 3 * * *", jitter_seconds=3600), JUNE) for name in names}
         late: dict[str, set[float]] = {name: set() for name in names}
         seen = 0
-        while yard.clock.now() < JUNE + 3 * DAY:
-            await yard.schedules.strike()
-            rows = yard.database.read("SELECT key, received_at FROM inbox ORDER BY id")
+        while danube.clock.now() < JUNE + 3 * DAY:
+            await danube.schedules.strike()
+            rows = danube.database.read("SELECT key, received_at FROM inbox ORDER BY id")
             for row in rows[seen:]:
                 name, moment = row["key"].split(" ")
                 late[name].add((row["received_at"] - float(moment)) // 60)
             seen = len(rows)
-            yard.clock.move(60)
+            danube.clock.move(60)
         assert all(len(minutes) == 1 and max(minutes) <= 60 for minutes in late.values())
         assert len(set.union(*late.values())) > 1
         told = {name: (at - (JUNE + 3 * 3600)) // 60 for name, at in promised.items() if at is not None}
@@ -151,46 +151,46 @@ def test_when_a_pipeline_starts_next_is_known_beforehand() -> None:
 async def test_both_changes_of_the_clocks(tmp_path: Path, day: tuple[int, int, int], expected: list[str]) -> None:
     """In Vienna 02:30 is left out in March and comes twice in October."""
     begin = datetime(*day, tzinfo=ZoneInfo("Europe/Vienna")).timestamp()
-    async with open_yard(tmp_path, MovedClock(begin)) as yard:
-        await yard.configure(a_pipeline("app", cron("30 1,2 * * *", timezone="Europe/Vienna")))
-        await pass_time(yard, begin + 20 * 3600)
-        assert moments(yard) == expected
+    async with open_trigger_server(tmp_path, MovedClock(begin)) as danube:
+        await danube.configure(a_pipeline("app", cron("30 1,2 * * *", timezone="Europe/Vienna")))
+        await pass_time(danube, begin + 20 * 3600)
+        assert moments(danube) == expected
 
 
 async def test_a_year_on_a_moved_clock_has_every_moment_once(tmp_path: Path) -> None:
     begin = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
-    async with open_yard(tmp_path, MovedClock(begin), running=False) as yard:
-        await yard.configure(a_pipeline("app", cron("0 4 * * sun"), cron("15 14 1 * *"), cron("0 0 29 2 *")))
-        await yard.schedules.strike()
-        yard.clock.move(1)
-        await pass_time(yard, begin + 365 * DAY - 2, 6 * 3600)
-        found = moments(yard)
+    async with open_trigger_server(tmp_path, MovedClock(begin), running=False) as danube:
+        await danube.configure(a_pipeline("app", cron("0 4 * * sun"), cron("15 14 1 * *"), cron("0 0 29 2 *")))
+        await danube.schedules.strike()
+        danube.clock.move(1)
+        await pass_time(danube, begin + 365 * DAY - 2, 6 * 3600)
+        found = moments(danube)
         assert (len(found), len(set(found))) == (52 + 12, 52 + 12)
 
 
 async def test_a_clock_that_is_set_back_starts_nothing_twice(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
-        await yard.configure(a_pipeline("app", cron("0 * * * *")))
-        await pass_time(yard, JUNE + 3600 + 60)
-        yard.clock.move_to(JUNE + 1800)
-        await pass_time(yard, JUNE + 2 * 3600 + 60)
-        assert moments(yard) == ["06-01 01:00", "06-01 02:00"]
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(a_pipeline("app", cron("0 * * * *")))
+        await pass_time(danube, JUNE + 3600 + 60)
+        danube.clock.move_to(JUNE + 1800)
+        await pass_time(danube, JUNE + 2 * 3600 + 60)
+        assert moments(danube) == ["06-01 01:00", "06-01 02:00"]
 
 
 async def test_the_loop_wakes_for_a_moment_and_for_a_new_configuration(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         failures: list[str] = []
         owner = TaskOwner(lambda name, error: failures.append(f"{name}: {error}"))
-        owner.start("schedules", yard.schedules.run())
-        await yard.configure(a_pipeline("app", cron("* * * * *")))
+        owner.start("schedules", danube.schedules.run())
+        await danube.configure(a_pipeline("app", cron("* * * * *")))
 
         async def begun() -> bool:
-            return bool(yard.database.read("SELECT 1 FROM cron_moments"))
+            return bool(danube.database.read("SELECT 1 FROM cron_moments"))
 
         def struck(count: int) -> Callable[[], object]:
             async def condition() -> bool:
-                yard.clock.move(10)
-                return len(moments(yard)) >= count
+                danube.clock.move(10)
+                return len(moments(danube)) >= count
 
             return condition
 
@@ -201,12 +201,12 @@ async def test_the_loop_wakes_for_a_moment_and_for_a_new_configuration(tmp_path:
 
 
 async def test_a_time_zone_that_is_missing_is_a_condition(tmp_path: Path) -> None:
-    async with open_yard(tmp_path, MovedClock(JUNE)) as yard:
-        await yard.configure(a_pipeline("app", cron("* * * * *", timezone="Middle/Earth")))
-        await yard.schedules.strike()
-        (condition,) = await yard.schedules.conditions()
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(a_pipeline("app", cron("* * * * *", timezone="Middle/Earth")))
+        await danube.schedules.strike()
+        (condition,) = await danube.schedules.conditions()
         assert condition.reference == "time-zone-missing"
         assert "apt-get install tzdata" in condition.hint
-        await yard.configure(a_pipeline("app"))
-        await yard.schedules.strike()
-        assert (await yard.schedules.conditions()) == ()
+        await danube.configure(a_pipeline("app"))
+        await danube.schedules.strike()
+        assert (await danube.schedules.conditions()) == ()

@@ -13,20 +13,22 @@ from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.errors import NotFound, Unauthenticated
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.services.triggers.webhooks import FORGET_SECONDS, Webhooks
-from tests.services.triggers.yard import (
+from tests.support.trigger_server import (
     SHA,
     URL,
-    Yard,
+    TriggerServer,
     a_pipeline,
-    open_yard,
+    open_trigger_server,
 )
 
 SECRET = b"a secret of the webhook"
 WEBHOOKS = (WebhookSpec(Forge.GITHUB, ("old", "new")),)
 
 
-def hooks_of(yard: Yard, configuration: str = "") -> Webhooks:
-    return Webhooks(yard.applied, yard.secrets, yard.triggers, yard.clock, lambda url: url == configuration != "")
+def hooks_of(danube: TriggerServer, configuration: str = "") -> Webhooks:
+    return Webhooks(
+        danube.applied, danube.secrets, danube.triggers, danube.clock, lambda url: url == configuration != ""
+    )
 
 
 def push(url: str = f"{URL}.git") -> bytes:
@@ -52,10 +54,10 @@ async def refuse(hooks: Webhooks, times: int = 1) -> None:
 
 
 async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
-        await yard.secret("new", SECRET)
-        hooks = hooks_of(yard)
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
+        await danube.secret("new", SECRET)
+        hooks = hooks_of(danube)
         await refuse(hooks, 3)
         (condition,) = await hooks.conditions()
         assert condition.reference == "hooks-refused"
@@ -69,8 +71,8 @@ async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path
 
 
 async def test_a_forge_for_which_no_secret_is_named_is_told_what_to_write(tmp_path: Path) -> None:
-    async with open_yard(tmp_path) as yard:
-        hooks = hooks_of(yard)
+    async with open_trigger_server(tmp_path) as danube:
+        hooks = hooks_of(danube)
         await refuse(hooks)
         (condition,) = await hooks.conditions()
         assert "config.yaml names no secret of github" in condition.what
@@ -80,12 +82,12 @@ async def test_a_forge_for_which_no_secret_is_named_is_told_what_to_write(tmp_pa
 async def test_what_a_stranger_tried_once_is_forgotten_and_fills_no_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_yard(tmp_path) as yard:
-        hooks = hooks_of(yard)
+    async with open_trigger_server(tmp_path) as danube:
+        hooks = hooks_of(danube)
         with caplog.at_level(logging.WARNING, "danube.hooks"):
             await refuse(hooks, 100)
         assert len([one for one in caplog.records if one.getMessage() == "hook-refused"]) == 7
-        yard.clock.move(FORGET_SECONDS)
+        danube.clock.move(FORGET_SECONDS)
         assert (await hooks.conditions()) == []
         await refuse(hooks)
         assert "(1 in a row)" in (await hooks.conditions())[0].what
@@ -93,13 +95,13 @@ async def test_what_a_stranger_tried_once_is_forgotten_and_fills_no_log(
 
 async def test_the_configurations_own_repository_needs_no_pipeline(tmp_path: Path) -> None:
     own, other = "https://git.example.org/ops/config.git", "https://git.example.org/ops/other.git"
-    async with open_yard(tmp_path) as yard:
-        await yard.configure(webhooks=WEBHOOKS)
-        await yard.secret("new", SECRET)
-        hooks = hooks_of(yard, configuration=own)
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(webhooks=WEBHOOKS)
+        await danube.secret("new", SECRET)
+        hooks = hooks_of(danube, configuration=own)
         with pytest.raises(NotFound):
             await hooks.receive(Forge.GITHUB, headers(push(other)), push(other))
         assert (await hooks.receive(Forge.GITHUB, headers(push(own)), push(own))).is_new
-        await yard.settled()
-        assert yard.pushed == [(own, "main")]
-        assert "lets the server look there" in await yard.outcome()
+        await danube.settled()
+        assert danube.pushed == [(own, "main")]
+        assert "lets the server look there" in await danube.outcome()

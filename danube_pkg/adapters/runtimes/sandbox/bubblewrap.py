@@ -4,12 +4,12 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.host_image import HOME, RootFileSystem
 from danube_pkg.adapters.runtimes.sandbox.image_root import Overlay
 from danube_pkg.core.errors import HostLacks
+from danube_pkg.kit.records import Record
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "SETFCAP", "KILL", "SYS_CHROOT")
 """What root keeps inside a full id map, or `tar`, `apt-get` and `chown` break; none where one id is mapped."""
@@ -39,8 +39,7 @@ def home_of(bubblewrap: Path) -> Path:
     return bubblewrap.parents[2] if bubblewrap.parent.name == "_bin" else bubblewrap.parent
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Record):
     """A source on the host at a place in the container."""
 
     source: Path
@@ -48,8 +47,7 @@ class Mount:
     writable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerPlan:
+class ContainerPlan(Record):
     """Everything about a container but the namespaces that it joins. staged: the pod's user is another one than the server's,
     so that what is mounted must be put where he can go."""
 

@@ -7,18 +7,17 @@ Where they cannot be made (no right, no hierarchy) the pod's processes get rlimi
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.runtimes.pods import Limits
+from danube_pkg.kit.records import Record
 
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD_US = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Cgroups:
+class Cgroups(Record):
     """The hierarchies that pods are bounded in; empty `hierarchies` means that none can be used."""
 
     hierarchies: tuple[Path, ...]

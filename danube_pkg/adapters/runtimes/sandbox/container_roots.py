@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import Mount
@@ -16,6 +15,7 @@ from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.reference import Image, ImageUnavailable
 from danube_pkg.core.images.users import ImageUser, find_user
+from danube_pkg.kit.records import Record
 
 HOLD_TRIES = 3
 """An image that is removed between its being found and its being used is pulled again; three times in a row is no accident."""
@@ -23,8 +23,7 @@ HOLD_TRIES = 3
 _log = logging.getLogger("danube.sandbox")
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRoot:
+class ContainerRoot(Record):
     """files: what bubblewrap puts together. overlay: what is mounted before. user: ids for `danube-step`, "" to stay."""
 
     files: RootFileSystem
@@ -33,8 +32,7 @@ class ContainerRoot:
     working_directory: str = WORKSPACE
 
 
-@dataclass(frozen=True, slots=True)
-class HeldImage:
+class HeldImage(Record):
     """An image that stays as long as the pod does, and where it lies."""
 
     image: Image

@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from danube_pkg.kit.records import Record
 
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = (
@@ -31,8 +32,7 @@ _ETC = (
 HOME = "/home/danube"
 
 
-@dataclass(frozen=True, slots=True)
-class RootFileSystem:
+class RootFileSystem(Record):
     """How a container's root is put together: (source, place) to bind read-only, links (target, place), own files."""
 
     binds: Sequence[tuple[Path, str]]

@@ -10,8 +10,9 @@ import os
 import pwd
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from danube_pkg.kit.records import Record
 
 IDS_OF_A_POD = 65536
 
@@ -19,8 +20,7 @@ TRY_SECONDS = 20.0
 """Milliseconds on a quiet machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdMap:
+class IdMap(Record):
     """users, groups: for danube-ns. first_user, first_group: of the subordinate range, 0 where there is none; id 1 of a pod is
     the first of it, id 0 is who we are. problem, hint: why a pod has one id only, "" where it has all."""
 

@@ -8,7 +8,6 @@ import errno
 import os
 import shutil
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.host_image import RootFileSystem
@@ -16,12 +15,12 @@ from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.images.reference import Image
 from danube_pkg.core.images.users import ImageUser
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.records import Record
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(Record):
     """Directories that make one root: `upper` on `lower`, seen at `target`."""
 
     target: Path

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from danube_pkg.core.runtimes.pods import (
     Network,
 )
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.records import Record, to_builtins
 from danube_pkg.kit.trees import remove_tree
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessMark:
+class ProcessMark(Record):
     """A process that may have outlived the server: its id and its start time in clock ticks since boot."""
 
     pid: int
@@ -56,8 +55,7 @@ class ProcessMark:
             os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class PodRecord:
+class PodRecord(Record):
     """user_base: the host id that root of the pod is; 0 where the pod runs as the server's own user. full_ids: it has all the
     ids that images use."""
 
@@ -79,8 +77,7 @@ class PodRecord:
         return self.network is Network.HOST
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRecord:
+class ContainerRecord(Record):
     """One container instance and its PID 1."""
 
     container: Container
@@ -99,7 +96,7 @@ class PodDirectory:
         return self.path / "c" / str(number)
 
     def write_pod(self, record: PodRecord) -> None:
-        write_atomically(self.path / "pod.json", json.dumps(asdict(record)).encode())
+        write_atomically(self.path / "pod.json", json.dumps(to_builtins(record)).encode())
 
     def read_pod(self) -> PodRecord | None:
         data = _read(self.path / "pod.json")

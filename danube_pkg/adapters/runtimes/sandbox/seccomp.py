@@ -6,7 +6,8 @@ another architecture's table is killed. Layout: linux/seccomp.h, linux/bpf_commo
 
 import platform
 import struct
-from dataclasses import dataclass
+
+from danube_pkg.kit.records import Record
 
 _LOAD, _JUMP_EQUAL, _JUMP_ANY_BIT, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -18,8 +19,7 @@ _FAMILIES = (15, 38, 40)
 refused here does not come to the supervisor, which counts the attempts."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(Record):
     """The numbers of one architecture."""
 
     audit: int

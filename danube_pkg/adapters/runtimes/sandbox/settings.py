@@ -1,13 +1,12 @@
 """What the sandbox runtime is told when it is made."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from danube_pkg.adapters.programs import CoordinatorProgram
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxSettings:
+class SandboxSettings(Record):
     """data_dir: pods live in `pods/` below it. grpc_directory: holds the server's socket; mounted into coordinators only.
     supervisor, namespaces: the static programs danube-step and danube-ns. python_prefix: the Python that runs Danube.
     extra_host_paths: what `danube.toml` adds to the image `host`. workspace_check_seconds: between two looks at the sizes of
@@ -20,6 +19,6 @@ class SandboxSettings:
     namespaces: Path
     program: CoordinatorProgram
     python_prefix: Path
-    extra_host_paths: tuple[Path, ...] = field(default=())
+    extra_host_paths: tuple[Path, ...] = ()
     workspace_check_seconds: float = 5.0
     heartbeat_seconds: float = 2.0

@@ -1,7 +1,6 @@
 """What all forges say alike of pushed commits: which ref, and which files they touched."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from danube_pkg.core.repositories.revisions import MAX_AUTHOR, MAX_MESSAGE
 from danube_pkg.core.triggers.webhooks.events import (
@@ -13,6 +12,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none, refusal
+from danube_pkg.kit.records import Record
 
 MAX_CHANGED = 10_000
 """Paths of one push that are kept; beyond it every filter counts as met."""
@@ -20,8 +20,7 @@ MAX_CHANGED = 10_000
 _BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Record):
     """The commit that a push led to, as the forge describes it. subject: its message's first line."""
 
     commit_sha: str

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from danube_pkg.core.errors import Invalid
@@ -11,6 +10,7 @@ from danube_pkg.core.triggers.webhooks import gitea, github, gitlab
 from danube_pkg.core.triggers.webhooks.commits import Parser
 from danube_pkg.core.triggers.webhooks.events import Ignored, WebhookEvent
 from danube_pkg.core.triggers.webhooks.payload import read_object, refusal
+from danube_pkg.kit.records import Record
 
 MAX_BODY_BYTES = 25 * 1024**2
 """GitHub sends no more; the others send less."""
@@ -40,8 +40,7 @@ _PARSERS: Mapping[Forge, Mapping[str, Parser]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookDelivery:
+class WebhookDelivery(Record):
     """One delivery of one forge. id: the forge's own, by which it is known when it comes again."""
 
     forge: Forge

@@ -3,20 +3,19 @@
 Texts are bounded and have no control characters; hashes are hexadecimal; branches and tags are short names.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from danube_pkg.kit.records import Record
 
-@dataclass(frozen=True, slots=True)
-class WebhookRepository:
+
+class WebhookRepository(Record):
     """A repository by all the names that its forge has for it: URLs of https, ssh and its page. name: `owner/name`."""
 
     name: str
     urls: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(Record):
     """New commits on a branch. commit_sha: the branch's head now; message, subject (its first line), author: that commit's.
 
     changed: paths that the commits added, changed or removed; None where the forge did not tell all of them.
@@ -32,8 +31,7 @@ class Push:
     author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TagPush:
+class TagPush(Record):
     """A tag that was made or moved; commit_sha is the commit that it leads to."""
 
     repository: WebhookRepository
@@ -45,8 +43,7 @@ class TagPush:
     author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BranchDeleted:
+class BranchDeleted(Record):
     """A branch is gone; nothing starts."""
 
     repository: WebhookRepository
@@ -62,8 +59,7 @@ class PullRequestChange(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
+class PullRequest(Record):
     """A pull request of GitHub, Gitea and Forgejo, a merge request of GitLab.
 
     commit_sha: the head of what is proposed; base_sha: what the target branch was at, "" where the forge does not say.
@@ -89,13 +85,11 @@ class PullRequest:
     author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Record):
     """The forge tries whether its webhook arrives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(Record):
     """An authentic delivery of which nothing follows. what: the forge's word for it."""
 
     what: str

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.repositories.revisions import first_line
+from danube_pkg.kit.records import Record
 
 MAX_NAME = 1024
 """Of a branch, a tag, a path, a repository: Git's own bound for a path is 4096, and no forge lets a name reach this."""
@@ -43,8 +43,7 @@ def read_object(body: bytes) -> "Payload":
     return Payload(_mapping(value, "the body"), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(Record):
     """An object of the document; `path` leads to it. Every method raises Invalid for what is not as it must be."""
 
     value: Mapping[str, Any]

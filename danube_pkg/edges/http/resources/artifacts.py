@@ -1,7 +1,6 @@
 """What jobs kept: lists and downloads."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,12 +11,12 @@ from danube_pkg.edges.http.server.caching import revalidated
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
+from danube_pkg.kit.records import Record
 
 CHUNK_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactView:
+class ArtifactView(Record):
     """`file_name` ends with .tar.gz for a directory."""
 
     name: str
@@ -27,8 +26,7 @@ class ArtifactView:
     created_at: Time
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactList:
+class ArtifactList(Record):
     """All that a job kept."""
 
     artifacts: tuple[ArtifactView, ...]

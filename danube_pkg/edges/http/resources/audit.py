@@ -1,17 +1,17 @@
 """The audit: who did what, and whether all of it is still there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.audit import AuditEntry
 from danube_pkg.edges.http.server.bodies import Time, iso
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class AuditView:
+class AuditView(Record):
     """`outcome`: done, or the reference of the refusal."""
 
     sequence: int
@@ -25,22 +25,20 @@ class AuditView:
     details: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
+class AuditPage(Record):
     """`cursor`: what gives the next page; null on the last."""
 
     entries: tuple[AuditView, ...]
     cursor: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditQuery:
+class AuditQuery(Record):
     """`actor` and `action` are whole words."""
 
-    actor: str = field(default="", metadata=rule(pattern=r".{0,256}"))
-    action: str = field(default="", metadata=rule(pattern=r"[a-z-]{0,64}"))
-    cursor: int | None = field(default=None, metadata=rule(at_least=1))
-    limit: int = field(default=50, metadata=rule(at_least=1, at_most=200))
+    actor: Annotated[str, rule(pattern=r".{0,256}")] = ""
+    action: Annotated[str, rule(pattern=r"[a-z-]{0,64}")] = ""
+    cursor: Annotated[int | None, rule(at_least=1)] = None
+    limit: Annotated[int, rule(at_least=1, at_most=200)] = 50
 
 
 class AuditResource(Resource):
@@ -54,8 +52,7 @@ class AuditResource(Resource):
         return AuditPage(tuple(map(_view, entries)), entries[-1].sequence if len(entries) == query.limit else None)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditCheckView:
+class AuditCheckView(Record):
     """`broken_at`: the first number that does not fit its place, null where all do."""
 
     whole: bool

@@ -1,7 +1,7 @@
 """The configuration as the server sees it, a look at it now, and what files that somebody sends would change."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.configuration.plan import ConfigurationPlan, described
 from danube_pkg.core.configuration.status import ConfigurationStatus
@@ -14,13 +14,13 @@ from danube_pkg.edges.http.server.bodies import Time, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.views.forge_links import commit_url, file_url, pages_of
+from danube_pkg.kit.records import Record
 
 PLAN_BYTES = 16 * 1024**2
 """Thousands of pipelines; what is larger is planned in parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class FindingView:
+class FindingView(Record):
     """One mistake: `place` is file:line; `url`: that at the forge, empty where it is not known."""
 
     place: str
@@ -29,8 +29,7 @@ class FindingView:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionView:
+class ConditionView(Record):
     """What is not as the configuration wants it, without being a mistake: a secret not set yet, a restart that is needed."""
 
     reference: str
@@ -38,8 +37,7 @@ class ConditionView:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationView:
+class ConfigurationView(Record):
     """Which revision is in force, which was seen last, and what is wrong with that one. `problem`: why it could not be
     read at all, null where it could. `deploy_key`: the public half of the key that reads repositories by ssh. `applied_url`
     and `seen_url`: the commits at the forge, empty where that is not known."""
@@ -59,8 +57,7 @@ class ConfigurationView:
     deploy_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeView:
+class ChangeView(Record):
     """action: add, change or remove; `lines` say it for people, field by field."""
 
     action: str
@@ -69,8 +66,7 @@ class ChangeView:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GrantView:
+class GrantView(Record):
     """A person's level on a pipeline before and after, null for none; `everything` stands for a global administrator's."""
 
     email: str
@@ -79,8 +75,7 @@ class GrantView:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlanView:
+class PlanView(Record):
     """`secrets`: names that the configuration has not had before."""
 
     ok: bool
@@ -90,15 +85,13 @@ class PlanView:
     secrets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlanFiles:
+class PlanFiles(Record):
     """The texts of a configuration's files by their names: `config.yaml`, `pipelines/app.yaml`."""
 
-    files: Mapping[str, str] = field(metadata=rule(most=10_000))
+    files: Annotated[Mapping[str, str], rule(most=10_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutlineView:
+class StepOutlineView(Record):
     """One call that makes a step; "…" stands for what is computed. image: "" is the pipeline's own."""
 
     name: str
@@ -106,16 +99,14 @@ class StepOutlineView:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class NamedView:
+class NamedView(Record):
     """A secret or an artifact that the danubefile names."""
 
     name: str
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class OutlineView:
+class OutlineView(Record):
     """What a danubefile says of itself. name: what `@pipeline` says; function, line: where it begins."""
 
     name: str
@@ -127,8 +118,7 @@ class OutlineView:
     artifacts: tuple[NamedView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DefinitionView:
+class DefinitionView(Record):
     """place: file and line in the configuration, of that revision; commit_sha, branch: where the danubefile was read.
     script_url: the danubefile there, at the forge; "" where that is not known. outline: null where it says no pipeline, and
     then `findings` say why."""
@@ -142,8 +132,7 @@ class DefinitionView:
     findings: tuple[FindingView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DefinitionQuery:
+class DefinitionQuery(Record):
     """ref: a branch, a tag or a commit; the default branch where none is named."""
 
     ref: str = ""

@@ -1,6 +1,6 @@
 """What arrived and may have started jobs, and what became of it: deliveries of forges, moments of clocks, ends of pipelines."""
 
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.triggers.inbox import (
@@ -15,10 +15,10 @@ from danube_pkg.core.triggers.inbox import (
 from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeView:
+class OutcomeView(Record):
     """What it did to one pipeline. `why`: one sentence, "" where a job started; `job`: that job."""
 
     pipeline: str
@@ -27,8 +27,7 @@ class OutcomeView:
     job: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryView:
+class DeliveryView(Record):
     """`delivery`: the source's own id of it. `repository`: as its forge names it, "" for what comes from no forge.
     `settled_at`: null while it is being worked on. `outcomes`: of the pipelines that the caller may see. `note`: what is to
     be said of it as a whole."""
@@ -44,22 +43,20 @@ class DeliveryView:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryPage:
+class DeliveryPage(Record):
     """`cursor`: what gives the next page; null on the last."""
 
     deliveries: tuple[DeliveryView, ...]
     cursor: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveriesQuery:
+class DeliveriesQuery(Record):
     """`repository`: owner/name, as its forge has it."""
 
     source: EntrySource | None = None
-    repository: str | None = field(default=None, metadata=rule(pattern=r".{1,1024}"))
-    cursor: int | None = field(default=None, metadata=rule(at_least=1))
-    limit: int = field(default=50, metadata=rule(at_least=1, at_most=200))
+    repository: Annotated[str | None, rule(pattern=r".{1,1024}")] = None
+    cursor: Annotated[int | None, rule(at_least=1)] = None
+    limit: Annotated[int, rule(at_least=1, at_most=200)] = 50
 
 
 class Deliveries(Resource):

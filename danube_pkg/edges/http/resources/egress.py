@@ -1,6 +1,6 @@
 """What a job reached and what it was refused: the egress ledger, and the allowlist that it amounts to."""
 
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.egress.ledger import Contact, Destination, Way
@@ -9,13 +9,13 @@ from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
+from danube_pkg.kit.records import Record
 
 PAGE = 200
 MAX_PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ContactView:
+class ContactView(Record):
     """One attempt to get out. `step`: null where it is not known, 0 for the danubefile itself. `allow`: the entries that an
     allowlist would need for it. `ended_at`: null while it is open, or where its proxy was killed."""
 
@@ -36,8 +36,7 @@ class ContactView:
     ended_at: Time | None
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationView:
+class DestinationView(Record):
     """All contacts of one step with one place that ended alike."""
 
     step: int | None
@@ -56,8 +55,7 @@ class DestinationView:
     last_at: Time
 
 
-@dataclass(frozen=True, slots=True)
-class EgressView:
+class EgressView(Record):
     """`allowlist`: what was in force. `needed_allowlist`: what would have been enough. `cursor`: what gives the next page of
     `contacts`; null on the last."""
 
@@ -69,13 +67,12 @@ class EgressView:
     cursor: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EgressQuery:
+class EgressQuery(Record):
     """Which contacts; destinations are always all. `cursor`: how many contacts were seen already."""
 
     verdict: Verdict | None = None
-    cursor: int = field(default=0, metadata=rule(at_least=0))
-    limit: int = field(default=PAGE, metadata=rule(at_least=1, at_most=MAX_PAGE))
+    cursor: Annotated[int, rule(at_least=0)] = 0
+    limit: Annotated[int, rule(at_least=1, at_most=MAX_PAGE)] = PAGE
 
 
 class JobEgress(Resource):

@@ -10,7 +10,7 @@ import codecs
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.errors import PlatformError, Unavailable
@@ -30,6 +30,7 @@ from danube_pkg.edges.http.server.authorisation import Authoriser
 from danube_pkg.edges.http.server.messages import Frame, Request, Response, Sink, Stream
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 
 HEARTBEAT_SECONDS = 15.0
@@ -94,11 +95,10 @@ class LiveResource(Resource):
                     await asyncio.sleep(0)
 
 
-@dataclass(frozen=True, slots=True)
-class FollowQuery:
+class FollowQuery(Record):
     """`from`: the offset in the log to begin at; a `Last-Event-ID` goes first."""
 
-    begin: int = field(default=0, metadata=rule(key="from", at_least=0))
+    begin: Annotated[int, rule(key="from", at_least=0)] = 0
 
 
 class JobEvents(LiveResource):
@@ -188,8 +188,7 @@ class _JobStream(Stream):
         await self._resource.follow(self._request, sender, self._begin)
 
 
-@dataclass(frozen=True, slots=True)
-class ListQuery:
+class ListQuery(Record):
     """`pipeline`: only its jobs."""
 
     pipeline: str | None = None

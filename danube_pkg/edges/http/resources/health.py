@@ -1,15 +1,13 @@
 """Whether the server is there, whether it can work, and its figures for Prometheus. None of them needs a login."""
 
-from dataclasses import dataclass
-
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.edges.http.server.bodies import json_response
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class HealthView:
+class HealthView(Record):
     """`status`: ok, ready or draining. `conditions`: names of what keeps people from something while the server itself is
     well, `dex-not-running` for example; `danube config status` says more."""
 

@@ -1,8 +1,7 @@
 """Jobs: lists, one with its steps, and what people do with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, can
@@ -18,6 +17,7 @@ from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.views.forge_links import commit_url
+from danube_pkg.kit.records import Record
 from danube_pkg.services.jobs.requests import approve, rerun
 
 JOB_PATTERN = r"[0-9a-z-]{1,64}"
@@ -25,8 +25,7 @@ PAGE = 50
 MAX_PAGE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequestView:
+class PullRequestView(Record):
     """What is proposed. `url` is the forge's word for it; `fork`: whether the code is of people who may not write there."""
 
     number: int
@@ -38,8 +37,7 @@ class PullRequestView:
     fork: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerView:
+class TriggerView(Record):
     """What started a job. `rerun_of`: the job that it repeats. `commit_message`: its first line; it and `commit_author` are
     empty until they are known."""
 
@@ -56,8 +54,7 @@ class TriggerView:
     pull_request: PullRequestView | None
 
 
-@dataclass(frozen=True, slots=True)
-class JobSummary:
+class JobSummary(Record):
     """A job in a list. `hint`: what mends it, where it ended badly."""
 
     id: str
@@ -72,8 +69,7 @@ class JobSummary:
     finished_at: Time | None
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(Record):
     """`log_begin` and `log_end` are byte offsets in the job's log; both 0 until the job has ended."""
 
     sequence: int
@@ -97,8 +93,7 @@ class StepView:
     log_end: int
 
 
-@dataclass(frozen=True, slots=True)
-class JobDetail:
+class JobDetail(Record):
     """A job with its steps. `source_rule`: by which rule of git_authentication its code was read. `commit_url`: its commit at the forge, empty where that is not known. `may`: what the caller may do with it. Both are absent in events, which are for everybody alike."""
 
     id: str
@@ -118,23 +113,21 @@ class JobDetail:
     may: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class JobPage:
+class JobPage(Record):
     """`cursor`: what gives the next page; null on the last."""
 
     jobs: tuple[JobSummary, ...]
     cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class JobsQuery:
+class JobsQuery(Record):
     """Every filter can be combined with every other."""
 
     pipeline: str | None = None
     status: Status | None = None
     branch: str | None = None
-    cursor: str | None = field(default=None, metadata=rule(pattern=JOB_PATTERN))
-    limit: int = field(default=PAGE, metadata=rule(at_least=1, at_most=MAX_PAGE))
+    cursor: Annotated[str | None, rule(pattern=JOB_PATTERN)] = None
+    limit: Annotated[int, rule(at_least=1, at_most=MAX_PAGE)] = PAGE
 
 
 class Jobs(Resource):
@@ -193,11 +186,10 @@ class JobRerun(Resource):
         return job_summary(await rerun(engine, request.job, by, new_job_id=request.reserved_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Record):
     """`commit_sha`: the commit that the approver has looked at."""
 
-    commit_sha: str = field(metadata=rule(pattern=r"[0-9a-f]{40}([0-9a-f]{24})?"))
+    commit_sha: Annotated[str, rule(pattern=r"[0-9a-f]{40}([0-9a-f]{24})?")]
 
 
 class JobApprove(Resource):
@@ -209,8 +201,7 @@ class JobApprove(Resource):
         return job_summary(await approve(self.services.engine, request.job, body.commit_sha, request.actor.name))
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Record):
     """`about`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
     to do. `position`: of a job that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from
     starting."""

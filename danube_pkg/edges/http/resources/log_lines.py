@@ -1,26 +1,25 @@
 """A job's log by lines: what a page shows of a log that may have millions."""
 
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
+from danube_pkg.kit.records import Record
 
 MAX_LINES = 1000
 """In one answer; a screen shows fifty."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinesQuery:
+class LinesQuery(Record):
     """`first` counts from 0, below 0 from the end; `step`: only what this step printed is the log."""
 
-    first: int = field(default=-MAX_LINES, metadata=rule(at_least=-MAX_LINES))
-    count: int = field(default=MAX_LINES, metadata=rule(at_least=1, at_most=MAX_LINES))
-    step: int | None = field(default=None, metadata=rule(at_least=1, at_most=100_000))
+    first: Annotated[int, rule(at_least=-MAX_LINES)] = -MAX_LINES
+    count: Annotated[int, rule(at_least=1, at_most=MAX_LINES)] = MAX_LINES
+    step: Annotated[int | None, rule(at_least=1, at_most=100_000)] = None
 
 
-@dataclass(frozen=True, slots=True)
-class MarkView:
+class MarkView(Record):
     """From this line of the answer on: when it was written (Unix milliseconds), by which step, whether it is Danube's own."""
 
     line: int
@@ -29,8 +28,7 @@ class MarkView:
     note: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LinesView:
+class LinesView(Record):
     """`total`: lines of the log now; `open`: the last of them has no line end yet; `end`: the byte offset behind the last line
     of this answer; `texts`: as a terminal would leave each line; `cut`: which of them go on in the file. An answer may have
     fewer lines than were asked for."""
@@ -63,8 +61,7 @@ class JobLogLines(Resource):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SectionView:
+class SectionView(Record):
     """`first` counts from 0; `step` 0 is what Danube says of the whole job."""
 
     step: int
@@ -72,8 +69,7 @@ class SectionView:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
-class SectionList:
+class SectionList(Record):
     """In the order of the log. Steps that ran beside each other take turns."""
 
     sections: tuple[SectionView, ...]

@@ -1,6 +1,6 @@
 """Logging in and out. A browser gets a cookie, the command line an API token."""
 
-from dataclasses import dataclass, field
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 from danube_pkg.core.documents.marked import rule
@@ -20,6 +20,7 @@ from danube_pkg.edges.http.server.security import (
     session_cookie,
     set_cookie,
 )
+from danube_pkg.kit.records import HIDDEN, Record, field
 
 ATTEMPT_COOKIE = "danube_login"
 ATTEMPT_PATH = "/auth"
@@ -69,8 +70,7 @@ class LoginResource(Resource):
         return f"{'https' if site.tls else 'http'}://{request.headers.get('host', 'localhost')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Methods:
+class Methods(Record):
     """How one can log in here."""
 
     password: bool
@@ -86,11 +86,10 @@ class LoginMethods(Resource):
         return Methods(password=not oidc, oidc=oidc)
 
 
-@dataclass(frozen=True, slots=True)
-class LoginQuery:
+class LoginQuery(Record):
     """`return_to`: a path of this server."""
 
-    return_to: str = field(default="/", metadata=rule(pattern=r"/([^/\\\x00-\x20][^\\\x00-\x20]*)?"))
+    return_to: Annotated[str, rule(pattern=r"/([^/\\\x00-\x20][^\\\x00-\x20]*)?")] = "/"
 
 
 class BeginLogin(LoginResource):
@@ -123,12 +122,11 @@ class LoginCallback(LoginResource):
         return Response(302, b"", (("location", return_to), cookie, gone))
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordBody:
+class PasswordBody(Record):
     """Who one is, and the proof."""
 
-    email: str = field(metadata=rule(pattern=r".{1,254}"))
-    password: str = field(repr=False, metadata=rule(pattern=r"[\s\S]{1,1024}"))
+    email: Annotated[str, rule(pattern=r".{1,254}")]
+    password: Annotated[str, rule(pattern=r"[\s\S]{1,1024}"), HIDDEN]
 
 
 class PasswordLogin(LoginResource):
@@ -156,21 +154,19 @@ class Logout(Resource):
         return Response(204, b"", (set_cookie(site, session_cookie(site), "", seconds=0),))
 
 
-@dataclass(frozen=True, slots=True)
-class TokenWish:
+class TokenWish(Record):
     """A token for the command line: see `POST /api/v1/tokens`."""
 
-    name: str = field(default="danube login", metadata=rule(pattern=r"[^\x00-\x1f]{1,100}"))
+    name: Annotated[str, rule(pattern=r"[^\x00-\x1f]{1,100}")] = "danube login"
     scopes: tuple[Scope, ...] = tuple(Scope)
-    days: int = field(default=TOKEN_DAYS, metadata=rule(at_least=1, at_most=366))
+    days: Annotated[int, rule(at_least=1, at_most=366)] = TOKEN_DAYS
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordTokenBody:
+class PasswordTokenBody(Record):
     """A password for a token."""
 
-    email: str = field(metadata=rule(pattern=r".{1,254}"))
-    password: str = field(repr=False, metadata=rule(pattern=r"[\s\S]{1,1024}"))
+    email: Annotated[str, rule(pattern=r".{1,254}")]
+    password: Annotated[str, rule(pattern=r"[\s\S]{1,1024}"), HIDDEN]
     token: TokenWish = field(default_factory=TokenWish)
 
 
@@ -196,8 +192,7 @@ class PasswordToken(TokenResource):
         return await self.made(person, body.token)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceView:
+class DeviceView(Record):
     """Somebody opens `verification_uri` and types `user_code`; meanwhile ask with `handle` every `interval_seconds`."""
 
     handle: str
@@ -227,16 +222,14 @@ class DeviceLoginResource(Resource):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTokenBody:
+class DeviceTokenBody(Record):
     """`handle`: from the beginning of the login."""
 
-    handle: str = field(repr=False, metadata=rule(pattern=r"[A-Za-z0-9_-]{1,100}"))
+    handle: Annotated[str, rule(pattern=r"[A-Za-z0-9_-]{1,100}"), HIDDEN]
     token: TokenWish = field(default_factory=TokenWish)
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Record):
     """Nobody has confirmed it yet."""
 
     status: str = "pending"

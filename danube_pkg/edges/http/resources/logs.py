@@ -2,24 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.edges.http.server.bodies import Time, iso_or_none
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
+from danube_pkg.kit.records import Record
 
 CHUNK_BYTES = 256 * 1024
 MAX_HITS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class LogQuery:
+class LogQuery(Record):
     """`step`: only what this step printed."""
 
-    step: int | None = field(default=None, metadata=rule(at_least=1, at_most=100_000))
+    step: Annotated[int | None, rule(at_least=1, at_most=100_000)] = None
 
 
 class JobLogResource(Resource):
@@ -44,18 +44,16 @@ class JobLogResource(Resource):
             begin += len(part)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchQuery:
+class SearchQuery(Record):
     """`q`: the text; `from`: the offset at which to begin; upper and lower case are the same unless `case`."""
 
-    q: str = field(metadata=rule(pattern=r"[^\n]{1,200}"))
-    begin: int = field(default=0, metadata=rule(key="from", at_least=0))
-    limit: int = field(default=200, metadata=rule(at_least=1, at_most=MAX_HITS))
+    q: Annotated[str, rule(pattern=r"[^\n]{1,200}")]
+    begin: Annotated[int, rule(key="from", at_least=0)] = 0
+    limit: Annotated[int, rule(at_least=1, at_most=MAX_HITS)] = 200
     case: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HitView:
+class HitView(Record):
     """`line` counts from 1; `offset` is that of the line's first byte; `text` is the line, cut to a few hundred bytes."""
 
     line: int
@@ -63,8 +61,7 @@ class HitView:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class HitPage:
+class HitPage(Record):
     """`next`: where to go on, null at the end; `size_bytes`: how long the log is now, for a scroll bar."""
 
     hits: tuple[HitView, ...]
@@ -84,15 +81,13 @@ class JobLogSearch(Resource):
         return HitPage(hits, found.next, self.services.logs.size(request.job.id))
 
 
-@dataclass(frozen=True, slots=True)
-class TimesQuery:
+class TimesQuery(Record):
     """`at`: a byte offset in the log."""
 
-    at: int = field(metadata=rule(at_least=0))
+    at: Annotated[int, rule(at_least=0)]
 
 
-@dataclass(frozen=True, slots=True)
-class TimeView:
+class TimeView(Record):
     """When the byte was written; null where there is none."""
 
     at: int

@@ -1,6 +1,6 @@
 """Who asks: themselves, their browser's sessions, their API tokens."""
 
-from dataclasses import dataclass, field
+from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, Scope, can
@@ -8,10 +8,10 @@ from danube_pkg.core.identity.people import TOKEN_DAYS, BrowserSession, Token
 from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class MeView:
+class MeView(Record):
     """`kind`: person or local-administrator. `may`: what somebody may do with the server itself; `may_somewhere`: with that or
     with any pipeline at all. `csrf_token` goes into the header X-CSRF-Token of every write that a browser makes."""
 
@@ -43,8 +43,7 @@ class Me(Resource):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SessionView:
+class SessionView(Record):
     """`current`: the one that asks."""
 
     id: str
@@ -57,8 +56,7 @@ class SessionView:
     expires_at: Time
 
 
-@dataclass(frozen=True, slots=True)
-class SessionList:
+class SessionList(Record):
     """Those that are alive."""
 
     sessions: tuple[SessionView, ...]
@@ -82,8 +80,7 @@ class OneSession(Resource):
         await self.services.logins.sessions.end(request.actor.user_id, request.arguments["session"])
 
 
-@dataclass(frozen=True, slots=True)
-class TokenView:
+class TokenView(Record):
     """`used_at` is exact to a minute. A token's text is in no list."""
 
     id: str
@@ -95,24 +92,21 @@ class TokenView:
     used_from: str
 
 
-@dataclass(frozen=True, slots=True)
-class TokenList:
+class TokenList(Record):
     """Those that were not revoked."""
 
     tokens: tuple[TokenView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NewToken:
+class NewToken(Record):
     """What a token is for. `days`: how long it lives."""
 
-    name: str = field(metadata=rule(pattern=r"[^\x00-\x1f]{1,100}", example="laptop"))
+    name: Annotated[str, rule(pattern=r"[^\x00-\x1f]{1,100}", example="laptop")]
     scopes: tuple[Scope, ...] = (Scope.READ,)
-    days: int = field(default=TOKEN_DAYS, metadata=rule(at_least=1, at_most=366))
+    days: Annotated[int, rule(at_least=1, at_most=366)] = TOKEN_DAYS
 
 
-@dataclass(frozen=True, slots=True)
-class MadeToken:
+class MadeToken(Record):
     """The only time that a token's text is shown."""
 
     token: str

@@ -1,9 +1,8 @@
 """Pipelines: lists with their last runs, one with who may what, its figures, and starting it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import starmap
-from typing import Any
+from typing import Annotated, Any
 
 from danube_pkg.core.configuration.pipelines import ParamSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition
@@ -22,6 +21,7 @@ from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.views.forge_links import file_url
+from danube_pkg.kit.records import Record, field
 from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.triggers.schedules import next_start
 
@@ -32,8 +32,7 @@ STATISTICS_JOBS = 500
 """The newest: what a chart shows, and what a figure should be about."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(Record):
     """A job in the strip of a pipeline's last runs."""
 
     id: str
@@ -44,8 +43,7 @@ class RunView:
     finished_at: Time | None
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineView:
+class PipelineView(Record):
     """`newest`: its last runs, newest first, as many as were asked for."""
 
     name: str
@@ -60,8 +58,7 @@ class PipelineView:
     newest: tuple[RunView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StartView:
+class StartView(Record):
     """Something beside people that starts it. `kind`: push, tag, pull_request, cron, manual or pipeline; `words`: what that
     means, filters included; `schedule`, `timezone` and `next_at` of a cron; `pipeline`: whose end starts this one."""
 
@@ -73,8 +70,7 @@ class StartView:
     pipeline: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParamView:
+class ParamView(Record):
     """A parameter of a start by hand. `default`: null where a value must be given; `choices`: the only values there are."""
 
     name: str
@@ -84,8 +80,7 @@ class ParamView:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineDetail:
+class PipelineDetail(Record):
     """`may`: what the caller may do with it; `levels`: what teams may, the owner's included; `place`: where it stands in the
     configuration, of `revision`; `place_url`: that at the forge, empty where it is not known; `text`: as it is written there;
     `badge`: whether its badge can be seen without a login."""
@@ -111,23 +106,21 @@ class PipelineDetail:
     badge: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PipelinePage:
+class PipelinePage(Record):
     """`cursor`: what gives the next page; null on the last."""
 
     pipelines: tuple[PipelineView, ...]
     cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PipelinesQuery:
+class PipelinesQuery(Record):
     """`runs`: how many of its last runs each brings along; `q`: a part of the name."""
 
     team: str | None = None
-    q: str = field(default="", metadata=rule(pattern=r".{0,100}"))
-    runs: int = field(default=0, metadata=rule(at_least=0, at_most=MAX_RUNS))
-    cursor: str = field(default="", metadata=rule(pattern=r".{0,100}"))
-    limit: int = field(default=MAX_PAGE, metadata=rule(at_least=1, at_most=MAX_PAGE))
+    q: Annotated[str, rule(pattern=r".{0,100}")] = ""
+    runs: Annotated[int, rule(at_least=0, at_most=MAX_RUNS)] = 0
+    cursor: Annotated[str, rule(pattern=r".{0,100}")] = ""
+    limit: Annotated[int, rule(at_least=1, at_most=MAX_PAGE)] = MAX_PAGE
 
 
 class Pipelines(Resource):
@@ -227,8 +220,7 @@ def _facts(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class StatisticsView:
+class StatisticsView(Record):
     """Of the newest five hundred jobs. Seconds; null where there is nothing to count. `success_rate` is of those that ended by
     themselves: a cancelled job says nothing about its pipeline."""
 
@@ -256,11 +248,10 @@ class PipelineStatistics(Resource):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerBody:
+class TriggerBody(Record):
     """`ref`: a branch, a tag or a commit; "" is the default branch."""
 
-    ref: str = field(default="", metadata=rule(pattern=r"[^\x00-\x20]{0,255}"))
+    ref: Annotated[str, rule(pattern=r"[^\x00-\x20]{0,255}")] = ""
     params: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,7 +1,5 @@
 """Secrets: names and times come out, values only go in."""
 
-from dataclasses import dataclass
-
 from danube_pkg.core.errors import NotFound
 from danube_pkg.core.secrets.secret import (
     MAX_VALUE_BYTES,
@@ -12,10 +10,10 @@ from danube_pkg.core.secrets.secret import (
 from danube_pkg.edges.http.server.bodies import Time, iso
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class LastRead:
+class LastRead(Record):
     """The newest job that was given a secret's value."""
 
     at: Time
@@ -23,8 +21,7 @@ class LastRead:
     pipeline: str
 
 
-@dataclass(frozen=True, slots=True)
-class SecretView:
+class SecretView(Record):
     """`pipeline` is null for one that every pipeline may read, unless it is `for_server`: then no job gets it. `last_read`:
     null where no job that is still known has read it."""
 
@@ -36,8 +33,7 @@ class SecretView:
     last_read: LastRead | None
 
 
-@dataclass(frozen=True, slots=True)
-class SecretList:
+class SecretList(Record):
     """Of one pipeline, or of all."""
 
     secrets: tuple[SecretView, ...]
@@ -81,8 +77,7 @@ class OneSecret(Resource):
             raise NotFound("secret-not-set", f"there is no secret {name}", hint="danube secrets list")
 
 
-@dataclass(frozen=True, slots=True)
-class UsedSecrets:
+class UsedSecrets(Record):
     """Names, in the order in which the job asked for them first."""
 
     keys: tuple[str, ...]

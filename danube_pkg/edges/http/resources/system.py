@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass
 from typing import Protocol
 
 from danube_pkg import __version__
@@ -21,6 +20,7 @@ from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
 from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.records import Record
 
 LOOKED_AT = 50
 """Of the newest jobs, for how they ended: the page asks at each change of a job. With many open ones it is fewer ends."""
@@ -35,8 +35,7 @@ class DiskUsage(Protocol):
     def total(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DrainView:
+class DrainView(Record):
     """`by` and `since`: who began it and when."""
 
     active: bool
@@ -44,8 +43,7 @@ class DrainView:
     since: Time | None
 
 
-@dataclass(frozen=True, slots=True)
-class SubsystemView:
+class SubsystemView(Record):
     """How a part of the server is doing. `says`: one sentence; `hint`: what mends it, empty where nothing is to be mended."""
 
     part: Part
@@ -54,8 +52,7 @@ class SubsystemView:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class SystemView:
+class SystemView(Record):
     """`phases`: how many open jobs are in which; `disk_free_bytes`: where artifacts are kept."""
 
     version: str

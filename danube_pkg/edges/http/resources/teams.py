@@ -1,14 +1,13 @@
 """Teams and people, as the configuration has them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
+from danube_pkg.kit.records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class TeamView:
+class TeamView(Record):
     """`members`: address → role."""
 
     name: str
@@ -16,8 +15,7 @@ class TeamView:
     members: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class TeamList:
+class TeamList(Record):
     """By name."""
 
     teams: tuple[TeamView, ...]
@@ -39,8 +37,7 @@ class Teams(Resource):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class UserView:
+class UserView(Record):
     """`removed`: left the configuration, and can do nothing any more."""
 
     name: str
@@ -48,8 +45,7 @@ class UserView:
     removed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class UserList:
+class UserList(Record):
     """By address."""
 
     users: tuple[UserView, ...]

@@ -7,7 +7,6 @@ answers 304. The page's own router knows paths of its own; each is a route here,
 import gzip
 import logging
 import mimetypes
-from dataclasses import dataclass
 from pathlib import Path
 
 from danube_pkg.core.errors import NotFound
@@ -17,6 +16,7 @@ from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.server.security import PAGE_POLICY
 from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.records import Record
 
 MAX_FILES = 500
 MAX_FILE_BYTES = 4 * 1024**2
@@ -40,8 +40,7 @@ NOT_BUILT = b"""<!doctype html>
 _log = logging.getLogger("danube.http")
 
 
-@dataclass(frozen=True, slots=True)
-class PageFile:
+class PageFile(Record):
     """`packed` is None where compressing gains nothing. `tag`: of the plain bytes."""
 
     data: bytes

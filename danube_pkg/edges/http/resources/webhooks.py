@@ -1,7 +1,6 @@
 """Webhooks of forges: the signature is the login."""
 
 import asyncio
-from dataclasses import dataclass
 
 from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.forges import Forge
@@ -10,6 +9,7 @@ from danube_pkg.edges.http.server.bodies import json_response
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.records import Record
 
 LARGE_BYTES = 1024**2
 """A push of dozens of commits has 100 KB."""
@@ -20,8 +20,7 @@ LARGE_AT_ONCE = 4
 FORGE_PATTERN = "|".join(Forge)
 
 
-@dataclass(frozen=True, slots=True)
-class HookReceipt:
+class HookReceipt(Record):
     """`delivery`: the forge's own id. `status`: accepted, known (it came before), or pong."""
 
     delivery: str

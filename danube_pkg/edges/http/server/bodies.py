@@ -9,16 +9,16 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from danube_pkg.core.documents.marked import FieldRule, Findings, Marked
+from danube_pkg.core.documents.marked import Findings, Marked, rule_of
 from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.edges.http.server.messages import InputInvalid, Response
+from danube_pkg.kit.records import fields
 
 Model = TypeVar("Model")
 
@@ -119,7 +119,7 @@ def _query(kind: Any, text: str) -> Any:
 def _scalars(kind: Any) -> Mapping[str, Any]:
     """By the query's key: a field's plain type, `X | None` as X."""
     hints = typing.get_type_hints(kind)
-    return {one.metadata.get("rule", FieldRule()).key or one.name: _plain(hints[one.name]) for one in fields(kind)}
+    return {rule_of(one).key or one.name: _plain(hints[one.name]) for one in fields(kind)}
 
 
 def _plain(hint: Any) -> Any:

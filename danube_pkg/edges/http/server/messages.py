@@ -3,8 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from danube_pkg.core.errors import Invalid, PlatformError
 from danube_pkg.core.identity.access import (
@@ -16,6 +15,7 @@ from danube_pkg.core.identity.access import (
 )
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline
+from danube_pkg.kit.records import HIDDEN, Mutable, Record, field
 
 RETRY_SECONDS = 5
 """What `Retry-After` says where nobody knows better: a restart takes less."""
@@ -64,8 +64,7 @@ class Stream(ABC):
 Body = bytes | AsyncIterator[bytes] | Stream
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Mutable):
     """A request. The router fills in what the path names and who asks; handlers only read.
 
     `path` is as it was sent, still percent-encoded; `arguments` are decoded and match their patterns. `thing` is what the
@@ -81,7 +80,7 @@ class Request:
     local: bool
     address: str
     request_id: str
-    read_body: Callable[[int], Awaitable[bytes]] = field(repr=False)
+    read_body: Annotated[Callable[[int], Awaitable[bytes]], HIDDEN]
     actor: Actor = ANONYMOUS
     arguments: Mapping[str, str] = field(default_factory=dict)
     thing: Thing = SERVER
@@ -112,8 +111,7 @@ class Request:
         return self.pipeline_
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Record):
     """A body of bytes gets a length; an iterator is sent part by part; a stream writes itself."""
 
     status: int

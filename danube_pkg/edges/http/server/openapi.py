@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from danube_pkg import __version__
@@ -10,6 +9,7 @@ from danube_pkg.core.identity.access import RULES, Need
 from danube_pkg.core.identity.idempotency import KEY_PATTERN
 from danube_pkg.edges.http.server.resource import JSON, BoundHandler, Route
 from danube_pkg.edges.http.server.schema import Schemas
+from danube_pkg.kit.records import Record
 
 TEXTS: Mapping[int, str] = {
     200: "Done.",
@@ -44,8 +44,7 @@ Errors are problem documents (RFC 9457) with a stable `reference` and a `hint` t
 PROBLEM = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemFinding:
+class ProblemFinding(Record):
     """One of several things that are wrong."""
 
     place: str
@@ -54,8 +53,7 @@ class ProblemFinding:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Record):
     """What was refused, why, and what mends it. `reference` is stable; `request_id` is what the server's log has."""
 
     type: str

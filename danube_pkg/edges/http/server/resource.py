@@ -12,13 +12,13 @@ same annotations make the OpenAPI document, so it cannot say anything else than 
 import inspect
 import typing
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, is_dataclass
 from typing import Any, TypeVar
 
 from danube_pkg.core.identity.access import Action
 from danube_pkg.edges.http.server.bodies import json_response, read_body, read_query
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.records import Record, is_record
 
 BODY_BYTES = 64 * 1024
 """Of a JSON body: a trigger with a hundred parameters is a few KB."""
@@ -36,8 +36,7 @@ class Resource:
         """Let go of what it has begun; the server is stopping."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseSpec:
+class ResponseSpec(Record):
     """How a handler answers beside its annotations. `statuses`: the first is the usual one. `refuses`: further statuses
     with a problem document. `takes`: the media type of a body that is no JSON; `body_bytes`: the most of one that is."""
 
@@ -67,8 +66,7 @@ def answers(
     return mark
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Record):
     """`{name}` in the path matches one segment, `{name*}` all that follow. What is not part of the API is not `documented`."""
 
     method: str
@@ -78,8 +76,7 @@ class Route:
     documented: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class BoundHandler:
+class BoundHandler(Record):
     """A handler with what its annotations say. `result` is None where it makes its response itself."""
 
     call: Callable[..., Awaitable[Any]]
@@ -115,7 +112,7 @@ def endpoint_of(resource: type[Resource], method: str) -> BoundHandler:
 def _described(call: Callable[..., Awaitable[Any]], resource: type[Resource]) -> BoundHandler:
     hints = typing.get_type_hints(call)
     returned = hints.get("return")
-    results = [one for one in (typing.get_args(returned) or (returned,)) if is_dataclass(one) and one is not Response]
+    results = [one for one in (typing.get_args(returned) or (returned,)) if is_record(one) and one is not Response]
     return BoundHandler(
         call=call,
         answer=getattr(call, "answer", ResponseSpec()),

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from danube_pkg.core.errors import Defect, NotFound, Permanent, PlatformError
@@ -29,6 +28,7 @@ from danube_pkg.edges.http.server.security import (
     client_address,
 )
 from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.records import Record, field
 
 ALSO_AUDITED = frozenset({Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES})
 """Reads that are kept like writes: every access to secrets is."""
@@ -39,8 +39,7 @@ TOO_MANY = 429
 _log = logging.getLogger("danube.http")
 
 
-@dataclass(frozen=True, slots=True)
-class RouteMatch:
+class RouteMatch(Record):
     """What a path stands for: its routes by method."""
 
     endpoints: dict[str, tuple[Route, BoundHandler]] = field(default_factory=dict)

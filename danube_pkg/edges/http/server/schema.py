@@ -4,12 +4,12 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
-from danube_pkg.core.documents.marked import FieldRule
+from danube_pkg.core.documents.marked import FieldRule, rule_of
 from danube_pkg.edges.http.server.bodies import Time
+from danube_pkg.kit.records import MISSING, fields, is_record
 
 _SCALARS: Mapping[Any, Mapping[str, Any]] = {
     str: {"type": "string"},
@@ -38,7 +38,7 @@ class Schemas:
         hints = typing.get_type_hints(kind)
         found = []
         for one in fields(kind):
-            rule = one.metadata.get("rule", FieldRule())
+            rule = rule_of(one)
             schema = self.of(hints[one.name], rule)
             if one.default is not MISSING and "$ref" not in schema:
                 schema = {**schema, "default": one.default}
@@ -72,7 +72,7 @@ class Schemas:
             return {"type": "object", "additionalProperties": self.of(typing.get_args(hint)[1])}
         if isinstance(hint, type) and issubclass(hint, StrEnum):
             return {"type": "string", "enum": [str(one) for one in hint]}
-        if is_dataclass(hint):
+        if is_record(hint):
             return self.reference(typing.cast("type[Any]", hint))
         return {**_SCALARS[hint], **_bounds(rule or FieldRule())}
 

@@ -22,7 +22,7 @@ from danube_pkg.core.egress.policy import (
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, Network
 from danube_pkg.core.runtimes.supervisor import StepSpec, encode_request
 from tests.adapters.egress.certificates import Authority, make_authority
-from tests.adapters.egress.yard import NAMES, SECONDS
+from tests.adapters.egress.proxies import NAMES, SECONDS
 from tests.adapters.runtimes.sandbox.pods import new_job_id, new_runtime, spec_of
 from tests.adapters.runtimes.sandbox.ways_out import WaysOut, open_ways_out
 from tests.core.egress.test_client_hello import in_records, real_hello
@@ -181,7 +181,7 @@ async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: 
         "      attempt(four, udp, ('224.0.0.251', 5353)))\n"
     )
     assert await out.python(worker, program) == " ".join(["ENETUNREACH"] * 5) + "\n"
-    await out.yard.proxies.settle(worker.job_id, 4)
+    await out.setup.proxies.settle(worker.job_id, 4)
     # A proxy that is still starting counts when it has started, and nobody waits for that but this test.
     await wait_until_async(lambda: out.ledger(worker), 30, "the kernel's count to be in the ledger")
     (contact,) = out.ledger(worker)
@@ -261,7 +261,7 @@ async def test_the_way_out_of_a_pod_needs_no_server(out: WaysOut) -> None:
     """The runtime is let go, and a connection that is open goes on as well as a new one."""
     worker = await out.worker()
     await out.pods.runtime.close()
-    await out.yard.proxies.close()
+    await out.setup.proxies.close()
     program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
     assert await out.python(worker, program) == "200\n"
 
@@ -271,11 +271,11 @@ async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: 
         worker = await out.worker()
         program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
         assert await out.python(worker, program) == "200\n"
-        (process,) = out.yard.processes()
+        (process,) = out.setup.processes()
         os.kill(process, signal.SIGKILL)
-        await wait_until_async(lambda: out.yard.processes() not in ([process], []), SECONDS, "another proxy")
+        await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
         async with asyncio.timeout(SECONDS):
-            while worker.job_id not in await out.yard.proxies.served():
+            while worker.job_id not in await out.setup.proxies.served():
                 continue
         assert await out.python(worker, program) == "200\n"
         assert [contact.verdict for contact in out.ledger(worker)] == [Verdict.ALLOWED] * 2
@@ -284,18 +284,18 @@ async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: 
 async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(out: WaysOut) -> None:
     worker = await out.worker()
     program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
-    (process,) = out.yard.processes()
+    (process,) = out.setup.processes()
     await out.pods.runtime.close()
-    restarted = new_runtime(out.pods.data, out.yard.proxies)
+    restarted = new_runtime(out.pods.data, out.setup.proxies)
     try:
         async with restarted.watch():
             assert await out.python(worker, program) == "200\n"
-            assert out.yard.processes() == [process]
+            assert out.setup.processes() == [process]
         os.kill(process, signal.SIGKILL)
         async with restarted.watch():
-            await wait_until_async(lambda: out.yard.processes() not in ([process], []), SECONDS, "another proxy")
+            await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
             async with asyncio.timeout(SECONDS):
-                while worker.job_id not in await out.yard.proxies.served():
+                while worker.job_id not in await out.setup.proxies.served():
                     continue
             assert await out.python(worker, program) == "200\n"
     finally:
@@ -319,5 +319,5 @@ async def test_a_creation_that_was_interrupted_before_its_way_out_is_completed(o
 async def test_a_deleted_pod_leaves_no_proxy_behind(out: WaysOut) -> None:
     worker = await out.worker()
     await out.pods.runtime.delete_pod(worker.job_id)
-    await out.yard.proxies.close()
-    await out.yard.wait_no_process()
+    await out.setup.proxies.close()
+    await out.setup.wait_no_process()

@@ -16,7 +16,7 @@ import pytest_asyncio
 from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.runtimes.pods import Container
 from tests.adapters.egress.certificates import Authority, make_authority
-from tests.adapters.egress.yard import NAMES
+from tests.adapters.egress.proxies import NAMES
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
 from tests.adapters.runtimes.sandbox.packages import (
     GO_MODULE,

@@ -1,4 +1,4 @@
-"""Pods with a way out, and servers on the loopback for them to reach: a yard's proxy with real pods in the place of its own."""
+"""Pods with a way out, and servers on the loopback for them to reach: a setup's proxy with real pods in the place of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,10 +10,10 @@ from danube_pkg.adapters.runtimes.sandbox import PROXY_USER, has_ids_for_pods
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.runtimes.pods import Container, Network
 from tests.adapters.egress.certificates import Authority
-from tests.adapters.egress.yard import (
+from tests.adapters.egress.proxies import (
     SECONDS,
-    Yard,
-    open_yard,
+    ProxySetup,
+    open_proxies,
     proxy_settings,
 )
 from tests.adapters.runtimes.sandbox.pods import Pods, open_pods
@@ -32,10 +32,10 @@ async def answer_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 @dataclass(frozen=True, slots=True)
 class WaysOut:
-    """port: of a TLS server that answers `hello`; all names of the yard lead to it."""
+    """port: of a TLS server that answers `hello`; all names of the setup lead to it."""
 
     pods: Pods
-    yard: Yard
+    setup: ProxySetup
     port: int
 
     async def worker(self, *allowlist: str, network: Network = Network.ALLOWLIST) -> Container:
@@ -54,7 +54,7 @@ class WaysOut:
         return printed.decode(errors="replace")
 
     def ledger(self, container: Container) -> Sequence[Contact]:
-        return self.yard.ledgers.read(container.job_id)
+        return self.setup.ledgers.read(container.job_id)
 
     async def written(self, container: Container, count: int) -> Sequence[Contact]:
         """The ledger once it has so many contacts."""
@@ -68,8 +68,8 @@ async def open_ways_out(
 ) -> AsyncIterator[WaysOut]:
     """As a server has them: the proxy runs as its own user where there are users to give away."""
     settings = proxy_settings(directory, user=PROXY_USER if has_ids_for_pods() else 0)
-    async with open_yard(directory, settings) as yard:
-        port = await yard.server(answer_hello, authority.server_context())
-        async with open_pods(directory / "data", yard.proxies, host_paths) as pods:
-            yield WaysOut(pods, yard, port)
-        assert yard.complaints() == ""
+    async with open_proxies(directory, settings) as setup:
+        port = await setup.server(answer_hello, authority.server_context())
+        async with open_pods(directory / "data", setup.proxies, host_paths) as pods:
+            yield WaysOut(pods, setup, port)
+        assert setup.complaints() == ""

@@ -40,7 +40,7 @@ class CountingSecrets(Secrets):
 
 
 @dataclass(slots=True)
-class Hall:
+class EngineSetup:
     """Everything that a test may look into. `looks`: see CountingSecrets."""
 
     path: Path
@@ -61,7 +61,9 @@ class Hall:
 
 
 @asynccontextmanager
-async def open_hall(path: Path, machine: FakeMachine | None = None, *, keep_pods: bool = False) -> AsyncIterator[Hall]:
+async def open_engine_setup(
+    path: Path, machine: FakeMachine | None = None, *, keep_pods: bool = False
+) -> AsyncIterator[EngineSetup]:
     """An engine that runs until the block is left; one more on the same path and machine is a restarted server. Its
     coordinators hang unless the machine knows better."""
     machine = machine or FakeMachine()
@@ -80,7 +82,9 @@ async def open_hall(path: Path, machine: FakeMachine | None = None, *, keep_pods
         parts = engine_on(store, applied, runtime, OneCommit(), secrets=secrets, logs=logs)
         engine, coordination = parts.engine, parts.coordination
         async with engine.running():
-            yield Hall(path, database, jobs, machine, logs, secrets, keys, engine, coordination, applied, secrets.looks)
+            yield EngineSetup(
+                path, database, jobs, machine, logs, secrets, keys, engine, coordination, applied, secrets.looks
+            )
         logs.abandon()
         for job_id in [] if keep_pods else list(machine.pods):
             machine.delete_pod(job_id)

@@ -32,7 +32,7 @@ def proxy_settings(directory: Path, *, generation: str = "test", user: int = 0) 
     """Started as tests need it; all that differs from a server's is that names lead to the loopback."""
     hosts = dict.fromkeys(NAMES, "127.0.0.1")
     first, *rest = proxy_command()
-    command = (first, "-X", f"yard={directory}", *rest)  # so that a test finds the process
+    command = (first, "-X", f"danube-test={directory}", *rest)  # so that a test finds the process
     return EgressSettings(
         directory=directory / "run" / "egress",
         launcher=build_supervisor("danube-ns"),
@@ -104,7 +104,7 @@ class Tunnel:
 
 
 @dataclass(slots=True)
-class Yard:
+class ProxySetup:
     """One directory, the server's side of the proxies, and the pods that were handed over. secrets: what jobs can have read."""
 
     directory: Path
@@ -142,7 +142,7 @@ class Yard:
 
     def processes(self) -> list[int]:
         """The proxies of this directory."""
-        found, mark = [], f"\0yard={self.directory}\0"
+        found, mark = [], f"\0danube-test={self.directory}\0"
         for place in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has just ended
                 if mark in (place / "cmdline").read_text():
@@ -182,23 +182,25 @@ async def hand_over(
 
 
 @asynccontextmanager
-async def open_yard(directory: Path, settings: EgressSettings | None = None) -> AsyncIterator[Yard]:
+async def open_proxies(directory: Path, settings: EgressSettings | None = None) -> AsyncIterator[ProxySetup]:
     ledgers, secrets = FileLedgers(directory / "logs"), list[bytes]()
 
     async def forms_of(job_id: str) -> Collection[str]:
         return host_forms(secrets)
 
-    yard = Yard(directory, EgressProxyPool(settings or proxy_settings(directory), ledgers, forms_of), ledgers, secrets)
+    setup = ProxySetup(
+        directory, EgressProxyPool(settings or proxy_settings(directory), ledgers, forms_of), ledgers, secrets
+    )
     try:
-        yield yard
+        yield setup
     finally:
-        for pod in yard.pods:
+        for pod in setup.pods:
             if pod.holder.returncode is None:
                 await pod.end()
-        for server in yard.listening:
+        for server in setup.listening:
             server.close()
-        await yard.proxies.close()
-        await yard.wait_no_process()
+        await setup.proxies.close()
+        await setup.wait_no_process()
 
 
 def status_of_process(process: int) -> Mapping[str, str]:

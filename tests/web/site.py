@@ -1,9 +1,9 @@
 """A world with people in it, and what a browser sees of it.
 
-house.pipeline("app", DANUBEFILE)
-house.serve()
+site.pipeline("app", DANUBEFILE)
+site.serve()
 page = visitors.page("writer")
-page.goto(f"{house.address}/jobs/{house.trigger('app')}")
+page.goto(f"{site.address}/jobs/{site.trigger('app')}")
 """
 
 import json
@@ -41,7 +41,7 @@ WAIT_MS = 10_000
 """For what a page shows; a machine that is busy with other tests takes a while."""
 
 
-class House(World):
+class Site(World):
     """A world whose server people can log in to. Pipelines are there before it serves."""
 
     def __init__(self, path: Path) -> None:
@@ -116,9 +116,9 @@ def launch(playwright: Playwright) -> Browser:
 class Visitors:
     """People's browsers: each logs in once."""
 
-    def __init__(self, browser: Browser, house: House) -> None:
+    def __init__(self, browser: Browser, site: Site) -> None:
         self._browser = browser
-        self._house = house
+        self._house = site
         self._open: list[BrowserContext] = []
         self.errors: list[str] = []
 

@@ -1,15 +1,15 @@
 """The inside of a server as far as jobs come to be and are told of: stores, engine, inbox, clocks, outbox; no pods, no HTTP.
 
-async with open_yard(tmp_path) as yard:
-    yard.configure(a_pipeline("app", TriggerSpec(TriggerKind.PUSH)))
-    await yard.receive(PUSH)
-    assert [job.pipeline for job in await yard.jobs()] == ["app"]
+async with open_trigger_server(tmp_path) as danube:
+    danube.configure(a_pipeline("app", TriggerSpec(TriggerKind.PUSH)))
+    await danube.receive(PUSH)
+    assert [job.pipeline for job in await danube.jobs()] == ["app"]
 """
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,11 @@ from danube_pkg.core.triggers.inbox import InboxEntry
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import WebhookEvent, WebhookRepository
 from danube_pkg.kit.ids import SortableIds
+from danube_pkg.kit.records import replace
 from danube_pkg.services.notifications.outbox import Outbox, Send
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
 from danube_pkg.services.triggers.schedules import Schedules
-from tests.services.triggers.clock import MovedClock
+from tests.support.moved_clock import MovedClock
 from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
 from tests.support.waiting import wait_until_true
 
@@ -83,7 +84,7 @@ class Repositories:
         return self.changed
 
 
-class Yard:
+class TriggerServer:
     """What a test reaches. Its engine has no place, so that jobs stay where they are until a test acts on them."""
 
     def __init__(self, database: Database, path: Path, clock: MovedClock, repositories: Repositories) -> None:
@@ -153,22 +154,24 @@ class Yard:
 
 
 @asynccontextmanager
-async def open_yard(path: Path, clock: MovedClock | None = None, *, running: bool = True) -> AsyncIterator[Yard]:
+async def open_trigger_server(
+    path: Path, clock: MovedClock | None = None, *, running: bool = True
+) -> AsyncIterator[TriggerServer]:
     """On a data directory, which may have been used before. running: whether the inbox's loop goes."""
     async with AsyncExitStack() as stack:
         database = Database(path / "danube.db")
         stack.push_async_callback(database.close)
-        yard = Yard(database, path, clock or MovedClock(NOON), Repositories())
-        await stack.enter_async_context(yard.engine.running())
+        danube = TriggerServer(database, path, clock or MovedClock(NOON), Repositories())
+        await stack.enter_async_context(danube.engine.running())
         if running:
-            await stack.enter_async_context(yard.triggers.running())
-        yield yard
+            await stack.enter_async_context(danube.triggers.running())
+        yield danube
 
 
 @asynccontextmanager
-async def delivering(yard: Yard, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
+async def delivering(danube: TriggerServer, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
     """With the outbox's loop."""
-    outbox = Outbox(yard.outbox_store, yard.clock, senders, yard.observer.outbox_added)
+    outbox = Outbox(danube.outbox_store, danube.clock, senders, danube.observer.outbox_added)
     async with outbox.running():
         yield outbox
 

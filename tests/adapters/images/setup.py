@@ -33,7 +33,7 @@ class QuickClock(SystemClock):
 
 
 @dataclass
-class House:
+class ImageSetup:
     """Everything about images in one directory. rules, secrets: may be changed while it is open."""
 
     directory: Path
@@ -59,9 +59,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(
+async def open_image_setup(
     directory: Path, *rules: RegistrySpec, bounds: ImageBounds | None = None, owners: Owners | None = None
-) -> AsyncIterator[House]:
+) -> AsyncIterator[ImageSetup]:
     """Registries of the loopback are reached by http where a rule says so."""
     directory.mkdir(exist_ok=True)
     known, secrets = list(rules), dict[str, bytes]()
@@ -84,17 +84,17 @@ async def open_house(
     images = ImageService(registry, store, SystemClock(), platform=MACHINE, default_host="registry.invalid")
     store.open()
     try:
-        yield House(directory, store, images, known, secrets, clock)
+        yield ImageSetup(directory, store, images, known, secrets, clock)
     finally:
         await registry.close()
         await store.close()
         assert [repr(failure) for failure in failures] == []
 
 
-async def refusal(house: House, name: str) -> str:
+async def refusal(setup: ImageSetup, name: str) -> str:
     """What is said against an image, with the hint."""
     with pytest.raises(ImageUnavailable) as refused:
-        await house.pull(name)
+        await setup.pull(name)
     assert refused.value.hint
-    assert house.left_over() == []
+    assert setup.left_over() == []
     return f"{refused.value} ({refused.value.hint})"

