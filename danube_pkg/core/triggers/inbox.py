@@ -16,7 +16,6 @@ from danube_pkg.core.triggers.webhooks.events import (
     Push,
     TagPush,
     WebhookEvent,
-    WebhookRepository,
 )
 from danube_pkg.kit.records import Record, decode_json, encode_json
 
