@@ -19,7 +19,7 @@ class JobStore(Protocol):
     """Jobs, their steps and the effects they owe. One writer: the engine, which calls for one job one at a time."""
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
+        self, jobs: Sequence[Job], follow_up: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         """New jobs, what is told of them, and the entry of the inbox that they settle: one transaction.
 
@@ -30,7 +30,7 @@ class JobStore(Protocol):
     async def load_job(self, job_id: str) -> Job | None: ...
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), follow_up: FollowUp = NO_FOLLOW_UP
     ) -> None:
         """The new state with its steps, the effect that led to it marked done, the new effects, and what is told of it: one
         transaction."""

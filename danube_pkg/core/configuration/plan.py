@@ -29,7 +29,7 @@ def plan(files: ConfigurationFiles, actual: State) -> ConfigurationPlan:
     return ConfigurationPlan((), diff(desired, actual), changed_grants(actual, desired), tuple(named))
 
 
-def described(change: Change) -> tuple[str, ...]:
+def describe_change(change: Change) -> tuple[str, ...]:
     """The change in lines: what, and for one that becomes another each field."""
     name = "the server's configuration" if change.kind is ObjectKind.CONFIG else f"{change.kind} {change.key}"
     if change.action is not ChangeAction.CHANGE:

@@ -1,7 +1,7 @@
 """`danube.toml` as grouped, frozen records: what a server needs to know before it can read its configuration repository.
 
 Each field says its unit and why that default. Paths are text as the file has them until `danube_pkg.adapters.configuration`
-makes them absolute, relative to the file. What `danube.toml` leaves out, `config.yaml` may say: `in_force`.
+makes them absolute, relative to the file. What `danube.toml` leaves out, `config.yaml` may say: `effective_settings`.
 """
 
 from collections.abc import Mapping
@@ -233,7 +233,7 @@ SHARED = ("bind_address", "data_dir", "external_url")
 """What both `danube.toml` and `config.yaml` may say of the server."""
 
 
-def in_force(
+def effective_settings(
     settings: ServerSettings, written: frozenset[str], config: ConfigSpec, flags: frozenset[str]
 ) -> ServerSettings:
     """The server's settings by precedence: what a flag said (`flags` names those), then danube.toml, then config.yaml.
@@ -261,7 +261,7 @@ class PendingSetting(Record):
     hint: str
 
 
-def waiting_for_restart(
+def pending_settings(
     running: ServerSettings, written: frozenset[str], spec: ServerSpec, flags: frozenset[str]
 ) -> tuple[PendingSetting, ...]:
     """What config.yaml says of the server and what the running one does not do: because it needs a restart, or because

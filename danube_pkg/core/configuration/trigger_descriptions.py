@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
-from danube_pkg.core.schedules.descriptions import cron_in_words
+from danube_pkg.core.schedules.descriptions import describe_cron
 
 _ENDS: Mapping[PipelineEnd, str] = {
     PipelineEnd.SUCCESS: "success",
@@ -12,7 +12,7 @@ _ENDS: Mapping[PipelineEnd, str] = {
 }
 
 
-def trigger_in_words(trigger: TriggerSpec, spec: PipelineSpec) -> str:
+def describe_trigger(trigger: TriggerSpec, spec: PipelineSpec) -> str:
     """ "A push to main or release/* that touches src/**"."""
     match trigger.kind:
         case TriggerKind.PUSH:
@@ -24,7 +24,7 @@ def trigger_in_words(trigger: TriggerSpec, spec: PipelineSpec) -> str:
             return "A tag"
         case TriggerKind.CRON:
             later = f", up to {trigger.jitter_seconds} s later" if trigger.jitter_seconds else ""
-            words = cron_in_words(trigger.schedule)
+            words = describe_cron(trigger.schedule)
             return f"{words[0].upper()}{words[1:]} ({trigger.timezone or 'UTC'}){later}"
         case TriggerKind.PIPELINE:
             return f"The {_ENDS[trigger.result]} of {trigger.pipeline}"

@@ -42,7 +42,7 @@ class Scope(StrEnum):
 class Need(IntEnum):
     """What an action takes, from least to most. The middle three are a level on the pipeline that it is done to."""
 
-    NO_FOLLOW_UP = 0
+    NOTHING = 0
     LOGIN = 1
     READ = 2
     WRITE = 3
@@ -94,12 +94,12 @@ class ActionRule(Record):
 
 
 RULES: Mapping[Action, ActionRule] = {
-    Action.SEE_HEALTH: ActionRule(Need.NO_FOLLOW_UP),
-    Action.SEE_PAGE: ActionRule(Need.NO_FOLLOW_UP),
-    Action.SEE_METRICS: ActionRule(Need.NO_FOLLOW_UP),
-    Action.SEE_DOCUMENTATION: ActionRule(Need.NO_FOLLOW_UP),
-    Action.LOG_IN: ActionRule(Need.NO_FOLLOW_UP),
-    Action.RECEIVE_HOOK: ActionRule(Need.NO_FOLLOW_UP),
+    Action.SEE_HEALTH: ActionRule(Need.NOTHING),
+    Action.SEE_PAGE: ActionRule(Need.NOTHING),
+    Action.SEE_METRICS: ActionRule(Need.NOTHING),
+    Action.SEE_DOCUMENTATION: ActionRule(Need.NOTHING),
+    Action.LOG_IN: ActionRule(Need.NOTHING),
+    Action.RECEIVE_HOOK: ActionRule(Need.NOTHING),
     Action.SEE_SELF: ActionRule(Need.LOGIN),
     Action.END_OWN_SESSION: ActionRule(Need.LOGIN),
     Action.MANAGE_OWN_TOKENS: ActionRule(Need.LOGIN, Scope.ADMIN),
@@ -147,7 +147,7 @@ class Actor(Record):
     scopes: frozenset[Scope] | None = None
 
 
-class Thing(Record):
+class Target(Record):
     """What an action is done to: a pipeline with all that is its own, or the server itself where `pipeline` is empty."""
 
     pipeline: str = ""
@@ -157,38 +157,38 @@ class Thing(Record):
 
 ANONYMOUS = Actor("anonymous", ActorKind.ANONYMOUS)
 LOCAL_ADMINISTRATOR = Actor("local-administrator", ActorKind.LOCAL, global_admin=True)
-SERVER = Thing()
+SERVER = Target()
 
 _NEED_OF_LEVEL = {Level.READ: Need.READ, Level.WRITE: Need.WRITE, Level.ADMIN: Need.ADMIN}
 
 
-def standing(actor: Actor, thing: Thing) -> Need:
+def access_of(actor: Actor, target: Target) -> Need:
     """The most that somebody may with a thing, whatever their token is for."""
     if actor.global_admin:
         return Need.GLOBAL_ADMIN
     if actor.kind is ActorKind.ANONYMOUS:
-        return Need.NO_FOLLOW_UP
-    return max((_through(team, role, thing) for team, role in actor.teams.items()), default=Need.LOGIN)
+        return Need.NOTHING
+    return max((_through(team, role, target) for team, role in actor.teams.items()), default=Need.LOGIN)
 
 
-def _through(team: str, role: TeamRole, thing: Thing) -> Need:
+def _through(team: str, role: TeamRole, target: Target) -> Need:
     """What one membership gives."""
-    level = Level.ADMIN if team and team == thing.owner else thing.levels.get(team)
-    if not thing.pipeline or level is None:
+    level = Level.ADMIN if team and team == target.owner else target.levels.get(team)
+    if not target.pipeline or level is None:
         return Need.LOGIN
     return Need.WRITE if level is Level.ADMIN and role is not TeamRole.ADMIN else _NEED_OF_LEVEL[level]
 
 
-def can(actor: Actor, action: Action, thing: Thing = SERVER) -> bool:
+def can(actor: Actor, action: Action, target: Target = SERVER) -> bool:
     """The one decision."""
     rule = RULES[action]
     in_scope = actor.scopes is None or rule.scope is None or rule.scope in actor.scopes
-    return in_scope and standing(actor, thing) >= rule.need
+    return in_scope and access_of(actor, target) >= rule.need
 
 
-def require(actor: Actor, action: Action, thing: Thing = SERVER) -> None:
+def require(actor: Actor, action: Action, target: Target = SERVER) -> None:
     """Raises Unauthenticated for a stranger, NotFound for what somebody may not see, Forbidden for what they may not do."""
-    if can(actor, action, thing):
+    if can(actor, action, target):
         return
     if actor.kind is ActorKind.ANONYMOUS:
         raise Unauthenticated(
@@ -196,17 +196,19 @@ def require(actor: Actor, action: Action, thing: Thing = SERVER) -> None:
             "this needs a login",
             hint="danube login URL, or on the server itself its unix socket: --data DIR",
         )
-    if thing.pipeline and standing(actor, thing) < Need.READ:
-        raise unknown_pipeline(thing.pipeline)
+    if target.pipeline and access_of(actor, target) < Need.READ:
+        raise unknown_pipeline(target.pipeline)
     rule = RULES[action]
-    if standing(actor, thing) >= rule.need:
+    if access_of(actor, target) >= rule.need:
         raise Forbidden(
             "token-scope",
             f"this token is not for {action}",
             cause=f"it needs the scope {rule.scope}",
             hint=f"danube token create --scope {rule.scope}",
         )
-    raise Forbidden("not-allowed", f"{actor.name} may not {action}", cause=_cause(rule.need, thing), hint=_hint(thing))
+    raise Forbidden(
+        "not-allowed", f"{actor.name} may not {action}", cause=_cause(rule.need, target), hint=_hint(target)
+    )
 
 
 def unknown_pipeline(name: str) -> NotFound:
@@ -214,15 +216,15 @@ def unknown_pipeline(name: str) -> NotFound:
     return NotFound("pipeline-unknown", f"there is no pipeline {name!r}", hint="list them with: danube pipelines")
 
 
-def _cause(need: Need, thing: Thing) -> str:
+def _cause(need: Need, target: Target) -> str:
     if need is Need.GLOBAL_ADMIN:
         return "it takes a member of a team with global_admin: true"
     if need is Need.ADMIN:
-        return f"it takes an admin member of a team with the level admin on {thing.pipeline}"
-    return f"it takes a team with the level {need.name.lower()} on {thing.pipeline}"
+        return f"it takes an admin member of a team with the level admin on {target.pipeline}"
+    return f"it takes a team with the level {need.name.lower()} on {target.pipeline}"
 
 
-def _hint(thing: Thing) -> str:
-    if thing.pipeline:
-        return f"teams and levels are in the configuration repository: teams.yaml, pipelines/{thing.pipeline}.yaml"
+def _hint(target: Target) -> str:
+    if target.pipeline:
+        return f"teams and levels are in the configuration repository: teams.yaml, pipelines/{target.pipeline}.yaml"
     return "teams are in the configuration repository: teams.yaml"

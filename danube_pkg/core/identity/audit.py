@@ -33,13 +33,13 @@ class AuditEntry(Record):
     """A happening in its place."""
 
     sequence: int
-    happening: AuditEvent
+    event: AuditEvent
     hash: Annotated[bytes, HIDDEN]
 
 
-def chained(key: bytes, before: bytes, sequence: int, happening: AuditEvent) -> bytes:
+def chained(key: bytes, before: bytes, sequence: int, event: AuditEvent) -> bytes:
     """The hash of an entry: HMAC-SHA256 over the one before, the number and the content as canonical JSON."""
-    content = json.dumps(to_builtins(happening), sort_keys=True, separators=(",", ":"))
+    content = json.dumps(to_builtins(event), sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, before + sequence.to_bytes(8, "big") + content.encode(errors="replace"), hashlib.sha256)
 
 
@@ -65,7 +65,7 @@ class ChainCheck:
 
     def feed(self, entries: Iterable[AuditEntry]) -> None:
         for entry in entries:
-            expected = chained(self._key, self._before, entry.sequence, entry.happening)
+            expected = chained(self._key, self._before, entry.sequence, entry.event)
             fits = entry.sequence == self._count + 1 and hmac.compare_digest(expected, entry.hash)
             if not fits and not self._broken_at:
                 self._broken_at = self._count + 1

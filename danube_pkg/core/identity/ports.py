@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from danube_pkg.core.identity.access import Level, TeamRole, Thing
+from danube_pkg.core.identity.access import Level, Target, TeamRole
 from danube_pkg.core.identity.audit import AuditEntry, AuditEvent
 from danube_pkg.core.identity.idempotency import Reservation
 from danube_pkg.core.identity.oidc import ClientSettings, IdentityDocument, TokenAnswer
@@ -42,7 +42,7 @@ class AccessStore(Protocol):
         """Team → groups of the issuer whose people belong to it as well; teams without any are left out."""
         ...
 
-    async def thing(self, pipeline: str) -> Thing:
+    async def target(self, pipeline: str) -> Target:
         """A pipeline with its owner and levels; without any where it is not known."""
         ...
 
@@ -84,7 +84,7 @@ class TokenStore(Protocol):
 class AuditStore(Protocol):
     """The audit, which only grows."""
 
-    async def append(self, happening: AuditEvent) -> None:
+    async def append(self, event: AuditEvent) -> None:
         """On disk, chained to the entry before, when this returns."""
         ...
 

@@ -79,7 +79,7 @@ class Schedule(Record):
     jitter_seconds: int = 0
 
 
-def next_moment(schedule: Schedule, after: float) -> float | None:
+def next_time(schedule: Schedule, after: float) -> float | None:
     """The first moment later than `after`; None where there is none in fifty years."""
     expression = NICKNAMES.get(schedule.expression.strip().lower(), schedule.expression)
     for at in CronSim(expression, datetime.fromtimestamp(after, schedule.zone)):
@@ -89,15 +89,15 @@ def next_moment(schedule: Schedule, after: float) -> float | None:
     return None
 
 
-def newest_moment(schedule: Schedule, after: float, until: float) -> float | None:
+def latest_time(schedule: Schedule, after: float, until: float) -> float | None:
     """The last moment later than `after` and not later than `until`; None where there is none.
 
     Of many that were missed it is the only one that is still younger than its interval: the next one has not come.
     """
     for seconds in LOOK_BACK_SECONDS:
-        newest, moment = None, next_moment(schedule, max(after, until - seconds))
+        newest, moment = None, next_time(schedule, max(after, until - seconds))
         while moment is not None and moment <= until:
-            newest, moment = moment, next_moment(schedule, moment)
+            newest, moment = moment, next_time(schedule, moment)
         if newest is not None or until - seconds <= after:
             return newest
     return None

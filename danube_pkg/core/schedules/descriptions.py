@@ -13,7 +13,7 @@ _PART = re.compile(r"(?P<first>\*|\w+)(-(?P<last>\w+))?(/(?P<every>\d+))?")
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def cron_in_words(expression: str) -> str:
+def describe_cron(expression: str) -> str:
     """An expression without mistakes: "every day at 03:00", "every 15 minutes on Monday to Friday"."""
     fields = NICKNAMES.get(expression.strip().lower(), expression).lower().split()
     minute, hour, day, month, weekday = fields

@@ -25,9 +25,9 @@ class Audit:
         self._clock = clock
         self._key = key
 
-    async def record(self, happening: AuditEvent) -> None:
+    async def record(self, event: AuditEvent) -> None:
         """On disk when this returns; `at` is filled in."""
-        await self._store.append(replace(happening, at=self._clock.now()))
+        await self._store.append(replace(event, at=self._clock.now()))
 
     async def list(
         self, *, actor: str = "", action: str = "", before: int | None = None, limit: int = 50

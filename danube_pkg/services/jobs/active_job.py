@@ -164,7 +164,7 @@ class ActiveJob:
         if job is self.job and letter.done is None and not owed:
             return job
         told = self._observer.follow_up_of(self.job, job) if job is not self.job else NO_FOLLOW_UP
-        await self._store.save_job(job, done=letter.done, owed=owed, told=told)
+        await self._store.save_job(job, done=letter.done, owed=owed, follow_up=told)
         self.job = job
         if letter.done is not None:
             self.owed.remove(letter.done)

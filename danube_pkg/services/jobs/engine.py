@@ -140,7 +140,7 @@ class Engine:
         return (await self._add([job], NO_FOLLOW_UP, None))[0]
 
     async def submit_all(
-        self, starts: Sequence[tuple[Pipeline, Trigger]], told: FollowUp, settled: Settlement
+        self, starts: Sequence[tuple[Pipeline, Trigger]], follow_up: FollowUp, settled: Settlement
     ) -> Sequence[Job]:
         """Queue what an entry of the inbox starts, and settle it, in one transaction. A job that was made of that entry
         before stands for the one that would be made again. Raises Unavailable, StorageFull."""
@@ -148,7 +148,7 @@ class Engine:
             self._new_job(pipeline, trigger, self._ports.new_id(), reason_to_wait(trigger))
             for pipeline, trigger in starts
         ]
-        return await self._add(jobs, told, settled)
+        return await self._add(jobs, follow_up, settled)
 
     def _new_job(self, pipeline: Pipeline, trigger: Trigger, job_id: str, reason: Reason) -> Job:
         return Job(
@@ -161,7 +161,7 @@ class Engine:
             created_at=self._ports.clock.now(),
         )
 
-    async def _add(self, jobs: Sequence[Job], told: FollowUp, settled: Settlement | None) -> Sequence[Job]:
+    async def _add(self, jobs: Sequence[Job], follow_up: FollowUp, settled: Settlement | None) -> Sequence[Job]:
         """In a task of its own: a caller that leaves must not leave behind a job that nobody takes up."""
         if self._owner is None:
             raise Unavailable(
@@ -169,16 +169,20 @@ class Engine:
             )
         answer: asyncio.Future[Sequence[Job]] = asyncio.get_running_loop().create_future()
         name = f"submit {jobs[0].id}" if jobs else "settle"
-        self._owner.start(name, self._add_for(jobs, told, settled, answer))
+        self._owner.start(name, self._add_for(jobs, follow_up, settled, answer))
         return await answer
 
     async def _add_for(
-        self, jobs: Sequence[Job], told: FollowUp, settled: Settlement | None, answer: asyncio.Future[Sequence[Job]]
+        self,
+        jobs: Sequence[Job],
+        follow_up: FollowUp,
+        settled: Settlement | None,
+        answer: asyncio.Future[Sequence[Job]],
     ) -> None:
-        told = merged_follow_ups(told, *(self._observer.follow_up_of(None, job) for job in jobs))
+        follow_up = merged_follow_ups(follow_up, *(self._observer.follow_up_of(None, job) for job in jobs))
         try:
-            queued = await self._ports.jobs.create_jobs(jobs, told, settled)
-            self._observer.stored(told)
+            queued = await self._ports.jobs.create_jobs(jobs, follow_up, settled)
+            self._observer.stored(follow_up)
             for job in queued:
                 if job.id not in self._live and job.phase is not Phase.CLOSED:
                     self._take_up(job, ActiveJob(job, (), *self._live_parts()))

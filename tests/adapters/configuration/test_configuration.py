@@ -9,8 +9,8 @@ from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
 from danube_pkg.core.configuration.settings import (
     RuntimeKind,
     ServerSettings,
-    in_force,
-    waiting_for_restart,
+    effective_settings,
+    pending_settings,
 )
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid
 
@@ -161,17 +161,17 @@ def test_links_and_dots_do_not_lead_outside(tmp_path: Path) -> None:
 def test_what_the_file_leaves_out_config_yaml_may_say() -> None:
     said = ConfigSpec(server=ServerSpec(bind_address="0.0.0.0:80", data_dir="/data", external_url="https://ci.example"))
     nothing = frozenset[str]()
-    taken = in_force(ServerSettings(), nothing, said, nothing)
+    taken = effective_settings(ServerSettings(), nothing, said, nothing)
     assert (taken.bind_address, taken.data_dir) == ("0.0.0.0:80", "/var/lib/danube")
     written = ServerSettings(bind_address="127.0.0.1:1")
-    assert in_force(written, frozenset({"server.bind_address"}), said, nothing).bind_address == "127.0.0.1:1"
-    assert in_force(written, nothing, said, frozenset({"bind_address"})).bind_address == "127.0.0.1:1"
+    assert effective_settings(written, frozenset({"server.bind_address"}), said, nothing).bind_address == "127.0.0.1:1"
+    assert effective_settings(written, nothing, said, frozenset({"bind_address"})).bind_address == "127.0.0.1:1"
 
 
 def test_what_waits_for_a_restart_says_what_brings_it_into_force() -> None:
     spec = ServerSpec(bind_address="0.0.0.0:80", data_dir="/data", external_url="https://ci.example")
     running = ServerSettings(bind_address="127.0.0.1:1")
-    waiting = waiting_for_restart(running, frozenset({"server.external_url"}), spec, frozenset())
+    waiting = pending_settings(running, frozenset({"server.external_url"}), spec, frozenset())
     assert [(one.name, one.running, one.configured) for one in waiting] == [
         ("server.bind_address", "127.0.0.1:1", "0.0.0.0:80"),
         ("server.data_dir", "/var/lib/danube", "/data"),
@@ -180,4 +180,4 @@ def test_what_waits_for_a_restart_says_what_brings_it_into_force() -> None:
     assert "restart the server" in waiting[0].hint
     assert "move the directory" in waiting[1].hint
     assert "danube.toml" in waiting[2].hint
-    assert "a flag" in waiting_for_restart(running, frozenset(), spec, frozenset({"bind_address"}))[0].hint
+    assert "a flag" in pending_settings(running, frozenset(), spec, frozenset({"bind_address"}))[0].hint

@@ -8,7 +8,7 @@ from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.grants import EVERYTHING, GrantChange, changed_grants
 from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec, ResourceSpec
-from danube_pkg.core.configuration.plan import described
+from danube_pkg.core.configuration.plan import describe_change
 from danube_pkg.core.configuration.state import PipelineDefinition, State, Team, User
 from danube_pkg.core.errors import Defect, SourceLocation
 from danube_pkg.core.identity.access import Level, TeamRole
@@ -63,19 +63,19 @@ def test_a_change_is_described_field_by_field() -> None:
     after = pipeline("app", "b", image="python:3.12", resources=ResourceSpec(cpu=2))
     change = Change(ObjectKind.PIPELINE, "app", before, after)
     assert change.action is ChangeAction.CHANGE
-    assert described(change) == (
+    assert describe_change(change) == (
         "change pipeline app",
         "  team: a → b",
         "  image: host → python:3.12",
         "  resources.cpu: 0.0 → 2",
     )
     config = Change(ObjectKind.CONFIG, "global", ConfigSpec(), ConfigSpec(egress_allowlist=("a.example",)))
-    assert described(config) == ("change the server's configuration", "  egress_allowlist: none → [a.example]")
+    assert describe_change(config) == ("change the server's configuration", "  egress_allowlist: none → [a.example]")
 
 
 def test_a_password_hash_is_not_in_a_description() -> None:
     before, after = User("a@example.com", "a", "$2b$10$old"), User("a@example.com", "a", "$2b$10$new")
-    assert described(Change(ObjectKind.USER, "a@example.com", before, after)) == (
+    assert describe_change(Change(ObjectKind.USER, "a@example.com", before, after)) == (
         "change user a@example.com",
         "  password_hash: … → …",
     )

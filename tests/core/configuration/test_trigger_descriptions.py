@@ -3,9 +3,9 @@
 import pytest
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
-from danube_pkg.core.configuration.trigger_descriptions import trigger_in_words
+from danube_pkg.core.configuration.trigger_descriptions import describe_trigger
 from danube_pkg.core.schedules.cron import problem_with
-from danube_pkg.core.schedules.descriptions import cron_in_words
+from danube_pkg.core.schedules.descriptions import describe_cron
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from danube_pkg.core.schedules.descriptions import cron_in_words
 )
 def test_a_schedule_in_words(expression: str, words: str) -> None:
     assert problem_with(expression) == ""
-    assert cron_in_words(expression) == words
+    assert describe_cron(expression) == words
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_a_schedule_in_words(expression: str, words: str) -> None:
 )  # fmt: skip
 def test_a_trigger_in_words(trigger: TriggerSpec, words: str) -> None:
     spec = PipelineSpec("/app", branch_filter=("main", "release/*"), paths=("src/**",), paths_ignore=("docs/**",))
-    assert trigger_in_words(trigger, spec) == words
+    assert describe_trigger(trigger, spec) == words
 
 
 def test_without_filters_everything_counts() -> None:
-    assert trigger_in_words(TriggerSpec(TriggerKind.PUSH), PipelineSpec("/app")) == "A push to any branch"
+    assert describe_trigger(TriggerSpec(TriggerKind.PUSH), PipelineSpec("/app")) == "A push to any branch"
     ignoring = PipelineSpec("/app", paths_ignore=("*.md",))
     assert (
-        trigger_in_words(TriggerSpec(TriggerKind.PULL_REQUEST), ignoring)
+        describe_trigger(TriggerSpec(TriggerKind.PULL_REQUEST), ignoring)
         == "A pull request that touches more than *.md"
     )

@@ -16,11 +16,11 @@ from danube_pkg.core.identity.access import (
     Level,
     Need,
     Scope,
+    Target,
     TeamRole,
-    Thing,
+    access_of,
     can,
     require,
-    standing,
 )
 
 
@@ -28,7 +28,7 @@ def person(*teams: tuple[str, TeamRole], scopes: frozenset[Scope] | None = None,
     return Actor("alice", ActorKind.PERSON, "alice", global_admin, dict(teams), scopes)
 
 
-APP = Thing("app", "owners", {"readers": Level.READ, "writers": Level.WRITE, "admins": Level.ADMIN})
+APP = Target("app", "owners", {"readers": Level.READ, "writers": Level.WRITE, "admins": Level.ADMIN})
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ APP = Thing("app", "owners", {"readers": Level.READ, "writers": Level.WRITE, "ad
     ],
 )
 def test_what_one_membership_gives(team: str, role: TeamRole, most: Need) -> None:
-    assert standing(person((team, role)), APP) is most
+    assert access_of(person((team, role)), APP) is most
 
 
 def test_the_best_membership_counts() -> None:
-    assert standing(person(("readers", TeamRole.MEMBER), ("owners", TeamRole.ADMIN)), APP) is Need.ADMIN
+    assert access_of(person(("readers", TeamRole.MEMBER), ("owners", TeamRole.ADMIN)), APP) is Need.ADMIN
 
 
 def test_a_pipeline_nobody_owns_is_not_everybodys() -> None:
-    assert standing(person(("", TeamRole.ADMIN)), Thing("app")) is Need.LOGIN
+    assert access_of(person(("", TeamRole.ADMIN)), Target("app")) is Need.LOGIN
 
 
 def test_more_is_never_less() -> None:

@@ -21,9 +21,9 @@ KEY = b"k" * 32
 def chain(count: int) -> list[AuditEntry]:
     entries, before = [], FIRST
     for sequence in range(1, count + 1):
-        happening = AuditEvent(float(sequence), "alice", "trigger", "app", details={"path": f"/{sequence}"})
-        before = chained(KEY, before, sequence, happening)
-        entries.append(AuditEntry(sequence, happening, before))
+        event = AuditEvent(float(sequence), "alice", "trigger", "app", details={"path": f"/{sequence}"})
+        before = chained(KEY, before, sequence, event)
+        entries.append(AuditEntry(sequence, event, before))
     return entries
 
 
@@ -53,14 +53,14 @@ def test_a_changed_entry_shows(count: int, name: str, data: st.DataObject) -> No
     entries = chain(count)
     at = data.draw(st.integers(0, count - 1))
     other: dict[str, Any] = {name: "mallory"}
-    changed = replace(entries[at].happening, **other)
-    entries[at] = replace(entries[at], happening=changed)
+    changed = replace(entries[at].event, **other)
+    entries[at] = replace(entries[at], event=changed)
     assert check(entries, count).broken_at == at + 1
 
 
 def test_whoever_does_not_have_the_key_cannot_mend_the_chain() -> None:
     entries = chain(5)
-    forged = replace(entries[2].happening, actor="mallory")
+    forged = replace(entries[2].event, actor="mallory")
     entries[2] = AuditEntry(3, forged, chained(b"another key", entries[1].hash, 3, forged))
     assert check(entries, 5).broken_at == 3
 

@@ -13,8 +13,8 @@ from danube_pkg.core.schedules.cron import (
     NICKNAMES,
     Schedule,
     jitter_of,
-    newest_moment,
-    next_moment,
+    latest_time,
+    next_time,
     problem_with,
 )
 
@@ -54,10 +54,10 @@ CRONTAB_5 = (
 
 
 def moments(expression: str, zone: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:
-    moment = next_moment(Schedule(expression, zone), begin.timestamp())
+    moment = next_time(Schedule(expression, zone), begin.timestamp())
     while moment is not None and moment < end.timestamp():
         yield datetime.fromtimestamp(moment, zone)
-        moment = next_moment(Schedule(expression, zone), moment)
+        moment = next_time(Schedule(expression, zone), moment)
 
 
 def independent(expression: str, zone: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:
@@ -158,13 +158,13 @@ THREE = datetime(2026, 6, 1, 3, tzinfo=UTC).timestamp()
     ],
 )
 def test_of_many_missed_moments_the_newest_counts(since: float, now: float, expected: float | None) -> None:
-    assert newest_moment(DAILY, since, now) == expected
+    assert latest_time(DAILY, since, now) == expected
 
 
 def test_a_moment_of_every_fourth_year_is_found_after_years() -> None:
     leap = Schedule("0 0 29 2 *")
     since, now = (datetime(year, 3, 1, tzinfo=UTC).timestamp() for year in (2024, 2031))
-    assert newest_moment(leap, since, now) == datetime(2028, 2, 29, tzinfo=UTC).timestamp()
+    assert latest_time(leap, since, now) == datetime(2028, 2, 29, tzinfo=UTC).timestamp()
 
 
 @settings(deadline=None)
@@ -172,10 +172,10 @@ def test_a_moment_of_every_fourth_year_is_found_after_years() -> None:
 def test_the_newest_moment_is_the_last_of_all_that_passed(expression: str, back: float, span: float) -> None:
     since = THREE - back
     schedule = Schedule(expression, VIENNA)
-    newest, moment = None, next_moment(schedule, since)
+    newest, moment = None, next_time(schedule, since)
     while moment is not None and moment <= since + span:
-        newest, moment = moment, next_moment(schedule, moment)
-    assert newest_moment(schedule, since, since + span) == newest
+        newest, moment = moment, next_time(schedule, moment)
+    assert latest_time(schedule, since, since + span) == newest
 
 
 def test_jitter_is_the_same_each_time_and_another_for_others() -> None:

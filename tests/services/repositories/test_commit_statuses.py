@@ -66,7 +66,7 @@ async def advance(danube: TriggerServer, job: Job, *events: ev.JobEvent) -> Job:
     for event in events:
         after, _ = decide(job, event, danube.clock.now())
         told = danube.observer.follow_up_of(job, after)
-        await danube.store.save_job(after, told=told)
+        await danube.store.save_job(after, follow_up=told)
         danube.observer.stored(told)
         job = after
         danube.clock.move(1)

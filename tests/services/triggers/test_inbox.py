@@ -136,12 +136,12 @@ async def test_what_starts_nothing_says_why(tmp_path: Path) -> None:
         await danube.receive(PUSH, "filtered")
         await danube.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
         assert await danube.outcome("skipped") == (
-            "app: the commit's message says [skip ci]\ndocs: the commit's message says [skip ci]"
+            "app: the commit message contains [skip ci]\ndocs: the commit message contains [skip ci]"
         )
         assert await danube.outcome("filtered") == (
             "app: started\ndocs: the one file that changed is not among its paths"
         )
-        assert (await danube.outcome("deleted")).splitlines()[0] == "app: the end of a branch starts nothing"
+        assert (await danube.outcome("deleted")).splitlines()[0] == "app: a deleted branch starts no job"
         assert await danube.told() == ["status docs success skipped", "status app pending queued"]
 
 
@@ -351,12 +351,12 @@ class FullDisk:
         self.engine, self.times = engine, times
 
     async def submit_all(
-        self, starts: Sequence[tuple[Pipeline, Trigger]], told: FollowUp, settled: Settlement
+        self, starts: Sequence[tuple[Pipeline, Trigger]], follow_up: FollowUp, settled: Settlement
     ) -> Sequence[Job]:
         if self.times:
             self.times -= 1
             raise StorageFull("disk-full", "the disk is full")
-        return await self.engine.submit_all(starts, told, settled)
+        return await self.engine.submit_all(starts, follow_up, settled)
 
 
 async def test_a_full_disk_never_leaves_a_lane_behind(tmp_path: Path) -> None:
