@@ -106,7 +106,7 @@ def test_what_is_no_text_is_a_syntax_error_too(session: RecordingSession, text: 
 
 
 def test_text_in_utf_16_is_told_to_be_saved_otherwise(session: RecordingSession) -> None:
-    told = "danubefile.py: it has NUL bytes, as text in UTF-16 has: save it as UTF-8"
+    told = "danubefile.py: it has NUL bytes, as UTF-16 text does: save it as UTF-8"
     assert run(session, HEAD.encode("utf-16")) == Outcome("script-invalid", told)
 
 

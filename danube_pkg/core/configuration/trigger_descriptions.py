@@ -1,4 +1,4 @@
-"""What starts a pipeline, in words."""
+"""Triggers of a pipeline described in words, for its page."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ _ENDS: Mapping[PipelineEnd, str] = {
 
 
 def describe_trigger(trigger: TriggerSpec, spec: PipelineSpec) -> str:
-    """ "A push to main or release/* that touches src/**"."""
+    """The description of a trigger: "A push to main or release/* that touches src/**"."""
     match trigger.kind:
         case TriggerKind.PUSH:
             return f"A push to {_either(spec.branch_filter) or 'any branch'}{_files(spec)}"
@@ -23,12 +23,12 @@ def describe_trigger(trigger: TriggerSpec, spec: PipelineSpec) -> str:
         case TriggerKind.TAG:
             return "A tag"
         case TriggerKind.CRON:
-            later = f", up to {trigger.jitter_seconds} s later" if trigger.jitter_seconds else ""
+            later = f", delayed by up to {trigger.jitter_seconds} s" if trigger.jitter_seconds else ""
             words = describe_cron(trigger.schedule)
             return f"{words[0].upper()}{words[1:]} ({trigger.timezone or 'UTC'}){later}"
         case TriggerKind.PIPELINE:
             return f"The {_ENDS[trigger.result]} of {trigger.pipeline}"
-    return "Somebody, by hand"
+    return "A manual start"
 
 
 def _files(spec: PipelineSpec) -> str:

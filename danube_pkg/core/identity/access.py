@@ -1,10 +1,11 @@
-"""Who may do what: one table. Every route names its action; a test walks all of them with every kind of person.
+"""Authorisation: one table of actions and what each requires. Every route names its action; a test calls each as every
+kind of user.
 
-What somebody may do with a pipeline comes through teams: each permission gives a team a level, and the team that owns a
-pipeline has `admin`. Of a level `admin` only the team's `admin` members can make full use; for its other members it is
-`write`. Members of a team with `global_admin`, and whoever owns the server's unix socket, may do everything.
+Users get levels on a pipeline through their teams: each permission gives a team a level, and the team that owns a
+pipeline has `admin`. The level `admin` has its full effect for the team's `admin` members; for the other members it is
+`write`. Members of a team with `global_admin`, and the owner of the server's unix socket, may do everything.
 
-What a person may not see does not exist for them: it is absent from lists and answers 404 by its name.
+A pipeline that the caller may not see does not exist for them: lists leave it out, and its name gives 404.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from danube_pkg.kit.records import Record, field
 
 
 class Level(StrEnum):
-    """What a team may do with a pipeline; each includes the ones before it."""
+    """What a team may do with a pipeline; each level includes the ones before it."""
 
     READ = "read"
     WRITE = "write"
@@ -23,14 +24,14 @@ class Level(StrEnum):
 
 
 class TeamRole(StrEnum):
-    """What somebody is in a team."""
+    """A user's role in a team."""
 
     MEMBER = "member"
     ADMIN = "admin"
 
 
 class Scope(StrEnum):
-    """What an API token is for; it never gives more than its owner has."""
+    """What an API token may be used for; a token never permits more than its owner may do."""
 
     READ = "read"
     WRITE = "write"
@@ -40,7 +41,8 @@ class Scope(StrEnum):
 
 
 class Need(IntEnum):
-    """What an action takes, from least to most. The middle three are a level on the pipeline that it is done to."""
+    """What an action requires, from least to most. READ, WRITE and ADMIN are levels on the pipeline that it
+    concerns."""
 
     NOTHING = 0
     LOGIN = 1
@@ -51,7 +53,7 @@ class Need(IntEnum):
 
 
 class Action(StrEnum):
-    """What a route does, in the words of a person."""
+    """What a route does. Error messages and the audit log show the value."""
 
     SEE_HEALTH = "see-health"
     SEE_PAGE = "see-page"
@@ -87,7 +89,7 @@ class Action(StrEnum):
 
 
 class ActionRule(Record):
-    """`scope` is what a token must have been made for; None: any token will do."""
+    """What an action requires. scope: the scope that a token must have; None: any token."""
 
     need: Need
     scope: Scope | None = None
@@ -129,7 +131,7 @@ RULES: Mapping[Action, ActionRule] = {
 
 
 class ActorKind(StrEnum):
-    """Who asks: nobody that is known, the owner of the unix socket, or somebody of the configuration."""
+    """The kind of caller: unauthenticated, the owner of the unix socket, or a user of the configuration."""
 
     ANONYMOUS = "anonymous"
     LOCAL = "local-administrator"
@@ -137,7 +139,8 @@ class ActorKind(StrEnum):
 
 
 class Actor(Record):
-    """Who asks. `name` goes into the audit; `teams` are those that somebody is in; `scopes`: None without a token."""
+    """The caller. name: as the audit log shows it. teams: the user's role in each of their teams. scopes: None unless
+    authenticated by a token."""
 
     name: str
     kind: ActorKind
@@ -148,7 +151,10 @@ class Actor(Record):
 
 
 class Target(Record):
-    """What an action is done to: a pipeline with all that is its own, or the server itself where `pipeline` is empty."""
+    """What an action concerns: a pipeline and everything that belongs to it, or the server where `pipeline` is empty.
+
+    owner: the owning team. levels: by team.
+    """
 
     pipeline: str = ""
     owner: str = ""
@@ -163,7 +169,7 @@ _NEED_OF_LEVEL = {Level.READ: Need.READ, Level.WRITE: Need.WRITE, Level.ADMIN: N
 
 
 def access_of(actor: Actor, target: Target) -> Need:
-    """The most that somebody may with a thing, whatever their token is for."""
+    """The highest requirement that the caller meets for a target, regardless of the scopes of a token."""
     if actor.global_admin:
         return Need.GLOBAL_ADMIN
     if actor.kind is ActorKind.ANONYMOUS:
@@ -172,7 +178,7 @@ def access_of(actor: Actor, target: Target) -> Need:
 
 
 def _through(team: str, role: TeamRole, target: Target) -> Need:
-    """What one membership gives."""
+    """The requirement that one membership meets."""
     level = Level.ADMIN if team and team == target.owner else target.levels.get(team)
     if not target.pipeline or level is None:
         return Need.LOGIN
@@ -180,21 +186,22 @@ def _through(team: str, role: TeamRole, target: Target) -> Need:
 
 
 def can(actor: Actor, action: Action, target: Target = SERVER) -> bool:
-    """The one decision."""
+    """Whether the caller may do it: the only decision about access."""
     rule = RULES[action]
     in_scope = actor.scopes is None or rule.scope is None or rule.scope in actor.scopes
     return in_scope and access_of(actor, target) >= rule.need
 
 
 def require(actor: Actor, action: Action, target: Target = SERVER) -> None:
-    """Raises Unauthenticated for a stranger, NotFound for what somebody may not see, Forbidden for what they may not do."""
+    """Raises Unauthenticated for an unauthenticated caller, NotFound for a pipeline that the caller may not see,
+    Forbidden for an action that they may not do."""
     if can(actor, action, target):
         return
     if actor.kind is ActorKind.ANONYMOUS:
         raise Unauthenticated(
             "login-required",
-            "this needs a login",
-            hint="danube login URL, or on the server itself its unix socket: --data DIR",
+            "this requires a login",
+            hint="log in: danube login URL; or use the unix socket on the server itself: --data DIR",
         )
     if target.pipeline and access_of(actor, target) < Need.READ:
         raise unknown_pipeline(target.pipeline)
@@ -202,9 +209,9 @@ def require(actor: Actor, action: Action, target: Target = SERVER) -> None:
     if access_of(actor, target) >= rule.need:
         raise Forbidden(
             "token-scope",
-            f"this token is not for {action}",
+            f"this token may not be used for {action}",
             cause=f"it needs the scope {rule.scope}",
-            hint=f"danube token create --scope {rule.scope}",
+            hint=f"create one: danube token create --scope {rule.scope}",
         )
     raise Forbidden(
         "not-allowed", f"{actor.name} may not {action}", cause=_cause(rule.need, target), hint=_hint(target)
@@ -212,16 +219,16 @@ def require(actor: Actor, action: Action, target: Target = SERVER) -> None:
 
 
 def unknown_pipeline(name: str) -> NotFound:
-    """The same words whether it is not there or not for the caller's eyes."""
+    """The error for a pipeline that does not exist or that the caller may not see: both must look the same."""
     return NotFound("pipeline-unknown", f"there is no pipeline {name!r}", hint="list them with: danube pipelines")
 
 
 def _cause(need: Need, target: Target) -> str:
     if need is Need.GLOBAL_ADMIN:
-        return "it takes a member of a team with global_admin: true"
+        return "it requires membership of a team with global_admin: true"
     if need is Need.ADMIN:
-        return f"it takes an admin member of a team with the level admin on {target.pipeline}"
-    return f"it takes a team with the level {need.name.lower()} on {target.pipeline}"
+        return f"it requires an admin member of a team with the level admin on {target.pipeline}"
+    return f"it requires a team with the level {need.name.lower()} on {target.pipeline}"
 
 
 def _hint(target: Target) -> str:

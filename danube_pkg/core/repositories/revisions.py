@@ -1,6 +1,6 @@
-"""Which code: a revision of an application repository, as a trigger pins it down, its files, and what reads it.
+"""Revisions of a repository, files of a commit, and the credential that reads them.
 
-Light on purpose: the process that does Git's work starts with it.
+It imports little on purpose: each process that runs Git starts with it.
 """
 
 from enum import StrEnum
@@ -11,23 +11,23 @@ from danube_pkg.kit.records import HIDDEN, Record
 ANONYMOUS = "no login"
 
 MAX_MESSAGE = 200
-"""Of a commit's first line: Git's own advice is 50, and a list shows no more than a line."""
+"""Characters of a commit message's first line: Git recommends 50, and lists show one line."""
 
 MAX_AUTHOR = 100
 
 
 def first_line(text: str, most: int) -> str:
-    """The first line that says anything, without what cannot be printed, cut to `most` characters."""
+    """The first line that is not empty, with a space for each unprintable character, cut to `most` characters."""
     line = next((one for one in text.splitlines() if one.strip()), "").strip()
     line = "".join(letter if letter.isprintable() else " " for letter in line[: most + 1])
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 class Revision(Record):
-    """`ref` is what was asked for or the default; `branch` or `tag` is its short name where it is one.
+    """A commit with the ref that led to it. ref: the requested or the default one. branch, tag: its short name.
 
-    commit_sha: 40 hexadecimal digits; empty for a directory that is no Git repository. commit_message, commit_author: its
-    first line and whose it is, bounded; "" where that is only known once it is fetched.
+    commit_sha: 40 hexadecimal digits; "" for a directory without Git. commit_message, commit_author: the first line of
+    the message and the author's name, bounded; "" where they are only known after the fetch.
     """
 
     commit_sha: str
@@ -39,7 +39,8 @@ class Revision(Record):
 
 
 class SourceFile(Record):
-    """One file of a commit. size_bytes: its real size; data: at most as much as was asked for. is_link: data is a target."""
+    """One file of a commit. size_bytes: its whole size; data may be cut to a limit. is_link: data is the link's
+    target."""
 
     name: str
     data: Annotated[bytes, HIDDEN]
@@ -48,9 +49,9 @@ class SourceFile(Record):
 
 
 class Credential(Record):
-    """What one process needs to read one repository. It is handed over on standard input and never stored.
+    """The credential of one repository. A Git process gets it on standard input, and it is never stored.
 
-    rule: the name by which people know it. private_key: the key itself; private_key_path: a file of the server instead.
+    rule: the name that is shown to users. private_key: the key itself; private_key_path: a file on the server instead.
     """
 
     rule: str = ANONYMOUS
@@ -61,7 +62,8 @@ class Credential(Record):
 
 
 class GitProgram(StrEnum):
-    """Who fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster with large histories."""
+    """What fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster for large
+    histories."""
 
     DULWICH = "dulwich"
     HOST = "host"

@@ -63,8 +63,8 @@ class Dex:
             async with asyncio.timeout(HEALTH_SECONDS):
                 status, _, _ = await self._upstream.forward("GET", HEALTH_PATH, {}, b"")
         except (PlatformError, TimeoutError) as error:
-            if trouble := self._runner.trouble():
-                return (Condition("dex-not-running", f"Dex does not run: {trouble}", HINT),)
+            if last_failure := self._runner.last_failure():
+                return (Condition("dex-not-running", f"Dex does not run: {last_failure}", HINT),)
             cause = error.cause if isinstance(error, PlatformError) else f"nothing came within {HEALTH_SECONDS:.0f} s"
             return (Condition("dex-not-answering", f"Dex does not answer: {cause}", HINT),)
         if status != 200:

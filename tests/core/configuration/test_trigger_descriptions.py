@@ -1,4 +1,4 @@
-"""Triggers as people say them."""
+"""Schedules and triggers described in words."""
 
 import pytest
 
@@ -44,12 +44,12 @@ def test_a_schedule_in_words(expression: str, words: str) -> None:
         (TriggerSpec(TriggerKind.PUSH), "A push to main or release/* that touches src/** and more than docs/**"),
         (TriggerSpec(TriggerKind.PULL_REQUEST), "A pull request to main or release/* that touches src/** and more than docs/**"),
         (TriggerSpec(TriggerKind.TAG), "A tag"),
-        (TriggerSpec(TriggerKind.MANUAL), "Somebody, by hand"),
+        (TriggerSpec(TriggerKind.MANUAL), "A manual start"),
         (TriggerSpec(TriggerKind.PIPELINE, pipeline="app", result=PipelineEnd.FAILURE), "The failure of app"),
         (TriggerSpec(TriggerKind.PIPELINE, pipeline="app", result=PipelineEnd.ALWAYS), "The end of app"),
         (
             TriggerSpec(TriggerKind.CRON, "0 3 * * *", "Europe/Vienna", 300),
-            "Every day at 03:00 (Europe/Vienna), up to 300 s later",
+            "Every day at 03:00 (Europe/Vienna), delayed by up to 300 s",
         ),
     ],
 )  # fmt: skip
@@ -58,7 +58,7 @@ def test_a_trigger_in_words(trigger: TriggerSpec, words: str) -> None:
     assert describe_trigger(trigger, spec) == words
 
 
-def test_without_filters_everything_counts() -> None:
+def test_a_trigger_without_filters() -> None:
     assert describe_trigger(TriggerSpec(TriggerKind.PUSH), PipelineSpec("/app")) == "A push to any branch"
     ignoring = PipelineSpec("/app", paths_ignore=("*.md",))
     assert (

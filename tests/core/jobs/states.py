@@ -1,4 +1,5 @@
-"""Configurations as hypothesis draws them: states that could be read from documents, small enough to shrink to something readable."""
+"""Configurations as hypothesis draws them: states that could be read from documents, small enough to shrink to
+something readable."""
 
 from hypothesis import strategies as st
 

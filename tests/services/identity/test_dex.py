@@ -25,7 +25,7 @@ class Runner:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.taken.append(configuration)
 
-    def trouble(self) -> str:
+    def last_failure(self) -> str:
         return ""
 
 

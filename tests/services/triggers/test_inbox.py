@@ -47,7 +47,7 @@ from tests.support.trigger_server import (
 )
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "mend it", ("src/app.py",))
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", ("src/app.py",))
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=False, actor="bob"
 )
