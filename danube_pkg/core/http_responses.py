@@ -1,4 +1,4 @@
-"""What a server that was asked over HTTP has answered, as our errors: whose fault it is, and when to come again. Pure.
+"""HTTP error responses of other servers as Danube's errors: permanent or retryable, and when to retry. Pure.
 
 RFC 9110 (Retry-After), RFC 6585 (429); GitHub says with 403 and `x-ratelimit-*` what others say with 429.
 """
@@ -10,10 +10,10 @@ from email.utils import parsedate_to_datetime
 from danube_pkg.core.errors import Permanent, PlatformError, Throttled, Unauthenticated, Unavailable
 
 PAUSE_SECONDS = 60.0
-"""Where it asks for a pause and does not say how long."""
+"""The pause after a rate-limiting response that does not say how long to wait."""
 
 MAX_PAUSE_SECONDS = 3600.0
-"""GitHub's windows have an hour; who asks for more is asked again all the same."""
+"""The longest pause, whatever the server asks for. GitHub's rate limits last an hour."""
 
 MAX_QUOTE = 300
 
@@ -21,37 +21,39 @@ MAX_QUOTE = 300
 def refusal(
     status: int, headers: Mapping[str, str], body: bytes, now: float, *, name: str, kind: str
 ) -> PlatformError | None:
-    """The error that an answer means, None for success. Header names are in lower case.
+    """The error for a response, None for success. Header names are in lower case. now: Unix seconds.
 
-    name: who was asked, for people. kind: what the references begin with. What they said is quoted, what was asked is not.
+    name: of the server, for messages. kind: the beginning of the error's reference. The response is quoted, the request
+    is not, since it may contain a secret.
     """
     if 200 <= status < 300:
         return None
     cause = f"it answered {status}: {_said(body)}"
     asks_for_pause = status == 429 or (status == 403 and _is_limited(headers))
     if asks_for_pause or (status == 503 and "retry-after" in headers):
+        failing = "is rate-limiting this server" if asks_for_pause else "is temporarily unavailable"
         return Throttled(
             f"{kind}-throttled",
-            f"{name} asks for a pause",
+            f"{name} {failing} (HTTP {status})",
             retry_seconds=pause_seconds(headers, now),
             cause=cause,
-            hint="it is tried again by itself",
+            hint="wait; it is retried automatically",
         )
     if status in (408, 425) or status >= 500:
-        return Unavailable(f"{kind}-unreachable", f"{name} refused for now", cause=cause, hint="try again")
+        return Unavailable(f"{kind}-unreachable", f"{name} failed (HTTP {status})", cause=cause, hint="try again")
     if status in (401, 403):
         return Unauthenticated(
             f"{kind}-refused",
             f"{name} refused the credential",
             cause=cause,
-            hint="check the secret and what it may do, and set it again: danube secrets set NAME",
+            hint="check the secret and its permissions, and set it again: danube secrets set NAME",
         )
-    hint = "check the credential and what it may do" if status in (404, 422) else "check the URL"
-    return Permanent(f"{kind}-refused", f"{name} refused", cause=cause, hint=hint)
+    hint = "check the credential and its permissions" if status in (404, 422) else "check the URL"
+    return Permanent(f"{kind}-refused", f"{name} refused the request", cause=cause, hint=hint)
 
 
 def pause_seconds(headers: Mapping[str, str], now: float) -> float:
-    """How long they want to be left alone."""
+    """How long the server wants no requests, in seconds. now: Unix seconds."""
     after = headers.get("retry-after", "")
     if after.isascii() and after.isdigit() and len(after) < 10:
         return min(float(after), MAX_PAUSE_SECONDS)
@@ -71,7 +73,7 @@ def _is_limited(headers: Mapping[str, str]) -> bool:
 
 
 def _said(body: bytes) -> str:
-    """Their message, without the JSON around it where there is one."""
+    """The server's message, extracted from a JSON body where it is one."""
     text = body.decode("utf-8", "replace")
     try:
         found = json.loads(text or "{}")

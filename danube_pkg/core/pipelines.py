@@ -1,4 +1,4 @@
-"""A pipeline as the engine sees it: which code, which bounds. The YAML schema around it is the configuration's affair."""
+"""Pipelines as the engine uses them: repository and limits. The YAML schema is in `core/configuration`."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,8 @@ from danube_pkg.kit.records import Record, replace
 
 
 class PipelineSettings(Record):
-    """What a job takes along from its pipeline when it is created, so that a later change does not reach into it."""
+    """The settings that a job copies from its pipeline when it is created; later changes of the pipeline do not affect
+    it."""
 
     repository: str
     script: str = "danubefile.py"
@@ -20,25 +21,25 @@ class PipelineSettings(Record):
     cpu: float = 0.0
     network: Network = Network.NONE
     egress_allowlist: tuple[str, ...] = ()
-    """Entries of `core.egress.policy`: the pipeline's own; in a job's settings the server's before them."""
+    """Entries of `core.egress.policy`: the pipeline's own; in a job's settings the server's entries come first."""
     log_limit_mb: int = 200
-    """A page that a person can still search; a build that prints more is looping."""
+    """A log of this size can still be searched on the page; a build that prints more is in a loop."""
     max_concurrent_jobs: int = 0
-    """0: no bound but the server's."""
+    """0: only the server's limit."""
     priority: int = 0
     concurrency_group: str | None = None
-    """A template; "" is the pipeline itself, None no group."""
+    """A template of the group's name; "": the pipeline itself; None: no group."""
     cancel_in_progress: bool = False
 
     def allowing(self, entries: Sequence[str]) -> "PipelineSettings":
-        """With the server's allowlist in front of the pipeline's own, where there is one."""
+        """The settings with the server's allowlist before the pipeline's own; unchanged for other kinds of network."""
         if self.network is not Network.ALLOWLIST:
             return self
         return replace(self, egress_allowlist=tuple(dict.fromkeys((*entries, *self.egress_allowlist))))
 
 
 class Pipeline(Record):
-    """`removed` marks one that left the configuration: its history stays readable, nothing starts it any more."""
+    """A pipeline. removed: it left the configuration; its jobs stay readable, and no job of it starts."""
 
     id: str
     name: str
@@ -50,7 +51,7 @@ class Pipeline(Record):
 
 
 class PipelineStore(Protocol):
-    """What the applied configuration says. Pipelines that left it are marked, never deleted."""
+    """The pipelines of the applied configuration. Those that left it are marked as removed, never deleted."""
 
     async def apply_pipelines(self, pipelines: Sequence[Pipeline], revision: str) -> None: ...
     async def load_pipeline(self, name: str) -> Pipeline | None: ...

@@ -1,7 +1,7 @@
 """Users as stored by the server, and how they authenticate: browser sessions and API tokens.
 
 The secret of either is 32 random bytes behind a prefix that secret scanners can find. Only its SHA-256 is stored: for
-random values no slower hash is needed, and a copy of the database is no credential.
+random values no slower hash is needed, and a copy of the database does not let anyone log in.
 """
 
 import base64

@@ -5,6 +5,7 @@ pipeline's job. The same entry is stored once, however often it is sent.
 """
 
 from enum import StrEnum
+from typing import cast
 
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
@@ -159,7 +160,7 @@ def event_to_json(event: InboxEvent) -> str:
 def event_from_json(text: str) -> InboxEvent:
     """The event of a stored form. Raises Defect for a row that no version of this program has written."""
     try:
-        event: InboxEvent = decode_json(text, InboxEvent)
+        event = decode_json(text, cast("type[InboxEvent]", InboxEvent))
     except ValueError as error:
         raise Defect(
             "inbox-entry-unknown", f"the inbox holds an unknown entry: {text[:60]}", cause=str(error)
