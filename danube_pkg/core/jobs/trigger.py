@@ -26,7 +26,7 @@ class Trigger(Record):
     commit_message: str = ""
     commit_author: str = ""
 
-    def told(self, commit_message: str, commit_author: str) -> "Trigger":
+    def described(self, commit_message: str, commit_author: str) -> "Trigger":
         """With what the commit says of itself, where it has not been known; itself where it has, or nothing is said."""
         if self.commit_message or not (commit_message or commit_author):
             return self

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
+from danube_pkg.core.jobs.decision import IllegalEvent
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
+from danube_pkg.core.jobs.outcome import publish
 from danube_pkg.core.jobs.steps import StepPhase
-from danube_pkg.core.jobs.transitions import TRANSITIONS, IllegalEvent, decide
+from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status
@@ -209,3 +211,24 @@ def test_no_order_of_events_makes_a_job_green_that_did_not_earn_it(
 
 def test_the_table_names_only_events_and_phases_that_exist() -> None:
     assert all(isinstance(phase, Phase) and issubclass(event, ev.JobEvent) for phase, event in TRANSITIONS)
+
+
+def test_no_event_is_both_ignored_and_acted_on_in_one_phase() -> None:
+    ignored = {(phase, event) for event, phases in IGNORED.items() for phase in phases}
+    assert not ignored & TRANSITIONS.keys()
+
+
+@pytest.mark.parametrize(
+    "late", [ev.CancelAsked("me"), ev.DeadlinePassed(), ev.Finished(), ev.PodReady(0), ev.StepPlaced(1, 1, 2)]
+)
+def test_a_late_event_changes_nothing_once_the_outcome_is_decided(late: ev.JobEvent) -> None:
+    job, _ = after(*RUNNING, *a_step(1), ev.StepEnded(1, 1, GREEN), ev.Finished())
+    for event in CLOSING:
+        assert decide(job, late, NOW + 2) == (job, ())
+        job, _ = after(event, job=job)
+    assert decide(job, late, NOW + 2) == (job, ())
+
+
+def test_a_status_is_not_published_without_an_outcome() -> None:
+    with pytest.raises(IllegalEvent):
+        publish(a_job(phase=Phase.CONCLUDING), ev.LogClosed({}), NOW)

@@ -10,8 +10,8 @@ import pytest_asyncio
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import StorageFull, Unavailable
 from danube_pkg.core.jobs import events as ev
+from danube_pkg.core.jobs.decision import IllegalEvent
 from danube_pkg.core.jobs.job import Phase
-from danube_pkg.core.jobs.transitions import IllegalEvent
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.jobs import active_job as live_module
