@@ -105,7 +105,7 @@ class Secrets:
 
         Raises Forbidden for a job of strangers' code, approved or not, and for what the server uses itself.
         """
-        if job.trigger.is_foreign:
+        if job.trigger.is_untrusted:
             raise Forbidden(
                 "secret-of-strangers",
                 f"the secret {key!r} is not given to code from a fork",

@@ -3,9 +3,9 @@
     outcome decided ──STOP_STEPS──▶ StepsStopped ──CLOSE_LOG──▶ LogClosed ──▶ status public ──DELETE_POD──▶ closed
        (conclude)                                              (log_closed)     (publish)
 
-What must happen between a whole log and a public status, signing of provenance for one, is an effect of its own in
-`EFFECTS_OF_THE_END`, behind CLOSE_LOG, with a phase between CONCLUDING and ENDED: `log_closed` then leads to that phase, and
-the rule of that effect's event calls `publish`.
+What must happen between a whole log and a public status (signing of provenance, for one) is an effect of its own in
+`EFFECTS_OF_THE_END`, behind CLOSE_LOG, with a phase of its own between CONCLUDING and ENDED: `log_closed` then leads to
+that phase, and the rule of that effect's event calls `publish`.
 """
 
 from danube_pkg.core.jobs import events as ev
@@ -58,14 +58,14 @@ def pod_deleted(job: Job, event: ev.PodDeleted, now: float) -> Decision:
 
 
 def finished(job: Job, event: ev.Finished, now: float) -> Decision:
-    """The coordinator's Finish: green if the function returned, no step is open, and no checked step has failed."""
+    """The coordinator's Finish: a success if the function returned, no step is open, and no checked step failed."""
     for step in job.open_steps:
         if step.sequence != COORDINATOR_SEQUENCE and event.failure is None:
             message = f"step {step.sequence} {step.name!r} was still open when the pipeline function returned"
             return conclude(job, Status.FAILURE, Reason.STEP_OPEN, message)
     cause = job.step(event.failure.step) if event.failure and event.failure.step else None
-    failed = [step for step in job.steps if step.sequence != COORDINATOR_SEQUENCE and step.is_red]
-    if cause is not None and cause.is_red:
+    failed = [step for step in job.steps if step.sequence != COORDINATOR_SEQUENCE and step.fails_job]
+    if cause is not None and cause.fails_job:
         return conclude(job, *describe_failure(cause))
     if event.failure is not None:
         return conclude(job, Status.FAILURE, event.failure.reason, event.failure.message)
@@ -75,7 +75,7 @@ def finished(job: Job, event: ev.Finished, now: float) -> Decision:
 
 
 def coordinator_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
-    """The coordinator's process ended without a Finish: never green, whatever its exit code."""
+    """The coordinator's process ended without a Finish: never a success, whatever its exit code."""
     end = event.end
     if end.reason in (Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.POD_LOST, Reason.INFRASTRUCTURE_LOST):
         return conclude(job, Status.FAILURE, end.reason, f"the danubefile's own process is gone: {end.message}")
@@ -94,12 +94,12 @@ def deadline_passed(job: Job, event: ev.JobEvent, now: float) -> Decision:
     return conclude(job, Status.TIMEOUT, Reason.JOB_TIMEOUT, f"the job took longer than its {seconds} s{during}")
 
 
-def cancelled(job: Job, event: ev.CancelAsked, now: float) -> Decision:
+def cancelled(job: Job, event: ev.CancelRequested, now: float) -> Decision:
     """A job that has, or soon has, a pod."""
     return conclude(replace(job, cancelled_by=event.by), Status.CANCELLED, event.reason, _by_whom(event))
 
 
-def cancelled_in_queue(job: Job, event: ev.CancelAsked, now: float) -> Decision:
+def cancelled_in_queue(job: Job, event: ev.CancelRequested, now: float) -> Decision:
     """A job that waits has neither pod nor log: it is closed at once and owes nothing."""
     ended = replace(
         job,
@@ -114,5 +114,5 @@ def cancelled_in_queue(job: Job, event: ev.CancelAsked, now: float) -> Decision:
     return ended, ()
 
 
-def _by_whom(event: ev.CancelAsked) -> str:
+def _by_whom(event: ev.CancelRequested) -> str:
     return f"{'superseded' if event.reason is Reason.SUPERSEDED else 'cancelled'} by {event.by}"

@@ -60,7 +60,7 @@ def pod_ready(job: Job, event: ev.PodReady, now: float) -> Decision:
         image="",
         phase=StepPhase.PLACED,
         container=event.container,
-        asked_at=now,
+        requested_at=now,
     )
     return replace(with_step(job, program), phase=Phase.RUNNING, reason=Reason.NONE), ()
 

@@ -11,7 +11,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
 
 
-def step_asked(job: Job, event: ev.StepAsked, now: float) -> Decision:
+def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
     """A repeated call is the same step. Raises Conflict for another content, and for more steps than a job may have."""
     if (known := job.step(event.sequence)) is not None:
         if (known.name, known.image) != (event.name, event.image):
@@ -31,12 +31,12 @@ def step_asked(job: Job, event: ev.StepAsked, now: float) -> Decision:
         check=event.check,
         retries=event.retries,
         timeout_seconds=event.timeout_seconds,
-        asked_at=now,
+        requested_at=now,
     )
     return with_step(job, step), ()
 
 
-def step_refused(job: Job, event: ev.StepAsked, now: float) -> Decision:
+def step_refused(job: Job, event: ev.StepRequested, now: float) -> Decision:
     """The rule of a step that comes after the job's outcome was decided. Raises Conflict."""
     raise Conflict("job-ending", f"{job.label} is ending and takes no more steps", cause=job.message)
 
@@ -60,7 +60,7 @@ def step_started(job: Job, event: ev.StepStarted, now: float) -> Decision:
 
 
 def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
-    """A failed attempt is followed by the next one while the author allows it; the coordinator's end may be the job's."""
+    """A failed attempt is followed by the next while the author allows it; the coordinator's end may end the job."""
     step = _open_attempt(job, event)
     if step is None:
         return job, ()
@@ -95,7 +95,7 @@ def steps_stopped(job: Job, event: ev.StepsStopped, now: float) -> Decision:
 
 
 def _open_attempt(job: Job, event: ev.StepPlaced | ev.StepStarted | ev.StepEnded) -> Step | None:
-    """The step of an event, None where that attempt has ended. Raises IllegalEvent for a step that the job never had."""
+    """The step of an event, None where that attempt has ended. Raises IllegalEvent for a step that does not exist."""
     step = job.step(event.sequence)
     if step is None:
         raise IllegalEvent(job, event)

@@ -1,20 +1,20 @@
 """The life of a job: a table of transitions and `decide(job, event, now) -> (job, effects)`. Pure.
 
-    QUEUED ──Admitted──▶ PREPARING ──PodReady──▶ RUNNING ──conclude──▶ CONCLUDING ──LogClosed──▶ ENDED ──PodDeleted──▶ CLOSED
-      └──────────CancelAsked─────────────────────────────────────────────────────────────────────────────────────▶ CLOSED
+    QUEUED ─Admitted─▶ PREPARING ─PodReady─▶ RUNNING ─conclude─▶ CONCLUDING ─LogClosed─▶ ENDED ─PodDeleted─▶ CLOSED
+      └──────── CancelRequested ──────────────────────────────────────────────────────────────────────────────▲
 
 The rules:
 
 1. An event that the table has for the job's phase changes it as its rule says (`TRANSITIONS`).
-2. An event that is expected to come at the wrong time is ignored (`IGNORED`). Everything that is repeated after a lost answer,
-   and every two things that happen at once, have an entry there.
+2. An event that may come when its moment has passed is ignored (`IGNORED`): a call that is repeated after a lost
+   answer, the second of two things that happen at once.
 3. Any other (phase, event) pair raises `IllegalEvent`: a bug in Danube.
-4. A request that comes too late raises Conflict, since a caller waits for the answer: StepAsked, Approved.
-5. The outcome is decided once, by `outcome.conclude`. It increments the job's generation, so that effects which were owed
-   before are skipped.
+4. A request that comes too late raises Conflict, since a caller waits for the answer: StepRequested, Approved.
+5. The outcome is decided once, by `outcome.conclude`. It increments the job's generation, so that effects which were
+   owed before are skipped.
 6. The public status changes to an end only when the log is whole and no step is open.
-7. A job becomes green on one path only: the coordinator's Finish without a failure, no open step, and each checked step with
-   an authentic record of success.
+7. A job succeeds on one path only: the coordinator's Finish without a failure, no open step, and each checked step
+   with an authentic record of success.
 8. An attempt of a step is placed in one container, once. Events of an attempt that has ended change nothing.
 """
 
@@ -30,7 +30,7 @@ Rule = Callable[[Job, Any, float], Decision]
 
 
 def decide(job: Job, event: ev.JobEvent, now: float) -> Decision:
-    """The next state and the effects that it owes. Raises IllegalEvent, or Conflict for a request that comes too late."""
+    """The next state and the effects that it owes. Raises IllegalEvent, and Conflict for a late request."""
     kind = type(event)
     if job.phase in IGNORED.get(kind, ()):
         return unchanged(job, event, now)
@@ -43,29 +43,29 @@ def decide(job: Job, event: ev.JobEvent, now: float) -> Decision:
 TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.QUEUED, ev.Admitted): start_transitions.admitted,
     (Phase.QUEUED, ev.Approved): start_transitions.approved,
-    (Phase.QUEUED, ev.CancelAsked): outcome.cancelled_in_queue,
+    (Phase.QUEUED, ev.CancelRequested): outcome.cancelled_in_queue,
     #
     (Phase.PREPARING, ev.Approved): start_transitions.no_approval,
     (Phase.PREPARING, ev.SourceOpened): start_transitions.source_opened,
     (Phase.PREPARING, ev.PodReady): start_transitions.pod_ready,
     (Phase.PREPARING, ev.PodFailed): start_transitions.pod_failed,
-    (Phase.PREPARING, ev.CancelAsked): outcome.cancelled,
+    (Phase.PREPARING, ev.CancelRequested): outcome.cancelled,
     (Phase.PREPARING, ev.DeadlinePassed): outcome.deadline_passed,
     #
     (Phase.RUNNING, ev.Approved): start_transitions.no_approval,
     (Phase.RUNNING, ev.SourceOpened): start_transitions.source_opened,
     (Phase.RUNNING, ev.PodFailed): start_transitions.pod_failed,
-    (Phase.RUNNING, ev.StepAsked): step_transitions.step_asked,
+    (Phase.RUNNING, ev.StepRequested): step_transitions.step_asked,
     (Phase.RUNNING, ev.StepPlaced): step_transitions.step_placed,
     (Phase.RUNNING, ev.StepStarted): step_transitions.step_started,
     (Phase.RUNNING, ev.StepEnded): step_transitions.step_ended,
     (Phase.RUNNING, ev.ContainerLost): step_transitions.container_lost,
     (Phase.RUNNING, ev.Finished): outcome.finished,
-    (Phase.RUNNING, ev.CancelAsked): outcome.cancelled,
+    (Phase.RUNNING, ev.CancelRequested): outcome.cancelled,
     (Phase.RUNNING, ev.DeadlinePassed): outcome.deadline_passed,
     #
     (Phase.CONCLUDING, ev.Approved): start_transitions.no_approval,
-    (Phase.CONCLUDING, ev.StepAsked): step_transitions.step_refused,
+    (Phase.CONCLUDING, ev.StepRequested): step_transitions.step_refused,
     (Phase.CONCLUDING, ev.StepStarted): step_transitions.step_started,
     (Phase.CONCLUDING, ev.StepEnded): step_transitions.step_ended,
     (Phase.CONCLUDING, ev.ContainerLost): step_transitions.container_lost,
@@ -73,11 +73,11 @@ TRANSITIONS: Mapping[tuple[Phase, type[ev.JobEvent]], Rule] = {
     (Phase.CONCLUDING, ev.LogClosed): outcome.log_closed,
     #
     (Phase.ENDED, ev.Approved): start_transitions.no_approval,
-    (Phase.ENDED, ev.StepAsked): step_transitions.step_refused,
+    (Phase.ENDED, ev.StepRequested): step_transitions.step_refused,
     (Phase.ENDED, ev.PodDeleted): outcome.pod_deleted,
     #
     (Phase.CLOSED, ev.Approved): start_transitions.no_approval,
-    (Phase.CLOSED, ev.StepAsked): step_transitions.step_refused,
+    (Phase.CLOSED, ev.StepRequested): step_transitions.step_refused,
 }
 
 _OVER = (Phase.ENDED, Phase.CLOSED)
@@ -89,7 +89,7 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     # The deadline's timer and whatever ends the job run at the same time; a job that waits has no deadline yet.
     ev.DeadlinePassed: (Phase.QUEUED, *_DECIDED),
     # Two cancels, or a cancel and the end that overtook it. A client learns it from the status in the answer.
-    ev.CancelAsked: _DECIDED,
+    ev.CancelRequested: _DECIDED,
     # The coordinator repeats a Finish whose answer was lost, or finishes while the job is being cancelled.
     ev.Finished: _DECIDED,
     # CREATE_POD returned at the moment when its generation ended.
@@ -97,12 +97,12 @@ IGNORED: Mapping[type[ev.JobEvent], tuple[Phase, ...]] = {
     ev.PodFailed: _DECIDED,
     # The source's stream ends, with more notices, after the job.
     ev.SourceOpened: _DECIDED,
-    # A container was made while the outcome was decided. Its step must not start: STOP_STEPS may have passed it already.
+    # A container was made while the outcome was decided. Its step must not start: STOP_STEPS may be over.
     ev.StepPlaced: _DECIDED,
     # Followers report until the steps are stopped, and their last report can come behind the closed log.
     ev.StepStarted: _OVER,
     ev.StepEnded: _OVER,
-    # The runtime reports each container that ends with its pod. Before the pod is ready CREATE_POD itself reports its failure.
+    # The runtime reports each container that ends with its pod. Until the pod is ready, CREATE_POD reports a failure.
     ev.ContainerLost: (Phase.PREPARING, *_OVER),
     # An effect whose commit seemed to fail, and had not, is performed and reported again.
     ev.StepsStopped: _OVER,

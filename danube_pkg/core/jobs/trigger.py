@@ -1,4 +1,4 @@
-"""What started a job, as it is kept with it."""
+"""What started a job; stored with it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +33,6 @@ class Trigger(Record):
         return replace(self, commit_message=commit_message, commit_author=commit_author)
 
     @property
-    def is_foreign(self) -> bool:
+    def is_untrusted(self) -> bool:
         """Whether the code is of people who may not write to the repository: it gets no secrets, and keeps nothing."""
         return bool((self.pull_request or {}).get("fork"))

@@ -78,7 +78,7 @@ class Coordination:
         live = self._engine.live(job_id)
         image = request.image or live.job.settings.image
         name = await self._name_of(live, request)
-        asked = ev.StepAsked(request.sequence, name, image, request.check, request.retries, request.timeout_seconds)
+        asked = ev.StepRequested(request.sequence, name, image, request.check, request.retries, request.timeout_seconds)
         await live.apply(asked)
         if live.step(request.sequence).phase is not StepPhase.ENDED:
             live.memory(request.sequence).request = request

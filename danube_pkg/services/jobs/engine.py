@@ -3,7 +3,7 @@
     observe (RPC, runtime watch, timers) → decide (core.jobs) → record (one transaction) → act (effects) → feed back
 
 There is no separate recovery path: `run` loads what is unfinished and derives from it what a running engine has anyway.
-The queue is the table of jobs; who starts next is `core.jobs.queue.choose`.
+The queue is the table of jobs; who starts next is `core.jobs.queue.choose_next`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from danube_pkg.core.jobs.job import (
     COORDINATOR_SEQUENCE,
     Job,
     Phase,
-    reason_to_wait,
+    initial_reason,
     unknown_job,
 )
 from danube_pkg.core.jobs.ports import Listener
@@ -145,7 +145,7 @@ class Engine:
         """Queue what an entry of the inbox starts, and settle it, in one transaction. A job that was made of that entry
         before stands for the one that would be made again. Raises Unavailable, StorageFull."""
         jobs = [
-            self._new_job(pipeline, trigger, self._ports.new_id(), reason_to_wait(trigger))
+            self._new_job(pipeline, trigger, self._ports.new_id(), initial_reason(trigger))
             for pipeline, trigger in starts
         ]
         return await self._add(jobs, told, settled)
@@ -211,7 +211,7 @@ class Engine:
             raise Conflict(
                 "job-ended", f"{job.label} has ended already: {job.status}", hint="run it again: danube rerun JOB"
             )
-        return await live.apply(ev.CancelAsked(by, reason))
+        return await live.apply(ev.CancelRequested(by, reason))
 
     @asynccontextmanager
     async def watch(self, job_id: str) -> AsyncIterator[AsyncIterator[Job]]:

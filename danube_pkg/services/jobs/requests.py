@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.job import Job, reason_to_wait
+from danube_pkg.core.jobs.job import Job, initial_reason
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.triggers.params import read_params
 from danube_pkg.kit.records import replace
@@ -55,7 +55,7 @@ async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None 
         return known
     pipeline = await engine.triggerable(job.pipeline)
     trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="")
-    return await engine.submit(pipeline, trigger, job_id=new_job_id, reason=reason_to_wait(trigger))
+    return await engine.submit(pipeline, trigger, job_id=new_job_id, reason=initial_reason(trigger))
 
 
 async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import PlatformError, Retryable
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.concurrency import superseded
+from danube_pkg.core.jobs.concurrency import superseded_jobs
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.queue import (
     QueuePosition,
-    Turns,
-    choose,
-    why_waiting,
+    StartHistory,
+    choose_next,
+    queue_position,
 )
 from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.backoff import Backoff
@@ -40,7 +40,7 @@ class Scheduler:
         self._changed = asyncio.Event()
         applied.listen(self.wake)
         draining.listen(self.wake)
-        self._turns = Turns()
+        self._turns = StartHistory()
 
     def wake(self) -> None:
         """Something may have changed."""
@@ -48,19 +48,19 @@ class Scheduler:
 
     def waiting(self, job: Job) -> QueuePosition:
         """What a waiting job waits for."""
-        return why_waiting(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
+        return queue_position(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
 
     async def run(self) -> None:
         """For ever."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            for job_id, newer in superseded(self._jobs()):
+            for job_id, newer in superseded_jobs(self._jobs()):
                 await self._supersede(job_id, newer)
             if self._draining.active:
                 continue
-            choice = choose(self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
-            self._turns = choice.turns
+            choice = choose_next(self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
+            self._turns = choice.history
             for job_id in choice.start:
                 if (live := self._live.get(job_id)) is not None:
                     await self._admit(live)
@@ -74,7 +74,7 @@ class Scheduler:
         if live is None:
             return
         try:
-            await live.apply(ev.CancelAsked(f"job {newer}", Reason.SUPERSEDED))
+            await live.apply(ev.CancelRequested(f"job {newer}", Reason.SUPERSEDED))
         except PlatformError as error:
             _log.warning("job-not-superseded", extra={"fields": {"job": job_id, "cause": str(error)}})
 

@@ -16,7 +16,7 @@ from danube_pkg.core.errors import NotFound, PlatformError, Retryable, StorageFu
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import MAX_OUTPUT_BYTES, StepRequest
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
-from danube_pkg.core.jobs.step_records import end_of_step, lost
+from danube_pkg.core.jobs.step_records import end_of_step, lost_end
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.logs.ports import JobLog, StepOutput
 from danube_pkg.core.runtimes.pods import SUPERVISOR, Container, ContainerRole
@@ -232,7 +232,7 @@ class StepFollower:
             record = verify_record(payload, self._key, self._step_id, self._attempt)
         except InauthenticRecord as error:
             _log.error("record-not-authentic", extra={"fields": self._fields(cause=str(error))})
-            await self._finish(lost("its record is not authentic, so its end is not known"))
+            await self._finish(lost_end("its record is not authentic, so its end is not known"))
             return
         kills = await self._ports.runtime.memory_kills(self._container) - self._memory_kills_before
         self._live.keep_output(self._sequence, self._attempt, self._tail.bytes_of(record.output_bytes))
@@ -275,7 +275,7 @@ class StepFollower:
             )
             return True
         _log.error("step-refused", extra={"fields": self._fields(code=code, cause=message)})
-        await self._finish(lost(f"its supervisor refused it: {message} ({code})"))
+        await self._finish(lost_end(f"its supervisor refused it: {message} ({code})"))
         return True
 
     async def _container_is_gone(self, what: str) -> None:
@@ -284,8 +284,8 @@ class StepFollower:
             async with asyncio.timeout(LOST_GRACE_SECONDS):
                 await self._live.wait_until(lambda job: not self._is_open())
         except TimeoutError:
-            lost = self._live.end_of_container(self._container.number, f"its container is gone: {what}")
-            await self._live.apply_lost(lost)
+            lost_end = self._live.end_of_container(self._container.number, f"its container is gone: {what}")
+            await self._live.apply_lost(lost_end)
 
 
 async def stop_step(live: ActiveJob, step: Step, container: Container, ports: EnginePorts) -> bool:

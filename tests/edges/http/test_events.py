@@ -106,7 +106,7 @@ class Printing:
     async def end(self) -> None:
         """The log is whole and the job is over."""
         await self.log.close()
-        await self.api.parts.jobs.engine.live(self.job.id).apply(ev.CancelAsked("a test"))
+        await self.api.parts.jobs.engine.live(self.job.id).apply(ev.CancelRequested("a test"))
 
 
 async def test_a_stream_begins_with_a_snapshot_and_ends_with_the_job(api: Api, job: Job) -> None:

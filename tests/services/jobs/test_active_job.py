@@ -98,7 +98,7 @@ async def test_whoever_waits_is_told_when_the_mailbox_ends(mailbox: Mailbox) -> 
         with pytest.raises(Unavailable):
             await asyncio.wait_for(task, 10)
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(mailbox.live.apply(ev.CancelAsked("late")), 10)
+        await asyncio.wait_for(mailbox.live.apply(ev.CancelRequested("late")), 10)
 
 
 async def test_who_waits_for_room_in_a_full_mailbox_is_told_too(
@@ -107,7 +107,7 @@ async def test_who_waits_for_room_in_a_full_mailbox_is_told_too(
     monkeypatch.setattr(live_module, "MAILBOX_EVENTS", 2)
     full = Mailbox(mailbox.jobs)
     mailbox.jobs.hold()
-    asked = [asyncio.create_task(full.live.apply(ev.CancelAsked("me")), name=f"asked {n}") for n in range(6)]
+    asked = [asyncio.create_task(full.live.apply(ev.CancelRequested("me")), name=f"asked {n}") for n in range(6)]
     await wait_until_async(lambda: mailbox.jobs.waiting, 10, "the commit")
     await end_all(full.task)
     ends = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
@@ -125,6 +125,6 @@ async def test_waiters_that_leave_are_forgotten(mailbox: Mailbox) -> None:
 async def test_a_slow_reader_of_states_sees_the_last_one(mailbox: Mailbox) -> None:
     async with mailbox.live.watch() as states:
         seen = [await anext(states)]
-        await mailbox.live.apply(ev.CancelAsked("me"))
+        await mailbox.live.apply(ev.CancelRequested("me"))
         seen += [state async for state in states]
     assert [job.phase for job in seen] == [Phase.QUEUED, Phase.CLOSED]
