@@ -1,6 +1,7 @@
 """Opens a data directory: its lock, its keys and its database."""
 
 import os
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,11 +18,15 @@ from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.kit.ids import SortableIds
 from danube_pkg.kit.locks import FileLock, Locked
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record
 
 
 class Store(Record):
-    """An open data directory. new_id: makes ids that sort after every id that the database has."""
+    """An open data directory. new_id: makes ids that sort after every id that the database has.
+
+    random: returns numbers in [0, 1), which spread the pauses between retries.
+    """
 
     directory: Path
     clock: Clock
@@ -30,6 +35,12 @@ class Store(Record):
     new_id: Callable[[], str]
     jobs: JobStore
     pipelines: PipelineStore
+    random: Callable[[], float] = random.random
+
+    @property
+    def timing(self) -> Timing:
+        """What loops and retries wait with."""
+        return Timing(self.clock, self.random)
 
 
 @asynccontextmanager

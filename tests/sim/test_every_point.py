@@ -4,9 +4,10 @@ A point is each moment at which a server touches the world: before and after a c
 of the runtime, at each write of a log and between its bytes and their index record.
 """
 
+from dataclasses import replace
+
 import pytest
 
-from danube_pkg.kit.records import replace
 from tests.sim.fate import Deaths
 from tests.sim.jobs import EACH, scenario_of
 from tests.sim.simulation import simulate

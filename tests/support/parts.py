@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from random import random
 
 from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
@@ -36,8 +37,10 @@ def store_on(
     *,
     keys: Keys | None = None,
     jobs: JobStore | None = None,
+    random: Callable[[], float] = random,
 ) -> Store:
-    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own."""
+    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own; random:
+    for the pauses between retries."""
     return Store(
         path,
         clock,
@@ -46,6 +49,7 @@ def store_on(
         new_id,
         jobs or SqliteJobs(database),
         SqlitePipelines(database),
+        random,
     )
 
 
