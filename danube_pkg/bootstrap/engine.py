@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
@@ -82,8 +82,8 @@ def build_engine(
     )
     draining = Draining(SqliteServerState(store.database))
     engine = Engine(ports, masks, observer, draining, runtime.coordinator_command)
-    files = ArtifactDirectory(store.directory / "artifacts")
-    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id)
+    blobs = BlobDirectory(store.directory / "artifacts", "artifact")
+    artifacts = Artifacts(SqliteArtifacts(store.database), blobs, store.clock, store.new_id)
     coordination = Coordination(engine, ports, secrets, artifacts)
     return EngineParts(engine, coordination, observer, draining, secrets, artifacts, egress, logs, sources)
 
