@@ -80,7 +80,7 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 class EventLog:
-    """A logger whose records are events with fields: `log.info("job-queued", job=job_id)` is `{"event": "job-queued", …}`.
+    """A logger whose records are events with fields: `log.info("job-queued", job="01")`.
 
     It is one of `logging`'s loggers by that name, so that levels and handlers apply as usual; `logger` is that object.
     """

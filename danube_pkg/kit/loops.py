@@ -11,21 +11,16 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.tasks import until
 
 Answer = TypeVar("Answer")
 Errors = tuple[type[Exception], ...]
 
 _log = logging.getLogger("danube.loops")
-
-
-class Clock(Protocol):
-    def monotonic(self) -> float: ...
-
-    async def sleep(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
