@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, can
-from danube_pkg.core.jobs.explanation import summary_of, explain
+from danube_pkg.core.jobs.explanation import explain, summary_of
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.steps import Step
