@@ -73,8 +73,7 @@ def paths(document: Source) -> Iterator[str]:
 
 
 def unknown_names(document: Source, known: set[str]) -> set[str]:
-    """Names that the Python samples use and that do not exist: `known` has those of the code, a span `name: type = value`
-    defines one."""
+    """Names in the Python samples that do not exist. `known`: those of the code; a span `name: type = value` adds one."""
     used: set[str] = set()
     defined = {found[1] for span in spans(document) if (found := re.match(r"(\w+): .* = ", span))}
     for block in blocks(document):
