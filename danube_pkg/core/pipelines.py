@@ -1,4 +1,4 @@
-"""Pipelines as the engine uses them: repository and limits. The YAML schema is in `core/configuration`."""
+"""A pipeline as the engine needs it: its code and its limits. `core/configuration` has its YAML schema."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,8 +8,7 @@ from danube_pkg.kit.records import Record, replace
 
 
 class PipelineSettings(Record):
-    """The settings that a job copies from its pipeline when it is created; later changes of the pipeline do not affect
-    it."""
+    """Copied into a job when it is created, so that a later change of the pipeline does not affect it."""
 
     repository: str
     script: str = "danubefile.py"
@@ -21,25 +20,25 @@ class PipelineSettings(Record):
     cpu: float = 0.0
     network: Network = Network.NONE
     egress_allowlist: tuple[str, ...] = ()
-    """Entries of `core.egress.policy`: the pipeline's own; in a job's settings the server's entries come first."""
+    """Entries of `core.egress.policy`: the pipeline's own; in a job's settings preceded by the server's."""
     log_limit_mb: int = 200
-    """A log of this size can still be searched on the page; a build that prints more is in a loop."""
+    """A build that prints more is most likely in a loop."""
     max_concurrent_jobs: int = 0
     """0: only the server's limit."""
     priority: int = 0
     concurrency_group: str | None = None
-    """A template of the group's name; "": the pipeline itself; None: no group."""
+    """A template; "" for a group of the pipeline's own, None for no group."""
     cancel_in_progress: bool = False
 
     def allowing(self, entries: Sequence[str]) -> "PipelineSettings":
-        """The settings with the server's allowlist before the pipeline's own; unchanged for other kinds of network."""
+        """With the server's allowlist before the pipeline's own, where the network is limited to an allowlist."""
         if self.network is not Network.ALLOWLIST:
             return self
         return replace(self, egress_allowlist=tuple(dict.fromkeys((*entries, *self.egress_allowlist))))
 
 
 class Pipeline(Record):
-    """A pipeline. removed: it left the configuration; its jobs stay readable, and no job of it starts."""
+    """removed: it is not in the configuration any more. Its history stays readable, and no job of it starts."""
 
     id: str
     name: str
@@ -51,7 +50,7 @@ class Pipeline(Record):
 
 
 class PipelineStore(Protocol):
-    """The pipelines of the applied configuration. Those that left it are marked as removed, never deleted."""
+    """The pipelines of the applied configuration. Those that were removed from it are marked, never deleted."""
 
     async def apply_pipelines(self, pipelines: Sequence[Pipeline], revision: str) -> None: ...
     async def load_pipeline(self, name: str) -> Pipeline | None: ...

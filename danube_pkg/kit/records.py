@@ -1,7 +1,7 @@
 """Records: immutable values with typed fields. Declaring one costs 0.03 ms, a frozen dataclass with slots 0.7 ms or more.
 
-`Record` is a frozen `msgspec.Struct`, `Mutable` one whose fields can be set. What callers need of `dataclasses` is here
-under the same names. What stands beside a type in `Annotated[…]` is a field's mark; the mark `HIDDEN` keeps it out of repr().
+`Record` is a frozen `msgspec.Struct`, `Mutable` one whose fields can be set. Functions that callers know from `dataclasses`
+have the same names. The metadata of `Annotated[…]` are a field's marks; the mark `HIDDEN` keeps its value out of repr().
 """
 
 import json
@@ -37,7 +37,7 @@ MISSING: Any = msgspec.NODEFAULT
 
 
 class _Hidden:
-    """Beside a type: repr() does not show the value."""
+    """The mark of fields that repr() leaves out."""
 
 
 HIDDEN = _Hidden()
@@ -50,20 +50,23 @@ def _repr(self: Any) -> str:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, frozen=True):
-    """An immutable value: equal by its fields, hashable where they are."""
+    """An immutable value: compared by its fields, hashable if all of them are."""
 
     __repr__ = _repr
 
 
 @dataclass_transform(field_specifiers=(msgspec.field,))
 class Mutable(msgspec.Struct):
-    """Variables that belong together."""
+    """A record whose fields can be set."""
 
     __repr__ = _repr
 
 
 class Field(NamedTuple):
-    """type: without `Annotated`. default, default_factory: MISSING where there is none. marks: what stands beside the type."""
+    """A field of a record.
+
+    type: without `Annotated`. default, default_factory: MISSING if there is none. marks: the metadata of `Annotated`.
+    """
 
     name: str
     type: Any
@@ -73,11 +76,11 @@ class Field(NamedTuple):
 
 
 _fields: dict[Any, tuple[Field, ...]] = {}
-"""Of each type, once: resolving annotations costs more than reading a record."""
+"""Cache by type: resolving annotations costs more than reading a record."""
 
 
 def fields(kind: type[Any]) -> tuple[Field, ...]:
-    """In the order of the class. Annotations are resolved when this is first called, not when the class is made."""
+    """The fields in the order of their declaration. Annotations are resolved at the first call, not with the class."""
     if kind not in _fields:
         bare, full = typing.get_type_hints(kind), typing.get_type_hints(kind, include_extras=True)
         _fields[kind] = tuple(
@@ -94,12 +97,12 @@ def fields(kind: type[Any]) -> tuple[Field, ...]:
 
 
 def is_record(value: Any) -> bool:
-    """Whether it is a record, or the type of one."""
+    """Whether the value is a record or a record type."""
     return isinstance(value, msgspec.Struct) or (isinstance(value, type) and issubclass(value, msgspec.Struct))
 
 
 def to_builtins(value: Any) -> Any:
-    """Dictionaries, lists and scalars, all the way down."""
+    """The value as nested dictionaries, lists and scalars."""
     return msgspec.to_builtins(value)
 
 
