@@ -10,7 +10,7 @@ from typing import Any
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import settle
 from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
-from danube_pkg.adapters.store.outbox import write_told
+from danube_pkg.adapters.store.outbox import write_follow_up
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.filters import JobFilter, Run
@@ -44,7 +44,7 @@ class SqliteJobs:
             for job in jobs:
                 if job.id not in known:
                     _write_job(connection, job)
-            write_told(connection, told, known)
+            write_follow_up(connection, told, known)
             if settled is not None:
                 settle(connection, settled, {job.pipeline: known.get(job.id, job.id) for job in jobs})
             return known
@@ -72,7 +72,7 @@ class SqliteJobs:
                     (time.time(), done.job_id, done.position),
                 )
             _owe(connection, owed)
-            write_told(connection, told)
+            write_follow_up(connection, told)
 
         await self._database.write(work)
         if job.phase is Phase.CLOSED:
