@@ -19,6 +19,7 @@ from danube_pkg.core.configuration.settings import DexProgram
 from danube_pkg.core.identity.dex import PATH as DEX_PATH
 from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.core.identity.oidc import ClientSettings
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.identity.access import Access
@@ -115,7 +116,7 @@ async def _open_dex(
     async with AsyncExitStack() as stack:
         upstream = HttpUpstream(settings.url)
         stack.push_async_callback(upstream.close)
-        runner = ChildDex(DexFiles(Path(program.program), find_program("danube-ns"), data), store.clock)
+        runner = ChildDex(DexFiles(Path(program.program), find_program("danube-ns"), data), Timing(store.clock))
         stack.push_async_callback(runner.close)
         dex = Dex(settings, SqliteAccess(store.database), runner, upstream, applied, store.timing)
         owner = TaskOwner(logged(_log))

@@ -106,7 +106,7 @@ class Secrets:
 
         Raises Forbidden for a job of untrusted code, approved or not, and for a secret that the server uses itself.
         """
-        if job.trigger.is_foreign:
+        if job.trigger.is_untrusted:
             raise Forbidden(
                 "secret-of-untrusted-code",
                 f"code from a fork may not read the secret {key!r}",
