@@ -47,7 +47,7 @@ REPOSITORY = WebhookRepository("team/app", (f"{URL}.git",))
 NOON = 1_800_014_400.0
 """2027-01-15 12:00 UTC, a Friday."""
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
