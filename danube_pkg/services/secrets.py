@@ -136,7 +136,11 @@ class Secrets:
     async def _audit_read(self, job: Job, name: SecretName) -> None:
         """Once for each call of a danubefile, however often the coordinator repeats it."""
         if self._audit is not None:
-            details = {"pipeline": job.pipeline, "commit": job.trigger.commit_sha, "trigger": job.trigger.actor}
+            details = {
+                "pipeline": job.pipeline,
+                "commit": job.trigger.revision.commit_sha,
+                "trigger": job.trigger.actor,
+            }
             await self._audit.record(AuditEvent(0.0, f"job {job.id}", "read-secret", str(name), details=details))
 
     async def read_for_server(self, key: str, user: str) -> bytes:

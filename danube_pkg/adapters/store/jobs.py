@@ -21,6 +21,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import take_revision
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.records import to_builtins
@@ -131,9 +132,9 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "pipeline_id": job.pipeline_id,
         "pipeline": job.pipeline,
         "trigger_type": job.trigger.type,
-        "trigger_ref": job.trigger.ref,
+        "trigger_ref": job.trigger.revision.ref,
         "trigger": json.dumps(to_builtins(job.trigger)),
-        "branch": job.trigger.branch,
+        "branch": job.trigger.revision.branch,
         "settings": json.dumps(to_builtins(job.settings)),
         "status": job.status,
         "phase": job.phase,
@@ -211,7 +212,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         id=row["id"],
         pipeline_id=row["pipeline_id"],
         pipeline=row["pipeline"],
-        trigger=Trigger(**json.loads(row["trigger"])),
+        trigger=_trigger(row["trigger"]),
         settings=_settings(row["settings"]),
         created_at=row["created_at"],
         phase=Phase(row["phase"]),
@@ -228,6 +229,11 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         source_rule=row["source_rule"],
         steps=steps,
     )
+
+
+def _trigger(text: str) -> Trigger:
+    values = json.loads(text)
+    return Trigger(revision=take_revision(values), **values)
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from typing import Any
 
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.repositories.revisions import Revision, take_revision
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
@@ -54,12 +55,7 @@ class PipelineEnded(Record):
     job_id: str
     status: str
     repository: str
-    commit_sha: str
-    ref: str
-    branch: str
-    tag: str
-    commit_message: str = ""
-    commit_author: str = ""
+    revision: Revision
 
 
 InboxEvent = WebhookEvent | CronMoment | PipelineEnded
@@ -188,5 +184,5 @@ _READERS: Mapping[str, Callable[[dict[str, Any]], InboxEvent]] = {
     "Ping": lambda values: Ping(),
     "Ignored": lambda values: Ignored(**values),
     "CronMoment": lambda values: CronMoment(**values),
-    "PipelineEnded": lambda values: PipelineEnded(**values),
+    "PipelineEnded": lambda values: PipelineEnded(**values | {"revision": take_revision(values)}),
 }

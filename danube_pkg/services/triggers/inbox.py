@@ -278,18 +278,10 @@ class Inbox:
 
     async def _resolved(self, trigger: Trigger, pipeline: Pipeline) -> Trigger:
         """With a commit: what names none means the newest of the default branch. Raises Permanent, Unavailable."""
-        if trigger.commit_sha:
+        if trigger.revision.commit_sha:
             return trigger
-        found = await self._ports.sources.resolve(pipeline.settings.repository, trigger.ref)
-        return replace(
-            trigger,
-            ref=found.ref,
-            branch=found.branch,
-            tag=found.tag,
-            commit_sha=found.commit_sha,
-            commit_message=found.commit_message,
-            commit_author=found.commit_author,
-        )
+        found = await self._ports.sources.resolve(pipeline.settings.repository, trigger.revision.ref)
+        return replace(trigger, revision=found)
 
     async def _end_proposals(self, event: PullRequest) -> None:
         """Of a pull request that was closed nothing waits for an approval any more."""

@@ -3,6 +3,7 @@
 import pytest
 
 from danube_pkg.core.errors import Defect
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
     InboxEvent,
@@ -33,7 +34,7 @@ EVENTS: list[tuple[InboxEvent, str]] = [
     (BranchDeleted(APP, "old", "alice"), "end of branch old of Team/App by alice"),
     (PULL, "pull request 7 from a fork of Team/App opened by bob"),
     (CronMoment("app", "30 2 * * *", 1.0), "the clock of app: 30 2 * * *"),
-    (PipelineEnded("app", "01j", "success", "/srv/app", SHA, "", "", ""), "the end of app job 01j: success"),
+    (PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)), "the end of app job 01j: success"),
     (Ping(), "ping"),
     (Ignored("star created"), "star created"),
 ]
@@ -44,6 +45,15 @@ def test_an_event_is_stored_and_read(event: InboxEvent, words: str) -> None:
     assert event_from_json(event_to_json(event)) == event
     assert event_in_words(event) == words
     assert repository_of(event) == ("Team/App" if "Team/App" in words else "")
+
+
+def test_the_end_of_a_pipeline_that_an_older_version_stored_is_read() -> None:
+    text = (
+        '{"kind":"PipelineEnded","pipeline":"app","job_id":"01j","status":"success","repository":"/srv/app",'
+        f'"commit_sha":"{SHA}","ref":"refs/heads/main","branch":"main","tag":"","commit_message":"fix"}}'
+    )
+    revision = Revision(SHA, "refs/heads/main", "main", commit_message="fix")
+    assert event_from_json(text) == PipelineEnded("app", "01j", "success", "/srv/app", revision)
 
 
 def test_what_nobody_has_written_is_a_defect() -> None:
