@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
@@ -86,7 +86,7 @@ def build_engine(
     performer = EffectPerformer(effects, ports.timing)
     draining = Draining(SqliteServerState(store.database))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command)
-    files = ArtifactDirectory(store.directory / "artifacts")
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
     artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
     return EngineParts(engine, coordination, observer, draining, resources, secrets, artifacts, egress, logs, sources)

@@ -71,7 +71,7 @@ class Server(Boundary):
         self.logs = MortalLogs(FileJobLogs(disk.path / "logs", clock.now, clock.monotonic), self)
         jobs = SqliteJobs(self.database)
         keys, chance = Keys(MASTER_KEY), self._ids.random
-        store = store_on(self.database, disk.path, clock, self._new_id, keys=keys, jobs=jobs, random=chance)
+        store = store_on(self.database, disk.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=chance)
         runtime = fake_runtime(disk.path, self.runtime)
         parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, OneCommit(), logs=self.logs)
         self.jobs, self.pipelines = jobs, store.pipelines

@@ -1,8 +1,8 @@
 """Parts of a server for tests: built by the composition root itself, over real files, with a fake machine for pods."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
-from random import random
 
 from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
@@ -19,6 +19,7 @@ from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.egress import NoProxies
@@ -37,19 +38,18 @@ def store_on(
     *,
     keys: Keys | None = None,
     jobs: JobStore | None = None,
-    random: Callable[[], float] = random,
+    randomness: Callable[[], float] = random.random,
 ) -> Store:
-    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own; random:
+    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own; randomness:
     for the pauses between retries."""
     return Store(
         path,
-        clock,
+        Timing(clock, randomness),
         keys or Keys.open(path / "keys"),
         database,
         new_id,
         jobs or SqliteJobs(database),
         SqlitePipelines(database),
-        random,
     )
 
 

@@ -3,6 +3,7 @@
 Light on purpose: the process that does Git's work starts with it.
 """
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -50,12 +51,16 @@ class Revision(Record):
         return replace(self, commit_message=commit_message, commit_author=commit_author)
 
 
-def take_revision(values: dict[str, Any]) -> Revision:
-    """Removes a revision from the values of a stored record. Rows of older versions have its fields beside the others."""
-    stored = values.pop("revision", None)
-    if stored is None:
-        stored = {one.name: values.pop(one.name) for one in fields(Revision) if one.name in values}
-    return Revision(**stored)
+def with_revision(text: str) -> str:
+    """The stored JSON of a record that holds a `revision`. Rows of older versions have its fields beside the others.
+
+    Raises ValueError for text that is not JSON.
+    """
+    if '"revision":' in text:
+        return text
+    values: dict[str, Any] = json.loads(text)
+    revision = {one.name: values.pop(one.name) for one in fields(Revision) if one.name in values}
+    return json.dumps({**values, "revision": revision})
 
 
 class SourceFile(Record):
