@@ -1,4 +1,4 @@
-"""The SQL of the audit: a table that only grows, each row chained to the one before it inside its own transaction."""
+"""The SQL of the audit log: a table that only grows, each row chained to the one before it in its own transaction."""
 
 import json
 import sqlite3

@@ -13,8 +13,8 @@ from danube_pkg.core.identity.access import (
     Actor,
     ActorKind,
     Scope,
-    TeamRole,
     Target,
+    TeamRole,
     can,
 )
 from danube_pkg.core.identity.people import Person

@@ -1,4 +1,4 @@
-"""A registry for the whole run, and a puller on a store of its own for each test. Who has one id runs what one id can show."""
+"""A registry for the whole run, and an image service for each test. Tests about owners need more than one id."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +26,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def closed_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """One that wants an account."""
+    """A registry that requires an account."""
     with serving(tmp_path_factory.mktemp("registry") / "closed", account=True) as running:
         yield running
 

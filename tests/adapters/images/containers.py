@@ -27,7 +27,7 @@ from tests.adapters.runtimes.sandbox.pods import (
 )
 
 BUSYBOX = Path("/usr/bin/busybox")
-"""Of Debian's busybox-static: one program without libraries, which is a whole system."""
+"""From Debian's busybox-static: one static program with all tools of a small system."""
 
 TOOLS = ("sh", "ls", "cat", "id", "chown", "chmod", "mkdir", "rm", "mv", "ln", "stat", "tar", "su", "env", "pwd", "wget",
          "httpd", "nc", "sleep", "touch", "find", "ps", "hostname", "test", "grep", "kill", "mount", "true", "head", "echo",
@@ -62,7 +62,7 @@ class ImagePods:
     scratch: Path
 
     async def load(self, name: str, layers: Sequence[Sequence[Entry] | Packed], **config: Any) -> str:
-        """Keep an image under a name, as `danube image load` does."""
+        """Loads an image under a name, as `danube image load` does."""
         layout = Layout(self.scratch / name.replace("/", "_")).image("latest", layers, config=config)
         path = layout.file(self.scratch / f"{name.replace('/', '_')}.tar")
         with open_archive(path, self.scratch) as archive:
@@ -77,7 +77,7 @@ class ImagePods:
         return await self.pods.runtime.ensure_container(job_id, image)
 
     async def sh(self, container: Container, command: str) -> str:
-        """What a command prints, which must succeed."""
+        """The output of a command, which must succeed."""
         code, printed = await self.pods.shell(container, command)
         assert code == 0, f"{command}: {code}\n{printed.decode()}"
         return printed.decode()
@@ -85,7 +85,7 @@ class ImagePods:
 
 @asynccontextmanager
 async def open_image_pods(directory_: Path) -> AsyncIterator[ImagePods]:
-    """A runtime whose pods are all gone afterwards."""
+    """A runtime whose pods are deleted after the block."""
     data, scratch = directory_ / "data", directory_ / "scratch"
     data.mkdir()
     scratch.mkdir()

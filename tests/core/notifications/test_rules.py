@@ -26,6 +26,7 @@ from danube_pkg.core.repositories.git_authentication import (
     HttpsToken,
     SshKey,
 )
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     EntrySource,
     PipelineEnded,
@@ -45,7 +46,7 @@ RULES = {
     "gitlab": GitlabToken("b", "https://git.example.org", "token", ("git.example.org/*",)),
     "gitea": HttpsToken("c", "token", ("git.example.org/*",), forge="gitea"),
 }
-MAIN = Trigger("webhook", "alice", "refs/heads/main", "main", commit_sha=SHA)
+MAIN = Trigger("webhook", "alice", Revision(SHA, "refs/heads/main", "main"))
 
 
 def a_job(status: Status = Status.PENDING, reason: Reason = Reason.QUEUED, **changes: Any) -> Job:
@@ -78,7 +79,7 @@ def test_a_commit_gets_a_status_where_a_rule_names_the_forge(kind: str) -> None:
     [
         a_job(settings=PipelineSettings("/srv/app")),
         a_job(settings=PipelineSettings("https://elsewhere.example.org/team/app")),
-        a_job(trigger=replace(MAIN, commit_sha="")),
+        a_job(trigger=replace(MAIN, revision=Revision())),
     ],
 )
 def test_without_a_forge_or_a_commit_no_status_is_sent(job: Job) -> None:
@@ -163,7 +164,7 @@ def test_the_end_of_a_pull_requests_job_starts_nothing() -> None:
     "event",
     [
         ScheduleDue("app", "0 3 * * *", NOW),
-        PipelineEnded("app", "01j", "success", URL, SHA, "refs/heads/main", "main", ""),
+        PipelineEnded("app", "01j", "success", URL, Revision(SHA, "refs/heads/main", "main")),
     ],
 )
 def test_entries_without_a_delivery_are_stored_and_read(event: ScheduleDue | PipelineEnded) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import PipelineEnded
 from danube_pkg.core.triggers.matching import (
     NotMatched,
@@ -38,7 +39,7 @@ TAG = TagPush(REPOSITORY, "v1", SHA, "alice")
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob"
 )
-ENDED = PipelineEnded("test", "01j", "success", URL, SHA, "refs/heads/main", "main", "")
+ENDED = PipelineEnded("test", "01j", "success", URL, Revision(SHA, "refs/heads/main", "main"))
 
 
 def pipeline(*kinds: TriggerKind, name: str = "app", repository: str = URL, **spec: Any) -> PipelineDefinition:
@@ -189,7 +190,7 @@ def test_a_pull_requests_trigger_has_no_branch_and_is_marked_as_a_fork() -> None
     found = match_event(PULL, pipeline(TriggerKind.PULL_REQUEST))
     assert isinstance(found, Start)
     trigger = found.trigger
-    assert (trigger.branch, trigger.ref, trigger.commit_sha) == ("", "refs/pull/7/head", SHA)
+    assert (trigger.revision.branch, trigger.revision.ref, trigger.revision.commit_sha) == ("", "refs/pull/7/head", SHA)
     assert trigger.pull_request is not None
     assert (trigger.pull_request["fork"], trigger.pull_request["source_branch"]) == (True, "topic")
 
@@ -228,10 +229,14 @@ def test_the_end_of_a_pipeline_starts_those_that_name_it(result: PipelineEnd, st
 def test_the_next_pipeline_of_one_repository_has_the_same_commit_and_its_own_branch_filter() -> None:
     found = match_pipeline_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
     assert isinstance(found, Start)
-    assert (found.trigger.commit_sha, found.trigger.branch, found.trigger.type) == (SHA, "main", "pipeline")
+    assert (found.trigger.revision.commit_sha, found.trigger.revision.branch, found.trigger.type) == (
+        SHA,
+        "main",
+        "pipeline",
+    )
     main = pipeline(branch_filter=("main",))
-    assert isinstance(match_pipeline_end(replace(ENDED, branch="topic"), main), NotMatched)
-    assert match_pipeline_end(replace(ENDED, branch="", tag="v1"), main) == NotMatched(
+    assert isinstance(match_pipeline_end(replace(ENDED, revision=Revision(SHA, branch="topic")), main), NotMatched)
+    assert match_pipeline_end(replace(ENDED, revision=Revision(SHA, tag="v1")), main) == NotMatched(
         "app", "its branch_filter (main) does not match a job without a branch"
     )
 
@@ -241,4 +246,4 @@ def test_the_next_pipeline_of_another_repository_has_its_newest_commit() -> None
         ENDED, pipeline(repository="https://git.example.org/team/deploy", branch_filter=("main",))
     )
     assert isinstance(found, Start)
-    assert (found.trigger.commit_sha, found.trigger.ref) == ("", "")
+    assert found.trigger.revision == Revision()
