@@ -27,9 +27,9 @@ def first_line(text: str, most: int) -> str:
 class Revision(Record):
     """A commit with the ref that led to it. `branch` or `tag` is the ref's short name where it is one.
 
-    commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a directory
-    without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they are known.
-    Text of untrusted origin.
+    commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a
+    directory without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they
+    are known. Text of untrusted origin.
     """
 
     commit_sha: str = ""

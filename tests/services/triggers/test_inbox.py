@@ -68,7 +68,7 @@ async def test_a_delivery_becomes_one_job_of_each_pipeline_that_it_concerns(tmp_
             ("app", Status.PENDING, SHA),
             ("second", Status.PENDING, SHA),
         ]
-        assert await danube.outcome() == "app: started\nsecond: started\ntags: its triggers name no push"
+        assert await danube.outcome() == "app: started\nsecond: started\ntags: its triggers do not include push"
         assert danube.pushed == [(f"{URL}.git", "main")]
 
 
@@ -140,7 +140,7 @@ async def test_what_starts_nothing_says_why(tmp_path: Path) -> None:
             "app: the commit message contains [skip ci]\ndocs: the commit message contains [skip ci]"
         )
         assert await danube.outcome("filtered") == (
-            "app: started\ndocs: the one file that changed is not among its paths"
+            "app: started\ndocs: the one changed file does not match its paths"
         )
         assert (await danube.outcome("deleted")).splitlines()[0] == "app: a deleted branch starts no job"
         assert await danube.told() == ["status docs success skipped", "status app pending queued"]
