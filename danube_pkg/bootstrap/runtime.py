@@ -80,7 +80,7 @@ async def remove_pods(data: Path) -> None:
     runtime = SandboxRuntime(sandbox_settings(RuntimeSettings(), data))
     try:
         for pod in await runtime.list_pods():
-            await runtime.delete_pod(pod.job_id)
+            await runtime.delete_pod(pod.pod_id)
     finally:
         await runtime.close()
 

@@ -193,13 +193,13 @@ async def _runtime(settings: SandboxSettings) -> AsyncIterator[SandboxRuntime]:
 
 async def _run_something(runtime: SandboxRuntime) -> tuple[int, str]:
     """The exit code of /bin/true in a worker, and what stands against an overlay, "" where nothing does."""
-    job_id = f"doctor-{secrets.token_hex(6)}"
+    pod_id = f"doctor-{secrets.token_hex(6)}"
     try:
-        await runtime.create_pod(PodSpec(job_id, "doctor", Limits(), Network.NONE, ""))
-        stream = await runtime.exec(await runtime.ensure_container(job_id, HOST_IMAGE), ("/bin/true",))
+        await runtime.create_pod(PodSpec(pod_id, "", "doctor", Limits(), Network.NONE, ""))
+        stream = await runtime.exec(await runtime.ensure_container(pod_id, HOST_IMAGE), ("/bin/true",))
         try:
-            return await stream.wait(), await runtime.overlay_problem(job_id)
+            return await stream.wait(), await runtime.overlay_problem(pod_id)
         finally:
             await stream.close()
     finally:
-        await runtime.delete_pod(job_id)
+        await runtime.delete_pod(pod_id)

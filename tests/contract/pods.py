@@ -18,7 +18,7 @@ from tests.adapters.runtimes.sandbox.pods import (
     EVENT_SECONDS,
     HEARTBEAT_SECONDS,
     Pods,
-    new_job_id,
+    new_pod_id,
     new_runtime,
     spec_of,
 )
@@ -69,8 +69,8 @@ class ContractPods(ABC):
 
     async def pod(self) -> tuple[Container, Container]:
         """A new pod: its coordinator and its first worker."""
-        coordinator = await self.runtime.create_pod(spec_of(new_job_id()))
-        return coordinator, await self.runtime.ensure_container(coordinator.job_id, HOST_IMAGE)
+        coordinator = await self.runtime.create_pod(spec_of(new_pod_id()))
+        return coordinator, await self.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
 
     async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
         """Exit code and everything printed."""
@@ -145,8 +145,8 @@ async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPod
     machine = FakeMachine(bounds=Bounds(heartbeat_seconds=HEARTBEAT_SECONDS))
     machine.commands.update(COMMANDS)
     yield FakePods(machine)
-    for job_id in list(machine.pods):
-        machine.delete_pod(job_id)
+    for pod_id in list(machine.pods):
+        machine.delete_pod(pod_id)
     assert not machine.defects
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container
-from tests.adapters.runtimes.sandbox.pods import Pods, new_job_id, spec_of
+from tests.adapters.runtimes.sandbox.pods import Pods, new_pod_id, spec_of
 
 END_ALL = "kill -KILL -1"
 """Ends every process of a container that a step may end; PID 1 is not among them."""
@@ -18,7 +18,7 @@ def init_of(pods: Pods, container: Container) -> int:
 
 
 async def test_creating_twice_makes_one_process(real_pods: Pods) -> None:
-    spec = spec_of(new_job_id())
+    spec = spec_of(new_pod_id())
     process = init_of(real_pods, await real_pods.runtime.create_pod(spec))
     assert init_of(real_pods, await real_pods.runtime.create_pod(spec)) == process
 
@@ -50,7 +50,7 @@ async def test_a_step_cannot_end_its_container(real_pods: Pods) -> None:
     _, worker = await real_pods.pod()
     await real_pods.shell(worker, f"kill -KILL 1; {END_ALL}")
     assert await real_pods.shell(worker, "true") == (0, b"")
-    assert await real_pods.runtime.ensure_container(worker.job_id, HOST_IMAGE) == worker
+    assert await real_pods.runtime.ensure_container(worker.pod_id, HOST_IMAGE) == worker
 
 
 async def test_deleting_ends_processes_and_removes_what_a_step_locked(real_pods: Pods) -> None:
@@ -59,7 +59,7 @@ async def test_deleting_ends_processes_and_removes_what_a_step_locked(real_pods:
     await real_pods.shell(
         worker, "mkdir -p /workspace/a/b && touch /workspace/a/b/c && chmod 0 /workspace/a/b /workspace/a"
     )
-    await real_pods.runtime.delete_pod(worker.job_id)
+    await real_pods.runtime.delete_pod(worker.pod_id)
     assert await real_pods.runtime.list_pods() == []
     assert not any(os.path.exists(f"/proc/{process}/root/workspace") for process in processes)
 

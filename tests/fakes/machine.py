@@ -60,8 +60,12 @@ class FakeContainer:
     # --- Surroundings
 
     @property
+    def pod_id(self) -> str:
+        return self.container.pod_id
+
+    @property
     def job_id(self) -> str:
-        return self.container.job_id
+        return self._pod.spec.job_id
 
     @property
     def token(self) -> str:
@@ -76,12 +80,12 @@ class FakeContainer:
             return
         if reason is Reason.OUT_OF_MEMORY:
             self.memory_kills += 1
-        self.end_event = ContainerEnded(self.container, reason, message)
+        self.end_event = ContainerEnded(self.container, self.job_id, reason, message)
         self.vanish()
         self._machine.publish(self.end_event)
 
     def remove_pod(self) -> None:
-        self._machine.remove_pod(self.job_id)
+        self._machine.remove_pod(self.pod_id)
 
     def vanish(self) -> None:
         """Without a word to anybody."""
@@ -188,29 +192,29 @@ class FakeMachine:
 
     def begin_pod(self, spec: PodSpec) -> FakePod:
         """A pod without a container yet: what a torn creation leaves."""
-        return self.pods.setdefault(spec.job_id, FakePod(spec))
+        return self.pods.setdefault(spec.pod_id, FakePod(spec))
 
     def add_container(self, pod: FakePod, role: ContainerRole, image: str) -> Container:
         number = 0
         if role is ContainerRole.WORKER:
             number = max((known.container.number for known in pod.containers), default=0) + 1
-        container = Container(pod.spec.job_id, number, role, image)
+        container = Container(pod.spec.pod_id, number, role, image)
         pod.containers.append(FakeContainer(self, pod, container))
         return container
 
-    def delete_pod(self, job_id: str) -> None:
-        pod = self.pods.pop(job_id, None)
+    def delete_pod(self, pod_id: str) -> None:
+        pod = self.pods.pop(pod_id, None)
         for container in pod.containers if pod is not None else ():
             container.vanish()
 
-    def living(self, job_id: str) -> list[FakeContainer]:
-        pod = self.pods.get(job_id)
+    def living(self, pod_id: str) -> list[FakeContainer]:
+        pod = self.pods.get(pod_id)
         return [known for known in pod.containers if known.lives] if pod is not None else []
 
     def find_container(self, container: Container) -> FakeContainer | None:
         """The living instance with that number."""
         return next(
-            (known for known in self.living(container.job_id) if known.container.number == container.number), None
+            (known for known in self.living(container.pod_id) if known.container.number == container.number), None
         )
 
     # --- what a test does to it
@@ -220,10 +224,10 @@ class FakeMachine:
         assert found is not None, f"{container} does not live"
         found.end(reason, message)
 
-    def remove_pod(self, job_id: str) -> None:
+    def remove_pod(self, pod_id: str) -> None:
         """Behind the server's back: every process of it is killed."""
-        self.pods[job_id].lives = False
-        for container in self.living(job_id):
+        self.pods[pod_id].lives = False
+        for container in self.living(pod_id):
             container.end(Reason.POD_LOST, REMOVED)
 
 

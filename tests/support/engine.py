@@ -86,6 +86,6 @@ async def open_engine_setup(
                 path, database, jobs, machine, logs, secrets, keys, engine, coordination, applied, secrets.looks
             )
         logs.abandon()
-        for job_id in [] if keep_pods else list(machine.pods):
-            machine.delete_pod(job_id)
+        for pod_id in [] if keep_pods else list(machine.pods):
+            machine.delete_pod(pod_id)
     assert not machine.defects

@@ -27,7 +27,9 @@ class JobEvent(Record):
 
 
 class Admitted(JobEvent):
-    """The queue gave the job a place."""
+    """The scheduler starts the job, in a pod that will have this id."""
+
+    pod_id: str
 
 
 class Approved(JobEvent):

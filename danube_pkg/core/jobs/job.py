@@ -47,6 +47,8 @@ class Job(Record):
     started_at: float | None = None
     deadline_at: float | None = None
     finished_at: float | None = None
+    pod_id: str = ""
+    """The pod that it runs in, "" while it waits; a job from before pods had ids has its own id here."""
     source_rule: str = ""
     """By which rule of git_authentication its code was read; "" for what needs none."""
     steps: tuple[Step, ...] = ()

@@ -98,7 +98,7 @@ class Coordination:
     async def _place(self, live: ActiveJob, step: Step) -> None:
         """A living container of its image; from the commit on, the attempt counts as started there and only there."""
         try:
-            container = await self._ports.runtime.ensure_container(live.job.id, step.image)
+            container = await self._ports.runtime.ensure_container(live.job.pod_id, step.image)
         except Permanent as error:
             hint = f"; {error.hint}" if error.hint else ""
             reason = reason_named(error.reference, Reason.POD_FAILED)
@@ -131,7 +131,7 @@ class Coordination:
             return b"" if end.output_hash else None
         output = live.output_of(step)
         if output is None and step.container is not None:
-            output = await read_output_again(step, container_of(live.job.id, step), self._ports)
+            output = await read_output_again(step, container_of(live.job.pod_id, step), self._ports)
         return output
 
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:

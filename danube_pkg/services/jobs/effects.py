@@ -136,7 +136,7 @@ class EffectPerformer:
                     return
             except TimeoutError:
                 _log.debug("coordinator-stopped", extra={"fields": {"job": live.job.id}})
-        if await stop_step(live, step, container_of(live.job.id, step), self._ports):
+        if await stop_step(live, step, container_of(live.job.pod_id, step), self._ports):
             await live.wait_until(has_ended)
 
     async def _close_log(self, live: ActiveJob) -> ev.JobEvent:
@@ -156,7 +156,7 @@ class EffectPerformer:
         return ev.LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps})
 
     async def _delete_pod(self, live: ActiveJob) -> ev.JobEvent:
-        await self._ports.runtime.delete_pod(live.job.id)
+        await self._ports.runtime.delete_pod(live.job.pod_id)
         return ev.PodDeleted()
 
 
@@ -169,7 +169,7 @@ def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
         workspace_bytes=settings.workspace_size_gb * 1024**3,
     )
     token = ports.keys.job_token(job.id)
-    return PodSpec(job.id, job.pipeline, limits, settings.network, token, settings.egress_allowlist)
+    return PodSpec(job.pod_id, job.id, job.pipeline, limits, settings.network, token, settings.egress_allowlist)
 
 
 def _say_that_it_stops(log: JobLog, step: Step) -> None:

@@ -83,7 +83,7 @@ class Engine:
         self._live: dict[str, ActiveJob] = {}
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._owner: TaskOwner | None = None
-        self._scheduler = Scheduler(self._live, self._applied, draining, ports.clock)
+        self._scheduler = Scheduler(self._live, self._applied, draining, ports.clock, ports.new_id)
         self._listeners: list[Listener] = []
         self._pods = PodReconciler(ports.runtime, ports.clock, self._live, self._ensure, self.open_log)
 
@@ -335,7 +335,7 @@ class Engine:
             live.memory(step.sequence).request = coordinator_request(
                 live.job, self._coordinator_command, self._ports.clock.now()
             )
-        follower = StepFollower(live, log, step, container_of(live.job.id, step), self._ports)
+        follower = StepFollower(live, log, step, container_of(live.job.pod_id, step), self._ports)
         await until(live.wait_until(is_over), follower.run(), name=f"follow {step.id}")
         follower.conclude()
         if live.step(step.sequence).phase is StepPhase.ENDED:

@@ -15,7 +15,7 @@ from danube_pkg.core.errors import PlatformError, Retryable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.logs.ports import JobLog
-from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent, PodNotice
+from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent, PodNotice, PodState
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
@@ -70,16 +70,15 @@ class PodReconciler:
 
     def take(self, event: PodEvent) -> None:
         """Hand an event to its job, if that still has a pod."""
-        job_id = event.container.job_id if isinstance(event, ContainerEnded) else event.job_id
-        live = self._live.get(job_id)
-        if live is None or live.job.phase not in HAS_A_POD:
+        live = self._live.get(event.job_id)
+        if live is None or live.job.pod_id != event.pod_id or live.job.phase not in HAS_A_POD:
             return
         match event:
-            case ContainerEnded(container, reason, message):
+            case ContainerEnded(container, _, reason, message):
                 lost = ev.ContainerLost(container.number, reason, message)
                 live.note_ended(lost)
                 self._start(live, f"container {container.number} ended", partial(live.apply_lost, lost))
-            case PodNotice(_, message):
+            case PodNotice(_, _, message):
                 self._start(live, f"notice {message}", partial(self._write_notice, live, message))
 
     async def _write_notice(self, live: ActiveJob, message: str) -> None:
@@ -101,24 +100,27 @@ class PodReconciler:
     async def reconcile(self) -> None:
         """Pods without a live job are removed; a live job whose pod is not there is told so. Raises what the runtime raises."""
         before = {job_id: live.job for job_id, live in self._live.items()}
-        pods = {pod.job_id: pod for pod in await self._runtime.list_pods()}
+        pods = {pod.pod_id: pod for pod in await self._runtime.list_pods()}
         for job_id, job in before.items():
             live = self._live.get(job_id)
             if live is None or job.phase is not Phase.RUNNING:
                 continue
-            alive = {container.number for container in pods[job_id].containers} if job_id in pods else set()
+            pod = pods.get(job.pod_id)
+            alive = {container.number for container in pod.containers} if pod is not None else set()
             placed = {step.container for step in job.open_steps if step.container is not None}
             for number in sorted(placed - alive):
                 self._start(live, f"container {number} missing", partial(self._container_missing, live, number))
-        for job_id in sorted(pods.keys() - self._live.keys() - before.keys()):
-            await self._remove_orphan(job_id)
+        kept = {job.pod_id for job in before.values()} | {live.job.pod_id for live in self._live.values()}
+        for pod_id in sorted(pods.keys() - kept):
+            await self._remove_orphan(pods[pod_id])
 
-    async def _remove_orphan(self, job_id: str) -> None:
-        _log.warning("pod-without-job", extra={"fields": {"job": job_id}})
+    async def _remove_orphan(self, pod: PodState) -> None:
+        fields = {"pod": pod.pod_id, "job": pod.job_id}
+        _log.warning("pod-without-job", extra={"fields": fields})
         try:
-            await self._runtime.delete_pod(job_id)
+            await self._runtime.delete_pod(pod.pod_id)
         except PlatformError as error:
-            _log.error("pod-not-removed", extra={"fields": {"job": job_id, "cause": str(error), "hint": error.hint}})
+            _log.error("pod-not-removed", extra={"fields": {**fields, "cause": str(error), "hint": error.hint}})
 
     async def _container_missing(self, live: ActiveJob, number: int) -> None:
         """The watch knows the reason better; it gets a moment to say it."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import PlatformError, Retryable
@@ -28,15 +28,24 @@ _log = logging.getLogger("danube.queue")
 
 
 class Scheduler:
-    """live: the engine's jobs, a view that changes with them. No job starts while the server is draining."""
+    """live: the engine's jobs, a view that changes with them. new_id: makes the id of a job's pod.
+
+    No job starts while the server is draining.
+    """
 
     def __init__(
-        self, live: Mapping[str, ActiveJob], applied: AppliedConfiguration, draining: Draining, clock: Clock
+        self,
+        live: Mapping[str, ActiveJob],
+        applied: AppliedConfiguration,
+        draining: Draining,
+        clock: Clock,
+        new_id: Callable[[], str],
     ) -> None:
         self._live = live
         self._applied = applied
         self._draining = draining
         self._clock = clock
+        self._new_id = new_id
         self._changed = asyncio.Event()
         applied.listen(self.wake)
         draining.listen(self.wake)
@@ -82,7 +91,7 @@ class Scheduler:
         backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
         while live.job.phase is Phase.QUEUED:
             try:
-                await live.apply(ev.Admitted())
+                await live.apply(ev.Admitted(self._new_id()))
             except Retryable as error:
                 _log.warning("admission-retried", extra={"fields": {"job": live.job.id, "cause": str(error)}})
                 await self._clock.sleep(backoff.next())

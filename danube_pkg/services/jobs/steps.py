@@ -351,10 +351,10 @@ def one_line(text: str) -> str:
     return cleaned if len(cleaned) <= 120 else cleaned[:117] + "..."
 
 
-def container_of(job_id: str, step: Step) -> Container:
+def container_of(pod_id: str, step: Step) -> Container:
     """The instance that a placed step was handed to."""
     role = ContainerRole.COORDINATOR if step.sequence == COORDINATOR_SEQUENCE else ContainerRole.WORKER
-    return Container(job_id, step.container or 0, role, step.image)
+    return Container(pod_id, step.container or 0, role, step.image)
 
 
 def coordinator_request(job: Job, command: str, now: float) -> StepRequest:

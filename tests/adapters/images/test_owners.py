@@ -32,7 +32,7 @@ async def test_two_pods_share_an_image_and_no_ids_but_those_of_one_user(image_po
     for container in (one, other):
         await image_pods.sh(container, "chown 5:6 /owned && echo y > /workspace/mine && chown 7 /workspace/mine")
     owners = [
-        (image_pods.pods.data / "pods" / container.job_id / "workspace" / "mine").stat().st_uid
+        (image_pods.pods.data / "pods" / container.pod_id / "workspace" / "mine").stat().st_uid
         for container in (one, other)
     ]
     assert (owners[0] == owners[1]) == has_lent_ids()

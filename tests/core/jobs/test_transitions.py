@@ -43,7 +43,7 @@ def a_step(sequence: int, **asked: object) -> list[ev.JobEvent]:
     ]
 
 
-RUNNING: Sequence[ev.JobEvent] = (ev.Admitted(), ev.PodReady(0))
+RUNNING: Sequence[ev.JobEvent] = (ev.Admitted("pod"), ev.PodReady(0))
 CLOSING: Sequence[ev.JobEvent] = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
 
 
@@ -131,7 +131,7 @@ def test_a_placed_step_is_never_placed_again() -> None:
 
 
 def test_what_ends_a_job_makes_earlier_effects_stale() -> None:
-    job, owed = after(ev.Admitted(), ev.CancelAsked("me"))
+    job, owed = after(ev.Admitted("pod"), ev.CancelAsked("me"))
     assert owed[0].generation != job.generation
     assert all(effect.generation == job.generation for effect in owed[1:])
     assert [effect.position for effect in owed] == [1, 2, 3, 4]
@@ -160,7 +160,7 @@ def test_an_ending_job_takes_no_new_steps() -> None:
 
 ENDS = st.sampled_from([GREEN, RED, ev.StepEnd(Status.FAILURE, Reason.INFRASTRUCTURE_LOST)])
 EVENTS = st.one_of(
-    st.just(ev.Admitted()),
+    st.just(ev.Admitted("pod")),
     st.just(ev.PodReady(0)),
     st.just(ev.PodFailed(Reason.POD_FAILED, "x")),
     st.just(ev.CancelAsked("me")),

@@ -51,7 +51,7 @@ async def mailbox(tmp_path: Path) -> AsyncIterator[Mailbox]:
 
 async def test_an_event_is_committed_before_it_is_seen(mailbox: Mailbox) -> None:
     mailbox.jobs.hold()
-    asked = asyncio.create_task(mailbox.live.apply(ev.Admitted()), name="asked")
+    asked = asyncio.create_task(mailbox.live.apply(ev.Admitted("pod")), name="asked")
     await wait_until_async(lambda: mailbox.jobs.waiting, 10, "the commit")
     assert (mailbox.live.job.phase, mailbox.decided) == (Phase.QUEUED, [])
     mailbox.jobs.let_go()
@@ -64,7 +64,7 @@ async def test_an_event_is_committed_before_it_is_seen(mailbox: Mailbox) -> None
 
 async def test_who_leaves_while_its_event_is_committed_changes_nothing(mailbox: Mailbox) -> None:
     mailbox.jobs.hold()
-    asked = asyncio.create_task(mailbox.live.apply(ev.Admitted()), name="asked")
+    asked = asyncio.create_task(mailbox.live.apply(ev.Admitted("pod")), name="asked")
     await wait_until_async(lambda: mailbox.jobs.waiting, 10, "the commit")
     await end_all(asked)
     mailbox.jobs.let_go()
@@ -76,22 +76,22 @@ async def test_a_commit_that_fails_leaves_the_state_as_it_was(mailbox: Mailbox) 
     mailbox.jobs.failures = [StorageFull("full", "no room"), Unavailable("locked", "locked")]
     for kind in (StorageFull, Unavailable):
         with pytest.raises(kind):
-            await mailbox.live.apply(ev.Admitted())
+            await mailbox.live.apply(ev.Admitted("pod"))
         assert (mailbox.live.job.phase, list(mailbox.live.owed)) == (Phase.QUEUED, [])
-    assert (await mailbox.live.apply(ev.Admitted())).phase is Phase.PREPARING
+    assert (await mailbox.live.apply(ev.Admitted("pod"))).phase is Phase.PREPARING
     assert len(mailbox.live.owed) == 1
 
 
 async def test_an_event_that_cannot_be_is_its_senders_and_the_mailbox_goes_on(mailbox: Mailbox) -> None:
     with pytest.raises(IllegalEvent):
         await mailbox.live.apply(ev.PodDeleted())
-    assert (await mailbox.live.apply(ev.Admitted())).phase is Phase.PREPARING
+    assert (await mailbox.live.apply(ev.Admitted("pod"))).phase is Phase.PREPARING
 
 
 async def test_whoever_waits_is_told_when_the_mailbox_ends(mailbox: Mailbox) -> None:
     """The letter that is being decided, those behind it, and one that comes later."""
     mailbox.jobs.hold()
-    asked = [asyncio.create_task(mailbox.live.apply(ev.Admitted()), name=f"asked {n}") for n in range(3)]
+    asked = [asyncio.create_task(mailbox.live.apply(ev.Admitted("pod")), name=f"asked {n}") for n in range(3)]
     await wait_until_async(lambda: mailbox.jobs.waiting, 10, "the commit")
     await end_all(mailbox.task)
     for task in asked:

@@ -23,12 +23,12 @@ class Cgroups(Record):
     hierarchies: tuple[Path, ...]
     unified: bool
 
-    def make(self, job_id: str, name: str, limits: Limits) -> Sequence[Path]:
+    def make(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
         """The `cgroup.procs` files to join, one for each hierarchy, with the pod's limits set. `name`: a container's number,
         or `holder`."""
         found = []
         for hierarchy in self.hierarchies:
-            pod = hierarchy / "danube" / job_id
+            pod = hierarchy / "danube" / pod_id
             directory = pod / name
             directory.mkdir(parents=True, exist_ok=True)
             if self.unified:
@@ -53,19 +53,19 @@ class Cgroups(Record):
             if (pod / name).exists():
                 (pod / name).write_text(str(value))
 
-    def memory_kills(self, job_id: str, container: int) -> int:
+    def memory_kills(self, pod_id: str, container: int) -> int:
         """How many processes of that container the kernel has killed for memory."""
         for hierarchy in self.hierarchies:
             for name in ("memory.events", "memory.oom_control"):
-                file = hierarchy / "danube" / job_id / str(container) / name
+                file = hierarchy / "danube" / pod_id / str(container) / name
                 if file.exists():
                     counts = dict(line.split() for line in file.read_text().splitlines())
                     return int(counts.get("oom_kill", 0))
         return 0
 
-    def _directories(self, job_id: str) -> list[Path]:
+    def _directories(self, pod_id: str) -> list[Path]:
         """Of one pod, the inner ones first."""
-        pods = [hierarchy / "danube" / job_id for hierarchy in self.hierarchies]
+        pods = [hierarchy / "danube" / pod_id for hierarchy in self.hierarchies]
         return [
             path
             for pod in pods
@@ -73,18 +73,18 @@ class Cgroups(Record):
             for path in (*(inner for inner in pod.iterdir() if inner.is_dir()), pod)
         ]
 
-    def processes(self, job_id: str) -> set[int]:
+    def processes(self, pod_id: str) -> set[int]:
         """Every process of a pod, also those that a torn creation never wrote down."""
-        found = {int(pid) for path in self._directories(job_id) for pid in (path / "cgroup.procs").read_text().split()}
+        found = {int(pid) for path in self._directories(pod_id) for pid in (path / "cgroup.procs").read_text().split()}
         return found - {0}  # of a process id namespace that is not below this one
 
-    def remove(self, job_id: str) -> None:
+    def remove(self, pod_id: str) -> None:
         """Remove a pod's directories. Raises Unavailable while a process is still on its way into one of them."""
-        for directory in self._directories(job_id):
+        for directory in self._directories(pod_id):
             try:
                 directory.rmdir()
             except OSError as error:
-                what = f"the control groups of job {job_id} are not empty yet"
+                what = f"the control groups of pod {pod_id} are not empty yet"
                 raise Unavailable("pod-busy", what, cause=str(error)) from error
 
 

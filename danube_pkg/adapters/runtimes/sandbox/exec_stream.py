@@ -52,7 +52,7 @@ def _rights(descriptors: "array.array[int]") -> tuple[int, int, bytes]:
 
 
 def _gone(container: Container) -> NotFound:
-    return NotFound("container-gone", f"container {container.number} of job {container.job_id} does not live any more")
+    return NotFound("container-gone", f"container {container.number} of pod {container.pod_id} has ended")
 
 
 class PipeStream:

@@ -1,4 +1,6 @@
-"""A pod on disk: `pods/<job>/pod.json`, `workspace/`, and `c/<number>/` with a container's root, state and exec socket.
+"""A pod on disk: `pods/<pod_id>/pod.json`, `workspace/`, and `c/<number>/` with a container's root, state and exec socket.
+
+A pod that was created before pods had ids of their own has its job's id, and its directory that name.
 
 State files are written atomically after what they describe exists; a process counts as alive when its id and its start
 time are both right, so that a reused id is never taken for a pod's.
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.runtimes.pods import (
     Container,
     ContainerRole,
@@ -59,6 +61,7 @@ class PodRecord(Record):
     """user_base: the host id that root of the pod is; 0 where the pod runs as the server's own user. full_ids: it has all the
     ids that images use."""
 
+    pod_id: str
     job_id: str
     holder: ProcessMark
     user_base: int
@@ -78,18 +81,21 @@ class PodRecord(Record):
 
 
 class ContainerRecord(Record):
-    """One container instance and its PID 1."""
+    """One container instance, the job of its pod ("" for none), and its PID 1."""
 
     container: Container
+    job_id: str
     init: ProcessMark
 
 
 class PodDirectory:
     """Paths and records of one pod."""
 
-    def __init__(self, pods: Path, job_id: str) -> None:
-        self.path = pods / job_id
-        self.job_id = job_id
+    def __init__(self, pods: Path, pod_id: str) -> None:
+        if pod_id in ("", ".", "..") or "/" in pod_id:  # that is another directory, and this one is removed as a whole
+            raise Defect("pod-id-invalid", f"{pod_id!r} cannot be the id of a pod")
+        self.path = pods / pod_id
+        self.pod_id = pod_id
         self.workspace = self.path / "workspace"
 
     def container(self, number: int) -> Path:
@@ -106,7 +112,7 @@ class PodDirectory:
         network = Network(data["network"])
         base = data["user_base"]
         full = data.get("full_ids", base != 0)
-        return PodRecord(data["job_id"], holder, base, network, tuple(data["allowlist"]), limits, full)
+        return PodRecord(self.pod_id, data["job_id"], holder, base, network, tuple(data["allowlist"]), limits, full)
 
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
@@ -114,12 +120,14 @@ class PodDirectory:
         write_atomically(self.container(container.number) / "container.json", json.dumps(state).encode())
 
     def containers(self) -> Iterator[ContainerRecord]:
-        """Every instance that was ever complete, oldest first, living or not."""
+        """Every instance that was ever complete, oldest first, running or not."""
+        pod = self.read_pod()
+        job_id = pod.job_id if pod is not None else ""
         for number in self.numbers():
             data = _read(self.container(number) / "container.json")
             if data is not None:
-                container = Container(self.job_id, number, ContainerRole(data["role"]), data["image"])
-                yield ContainerRecord(container, ProcessMark(data["pid"], data["start"]))
+                container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
+                yield ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
 
     def numbers(self) -> list[int]:
         """Numbers that are taken, also by a torn creation."""
@@ -148,7 +156,7 @@ class PodDirectory:
             remove_tree(self.path, within)
         except OSError as error:
             raise Unavailable(
-                "pod-busy", f"the files of job {self.job_id} are not gone yet", cause=str(error)
+                "pod-busy", f"the files of pod {self.pod_id} could not be removed yet", cause=str(error)
             ) from error
 
 

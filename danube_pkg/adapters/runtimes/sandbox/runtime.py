@@ -84,17 +84,17 @@ class SandboxRuntime:
         self._sizes = WorkspaceSizes(self._pods, self._within, settings.workspace_check_seconds, self._watcher.publish)
         self._ways_out = WaysOut(settings.namespaces, proxies)
 
-    def _pod(self, job_id: str) -> PodDirectory:
-        return PodDirectory(self._pods, job_id)
+    def _pod(self, pod_id: str) -> PodDirectory:
+        return PodDirectory(self._pods, pod_id)
 
-    def _lock(self, job_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(job_id, asyncio.Lock())
+    def _lock(self, pod_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(pod_id, asyncio.Lock())
 
     # --- making
 
     async def create_pod(self, spec: PodSpec) -> Container:
-        async with self._lock(spec.job_id):
-            pod = self._pod(spec.job_id)
+        async with self._lock(spec.pod_id):
+            pod = self._pod(spec.pod_id)
             record = pod.read_pod()
             if record is not None and not record.holder.lives():
                 await self._delete(pod)
@@ -108,7 +108,7 @@ class SandboxRuntime:
                 if known.container.role is ContainerRole.COORDINATOR and known.init.lives():
                     self._watcher.add(known)
                     return known.container
-            coordinator = Container(spec.job_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
+            coordinator = Container(spec.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
             return await self._make_container(
                 pod, record, coordinator, self._coordinator_mounts(pod, record, spec.token)
             )
@@ -125,7 +125,9 @@ class SandboxRuntime:
 
         def write_down(holder: ProcessMark) -> None:
             made.append(
-                PodRecord(spec.job_id, holder, user_base, spec.network, spec.allowlist, spec.limits, ids.is_full)
+                PodRecord(
+                    spec.pod_id, spec.job_id, holder, user_base, spec.network, spec.allowlist, spec.limits, ids.is_full
+                )
             )
             pod.write_pod(made[0])
 
@@ -135,14 +137,12 @@ class SandboxRuntime:
             ids,
             user_base=user_base,
             host_network=spec.network is Network.HOST,
-            cgroup_files=self._cgroups.make(spec.job_id, "holder", spec.limits),
+            cgroup_files=self._cgroups.make(spec.pod_id, "holder", spec.limits),
             log=pod.path / "holder.log",
         )
         if not self._cgroups.hierarchies:
             memory = f"memory of each process {spec.limits.memory_bytes >> 20} MB, " if spec.limits.memory_bytes else ""
-            self._tell(
-                spec.job_id, f"limits: {memory}no control groups without root, so no memory bound for the whole pod"
-            )
+            self._tell(made[0], f"limits: {memory}no control groups without root, so no memory bound for the whole pod")
         return made[0]
 
     def _free_user_base(self) -> int:
@@ -170,17 +170,17 @@ class SandboxRuntime:
         mounts = [Mount(file, "/.danube/token"), Mount(self.settings.grpc_directory, "/.danube/run")]
         return [*mounts, *(Mount(source, place) for source, place in self.settings.program.mounts)]
 
-    async def ensure_container(self, job_id: str, image: str) -> Container:
-        pod, held = self._pod(job_id), None
-        async with self._lock(job_id):
+    async def ensure_container(self, pod_id: str, image: str) -> Container:
+        pod, held = self._pod(pod_id), None
+        async with self._lock(pod_id):
             record = self._record_of_living(pod)
             if (known := self._living_worker(pod, image)) is not None:
                 return known
             if image == HOST_IMAGE:
                 return await self._make_worker(pod, record, image, held)
         # An image may take minutes to come. The pod can be deleted meanwhile, so all of it is looked at again afterwards.
-        held = await self.roots.hold(image, pod.path, partial(self._tell, job_id))
-        async with self._lock(job_id):
+        held = await self.roots.hold(image, pod.path, partial(self._tell, record))
+        async with self._lock(pod_id):
             record = self._record_of_living(pod)
             if (known := self._living_worker(pod, image)) is not None:
                 return known
@@ -189,7 +189,7 @@ class SandboxRuntime:
     def _record_of_living(self, pod: PodDirectory) -> PodRecord:
         record = pod.read_pod()
         if record is None or not record.holder.lives():
-            raise Permanent("pod-lost", f"job {pod.job_id} has no pod any more")
+            raise Permanent("pod-lost", f"pod {pod.pod_id} has ended or was removed")
         return record
 
     def _living_worker(self, pod: PodDirectory, image: str) -> Container | None:
@@ -203,11 +203,11 @@ class SandboxRuntime:
     async def _make_worker(self, pod: PodDirectory, record: PodRecord, image: str, held: HeldImage | None) -> Container:
         number = max([0, *pod.numbers()]) + 1
         return await self._make_container(
-            pod, record, Container(pod.job_id, number, ContainerRole.WORKER, image), [], held
+            pod, record, Container(pod.pod_id, number, ContainerRole.WORKER, image), [], held
         )
 
-    def _tell(self, job_id: str, message: str) -> None:
-        self._watcher.publish(PodNotice(job_id, message))
+    def _tell(self, record: PodRecord, message: str) -> None:
+        self._watcher.publish(PodNotice(record.pod_id, record.job_id, message))
 
     async def _make_container(
         self,
@@ -237,7 +237,7 @@ class SandboxRuntime:
             )
             root = ContainerRoot(own)
         else:
-            tell = partial(self._tell, container.job_id)
+            tell = partial(self._tell, record)
             if not record.full_ids:
                 tell(f"ids: {self._own_ids.problem}, so images have one user, who is not root; {self._own_ids.hint}")
             root = await self.roots.make(held, pod, record, container.number, mounts, tell)
@@ -258,7 +258,7 @@ class SandboxRuntime:
         )
 
         def write_down(init: ProcessMark) -> None:
-            known = ContainerRecord(container, init)
+            known = ContainerRecord(container, record.job_id, init)
             pod.write_container(known)
             self._watcher.add(known)
 
@@ -269,7 +269,7 @@ class SandboxRuntime:
             directory,
             write_down,
             host_network=record.host_network,
-            cgroup_files=self._cgroups.make(container.job_id, str(container.number), record.limits),
+            cgroup_files=self._cgroups.make(container.pod_id, str(container.number), record.limits),
             rlimits=self._rlimits(record.limits),
             heartbeat_seconds=settings.heartbeat_seconds,
         )
@@ -299,27 +299,27 @@ class SandboxRuntime:
     # --- using
 
     async def exec(self, container: Container, argv: Sequence[str]) -> PipeStream:
-        directory = self._pod(container.job_id).container(container.number)
+        directory = self._pod(container.pod_id).container(container.number)
         return open_exec(container, directory, argv)
 
     async def memory_kills(self, container: Container) -> int:
-        return self._cgroups.memory_kills(container.job_id, container.number)
+        return self._cgroups.memory_kills(container.pod_id, container.number)
 
     def container_process(self, container: Container) -> int | None:
         """The process id of a living container's PID 1 as this machine counts."""
-        for known in self._pod(container.job_id).containers():
+        for known in self._pod(container.pod_id).containers():
             if known.container == container and known.init.lives():
                 return known.init.pid
         return None
 
-    def holder_process(self, job_id: str) -> int | None:
+    def holder_process(self, pod_id: str) -> int | None:
         """The same of the process that holds a pod's namespaces."""
-        record = self._pod(job_id).read_pod()
+        record = self._pod(pod_id).read_pod()
         return record.holder.pid if record is not None and record.holder.lives() else None
 
-    async def overlay_problem(self, job_id: str) -> str:
+    async def overlay_problem(self, pod_id: str) -> str:
         """What this machine has against containers that share an image, tried in that pod; "" where they can."""
-        pod = self._pod(job_id)
+        pod = self._pod(pod_id)
         directory = pod.path / "overlay"
         (directory / "image").mkdir(parents=True)
         record = self._record_of_living(pod)
@@ -329,8 +329,10 @@ class SandboxRuntime:
         return [self._state(self._pod(path.name)) for path in sorted(self._pods.iterdir()) if path.is_dir()]
 
     def _state(self, pod: PodDirectory) -> PodState:
+        record = pod.read_pod()
+        job_id = record.job_id if record is not None else ""
         living = tuple(known.container for known in pod.containers() if known.init.lives())
-        return PodState(pod.job_id, living, complete=any(c.role is ContainerRole.COORDINATOR for c in living))
+        return PodState(pod.pod_id, job_id, living, complete=any(c.role is ContainerRole.COORDINATOR for c in living))
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
@@ -351,25 +353,25 @@ class SandboxRuntime:
         return [record for record in records if record is not None and record.holder.lives()]
 
     def _reason_of(self, container: Container) -> tuple[Reason, str]:
-        if self._cgroups.memory_kills(container.job_id, container.number) > 0:
+        if self._cgroups.memory_kills(container.pod_id, container.number) > 0:
             return Reason.OUT_OF_MEMORY, "the kernel ended its container for memory"
         return Reason.POD_LOST, "its container ended; something killed it from outside"
 
     # --- removing
 
-    async def delete_pod(self, job_id: str) -> None:
-        async with self._lock(job_id):
-            await self._delete(self._pod(job_id))
-        self._locks.pop(job_id, None)
+    async def delete_pod(self, pod_id: str) -> None:
+        async with self._lock(pod_id):
+            await self._delete(self._pod(pod_id))
+        self._locks.pop(pod_id, None)
 
     async def _delete(self, pod: PodDirectory) -> None:
-        self._watcher.forget(pod.job_id)
+        self._watcher.forget(pod.pod_id)
         record = pod.read_pod()
         marks = [*(known.init for known in pod.containers()), *([record.holder] if record is not None else [])]
         await self._end(marks)
-        while stragglers := [mark for pid in self._cgroups.processes(pod.job_id) if (mark := ProcessMark.of(pid))]:
+        while stragglers := [mark for pid in self._cgroups.processes(pod.pod_id) if (mark := ProcessMark.of(pid))]:
             await self._end(stragglers)
-        self._cgroups.remove(pod.job_id)
+        self._cgroups.remove(pod.pod_id)
         await asyncio.to_thread(pod.remove, self._within)
 
     async def _end(self, marks: Sequence[ProcessMark]) -> None:

@@ -52,17 +52,17 @@ class Watcher:
         if descriptor < 0 or not known.init.lives():
             if descriptor >= 0:
                 os.close(descriptor)
-            self._ended(known.container)
+            self._ended(known)
             return
         self._descriptors[known.container] = descriptor
-        asyncio.get_running_loop().add_reader(descriptor, self._ready, known.container)
+        asyncio.get_running_loop().add_reader(descriptor, self._ready, known)
 
-    def _ready(self, container: Container) -> None:
-        self._drop(container)
-        self._ended(container)
+    def _ready(self, known: ContainerRecord) -> None:
+        self._drop(known.container)
+        self._ended(known)
 
-    def _ended(self, container: Container) -> None:
-        self.publish(ContainerEnded(container, *self._reason_of(container)))
+    def _ended(self, known: ContainerRecord) -> None:
+        self.publish(ContainerEnded(known.container, known.job_id, *self._reason_of(known.container)))
 
     def _drop(self, container: Container) -> None:
         descriptor = self._descriptors.pop(container, -1)
@@ -70,11 +70,11 @@ class Watcher:
             asyncio.get_running_loop().remove_reader(descriptor)
             os.close(descriptor)
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, pod_id: str) -> None:
         """A pod that is being removed: its containers' ends are nobody's news."""
-        for container in [known for known in self._descriptors if known.job_id == job_id]:
+        for container in [known for known in self._descriptors if known.pod_id == pod_id]:
             self._drop(container)
-        self._published = {known for known in self._published if known.job_id != job_id}
+        self._published = {known for known in self._published if known.pod_id != pod_id}
 
     async def wait_gone(self, mark: ProcessMark) -> None:
         """Until that process has ended; at once when it has."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodRecord
 from danube_pkg.core.egress.policy import PROXY_PORT
 from danube_pkg.core.egress.ports import EgressProxies
-from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
+from danube_pkg.core.errors import Defect, Permanent, PlatformError, Unavailable
 from danube_pkg.core.runtimes.pods import Network, PodSockets
 from danube_pkg.kit.backoff import Backoff
 
@@ -38,6 +38,8 @@ class WaysOut:
             return
         if self._proxies is None:
             raise Permanent("egress-missing", "this runtime was started without an egress proxy")
+        if not record.job_id:
+            raise Defect("egress-without-job", f"pod {record.pod_id} has no job whose egress ledger could be written")
         with contextlib.ExitStack() as stack:
             sockets = await self._sockets(record, stack)
             learn = record.network is Network.LEARN
@@ -53,7 +55,7 @@ class WaysOut:
         for record in wanted:
             if record.job_id in served or not record.holder.lives():
                 continue
-            _log.warning("way-out-reopened", extra={"fields": {"job": record.job_id}})
+            _log.warning("way-out-reopened", extra={"fields": {"job": record.job_id, "pod": record.pod_id}})
             try:
                 await self.open(record)
             except PlatformError as error:
@@ -94,7 +96,7 @@ class WaysOut:
         stack.callback(_close, descriptors)
         if len(descriptors) != 2:
             cause = said.decode(errors="replace").strip()
-            raise Unavailable("egress-not-opened", f"the way out of job {record.job_id} cannot be opened", cause=cause)
+            raise Unavailable("egress-not-opened", f"the egress of pod {record.pod_id} cannot be opened", cause=cause)
         try:
             holder = stack.enter_context(_descriptor(os.pidfd_open(record.holder.pid)))
             counters = [
@@ -103,7 +105,7 @@ class WaysOut:
                 if (path := Path(f"/proc/{record.holder.pid}/net/{name}")).exists()
             ]
         except (ProcessLookupError, FileNotFoundError) as error:
-            raise Unavailable("egress-not-opened", f"the pod of job {record.job_id} has ended") from error
+            raise Unavailable("egress-not-opened", f"pod {record.pod_id} has ended") from error
         return PodSockets(descriptors[0], descriptors[1], holder, tuple(counters))
 
 

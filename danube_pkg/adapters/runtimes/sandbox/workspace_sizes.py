@@ -55,5 +55,5 @@ class WorkspaceSizes:
         message = f"its workspace holds {used >> 20} MB, the bound is {bound >> 20} MB"
         for known in pod.containers():
             if known.init.lives():
-                self._publish(ContainerEnded(known.container, Reason.WORKSPACE_FULL, message))
+                self._publish(ContainerEnded(known.container, known.job_id, Reason.WORKSPACE_FULL, message))
                 known.init.kill()

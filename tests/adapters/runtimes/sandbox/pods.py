@@ -59,15 +59,26 @@ def new_runtime(data: Path, proxies: EgressProxies | None = None, host_paths: Se
     return SandboxRuntime(settings_of(data, host_paths), proxies=proxies)
 
 
-def new_job_id() -> str:
-    """Control groups are the whole machine's, so two test runs must not name the same pod."""
+def new_pod_id() -> str:
+    """Random: control groups are shared by the whole machine, so two test runs must not use the same id."""
     return f"test-{secrets.token_hex(6)}"
 
 
+def job_of(pod_id: str) -> str:
+    """The job that a test's pod is for, unless the test says another: never the pod's own id."""
+    return f"job-of-{pod_id}"
+
+
 def spec_of(
-    job_id: str, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
+    pod_id: str,
+    *,
+    job_id: str | None = None,
+    limits: Limits | None = None,
+    network: Network = Network.NONE,
+    allowlist: Sequence[str] = (),
 ) -> PodSpec:
-    return PodSpec(job_id, "pipeline", limits or Limits(), network, TOKEN, tuple(allowlist))
+    job_id = job_of(pod_id) if job_id is None else job_id
+    return PodSpec(pod_id, job_id, "pipeline", limits or Limits(), network, TOKEN, tuple(allowlist))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +92,9 @@ class Pods:
         self, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
     ) -> tuple[Container, Container]:
         """A new pod: its coordinator and its first worker."""
-        spec = spec_of(new_job_id(), limits=limits, network=network, allowlist=allowlist)
+        spec = spec_of(new_pod_id(), limits=limits, network=network, allowlist=allowlist)
         coordinator = await self.runtime.create_pod(spec)
-        return coordinator, await self.runtime.ensure_container(coordinator.job_id, HOST_IMAGE)
+        return coordinator, await self.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
 
     async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
         """Exit code and everything printed."""
@@ -123,7 +134,7 @@ async def open_pods(
         yield Pods(data, runtime)
     finally:
         for state in await runtime.list_pods():
-            await runtime.delete_pod(state.job_id)
+            await runtime.delete_pod(state.pod_id)
         await runtime.close()
 
 

@@ -23,7 +23,7 @@ from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, Network
 from danube_pkg.core.runtimes.supervisor import StepSpec, encode_request
 from tests.adapters.egress.certificates import Authority, make_authority
 from tests.adapters.egress.proxies import NAMES, SECONDS
-from tests.adapters.runtimes.sandbox.pods import new_job_id, new_runtime, spec_of
+from tests.adapters.runtimes.sandbox.pods import job_of, new_pod_id, new_runtime, spec_of
 from tests.adapters.runtimes.sandbox.ways_out import WaysOut, open_ways_out
 from tests.core.egress.test_client_hello import in_records, real_hello
 from tests.support.waiting import wait_until_async
@@ -181,7 +181,7 @@ async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: 
         "      attempt(four, udp, ('224.0.0.251', 5353)))\n"
     )
     assert await out.python(worker, program) == " ".join(["ENETUNREACH"] * 5) + "\n"
-    await out.setup.proxies.settle(worker.job_id, 4)
+    await out.setup.proxies.settle(job_of(worker.pod_id), 4)
     # A proxy that is still starting counts when it has started, and nobody waits for that but this test.
     await wait_until_async(lambda: out.ledger(worker), 30, "the kernel's count to be in the ledger")
     (contact,) = out.ledger(worker)
@@ -275,7 +275,7 @@ async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: 
         os.kill(process, signal.SIGKILL)
         await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
         async with asyncio.timeout(SECONDS):
-            while worker.job_id not in await out.setup.proxies.served():
+            while job_of(worker.pod_id) not in await out.setup.proxies.served():
                 continue
         assert await out.python(worker, program) == "200\n"
         assert [contact.verdict for contact in out.ledger(worker)] == [Verdict.ALLOWED] * 2
@@ -295,7 +295,7 @@ async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(ou
         async with restarted.watch():
             await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
             async with asyncio.timeout(SECONDS):
-                while worker.job_id not in await out.setup.proxies.served():
+                while job_of(worker.pod_id) not in await out.setup.proxies.served():
                     continue
             assert await out.python(worker, program) == "200\n"
     finally:
@@ -304,20 +304,20 @@ async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(ou
 
 async def test_a_creation_that_was_interrupted_before_its_way_out_is_completed(out: WaysOut) -> None:
     spec = spec_of(
-        new_job_id(), network=Network.ALLOWLIST, allowlist=[f"files.test:{out.port}", f"127.0.0.1:{out.port}"]
+        new_pod_id(), network=Network.ALLOWLIST, allowlist=[f"files.test:{out.port}", f"127.0.0.1:{out.port}"]
     )
     torn = new_runtime(out.pods.data)  # without proxies it stops where the way out would be opened
     with pytest.raises(Exception, match="without an egress proxy"):
         await torn.create_pod(spec)
     await torn.close()
     await out.pods.runtime.create_pod(spec)
-    worker = await out.pods.runtime.ensure_container(spec.job_id, HOST_IMAGE)
+    worker = await out.pods.runtime.ensure_container(spec.pod_id, HOST_IMAGE)
     program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
     assert await out.python(worker, program) == "200\n"
 
 
 async def test_a_deleted_pod_leaves_no_proxy_behind(out: WaysOut) -> None:
     worker = await out.worker()
-    await out.pods.runtime.delete_pod(worker.job_id)
+    await out.pods.runtime.delete_pod(worker.pod_id)
     await out.setup.proxies.close()
     await out.setup.wait_no_process()

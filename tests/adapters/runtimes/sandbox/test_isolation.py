@@ -71,7 +71,7 @@ async def test_another_jobs_workspace_is_not_there(pods: Pods) -> None:
     _, one = await pods.pod()
     _, other = await pods.pod()
     await pods.shell(one, "echo secret > /workspace/mine && chmod -R 777 /workspace")
-    code, _ = await pods.shell(other, f"cat {pods.data}/pods/{one.job_id}/workspace/mine")
+    code, _ = await pods.shell(other, f"cat {pods.data}/pods/{one.pod_id}/workspace/mine")
     assert code != 0
     assert (await pods.shell(other, "ls -A /workspace"))[1] == b""
 

@@ -9,7 +9,7 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import ContainerEnded, Limits, PodNotice
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
-    new_job_id,
+    new_pod_id,
     new_runtime,
     next_event,
     spec_of,
@@ -87,7 +87,7 @@ async def test_what_is_closed_to_the_server_counts_and_is_removed_as_well(pods: 
         assert isinstance(event, ContainerEnded)
         assert event.reason is Reason.WORKSPACE_FULL
         await stream.close()
-    await pods.runtime.delete_pod(worker.job_id)
+    await pods.runtime.delete_pod(worker.pod_id)
     assert list((pods.data / "pods").iterdir()) == []
 
 
@@ -105,11 +105,11 @@ async def test_a_workspace_is_still_watched_after_a_restart(pods: Pods) -> None:
 
 async def test_the_job_is_told_where_only_weaker_bounds_are_in_force(pods: Pods) -> None:
     async with pods.runtime.watch() as events:
-        coordinator = await pods.runtime.create_pod(spec_of(new_job_id(), limits=Limits(memory_bytes=256 * MEGABYTE)))
+        coordinator = await pods.runtime.create_pod(spec_of(new_pod_id(), limits=Limits(memory_bytes=256 * MEGABYTE)))
         process = pods.runtime.container_process(coordinator)
         if ROOT:
             with open(f"/proc/{process}/cgroup") as groups:
-                assert f"/danube/{coordinator.job_id}/0" in groups.read()
+                assert f"/danube/{coordinator.pod_id}/0" in groups.read()
         else:
             notice = await next_event(events, PodNotice)
             assert isinstance(notice, PodNotice)

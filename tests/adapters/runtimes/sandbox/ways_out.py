@@ -16,7 +16,7 @@ from tests.adapters.egress.proxies import (
     open_proxies,
     proxy_settings,
 )
-from tests.adapters.runtimes.sandbox.pods import Pods, open_pods
+from tests.adapters.runtimes.sandbox.pods import Pods, job_of, open_pods
 from tests.support.waiting import wait_until_async
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
@@ -54,7 +54,7 @@ class WaysOut:
         return printed.decode(errors="replace")
 
     def ledger(self, container: Container) -> Sequence[Contact]:
-        return self.setup.ledgers.read(container.job_id)
+        return self.setup.ledgers.read(job_of(container.pod_id))
 
     async def written(self, container: Container, count: int) -> Sequence[Contact]:
         """The ledger once it has so many contacts."""
