@@ -89,7 +89,7 @@ def owners_of_images() -> Owners:
     ids = map_of_user(program)
     if not ids.is_full:
         return ONE_OWNER
-    return Owners(f"owners-{ids.first_user}-{ids.first_group}", keep=True, within=ids.within(program))
+    return Owners(f"owners-{ids.first_user}-{ids.first_group}", keep=True, within=ids.userns_command(program))
 
 
 @asynccontextmanager

@@ -58,7 +58,7 @@ class Connection:
         while self._input_waits and not self._over:
             await self._wait_changed()
         if data and (self._closed or (self._over and not self._hears)):
-            raise Unavailable("exec-closed", "the program does not read its input any more")
+            raise Unavailable("exec-closed", "the program no longer reads its input")
         allowed = self._allow(len(data))
         if allowed and not self._input_closed:
             self.on_input(data[:allowed])

@@ -26,7 +26,7 @@ from tests.fakes.connections import PIPE_BYTES, Connection
 from tests.fakes.processes import Behaviour, Command, Process
 from tests.fakes.supervisor import Bounds, FakeStep, FakeSupervisor
 
-REMOVED = "its container ended; something killed it from outside"
+REMOVED = "its container ended: something outside Danube killed it"
 
 Attempt = tuple[str, int]
 """A step's id and the number of its attempt."""

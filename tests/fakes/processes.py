@@ -109,7 +109,7 @@ class EndContainer:
     """Its whole container ends, and with it the supervisor and its records."""
 
     reason: Reason = Reason.POD_LOST
-    message: str = "its container ended; something killed it from outside"
+    message: str = "its container ended: something outside Danube killed it"
 
 
 @dataclass(frozen=True, slots=True)

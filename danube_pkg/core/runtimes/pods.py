@@ -63,7 +63,8 @@ class PodSpec(Record):
     token: Annotated[str, HIDDEN]
     """The job token; it is put into a file that only the coordinator's container sees."""
     allowlist: tuple[str, ...] = ()
-    """Entries of `core.egress.policy`: enforced for Network.ALLOWLIST; for Network.LEARN they take precedence over learned ones."""
+    """Entries of `core.egress.policy`: enforced for Network.ALLOWLIST; for Network.LEARN they take precedence over
+    learned ones."""
 
 
 class PodSockets(Record):
@@ -94,8 +95,8 @@ class Container(Record):
 class PodState(Record):
     """What a runtime found of a pod: its running containers.
 
-    job_id: "" for a pod without a job, and for one whose creation was interrupted before that was recorded. complete: the
-    coordinator runs; False with no container is an interrupted creation.
+    job_id: "" for a pod without a job, and for one whose creation was interrupted before that was recorded. complete:
+    the coordinator runs; False with no container is an interrupted creation.
     """
 
     pod_id: str
@@ -105,7 +106,8 @@ class PodState(Record):
 
 
 class ContainerEnded(Record):
-    """A container has ended. `reason` is OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST; `message` is shown to users."""
+    """A container has ended. `reason` is OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST; `message` is shown to
+    users."""
 
     container: Container
     job_id: str

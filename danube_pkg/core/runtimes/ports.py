@@ -13,10 +13,10 @@ from danube_pkg.core.runtimes.pods import Container, PodEvent, PodSpec, PodState
 class ExecStream(Protocol):
     """A program that runs in a container: bytes in, bytes out, exit code.
 
-    `read` returns what is available, up to 1 MiB, and b"" at the end; one reader. `write` waits while the pipe is full and
-    raises Unavailable once the program does not read any more. `wait` returns the exit code (128 + signal for a signal) and
-    raises Unavailable when the connection or the container ended before there was one. `close` drops the connection; the
-    program is not killed by it.
+    `read` returns what is available, up to 1 MiB, and b"" at the end; one reader. `write` waits while the pipe is
+    full and raises Unavailable once the program does not read any more. `wait` returns the exit code (128 + signal
+    for a signal) and raises Unavailable when the connection or the container ended before there was one. `close`
+    drops the connection; the program is not killed by it.
     """
 
     async def read(self) -> bytes: ...
@@ -45,7 +45,8 @@ class Runtime(Protocol):
         ...
 
     async def create_pod(self, spec: PodSpec) -> Container:
-        """Create namespaces, workspace and coordinator container; returns once the coordinator's supervisor accepts `exec`.
+        """Create namespaces, workspace and coordinator container; returns once the coordinator's supervisor accepts
+        `exec`.
 
         For a pod that exists it returns the same coordinator. Cancelled or failed, it leaves nothing that `delete_pod`
         would not remove.

@@ -1,7 +1,7 @@
 """Protocol 1 between the server and `danube-step`; `supervisor/protocol.h` is its other half and holds the layout.
 
-Pure: bytes in, values out. A record counts only when its authenticator (keyed BLAKE2b-256, RFC 7693 section 2.9) is right
-for the key of that step and attempt.
+Pure: bytes in, values out. A record counts only when its authenticator (keyed BLAKE2b-256, RFC 7693 section 2.9) is
+right for the key of that step and attempt.
 """
 
 import hmac
@@ -40,7 +40,8 @@ class InauthenticRecord(Defect):
 
 class StepSpec(Record):
     """What a supervisor needs of a step. Without a command it follows and never starts. Times in milliseconds.
-    grace_ms: between TERM and KILL; None for the supervisor's own, 5000 unless `danube-step idle` was started with another."""
+    grace_ms: between TERM and KILL; None for the supervisor's own, 5000 unless `danube-step idle` was started with
+    another."""
 
     step_id: str
     attempt: int
@@ -156,7 +157,8 @@ class FrameParser:
         self._data_offset = 0
 
     def feed(self, data: bytes) -> Sequence[Frame]:
-        """The frames that these bytes complete. Output is a view into `data`, so it must be used before the next read."""
+        """The frames that these bytes complete. Output is a view into `data`, so it must be used before the next
+        read."""
         return list(self._frames(self._held + data if self._held else data))
 
     def _frames(self, data: bytes) -> Iterator[Frame]:

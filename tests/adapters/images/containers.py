@@ -25,6 +25,7 @@ from tests.adapters.runtimes.sandbox.pods import (
     settings_of,
     spec_of,
 )
+from tests.fakes.egress import NoProxies
 
 BUSYBOX = Path("/usr/bin/busybox")
 """Of Debian's busybox-static: one program without libraries, which is a whole system."""
@@ -90,7 +91,7 @@ async def open_image_pods(directory_: Path) -> AsyncIterator[ImagePods]:
     data.mkdir()
     scratch.mkdir()
     async with open_image_setup(data) as setup:
-        runtime = SandboxRuntime(settings_of(data), images=setup.images)
+        runtime = SandboxRuntime(settings_of(data), setup.images, NoProxies())
         try:
             yield ImagePods(Pods(data, runtime), setup, scratch)
         finally:

@@ -30,12 +30,11 @@ from tests.adapters.images.building import (
 from tests.adapters.images.containers import BUSYBOX, ImagePods, busybox
 from tests.adapters.images.registry import Registry
 from tests.adapters.runtimes.sandbox.pods import (
-    Pods,
     new_pod_id,
-    new_runtime,
     next_event,
     spec_of,
 )
+from tests.fakes.egress import NoProxies
 
 HAS_IDS = os.geteuid() == 0
 
@@ -185,7 +184,7 @@ async def test_what_a_container_writes_counts_against_the_workspace(image_pods: 
 async def test_a_restarted_server_goes_on_with_containers_of_images(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("stay", [busybox()]))
     await image_pods.pods.runtime.close()
-    restarted = SandboxRuntime(image_pods.pods.runtime.settings, images=image_pods.setup.images)
+    restarted = SandboxRuntime(image_pods.pods.runtime.settings, image_pods.setup.images, NoProxies())
     assert await restarted.ensure_container(container.pod_id, "stay") == container
     assert await image_pods.sh(container, "echo still") == "still\n"
     image_pods.setup.store.remove("registry.invalid/stay:latest")
@@ -240,7 +239,7 @@ async def test_without_overlays_each_container_gets_a_copy(image_pods: ImagePods
     image = await image_pods.load("copied", [busybox(), entries, [link("l", "fixed")]], WorkingDir="/srv/app")
     root = image_pods.setup.root(await image_pods.setup.pull(image))
     before = listing(root)
-    image_pods.pods.runtime.roots.complaint = "overlays are switched off in this test"
+    image_pods.pods.runtime.roots.known_overlay_problem = "overlays are switched off in this test"
     pod_id = new_pod_id()
     runtime = image_pods.pods.runtime
     async with runtime.watch() as events:
@@ -263,21 +262,6 @@ async def test_this_machine_has_overlays(image_pods: ImagePods) -> None:
     """The tests above would pass with copies alone."""
     container = await image_pods.container(await image_pods.load("over", [busybox()]))
     assert (await image_pods.sh(container, "cat /proc/mounts")).startswith("overlay / overlay ")
-
-
-async def test_without_images_a_runtime_says_so(tmp_path: Path) -> None:
-    data = tmp_path / "bare"
-    data.mkdir()
-    runtime = new_runtime(data)
-    bare = Pods(data, runtime)
-    try:
-        coordinator, _ = await bare.pod()
-        with pytest.raises(ImageUnavailable, match="only the machine's own programs"):
-            await runtime.ensure_container(coordinator.pod_id, "node:20")
-    finally:
-        for state in await runtime.list_pods():
-            await runtime.delete_pod(state.pod_id)
-        await runtime.close()
 
 
 async def test_records_name_the_image_as_it_was_asked_for(image_pods: ImagePods) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from build_steps.supervisor import build_supervisor
 
 USER = 1234
-FIRST_LENT_ID = 0x6FFF0000
+FIRST_SUBORDINATE_ID = 0x6FFF0000
 """Of a range that nobody else has: below the ids of pods that root gives away."""
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -46,7 +46,7 @@ def opening(needed: Sequence[Path]) -> str:
 
 def lending() -> str:
     """Shell commands that give the user a name and a range of ids, in this mount namespace alone."""
-    person, ids = f"danube-test:x:{USER}:{USER}::/:/bin/sh", f"danube-test:{FIRST_LENT_ID}:65536"
+    person, ids = f"danube-test:x:{USER}:{USER}::/:/bin/sh", f"danube-test:{FIRST_SUBORDINATE_ID}:65536"
     return (
         f"{{ cat /etc/passwd; echo {person}; }} > /mnt/passwd; echo {ids} > /mnt/ids\n"
         "mount --bind /mnt/passwd /etc/passwd; mount --bind /mnt/ids /etc/subuid; mount --bind /mnt/ids /etc/subgid"

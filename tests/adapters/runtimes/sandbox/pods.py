@@ -20,6 +20,8 @@ from danube_pkg.core.runtimes.pods import (
     PodEvent,
     PodSpec,
 )
+from tests.fakes.egress import NoProxies
+from tests.fakes.images import NoImages
 
 TOKEN = "token-of-the-test"
 CHECK_SECONDS = 0.1
@@ -31,7 +33,7 @@ HEARTBEAT_SECONDS = 0.05
 EVENT_SECONDS = 30.0
 
 
-def has_lent_ids() -> bool:
+def has_subordinate_ids() -> bool:
     """Whether pods have subordinate ids of an ordinary user. Root in them is that user, so what belongs to him is not closed to
     it by not being anybody's in there."""
     return not has_ids_for_pods() and map_of_user(build_supervisor("danube-ns")).is_full
@@ -56,7 +58,7 @@ def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
 
 def new_runtime(data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()) -> SandboxRuntime:
     """What a server makes when it starts: a second one on the same directory is a restarted server."""
-    return SandboxRuntime(settings_of(data, host_paths), proxies=proxies)
+    return SandboxRuntime(settings_of(data, host_paths), NoImages(), proxies or NoProxies())
 
 
 def new_pod_id() -> str:

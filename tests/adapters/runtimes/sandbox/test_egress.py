@@ -19,12 +19,13 @@ from danube_pkg.core.egress.policy import (
     Verdict,
     proxy_environment,
 )
+from danube_pkg.core.errors import Defect
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, Network
 from danube_pkg.core.runtimes.supervisor import StepSpec, encode_request
 from tests.adapters.egress.certificates import Authority, make_authority
 from tests.adapters.egress.proxies import NAMES, SECONDS
+from tests.adapters.runtimes.sandbox.egress_pods import EgressPods, open_egress_pods
 from tests.adapters.runtimes.sandbox.pods import job_of, new_pod_id, new_runtime, spec_of
-from tests.adapters.runtimes.sandbox.ways_out import WaysOut, open_ways_out
 from tests.core.egress.test_client_hello import in_records, real_hello
 from tests.support.waiting import wait_until_async
 
@@ -49,8 +50,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest_asyncio.fixture
-async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[WaysOut]:
-    async with open_ways_out(tmp_path, authority) as made:
+async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[EgressPods]:
+    async with open_egress_pods(tmp_path, authority) as made:
         yield made
 
 
@@ -62,7 +63,7 @@ def trusting(authority: Authority) -> str:
 # --- what is allowed
 
 
-async def test_an_allowed_host_answers_with_nothing_configured(out: WaysOut, authority: Authority) -> None:
+async def test_an_allowed_host_answers_with_nothing_configured(out: EgressPods, authority: Authority) -> None:
     worker = await out.worker()
     await out.shell(worker, trusting(authority))
     assert await out.shell(worker, f"{CURL} https://files.test:{out.port}/") == (0, "hello")
@@ -70,7 +71,7 @@ async def test_an_allowed_host_answers_with_nothing_configured(out: WaysOut, aut
     assert (contact.verdict, contact.reason, contact.host) == (Verdict.ALLOWED, EgressReason.LISTED, "files.test")
 
 
-async def test_a_step_is_known_by_the_address_it_was_given(out: WaysOut, authority: Authority) -> None:
+async def test_a_step_is_known_by_the_address_it_was_given(out: EgressPods, authority: Authority) -> None:
     worker = await out.worker()
     await out.shell(worker, trusting(authority))
     given = " ".join(f"{name}={value}" for name, value in proxy_environment(300).items())
@@ -78,7 +79,7 @@ async def test_a_step_is_known_by_the_address_it_was_given(out: WaysOut, authori
     assert [contact.step for contact in out.ledger(worker)] == [300]
 
 
-async def test_every_container_of_a_pod_has_it_and_other_networks_do_not(out: WaysOut) -> None:
+async def test_every_container_of_a_pod_has_it_and_other_networks_do_not(out: EgressPods) -> None:
     print_proxy = "import os; print(os.environ.get('HTTPS_PROXY'), os.environ.get('no_proxy'))"
     for container in await out.pods.pod(network=Network.ALLOWLIST):
         expected = f"http://127.0.0.1:{PROXY_PORT} localhost,127.0.0.1,::1\n"
@@ -91,7 +92,7 @@ async def test_every_container_of_a_pod_has_it_and_other_networks_do_not(out: Wa
     assert await out.python(closed, refused) == "111\n"
 
 
-async def test_each_pod_has_a_list_of_its_own(out: WaysOut) -> None:
+async def test_each_pod_has_a_list_of_its_own(out: EgressPods) -> None:
     first, second = await out.worker(), await out.worker(f"other.test:{out.port}")
     program = CONNECT + f"print(connect('other.test:{out.port}')[0].split()[1].decode())"
     assert (await out.python(first, program), await out.python(second, program)) == ("403\n", "200\n")
@@ -99,7 +100,7 @@ async def test_each_pod_has_a_list_of_its_own(out: WaysOut) -> None:
     assert [contact.verdict for contact in out.ledger(second)] == [Verdict.ALLOWED]
 
 
-async def test_to_learn_lets_through_and_records(out: WaysOut) -> None:
+async def test_to_learn_lets_through_and_records(out: EgressPods) -> None:
     worker = await out.worker(network=Network.LEARN)
     program = CONNECT + f"print(connect('evil.test:{out.port}')[0].split()[1].decode())"
     assert await out.python(worker, program) == "200\n"
@@ -122,7 +123,7 @@ REFUSED = {
 """What is refused to a pod whose list has `private.test`, a name that leads inwards."""
 
 
-async def test_a_place_that_is_not_allowed_is_refused(out: WaysOut) -> None:
+async def test_a_place_that_is_not_allowed_is_refused(out: EgressPods) -> None:
     worker = await out.worker("private.test")
     program = CONNECT + f"for target in {list(REFUSED)!r}: print(connect(target, step=9)[0].decode().splitlines()[0])"
     lines = (await out.python(worker, program)).splitlines()
@@ -133,7 +134,7 @@ async def test_a_place_that_is_not_allowed_is_refused(out: WaysOut) -> None:
     assert {(contact.verdict, contact.step) for contact in contacts} == {(Verdict.REFUSED, 9)}
 
 
-async def test_a_handshake_for_another_name_is_refused_however_it_is_cut(out: WaysOut) -> None:
+async def test_a_handshake_for_another_name_is_refused_however_it_is_cut(out: EgressPods) -> None:
     """In packets of one byte, and in records of nine."""
     worker = await out.worker()
     for data in (real_hello("evil.test"), in_records(real_hello("evil.test"), 9)):
@@ -146,7 +147,7 @@ async def test_a_handshake_for_another_name_is_refused_however_it_is_cut(out: Wa
         assert (contact.reason, contact.server_name) == (EgressReason.SERVER_NAME_DIFFERS, "evil.test")
 
 
-async def test_the_servers_own_ports_are_closed(out: WaysOut) -> None:
+async def test_the_servers_own_ports_are_closed(out: EgressPods) -> None:
     """By the loopback, by this machine's other addresses, and by a listed name that leads there."""
     with socket.create_server(("127.0.0.1", 0)) as own:
         port = own.getsockname()[1]
@@ -167,7 +168,7 @@ def own_addresses() -> list[str]:
         return [probe.getsockname()[0]]
 
 
-async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: WaysOut) -> None:
+async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -189,7 +190,7 @@ async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: 
     assert contact.attempts >= 5
 
 
-async def test_a_socket_that_goes_around_addresses_cannot_even_be_made(out: WaysOut) -> None:
+async def test_a_socket_that_goes_around_addresses_cannot_even_be_made(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -208,7 +209,7 @@ async def test_a_socket_that_goes_around_addresses_cannot_even_be_made(out: Ways
     assert await out.python(worker, ask) == f"{-errno.EPERM}\n"  # the network's own settings are not the step's
 
 
-async def test_a_step_that_asks_for_such_a_socket_is_in_the_ledger(out: WaysOut) -> None:
+async def test_a_step_that_asks_for_such_a_socket_is_in_the_ledger(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -225,12 +226,12 @@ async def test_a_step_that_asks_for_such_a_socket_is_in_the_ledger(out: WaysOut)
         assert (contact.way, contact.verdict, contact.reason, contact.step) == expected
 
 
-def attempts_of(out: WaysOut, worker: Container) -> int:
+def attempts_of(out: EgressPods, worker: Container) -> int:
     """How many the ledger tells of, one by one or counted."""
     return sum(contact.attempts for contact in out.ledger(worker))
 
 
-async def test_a_name_that_is_asked_for_by_dns_is_refused_and_known(out: WaysOut) -> None:
+async def test_a_name_that_is_asked_for_by_dns_is_refused_and_known(out: EgressPods) -> None:
     worker = await out.worker()
     program = "import socket\ntry: socket.getaddrinfo('what-was-stolen.evil.test', 443)\nexcept socket.gaierror: print('no')\n"
     assert await out.python(worker, program) == "no\n"
@@ -238,7 +239,7 @@ async def test_a_name_that_is_asked_for_by_dns_is_refused_and_known(out: WaysOut
     assert (contact.way, contact.host, contact.reason) == (Way.DNS, "what-was-stolen.evil.test", EgressReason.DNS)
 
 
-async def test_a_step_cannot_stand_in_the_place_of_the_proxy(out: WaysOut) -> None:
+async def test_a_step_cannot_stand_in_the_place_of_the_proxy(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -257,7 +258,7 @@ async def test_a_step_cannot_stand_in_the_place_of_the_proxy(out: WaysOut) -> No
 # --- who outlives whom
 
 
-async def test_the_way_out_of_a_pod_needs_no_server(out: WaysOut) -> None:
+async def test_the_way_out_of_a_pod_needs_no_server(out: EgressPods) -> None:
     """The runtime is let go, and a connection that is open goes on as well as a new one."""
     worker = await out.worker()
     await out.pods.runtime.close()
@@ -266,7 +267,7 @@ async def test_the_way_out_of_a_pod_needs_no_server(out: WaysOut) -> None:
     assert await out.python(worker, program) == "200\n"
 
 
-async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: WaysOut) -> None:
+async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: EgressPods) -> None:
     async with out.pods.runtime.watch():
         worker = await out.worker()
         program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
@@ -281,7 +282,7 @@ async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: 
         assert [contact.verdict for contact in out.ledger(worker)] == [Verdict.ALLOWED] * 2
 
 
-async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(out: WaysOut) -> None:
+async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(out: EgressPods) -> None:
     worker = await out.worker()
     program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
     (process,) = out.setup.processes()
@@ -302,12 +303,12 @@ async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(ou
         await restarted.close()
 
 
-async def test_a_creation_that_was_interrupted_before_its_way_out_is_completed(out: WaysOut) -> None:
+async def test_a_creation_that_was_interrupted_before_its_way_out_is_completed(out: EgressPods) -> None:
     spec = spec_of(
         new_pod_id(), network=Network.ALLOWLIST, allowlist=[f"files.test:{out.port}", f"127.0.0.1:{out.port}"]
     )
-    torn = new_runtime(out.pods.data)  # without proxies it stops where the way out would be opened
-    with pytest.raises(Exception, match="without an egress proxy"):
+    torn = new_runtime(out.pods.data)  # its proxies serve no pod, so it stops where egress would be opened
+    with pytest.raises(Defect, match="serves no pod"):
         await torn.create_pod(spec)
     await torn.close()
     await out.pods.runtime.create_pod(spec)
@@ -316,7 +317,7 @@ async def test_a_creation_that_was_interrupted_before_its_way_out_is_completed(o
     assert await out.python(worker, program) == "200\n"
 
 
-async def test_a_deleted_pod_leaves_no_proxy_behind(out: WaysOut) -> None:
+async def test_a_deleted_pod_leaves_no_proxy_behind(out: EgressPods) -> None:
     worker = await out.worker()
     await out.pods.runtime.delete_pod(worker.pod_id)
     await out.setup.proxies.close()

@@ -17,6 +17,7 @@ from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.runtimes.pods import Container
 from tests.adapters.egress.certificates import Authority, make_authority
 from tests.adapters.egress.proxies import NAMES
+from tests.adapters.runtimes.sandbox.egress_pods import EgressPods, open_egress_pods
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
 from tests.adapters.runtimes.sandbox.packages import (
     GO_MODULE,
@@ -27,7 +28,6 @@ from tests.adapters.runtimes.sandbox.packages import (
     node_registry,
     python_index,
 )
-from tests.adapters.runtimes.sandbox.ways_out import WaysOut, open_ways_out
 
 TRUST = "/workspace/authority.pem"
 
@@ -108,8 +108,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest_asyncio.fixture
-async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[WaysOut]:
-    async with open_ways_out(tmp_path, authority, [RUST] if RUST else []) as made:
+async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[EgressPods]:
+    async with open_egress_pods(tmp_path, authority, [RUST] if RUST else []) as made:
         yield made
 
 
@@ -137,7 +137,7 @@ def fill(files: dict[str, bytes], url: str) -> None:
     }
 
 
-async def worker_for(out: WaysOut, authority: Authority, origin: Origin) -> Container:
+async def worker_for(out: EgressPods, authority: Authority, origin: Origin) -> Container:
     """A worker that may reach the server by one name, and trusts its authority."""
     entries = (f"files.test:{origin.server_port}", f"127.0.0.1:{origin.server_port}")
     worker = await out.worker(*entries)
@@ -147,7 +147,7 @@ async def worker_for(out: WaysOut, authority: Authority, origin: Origin) -> Cont
 
 @pytest.mark.parametrize("client", HERE)
 async def test_it_works_over_tls_with_nothing_configured(
-    out: WaysOut, authority: Authority, tmp_path: Path, client: str
+    out: EgressPods, authority: Authority, tmp_path: Path, client: str
 ) -> None:
     make_repository(tmp_path)
     files: dict[str, bytes] = {}
@@ -163,7 +163,7 @@ async def test_it_works_over_tls_with_nothing_configured(
 
 @pytest.mark.parametrize("client", [name for name in HERE if name in ("curl", "wget", "apt-get", "git")])
 async def test_it_works_over_plain_http_with_nothing_configured(
-    out: WaysOut, authority: Authority, tmp_path: Path, client: str
+    out: EgressPods, authority: Authority, tmp_path: Path, client: str
 ) -> None:
     make_repository(tmp_path)
     files: dict[str, bytes] = {}
@@ -177,7 +177,7 @@ async def test_it_works_over_plain_http_with_nothing_configured(
 
 @pytest.mark.parametrize("client", HERE)
 async def test_a_host_that_is_not_listed_is_refused_and_known(
-    out: WaysOut, authority: Authority, tmp_path: Path, client: str
+    out: EgressPods, authority: Authority, tmp_path: Path, client: str
 ) -> None:
     with serving({}, tmp_path, authority.server_context()) as origin:
         worker = await worker_for(out, authority, origin)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.runtimes.pods import Network
-from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_lent_ids
+from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids
 
 ALLOWED_IN_ROOT = {
     ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "workspace",
@@ -99,7 +99,13 @@ async def test_the_token_is_the_coordinators_only(pods: Pods) -> None:
 
 async def test_the_supervisor_can_be_run_and_not_read_or_changed(pods: Pods) -> None:
     _, worker = await pods.pod()
-    for attempt in ("chmod 777", "rm -f", "truncate -s 0", "cp -f /bin/true", *(() if has_lent_ids() else ("cat",))):
+    for attempt in (
+        "chmod 777",
+        "rm -f",
+        "truncate -s 0",
+        "cp -f /bin/true",
+        *(() if has_subordinate_ids() else ("cat",)),
+    ):
         code, _ = await pods.shell(worker, f"{attempt} /.danube/danube-step > /tmp/read")
         assert code != 0, attempt
     assert await pods.shell(worker, "wc -c < /tmp/read") == (0, b"0\n")
@@ -219,7 +225,11 @@ async def test_the_supervisor_cannot_be_traced_or_looked_into(pods: Pods) -> Non
         "    try: os.readlink(f'/proc/1/{name}')\n"
         "    except OSError: pass\n"
         "    else: raise AssertionError(name)\n"
-        + ("" if has_lent_ids() else "try: os.listdir('/proc/1/fd')\nexcept OSError: pass\nelse: raise AssertionError"),
+        + (
+            ""
+            if has_subordinate_ids()
+            else "try: os.listdir('/proc/1/fd')\nexcept OSError: pass\nelse: raise AssertionError"
+        ),
     )
 
 

@@ -31,7 +31,7 @@ async def answer_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 @dataclass(frozen=True, slots=True)
-class WaysOut:
+class EgressPods:
     """port: of a TLS server that answers `hello`; all names of the setup lead to it."""
 
     pods: Pods
@@ -63,13 +63,13 @@ class WaysOut:
 
 
 @asynccontextmanager
-async def open_ways_out(
+async def open_egress_pods(
     directory: Path, authority: Authority, host_paths: Sequence[Path] = ()
-) -> AsyncIterator[WaysOut]:
+) -> AsyncIterator[EgressPods]:
     """As a server has them: the proxy runs as its own user where there are users to give away."""
     settings = proxy_settings(directory, user=PROXY_USER if has_ids_for_pods() else 0)
     async with open_proxies(directory, settings) as setup:
         port = await setup.server(answer_hello, authority.server_context())
         async with open_pods(directory / "data", setup.proxies, host_paths) as pods:
-            yield WaysOut(pods, setup, port)
+            yield EgressPods(pods, setup, port)
         assert setup.complaints() == ""
