@@ -38,7 +38,7 @@ async def open_configuration(
         ConfigurationDirectory(repository, repositories.sources),
         SqliteConfiguration(store.database, store.new_id),
         applied,
-        store.clock,
+        store.timing,
         reporter,
     )
     if not is_remote(repository.url):

@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from danube_pkg.core.images.manifests import platform_of
 from danube_pkg.core.images.reference import ImageBounds
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.http_client import ProxyOf, no_proxy
 from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tasks import logged
 from danube_pkg.services.images.pulls import ImageService
@@ -41,7 +43,7 @@ class ImageOptions(Record):
     logins: Path
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     bounds: ImageBounds = field(default_factory=ImageBounds)
-    proxy_of: Callable[[str], str | None] = lambda url: None
+    proxy_of: ProxyOf = no_proxy
     hosts: Mapping[str, str] = field(default_factory=dict)
     server: Path | None = None
     known: KnownValues = field(default_factory=KnownValues)
@@ -74,7 +76,9 @@ async def open_images(
         )
         store = ImageDirectory(options.directory, options.bounds, owners_of_images(), logged(_log))
         stack.push_async_callback(store.close)
-        registry = RegistryClient(access, clock, f"danube/{__version__}", options.proxy_of, options.hosts)
+        registry = RegistryClient(
+            access, clock, f"danube/{__version__}", options.proxy_of, random.random, options.hosts
+        )
         stack.push_async_callback(registry.close)
         yield ImageService(
             registry, store, clock, platform=platform_of(platform.machine()), default_host=options.registry.default_host

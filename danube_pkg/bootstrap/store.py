@@ -1,6 +1,7 @@
 """Opens a data directory: its lock, its keys and its database."""
 
 import os
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,24 +18,33 @@ from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.kit.ids import SortableIds
 from danube_pkg.kit.locks import FileLock, Locked
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record
 
 
 class Store(Record):
-    """An open data directory. new_id: makes ids that sort after every id that the database has."""
+    """An open data directory.
+
+    timing: the clock and the randomness of everything that waits or retries. new_id: makes ids that sort after every
+    id in the database.
+    """
 
     directory: Path
-    clock: Clock
+    timing: Timing
     keys: Keys
     database: Database
     new_id: Callable[[], str]
     jobs: JobStore
     pipelines: PipelineStore
 
+    @property
+    def clock(self) -> Clock:
+        return self.timing.clock
+
 
 @asynccontextmanager
 async def open_store(directory: Path) -> AsyncIterator[Store]:
-    """The directory is made where it is missing. Raises Conflict while another process has it open, Permanent."""
+    """Creates the directory where it is missing. Raises Conflict while another process has it open, Permanent."""
     with locked_data_directory(directory):
         clock, keys = SystemClock(), Keys.open(directory / "keys")
         database = Database(directory / "danube.db")
@@ -43,7 +53,8 @@ async def open_store(directory: Path) -> AsyncIterator[Store]:
             ids = SortableIds(clock.now, secrets.token_bytes)
             for newest in await jobs.list_jobs(JobFilter(limit=1)):
                 ids.continue_after(newest.id)
-            yield Store(directory, clock, keys, database, ids, jobs, SqlitePipelines(database))
+            timing = Timing(clock, random.random)
+            yield Store(directory, timing, keys, database, ids, jobs, SqlitePipelines(database))
         finally:
             await database.close()
 

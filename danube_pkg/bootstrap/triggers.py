@@ -37,9 +37,9 @@ def build_triggers(
 ) -> TriggerParts:
     """Nothing runs yet. changes: finds the files that a pull request changes."""
     inbox_store = SqliteInbox(store.database)
-    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, changes, store.clock)
+    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, changes, store.timing)
     inbox = Inbox(ports, jobs.engine, jobs.observer, configuration.pushed)
-    schedules = Schedules(inbox, inbox_store, jobs.observer, store.clock, jobs.draining)
+    schedules = Schedules(inbox, inbox_store, jobs.observer, store.timing, jobs.draining)
     webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own)
     return TriggerParts(inbox, inbox_store, webhooks, schedules)
 
@@ -65,6 +65,6 @@ async def open_notifications(
     """The outbox, delivering until the block is left."""
     applied = jobs.observer.applied
     notifiers = Notifiers(applied, external_url, jobs.secrets, statuses, http, SmtpMail(), store.clock)
-    outbox = Outbox(SqliteOutbox(store.database), store.clock, notifiers.senders(), jobs.observer.outbox_added)
+    outbox = Outbox(SqliteOutbox(store.database), store.timing, notifiers.senders(), jobs.observer.outbox_added)
     async with outbox.running():
         yield outbox

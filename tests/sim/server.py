@@ -70,7 +70,8 @@ class Server(Boundary):
         self.database = MortalDatabase(disk.database, self)
         self.logs = MortalLogs(FileJobLogs(disk.path / "logs", clock.now, clock.monotonic), self)
         jobs = SqliteJobs(self.database)
-        store = store_on(self.database, disk.path, clock, self._new_id, keys=Keys(MASTER_KEY), jobs=jobs)
+        keys, chance = Keys(MASTER_KEY), self._ids.random
+        store = store_on(self.database, disk.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=chance)
         runtime = fake_runtime(disk.path, self.runtime)
         parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, OneCommit(), logs=self.logs)
         self.jobs, self.pipelines = jobs, store.pipelines
@@ -118,8 +119,8 @@ class Server(Boundary):
     def what_it_still_holds(self) -> list[str]:
         """Of jobs that are closed: nothing, or memory grows for as long as a server lives."""
         held = {
-            "live jobs": self.engine._live,
-            "tasks": self.engine._tasks,
+            "active jobs": self.engine.open_jobs,
+            "jobs with tasks": self.engine.jobs_with_tasks,
             "open logs": self.logs.real._open,
             "saved states": self.jobs._saved,
         }

@@ -47,7 +47,7 @@ REPOSITORY = WebhookRepository("team/app", (f"{URL}.git",))
 NOON = 1_800_014_400.0
 """2027-01-15 12:00 UTC, a Friday."""
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
@@ -94,13 +94,14 @@ class TriggerServer:
         store = store_on(database, path, clock, self.new_id)
         self.applied = limited_to(0)
         parts = engine_on(store, self.applied, fake_runtime(path), repositories)
+        self.timing = store.timing
         self.store, self.pipelines, self.secrets = store.jobs, store.pipelines, parts.secrets
         self.engine, self.observer, self.draining = parts.engine, parts.observer, parts.draining
         self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
         self.pushed: list[tuple[str, str]] = []
-        ports = InboxPorts(self.inbox, self.pipelines, repositories, repositories, clock)
+        ports = InboxPorts(self.inbox, self.pipelines, repositories, repositories, store.timing)
         self.triggers = Inbox(ports, self.engine, self.observer, self._note_push)
-        self.schedules = Schedules(self.triggers, self.inbox, self.observer, clock, self.draining)
+        self.schedules = Schedules(self.triggers, self.inbox, self.observer, store.timing, self.draining)
 
     def _note_push(self, url: str, branch: str) -> bool:
         self.pushed.append((url, branch))
@@ -171,7 +172,7 @@ async def open_trigger_server(
 @asynccontextmanager
 async def delivering(danube: TriggerServer, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
     """With the outbox's loop."""
-    outbox = Outbox(danube.outbox_store, danube.clock, senders, danube.observer.outbox_added)
+    outbox = Outbox(danube.outbox_store, danube.timing, senders, danube.observer.outbox_added)
     async with outbox.running():
         yield outbox
 

@@ -13,7 +13,7 @@ from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
 from danube_pkg.adapters.store.outbox import write_told
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.events import StepEnd
-from danube_pkg.core.jobs.filters import JobFilter, Run
+from danube_pkg.core.jobs.filters import JobFilter, RunSummary
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.statistics import JobTimes
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -97,10 +97,10 @@ class SqliteJobs:
         sql, values = job_list_query(wanted)
         return [_job(row, ()) for row in self._database.read(sql, *values)]
 
-    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
-        found: dict[str, list[Run]] = {name: [] for name in pipelines}
+    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[RunSummary]]:
+        found: dict[str, list[RunSummary]] = {name: [] for name in pipelines}
         for pipeline, job_id, status, *rest in self._database.read(NEWEST_OF_EACH, json.dumps(list(pipelines)), each):
-            found[pipeline].append(Run(job_id, _STATUSES[status], *rest))
+            found[pipeline].append(RunSummary(job_id, _STATUSES[status], *rest))
         return found
 
     async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
@@ -185,7 +185,7 @@ def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None
         "phase": step.phase,
         "container": step.container,
         "memory_kills": step.memory_kills,
-        "asked_at": step.asked_at,
+        "asked_at": step.requested_at,
         "record": json.dumps(to_builtins(step.end)) if step.end else None,
     }
     _upsert(connection, "steps", values)
@@ -255,7 +255,7 @@ def _step(row: sqlite3.Row) -> Step:
         status=Status(row["status"]),
         container=row["container"],
         memory_kills=row["memory_kills"],
-        asked_at=row["asked_at"],
+        requested_at=row["asked_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         end=_end(json.loads(row["record"])) if row["record"] else None,

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import write_entry
-from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind, notification_from
+from danube_pkg.core.notifications.outbox import JobNotification, OutboxEntry, OutboxKind
 from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.reasons import Status
-from danube_pkg.kit.records import to_builtins
+from danube_pkg.kit.records import decode_json, encode_json
 
 _FIRST_OF_EACH = """
 SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target) AND next_at <= ?
@@ -92,8 +92,8 @@ def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
             entry.kind,
             entry.target,
             entry.channel,
-            json.dumps(to_builtins(entry.news)),
-            json.dumps(dict(entry.address)),
+            encode_json(entry.news).decode(),
+            encode_json(entry.address).decode(),
             int(entry.only_after_failure),
             entry.created_at,
             entry.next_at,
@@ -107,7 +107,7 @@ def _entry(row: sqlite3.Row) -> OutboxEntry:
         OutboxKind(row["kind"]),
         row["target"],
         row["channel"],
-        notification_from(json.loads(row["news"])),
+        decode_json(row["news"], JobNotification),
         row["created_at"],
         json.loads(row["address"]),
         bool(row["only_after_failure"]),

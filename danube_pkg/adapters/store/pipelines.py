@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
-from danube_pkg.core.runtimes.pods import Network
-from danube_pkg.kit.records import to_builtins
+from danube_pkg.kit.records import decode_json, encode_json
 
 
 class SqlitePipelines:
@@ -74,21 +73,18 @@ def write_pipeline(connection: sqlite3.Connection, pipeline: Pipeline, revision:
             settings.workspace_size_gb,
             now,
             now,
-            json.dumps(to_builtins(settings)),
+            encode_json(settings).decode(),
             revision,
         ),
     )
 
 
 def _pipeline(row: sqlite3.Row) -> Pipeline:
-    settings = json.loads(row["settings"])
-    settings["network"] = Network(settings["network"])
-    settings["egress_allowlist"] = tuple(settings.get("egress_allowlist", ()))
     return Pipeline(
         id=row["id"],
         name=row["name"],
         team=row["team"],
-        settings=PipelineSettings(**settings),
+        settings=decode_json(row["settings"], PipelineSettings),
         branch_filter=tuple(json.loads(row["branch_filter"])),
         cron_schedule=row["cron_schedule"],
         removed=row["removed_at"] is not None,

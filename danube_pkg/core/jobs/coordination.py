@@ -1,4 +1,4 @@
-"""What the coordinator and the server say to each other, as typed values; the gRPC edge turns messages into these."""
+"""The messages between coordinator and server as typed values; the gRPC edge translates them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ MAX_ENVIRONMENT_BYTES = 1024**2
 
 
 class JobContext(Record):
-    """What `danube.ctx` shows, and what the coordinator needs to begin. `deadline_at` in Unix seconds."""
+    """What `danube.ctx` shows, and what the coordinator needs to start. `deadline_at` in Unix seconds."""
 
     job_id: str
     pipeline: str
@@ -32,7 +32,7 @@ class JobContext(Record):
 
 
 class StepRequest(Record):
-    """One call of `step.run`. Command and environment may hold secrets: they are shown nowhere and stored nowhere."""
+    """One call of `step.run`. Command and environment may hold secrets: they are never shown and never stored."""
 
     sequence: int
     name: str
@@ -46,7 +46,7 @@ class StepRequest(Record):
 
 
 class StepOutcome(Record):
-    """The last attempt's end. `output` is the end of what it printed (raw), None where it could not be kept."""
+    """The last attempt's end. `output`: the last MAX_OUTPUT_BYTES of its raw output, None where they are lost."""
 
     end: StepEnd
     attempt: int

@@ -1,4 +1,4 @@
-"""What started a job, as it is kept with it."""
+"""What started a job; stored with it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,13 +26,13 @@ class Trigger(Record):
     commit_message: str = ""
     commit_author: str = ""
 
-    def told(self, commit_message: str, commit_author: str) -> "Trigger":
+    def described(self, commit_message: str, commit_author: str) -> "Trigger":
         """With what the commit says of itself, where it has not been known; itself where it has, or nothing is said."""
         if self.commit_message or not (commit_message or commit_author):
             return self
         return replace(self, commit_message=commit_message, commit_author=commit_author)
 
     @property
-    def is_foreign(self) -> bool:
+    def is_untrusted(self) -> bool:
         """Whether the code is of people who may not write to the repository: it gets no secrets, and keeps nothing."""
         return bool((self.pull_request or {}).get("fork"))

@@ -96,8 +96,3 @@ def notification_of(job: Job) -> JobNotification:
         finished_at=job.finished_at,
         pull_request=dict(trigger.pull_request) if trigger.pull_request is not None else None,
     )
-
-
-def notification_from(values: Mapping[str, Any]) -> JobNotification:
-    """As it was stored."""
-    return JobNotification(**{**values, "status": Status(values["status"])})

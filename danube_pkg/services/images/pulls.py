@@ -186,7 +186,7 @@ class ImageService:
         if known is None:
             return await self._registry.digest(reference)
         try:
-            return await self._registry.digest(reference, hasty=True)
+            return await self._registry.digest(reference, single_try=True)
         except Unavailable as error:
             self._tell(key, f"image {key}: using the copy that is here ({known.digest}), since {error}")
             return known.digest

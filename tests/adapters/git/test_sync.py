@@ -21,6 +21,7 @@ from danube_pkg.core.repositories.forges import CommitStatus
 from danube_pkg.core.repositories.revisions import Credential
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
@@ -61,7 +62,9 @@ class SyncedServer:
         store = SqliteConfiguration(self.database, lambda: f"id{next(numbers)}")
         applied = AppliedConfiguration(*await store.load_state())
         source = ConfigurationDirectory(self.repository, self.sources)
-        self.configuration = ConfigurationSync(self.repository, source, store, applied, SystemClock(), self.reporter)
+        self.configuration = ConfigurationSync(
+            self.repository, source, store, applied, Timing(SystemClock()), self.reporter
+        )
 
     async def conditions(self) -> list[Condition]:
         """What the server would show now."""

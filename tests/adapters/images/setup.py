@@ -1,6 +1,7 @@
 """The puller as a server has it, on a store of its own: real HTTP, real files, the clock of this machine."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.reference import Image, ImageBounds, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.http_client import no_proxy
 from danube_pkg.services.images.pulls import ImageService
 from danube_pkg.services.images.registries import Registries
 from tests.adapters.images.building import MACHINE
@@ -73,7 +75,7 @@ async def open_image_setup(
 
     access = Registries(lambda: known, secret_of, DockerLogins(directory / "config.json"))
     clock = QuickClock()
-    registry = RegistryClient(access, clock, "danube-test", lambda url: None)
+    registry = RegistryClient(access, clock, "danube-test", no_proxy, random.random)
     failures: list[BaseException] = []
     store = ImageDirectory(
         directory / "images",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from danube_pkg.core.images.manifests import MAX_DOCUMENT_BYTES
 from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from tests.adapters.images.building import Layout, file, push
@@ -105,14 +106,31 @@ async def test_a_registry_that_asks_to_wait_is_waited_for(behind: ImageSetup, sp
             assert least <= max(setup.clock.slept) <= 90
 
 
+async def test_a_requested_pause_that_is_not_a_number_is_a_short_one(
+    behind: ImageSetup, spoiled: Spoiled, large: str
+) -> None:
+    header = "²".encode().decode("latin-1")  # the server writes headers in this encoding, the client reads UTF-8
+    spoiled.spoil = times(1, Fault(429, {"Retry-After": header}), "/manifests/")
+    await behind.pull(f"{spoiled.host}/{large}")
+    assert max(behind.clock.slept) <= 1.0
+
+
+async def test_a_manifest_that_is_too_large_is_refused(behind: ImageSetup, spoiled: Spoiled, large: str) -> None:
+    body = b" " * (MAX_DOCUMENT_BYTES + 1)
+    spoiled.spoil = lambda request: Fault(200, body=body) if "/manifests/" in request.path else None
+    said = await refusal(behind, f"{spoiled.host}/{large}")
+    assert f"registry {spoiled.host} sent a manifest or a configuration that is too large" in said
+    assert len(spoiled.seen) == 2
+
+
 async def test_a_registry_that_asks_to_wait_for_too_long_is_refused(
     behind: ImageSetup, spoiled: Spoiled, large: str
 ) -> None:
     body = json.dumps({"errors": [{"code": "TOOMANYREQUESTS", "message": "pull rate limit"}]}).encode()
     spoiled.spoil = lambda request: Fault(429, {"Retry-After": "3600"}, body) if request.method == "GET" else None
     said = await refusal(behind, f"{spoiled.host}/{large}")
-    assert f"registry {spoiled.host} has had enough of this machine's requests" in said
-    assert "429: pull rate limit and asks to wait 3600 s" in said
+    assert f"registry {spoiled.host} is rate-limiting this machine (HTTP 429)" in said
+    assert "429: pull rate limit and requests a pause of 3600 s" in said
     assert len(spoiled.seen) == 2
 
 
@@ -147,7 +165,7 @@ async def test_a_redirect_to_a_place_without_tls_is_not_followed(
     behind: ImageSetup, spoiled: Spoiled, large: str
 ) -> None:
     spoiled.spoil = lambda request: Fault(307, {"Location": "ftp://elsewhere.invalid/x"})
-    assert "redirects to a place without TLS" in await refusal(behind, f"{spoiled.host}/{large}")
+    assert "redirects to a URL without TLS" in await refusal(behind, f"{spoiled.host}/{large}")
 
 
 async def test_credentials_do_not_follow_a_redirect_to_another_host(

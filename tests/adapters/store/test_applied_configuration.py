@@ -24,7 +24,7 @@ from danube_pkg.core.configuration.state import Applied, PipelineDefinition, Sta
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.identity.access import Level, Scope
 from danube_pkg.core.identity.people import BrowserSession, Token
-from tests.core.jobs.states import states
+from tests.core.configuration.states import states
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def steps_of(draw: st.DrawFn, job_id: str) -> tuple[Step, ...]:
         status=st.sampled_from(Status),
         container=st.none() | st.integers(0, 99),
         memory_kills=st.integers(0, 99),
-        asked_at=TIMES,
+        requested_at=TIMES,
         started_at=TIMES,
         finished_at=TIMES,
         end=st.none() | ENDS,

@@ -26,18 +26,18 @@ PROMISED = {
 ROWS = """
 INSERT INTO users (id, email, name, oidc_subject, created_at, updated_at) VALUES ('u', 'u@example.org', 'U', 'sub', 0, 0), ('v', 'v@example.org', 'V', NULL, 0, 0);
 INSERT INTO teams (id, name, created_at) VALUES ('t', 't', 0), ('t2', 't2', 0);
-INSERT INTO team_members VALUES ('t', 'u', 'admin'), ('t', 'v', 'member'), ('t2', 'v', 'member');
+INSERT INTO team_members (team_id, user_id, role) VALUES ('t', 'u', 'admin'), ('t', 'v', 'member'), ('t2', 'v', 'member');
 INSERT INTO pipelines (id, name, team_id, repo_url, created_at, updated_at, settings)
     VALUES ('p', 'p', 't', 'r', 0, 0, '{}'), ('p2', 'p2', NULL, 'r', 0, 0, '{}');
-INSERT INTO pipeline_permissions VALUES ('p', 't', 'write'), ('p', 't2', 'read'), ('p2', 't2', 'admin');
+INSERT INTO pipeline_permissions (pipeline_id, team_id, level) VALUES ('p', 't', 'write'), ('p', 't2', 'read'), ('p2', 't2', 'admin');
 INSERT INTO jobs (id, pipeline_id, trigger_type, status, log_path, created_at, pipeline, phase, reason, message,
     generation, effect_count, trigger, settings)
     VALUES ('j', 'p2', 'webhook', 'success', 'l', 0, 'p2', 'closed', '', '', 0, 0, '{}', '{}');
 INSERT INTO steps (id, job_id, name, sequence, status, image, checked, retries, timeout_seconds, attempt, phase)
     VALUES ('j-0001', 'j', 's', 1, 'success', 'host', 1, 0, 0, 1, 'ended');
-INSERT INTO artifacts VALUES ('a', 'j', 'report', 'report.tar.gz', 1, 0, 'hash');
-INSERT INTO effects VALUES ('j', 1, 0, 'create-pod', 0);
-INSERT INTO secret_reads VALUES ('j', 1, 'TOKEN', 0, 'TOKEN');
+INSERT INTO artifacts (id, job_id, name, path, size_bytes, created_at, sha256) VALUES ('a', 'j', 'report', 'report.tar.gz', 1, 0, 'hash');
+INSERT INTO effects (job_id, position, generation, kind, done_at) VALUES ('j', 1, 0, 'create-pod', 0);
+INSERT INTO secret_reads (job_id, sequence, key, at, name) VALUES ('j', 1, 'TOKEN', 0, 'TOKEN');
 """
 
 
@@ -76,7 +76,8 @@ def test_defaults_are_as_promised(connection: sqlite3.Connection) -> None:
         "INSERT INTO pipeline_permissions VALUES ('p2', 't', 'execute')",
         "UPDATE jobs SET trigger_type = 'wind'",
         "UPDATE jobs SET pipeline_id = 'no such pipeline'",
-        "INSERT INTO artifacts VALUES ('b', 'j', 'report', 'x', 1, 0, 'other')",
+        "INSERT INTO artifacts (id, job_id, name, path, size_bytes, created_at, sha256) "
+        "VALUES ('b', 'j', 'report', 'x', 1, 0, 'other')",
         "INSERT INTO steps (id, job_id, name, sequence, status, image, checked, retries, timeout_seconds, attempt, phase) "
         "SELECT 'j-0002', job_id, name, sequence, status, image, 1, 0, 0, 1, phase FROM steps",
         "DELETE FROM pipelines WHERE id = 'p2'",

@@ -39,6 +39,7 @@ from danube_pkg.kit.records import replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
@@ -178,7 +179,8 @@ class Api:
 
     def tokens(self) -> Tokens:
         database = self.parts.store.database
-        return Tokens(SqliteTokens(database), self.store, self.parts.store.clock, self.parts.store.new_id, os.urandom)
+        parts = BearerParts(self.store, self.parts.store.clock, self.parts.store.new_id, os.urandom)
+        return Tokens(SqliteTokens(database), parts)
 
     async def with_session(self, name: str, *, age_seconds: float = 0.0) -> Caller:
         """Somebody's browser, logged in so long ago."""
@@ -253,13 +255,13 @@ async def open_api(
         (path / "config").mkdir(exist_ok=True)
         source = ConfigurationDirectory(repository, GitSources(path / "repos"))
         configured = SqliteConfiguration(store.database, store.new_id)
-        configuration = ConfigurationSync(repository, source, configured, applied, store.clock)
+        configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
         access = Access(SqliteAccess(store.database), applied)
         own_dex: Dex | None = None
         if dex is not None:
             upstream = HttpUpstream(dex.url)
             stack.push_async_callback(upstream.close)
-            own_dex = Dex(dex, SqliteAccess(store.database), StandingDex(), upstream, applied)
+            own_dex = Dex(dex, SqliteAccess(store.database), StandingDex(), upstream, applied, store.timing)
         parts = ServerParts(
             store=store,
             jobs=jobs,

@@ -13,6 +13,7 @@ from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import ContainerEnded, Limits, Network, PodSpec
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.pods import PodReconciler
@@ -39,7 +40,7 @@ class Reconciling:
         async def no_log(active: ActiveJob) -> JobLog:
             raise AssertionError("no notice is written")
 
-        return PodReconciler(self.runtime, SystemClock(), {self.active.job.id: self.active}, start, no_log)
+        return PodReconciler(self.runtime, Timing(SystemClock()), {self.active.job.id: self.active}, start, no_log)
 
     def spec(self, pod_id: str, job_id: str) -> PodSpec:
         return PodSpec(pod_id, job_id, "pipeline", Limits(), Network.NONE, "token")

@@ -172,7 +172,7 @@ async def test_a_forks_job_waits_for_the_approval_of_its_exact_commit_and_gets_n
         approved = await approve(danube.engine, job, SHA, "alice")
         assert (approved.reason, approved.message) == (Reason.QUEUED, "approved by alice")
         await danube.secret("TOKEN", b"never for strangers")
-        with pytest.raises(Forbidden, match="not given to code from a fork"):
+        with pytest.raises(Forbidden, match="code from a fork may not read"):
             await danube.secrets.read_for_job(approved, 1, "TOKEN")
         assert await danube.told() == ["status app pending approval-required", "status app pending queued"]
 
@@ -335,7 +335,7 @@ async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, capl
         async with danube.triggers.running():
 
             async def is_said() -> bool:
-                return "inbox-unreadable" in caplog.messages
+                return "inbox-read-failed" in caplog.messages
 
             await eventually(is_said, "the failure to be said")
             event = event_to_json(PUSH)

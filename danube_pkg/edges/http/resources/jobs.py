@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, can
-from danube_pkg.core.jobs.explanation import about, explain
+from danube_pkg.core.jobs.explanation import explain, summary_of
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.steps import Step
@@ -202,11 +202,11 @@ class JobApprove(Resource):
 
 
 class Explanation(Record):
-    """`about`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
+    """`summary_of`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
     to do. `position`: of a job that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from
     starting."""
 
-    about: str
+    summary_of: str
     lines: tuple[str, ...]
     hint: str
     position: int | None = None
@@ -221,7 +221,7 @@ class JobExplanation(Resource):
         job = request.job
         waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
         found = explain(job, waiting, self.services.draining.by)
-        return Explanation(about(job), found.lines, found.hint, found.position or None, found.waits_for)
+        return Explanation(summary_of(job), found.lines, found.hint, found.position or None, found.waits_for)
 
 
 def job_summary(job: Job) -> JobSummary:

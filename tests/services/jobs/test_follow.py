@@ -1,4 +1,4 @@
-"""Following a job: every byte once and in order, states as they come, the last state behind the whole log."""
+"""Following a job: every byte once and in order, states as they come, the last state after the whole log."""
 
 import asyncio
 from pathlib import Path
@@ -26,12 +26,12 @@ from tests.support.waiting import wait_until_async
 
 
 async def follow(setup: EngineSetup, job_id: str, begin: int = 0) -> tuple[bytes, list[Job]]:
-    """Everything, until it ends; parts fit together, and nothing comes behind the last state."""
+    """The whole log and all states; checks that parts are contiguous, and that nothing comes after the last state."""
     log, at = b"", begin
     states: list[Job] = []
-    async with follow_job(setup.engine, setup.logs, job_id, begin) as news:
-        async for item in news:
-            assert not states or not states[-1].status.ended, "something came behind the end"
+    async with follow_job(setup.engine, setup.logs, job_id, begin) as updates:
+        async for item in updates:
+            assert not states or not states[-1].status.ended, "something came after the end"
             if isinstance(item, LogPart):
                 assert item.offset == at
                 log += item.data
@@ -57,9 +57,9 @@ async def test_viewers_from_the_beginning_from_the_middle_and_afterwards_see_the
         setup.limit(0)
         job = await setup.engine.submit(PIPELINE, TRIGGER)
         early = asyncio.create_task(follow(setup, job.id), name="from the beginning")
-        await both_halves_wait(setup.engine.live(job.id))
+        await viewer_waits(setup.engine.active_job(job.id))
         setup.limit(1)
-        await setup.engine.live(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
+        await setup.engine.active_job(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
         await setup.coordination.run_step(job.id, asked("talk"))
         middle = asyncio.create_task(follow(setup, job.id, 100), name="from the middle")
         await setup.coordination.finish(job.id, None)
@@ -77,10 +77,10 @@ async def test_viewers_from_the_beginning_from_the_middle_and_afterwards_see_the
         assert await follow(setup, job.id, len(whole)) == (b"", last)
 
 
-async def both_halves_wait(live: ActiveJob) -> None:
-    """Of the one viewer of a queued job: it has seen the first state, and its log is not there yet."""
+async def viewer_waits(active: ActiveJob) -> None:
+    """Until a queued job's only viewer has its first state and waits for the log, which does not exist yet."""
     await wait_until_async(
-        lambda: len(live._waiting) == 3, 10, "the job's effects, the viewer's states and its log to wait"
+        lambda: active.waiters == 3, 10, "the job's effects, the viewer's states and its log to wait"
     )
 
 
@@ -89,66 +89,66 @@ async def test_a_job_that_was_cancelled_in_the_queue_ends_its_viewers_without_a_
         setup.limit(0)
         job = await setup.engine.submit(PIPELINE, TRIGGER)
         viewer = asyncio.create_task(follow(setup, job.id), name="viewer")
-        await both_halves_wait(setup.engine.live(job.id))
+        await viewer_waits(setup.engine.active_job(job.id))
         await setup.engine.cancel(job.id, "me")
         log, states = await asyncio.wait_for(viewer, 10)
         assert (log, states[-1].status) == (b"", Status.CANCELLED)
 
 
-async def test_what_is_said_while_the_pod_is_made_is_seen_at_once(tmp_path: Path) -> None:
+async def test_notices_are_visible_while_the_pod_is_being_created(tmp_path: Path) -> None:
     """A pull takes minutes, in which the job's state does not change."""
     async with open_engine_setup(tmp_path) as setup:
         setup.limit(0)
         job = await setup.engine.submit(PIPELINE, TRIGGER)
-        live = setup.engine.live(job.id)
+        active = setup.engine.active_job(job.id)
         seen: list[bytes] = []
 
         async def view() -> None:
-            async with follow_job(setup.engine, setup.logs, job.id) as news:
-                async for item in news:
+            async with follow_job(setup.engine, setup.logs, job.id) as updates:
+                async for item in updates:
                     if isinstance(item, LogPart):
                         seen.append(item.data)
 
         viewer = asyncio.create_task(view(), name="viewer")
-        await both_halves_wait(live)
-        (await setup.engine.open_log(live)).note("pull", 0, "--- pulling the image")
+        await viewer_waits(active)
+        (await setup.resources.log(active)).note("pull", 0, "--- pulling the image")
         await wait_until_async(lambda: b"pulling" in b"".join(seen), 10, "the notice to be seen")
-        assert live.job.phase is Phase.QUEUED
+        assert active.job.phase is Phase.QUEUED
         await end_all(viewer)
 
 
-async def test_a_viewer_that_does_not_read_keeps_nobody_waiting(tmp_path: Path) -> None:
+async def test_a_viewer_that_does_not_read_delays_nothing(tmp_path: Path) -> None:
     machine = FakeMachine()
     async with open_engine_setup(tmp_path, machine) as setup:
         machine.commands["flood"] = plays(*[Print(b"x" * 99_999 + b"\n")] * 40)
         job_id = await running_job(setup)
-        async with follow_job(setup.engine, setup.logs, job_id) as news:
-            await anext(news)
+        async with follow_job(setup.engine, setup.logs, job_id) as updates:
+            await anext(updates)
             await asyncio.wait_for(setup.coordination.run_step(job_id, asked("flood")), 30)
             await setup.coordination.finish(job_id, None)
             await closed(setup, job_id)
             size = setup.logs.size(job_id)
-            rest = [item async for item in news]
+            rest = [item async for item in updates]
         assert sum(len(item.data) for item in rest if isinstance(item, LogPart)) == size
         assert isinstance(rest[-1], Job)
         assert rest[-1].status is Status.SUCCESS
 
 
-async def test_a_viewer_that_leaves_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_viewer_that_disconnects_leaves_nothing_behind(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         job_id = await running_job(setup)
-        live = setup.engine.live(job_id)
-        await live.wait_until(lambda job: job.steps[0].phase is StepPhase.STARTED)
-        await wait_until_async(lambda: len(live._waiting) == 2, 10, "its effects and its follower to wait")
-        before = len(live._waiting), len(asyncio.all_tasks())
+        active = setup.engine.active_job(job_id)
+        await active.wait_until(lambda job: job.steps[0].phase is StepPhase.STARTED)
+        await wait_until_async(lambda: active.waiters == 2, 10, "its effects and its follower to wait")
+        before = active.waiters, len(asyncio.all_tasks())
         for _ in range(20):
             viewer = asyncio.create_task(follow(setup, job_id), name="viewer")
-            await wait_until_async(lambda: len(live._waiting) > before[0], 10, "the viewer to wait")
+            await wait_until_async(lambda: active.waiters > before[0], 10, "the viewer to wait")
             await end_all(viewer)
-        assert (len(live._waiting), len(asyncio.all_tasks())) == before
+        assert (active.waiters, len(asyncio.all_tasks())) == before
 
 
-async def test_a_job_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+async def test_following_an_unknown_job_raises_not_found(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         with pytest.raises(NotFound):
             await follow(setup, "no-such-job")

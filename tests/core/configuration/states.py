@@ -1,4 +1,4 @@
-"""Configurations as hypothesis draws them: states that could be read from documents, small enough to shrink to something readable."""
+"""Hypothesis strategies for configurations: states that documents could have, small enough to read when one fails."""
 
 from hypothesis import strategies as st
 
