@@ -63,8 +63,7 @@ def coordinator_program() -> CoordinatorProgram:
 
 
 def coordinator_command() -> str:
-    """The shell command that runs the coordinator, with the interpreter of this server and not the first one on a
-    PATH."""
+    """The shell command that runs the coordinator, with this server's interpreter and not the first one on a PATH."""
     interpreter = Path(sys.executable).resolve()
     return f"exec {shlex.quote(str(interpreter))} -m danube_pkg.pod.coordinator"
 

@@ -53,8 +53,7 @@ class CheckResult(Record):
     what: str
     """What was found, for users."""
     hint: str = ""
-    """What fixes it, "" where nothing is to be done. A check that is ok may have one: it works, and could work
-    better."""
+    """What fixes it, "" where nothing is to be done. A check that is ok may have one, if it could be better."""
 
 
 async def diagnose(settings: SandboxSettings) -> list[CheckResult]:

@@ -1,4 +1,4 @@
-"""What services may expect of every runtime, in the order of `core/runtimes/ports.py: Runtime`."""
+"""The contract of `core.runtimes.ports.Runtime`, in the order of its methods."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ async def test_creating_twice_gives_the_same_coordinator(pods: ContractPods) -> 
 
 
 async def test_pods_of_one_job_are_independent(pods: ContractPods) -> None:
-    """As its legs and its builders will be: each has its own containers, and removing one leaves the others."""
+    """Each has its own containers, and deleting one leaves the others."""
     specs = [spec_of(new_pod_id(), job_id="one-job") for _ in range(2)]
     first, second = [await pods.runtime.create_pod(spec) for spec in specs]
     assert first.pod_id != second.pod_id
@@ -56,7 +56,7 @@ async def test_a_container_of_the_same_image_is_used_again(pods: ContractPods) -
     assert again == [worker] * 4
 
 
-async def test_an_image_that_cannot_be_had_is_a_permanent_refusal(pods: ContractPods) -> None:
+async def test_an_image_that_does_not_exist_is_refused_permanently(pods: ContractPods) -> None:
     coordinator, _ = await pods.pod()
     with pytest.raises(Permanent) as refusal:
         await pods.runtime.ensure_container(coordinator.pod_id, "no.such.registry.invalid/none:1")
@@ -64,7 +64,7 @@ async def test_an_image_that_cannot_be_had_is_a_permanent_refusal(pods: Contract
     assert refusal.value.hint
 
 
-async def test_a_container_of_no_pod_is_refused(pods: ContractPods) -> None:
+async def test_a_container_without_a_pod_is_refused(pods: ContractPods) -> None:
     with pytest.raises(Permanent) as refusal:
         await pods.runtime.ensure_container(new_pod_id(), HOST_IMAGE)
     assert refusal.value.reference == Reason.POD_LOST
@@ -81,13 +81,13 @@ async def test_a_signal_is_128_and_its_number(pods: ContractPods) -> None:
     assert await pods.shell(worker, "kill -TERM $$") == (128 + signal.SIGTERM, b"")
 
 
-async def test_a_program_that_is_not_there_is_127(pods: ContractPods) -> None:
+async def test_a_program_that_does_not_exist_exits_with_127(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     code, _ = await pods.run(worker, "/no/such/program")
     assert code == 127
 
 
-async def test_the_supervisor_is_named_and_not_placed(pods: ContractPods) -> None:
+async def test_the_supervisor_is_found_by_its_name(pods: ContractPods) -> None:
     for container in await pods.pod():
         code, _ = await pods.run(container, "danube-step", "no-such-mode")
         assert code not in (126, 127)
@@ -100,7 +100,7 @@ async def test_much_input_and_output_is_not_lost_or_mixed(pods: ContractPods) ->
     assert (code, len(printed), printed == given) == (0, len(given), True)
 
 
-async def test_a_died_container_is_reported_and_gets_a_new_number(pods: ContractPods) -> None:
+async def test_an_ended_container_is_reported_and_its_successor_has_a_new_number(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     async with pods.runtime.watch() as events:
         stream = await pods.runtime.exec(worker, ("/bin/sleep", "1000"))
@@ -140,7 +140,7 @@ async def test_deleting_ends_a_program_that_runs(pods: ContractPods) -> None:
     await stream.close()
 
 
-async def test_a_deleted_pods_end_is_nobodys_news(pods: ContractPods) -> None:
+async def test_the_deletion_of_a_pod_is_not_an_event(pods: ContractPods) -> None:
     _, gone = await pods.pod()
     _, other = await pods.pod()
     async with pods.runtime.watch() as events:
@@ -163,7 +163,7 @@ async def test_a_restarted_server_finds_and_uses_the_pods(pods: ContractPods) ->
     await restarted.runtime.close()
 
 
-async def test_what_ended_while_nobody_watched_is_told_first(pods: ContractPods) -> None:
+async def test_a_container_that_ended_before_the_watch_is_reported_first(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     await pods.runtime.close()
     await pods.kill(worker)
@@ -176,8 +176,8 @@ async def test_what_ended_while_nobody_watched_is_told_first(pods: ContractPods)
     await restarted.runtime.close()
 
 
-async def test_every_watch_tells_first_what_has_ended(pods: ContractPods) -> None:
-    """One that broke and is opened again must not lose what happened between the two, nor what nobody took in before."""
+async def test_every_watch_reports_first_what_has_ended(pods: ContractPods) -> None:
+    """A watch that is opened again after a failure must not lose events of before, nor of the time between."""
     _, worker = await pods.pod()
     await pods.kill(worker)
     await pods.wait_ended(worker)

@@ -1,4 +1,4 @@
-"""An image service that has no images."""
+"""The fake of `core.images.ports.Images`: it has no image."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from danube_pkg.core.images.reference import Image, ImageUnavailable
 
 
 class NoImages:
-    """`core.images.ports.Images` without an image."""
+    """Images for runtimes whose pods use the machine's own programs only."""
 
     async def ensure(self, name: str, tell: Callable[[str], None]) -> Image:
         raise ImageUnavailable(f"image {name} is not available", hint='use image="host"')

@@ -1,10 +1,10 @@
-"""A fake machine: pods, their containers, what was started in them and what it printed. It outlives every server.
+"""A fake machine: pods, their containers, the steps in them and what they printed. It outlives every server.
 
     machine = FakeMachine()
     machine.commands["make test"] = plays(Print(b"ok\\n"))
     runtime = FakeRuntime(machine)          # what a server makes when it starts
 
-A command that is not named is not found: exit code 127, as a shell says it.
+A command without a script is not found: exit code 127, as in a shell.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ Attempt = tuple[str, int]
 
 @dataclass(slots=True)
 class FakePod:
-    """`lives`: its namespaces are held; one that does not live takes no new container and waits to be deleted."""
+    """lives: its namespaces are held; without them it gets no new container and waits to be deleted."""
 
     spec: PodSpec
     containers: list["FakeContainer"] = field(default_factory=list)
@@ -42,7 +42,7 @@ class FakePod:
 
 
 class FakeContainer:
-    """One instance, and the `Surroundings` of what runs in it."""
+    """One container instance; `ProcessContainer` for what runs in it."""
 
     def __init__(self, machine: "FakeMachine", pod: FakePod, container: Container) -> None:
         self._machine = machine
@@ -57,7 +57,7 @@ class FakeContainer:
             self, machine.bounds, machine.find, machine.note_start, machine.note_output, machine.defects.append
         )
 
-    # --- Surroundings
+    # --- ProcessContainer
 
     @property
     def pod_id(self) -> str:
@@ -75,7 +75,7 @@ class FakeContainer:
         self.memory_kills += 1
 
     def end(self, reason: Reason, message: str) -> None:
-        """PID 1 is gone, and everything with it."""
+        """PID 1 ends, and with it everything in the container."""
         if not self.lives:
             return
         if reason is Reason.OUT_OF_MEMORY:
@@ -88,7 +88,7 @@ class FakeContainer:
         self._machine.remove_pod(self.pod_id)
 
     def vanish(self) -> None:
-        """Without a word to anybody."""
+        """End without an event."""
         self.lives = False
         self.supervisor.drop()
         for program in self._programs:
@@ -121,7 +121,7 @@ class FakeContainer:
 
 
 class _Pipes:
-    """Standard input and output of a program that is no step."""
+    """Standard input and output of a program that is not a step."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -157,7 +157,7 @@ class _Pipes:
 
 
 class FakeMachine:
-    """Everything that is still there when a server dies, and the truth that a test compares its records with."""
+    """Everything that survives the death of a server, and the truth that tests compare a server's records with."""
 
     def __init__(self, *, bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
@@ -191,7 +191,7 @@ class FakeMachine:
     # --- what a runtime does
 
     def begin_pod(self, spec: PodSpec) -> FakePod:
-        """A pod without a container yet: what a torn creation leaves."""
+        """A pod without a container: what an interrupted creation leaves."""
         return self.pods.setdefault(spec.pod_id, FakePod(spec))
 
     def add_container(self, pod: FakePod, role: ContainerRole, image: str) -> Container:
@@ -212,7 +212,7 @@ class FakeMachine:
         return [known for known in pod.containers if known.lives] if pod is not None else []
 
     def find_container(self, container: Container) -> FakeContainer | None:
-        """The living instance with that number."""
+        """The running instance with that number."""
         return next(
             (known for known in self.living(container.pod_id) if known.container.number == container.number), None
         )
@@ -225,7 +225,7 @@ class FakeMachine:
         found.end(reason, message)
 
     def remove_pod(self, pod_id: str) -> None:
-        """Behind the server's back: every process of it is killed."""
+        """Every process of the pod is killed, without the server's knowledge."""
         self.pods[pod_id].lives = False
         for container in self.living(pod_id):
             container.end(Reason.POD_LOST, REMOVED)

@@ -1,4 +1,6 @@
-"""`core.runtimes.ports.Runtime` over a fake machine, which outlives it: a second one on the same machine is a restarted server."""
+"""The fake of `core.runtimes.ports.Runtime`, over a fake machine that outlives it: a second runtime on the same
+machine is that of a restarted server.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +20,7 @@ from tests.fakes.machine import FakeMachine
 
 
 class FakeRuntime:
-    """Each call crosses the boundary before and after it has changed something, so that a kill falls on either side."""
+    """Crosses the boundary before and after each change of the machine, so that a kill can happen on either side."""
 
     name = "fake"
 
@@ -122,7 +124,7 @@ class FakeRuntime:
         self.drop()
 
     def drop(self) -> None:
-        """The server is gone: its ends of all pipes close, and nothing else happens."""
+        """The server is killed: its ends of all pipes close, and nothing else happens."""
         for connection in self._connections:
             connection.drop()
         self._connections.clear()

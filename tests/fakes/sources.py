@@ -1,26 +1,32 @@
-"""`core.repositories.ports.Sources` with one commit of one repository: as a few bytes, or as readable files."""
+"""The fake of `core.repositories.ports.Sources`: one commit, with a danubefile."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from danube_pkg.core.errors import Defect, Permanent
-from danube_pkg.core.repositories.ports import SourceTree
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.revisions import Revision, SourceFile
 
 COMMIT = "0" * 40
 
+DANUBEFILE = b'from danube import pipeline\n\n\n@pipeline(name="One")\ndef one() -> None: ...\n'
+
 
 class OneCommit:
-    """The sources and their only source."""
+    """`Sources`, `SourceFiles`, and the `SourceTree` that they open. Each ref of each repository names this commit, but
+    for the ref `gone`, which does not exist. Its tar stream is a few bytes that no test unpacks."""
 
-    commit_sha = COMMIT
     rule = ""
     commit_message = ""
     commit_author = ""
     notices = ()
 
+    def __init__(self, commit_sha: str = COMMIT) -> None:
+        self.commit_sha = commit_sha
+
     async def resolve(self, repository: str, ref: str) -> Revision:
-        return Revision(COMMIT, ref or "refs/heads/main", branch="main")
+        if ref == "gone":
+            raise Permanent("source-unavailable", "there is no ref 'gone'", hint="list the refs: git ls-remote")
+        return Revision(self.commit_sha, ref or "refs/heads/main", branch=ref or "main")
 
     async def open(self, repository: str, commit_sha: str) -> "OneCommit":
         return self
@@ -30,21 +36,5 @@ class OneCommit:
             await asyncio.sleep(0)
             yield b"tar %d" % number
 
-
-class ReadableCommit:
-    """`core.repositories.ports.Sources` and `SourceFiles`: whatever is asked for, it is this commit, with a danubefile."""
-
-    def __init__(self, commit_sha: str) -> None:
-        self._commit_sha = commit_sha
-
-    async def resolve(self, repository: str, ref: str) -> Revision:
-        if ref == "gone":
-            raise Permanent("source-unavailable", "there is no ref 'gone'", hint="look with: git ls-remote")
-        return Revision(ref=ref, branch=ref or "main", tag="", commit_sha=self._commit_sha)
-
-    async def open(self, repository: str, commit_sha: str) -> SourceTree:
-        raise Defect("no-source", "this fake opens no source tree")
-
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
-        text = b'from danube import pipeline\n\n\n@pipeline(name="One")\ndef one() -> None: ...\n'
-        return [SourceFile(name, text, len(text)) for name in names]
+        return [SourceFile(name, DANUBEFILE, len(DANUBEFILE)) for name in names]

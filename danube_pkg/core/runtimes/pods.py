@@ -106,8 +106,7 @@ class PodState(Record):
 
 
 class ContainerEnded(Record):
-    """A container has ended. `reason` is OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST; `message` is shown to
-    users."""
+    """A container has ended. reason: OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST. message: for users."""
 
     container: Container
     job_id: str

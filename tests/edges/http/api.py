@@ -44,7 +44,7 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
-from tests.fakes.sources import ReadableCommit
+from tests.fakes.sources import OneCommit
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
@@ -247,7 +247,7 @@ async def open_api(
         applied = limited_to(0)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, KnownValues(), audit=audit)
-        sources = ReadableCommit(COMMIT)
+        sources = OneCommit(COMMIT)
         jobs = engine_on(store, applied, fake_runtime(path), sources, secrets=secrets)
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())

@@ -35,8 +35,7 @@ def find_bubblewrap() -> Path:
 
 
 def home_of(bubblewrap: Path) -> Path:
-    """The directory that must be readable to start the program: the wheel's loads its library from beside its
-    package."""
+    """The directory that must be readable to start the program: the wheel has its library beside the program."""
     return bubblewrap.parents[2] if bubblewrap.parent.name == "_bin" else bubblewrap.parent
 
 

@@ -24,8 +24,7 @@ _log = logging.getLogger("danube.sandbox")
 
 
 class ContainerRoot(Record):
-    """files: what bubblewrap mounts. overlay: mounted before that. user: ids that `danube-step` takes, "" to keep its
-    own."""
+    """files: what bubblewrap mounts. overlay: mounted before that. user: ids that `danube-step` takes, "" for none."""
 
     files: RootFileSystem
     overlay: Overlay | None = None

@@ -1,5 +1,4 @@
-"""Reports containers that have ended: a pidfd for each PID 1, so that nothing is polled and no process must be a
-child."""
+"""Reports containers that have ended: by a pidfd of each PID 1, without polling and without child processes."""
 
 import asyncio
 import os

@@ -161,8 +161,7 @@ class SandboxContainers:
         )
 
     def _supervisor_copy(self) -> Path:
-        """A copy that pods may execute and not read. Running pods keep using theirs, so another version is another
-        file."""
+        """A copy that pods may execute and not read. Another version is another file: running pods keep theirs."""
         source = self._settings.supervisor.stat()
         copy = self._settings.data_dir / "run" / f"danube-step-{source.st_mtime_ns:x}"
         if not copy.exists():

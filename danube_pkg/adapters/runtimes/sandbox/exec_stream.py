@@ -1,5 +1,4 @@
-"""Runs a program in a container through the container's exec socket: two pipes, and five bytes that say how it
-ended."""
+"""Runs a program in a container through its exec socket: two pipes, and five bytes that say how it ended."""
 
 import array
 import contextlib

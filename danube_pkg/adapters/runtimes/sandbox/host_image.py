@@ -46,8 +46,7 @@ class RootFileSystem(Record):
 
 
 def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_network: bool) -> RootFileSystem:
-    """The root of the machine's own programs. extra: further paths of the host. user: the id of steps in the
-    container."""
+    """The root of the machine's own programs. extra: further paths of the host. user: the user id of steps."""
     binds = [(Path("/usr"), "/usr")]
     links = []
     for name in _LINKS:

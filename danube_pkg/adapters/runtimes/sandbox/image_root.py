@@ -34,8 +34,7 @@ class Overlay(Record):
 
 
 def image_root(image: Image, user: ImageUser, *, host_network: bool) -> RootFileSystem:
-    """What every container has beside its image's files: the environment, and files with the host's name and
-    addresses."""
+    """What every container has beside its image's files: the environment, the host's name and addresses."""
     environment = dict(image.config.environment)
     environment.setdefault("PATH", _PATH)
     environment.setdefault("HOME", user.home)

@@ -69,8 +69,7 @@ def confirmation() -> Iterator[Confirmation]:
 
 
 def has_ids_for_pods() -> bool:
-    """Whether this process may give each pod a range of ids: only root may, outside a container that has few ids
-    itself."""
+    """Whether this process may give each pod a range of ids: as root, outside a container that has few ids."""
     if os.geteuid() != 0:
         return False
     last = FIRST_POD_USER + MAX_PODS * IDS_OF_A_POD

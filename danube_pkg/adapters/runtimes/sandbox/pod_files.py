@@ -173,8 +173,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def directory_bytes(path: Path) -> tuple[int, bool]:
-    """Bytes that a tree takes on disk, and whether all of it could be read. Files that vanish meanwhile do not
-    count."""
+    """Bytes that a tree takes on disk, and whether all of it could be read. Vanishing files do not count."""
     total, ahead, whole = 0, [str(path)], True
     while ahead:
         try:

@@ -30,8 +30,7 @@ class SandboxPods:
         self.shared_ids = IdMap("", "") if self._has_id_ranges else map_of_user(settings.namespaces)
         """The ids that all pods share, where they have no ranges of their own."""
         self.userns_command: tuple[str, ...] = ()
-        """A command prefix: a program behind it may work on the files of all owners in a pod. () where the server
-        may."""
+        """A command prefix: a program behind it may work on files of all owners in a pod. () if the server may."""
         if not self._has_id_ranges and self.shared_ids.is_full:
             self.userns_command = self.shared_ids.userns_command(settings.namespaces)
 
@@ -55,8 +54,7 @@ class SandboxPods:
         return record
 
     async def create(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
-        """Make the directory and start the holder, which is recorded before it may stay. Raises HostLacks,
-        Unavailable."""
+        """Make the directory and start the holder, which is recorded before it may stay. Raises HostLacks."""
         pod.path.mkdir(mode=0o700, exist_ok=True)
         user_base = self._free_user_base() if self._has_id_ranges else 0
         ids = map_of_pod(user_base) if user_base else self.shared_ids

@@ -33,8 +33,7 @@ class _Table(Record):
 
 
 _COMMON = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
-"""io_uring_*, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr: the same numbers on every
-architecture."""
+"""io_uring_*, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr: alike on every architecture."""
 
 # fmt: off
 _TABLES = {
@@ -55,8 +54,7 @@ request_key, keyctl, perf_event_open, open_by_handle_at, setns, bpf, userfaultfd
 
 
 def seccomp_program(machine: str | None = None) -> bytes:
-    """The filter for bubblewrap's `--seccomp`; b"" for an architecture without a table. machine: as `uname -m` says
-    it."""
+    """The filter for bubblewrap's `--seccomp`; b"" for an architecture without a table. machine: by `uname -m`."""
     table = _TABLES.get(machine or platform.machine())
     if table is None:
         return b""

@@ -1,5 +1,4 @@
-"""The limit of a pod's disk, where the file system has no quota: measured every few seconds, and the pod ended beyond
-it."""
+"""The limit of a pod's disk, where the file system has no quota: pods are measured every few seconds."""
 
 import asyncio
 import logging
@@ -16,8 +15,7 @@ _log = logging.getLogger("danube.sandbox")
 
 
 class WorkspaceSizes:
-    """pods: lists all pods. userns_command: as in SandboxPods. publish: receives an event for each container that is
-    ended."""
+    """pods: lists all pods. userns_command: as in SandboxPods. publish: receives the end of each container."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Pods for tests: a runtime on a directory of its own, short ways to run a command in a container, and an end for all of it."""
+"""Pods for tests: a runtime on a directory of its own, and helpers that run commands in containers."""
 
 import asyncio
 import secrets
@@ -25,22 +25,22 @@ from tests.fakes.images import NoImages
 
 TOKEN = "token-of-the-test"
 CHECK_SECONDS = 0.1
-"""Between two looks at a workspace's size: soon, so that tests are."""
+"""Between two checks of a workspace's size; short, so that tests are."""
 
 HEARTBEAT_SECONDS = 0.05
-"""Of a supervisor: soon, so that tests that wait for one are."""
+"""Between two heartbeats of a supervisor; short, so that tests that wait for one are."""
 
 EVENT_SECONDS = 30.0
 
 
 def has_subordinate_ids() -> bool:
-    """Whether pods have subordinate ids of an ordinary user. Root in them is that user, so what belongs to him is not closed to
-    it by not being anybody's in there."""
+    """Whether pods have subordinate ids of an ordinary user. Root in such a pod is that user, so files of the user
+    are not protected by having an owner that the pod does not know."""
     return not has_ids_for_pods() and map_of_user(build_supervisor("danube-ns")).is_full
 
 
 def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
-    """A runtime's settings over this tree's programs. host_paths: what the image `host` has of this machine besides."""
+    """A runtime's settings with this tree's programs. host_paths: further paths of this machine in the image `host`."""
     sockets = data / "run" / "grpc"
     sockets.mkdir(parents=True, exist_ok=True)
     return SandboxSettings(
@@ -57,7 +57,7 @@ def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
 
 
 def new_runtime(data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()) -> SandboxRuntime:
-    """What a server makes when it starts: a second one on the same directory is a restarted server."""
+    """The runtime of a server that has just started: a second one on the same directory is a restarted server's."""
     return SandboxRuntime(settings_of(data, host_paths), NoImages(), proxies or NoProxies())
 
 
@@ -67,7 +67,7 @@ def new_pod_id() -> str:
 
 
 def job_of(pod_id: str) -> str:
-    """The job that a test's pod is for, unless the test says another: never the pod's own id."""
+    """The job of a test's pod, unless the test names another one: never the pod's own id."""
     return f"job-of-{pod_id}"
 
 
@@ -99,7 +99,7 @@ class Pods:
         return coordinator, await self.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
 
     async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
-        """Exit code and everything printed."""
+        """The exit code, and everything printed."""
         return await self.run(container, "/bin/sh", "-c", command, given=given)
 
     async def python(self, container: Container, program: str) -> tuple[int, bytes]:
@@ -129,7 +129,7 @@ class Pods:
 async def open_pods(
     data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()
 ) -> AsyncIterator[Pods]:
-    """A runtime whose pods are all gone afterwards, whatever the test did."""
+    """A runtime whose pods are removed at the end, whatever the test did."""
     data.mkdir(exist_ok=True)
     runtime = new_runtime(data, proxies, host_paths)
     try:

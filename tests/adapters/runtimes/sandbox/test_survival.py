@@ -1,4 +1,4 @@
-"""Pods and the server's life: nothing of a pod needs the server that made it, and nothing half made stays behind."""
+"""Pods outlive the server that created them, and an interrupted creation leaves nothing behind."""
 
 import asyncio
 import contextlib
@@ -49,14 +49,14 @@ async def main():
 
 asyncio.run(main())
 """
-"""A server that makes a pod and then goes on living, or is killed before the given one of its actions on the machine."""
+"""A server that creates a pod and keeps running, or is killed before its n-th action on the machine."""
 
 NEVER = 1_000_000
-TORN_MOMENTS = 20
+INTERRUPTED_MOMENTS = 20
 
 
 async def serve_until_killed(data: Path, pod_id: str, actions: int = NEVER) -> int:
-    """Run it; kill it once it has printed how many actions the pod took, which is the answer; 0 when it died before."""
+    """Run it, and kill it once it has printed how many actions the pod took: that number, or 0 if it died before."""
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVER, str(data), pod_id, str(actions),
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, start_new_session=True,
@@ -72,7 +72,7 @@ async def serve_until_killed(data: Path, pod_id: str, actions: int = NEVER) -> i
 
 
 def processes_of(data: Path) -> list[str]:
-    """What still runs of the pods of a data directory: their mounts or their arguments name it.
+    """Processes of the pods of a data directory that still run: their mounts or their arguments name it.
 
     Mounts name it as its own file system does, which need not be the root's: /tmp of Debian 13 is one in memory.
     """
@@ -80,7 +80,7 @@ def processes_of(data: Path) -> list[str]:
     name = f"/{data.relative_to(mount)}"
     found = []
     for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has just ended, or is not ours to look into
+        with contextlib.suppress(OSError):  # it has just ended, or belongs to another user
             said = (place / "cmdline").read_text()
             if "pytest" not in said and name in said + (place / "mountinfo").read_text():
                 found.append(f"{place.name} {said!r}")
@@ -96,7 +96,7 @@ async def test_a_pod_outlives_the_kill_of_its_server(pods: Pods) -> None:
     assert await pods.shell(state.containers[0], "until [ -e /workspace/done ]; do sleep 0.01; done") == (0, b"")
 
 
-async def test_the_pods_processes_are_nobodys_children_and_leave_no_zombie(pods: Pods) -> None:
+async def test_a_pods_processes_are_not_children_of_the_server_and_leave_no_zombie(pods: Pods) -> None:
     coordinator, worker = await pods.pod()
     for container in (coordinator, worker):
         process = pods.runtime.container_process(container)
@@ -110,7 +110,7 @@ async def test_the_pods_processes_are_nobodys_children_and_leave_no_zombie(pods:
 async def test_nothing_is_left_of_a_deleted_pod(pods: Pods) -> None:
     _, worker = await pods.pod()
     stream = await pods.runtime.exec(worker, ("/bin/sh", "-c", "(setsid sleep 1000 &) ; sleep 1000"))
-    await wait_until_async(lambda: processes_of(pods.data), EVENT_SECONDS, "the step's processes to be there")
+    await wait_until_async(lambda: processes_of(pods.data), EVENT_SECONDS, "the step's processes to start")
     await pods.runtime.delete_pod(worker.pod_id)
     await stream.close()
     await wait_until_async(lambda: not processes_of(pods.data), EVENT_SECONDS, "the pod's processes to be gone")
@@ -123,23 +123,23 @@ async def test_nothing_is_left_of_a_deleted_pod(pods: Pods) -> None:
 
 
 async def delete_as_the_engine_does(pods: Pods, pod_id: str) -> None:
-    """Repeat it while it says that it may succeed later: a container's start that was under way goes on for milliseconds."""
+    """Repeat it while it is unavailable: a start of a container that was under way continues for milliseconds."""
     async with asyncio.timeout(EVENT_SECONDS):
         while True:
             with contextlib.suppress(Unavailable):
                 return await pods.runtime.delete_pod(pod_id)
 
 
-async def test_a_creation_torn_at_any_moment_leaves_nothing_that_delete_does_not_remove(pods: Pods) -> None:
-    """The server is killed before one after the other of the actions that a pod takes."""
-    pod_id = (await pods.pod())[0].pod_id  # what is made once for a data directory is there from now on
+async def test_a_creation_interrupted_at_any_moment_leaves_nothing_that_delete_does_not_remove(pods: Pods) -> None:
+    """The server is killed before each of many actions that the creation of a pod takes."""
+    pod_id = (await pods.pod())[0].pod_id  # what is created once for a data directory exists from now on
     await pods.runtime.delete_pod(pod_id)
     count = await serve_until_killed(pods.data, pod_id)
     await pods.runtime.delete_pod(pod_id)
-    assert count > TORN_MOMENTS
-    for number in range(TORN_MOMENTS):
+    assert count > INTERRUPTED_MOMENTS
+    for number in range(INTERRUPTED_MOMENTS):
         pod_id = new_pod_id()
-        assert await serve_until_killed(pods.data, pod_id, 1 + number * count // TORN_MOMENTS) == 0
+        assert await serve_until_killed(pods.data, pod_id, 1 + number * count // INTERRUPTED_MOMENTS) == 0
         await delete_as_the_engine_does(pods, pod_id)
         assert await pods.runtime.list_pods() == []
     await wait_until_async(lambda: not processes_of(pods.data), EVENT_SECONDS, "every process to be gone")
@@ -175,7 +175,7 @@ async def test_an_id_that_names_another_directory_is_refused(pods: Pods, pod_id:
     assert (pods.data / "pods").is_dir()
 
 
-async def test_a_torn_creation_can_be_repeated(pods: Pods) -> None:
+async def test_an_interrupted_creation_can_be_repeated(pods: Pods) -> None:
     spec = spec_of(new_pod_id())
     coordinator = await pods.runtime.create_pod(spec)
     os.kill(pods.runtime.container_process(coordinator) or 0, signal.SIGKILL)
@@ -185,7 +185,7 @@ async def test_a_torn_creation_can_be_repeated(pods: Pods) -> None:
     assert await pods.shell(coordinator, "true") == (0, b"")
 
 
-async def test_a_pod_whose_holder_was_killed_is_made_anew(pods: Pods) -> None:
+async def test_a_pod_whose_holder_was_killed_is_created_again(pods: Pods) -> None:
     spec = spec_of(new_pod_id())
     coordinator = await pods.runtime.create_pod(spec)
     process = pods.runtime.container_process(coordinator)
@@ -196,8 +196,8 @@ async def test_a_pod_whose_holder_was_killed_is_made_anew(pods: Pods) -> None:
     assert pods.runtime.container_process(coordinator) not in (None, process)
 
 
-async def test_another_process_with_the_same_id_is_not_taken_for_the_pods(pods: Pods) -> None:
-    """After a restart of the machine ids are given again: a wrong start time means that the container is gone."""
+async def test_another_process_with_the_same_id_is_not_taken_for_a_pods_process(pods: Pods) -> None:
+    """After a restart of the machine ids are reused: with another start time the container has ended."""
     _, worker = await pods.pod()
     await pods.runtime.close()
     file = pods.data / "pods" / worker.pod_id / "c" / "1" / "container.json"
