@@ -54,7 +54,7 @@ async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their
         push,
         PipelineOutcome("app", Result.STARTED),
         PipelineOutcome("docs", Result.SKIPPED, "none of the 3 changed files matches its paths"),
-        PipelineOutcome("secret", Result.NOT_MATCHED, "its triggers name no push"),
+        PipelineOutcome("secret", Result.NOT_MATCHED, "its triggers do not include push"),
     )
     second = await arrived(
         api, EntrySource.GITHUB, "d2", Push(OTHER, "main", COMMIT, "bob"), PipelineOutcome("secret", Result.STARTED)
