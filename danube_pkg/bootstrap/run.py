@@ -7,7 +7,7 @@ from typing import Annotated
 
 from danube_pkg.bootstrap.engine import EngineParts, build_masks, build_secrets, open_engine
 from danube_pkg.bootstrap.images import ImageOptions
-from danube_pkg.bootstrap.runtime import RuntimeOptions, open_runtime, remove_pods
+from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime, remove_pods
 from danube_pkg.bootstrap.store import Store, locked_data_directory, open_store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.config import ConfigSpec
@@ -52,7 +52,8 @@ async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
         secrets = build_secrets(store, applied, options.known, overrides=options.secrets)
         masks = build_masks(store, secrets)
         wanted = RuntimeOptions(options.images, RuntimeSettings(), EgressHosts())
-        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, masks.host_forms))
+        callbacks = RuntimeCallbacks(masks.host_forms)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         observer = JobObserver(applied, store.clock)
         sources = options.sources(store.directory / "repos")
         opening = open_engine(store, secrets, masks, runtime, sources, observer)

@@ -12,7 +12,7 @@ from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
-from danube_pkg.bootstrap.runtime import RuntimeOptions, open_runtime
+from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import Settings, TlsSettings
@@ -60,9 +60,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_runtime(
                 RuntimeOptions(options.images, settings.runtime, settings.egress),
                 store.directory,
-                masks.host_forms,
-                lambda: applied.config.registries,
-                secrets.read_for_server,
+                RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server),
             )
         )
         repositories = await stack.enter_async_context(

@@ -137,7 +137,11 @@ class Secrets:
     async def _audit_read(self, job: Job, name: SecretName) -> None:
         """Called once for each call in a danubefile, however often the coordinator repeats it."""
         if self._audit is not None:
-            details = {"pipeline": job.pipeline, "commit": job.trigger.commit_sha, "trigger": job.trigger.actor}
+            details = {
+                "pipeline": job.pipeline,
+                "commit": job.trigger.revision.commit_sha,
+                "trigger": job.trigger.actor,
+            }
             await self._audit.record(AuditEvent(0.0, f"job {job.id}", "read-secret", str(name), details=details))
 
     async def read_for_server(self, key: str, user: str) -> bytes:

@@ -36,7 +36,7 @@ class ContractSources:
     repository: str
     commit: str
     topic: str
-    disconnect: Callable[[], None]
+    disconnect: Callable[[], object]
 
 
 def git_sources(path: Path, stack: ExitStack, *, remote: bool) -> ContractSources:

@@ -99,6 +99,6 @@ async def open_engine_setup(
                 secrets.forget_rounds,
             )
         logs.abandon()
-        for job_id in [] if keep_pods else list(machine.pods):
-            machine.delete_pod(job_id)
+        for pod_id in [] if keep_pods else list(machine.pods):
+            machine.delete_pod(pod_id)
     assert not machine.defects

@@ -21,9 +21,9 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.core.repositories.revisions import with_revision
 from danube_pkg.core.triggers.ports import Settlement
-from danube_pkg.kit.records import to_builtins
+from danube_pkg.kit.records import decode_json, encode_json
 
 _STATUSES = {str(status): status for status in Status}
 
@@ -131,10 +131,10 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "pipeline_id": job.pipeline_id,
         "pipeline": job.pipeline,
         "trigger_type": job.trigger.type,
-        "trigger_ref": job.trigger.ref,
-        "trigger": json.dumps(to_builtins(job.trigger)),
-        "branch": job.trigger.branch,
-        "settings": json.dumps(to_builtins(job.settings)),
+        "trigger_ref": job.trigger.revision.ref,
+        "trigger": encode_json(job.trigger).decode(),
+        "branch": job.trigger.revision.branch,
+        "settings": encode_json(job.settings).decode(),
         "status": job.status,
         "phase": job.phase,
         "reason": job.reason,
@@ -147,6 +147,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "started_at": job.started_at,
         "deadline_at": job.deadline_at,
         "finished_at": job.finished_at,
+        "pod_id": job.pod_id,
         "source_rule": job.source_rule,
         "log_path": f"logs/{job.id}.log",
         "origin": job.trigger.origin,
@@ -185,7 +186,7 @@ def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None
         "container": step.container,
         "memory_kills": step.memory_kills,
         "asked_at": step.requested_at,
-        "record": json.dumps(to_builtins(step.end)) if step.end else None,
+        "record": encode_json(step.end).decode() if step.end else None,
     }
     _upsert(connection, "steps", values)
 
@@ -211,7 +212,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         id=row["id"],
         pipeline_id=row["pipeline_id"],
         pipeline=row["pipeline"],
-        trigger=Trigger(**json.loads(row["trigger"])),
+        trigger=decode_json(with_revision(row["trigger"]), Trigger),
         settings=_settings(row["settings"]),
         created_at=row["created_at"],
         phase=Phase(row["phase"]),
@@ -225,6 +226,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         started_at=row["started_at"],
         deadline_at=row["deadline_at"],
         finished_at=row["finished_at"],
+        pod_id=row["pod_id"],
         source_rule=row["source_rule"],
         steps=steps,
     )
@@ -233,10 +235,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
 @lru_cache(maxsize=1024)
 def _settings(text: str) -> PipelineSettings:
     """Shared by all jobs of one revision of a pipeline; a page of a list names few."""
-    settings = json.loads(text)
-    settings["network"] = Network(settings["network"])
-    settings["egress_allowlist"] = tuple(settings.get("egress_allowlist", ()))
-    return PipelineSettings(**settings)
+    return decode_json(text, PipelineSettings)
 
 
 def _step(row: sqlite3.Row) -> Step:
@@ -256,11 +255,7 @@ def _step(row: sqlite3.Row) -> Step:
         requested_at=row["asked_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        end=_end(json.loads(row["record"])) if row["record"] else None,
+        end=decode_json(row["record"], StepEnd) if row["record"] else None,
         log_begin=row["log_offset_start"],
         log_end=row["log_offset_end"],
     )
-
-
-def _end(data: dict[str, Any]) -> StepEnd:
-    return StepEnd(**{**data, "status": Status(data["status"]), "reason": Reason(data["reason"])})

@@ -20,8 +20,9 @@ def group_of(job: Job) -> str:
         return ""
     trigger = job.trigger
     number = pull_request_number(trigger)
-    branch = trigger.branch or trigger.tag or (f"pull/{number}" if number is not None else trigger.ref)
-    words = {"branch": branch, "ref": trigger.ref, "pull_request": "" if number is None else str(number)}
+    revision = trigger.revision
+    branch = revision.branch or revision.tag or (f"pull/{number}" if number is not None else revision.ref)
+    words = {"branch": branch, "ref": revision.ref, "pull_request": "" if number is None else str(number)}
     for word, value in words.items():
         template = template.replace(f"${{{word}}}", value)
     return f"group {template}" if template else f"pipeline {job.pipeline}"

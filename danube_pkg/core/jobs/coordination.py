@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from danube_pkg.core.jobs.events import StepEnd
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import HIDDEN, Record
 
 MAX_OUTPUT_BYTES = 1024**2
@@ -21,10 +22,7 @@ class JobContext(Record):
     repository: str
     script: str
     trigger: str
-    ref: str
-    branch: str
-    tag: str
-    commit_sha: str
+    revision: Revision
     params: Mapping[str, str]
     pull_request: Mapping[str, Any] | None
     deadline_at: float

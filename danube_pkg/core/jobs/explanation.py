@@ -24,13 +24,13 @@ class Diagnosis(Record):
 
 def summary_of(job: Job) -> str:
     """Pipeline, commit, branch, author and message in one line; "" for a job without a commit."""
-    trigger = job.trigger
-    if not trigger.commit_sha:
+    revision = job.trigger.revision
+    if not revision.commit_sha:
         return ""
-    where = trigger.branch or trigger.tag or trigger.ref
-    words = f": {trigger.commit_message}" if trigger.commit_message else ""
-    author = f", by {trigger.commit_author}" if trigger.commit_author else ""
-    return f"{job.pipeline}, commit {trigger.commit_sha[:12]}{f' on {where}' if where else ''}{author}{words}"
+    where = f" on {revision.name}" if revision.name else ""
+    message = f": {revision.commit_message}" if revision.commit_message else ""
+    author = f", by {revision.commit_author}" if revision.commit_author else ""
+    return f"{job.pipeline}, commit {revision.commit_sha[:12]}{where}{author}{message}"
 
 
 def explain(job: Job, waiting: QueuePosition | None, draining_by: str) -> Diagnosis:
@@ -44,12 +44,13 @@ def explain(job: Job, waiting: QueuePosition | None, draining_by: str) -> Diagno
 
 def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Diagnosis:
     if waiting.obstacle is Obstacle.APPROVAL:
+        commit_sha = job.trigger.revision.commit_sha
         source = (job.trigger.pull_request or {}).get("source_repository") or "a fork"
         lines: tuple[str, ...] = (
             "The job waits for an approval.",
-            f"It runs commit {job.trigger.commit_sha[:12]} of {source}, which no user with write access has approved.",
+            f"It runs commit {commit_sha[:12]} of {source}, which no user with write access has approved.",
         )
-        return Diagnosis(lines, f"danube approve {job.id} {job.trigger.commit_sha}", 0, waiting.obstacle)
+        return Diagnosis(lines, f"danube approve {job.id} {commit_sha}", 0, waiting.obstacle)
     first = f"The job waits in the queue; it is number {waiting.position} in the order of starting."
     if draining_by:
         lines = (first, f"{draining_by} is draining the server: no job starts.")

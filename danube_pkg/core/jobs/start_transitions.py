@@ -19,6 +19,7 @@ def admitted(job: Job, event: ev.Admitted, now: float) -> Decision:
         status=Status.RUNNING,
         reason=Reason.PREPARING,
         message="",
+        pod_id=event.pod_id,
         started_at=now,
         deadline_at=now + job.settings.max_duration_seconds,
     )
@@ -29,10 +30,11 @@ def approved(job: Job, event: ev.Approved, now: float) -> Decision:
     """Only for the commit that the approver has reviewed. Raises Conflict."""
     if job.reason is not Reason.APPROVAL_REQUIRED:
         return no_approval(job, event, now)
-    if event.commit_sha != job.trigger.commit_sha:
+    commit_sha = job.trigger.revision.commit_sha
+    if event.commit_sha != commit_sha:
         raise Conflict(
             "approval-of-another-commit",
-            f"{job.label} is of commit {job.trigger.commit_sha}",
+            f"{job.label} is of commit {commit_sha}",
             cause=f"the approval is for {event.commit_sha}",
             hint="review that commit, then approve it",
         )
@@ -46,9 +48,11 @@ def no_approval(job: Job, event: ev.Approved, now: float) -> Decision:
 
 def source_opened(job: Job, event: ev.SourceOpened, now: float) -> Decision:
     """How the code is read, and what its commit says, where the trigger did not know it."""
-    trigger = job.trigger.described(event.commit_message, event.commit_author)
-    known = job.source_rule == event.rule and trigger is job.trigger
-    return job if known else replace(job, source_rule=event.rule, trigger=trigger), ()
+    known = job.trigger.revision
+    revision = known.described(event.commit_message, event.commit_author)
+    if job.source_rule == event.rule and revision is known:
+        return job, ()
+    return replace(job, source_rule=event.rule, trigger=replace(job.trigger, revision=revision)), ()
 
 
 def pod_ready(job: Job, event: ev.PodReady, now: float) -> Decision:

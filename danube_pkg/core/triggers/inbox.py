@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.repositories.revisions import Revision, with_revision
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
@@ -49,12 +50,7 @@ class PipelineEnded(Record, tag_field="kind", tag="PipelineEnded"):
     job_id: str
     status: str
     repository: str
-    commit_sha: str
-    ref: str
-    branch: str
-    tag: str
-    commit_message: str = ""
-    commit_author: str = ""
+    revision: Revision
 
 
 InboxEvent = WebhookEvent | CronMoment | PipelineEnded
@@ -154,9 +150,13 @@ def event_to_json(event: InboxEvent) -> str:
 def event_from_json(text: str) -> InboxEvent:
     """The event of a stored form. Raises Defect for a row that no version of this program has written."""
     try:
-        event: InboxEvent = decode_json(text, InboxEvent)
+        event: InboxEvent = decode_json(_present_form(text), InboxEvent)
     except ValueError as error:
         raise Defect(
             "inbox-entry-unknown", f"the inbox holds an unknown entry: {text[:60]}", cause=str(error)
         ) from error
     return event
+
+
+def _present_form(text: str) -> str:
+    return with_revision(text) if text.startswith('{"kind":"PipelineEnded"') else text

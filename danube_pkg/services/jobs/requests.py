@@ -31,18 +31,7 @@ async def start(
         return known
     pipeline = await engine.triggerable(name)
     taken = read_params(declared or {}, params or {})
-    found = await engine.revision(pipeline, ref)
-    trigger = Trigger(
-        "manual",
-        actor,
-        found.ref,
-        found.branch,
-        found.tag,
-        found.commit_sha,
-        taken,
-        commit_message=found.commit_message,
-        commit_author=found.commit_author,
-    )
+    trigger = Trigger("manual", actor, await engine.revision(pipeline, ref), taken)
     return await engine.submit(pipeline, trigger, job_id=job_id)
 
 

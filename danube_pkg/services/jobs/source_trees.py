@@ -55,7 +55,7 @@ class JobSource:
             yield chunk
 
     async def _open(self) -> AsyncGenerator[bytes, None]:
-        source = await self._sources.open(self._job.settings.repository, self._job.trigger.commit_sha)
+        source = await self._sources.open(self._job.settings.repository, self._job.trigger.revision.commit_sha)
         await self._on_opened(source)
         return self._stream(source)
 

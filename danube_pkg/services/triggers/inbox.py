@@ -292,18 +292,10 @@ class Inbox:
 
     async def _resolved(self, trigger: Trigger, pipeline: Pipeline) -> Trigger:
         """With a commit: the default branch's newest where the trigger names none. Raises Permanent, Unavailable."""
-        if trigger.commit_sha:
+        if trigger.revision.commit_sha:
             return trigger
-        found = await self._ports.sources.resolve(pipeline.settings.repository, trigger.ref)
-        return replace(
-            trigger,
-            ref=found.ref,
-            branch=found.branch,
-            tag=found.tag,
-            commit_sha=found.commit_sha,
-            commit_message=found.commit_message,
-            commit_author=found.commit_author,
-        )
+        found = await self._ports.sources.resolve(pipeline.settings.repository, trigger.revision.ref)
+        return replace(trigger, revision=found)
 
     async def _cancel_unapproved(self, event: PullRequest) -> None:
         """Cancels the jobs of a closed pull request that wait for an approval."""

@@ -142,6 +142,28 @@ async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
         await database.close()
 
 
+async def test_a_job_of_an_older_server_keeps_its_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods bore their job's id before they had ids of their own; a job that has not started has no pod."""
+    (before,) = (number for number, text in enumerate(MIGRATIONS) if "ADD COLUMN pod_id" in text)
+    with monkeypatch.context() as older:
+        older.setattr(database_module, "MIGRATIONS", MIGRATIONS[:before])
+        connection = database_module._connect(tmp_path / "danube.db", read_only=False)
+        database_module._migrate(connection, tmp_path / "danube.db")
+    connection.executescript(ROWS)
+    connection.execute("UPDATE jobs SET started_at = 1")
+    connection.execute(
+        "INSERT INTO jobs (id, pipeline_id, trigger_type, status, log_path, created_at, pipeline, phase, reason, message, "
+        "generation, effect_count, trigger, settings) SELECT 'queued', pipeline_id, trigger_type, 'pending', log_path, "
+        "created_at, pipeline, 'queued', reason, message, generation, effect_count, trigger, settings FROM jobs"
+    )
+    connection.commit()
+    connection.close()
+    database = Database(tmp_path / "danube.db")
+    rows = database.read("SELECT id, pod_id FROM jobs ORDER BY id")
+    assert [tuple(row) for row in rows] == [("j", "j"), ("queued", "")]
+    await database.close()
+
+
 async def test_a_newer_schema_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     database = Database(tmp_path / "danube.db")
     await database.write(lambda connection: connection.execute("INSERT INTO schema_version VALUES (99, 0)") and None)

@@ -8,9 +8,10 @@ from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
-JOB = Job("02", "id-app", "app", Trigger("manual", "alice", commit_sha="c0ffee" * 6), PipelineSettings("/x"), 0.0)
+JOB = Job("02", "id-app", "app", Trigger("manual", "alice", Revision("c0ffee" * 6)), PipelineSettings("/x"), 0.0)
 
 
 HOLDING = replace(JOB, id="00", pipeline="slow", phase=Phase.RUNNING)

@@ -23,9 +23,10 @@ from danube_pkg.core.jobs.queue import (
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
-MAIN = Trigger("webhook", "alice", ref="refs/heads/main", branch="main")
+MAIN = Trigger("webhook", "alice", Revision(ref="refs/heads/main", branch="main"))
 numbers = itertools.count(1)
 
 
@@ -38,7 +39,9 @@ def a_job(pipeline: str = "a", phase: Phase = Phase.QUEUED, trigger: Trigger = M
 
 
 def a_proposal(number: int = 7, approved: bool = False, **changes: Any) -> Job:
-    trigger = replace(MAIN, branch="", ref=f"refs/pull/{number}/head", pull_request={"number": number, "fork": True})
+    trigger = replace(
+        MAIN, revision=Revision(ref=f"refs/pull/{number}/head"), pull_request={"number": number, "fork": True}
+    )
     return a_job(trigger=trigger, reason=Reason.QUEUED if approved else Reason.APPROVAL_REQUIRED, **changes)
 
 
@@ -80,7 +83,7 @@ def test_a_pipelines_own_limit_leaves_slots_to_others() -> None:
 
 
 def test_at_most_one_job_of_a_group_runs_and_another_group_does_not_wait_for_it() -> None:
-    main, topic = MAIN, replace(MAIN, branch="topic")
+    main, topic = MAIN, replace(MAIN, revision=Revision(branch="topic"))
     deploys = [a_job("a", trigger=one, concurrency_group="deploy-${branch}") for one in (main, main, topic)]
     assert choose_next(deploys, 10, StartHistory()).start == (deploys[0].id, deploys[2].id)
     shared = [a_job(name, concurrency_group="deploy") for name in ("a", "b")]
@@ -101,7 +104,7 @@ def test_a_group_is_free_only_when_the_pod_is_deleted(phase: Phase) -> None:
         ("deploy", MAIN, "group deploy"),
         ("d-${branch}", MAIN, "group d-main"),
         ("d-${ref}", MAIN, "group d-refs/heads/main"),
-        ("d-${branch}", replace(MAIN, branch="", tag="v1"), "group d-v1"),
+        ("d-${branch}", replace(MAIN, revision=Revision(tag="v1")), "group d-v1"),
         ("d-${branch}", a_proposal(7).trigger, "group d-pull/7"),
         ("pr-${pull_request}", a_proposal(7).trigger, "group pr-7"),
         ("pr-${pull_request}", MAIN, "group pr-"),

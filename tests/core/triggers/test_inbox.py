@@ -5,6 +5,7 @@ import json
 import pytest
 
 from danube_pkg.core.errors import Defect
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
     InboxEvent,
@@ -35,7 +36,7 @@ EVENTS: list[tuple[InboxEvent, str]] = [
     (BranchDeleted(APP, "old", "alice"), "end of branch old of Team/App by alice"),
     (PULL, "pull request 7 from a fork of Team/App opened by bob"),
     (CronMoment("app", "30 2 * * *", 1.0), "the clock of app: 30 2 * * *"),
-    (PipelineEnded("app", "01j", "success", "/srv/app", SHA, "", "", ""), "the end of app job 01j: success"),
+    (PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)), "the end of app job 01j: success"),
     (Ping(), "ping"),
     (Ignored("star created"), "star created"),
 ]
@@ -81,8 +82,8 @@ ROWS: list[tuple[str, InboxEvent]] = [
     ),
     (
         f'{{"kind":"PipelineEnded","pipeline":"app","job_id":"01j","status":"success","repository":"/srv/app",'
-        f'"commit_sha":"{SHA}","ref":"","branch":"","tag":"","commit_message":"","commit_author":""}}',
-        PipelineEnded("app", "01j", "success", "/srv/app", SHA, "", "", ""),
+        f'"revision":{{"commit_sha":"{SHA}","ref":"","branch":"","tag":"","commit_message":"","commit_author":""}}}}',
+        PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)),
     ),
     ('{"kind":"Ping"}', Ping()),
     ('{"kind":"Ignored","what":"star created"}', Ignored("star created")),
@@ -93,6 +94,15 @@ ROWS: list[tuple[str, InboxEvent]] = [
 def test_rows_of_earlier_versions_are_read_unchanged(row: str, event: InboxEvent) -> None:
     assert event_from_json(row) == event
     assert json.loads(event_to_json(event)) == json.loads(row), "and written as they were"
+
+
+def test_the_end_of_a_pipeline_is_read_from_a_row_without_a_revision() -> None:
+    row = (
+        '{"kind":"PipelineEnded","pipeline":"app","job_id":"01j","status":"success","repository":"/srv/app",'
+        f'"commit_sha":"{SHA}","ref":"refs/heads/main","branch":"main","tag":"","commit_message":"fix"}}'
+    )
+    revision = Revision(SHA, "refs/heads/main", "main", commit_message="fix")
+    assert event_from_json(row) == PipelineEnded("app", "01j", "success", "/srv/app", revision)
 
 
 def test_a_row_without_the_fields_that_came_later_is_read() -> None:

@@ -35,6 +35,7 @@ from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ServerConditions
@@ -191,7 +192,7 @@ class Api:
             id=self.parts.store.new_id(),
             pipeline_id=f"id-{pipeline}",
             pipeline=pipeline,
-            trigger=Trigger("manual", "somebody", branch="main", commit_sha=COMMIT),
+            trigger=Trigger("manual", "somebody", Revision(COMMIT, branch="main")),
             settings=PipelineSettings("/nowhere"),
             created_at=now,
             phase=Phase.CLOSED,
@@ -208,7 +209,7 @@ class Api:
         """One that waits in the queue, for ever: nothing is admitted here."""
         known = await self.parts.store.pipelines.load_pipeline(pipeline)
         assert isinstance(known, Pipeline)
-        trigger = Trigger("webhook", "somebody", commit_sha=COMMIT, pull_request={"fork": True} if fork else None)
+        trigger = Trigger("webhook", "somebody", Revision(COMMIT), pull_request={"fork": True} if fork else None)
         reason = Reason.APPROVAL_REQUIRED if fork else Reason.QUEUED
         return await self.parts.jobs.engine.submit(known, trigger, reason=reason)
 

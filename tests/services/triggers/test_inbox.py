@@ -15,6 +15,7 @@ from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import HttpsToken
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     EntrySource,
     InboxEntry,
@@ -63,7 +64,7 @@ async def test_a_delivery_becomes_one_job_of_each_pipeline_that_it_concerns(tmp_
         await danube.configure(APP, a_pipeline("second", TriggerKind.PUSH), a_pipeline("tags", TriggerKind.TAG))
         assert await danube.receive(PUSH)
         jobs = await danube.jobs()
-        assert [(job.pipeline, job.status, job.trigger.commit_sha) for job in jobs] == [
+        assert [(job.pipeline, job.status, job.trigger.revision.commit_sha) for job in jobs] == [
             ("app", Status.PENDING, SHA),
             ("second", Status.PENDING, SHA),
         ]
@@ -103,7 +104,7 @@ async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path
         entry = (await danube.inbox.open_entries(0, 1))[0]
         pipeline = await danube.pipelines.load_pipeline("app")
         assert pipeline is not None
-        trigger = Trigger("webhook", "alice", commit_sha=SHA, origin=entry.origin)
+        trigger = Trigger("webhook", "alice", Revision(SHA), origin=entry.origin)
         settled = Settlement(entry, NOON, [PipelineOutcome("app", Result.STARTED)])
         first = await danube.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
         again = await danube.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
@@ -157,7 +158,7 @@ async def test_a_tag_starts_pipelines_with_a_trigger_for_tags(tmp_path: Path) ->
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("release", TriggerKind.TAG))
         await danube.receive(TagPush(REPOSITORY, "v1", SHA, "alice"))
-        assert [(job.trigger.tag, job.trigger.branch) for job in await danube.jobs()] == [("v1", "")]
+        assert [(job.trigger.revision.tag, job.trigger.revision.branch) for job in await danube.jobs()] == [("v1", "")]
 
 
 # --- pull requests, also of untrusted code
@@ -226,7 +227,11 @@ async def test_a_pull_request_of_the_repository_itself_needs_no_approval(tmp_pat
         await danube.configure(APP)
         await danube.receive(PULL)
         (job,) = await danube.jobs()
-        assert (job.reason, job.trigger.branch, job.trigger.ref) == (Reason.QUEUED, "", "refs/pull/7/head")
+        assert (job.reason, job.trigger.revision.branch, job.trigger.revision.ref) == (
+            Reason.QUEUED,
+            "",
+            "refs/pull/7/head",
+        )
 
 
 @pytest.mark.parametrize(("changed", "count"), [(("docs/a.md",), 1), (("src/app.py",), 0), (None, 1)])
@@ -266,7 +271,11 @@ async def test_the_end_of_a_job_starts_the_pipelines_that_follow_it_once(tmp_pat
         await danube.engine.cancel(job.id, "alice")
         await danube.settled()
         follower = (await danube.jobs())[1]
-        assert (follower.pipeline, follower.trigger.type, follower.trigger.commit_sha) == ("clean", "pipeline", SHA)
+        assert (follower.pipeline, follower.trigger.type, follower.trigger.revision.commit_sha) == (
+            "clean",
+            "pipeline",
+            SHA,
+        )
         assert follower.trigger.actor == f"app job {job.id}"
         assert await danube.outcome(job.id, EntrySource.PIPELINE) == "clean: started"
         assert len(await danube.jobs()) == 2
@@ -299,7 +308,7 @@ async def test_an_unreachable_repository_is_retried(tmp_path: Path) -> None:
         await eventually(was_asked, "a request to the repository")
         danube.sources.failure = None
         await danube.settled(moving=True)
-        assert [job.trigger.commit_sha for job in await danube.jobs()] == [SHA, NEWEST]
+        assert [job.trigger.revision.commit_sha for job in await danube.jobs()] == [SHA, NEWEST]
 
 
 async def test_a_refusal_is_the_entrys_outcome_and_does_not_block_its_lane(tmp_path: Path) -> None:

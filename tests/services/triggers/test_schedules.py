@@ -52,7 +52,11 @@ async def test_a_schedule_starts_a_job_of_the_newest_commit_of_the_default_branc
         await pass_time(danube, JUNE + 1.5 * DAY, 3600)
         await danube.settled()
         (first, second) = await danube.jobs()
-        assert (first.trigger.type, first.trigger.commit_sha, first.trigger.branch) == ("cron", NEWEST, "main")
+        assert (first.trigger.type, first.trigger.revision.commit_sha, first.trigger.revision.branch) == (
+            "cron",
+            NEWEST,
+            "main",
+        )
         assert first.trigger.actor == "schedule 0 3 * * *"
         assert second.trigger.origin == f"cron:app {JUNE + DAY + 3 * 3600:.0f}"
         assert moments(danube) == ["06-01 03:00", "06-02 03:00"]
