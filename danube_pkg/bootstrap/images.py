@@ -97,7 +97,7 @@ def owners_of_images() -> Owners:
     ids = map_of_user(program)
     if not ids.is_full:
         return SINGLE_OWNER
-    return Owners(f"owners-{ids.first_user}-{ids.first_group}", keep=True, command_prefix=ids.within(program))
+    return Owners(f"owners-{ids.first_user}-{ids.first_group}", keep=True, command_prefix=ids.userns_command(program))
 
 
 @asynccontextmanager

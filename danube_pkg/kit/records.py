@@ -6,8 +6,9 @@ more.
 value out of repr().
 """
 
+import json
 import typing
-from typing import TYPE_CHECKING, Any, NamedTuple, dataclass_transform
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, dataclass_transform, overload
 
 import msgspec
 from msgspec import field
@@ -17,7 +18,22 @@ if TYPE_CHECKING:
 else:
     from msgspec.structs import replace
 
-__all__ = ["HIDDEN", "MISSING", "Field", "Mutable", "Record", "field", "fields", "is_record", "replace", "to_builtins"]
+__all__ = [
+    "HIDDEN",
+    "MISSING",
+    "Field",
+    "Mutable",
+    "Record",
+    "decode_json",
+    "encode_json",
+    "field",
+    "fields",
+    "is_record",
+    "replace",
+    "to_builtins",
+]
+
+Decoded = TypeVar("Decoded")
 
 MISSING: Any = msgspec.NODEFAULT
 
@@ -90,3 +106,47 @@ def is_record(value: Any) -> bool:
 def to_builtins(value: Any) -> Any:
     """The value as nested dictionaries, lists and scalars."""
     return msgspec.to_builtins(value)
+
+
+def encode_json(value: Any) -> bytes:
+    """A record, or anything else that JSON can hold, as compact UTF-8; a record's `tag` is its first key.
+
+    NaN and infinities become null; a lone surrogate, which UTF-8 cannot hold, becomes a question mark.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", errors="replace")
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+"""One decoder for each type, made when it is first needed: making it resolves the annotations of all nested records."""
+
+
+@overload
+def decode_json(data: bytes | str, kind: type[Decoded]) -> Decoded: ...
+@overload
+def decode_json(data: bytes | str, kind: Any) -> Any: ...
+def decode_json(data: bytes | str, kind: Any) -> Any:
+    """The inverse of `encode_json`. kind: a record, a union of records with tags, or any type that has annotations.
+
+    Missing fields get their defaults and unknown ones are ignored, so rows of other versions can be read. Raises
+    ValueError for data that is not JSON or does not have that type; the message names the field.
+    """
+    if kind not in _decoders:
+        _decoders[kind] = msgspec.json.Decoder(kind)
+    try:
+        return _decoders[kind].decode(data)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+    except msgspec.DecodeError:
+        return _decode_leniently(data, kind)
+
+
+def _decode_leniently(data: bytes | str, kind: Any) -> Any:
+    """Decode with the standard library, which accepts escaped lone surrogates: earlier versions stored those."""
+    try:
+        return msgspec.convert(json.loads(data), kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error

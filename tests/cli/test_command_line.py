@@ -12,6 +12,7 @@ import pytest
 
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from tests.edges.http.api import COMMIT, PASSWORD, Api
 
@@ -89,12 +90,12 @@ async def test_what_failed_of_a_commit_is_run_again_with_its_parameters(api: Api
     await log_in(api, shell)
     for name in ("docs", "mended", "slow"):
         api.pipeline(name, owner="core")
-    params = Trigger("manual", "bob", "refs/heads/main", "main", commit_sha=COMMIT, params={"target": "staging"})
+    params = Trigger("manual", "bob", Revision(COMMIT, "refs/heads/main", "main"), {"target": "staging"})
     await api.job("mended", status=Status.FAILURE)
     for name, status in (("mended", Status.SUCCESS), ("docs", Status.SUCCESS), ("slow", Status.TIMEOUT)):
         await api.job(name, status=status)
     failed = await api.job("app", status=Status.FAILURE, trigger=params)
-    await api.job("app", status=Status.FAILURE, trigger=replace(params, commit_sha="b" * 40))
+    await api.job("app", status=Status.FAILURE, trigger=replace(params, revision=Revision("b" * 40)))
     made = json.loads(await shell.danube("rerun", "--failed", COMMIT[:10], "--json"))
     assert [job["pipeline"] for job in made] == ["app", "slow"]
     assert (made[0]["trigger"]["rerun_of"], made[0]["trigger"]["params"]) == (failed.id, {"target": "staging"})
@@ -173,9 +174,8 @@ async def test_why_a_job_failed(api: Api, shell: Shell) -> None:
 
 async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_terminal(api: Api, shell: Shell) -> None:
     message = "Mend the roof\x1b[2J"
-    trigger = Trigger(
-        "webhook", "alice", branch="main", commit_sha=COMMIT, commit_message=message, commit_author="Alice"
-    )
+    revision = Revision(COMMIT, branch="main", commit_message=message, commit_author="Alice")
+    trigger = Trigger("webhook", "alice", revision)
     job = await api.job("app", trigger=trigger)
     data = str(api.path)
     explained = await shell.danube("explain", job.id, "--data", data)

@@ -23,7 +23,7 @@ from tests.adapters.images.registry import (
     Registry,
     serving,
 )
-from tests.adapters.runtimes.sandbox.pods import has_lent_ids
+from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
 from tests.e2e.runs import danube_run
 from tests.e2e.world import World
 
@@ -74,7 +74,7 @@ def test_steps_in_loaded_images_share_the_workspace(world: World, archives: tupl
     job = world.trigger("images")
     assert world.end_of(job)["status"] == "success", world.log(job)
     printed = world.printed(job)
-    root = "0" if os.geteuid() == 0 or has_lent_ids() else "1000"
+    root = "0" if os.geteuid() == 0 or has_subordinate_ids() else "1000"
     assert f"from the repository\n{root}\nof-the-shell\n1000\n/workspace\n" in printed
 
 

@@ -21,10 +21,11 @@ from tests.adapters.images.building import (
 from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
-    new_job_id,
+    new_pod_id,
     settings_of,
     spec_of,
 )
+from tests.fakes.egress import NoProxies
 
 BUSYBOX = Path("/usr/bin/busybox")
 """From Debian's busybox-static: one static program with all tools of a small system."""
@@ -72,9 +73,9 @@ class ImagePods:
 
     async def container(self, image: str, *, network: Network = Network.NONE) -> Container:
         """A container of an image in a pod of its own."""
-        job_id = new_job_id()
-        await self.pods.runtime.create_pod(spec_of(job_id, network=network))
-        return await self.pods.runtime.ensure_container(job_id, image)
+        pod_id = new_pod_id()
+        await self.pods.runtime.create_pod(spec_of(pod_id, network=network))
+        return await self.pods.runtime.ensure_container(pod_id, image)
 
     async def sh(self, container: Container, command: str) -> str:
         """The output of a command, which must succeed."""
@@ -90,12 +91,12 @@ async def open_image_pods(directory_: Path) -> AsyncIterator[ImagePods]:
     data.mkdir()
     scratch.mkdir()
     async with open_image_setup(data) as setup:
-        runtime = SandboxRuntime(settings_of(data), images=setup.images)
+        runtime = SandboxRuntime(settings_of(data), setup.images, NoProxies())
         try:
             yield ImagePods(Pods(data, runtime), setup, scratch)
         finally:
             for state in await runtime.list_pods():
-                await runtime.delete_pod(state.job_id)
+                await runtime.delete_pod(state.pod_id)
             await runtime.close()
 
 

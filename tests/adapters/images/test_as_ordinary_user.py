@@ -22,7 +22,7 @@ LENT = (
 
 def run_suites(suites: Sequence[str], *, lent_ids: bool = False) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-x", *suites]
-    done = run_as_ordinary_user(words, directory=ROOT, lent_ids=lent_ids)
+    done = run_as_ordinary_user(words, directory=ROOT, subordinate_ids=lent_ids)
     assert done.returncode == 0, done.stdout[-8000:]
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout

@@ -9,8 +9,8 @@ from tests.adapters.images.containers import (
     ImagePods,
     busybox,
 )
-from tests.adapters.runtimes.sandbox.as_user import FIRST_LENT_ID
-from tests.adapters.runtimes.sandbox.pods import has_lent_ids
+from tests.adapters.runtimes.sandbox.as_user import FIRST_SUBORDINATE_ID
+from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
 
 OWNED = [
     file("owned", "x", user=1000, group=2000, mode=0o640),
@@ -32,12 +32,12 @@ async def test_two_pods_share_an_image_but_not_their_ids(image_pods: ImagePods) 
     for container in (one, other):
         await image_pods.sh(container, "chown 5:6 /owned && echo y > /workspace/mine && chown 7 /workspace/mine")
     owners = [
-        (image_pods.pods.data / "pods" / container.job_id / "workspace" / "mine").stat().st_uid
+        (image_pods.pods.data / "pods" / container.pod_id / "workspace" / "mine").stat().st_uid
         for container in (one, other)
     ]
-    assert (owners[0] == owners[1]) == has_lent_ids()
+    assert (owners[0] == owners[1]) == has_subordinate_ids()
     root = image_pods.setup.root(await image_pods.setup.pull(image))
-    assert (root / "owned").stat().st_uid == (FIRST_LENT_ID + 999 if has_lent_ids() else 1000)
+    assert (root / "owned").stat().st_uid == (FIRST_SUBORDINATE_ID + 999 if has_subordinate_ids() else 1000)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_root_in_a_container_may_change_owners(image_pods: ImagePods) -> N
 
 @pytest.mark.parametrize("complaint", [None, "overlays are switched off in this test"])
 async def test_a_working_directory_in_a_private_home(image_pods: ImagePods, complaint: str | None) -> None:
-    image_pods.pods.runtime.roots.complaint = complaint
+    image_pods.pods.runtime.roots.known_overlay_problem = complaint
     closed = [directory("home/node", user=1000, group=2000, mode=0o700)]
     image = await image_pods.load("closed", [busybox(), closed], User="node", WorkingDir="/home/node/app/new")
     container = await image_pods.container(image)
@@ -96,7 +96,7 @@ async def test_a_working_directory_in_a_private_home(image_pods: ImagePods, comp
 
 
 async def test_a_copy_keeps_owners_too(image_pods: ImagePods) -> None:
-    image_pods.pods.runtime.roots.complaint = "overlays are switched off in this test"
+    image_pods.pods.runtime.roots.known_overlay_problem = "overlays are switched off in this test"
     container = await image_pods.container(await image_pods.load("copy", [busybox(), OWNED], User="node"))
     assert await image_pods.sh(container, "stat -c '%n %u:%g %a' /owned /setuid /spool; id -un") == (
         "/owned 1000:2000 640\n/setuid 0:0 4755\n/spool 8:12 2775\nnode\n"

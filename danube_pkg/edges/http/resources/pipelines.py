@@ -9,7 +9,7 @@ from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.configuration.trigger_descriptions import trigger_in_words
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, can
-from danube_pkg.core.jobs.filters import Run
+from danube_pkg.core.jobs.filters import RunSummary
 from danube_pkg.core.jobs.statistics import pipeline_statistics
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Status
@@ -160,7 +160,7 @@ class Pipelines(Resource):
         return PipelinePage(views, shown[-1].name if len(wanted) > len(shown) else None)
 
 
-def _run_view(run: Run) -> RunView:
+def _run_view(run: RunSummary) -> RunView:
     return RunView(
         run.id, run.status, run.branch, iso(run.created_at), iso_or_none(run.started_at), iso_or_none(run.finished_at)
     )

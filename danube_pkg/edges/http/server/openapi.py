@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from danube_pkg import __version__
+from danube_pkg.core.documents.json_schema import JsonSchemas
 from danube_pkg.core.identity.access import RULES, Need
 from danube_pkg.core.identity.idempotency import KEY_PATTERN
 from danube_pkg.edges.http.server.resource import JSON, BoundHandler, Route
-from danube_pkg.edges.http.server.schema import Schemas
+from danube_pkg.edges.http.server.schema import api_schemas
 from danube_pkg.kit.records import Record
 
 TEXTS: Mapping[int, str] = {
@@ -69,7 +70,7 @@ class Problem(Record):
 
 def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[str, str]) -> dict[str, Any]:
     """The whole document; `patterns` are those of path parameters."""
-    schemas = Schemas()
+    schemas = api_schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route, endpoint in endpoints:
         operation = _operation(route, endpoint, schemas, patterns)
@@ -85,7 +86,7 @@ def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[
         },
         "paths": paths,
         "components": {
-            "schemas": schemas.components,
+            "schemas": schemas.definitions,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "An API token: danube token create."},
                 "session": {"type": "apiKey", "in": "cookie", "name": "danube_session"},
@@ -94,7 +95,9 @@ def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[
     }
 
 
-def _operation(route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]) -> dict[str, Any]:
+def _operation(
+    route: "Route", endpoint: BoundHandler, schemas: JsonSchemas, patterns: Mapping[str, str]
+) -> dict[str, Any]:
     first, _, rest = endpoint.text.partition("\n")
     need = RULES[route.action].need
     operation: dict[str, Any] = {
@@ -130,7 +133,7 @@ def tag_of(path: str) -> str:
 
 
 def _parameters(
-    route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]
+    route: "Route", endpoint: BoundHandler, schemas: JsonSchemas, patterns: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
@@ -158,7 +161,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return options[0] if options else schema
 
 
-def _responses(route: "Route", endpoint: BoundHandler, schemas: Schemas) -> dict[str, Any]:
+def _responses(route: "Route", endpoint: BoundHandler, schemas: JsonSchemas) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status in endpoint.answer.statuses:
         found[str(status)] = {"description": TEXTS[status]}
