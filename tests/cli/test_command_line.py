@@ -132,7 +132,7 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
     listed = await shell.danube("token", "list")
     assert "script" in listed
     assert token not in listed
-    assert "this token is not for trigger" in await shell.danube(
+    assert "this token may not be used for trigger" in await shell.danube(
         "trigger", "app", code=3, DANUBE_TOKEN=token, DANUBE_SERVER=api.address
     )
     (identity,) = [line.split()[0] for line in listed.splitlines() if "script" in line]

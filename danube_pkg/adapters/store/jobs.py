@@ -37,14 +37,14 @@ class SqliteJobs:
         """The last saved state of each open job, so that a save writes only the steps that changed."""
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
+        self, jobs: Sequence[Job], follow_up: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         def work(connection: sqlite3.Connection) -> dict[str, str]:
             known = {job.id: there for job in jobs if (there := _made_before(connection, job))}
             for job in jobs:
                 if job.id not in known:
                     _write_job(connection, job)
-            write_follow_up(connection, told, known)
+            write_follow_up(connection, follow_up, known)
             if settled is not None:
                 settle(connection, settled, {job.pipeline: known.get(job.id, job.id) for job in jobs})
             return known
@@ -55,7 +55,7 @@ class SqliteJobs:
         return [job for job in found if job is not None]
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), follow_up: FollowUp = NO_FOLLOW_UP
     ) -> None:
         before = self._saved.get(job.id)
         known = set(before.steps) if before is not None else set()
@@ -72,7 +72,7 @@ class SqliteJobs:
                     (time.time(), done.job_id, done.position),
                 )
             _owe(connection, owed)
-            write_follow_up(connection, told)
+            write_follow_up(connection, follow_up)
 
         await self._database.write(work)
         if job.phase is Phase.CLOSED:

@@ -30,7 +30,7 @@ class Runner:
             raise self.failure
         self.taken.append(configuration)
 
-    def trouble(self) -> str:
+    def last_failure(self) -> str:
         return ""
 
 

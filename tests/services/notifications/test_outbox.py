@@ -55,7 +55,7 @@ class Receiver:
                 await self.gate.wait()
             if error := self.refuse(entry):
                 raise error
-            self.got.append(str(entry.news.status))
+            self.got.append(str(entry.notification.status))
         finally:
             self.at_once -= 1
 

@@ -66,7 +66,7 @@ async def advance(danube: TriggerServer, job: Job, *events: ev.JobEvent) -> Job:
     for event in events:
         after, _ = decide(job, event, danube.clock.now())
         follow_up = danube.observer.follow_up_of(job, after)
-        await danube.store.save_job(after, told=follow_up)
+        await danube.store.save_job(after, follow_up=follow_up)
         danube.observer.stored(follow_up)
         job = after
         danube.clock.move(1)

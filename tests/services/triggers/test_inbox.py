@@ -48,7 +48,7 @@ from tests.support.trigger_server import (
 )
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "mend it", ("src/app.py",))
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", ("src/app.py",))
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=False, actor="bob"
 )
@@ -68,7 +68,7 @@ async def test_a_delivery_becomes_one_job_of_each_pipeline_that_it_concerns(tmp_
             ("app", Status.PENDING, SHA),
             ("second", Status.PENDING, SHA),
         ]
-        assert await danube.outcome() == "app: started\nsecond: started\ntags: its triggers name no push"
+        assert await danube.outcome() == "app: started\nsecond: started\ntags: its triggers do not include push"
         assert danube.pushed == [(f"{URL}.git", "main")]
 
 
@@ -139,12 +139,10 @@ async def test_an_event_that_starts_nothing_has_its_reason(tmp_path: Path) -> No
         await danube.receive(PUSH, "filtered")
         await danube.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
         assert await danube.outcome("skipped") == (
-            "app: the commit's message says [skip ci]\ndocs: the commit's message says [skip ci]"
+            "app: the commit message contains [skip ci]\ndocs: the commit message contains [skip ci]"
         )
-        assert await danube.outcome("filtered") == (
-            "app: started\ndocs: the one file that changed is not among its paths"
-        )
-        assert (await danube.outcome("deleted")).splitlines()[0] == "app: the end of a branch starts nothing"
+        assert await danube.outcome("filtered") == ("app: started\ndocs: the one changed file does not match its paths")
+        assert (await danube.outcome("deleted")).splitlines()[0] == "app: a deleted branch starts no job"
         assert await danube.outbox_lines() == ["status docs success skipped", "status app pending queued"]
 
 
@@ -362,12 +360,12 @@ class FullDisk:
         self.engine, self.times = engine, times
 
     async def submit_all(
-        self, starts: Sequence[tuple[Pipeline, Trigger]], told: FollowUp, settled: Settlement
+        self, starts: Sequence[tuple[Pipeline, Trigger]], follow_up: FollowUp, settled: Settlement
     ) -> Sequence[Job]:
         if self.times:
             self.times -= 1
             raise StorageFull("disk-full", "the disk is full")
-        return await self.engine.submit_all(starts, told, settled)
+        return await self.engine.submit_all(starts, follow_up, settled)
 
 
 async def test_a_full_disk_does_not_block_a_lane_for_ever(tmp_path: Path) -> None:

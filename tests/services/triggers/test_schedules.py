@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from danube_pkg.core.configuration.pipelines import TriggerKind, TriggerSpec
-from danube_pkg.core.triggers.inbox import CronMoment
+from danube_pkg.core.triggers.inbox import ScheduleDue
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.triggers.schedules import next_start
 from tests.support.moved_clock import MovedClock
@@ -102,8 +102,8 @@ async def test_a_moment_that_was_stored_before_the_server_was_killed_is_not_repe
         await danube.configure(pipeline)
         await danube.schedules.start_due()
         danube.clock.move_to(moment + 1)
-        assert await danube.triggers.receive_moment(CronMoment("app", "0 3 * * *", moment), "0 3 * * *")
-        await danube.inbox.remember_moment("app", "0 3 * * *", JUNE)
+        assert await danube.triggers.receive_due(ScheduleDue("app", "0 3 * * *", moment), "0 3 * * *")
+        await danube.inbox.set_last_due_time("app", "0 3 * * *", JUNE)
         await danube.schedules.start_due()
         await danube.settled()
         assert len(await danube.jobs()) == 1
