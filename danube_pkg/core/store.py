@@ -1,8 +1,5 @@
-"""The protocols through which services reach the outside world. Adapters implement them; `bootstrap/root.py` joins the two.
-
-Each docstring states call order, concurrency, idempotency and errors; the contract suites in `tests/contract` hold every
-implementation, the fakes included, to it.
-"""
+"""The port of the job store. The suites in `tests/contract` check each implementation, the fakes included, against
+it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -19,20 +16,21 @@ class JobStore(Protocol):
     """Jobs, their steps and the effects they owe. One writer: the engine, which calls for one job one at a time."""
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
+        self, jobs: Sequence[Job], follow_up: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
-        """New jobs, what is told of them, and the entry of the inbox that they settle: one transaction.
+        """New jobs, what follows from them, and the inbox entry that they settle: one transaction.
 
-        Where there is a job of that id, or the pipeline has one of that origin, it stays and is the answer in the new one's place.
+        Where a job has that id, or one of the pipeline has that origin, it stays, and is returned instead of the new
+        one.
         """
         ...
 
     async def load_job(self, job_id: str) -> Job | None: ...
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), follow_up: FollowUp = NO_FOLLOW_UP
     ) -> None:
-        """The new state with its steps, the effect that led to it marked done, the new effects, and what is told of it: one
+        """The new state with its steps, the effect that led to it marked done, the new effects, and what follows: one
         transaction."""
         ...
 
@@ -57,5 +55,5 @@ class JobStore(Protocol):
         ...
 
     def version(self) -> int:
-        """Another number whenever anything that is stored has changed: what an answer may be kept for."""
+        """A number that changes with every write, by which answers are cached."""
         ...

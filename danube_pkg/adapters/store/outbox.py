@@ -74,11 +74,11 @@ class SqliteOutbox:
         return count
 
 
-def write_told(connection: sqlite3.Connection, told: FollowUp, without_jobs: Collection[str] = ()) -> None:
-    """What is told, but for what would be told of jobs that were not made."""
-    for entry in told.inbox:
+def write_follow_up(connection: sqlite3.Connection, follow_up: FollowUp, without_jobs: Collection[str] = ()) -> None:
+    """Add the entries of inbox and outbox, except for those of `without_jobs`, which were not created."""
+    for entry in follow_up.inbox:
         write_entry(connection, entry)
-    for one in told.outbox:
+    for one in follow_up.outbox:
         if not one.news.job_id or one.news.job_id not in without_jobs:
             _write(connection, one)
 

@@ -62,12 +62,12 @@ async def push(danube: TriggerServer, forge: Forge, sha: str = SHA, delivery: st
 
 
 async def advance(danube: TriggerServer, job: Job, *events: ev.JobEvent) -> Job:
-    """The job goes on, as the engine would take it, without a pod: state and what is told are stored together."""
+    """Advance a job as the engine would, without a pod: state and follow-up are stored together."""
     for event in events:
         after, _ = decide(job, event, danube.clock.now())
-        told = danube.observer.follow_up_of(job, after)
-        await danube.store.save_job(after, told=told)
-        danube.observer.stored(told)
+        follow_up = danube.observer.follow_up_of(job, after)
+        await danube.store.save_job(after, follow_up=follow_up)
+        danube.observer.stored(follow_up)
         job = after
         danube.clock.move(1)
     return job
