@@ -37,7 +37,7 @@ _log = logging.getLogger("danube.dex")
 
 
 class IdentityParts(Record):
-    """dex: None where danube.toml names no Dex."""
+    """Access rights and logins. dex: None where danube.toml does not configure it."""
 
     access: Access
     logins: Logins
@@ -54,7 +54,7 @@ def build_audit(store: Store) -> Audit:
 async def open_identity(
     store: Store, applied: AppliedConfiguration, secrets: Secrets, program: DexProgram, external_url: str
 ) -> AsyncIterator[IdentityParts]:
-    """Dex runs while the block is open."""
+    """Runs Dex until the block is left, where it is configured."""
     async with AsyncExitStack() as stack:
         access = Access(SqliteAccess(store.database), applied)
         dex = await stack.enter_async_context(_open_dex(store, applied, program, external_url))
@@ -86,7 +86,10 @@ async def open_logins(store: Store, access: Access, dex: Dex | None, client: Cli
 async def oidc_client(
     applied: AppliedConfiguration, secrets: Secrets, own: ClientSettings | None = None
 ) -> ClientSettings | None:
-    """Danube as a client of the configured issuer, else of its own Dex (`own`); None where people log in with passwords."""
+    """Danube as a client of the configured issuer, else of its own Dex (`own`); None where users log in with passwords.
+
+    Raises Permanent for a client secret that is not set.
+    """
     issuer = applied.config.auth.oidc
     if issuer is None:
         return own

@@ -60,21 +60,21 @@ async def open_store(directory: Path) -> AsyncIterator[Store]:
 
 
 async def load_applied(store: Store, repository: ConfigRepository) -> AppliedConfiguration:
-    """The configuration that was applied last, which does not need its repository to be reachable."""
+    """The configuration that was applied last; its repository may be unreachable."""
     state, revision = await SqliteConfiguration(store.database, store.new_id).load_state()
     return AppliedConfiguration(state, revision, own_secrets=(repository.token_secret,))
 
 
 @contextmanager
 def locked_data_directory(directory: Path) -> Iterator[None]:
-    """No other process works on it while the block runs. Raises Conflict, Permanent."""
+    """Creates and locks the directory: no other process uses it during the block. Raises Conflict, Permanent."""
     _make(directory)
     try:
         lock = FileLock(directory / "danube.lock")
     except Locked as error:
         raise Conflict(
             "data-directory-locked",
-            f"another server works on {directory}",
+            f"another process uses {directory}",
             cause=f"process {error.holder} holds its lock",
             hint=f"stop it first: kill {error.holder}, or name another directory: --data DIR",
         ) from error
@@ -89,11 +89,11 @@ def _make(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("run", "run/grpc"):
             (directory / name).mkdir(exist_ok=True)
-            (directory / name).chmod(0o755)  # coordinators, which are other users, need them, whatever the umask is
+            (directory / name).chmod(0o755)  # whatever the umask: coordinators run as other users and need them
     except OSError as error:
         raise Permanent(
             "data-directory-unusable",
             f"the data directory {directory} cannot be used",
             cause=error.strerror or str(error),
-            hint=f"make it: install -d -m 0700 -o {os.geteuid()} {directory}, or name another one: --data DIR",
+            hint=f"create it: install -d -m 0700 -o {os.geteuid()} {directory}, or name another one: --data DIR",
         ) from error

@@ -1,7 +1,8 @@
 """HTTP client for requests to other servers, with one policy for limits, redirects, proxies and credentials.
 
-Bodies are bounded and exchanges have a deadline. Redirects are followed only if the settings allow it; cookies are never
-kept and `~/.netrc` is never read. The proxy is a function of the URL, by default that of the environment variables.
+Bodies are bounded and exchanges have a deadline. Redirects are followed only if the settings allow it; cookies are
+never kept and `~/.netrc` is never read. The proxy is a function of the URL, by default that of the environment
+variables.
 
 aiohttp takes 14 MB and 200 ms to load, so it is imported in a thread with the first request.
 """
@@ -30,7 +31,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def environment_proxy(url: str) -> str | None:
-    """The proxy that the environment variables http_proxy, https_proxy and no_proxy (lower or upper case) give a URL."""
+    """The proxy by the environment variables http_proxy, https_proxy and no_proxy, in lower or upper case."""
     from urllib.request import getproxies, proxy_bypass  # 60 ms, and only requests need it
 
     parts = urlsplit(url)
@@ -88,10 +89,11 @@ class HttpSettings(Record):
     """The policy of a client.
 
     total_seconds: deadline of an exchange with its body; None for no bound. silence_seconds: longest pause between two
-    pieces of a response. body_bytes: bound of a body that is read whole. redirects: how many are followed; never from https
-    to http, and Authorization is sent to the first origin only. decompress: whether bodies are decoded.
-    connections_per_host: 0 for no bound. buffer_bytes: how much of a body is read ahead. hosts: IP address by host name,
-    in place of the resolver's. allows_address: called with each IP address before a connection to it, proxies included.
+    pieces of a response. body_bytes: bound of a body that is read whole. redirects: how many are followed; never from
+    https to http, and Authorization is sent to the first origin only. decompress: whether bodies are decoded.
+    connections_per_host: 0 for no bound. buffer_bytes: how much of a body is read ahead. hosts: IP address by host
+    name, in place of the resolver's. allows_address: called with each IP address before a connection to it, proxies
+    included.
     """
 
     user_agent: str
@@ -254,7 +256,7 @@ def _socket_factory(allows: Callable[[str], bool] | None) -> Callable[[Any], soc
     def new_socket(address_info: Any) -> socket.socket:
         family, kind, protocol, _, address = address_info
         if allows is not None and not allows(str(address[0])):
-            # One text for all addresses of a name: aiohttp raises the first error only if all of them have the same text.
+            # One text for all addresses of a name: aiohttp raises an error as it is only if all have the same text.
             raise AddressRefused("connections to its address are not allowed")
         connection = socket.socket(family, kind, protocol)
         connection.setblocking(False)

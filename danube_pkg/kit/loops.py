@@ -1,8 +1,9 @@
-"""Loops and retries: work that is repeated until it succeeds, or until its task is cancelled, with pauses and log entries.
+"""Loops and retries: work that is repeated until it succeeds, or until its task is cancelled, with pauses and log
+entries.
 
-A failure is `expected` (a component is unreachable: one warning without a traceback) or a bug (one error with a traceback).
-A streak of failures is logged when it begins, whenever its cause changes, and once when it ends. CancelledError and
-other BaseExceptions pass through. Clock and randomness are passed in.
+A failure is `expected` (a component is unreachable: one warning without a traceback) or a bug (one error with a
+traceback). A streak of failures is logged when it begins, whenever its cause changes, and once when it ends.
+CancelledError and other BaseExceptions pass through. Clock and randomness are passed in.
 """
 
 import asyncio
@@ -72,7 +73,10 @@ class Streak:
         self.failures = 0
 
     def failed(self, error: BaseException, *, is_bug: bool = False) -> float:
-        """Logs the failure if its cause is new (a repeat at debug level). Returns the pause before the next try in seconds."""
+        """Logs the failure if its cause is new (a repeat at debug level).
+
+        Returns the pause before the next try in seconds.
+        """
         cause = f"{type(error).__name__}: {error}"
         if self.failures == 0:
             self._since = self._timing.clock.monotonic()
@@ -132,7 +136,8 @@ async def for_ever(
     wake: asyncio.Event | None = None,
     pause_first: float = 0.0,
 ) -> None:
-    """Calls `work` until cancelled. It returns how many seconds to wait before the next call; None: until `wake` is set.
+    """Calls `work` until cancelled. It returns how many seconds to wait before the next call; None: until `wake` is
+    set.
 
     wake: ends a wait early. It is cleared before each call, so an event that is set during a call is not lost. After a
     failure the pause is the streak's, and `wake` ends it too. pause_first: seconds before the first call.

@@ -15,7 +15,7 @@ from danube_pkg.kit.ids import sortable_id
 from tests.fakes.connections import Boundary
 from tests.fakes.machine import FakeMachine
 from tests.fakes.runtime import FakeRuntime
-from tests.fakes.sources import OneCommit
+from tests.fakes.sources import FakeSources
 from tests.sim.fate import Fate, ProcessDied, is_of_the_dead
 from tests.sim.mortal import MortalDatabase, MortalLogs
 from tests.sim.virtual_time import VirtualClock
@@ -73,7 +73,7 @@ class Server(Boundary):
         keys, chance = Keys(MASTER_KEY), self._ids.random
         store = store_on(self.database, disk.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=chance)
         runtime = fake_runtime(disk.path, self.runtime)
-        parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, OneCommit(), logs=self.logs)
+        parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, FakeSources(), logs=self.logs)
         self.jobs, self.pipelines = jobs, store.pipelines
         self.secrets, self.engine, self.coordination = parts.secrets, parts.engine, parts.coordination
 

@@ -93,7 +93,7 @@ def _empty_database() -> Path:
     if not _template:
         _template.append(tempfile.TemporaryDirectory(prefix="danube-sim-empty-", dir=SCRATCH))
         database = Database(Path(_template[0].name) / "danube.db")
-        database._letters.put(None)
+        database._waiting.put(None)
         database._thread.join()
         database._reading.close()
     return Path(_template[0].name) / "danube.db"

@@ -21,7 +21,7 @@ from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, plays
 from tests.fakes.runtime import FakeRuntime
-from tests.fakes.sources import OneCommit
+from tests.fakes.sources import FakeSources
 from tests.services.stores import UnrulyJobs, open_database
 from tests.support.parts import COORDINATOR, engine_on, fake_runtime, limited_to, store_on
 
@@ -81,7 +81,7 @@ async def open_engine_setup(
         store = store_on(database, path, clock, new_id, keys=keys, jobs=jobs)
         applied = limited_to(4)
         runtime = fake_runtime(path, FakeRuntime(machine))
-        parts = engine_on(store, applied, runtime, OneCommit(), secrets=secrets, logs=logs)
+        parts = engine_on(store, applied, runtime, FakeSources(), secrets=secrets, logs=logs)
         engine, coordination = parts.engine, parts.coordination
         async with engine.running():
             yield EngineSetup(
@@ -99,6 +99,6 @@ async def open_engine_setup(
                 secrets.forget_rounds,
             )
         logs.abandon()
-        for job_id in [] if keep_pods else list(machine.pods):
-            machine.delete_pod(job_id)
+        for pod_id in [] if keep_pods else list(machine.pods):
+            machine.delete_pod(pod_id)
     assert not machine.defects

@@ -1,7 +1,8 @@
 """Dex as a child process of the server: started with a configuration file, restarted when the file changes or Dex ends.
 
-The kernel ends Dex when the server is killed (`danube-ns tied`), so that no second Dex has its port and its database. Its
-output goes to the server's log. Its database and its keys are kept, so that logins in progress continue after a restart.
+The kernel ends Dex when the server is killed (`danube-ns tied`), so that no second Dex has its port and its database.
+Its output goes to the server's log. Its database and its keys are kept, so that logins in progress continue after a
+restart.
 """
 
 import asyncio

@@ -41,6 +41,7 @@ def permanent_failure(failed: ExchangeFailed) -> ImageUnavailable | None:
 
 
 def unknown_host(failed: ExchangeFailed) -> ImageUnavailable:
+    """The error for a host name without an address."""
     return ImageUnavailable(
         f"there is no host {failed.host}", cause=str(failed), hint=f"check the image's name; {TRY_OFFLINE}"
     )
@@ -61,6 +62,7 @@ def unreachable(endpoint: RegistryEndpoint, cause: str, tries: int, written_byte
 
 
 def rate_limited(endpoint: RegistryEndpoint, status: int, message: str, wait_seconds: float) -> ImageUnavailable:
+    """The error for a registry that requests a longer pause than is waited for."""
     what = "is rate-limiting this machine" if status == 429 else "is unavailable"
     return ImageUnavailable(
         f"registry {endpoint.host} {what} (HTTP {status})",
@@ -79,6 +81,7 @@ def refused(endpoint: RegistryEndpoint, reference: ImageReference, status: int, 
 
 
 def access_denied(endpoint: RegistryEndpoint, reference: ImageReference, *, has_credentials: bool) -> ImageUnavailable:
+    """The error for a registry that requires credentials, or does not accept these."""
     login = f"docker login {endpoint.host}, or in config.yaml: registries with username and password_secret"
     if has_credentials:
         what = f"registry {endpoint.host} does not let these credentials read {reference}"
@@ -87,6 +90,7 @@ def access_denied(endpoint: RegistryEndpoint, reference: ImageReference, *, has_
 
 
 def wrong_content(endpoint: RegistryEndpoint, digest: str, found: str) -> ImageUnavailable:
+    """The error for a response whose digest is not the requested one."""
     return ImageUnavailable(
         f"registry {endpoint.host} sent other content than requested",
         cause=f"{digest} was requested, the response has the digest {found}",

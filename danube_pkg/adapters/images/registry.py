@@ -1,7 +1,9 @@
-"""Client for registries, as in the OCI distribution specification (https://github.com/opencontainers/distribution-spec).
+"""Client for registries, as in the OCI distribution specification
+(https://github.com/opencontainers/distribution-spec).
 
-Mirrors are tried first, then the registry itself. A layer whose connection breaks is resumed where it broke; a rate limit
-is waited for, within bounds. Content is checked against the digest that was requested, so any mirror may serve it.
+Mirrors are tried first, then the registry itself. A layer whose connection breaks is resumed where it broke; a rate
+limit is waited for, within bounds. Content is checked against the digest that was requested, so any mirror may serve
+it.
 """
 
 import asyncio

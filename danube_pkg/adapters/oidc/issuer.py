@@ -1,7 +1,8 @@
 """An OpenID Connect issuer over HTTP: discovery, token endpoint, keys.
 
-Responses are bounded and redirects refused, since a discovery document of another host could name any endpoint. Keys are
-cached for an hour. If a token names an unknown key (issuers rotate them) they are fetched again, at most once a minute.
+Responses are bounded and redirects refused, since a discovery document of another host could name any endpoint. Keys
+are cached for an hour. If a token names an unknown key (issuers rotate them) they are fetched again, at most once a
+minute.
 
 joserfc is imported with the first login: a server without an issuer does not load it.
 """
@@ -36,8 +37,9 @@ _JSON = {"accept": "application/json"}
 class OidcProvider:
     """`core.identity.ports.IdentityProvider`. Close it after use.
 
-    own_dex: (prefix of the public URLs of the server's own Dex, the loopback address to use in its place). It is reached
-    directly, since the public name may lead through a reverse proxy with a certificate that only browsers trust.
+    own_dex: (prefix of the public URLs of the server's own Dex, the loopback address to use in its place). It is
+    reached directly, since the public name may lead through a reverse proxy with a certificate that only browsers
+    trust.
     """
 
     def __init__(self, own_dex: tuple[str, str] | None = None) -> None:

@@ -147,6 +147,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "started_at": job.started_at,
         "deadline_at": job.deadline_at,
         "finished_at": job.finished_at,
+        "pod_id": job.pod_id,
         "source_rule": job.source_rule,
         "log_path": f"logs/{job.id}.log",
         "origin": job.trigger.origin,
@@ -225,6 +226,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         started_at=row["started_at"],
         deadline_at=row["deadline_at"],
         finished_at=row["finished_at"],
+        pod_id=row["pod_id"],
         source_rule=row["source_rule"],
         steps=steps,
     )

@@ -1,4 +1,4 @@
-"""The SQL of the outbox: what is owed to the world, written with what it tells, read by the loop that delivers it."""
+"""The SQL of the outbox: notifications and commit statuses, stored with the change of their job, read for delivery."""
 
 import json
 import sqlite3
@@ -75,7 +75,7 @@ class SqliteOutbox:
 
 
 def write_follow_up(connection: sqlite3.Connection, follow_up: FollowUp, without_jobs: Collection[str] = ()) -> None:
-    """Add the entries of inbox and outbox, except for those of `without_jobs`, which were not created."""
+    """Store a follow-up. without_jobs: ids of jobs that were not created, whose entries are left out."""
     for entry in follow_up.inbox:
         write_entry(connection, entry)
     for one in follow_up.outbox:
@@ -84,7 +84,7 @@ def write_follow_up(connection: sqlite3.Connection, follow_up: FollowUp, without
 
 
 def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
-    """Again without harm: a commit that seemed to have failed may have happened, and is then repeated."""
+    """Idempotent: a commit that seemed to have failed may have succeeded, and is repeated."""
     connection.execute(
         "INSERT INTO outbox (kind, target, channel, news, address, only_after_failure, created_at, next_at, key) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",

@@ -17,7 +17,7 @@ class SqlitePipelines:
         self._database = database
 
     async def apply_pipelines(self, pipelines: Sequence[Pipeline], revision: str) -> None:
-        """All or nothing: what is named is written, what is not named any more is marked."""
+        """Write these pipelines and mark all others as removed, in one transaction."""
 
         def work(connection: sqlite3.Connection) -> None:
             now = time.time()
@@ -48,7 +48,7 @@ class SqlitePipelines:
 
 
 def write_pipeline(connection: sqlite3.Connection, pipeline: Pipeline, revision: str, now: float) -> None:
-    """One that is new, or one of that name, which keeps its id."""
+    """Insert a pipeline, or update the one with that name, which keeps its id."""
     settings = pipeline.settings
     connection.execute(
         """

@@ -27,7 +27,9 @@ class JobEvent(Record):
 
 
 class Admitted(JobEvent):
-    """The scheduler lets the job start."""
+    """The scheduler lets the job start, in a pod that will have this id."""
+
+    pod_id: str
 
 
 class Approved(JobEvent):

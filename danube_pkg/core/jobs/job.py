@@ -51,6 +51,8 @@ class Job(Record):
     started_at: float | None = None
     deadline_at: float | None = None
     finished_at: float | None = None
+    pod_id: str = ""
+    """The pod that it runs in, "" while it waits; a job from before pods had ids has its own id here."""
     source_rule: str = ""
     """The rule of git_authentication that its code was read with; "" where none was needed."""
     steps: tuple[Step, ...] = ()

@@ -19,6 +19,7 @@ def admitted(job: Job, event: ev.Admitted, now: float) -> Decision:
         status=Status.RUNNING,
         reason=Reason.PREPARING,
         message="",
+        pod_id=event.pod_id,
         started_at=now,
         deadline_at=now + job.settings.max_duration_seconds,
     )

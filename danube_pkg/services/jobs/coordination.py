@@ -101,7 +101,7 @@ class Coordination:
         """Assign the attempt to a running container of its image; once that is stored, it is never assigned to
         another."""
         try:
-            container = await self._ports.runtime.ensure_container(active.job.id, step.image)
+            container = await self._ports.runtime.ensure_container(active.job.pod_id, step.image)
         except Permanent as error:
             hint = f"; {error.hint}" if error.hint else ""
             reason = reason_named(error.reference, Reason.POD_FAILED)
@@ -134,7 +134,7 @@ class Coordination:
             return b"" if end.output_hash else None
         output = active.steps.output_of(step)
         if output is None and step.container is not None:
-            output = await read_output_again(active.job.id, step, self._ports)
+            output = await read_output_again(active.job.pod_id, step, self._ports)
         return output
 
     async def read_secret(self, job_id: str, sequence: int, key: str) -> bytes:

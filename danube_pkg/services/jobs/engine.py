@@ -63,7 +63,7 @@ class Engine:
         self._observer = observer
         self.draining = draining
         self._active: dict[str, ActiveJob] = {}
-        self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing)
+        self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing, ports.new_id)
         self._tasks = JobTasks(self._active, ports, resources, performer, self._scheduler.wake, coordinator_command)
         self._submission = Submission(ports, observer, self._tasks, partial(self._take_up, owed=()))
         self._pods = PodReconciler(ports.runtime, ports.timing, self._active, self._tasks.ensure, resources.log)

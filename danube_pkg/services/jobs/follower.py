@@ -69,7 +69,7 @@ class StepFollower:
         self._name = step.name
         self._key = ports.keys.step_key(step.id, step.attempt)
         self._step_id = step.id
-        self._container = container_of(active.job.id, step)
+        self._container = container_of(active.job.pod_id, step)
         self._ports = ports
         self._output: StepOutput = log.step_output(step.sequence, step.attempt)
         self._tail = OutputTail()

@@ -14,7 +14,7 @@ from danube_pkg.core.errors import PlatformError, Retryable
 from danube_pkg.core.jobs.events import ContainerLost
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.logs.ports import JobLog
-from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent, PodNotice
+from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent, PodNotice, PodState
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 from danube_pkg.services.jobs.active_job import ActiveJob
@@ -73,16 +73,15 @@ class PodReconciler:
 
     def take(self, event: PodEvent) -> None:
         """Start a task of the job that an event is about, if that job still has a pod."""
-        job_id = event.container.job_id if isinstance(event, ContainerEnded) else event.job_id
-        active = self._active.get(job_id)
-        if active is None or active.job.phase not in HAS_A_POD:
+        active = self._active.get(event.job_id)
+        if active is None or active.job.pod_id != event.pod_id or active.job.phase not in HAS_A_POD:
             return
         match event:
-            case ContainerEnded(container, reason, message):
+            case ContainerEnded(container, _, reason, message):
                 lost = ContainerLost(container.number, reason, message)
                 active.note_ended(lost)
                 self._start(active, f"container {container.number} ended", partial(active.apply_lost, lost))
-            case PodNotice(_, message):
+            case PodNotice(_, _, message):
                 self._start(active, f"notice {message}", partial(self._write_notice, active, message))
 
     async def _write_notice(self, active: ActiveJob, message: str) -> None:
@@ -103,24 +102,27 @@ class PodReconciler:
     async def reconcile(self) -> None:
         """Remove pods without an active job; end steps whose container is gone. Raises what the runtime raises."""
         before = {job_id: active.job for job_id, active in self._active.items()}
-        pods = {pod.job_id: pod for pod in await self._runtime.list_pods()}
+        pods = {pod.pod_id: pod for pod in await self._runtime.list_pods()}
         for job_id, job in before.items():
             active = self._active.get(job_id)
             if active is None or job.phase is not Phase.RUNNING:
                 continue
-            alive = {container.number for container in pods[job_id].containers} if job_id in pods else set()
+            pod = pods.get(job.pod_id)
+            alive = {container.number for container in pod.containers} if pod is not None else set()
             placed = {step.container for step in job.open_steps if step.container is not None}
             for number in sorted(placed - alive):
                 self._start(active, f"container {number} missing", partial(self._container_missing, active, number))
-        for job_id in sorted(pods.keys() - self._active.keys() - before.keys()):
-            await self._remove_orphan(job_id)
+        wanted = {job.pod_id for job in before.values()} | {active.job.pod_id for active in self._active.values()}
+        for pod_id in sorted(pods.keys() - wanted):
+            await self._remove_orphan(pods[pod_id])
 
-    async def _remove_orphan(self, job_id: str) -> None:
-        _log.warning("pod-without-job", extra={"fields": {"job": job_id}})
+    async def _remove_orphan(self, pod: PodState) -> None:
+        fields = {"pod": pod.pod_id, "job": pod.job_id}
+        _log.warning("pod-without-job", extra={"fields": fields})
         try:
-            await self._runtime.delete_pod(job_id)
+            await self._runtime.delete_pod(pod.pod_id)
         except PlatformError as error:
-            _log.error("pod-not-removed", extra={"fields": {"job": job_id, "cause": str(error), "hint": error.hint}})
+            _log.error("pod-not-removed", extra={"fields": {**fields, "cause": str(error), "hint": error.hint}})
 
     async def _container_missing(self, active: ActiveJob, number: int) -> None:
         """The watch may report a better reason; it gets some seconds for it."""

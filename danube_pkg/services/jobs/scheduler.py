@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import PlatformError, Retryable
@@ -22,15 +22,24 @@ _log = logging.getLogger("danube.queue")
 
 
 class Scheduler:
-    """active: the engine's jobs, a view that changes with them. No job starts while the server is draining."""
+    """No job starts while the server is draining.
+
+    active: the engine's jobs, a view that changes with them. new_id: makes the id of a job's pod.
+    """
 
     def __init__(
-        self, active: Mapping[str, ActiveJob], applied: AppliedConfiguration, draining: Draining, timing: Timing
+        self,
+        active: Mapping[str, ActiveJob],
+        applied: AppliedConfiguration,
+        draining: Draining,
+        timing: Timing,
+        new_id: Callable[[], str],
     ) -> None:
         self._active = active
         self._applied = applied
         self._draining = draining
         self._timing = timing
+        self._new_id = new_id
         self._changed = asyncio.Event()
         applied.listen(self.wake)
         draining.listen(self.wake)
@@ -78,7 +87,7 @@ class Scheduler:
 
         async def admit() -> None:
             if active.job.phase is Phase.QUEUED:
-                await active.apply(Admitted())
+                await active.apply(Admitted(self._new_id()))
 
         streak = Streak("admission", self._timing, PAUSES, log=_log, fields={"job": active.job.id})
         await until_done(admit, streak, self._timing, expected=(Retryable,))

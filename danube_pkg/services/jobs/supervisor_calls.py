@@ -24,7 +24,7 @@ _BEHIND_EVERY_OUTPUT = 2**63 - 1
 _log = logging.getLogger("danube.steps")
 
 
-async def stop_step(job_id: str, step: Step, ports: EnginePorts) -> bool:
+async def stop_step(job: Job, step: Step, ports: EnginePorts) -> bool:
     """Stop a step's processes: SIGTERM, then SIGKILL. Returns when they are gone, or cannot be reached.
 
     True when the supervisor knows the step, so that its follower will receive the end.
@@ -37,7 +37,7 @@ async def stop_step(job_id: str, step: Step, ports: EnginePorts) -> bool:
     )
     parser, known = FrameParser(), False
     try:
-        stream = await ports.runtime.exec(container_of(job_id, step), (SUPERVISOR, "kill"))
+        stream = await ports.runtime.exec(container_of(job.pod_id, step), (SUPERVISOR, "kill"))
         try:
             await stream.write(encode_request(spec, _BEHIND_EVERY_OUTPUT, kill=True))
             while data := await stream.read():
@@ -45,18 +45,18 @@ async def stop_step(job_id: str, step: Step, ports: EnginePorts) -> bool:
         finally:
             await stream.close()
     except PlatformError as error:
-        fields = {"job": job_id, "step": step.sequence, "cause": str(error)}
+        fields = {"job": job.id, "step": step.sequence, "cause": str(error)}
         _log.info("step-not-stopped", extra={"fields": fields})
     return known
 
 
-async def read_output_again(job_id: str, step: Step, ports: EnginePorts) -> bytes | None:
+async def read_output_again(pod_id: str, step: Step, ports: EnginePorts) -> bytes | None:
     """The end of an ended step's output, for a call that is repeated after a restart; None where it is lost."""
     total = step.end.output_bytes if step.end else 0
     spec = StepSpec(step_id=step.id, attempt=step.attempt, key=ports.keys.step_key(step.id, step.attempt))
     tail = OutputTail()
     try:
-        stream = await ports.runtime.exec(container_of(job_id, step), (SUPERVISOR, "run"))
+        stream = await ports.runtime.exec(container_of(pod_id, step), (SUPERVISOR, "run"))
         try:
             await stream.write(encode_request(spec, max(0, total - MAX_OUTPUT_BYTES)))
             parser = FrameParser()
@@ -74,10 +74,10 @@ async def read_output_again(job_id: str, step: Step, ports: EnginePorts) -> byte
     return None
 
 
-def container_of(job_id: str, step: Step) -> Container:
+def container_of(pod_id: str, step: Step) -> Container:
     """The container that a placed step was assigned to."""
     role = ContainerRole.COORDINATOR if step.sequence == COORDINATOR_SEQUENCE else ContainerRole.WORKER
-    return Container(job_id, step.container or 0, role, step.image)
+    return Container(pod_id, step.container or 0, role, step.image)
 
 
 def coordinator_request(job: Job, command: str, now: float) -> StepRequest:

@@ -111,6 +111,7 @@ def jobs_with(draw: st.DrawFn, job_id: str) -> Job:
             started_at=TIMES,
             deadline_at=TIMES,
             finished_at=TIMES,
+            pod_id=TEXT,
             steps=steps_of(job_id),
         )
     )

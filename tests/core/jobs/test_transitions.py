@@ -45,7 +45,7 @@ def a_step(sequence: int, **asked: object) -> list[ev.JobEvent]:
     ]
 
 
-RUNNING: Sequence[ev.JobEvent] = (ev.Admitted(), ev.PodReady(0))
+RUNNING: Sequence[ev.JobEvent] = (ev.Admitted("pod"), ev.PodReady(0))
 CLOSING: Sequence[ev.JobEvent] = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
 
 
@@ -133,7 +133,7 @@ def test_a_placed_step_is_never_placed_again() -> None:
 
 
 def test_the_end_of_a_job_makes_earlier_effects_stale() -> None:
-    job, owed = after(ev.Admitted(), ev.CancelRequested("me"))
+    job, owed = after(ev.Admitted("pod"), ev.CancelRequested("me"))
     assert owed[0].generation != job.generation
     assert all(effect.generation == job.generation for effect in owed[1:])
     assert [effect.position for effect in owed] == [1, 2, 3, 4]
@@ -162,7 +162,7 @@ def test_an_ending_job_takes_no_new_steps() -> None:
 
 ENDS = st.sampled_from([GREEN, RED, ev.StepEnd(Status.FAILURE, Reason.INFRASTRUCTURE_LOST)])
 EVENTS = st.one_of(
-    st.just(ev.Admitted()),
+    st.just(ev.Admitted("pod")),
     st.just(ev.PodReady(0)),
     st.just(ev.PodFailed(Reason.POD_FAILED, "x")),
     st.just(ev.CancelRequested("me")),

@@ -45,7 +45,7 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
-from tests.fakes.sources import ReadableCommit
+from tests.fakes.sources import FakeSources
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
@@ -115,13 +115,6 @@ class StandingDex:
 
     def trouble(self) -> str:
         return ""
-
-
-class NoChanges:
-    """`core.triggers.ports.ChangedFiles` that knows no pull request."""
-
-    async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        return None
 
 
 class Api:
@@ -248,7 +241,7 @@ async def open_api(
         applied = limited_to(0)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, KnownValues(), audit=audit)
-        sources = ReadableCommit(COMMIT)
+        sources = FakeSources(COMMIT, missing_refs=["gone"])
         jobs = engine_on(store, applied, fake_runtime(path), sources, secrets=secrets)
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
@@ -266,7 +259,7 @@ async def open_api(
         parts = ServerParts(
             store=store,
             jobs=jobs,
-            triggers=build_triggers(store, jobs, NoChanges(), configuration),
+            triggers=build_triggers(store, jobs, sources, configuration),
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, issuer)),
             configuration=configuration,
             conditions=ServerConditions(*([own_dex] if own_dex is not None else [])),

@@ -52,7 +52,7 @@ async def running(tmp_path: Path) -> AsyncIterator[RunningJob]:
 
 async def test_an_event_is_stored_before_it_is_visible(running: RunningJob) -> None:
     running.jobs.hold()
-    asked = asyncio.create_task(running.active.apply(ev.Admitted()), name="asked")
+    asked = asyncio.create_task(running.active.apply(ev.Admitted("pod")), name="asked")
     await wait_until_async(lambda: running.jobs.waiting, 10, "the commit")
     assert (running.active.job.phase, running.decided) == (Phase.QUEUED, [])
     running.jobs.release()
@@ -65,7 +65,7 @@ async def test_an_event_is_stored_before_it_is_visible(running: RunningJob) -> N
 
 async def test_a_caller_that_is_cancelled_does_not_cancel_its_event(running: RunningJob) -> None:
     running.jobs.hold()
-    asked = asyncio.create_task(running.active.apply(ev.Admitted()), name="asked")
+    asked = asyncio.create_task(running.active.apply(ev.Admitted("pod")), name="asked")
     await wait_until_async(lambda: running.jobs.waiting, 10, "the commit")
     await end_all(asked)
     running.jobs.release()
@@ -77,22 +77,22 @@ async def test_a_commit_that_fails_leaves_the_state_as_it_was(running: RunningJo
     running.jobs.failures = [StorageFull("full", "no room"), Unavailable("locked", "locked")]
     for kind in (StorageFull, Unavailable):
         with pytest.raises(kind):
-            await running.active.apply(ev.Admitted())
+            await running.active.apply(ev.Admitted("pod"))
         assert (running.active.job.phase, list(running.active.owed)) == (Phase.QUEUED, [])
-    assert (await running.active.apply(ev.Admitted())).phase is Phase.PREPARING
+    assert (await running.active.apply(ev.Admitted("pod"))).phase is Phase.PREPARING
     assert len(running.active.owed) == 1
 
 
 async def test_an_illegal_event_is_the_senders_error_and_the_mailbox_continues(running: RunningJob) -> None:
     with pytest.raises(IllegalEvent):
         await running.active.apply(ev.PodDeleted())
-    assert (await running.active.apply(ev.Admitted())).phase is Phase.PREPARING
+    assert (await running.active.apply(ev.Admitted("pod"))).phase is Phase.PREPARING
 
 
 async def test_every_sender_gets_an_error_when_the_mailbox_ends(running: RunningJob) -> None:
     """The sender of the message that is being handled, those behind it, and one that comes later."""
     running.jobs.hold()
-    asked = [asyncio.create_task(running.active.apply(ev.Admitted()), name=f"asked {n}") for n in range(3)]
+    asked = [asyncio.create_task(running.active.apply(ev.Admitted("pod")), name=f"asked {n}") for n in range(3)]
     await wait_until_async(lambda: running.jobs.waiting, 10, "the commit")
     await end_all(running.task)
     for task in asked:

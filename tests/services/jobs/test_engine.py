@@ -34,8 +34,8 @@ async def test_a_job_becomes_active_though_its_caller_was_cancelled(tmp_path: Pa
         await end_all(caller)
         setup.jobs.release()
         await wait_until_async(lambda: setup.machine.pods, 20, "its pod")
-        (job_id,) = setup.machine.pods
-        assert setup.engine.active_job(job_id).job.trigger == TRIGGER
+        (pod,) = setup.machine.pods.values()
+        assert setup.engine.active_job(pod.spec.job_id).job.trigger == TRIGGER
 
 
 async def test_a_job_that_could_not_be_stored_does_not_exist(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_two_calls_for_one_reserved_id_are_one_job(tmp_path: Path) -> None
         await active.wait_until(lambda job: job.phase is Phase.RUNNING)
         again = await setup.engine.submit(PIPELINE, TRIGGER, job_id="reserved")
         assert (again.phase, setup.engine.active_job("reserved") is active) == (Phase.RUNNING, True)
-        assert list(setup.machine.pods) == ["reserved"]
+        assert [pod.spec.job_id for pod in setup.machine.pods.values()] == ["reserved"]
 
 
 async def test_a_full_disk_at_admission_does_not_end_admission(tmp_path: Path) -> None:

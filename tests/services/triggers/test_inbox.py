@@ -238,16 +238,16 @@ async def test_a_pull_requests_files_are_found_out_where_they_decide(
 ) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
-        danube.repositories.changed = changed
+        danube.sources.changed = changed
         await danube.receive(PULL)
-        assert danube.repositories.asked == [f"{URL} main..{SHA}"]
+        assert danube.sources.requests == [f"{URL} main..{SHA}"]
         assert len(await danube.jobs()) == count
 
 
 async def test_where_the_files_cannot_be_found_out_it_runs(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
-        danube.repositories.away = Unavailable("forge-unreachable", "it is away")
+        danube.sources.failure = Unavailable("forge-unreachable", "it does not answer")
         await danube.receive(PULL)
         assert len(await danube.jobs()) == 1
 
@@ -295,16 +295,16 @@ async def test_a_proposals_end_starts_nothing(tmp_path: Path) -> None:
 async def test_a_repository_that_is_away_is_asked_again(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        danube.repositories.away = Unavailable("forge-unreachable", "it is away")
+        danube.sources.failure = Unavailable("forge-unreachable", "it does not answer")
         await danube.receive(PUSH)
         (job,) = await danube.jobs()
         await danube.engine.cancel(job.id, "alice")
 
         async def was_asked() -> bool:
-            return bool(danube.repositories.asked) and danube.clock.next_wake is not None
+            return bool(danube.sources.requests) and danube.clock.next_wake is not None
 
         await eventually(was_asked, "the repository to be asked")
-        danube.repositories.away = None
+        danube.sources.failure = None
         await danube.settled(moving=True)
         assert [job.trigger.revision.commit_sha for job in await danube.jobs()] == [SHA, NEWEST]
 
@@ -312,7 +312,7 @@ async def test_a_repository_that_is_away_is_asked_again(tmp_path: Path) -> None:
 async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        danube.repositories.away = Permanent("source-unavailable", "there is no such repository")
+        danube.sources.failure = Permanent("source-unavailable", "there is no such repository")
         await danube.receive(PUSH)
         (job,) = await danube.jobs()
         await danube.engine.cancel(job.id, "alice")
@@ -323,7 +323,7 @@ async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) 
 async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        danube.repositories.away = ZeroDivisionError("a bug")
+        danube.sources.failure = ZeroDivisionError("a bug")
         await danube.receive(PUSH)
         (job,) = await danube.jobs()
         await danube.engine.cancel(job.id, "alice")

@@ -60,7 +60,7 @@ async def test_a_clock_starts_a_job_of_the_newest_commit_of_the_default_branch(t
         assert first.trigger.actor == "schedule 0 3 * * *"
         assert second.trigger.origin == f"cron:app {JUNE + DAY + 3 * 3600:.0f}"
         assert moments(danube) == ["06-01 03:00", "06-02 03:00"]
-        assert danube.repositories.asked == [URL, URL]
+        assert danube.sources.requests == [URL, URL]
 
 
 async def test_every_schedule_of_a_pipeline_counts_and_one_moment_starts_one_job(tmp_path: Path) -> None:

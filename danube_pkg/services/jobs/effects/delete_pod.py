@@ -15,5 +15,5 @@ class DeletePod:
         self._runtime = runtime
 
     async def perform(self, active: ActiveJob) -> JobEvent:
-        await self._runtime.delete_pod(active.job.id)
+        await self._runtime.delete_pod(active.job.pod_id)
         return PodDeleted()

@@ -66,7 +66,7 @@ class StopSteps:
                     return
             except TimeoutError:
                 _log.debug("coordinator-stopped", extra={"fields": {"job": active.job.id}})
-        if await stop_step(active.job.id, step, self._ports):
+        if await stop_step(active.job, step, self._ports):
             await active.wait_until(has_ended)
 
 

@@ -1,4 +1,4 @@
-"""What a repository's name and a ref mean: local repositories, plain directories, and remote ones. Runs in the worker process."""
+"""Resolves refs to commits, in local and remote repositories and plain directories. Runs in the worker process."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from dulwich.objects import ObjectID
 from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo
 
-from danube_pkg.adapters.git.access import GitAccess
-from danube_pkg.adapters.git.commits import commit_words
-from danube_pkg.adapters.git.shallow import peeled
+from danube_pkg.adapters.git.checkout import peeled
+from danube_pkg.adapters.git.commits import commit_metadata
+from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.revisions import Revision
@@ -25,24 +25,24 @@ _SHORT_HASH = re.compile(r"[0-9a-f]{7,39}")
 
 
 class Resolved(Record):
-    """A revision; `peel` says that its hash is known to be no more than a name of something: fetched, it tells its commit."""
+    """A revision. peel: its hash may be that of a tag object; the commit is known once it was fetched."""
 
     revision: Revision
     peel: bool = False
 
 
-def resolve(repository: str, ref: str, access: GitAccess) -> Resolved:
-    """What the ref names now. A plain directory has one state and no refs: its commit is ""."""
-    if len(ref) > MAX_REF_LENGTH or ref.startswith("-") or any(ord(letter) <= 32 for letter in ref):
-        raise Permanent("source-unavailable", f"{ref[:80]!r} is no ref", hint="name a branch, a tag or a commit")
+def resolve(repository: str, ref: str, remote: RemoteSettings) -> Resolved:
+    """The revision that a ref names now; commit "" for a plain directory. Raises Permanent, Unavailable."""
+    if len(ref) > MAX_REF_LENGTH or ref.startswith("-") or any(ord(character) <= 32 for character in ref):
+        raise Permanent("source-unavailable", f"{ref[:80]!r} is not a ref", hint="name a branch, a tag or a commit")
     if is_remote(repository):
-        return _resolve_remote(repository, ref, access)
+        return _resolve_remote(repository, ref, remote)
     local = open_local(Path(repository))
     if local is None:
         if ref:
             raise Permanent(
                 "source-unavailable",
-                f"{repository} is a directory and no Git repository, so it has no ref {ref!r}",
+                f"{repository} is a directory and not a Git repository, so it has no ref {ref!r}",
                 hint="leave the ref out, or make it one: git init",
             )
         return Resolved(Revision(""))
@@ -51,7 +51,7 @@ def resolve(repository: str, ref: str, access: GitAccess) -> Resolved:
 
 
 def open_local(path: Path) -> Repo | None:
-    """The repository at that directory itself (never one around it); None for a plain directory."""
+    """The repository in that very directory, not one above it; None for a plain directory. Raises Permanent."""
     if not path.is_dir():
         raise Permanent("source-unavailable", f"there is no directory {path}", hint=HINT)
     try:
@@ -68,7 +68,7 @@ def open_local(path: Path) -> Repo | None:
 
 
 def resolve_local(repo: Repo, ref: str, name: str) -> Revision:
-    """The commit that a branch, a tag, a hash or "" (HEAD) means in a repository on this machine. Raises Permanent."""
+    """The commit of a branch, a tag, a hash or "" (HEAD) in a repository on this machine. Raises Permanent."""
     refs = {one: ObjectID(sha) for one, sha in repo.refs.as_dict().items()}
     head = repo.refs.get_symrefs().get(HEADREF, Ref(b""))
     branch = head.removeprefix(b"refs/heads/").decode("utf-8", "replace") if head.startswith(b"refs/heads/") else ""
@@ -87,17 +87,17 @@ def resolve_local(repo: Repo, ref: str, name: str) -> Revision:
         if len(matches) == 1:
             return _revision(repo, matches.pop(), ref)
         if matches:
-            raise Permanent("source-unavailable", f"{ref!r} names several objects", hint="write more of its digits")
+            raise Permanent("source-unavailable", f"{ref!r} is ambiguous", hint="write more digits of the hash")
     raise _no_ref(name, ref)
 
 
 def _revision(repo: Repo, sha: ObjectID, ref: str, branch: str = "", tag: str = "") -> Revision:
     commit = peeled(repo.object_store, sha)
-    return Revision(commit.decode(), ref, branch, tag, **commit_words(repo.object_store, commit))
+    return Revision(commit.decode(), ref, branch, tag, **commit_metadata(repo.object_store, commit))
 
 
 def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str] | None:
-    """(object, branch, tag) of a full or short name; a branch goes before a tag of the same name."""
+    """(object, branch, tag) of a full or short name; a branch takes precedence over a tag of the same name."""
     for candidate in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
         if candidate in refs and candidate.startswith("refs/"):
             branch = candidate.removeprefix("refs/heads/") if candidate.startswith("refs/heads/") else ""
@@ -106,11 +106,11 @@ def _named(refs: Mapping[str, ObjectID], ref: str) -> tuple[ObjectID, str, str] 
     return None
 
 
-def _resolve_remote(url: str, ref: str, access: GitAccess) -> Resolved:
+def _resolve_remote(url: str, ref: str, remote: RemoteSettings) -> Resolved:
     name = without_login(url)
     if _HASH.fullmatch(ref):
         return Resolved(Revision(ref, ref), peel=True)
-    with connected(url, access) as (client, path):
+    with connected(url, remote) as (client, path):
         answer = client.get_refs(path.encode(), ref_prefix=_prefixes(ref))
     refs = {one.decode("utf-8", "surrogateescape"): ObjectID(sha) for one, sha in answer.refs.items() if sha}
     head = (answer.symrefs or {}).get(HEADREF, Ref(b"")).decode("utf-8", "replace")
@@ -123,13 +123,13 @@ def _resolve_remote(url: str, ref: str, access: GitAccess) -> Resolved:
     if found is None:
         raise _no_ref(name, ref)
     sha, branch, tag = found
-    # A tag may be an object of its own: newer servers say what it points to.
+    # A tag may be an object of its own: newer servers also list what it points to.
     commit = refs.get(f"refs/tags/{tag}^{{}}") if tag else None
     return Resolved(Revision((commit or sha).decode(), ref, branch, tag), peel=not branch and commit is None)
 
 
 def _prefixes(ref: str) -> list[bytes]:
-    """What the server need not list is not asked for: large repositories have ten thousands of refs."""
+    """The refs that the server is to list: large repositories have tens of thousands."""
     if not ref or ref == "HEAD":
         return [b"HEAD"]
     return [name.encode("utf-8", "surrogateescape") for name in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}")]
@@ -137,5 +137,5 @@ def _prefixes(ref: str) -> list[bytes]:
 
 def _no_ref(name: str, ref: str) -> Permanent:
     return Permanent(
-        "source-unavailable", f"{name} has no branch, tag or commit {ref!r}", hint="look with: git ls-remote " + name
+        "source-unavailable", f"{name} has no branch, tag or commit {ref!r}", hint="list them: git ls-remote " + name
     )

@@ -1,8 +1,8 @@
-"""Directories as they are on disk: a plain one whole, a working tree as Git would see it.
+"""Directories as they are on disk: a plain one with all its files, a working tree as Git sees it.
 
-A working tree is what is tracked, as it is now, and what is untracked but not ignored (nested .gitignore files,
-.git/info/exclude and the user's own excludes); with the shallow `.git` of its HEAD, so that `git status` shows the same
-changes in the pod as outside. `.git` itself is never copied.
+A working tree consists of its tracked files, as they are now, and of untracked files that are not ignored (by nested
+.gitignore files, .git/info/exclude and the user's own excludes). It gets a shallow `.git` of its HEAD, so that `git
+status` shows the same changes in the pod as outside; `.git` itself is never copied.
 """
 
 import os
@@ -13,22 +13,22 @@ from dulwich.ignore import IgnoreFilterManager
 from dulwich.refs import HEADREF
 from dulwich.repo import Repo
 
+from danube_pkg.adapters.git.checkout import Checkout
 from danube_pkg.adapters.git.limits import MAX_FILES
-from danube_pkg.adapters.git.repositories import open_local, resolve_local
-from danube_pkg.adapters.git.shallow import Checkout
+from danube_pkg.adapters.git.refs import open_local, resolve_local
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import Permanent, TooLarge
 from danube_pkg.core.repositories.revisions import Revision
 
 
 def write_directory(path: Path, tar: TreeTar) -> None:
-    """All of a plain directory but a `.git` at its top."""
+    """All files of a plain directory, without a `.git` at its top."""
     for name in _walk(path, None):
         tar.add_path(name, path / name)
 
 
 def working_revision(path: Path) -> Revision:
-    """HEAD of the working tree; empty outside a repository and before the first commit."""
+    """HEAD of the working tree; an empty revision outside a repository and before the first commit."""
     repo = open_local(path)
     if repo is None:
         return Revision("")
@@ -36,7 +36,7 @@ def working_revision(path: Path) -> Revision:
         return resolve_local(repo, "", str(path)) if _has_head(repo) else Revision("")
 
 
-def origin(path: Path) -> str:
+def origin_url(path: Path) -> str:
     """The URL of the remote `origin`; "" where there is none."""
     repo = open_local(path)
     if repo is None:
@@ -49,7 +49,7 @@ def origin(path: Path) -> str:
 
 
 def write_working_tree(path: Path, tar: TreeTar, temporary: Path) -> None:
-    """What a person sees there: tracked and untracked files as they are, without what Git ignores, and a shallow `.git`."""
+    """Tracked and untracked files as they are, without those that Git ignores, and a shallow `.git`."""
     repo = open_local(path)
     if repo is None:
         write_directory(path, tar)
@@ -59,7 +59,7 @@ def write_working_tree(path: Path, tar: TreeTar, temporary: Path) -> None:
         untracked = set(_walk(path, IgnoreFilterManager.from_repo(repo)))
         directories: set[str] = set()
         for name in sorted(tracked | untracked):
-            # A tracked file that was deleted on disk is deleted here too; one that vanishes later is an error.
+            # A tracked file that was deleted on disk is left out; one that vanishes while it is read is an error.
             if name in tracked and not os.path.lexists(path / name):
                 continue
             for parent in _new_parents(name, directories):
@@ -76,7 +76,7 @@ def _has_head(repo: Repo) -> bool:
 
 
 def _new_parents(name: str, known: set[str]) -> Iterator[str]:
-    """The directories above a name that were not named yet, outermost first."""
+    """The directories above a name that are not in `known` yet, outermost first; adds them to it."""
     parts = name.split("/")[:-1]
     for count in range(1, len(parts) + 1):
         parent = "/".join(parts[:count])
@@ -86,9 +86,9 @@ def _new_parents(name: str, known: set[str]) -> Iterator[str]:
 
 
 def _walk(root: Path, ignores: IgnoreFilterManager | None) -> Iterator[str]:
-    """Relative names below a directory, sorted, directories before what is in them; links are not followed.
+    """Relative names below a directory, sorted, directories before their content; links are not followed.
 
-    With `ignores`, names that Git ignores are left out with all below them, and every `.git` of a nested repository too.
+    With `ignores`, names that Git ignores are left out with everything below them, and so is each nested `.git`.
     """
     pending = [""]
     count = 0
@@ -107,7 +107,7 @@ def _walk(root: Path, ignores: IgnoreFilterManager | None) -> Iterator[str]:
                 raise TooLarge(
                     "source-too-large",
                     f"{root} has more than {MAX_FILES} files",
-                    hint="is it the right directory? In a Git repository, list what is built in .gitignore",
+                    hint="is it the right directory? In a Git repository, list build output in .gitignore",
                 )
             if is_directory:
                 inner.append(name)

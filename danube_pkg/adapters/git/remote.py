@@ -1,4 +1,4 @@
-"""How one remote repository is reached: what the server hands to the worker on its standard input, and nowhere else."""
+"""How the worker connects to a remote repository. Credentials reach it on its standard input and in no other way."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,15 +7,18 @@ from danube_pkg.core.repositories.revisions import Credential, GitProgram
 from danube_pkg.kit.records import Record, field
 
 
-class GitAccess(Record):
-    """credential: for this repository. known_hosts: files of host keys beside the system's. program: who fetches."""
+class RemoteSettings(Record):
+    """The settings for one repository.
+
+    credential: for this repository; known_hosts: files of ssh host keys beside the system's; program: what fetches.
+    """
 
     credential: Credential = field(default_factory=Credential)
     known_hosts: tuple[str, ...] = ()
     program: GitProgram = GitProgram.DULWICH
 
     def request(self) -> dict[str, Any]:
-        """As JSON, for the worker."""
+        """The settings as JSON, for the worker."""
         one = self.credential
         return {
             "rule": one.rule,
@@ -28,8 +31,8 @@ class GitAccess(Record):
         }
 
     @classmethod
-    def from_request(cls, fields: Mapping[str, Any]) -> "GitAccess":
-        """What `request` made."""
+    def from_request(cls, fields: Mapping[str, Any]) -> "RemoteSettings":
+        """The settings from what `request` returned."""
         names: Sequence[str] = ("rule", "username", "password", "private_key", "private_key_path")
         credential = Credential(*(fields[name] for name in names))
         return cls(credential, tuple(fields["known_hosts"]), GitProgram(fields["program"]))

@@ -1,7 +1,8 @@
-"""A mirror: a bare repository below `repos/` that holds single commits of one remote repository, fetched by their exact hash.
+"""Fetches commits into a mirror: a bare repository below `repos/` with single commits of one remote repository.
 
-Runs in the worker process. Commits are shallow (depth 1); what the mirror has is offered to the server, so that the next
-commit of the same repository brings only what differs. One process at a time writes to a mirror; any number read it.
+Runs in the worker process. Commits are fetched by their hash and shallow (depth 1). The mirror's commits are offered to
+the server, so that the next commit transfers only what differs. One process at a time writes to a mirror; any number
+read.
 """
 
 import tempfile
@@ -15,60 +16,61 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from danube_pkg.adapters.git import host_git
-from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.limits import DEEPENING, MAX_PACK_BYTES
+from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent, TooLarge
 from danube_pkg.core.repositories.revisions import GitProgram
 from danube_pkg.core.repositories.urls import without_login
 
-NEWER_PROTOCOL = 2
-"""Git's protocol in which any commit can be asked for by its hash."""
+PROTOCOL_WITH_HASHES = 2
+"""The version of Git's protocol in which any commit can be requested by its hash."""
 
-_BEHIND = (b"refs/heads/", b"refs/tags/")
+_PREFIXES = (b"refs/heads/", b"refs/tags/")
+"""Refs whose history is fetched where a commit cannot be requested by its hash."""
 
 MAX_HAVES = 16
-"""The newest commits are offered: an older one saves nothing that a newer one does not."""
+"""How many commits are offered, the newest first: older ones hardly reduce the transfer."""
 
 
 def open_mirror(directory: Path) -> Repo:
-    """The mirror in that directory, made where there is none."""
+    """The mirror in that directory, created where there is none."""
     if not (directory / "HEAD").exists():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         Repo.init_bare(str(directory)).close()
     return Repo(str(directory))
 
 
-def fetch(url: str, sha: str, directory: Path, access: GitAccess) -> Repo:
-    """The mirror with that commit (or tag) in it. Asks nobody when it is there already. Raises Permanent, Unavailable."""
+def fetch(url: str, sha: str, directory: Path, remote: RemoteSettings) -> Repo:
+    """The mirror with that commit (or tag), without a request where it has it. Raises Permanent, Unavailable."""
     wanted = ObjectID(sha.encode("ascii"))
     repo = open_mirror(directory)
     try:
         if wanted not in repo.object_store:
-            if access.program is GitProgram.HOST:
-                host_git.fetch(url, sha, directory, access)
+            if remote.program is GitProgram.HOST:
+                host_git.fetch(url, sha, directory, remote)
             else:
-                _fetch(url, wanted, repo, access)
+                _fetch(url, wanted, repo, remote)
         if wanted not in repo.object_store:
-            raise Permanent("source-unavailable", f"{without_login(url)} does not give out commit {sha}", hint=HINT)
+            raise Permanent("source-unavailable", f"{without_login(url)} does not provide commit {sha}", hint=HINT)
     except BaseException:
         repo.close()
         raise
     return repo
 
 
-def _fetch(url: str, wanted: ObjectID, repo: Repo, access: GitAccess) -> None:
+def _fetch(url: str, wanted: ObjectID, repo: Repo, remote: RemoteSettings) -> None:
     try:
-        with connected(url, access) as (client, path):
+        with connected(url, remote) as (client, path):
             if _fetch_pack(client, path, repo, _Exactly(client, wanted), 1, _Haves(repo)):
                 return
     except Permanent as error:
         if "not our ref" not in error.cause:
             raise
-    # The server gives out what a ref names and nothing else: the commit is looked for behind the refs.
+    # The server provides only what a ref names: the commit is searched in the history of all refs.
     for depth in DEEPENING:
-        with connected(url, access) as (client, path):
-            _fetch_pack(client, path, repo, _everything, depth, _Haves(None))
+        with connected(url, remote) as (client, path):
+            _fetch_pack(client, path, repo, _all_refs, depth, _Haves(None))
         if wanted in repo.object_store:
             return
 
@@ -78,37 +80,37 @@ Wants = Callable[..., list[ObjectID]]
 
 
 class _Exactly:
-    """Wants one commit; nothing from a server of the older protocol that has no ref for it, since that would hang up."""
+    """Wants one commit; nothing from a server of the older protocol without a ref for it, since it would disconnect."""
 
     def __init__(self, client: GitClient, wanted: ObjectID) -> None:
         self._client = client
         self._wanted = wanted
 
     def __call__(self, refs: Refs, depth: int | None = None) -> list[ObjectID]:
-        by_hash = getattr(self._client, "protocol_version", 0) == NEWER_PROTOCOL
+        by_hash = getattr(self._client, "protocol_version", 0) == PROTOCOL_WITH_HASHES
         return [self._wanted] if by_hash or self._wanted in refs.values() else []
 
 
-def _everything(refs: Refs, depth: int | None = None) -> list[ObjectID]:
-    # A name with ^{} says what a tag points to; it is no ref that could be asked for.
-    return sorted({sha for ref, sha in refs.items() if ref.startswith(_BEHIND) and not ref.endswith(b"^{}")})
+def _all_refs(refs: Refs, depth: int | None = None) -> list[ObjectID]:
+    # A name with ^{} gives what a tag points to; it is not a ref that can be requested.
+    return sorted({sha for ref, sha in refs.items() if ref.startswith(_PREFIXES) and not ref.endswith(b"^{}")})
 
 
 def _fetch_pack(client: GitClient, path: str, repo: Repo, wants: Wants, depth: int, haves: "_Haves") -> bool:
-    """As `GitClient.fetch`, with a bound on what comes; whether anything came."""
+    """Like `GitClient.fetch`, with a bound on the size of the pack; whether there was one."""
     with tempfile.TemporaryFile(dir=repo.path) as file:
         result = client.fetch_pack(path.encode(), wants, haves, _Bounded(file), depth=depth)
-        came = file.tell() > 0
-        if came:
+        received = file.tell() > 0
+        if received:
             file.seek(0)
             repo.object_store.add_thin_pack(file.read, None)
-    # Only now: a crash before leaves a commit that is whole and not offered, never one that is offered and not whole.
+    # Last: after a crash a commit may be complete and not offered, and never offered and incomplete.
     repo.update_shallow(result.new_shallow, result.new_unshallow)
-    return came
+    return received
 
 
 class _Bounded:
-    """Writes to a file, up to the bound of one fetch."""
+    """Writes a pack to a file. Raises TooLarge above the bound of one fetch."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -126,7 +128,7 @@ class _Bounded:
 
 
 class _Haves:
-    """dulwich's graph walker over what a mirror has: its newest commits, each without its history."""
+    """dulwich's graph walker over a mirror's newest commits, each without its history."""
 
     def __init__(self, repo: Repo | None) -> None:
         commits = [] if repo is None else list(_commits(repo))

@@ -1,4 +1,4 @@
-"""Who of the pods' processes has ended: a pidfd each, so that nothing is polled and no process need be our child."""
+"""Reports containers that have ended: by a pidfd of each PID 1, without polling and without child processes."""
 
 import asyncio
 import os
@@ -9,21 +9,22 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, Proc
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, ContainerEnded, PodEvent
 
-ReasonOf = Callable[[Container], tuple[Reason, str]]
+ReasonOfEnd = Callable[[Container], tuple[Reason, str]]
 
 
-class Watcher:
-    """Publishes the end of every container that was added, once, while somebody watches."""
+class ContainerWatch:
+    """Publishes the end of every container that was added, once for each time that it is opened."""
 
-    def __init__(self, reason_of: ReasonOf) -> None:
-        self._reason_of = reason_of
+    def __init__(self, reason_of_end: ReasonOfEnd) -> None:
+        self._reason_of_end = reason_of_end
         self._descriptors: dict[Container, int] = {}
         self._queue: asyncio.Queue[PodEvent] | None = None
         self._published: set[Container] = set()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
-        """Each watch tells of every container that has ended, also of those that an earlier one told of."""
+        """Events from now on. Containers that have ended are published when they are added, also if an earlier watch
+        published them."""
         queue: asyncio.Queue[PodEvent] = asyncio.Queue()
         self._queue = queue
         self._published.clear()
@@ -34,7 +35,7 @@ class Watcher:
 
     def publish(self, event: PodEvent) -> None:
         if self._queue is None:
-            return  # the next watch finds a container that has ended, and a notice is of the moment
+            return  # the next watch finds a container that has ended; a notice is only for those who watch now
         if isinstance(event, ContainerEnded):
             if event.container in self._published:
                 return
@@ -42,7 +43,7 @@ class Watcher:
         self._queue.put_nowait(event)
 
     def add(self, known: ContainerRecord) -> None:
-        """Watch a container; one that is gone already is published at once."""
+        """Watch a container; one that has ended already is published at once."""
         if known.container in self._descriptors or known.container in self._published:
             return
         try:
@@ -52,17 +53,17 @@ class Watcher:
         if descriptor < 0 or not known.init.lives():
             if descriptor >= 0:
                 os.close(descriptor)
-            self._ended(known.container)
+            self._publish_end(known)
             return
         self._descriptors[known.container] = descriptor
-        asyncio.get_running_loop().add_reader(descriptor, self._ready, known.container)
+        asyncio.get_running_loop().add_reader(descriptor, self._ended, known)
 
-    def _ready(self, container: Container) -> None:
-        self._drop(container)
-        self._ended(container)
+    def _ended(self, known: ContainerRecord) -> None:
+        self._drop(known.container)
+        self._publish_end(known)
 
-    def _ended(self, container: Container) -> None:
-        self.publish(ContainerEnded(container, *self._reason_of(container)))
+    def _publish_end(self, known: ContainerRecord) -> None:
+        self.publish(ContainerEnded(known.container, known.job_id, *self._reason_of_end(known.container)))
 
     def _drop(self, container: Container) -> None:
         descriptor = self._descriptors.pop(container, -1)
@@ -70,14 +71,14 @@ class Watcher:
             asyncio.get_running_loop().remove_reader(descriptor)
             os.close(descriptor)
 
-    def forget(self, job_id: str) -> None:
-        """A pod that is being removed: its containers' ends are nobody's news."""
-        for container in [known for known in self._descriptors if known.job_id == job_id]:
+    def forget(self, pod_id: str) -> None:
+        """Stop watching a pod that is being removed: the end of its containers is not an event."""
+        for container in [known for known in self._descriptors if known.pod_id == pod_id]:
             self._drop(container)
-        self._published = {known for known in self._published if known.job_id != job_id}
+        self._published = {known for known in self._published if known.pod_id != pod_id}
 
-    async def wait_gone(self, mark: ProcessMark) -> None:
-        """Until that process has ended; at once when it has."""
+    async def wait_ended(self, mark: ProcessMark) -> None:
+        """Returns when that process has ended, at once if it had."""
         try:
             descriptor = os.pidfd_open(mark.pid)
         except ProcessLookupError:
@@ -85,10 +86,10 @@ class Watcher:
         try:
             if mark.lives():
                 loop = asyncio.get_running_loop()
-                gone: asyncio.Future[None] = loop.create_future()
-                loop.add_reader(descriptor, _resolve, gone)
+                ended: asyncio.Future[None] = loop.create_future()
+                loop.add_reader(descriptor, _resolve, ended)
                 try:
-                    await gone
+                    await ended
                 finally:
                     loop.remove_reader(descriptor)
         finally:

@@ -1,8 +1,9 @@
-"""A commit as a checkout: its tree as tar entries, and behind it a shallow `.git` that Git finds clean.
+"""A commit as a checkout: its tree as tar entries, then a shallow `.git` with which `git status` is clean.
 
-Objects are read once: while the tree is written, each goes into a pack in an unnamed temporary file, which follows at the
-end. Objects are stored whole and not compressed: a pod needs them once, and compressing took half of the time. The index
-has zero sizes and times, which is how Git marks entries whose content it has still to compare (as after `git read-tree`).
+Objects are read once: while the tree is written, each is added to a pack in an unnamed temporary file, which is written
+to the tar at the end. Objects are stored whole and uncompressed: a pod needs them once, and compression took half of
+the time. The index has zero sizes and times, which mark entries whose content Git has not compared yet (as `git
+read-tree`).
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from danube_pkg.core.errors import Permanent, TooLarge
 from danube_pkg.kit.records import Mutable, Record, field
 
 MAX_DEPTH = 200
-"""Directories in directories; a path of that depth does not fit into PATH_MAX."""
+"""Nested directories: a deeper path does not fit into PATH_MAX."""
 
 Kind = TypeVar("Kind", bound=ShaFile)
 
@@ -36,7 +37,7 @@ _FORBIDDEN = {b"", b".", b"..", b".git"}
 
 
 class _Pack(Mutable):
-    """A pack that grows in a temporary file; `entries` are for its index."""
+    """A pack that grows in a temporary file. entries: (object id, offset, CRC-32) of each object, for its index."""
 
     file: IO[bytes]
     entries: list[tuple[bytes, int, int]] = field(default_factory=list)
@@ -57,7 +58,7 @@ class _Pack(Mutable):
         self.file.write(stored)
 
     def finish(self) -> bytes:
-        """The checksum, written at the end as well; the number of objects is only known now."""
+        """Write the header, whose number of objects is known only now, and the checksum, which is the result."""
         self.file.seek(0)
         self.file.write(struct.pack(">4sLL", b"PACK", 2, len(self.entries)))
         self.file.seek(0)
@@ -69,7 +70,7 @@ class _Pack(Mutable):
 
 
 class Nested(Record):
-    """A submodule's checkout, as it stands in its superproject. name: in `.gitmodules`; origin: its URL without a login."""
+    """A submodule's checkout in its superproject. name: in `.gitmodules`; origin: its URL without credentials."""
 
     name: str
     origin: str
@@ -86,8 +87,8 @@ class Nested(Record):
 class Checkout:
     """One commit of one object store.
 
-    files=False leaves the tree's own entries out: a working tree brings its own. submodules: by their paths, what stands
-    there. notices: sentences for the job's page, whole after `write`.
+    files: False for a working tree, whose files its caller adds; then only `.git` is written. submodules: by path.
+    notices: sentences for the job's page, complete after `write`.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Checkout:
             some = f"{len(self._pointers)} files are" if len(self._pointers) > 1 else "1 file is"
             found.append(
                 f"{some} only pointers of Git LFS ({self._pointers[0]} and so on): their content was not fetched; "
-                "a step can: git lfs pull, with an image that has it and a token of its own"
+                "a step can fetch it: git lfs pull, with an image that has git-lfs and with a token of its own"
             )
         return found
 
@@ -142,7 +143,7 @@ class Checkout:
         if not isinstance(found, kind):
             raise Permanent(
                 "source-unavailable",
-                f"{what} ({sha.decode()}) is no {kind.__name__.lower()}",
+                f"{what} ({sha.decode()}) is not a {kind.__name__.lower()}",
                 hint="check the repository with: git fsck",
             )
         return found
@@ -156,7 +157,7 @@ class Checkout:
         for entry in tree.iteritems():
             name, mode, inner = entry.path, entry.mode, entry.sha
             if name is None or mode is None or inner is None or name.lower() in _FORBIDDEN or b"/" in name:
-                what = f"the commit holds a file named {name!r}, which is unsafe"
+                what = f"the commit contains a file named {name!r}, which is unsafe"
                 raise Permanent("source-unavailable", what, hint="rename or remove the file in a new commit")
             path = prefix + name
             if mode & 0o170000 == _DIRECTORY:
@@ -183,7 +184,7 @@ class Checkout:
         if len(data) > MAX_BLOB_BYTES:
             raise TooLarge(
                 "source-too-large",
-                f"{_text(path)!r} has {len(data) // 1024**2} MiB; at most {MAX_BLOB_BYTES // 1024**2} are taken from Git",
+                f"{_text(path)!r} has {len(data) // 1024**2} MiB; the limit is {MAX_BLOB_BYTES // 1024**2} MiB",
                 hint="keep large data out of the repository, and let a step download it",
             )
         self._pack(blob, pack)
@@ -225,19 +226,19 @@ class Checkout:
 
 
 def peeled(objects: BaseObjectStore, sha: ObjectID) -> ObjectID:
-    """The commit behind a tag (or a tag of a tag); raises Permanent when it is none."""
+    """The commit that an object is, or to which a tag (or a tag of a tag) points. Raises Permanent for none."""
     for _ in range(10):
         try:
             found = objects[sha]
         except KeyError as error:
             what = f"{sha.decode()} is not in the repository"
-            raise Permanent("source-unavailable", what, hint="name a branch, a tag or a commit of it") from error
+            raise Permanent("source-unavailable", what, hint="name one of its branches, tags or commits") from error
         if isinstance(found, Commit):
             return found.id
         if not isinstance(found, Tag):
             break
         sha = found.object[1]
-    raise Permanent("source-unavailable", f"{sha.decode()} is no commit", hint="name a branch, a tag or a commit")
+    raise Permanent("source-unavailable", f"{sha.decode()} is not a commit", hint="name a branch, a tag or a commit")
 
 
 def _index_entry(path: bytes, mode: int, sha: ObjectID) -> SerializedIndexEntry:

@@ -98,7 +98,8 @@ def test_an_offset_that_was_overwritten_is_refused(box: Box) -> None:
 
 
 def test_unacknowledged_output_of_any_size_is_kept(box: Box) -> None:
-    """Many steps ended while the server was unreachable; fetching the output of one must not discard that of another."""
+    """Many steps ended while the server was unreachable; fetching the output of one must not discard that of
+    another."""
     size = (8 << 20) - 1
     for number in range(10):
         follow = box.run(spec(f"head -c {size} /dev/zero", f"s{number}"), ack=False)
