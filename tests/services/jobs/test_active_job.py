@@ -90,7 +90,7 @@ async def test_an_illegal_event_is_the_senders_error_and_the_mailbox_continues(r
 
 
 async def test_every_sender_gets_an_error_when_the_mailbox_ends(running: RunningJob) -> None:
-    """Of the message that is being handled, those behind it, and one that comes later."""
+    """The sender of the message that is being handled, those behind it, and one that comes later."""
     running.jobs.hold()
     asked = [asyncio.create_task(running.active.apply(ev.Admitted("pod")), name=f"asked {n}") for n in range(3)]
     await wait_until_async(lambda: running.jobs.waiting, 10, "the commit")
