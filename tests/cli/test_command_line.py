@@ -186,6 +186,16 @@ async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_ter
     assert "Alice" in one
 
 
+async def test_a_job_without_a_commit_is_shown_and_found_by_no_commit(api: Api, shell: Shell) -> None:
+    trigger = Trigger("webhook", "alice", Revision(branch="topic"), pull_request={"fork": True})
+    job = await api.job("app", trigger=trigger, status=Status.FAILURE)
+    data = str(api.path)
+    assert "topic" in await shell.danube("jobs", "--data", data)
+    assert "topic" in await shell.danube("jobs", job.id, "--data", data)
+    assert "no job among" in await shell.danube("rerun", "--failed", COMMIT, "--data", data, code=3)
+    assert "not known yet" in await shell.danube("approve", job.id, COMMIT, "--data", data, code=3)
+
+
 async def test_a_list_is_as_long_as_was_asked_for_however_many_pages_that_takes(api: Api, shell: Shell) -> None:
     made = [(await api.job("app")).id for _ in range(215)]
     data = str(api.path)

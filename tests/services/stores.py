@@ -1,4 +1,4 @@
-"""The real store in a directory of its own, and one whose commits wait or fail when a test wants it."""
+"""The real store in a directory of its own, and one whose commits wait or fail on request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -37,7 +37,7 @@ class UnrulyJobs(SqliteJobs):
     def hold(self) -> None:
         self._open.clear()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self._open.set()
 
     async def _pass(self) -> None:
