@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.world import DANUBE, ROOT
+from tests.support.server import DANUBE, ROOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
     pipelines.furnish(made)
     made.serve()
-    made.danube("secrets", "set", "hook", stdin=SECRET)
-    made.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="a-token-of-the-tests")
+    made.command("secrets", "set", "hook", stdin=SECRET)
+    made.command("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="a-token-of-the-tests")
     yield made
     made.close()
 

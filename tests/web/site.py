@@ -1,4 +1,4 @@
-"""A world with people in it, and what a browser sees of it.
+"""A danube with people in it, and what a browser sees of it.
 
 site.pipeline("app", DANUBEFILE)
 site.serve()
@@ -17,8 +17,8 @@ import bcrypt
 import yaml
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
-from tests.e2e.world import ROOT, World
 from tests.support.git_servers import git
+from tests.support.server import ROOT, Installation
 
 PASSWORD = "correct horse battery staple"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
@@ -41,8 +41,8 @@ WAIT_MS = 10_000
 """For what a page shows; a machine that is busy with other tests takes a while."""
 
 
-class Site(World):
-    """A world whose server people can log in to. Pipelines are there before it serves."""
+class Site(Installation):
+    """A danube whose server people can log in to. Pipelines are there before it serves."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -85,9 +85,9 @@ class Site(World):
         return git(self.config, "rev-parse", "HEAD")
 
     def sync(self) -> str:
-        """Commit, and have the server look."""
+        """Commit, make the server read the configuration, and return the commit's hash."""
         sha = self.commit()
-        self.danube("config", "sync", check=False)
+        self.command("config", "sync", check=False)
         return sha
 
     def _configure(self, file: str, kind: str, specs: Mapping[str, object]) -> None:

@@ -34,7 +34,7 @@ def ticking(site: Site) -> Iterator[str]:
     job = site.trigger("ticking")
     site.wait_for_log(job, "tick 1")
     yield job
-    site.danube("cancel", job, check=False)
+    site.command("cancel", job, check=False)
     site.end_of(job)
 
 
