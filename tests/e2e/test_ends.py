@@ -79,7 +79,7 @@ def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(shared: Installa
 
 
 def test_a_job_that_takes_too_long_ends(shared: Installation) -> None:
-    shared.pipeline("slow", job_of("step.run('sleep 100', name='sleeper')"), max_duration_seconds=3)
+    shared.pipeline("slow", job_of("step.run('sleep 100', name='sleeper')"), max_duration_seconds=5)
     shared.sync()
     job = shared.end_of(shared.trigger("slow"))
     assert (job["status"], job["reason"]) == ("timeout", "job-timeout")

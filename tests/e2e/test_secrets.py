@@ -59,7 +59,7 @@ def test_every_form_is_masked_and_nothing_is_written_down(shared: Installation) 
     }
     for form in forms:
         assert shared.files_with(form) == [], form
-    assert not any(form in danube.server_log.read_bytes() for form in forms)
+    assert not any(form in shared.server_log.read_bytes() for form in forms)
 
 
 def test_a_value_that_cannot_be_masked_is_refused_with_the_reason(shared: Installation) -> None:

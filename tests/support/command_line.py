@@ -16,21 +16,11 @@ SECONDS = 120.0
 """A command that takes longer hangs."""
 
 IN_PROCESS = frozenset(
-    {
-        "approve",
-        "cancel",
-        "config",
-        "deliveries",
-        "drain",
-        "explain",
-        "jobs",
-        "pipelines",
-        "resume",
-        "secrets",
-        "trigger",
-    }
+    "approve audit cancel config deliveries drain explain jobs keys login logs pipelines rerun resume secrets token trigger"
+    " whoami".split()
 )
-"""Commands that only ask the API. The others (`run`, `image`, `login`, …) start processes or handle signals and terminals."""
+"""Commands that only ask the API. The others (`run`, `image`, `artifacts`, …) start processes, or use signals and
+descriptors of the process."""
 
 
 def run_command(
