@@ -13,16 +13,16 @@ from pathlib import Path
 
 from bench.figures import Figure
 from danube_pkg.core.images.registries import RegistrySpec
-from tests.adapters.images.building import (
+from tests.adapters.images.containers import busybox, open_image_pods
+from tests.adapters.images.setup import open_image_setup
+from tests.adapters.runtimes.sandbox.pods import new_job_id, spec_of
+from tests.support.image_layouts import (
     Layout,
     packed,
     push,
     run,
 )
-from tests.adapters.images.containers import busybox, open_image_pods
-from tests.adapters.images.registry import serving
-from tests.adapters.images.setup import open_image_setup
-from tests.adapters.runtimes.sandbox.pods import new_job_id, spec_of
+from tests.support.registry import serving
 
 LAYERS_BYTES = (90 << 20, 30 << 20, 10 << 20)
 """Of files of this machine's /usr: together what a usual language's image has over its base, some 50 MB packed."""

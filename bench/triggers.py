@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.figures import Figure, percentile
-from tests.e2e.hooks import SECRET, Sender, configure, github_headers, port_of, push_body
 from tests.support.git_servers import HttpServer, ServedRepository
 from tests.support.server import Installation
+from tests.support.webhook_deliveries import SECRET, Sender, configure, github_headers, port_of, push_body
 
 HELLO = """
 from danube import pipeline, step

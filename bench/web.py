@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from bench.figures import Figure
 from build_steps.web import build_page
 from danube_pkg.kit.records import replace
+from tests.support.browser import Visitors, launch
 from tests.web import pipelines
-from tests.web.site import Site, Visitors, launch
+from tests.web.site import PASSWORD, Site
 
 LOADS = 5
 STREAM_SECONDS = 8.0
@@ -48,7 +49,7 @@ def _first_page(browser: Browser, site: Site) -> list[Figure]:
     site.end_of(site.trigger("website"))
     painted, sizes, shifts = [], [], []
     for _ in range(LOADS):
-        visitors = Visitors(browser, site)
+        visitors = Visitors(browser, site.address, PASSWORD)
         page = visitors.page("writer", "/")
         page.wait_for_selector(".pipeline")
         painted.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
@@ -69,7 +70,7 @@ _TRANSFERRED = """() => [...performance.getEntriesByType('navigation'), ...perfo
 def _stream(browser: Browser, site: Site) -> list[Figure]:
     """A job that prints 5 000 lines a second, looked at from its first line on."""
     job = site.trigger("stream")
-    visitors = Visitors(browser, site)
+    visitors = Visitors(browser, site.address, PASSWORD)
     page = visitors.page("writer", f"/jobs/{job}")
     page.wait_for_function("() => document.querySelectorAll('.log-row').length > 20", timeout=30_000)
     figure = _longest_task(
@@ -85,7 +86,7 @@ def _scroll(browser: Browser, site: Site) -> list[Figure]:
     """A million lines by wheel, and by dragging the scroll bar."""
     job = site.trigger("million")
     site.end_of(job, 120)
-    visitors = Visitors(browser, site)
+    visitors = Visitors(browser, site.address, PASSWORD)
     page = visitors.page("writer", f"/jobs/{job}")
     page.wait_for_selector(".log-row")
     page.locator(".log-scroller").hover()

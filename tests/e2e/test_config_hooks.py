@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.hooks import SECRET, Answer, Sender, github_headers, push_body
-from tests.support.git_servers import HttpServer, ServedRepository, free_port
+from tests.support.git_servers import HttpServer, ServedRepository
+from tests.support.ports import free_port
 from tests.support.server import Installation
 from tests.support.waiting import wait_until
+from tests.support.webhook_deliveries import SECRET, Answer, Sender, github_headers, push_body
 
 LOOK = "GET /config.git/info/refs"
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from build_steps.debian_root import TARGET
-from tests.adapters.images.building import Layout, packed
 from tests.adapters.images.containers import busybox
 from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
+from tests.support.image_layouts import Layout, packed
 from tests.support.server import Installation
 
 DANUBEFILE = '''

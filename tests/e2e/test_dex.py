@@ -5,7 +5,6 @@ import http.cookiejar
 import json
 import os
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ import bcrypt
 import pytest
 
 from tests.fakes.dex import dex_program
+from tests.support.ports import free_ports
 from tests.support.server import DANUBE, Installation
 from tests.support.waiting import wait_until
 
@@ -140,17 +140,6 @@ class DexInstallation(Installation):
 
     def wait_for_dex(self) -> None:
         wait_until(lambda: not self.conditions() and len(self.dexes()) == 1, 30, "Dex to answer")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.images.building import Layout
 from tests.adapters.images.containers import busybox
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
 from tests.e2e.runs import danube_run
+from tests.support.image_layouts import Layout
 from tests.support.server import FILES_TEST, Installation
 from tests.support.waiting import wait_until
 

@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.triggers.webhooks.deliveries import MAX_BODY_BYTES
-from tests.e2e.hooks import (
+from tests.support.git_servers import HttpServer, ServedRepository
+from tests.support.github_app import GithubApi
+from tests.support.server import Installation
+from tests.support.waiting import wait_until
+from tests.support.webhook_deliveries import (
     SECRET,
     SIGNING,
     Burst,
@@ -26,10 +30,6 @@ from tests.e2e.hooks import (
     pull_body,
     push_body,
 )
-from tests.support.git_servers import HttpServer, ServedRepository
-from tests.support.github_app import GithubApi
-from tests.support.server import Installation
-from tests.support.waiting import wait_until
 
 URL = "https://forge.example.org/team/app.git"
 SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"

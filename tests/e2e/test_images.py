@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.images.building import (
+from tests.adapters.images.containers import busybox
+from tests.adapters.runtimes.sandbox.pods import has_lent_ids
+from tests.e2e.runs import danube_run
+from tests.support.image_layouts import (
     Layout,
     directory,
     file,
     push,
 )
-from tests.adapters.images.containers import busybox
-from tests.adapters.images.registry import (
+from tests.support.registry import (
     PASSWORD,
     USER,
     Registry,
     serving,
 )
-from tests.adapters.runtimes.sandbox.pods import has_lent_ids
-from tests.e2e.runs import danube_run
 from tests.support.server import Installation
 
 DANUBEFILE = """

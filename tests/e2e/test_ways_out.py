@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.egress.client_hello import ACCESS_DENIED
-from tests.adapters.images.registry import free_port
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
 from tests.core.egress.test_client_hello import in_records, real_hello
+from tests.support.ports import free_port
 from tests.support.server import Installation
 
 TRIES = """

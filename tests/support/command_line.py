@@ -16,8 +16,26 @@ SECONDS = 120.0
 """A command that takes longer hangs."""
 
 IN_PROCESS = frozenset(
-    "approve audit cancel config deliveries drain explain jobs keys login logs pipelines rerun resume secrets token trigger"
-    " whoami".split()
+    [
+        "approve",
+        "audit",
+        "cancel",
+        "config",
+        "deliveries",
+        "drain",
+        "explain",
+        "jobs",
+        "keys",
+        "login",
+        "logs",
+        "pipelines",
+        "rerun",
+        "resume",
+        "secrets",
+        "token",
+        "trigger",
+        "whoami",
+    ]
 )
 """Commands that only ask the API. The others (`run`, `image`, `artifacts`, …) start processes, or use signals and
 descriptors of the process."""

@@ -10,9 +10,10 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from build_steps.supervisor import build_supervisor
 from build_steps.web import build_page
-from tests.e2e.hooks import SECRET
+from tests.support.browser import WAIT_MS, Visitors, launch
+from tests.support.webhook_deliveries import SECRET
 from tests.web import pipelines
-from tests.web.site import WAIT_MS, Site, Visitors, launch
+from tests.web.site import PASSWORD, Site
 
 
 @pytest.fixture(scope="package")
@@ -41,7 +42,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visitors(browser: Browser, site: Site) -> Iterator[Visitors]:
     """Whatever a page complains of itself fails the test."""
-    made = Visitors(browser, site)
+    made = Visitors(browser, site.address, PASSWORD)
     yield made
     made.close()
     assert made.errors == []

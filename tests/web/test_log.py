@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.site import Site, Visitors
+from tests.support.browser import Visitors
+from tests.web.site import Site
 
 ROWS = ".log-row"
 

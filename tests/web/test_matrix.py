@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.site import PASSWORD, Site, Visitors
+from tests.support.browser import Visitors
+from tests.web.site import PASSWORD, Site
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,14 @@ from typing import Any
 from danube_pkg.adapters.images.archives import open_archive
 from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, Network
-from tests.adapters.images.building import (
+from tests.adapters.images.setup import ImageSetup, open_image_setup
+from tests.adapters.runtimes.sandbox.pods import (
+    Pods,
+    new_job_id,
+    settings_of,
+    spec_of,
+)
+from tests.support.image_layouts import (
     MACHINE,
     Entry,
     Layout,
@@ -17,13 +24,6 @@ from tests.adapters.images.building import (
     directory,
     file,
     link,
-)
-from tests.adapters.images.setup import ImageSetup, open_image_setup
-from tests.adapters.runtimes.sandbox.pods import (
-    Pods,
-    new_job_id,
-    settings_of,
-    spec_of,
 )
 
 BUSYBOX = Path("/usr/bin/busybox")

@@ -19,16 +19,7 @@ from danube_pkg.core.runtimes.pods import (
     Network,
     PodNotice,
 )
-from tests.adapters.images.building import (
-    Layout,
-    directory,
-    file,
-    link,
-    listing,
-    push,
-)
 from tests.adapters.images.containers import BUSYBOX, ImagePods, busybox
-from tests.adapters.images.registry import Registry
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
     new_job_id,
@@ -36,6 +27,15 @@ from tests.adapters.runtimes.sandbox.pods import (
     next_event,
     spec_of,
 )
+from tests.support.image_layouts import (
+    Layout,
+    directory,
+    file,
+    link,
+    listing,
+    push,
+)
+from tests.support.registry import Registry
 
 HAS_IDS = os.geteuid() == 0
 

@@ -14,7 +14,6 @@ import pytest_asyncio
 
 from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
-from tests.adapters.images.building import Layout, file, push
 from tests.adapters.images.faults import (
     Fault,
     Request,
@@ -23,14 +22,15 @@ from tests.adapters.images.faults import (
     times,
     waits,
 )
-from tests.adapters.images.registry import (
+from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
+from tests.support.image_layouts import Layout, file, push
+from tests.support.ports import free_port
+from tests.support.registry import (
     PASSWORD,
     USER,
     Registry,
-    free_port,
     serving,
 )
-from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
 
 LARGE_BYTES = 5 << 20
 
