@@ -1,4 +1,5 @@
-"""The API with a million jobs stored: requests a second beside uvicorn with starlette, every page's query, five hundred followers."""
+"""The API with a million jobs stored: requests a second beside uvicorn with starlette, every page's query, five
+hundred followers."""
 
 import asyncio
 import json

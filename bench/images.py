@@ -1,4 +1,5 @@
-"""Images: pulling and unpacking beside skopeo with umoci, and how long the first step in an image that is here waits."""
+"""Images: pulling and unpacking beside skopeo with umoci, and how long the first step in an image that is here
+waits."""
 
 import asyncio
 import io

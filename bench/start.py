@@ -1,4 +1,5 @@
-"""What it costs to be there: the command's start, the server's start, its memory at idle, a trigger's way to the first line."""
+"""What it costs to be there: the command's start, the server's start, its memory at idle, a trigger's way to the
+first line."""
 
 import statistics
 import subprocess

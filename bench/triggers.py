@@ -1,4 +1,5 @@
-"""From a forge's delivery to a job: how long until the first line of its log, and how many deliveries a second are taken."""
+"""From a forge's delivery to a job: how long until the first line of its log, and how many deliveries a second are
+taken."""
 
 import asyncio
 import statistics

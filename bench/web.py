@@ -1,5 +1,6 @@
-"""What the page costs its reader: bytes and time until something is shown, and whether it stutters while a log streams or a
-long one is scrolled. Debian's Chromium without a window; the server and the jobs share the machine with it."""
+"""What the page costs its reader: bytes and time until something is shown, and whether it stutters while a log
+streams or a long one is scrolled. Debian's Chromium without a window; the server and the jobs share the machine with
+it."""
 
 import statistics
 import tempfile
@@ -107,8 +108,8 @@ def _scroll(browser: Browser, site: Site) -> list[Figure]:
 
 
 def _longest_task(name: str, page: Page, work: Callable[[], None]) -> Figure:
-    """By the clock, as the browser's own measure of long tasks is; how much of it the processor was really busy for is said
-    beside it, since other programs share the machine."""
+    """By the clock, as the browser's own measure of long tasks is; how much of it the processor was really busy for
+    is said beside it, since other programs share the machine."""
     session = page.context.new_cdp_session(page)
     events: list[dict[str, Any]] = []
     done: list[object] = []
