@@ -47,7 +47,7 @@ e2e: test-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
 fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
-	$(PY) -m pytest -m long tests/edges/http/test_document.py $(ARGS)
+	$(PY) -m pytest -m long tests/edges/http/test_document_at_length.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests

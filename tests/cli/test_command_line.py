@@ -42,7 +42,7 @@ class Shell:
         self, words: Sequence[str], given: str, environment: Mapping[str, str]
     ) -> "subprocess.CompletedProcess[str]":
         if words[0] in IN_PROCESS:
-            return run_command(words, given.encode(), environment)
+            return run_command(words, given.encode(), environment, self.home)
         return subprocess.run(
             [*DANUBE, *words],
             input=given,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.adapters.images.containers import busybox
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
-from tests.e2e.runs import danube_run
+from tests.e2e.runs import danube_run, refused_run
 from tests.support.image_layouts import Layout
 from tests.support.server import FILES_TEST, Installation
 from tests.support.waiting import wait_until
@@ -279,6 +279,6 @@ def test_a_hermetic_run_reaches_what_is_named_and_nothing_else(tree: Path, tmp_p
 def test_what_contradicts_itself_is_refused_before_anything_runs(
     tree: Path, tmp_path: Path, words: list[str], what: str
 ) -> None:
-    run = danube_run(tree, *words, state=tmp_path)
+    run = refused_run(tree, *words, state=tmp_path)
     assert run.code == 2
     assert what in run.errors

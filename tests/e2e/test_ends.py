@@ -79,11 +79,15 @@ def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(shared: Installa
 
 
 def test_a_job_that_takes_too_long_ends(shared: Installation) -> None:
-    shared.pipeline("slow", job_of("step.run('sleep 100', name='sleeper')"), max_duration_seconds=5)
-    shared.sync()
-    job = shared.end_of(shared.trigger("slow"))
-    assert (job["status"], job["reason"]) == ("timeout", "job-timeout")
-    assert "sleeper" in job["message"]
+    """The message names the step that ran, if the bound was long enough for this machine to start it."""
+    for seconds in (3, 10, 30):
+        shared.pipeline("slow", job_of("step.run('sleep 100', name='sleeper')"), max_duration_seconds=seconds)
+        shared.sync()
+        job = shared.end_of(shared.trigger("slow"))
+        assert (job["status"], job["reason"]) == ("timeout", "job-timeout")
+        if "sleeper" in job["message"]:
+            return
+    raise AssertionError(job["message"])
 
 
 def test_a_cancelled_job_leaves_no_process(shared: Installation) -> None:

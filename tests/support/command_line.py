@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from unittest.mock import patch
 
 from danube_pkg.cli.main import main
@@ -37,17 +38,16 @@ IN_PROCESS = frozenset(
         "whoami",
     ]
 )
-"""Commands that only ask the API. The others (`run`, `image`, `artifacts`, …) start processes, or use signals and
-descriptors of the process."""
+"""Commands that neither start a server nor use signals and descriptors of the process, as `run` and `artifacts` do."""
 
 
 def run_command(
-    words: Sequence[str], stdin: bytes, environment: Mapping[str, str]
+    words: Sequence[str], stdin: bytes, environment: Mapping[str, str], directory: Path
 ) -> "subprocess.CompletedProcess[str]":
-    """Run one command of IN_PROCESS in a thread, which has no event loop as the caller may have.
+    """Run a command in a thread, which has no event loop as the caller may have. directory: its working directory.
 
-    Standard streams and environment are replaced for the whole process meanwhile, so only one command can run at a time.
-    Raises what the command raises, and TimeoutError.
+    Standard streams, environment and working directory are those of the whole process, so only one command can run at a
+    time. Raises what the command raises, and TimeoutError.
     """
     output, errors = _text(b""), _text(b"")
     ended: Future[int] = Future()
@@ -63,6 +63,7 @@ def run_command(
         patch.object(sys, "stdin", _text(stdin)),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
+        contextlib.chdir(directory),
     ):
         threading.Thread(target=work, name=f"danube {words[0]}", daemon=True).start()
         code = ended.result(SECONDS)

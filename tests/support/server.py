@@ -153,7 +153,7 @@ class Installation:
         """Run `danube WORDS`: in this process where that shows the same. check: fail the test unless it returns 0."""
         given = stdin if isinstance(stdin, bytes) else stdin.encode()
         if words[0] in IN_PROCESS:
-            done = run_command(words, given, self.environment)
+            done = run_command(words, given, self.environment, self.path)
         else:
             done = subprocess.run(
                 [*DANUBE, *words],

@@ -1,5 +1,5 @@
-"""The same tests once more as an ordinary user, whose pods have one id: all but those about owners. And those about owners as
-one who was given subordinate ids."""
+"""The tests of images again as an ordinary user: those that do not need owners with one id, those about owners with
+subordinate ids."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
 
 EVERYDAY = ("tests/adapters/images/test_containers.py",)
-"""What is done in another way without root, most of all; the rest is asked of registries, or refused before anything is owned."""
+"""The suite that differs most without root; the others ask registries, or refuse before a file has an owner."""
 
 ROOT_INSIDE = ("tests/adapters/images/test_owners.py::test_root_inside_is_root_of_its_files",)
 LENT = (
@@ -18,7 +18,7 @@ LENT = (
     "tests/adapters/images/test_store.py",
     "tests/adapters/images/test_hostile_layers.py",
 )
-"""What is done in another way where owners are kept in a user namespace."""
+"""The suites that differ where owners are kept in a user namespace."""
 
 
 def passes(suites: Sequence[str], *, lent_ids: bool = False) -> None:
@@ -29,6 +29,7 @@ def passes(suites: Sequence[str], *, lent_ids: bool = False) -> None:
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.slow("repeats a suite in a second pytest")
 @pytest.mark.parametrize("suites", [EVERYDAY, pytest.param(("tests/adapters/images",), marks=pytest.mark.long)])
 def test_images_work_without_root(suites: Sequence[str]) -> None:
     passes(suites)

@@ -1,4 +1,7 @@
-"""The same tests once more as an ordinary user: the sandbox must be as real without root."""
+"""The tests of the sandbox again as an ordinary user, without whose rights it must isolate as well.
+
+On a push these are the suites about isolation, containers and the host's abilities; `make e2e` repeats all.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -15,8 +18,10 @@ EVERYDAY = (
 ALL = ("tests/adapters/runtimes/sandbox", "tests/contract", "tests/ops/test_doctor.py")
 
 
-def test_the_sandbox_is_as_real_without_root() -> None:
-    passes(EVERYDAY, lent_ids=False)
+@pytest.mark.slow("repeats a suite in a second pytest")
+@pytest.mark.parametrize("suite", EVERYDAY, ids=lambda suite: suite.rpartition("/")[2])
+def test_the_sandbox_isolates_without_root(suite: str) -> None:
+    passes([suite], lent_ids=False)
 
 
 @pytest.mark.long
