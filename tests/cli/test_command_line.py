@@ -13,6 +13,7 @@ import pytest
 
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from tests.edges.http.api import COMMIT, PASSWORD, Api
 from tests.support.command_line import IN_PROCESS, SECONDS, run_command
@@ -97,12 +98,12 @@ async def test_what_failed_of_a_commit_is_run_again_with_its_parameters(api: Api
     await log_in(api, shell)
     for name in ("docs", "mended", "slow"):
         api.pipeline(name, owner="core")
-    params = Trigger("manual", "bob", "refs/heads/main", "main", commit_sha=COMMIT, params={"target": "staging"})
+    params = Trigger("manual", "bob", Revision(COMMIT, "refs/heads/main", "main"), {"target": "staging"})
     await api.job("mended", status=Status.FAILURE)
     for name, status in (("mended", Status.SUCCESS), ("docs", Status.SUCCESS), ("slow", Status.TIMEOUT)):
         await api.job(name, status=status)
     failed = await api.job("app", status=Status.FAILURE, trigger=params)
-    await api.job("app", status=Status.FAILURE, trigger=replace(params, commit_sha="b" * 40))
+    await api.job("app", status=Status.FAILURE, trigger=replace(params, revision=Revision("b" * 40)))
     made = json.loads(await shell.danube("rerun", "--failed", COMMIT[:10], "--json"))
     assert [job["pipeline"] for job in made] == ["app", "slow"]
     assert (made[0]["trigger"]["rerun_of"], made[0]["trigger"]["params"]) == (failed.id, {"target": "staging"})
@@ -139,7 +140,7 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
     listed = await shell.danube("token", "list")
     assert "script" in listed
     assert token not in listed
-    assert "this token is not for trigger" in await shell.danube(
+    assert "this token may not be used for trigger" in await shell.danube(
         "trigger", "app", code=3, DANUBE_TOKEN=token, DANUBE_SERVER=api.address
     )
     (identity,) = [line.split()[0] for line in listed.splitlines() if "script" in line]
@@ -181,9 +182,8 @@ async def test_why_a_job_failed(api: Api, shell: Shell) -> None:
 
 async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_terminal(api: Api, shell: Shell) -> None:
     message = "Mend the roof\x1b[2J"
-    trigger = Trigger(
-        "webhook", "alice", branch="main", commit_sha=COMMIT, commit_message=message, commit_author="Alice"
-    )
+    revision = Revision(COMMIT, branch="main", commit_message=message, commit_author="Alice")
+    trigger = Trigger("webhook", "alice", revision)
     job = await api.job("app", trigger=trigger)
     data = str(api.path)
     explained = await shell.danube("explain", job.id, "--data", data)
@@ -192,6 +192,16 @@ async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_ter
     one = await shell.danube("jobs", job.id, "--data", data)
     assert "Mend the roof" in one
     assert "Alice" in one
+
+
+async def test_a_job_without_a_commit_is_shown_and_found_by_no_commit(api: Api, shell: Shell) -> None:
+    trigger = Trigger("webhook", "alice", Revision(branch="topic"), pull_request={"fork": True})
+    job = await api.job("app", trigger=trigger, status=Status.FAILURE)
+    data = str(api.path)
+    assert "topic" in await shell.danube("jobs", "--data", data)
+    assert "topic" in await shell.danube("jobs", job.id, "--data", data)
+    assert "no job among" in await shell.danube("rerun", "--failed", COMMIT, "--data", data, code=3)
+    assert "not known yet" in await shell.danube("approve", job.id, COMMIT, "--data", data, code=3)
 
 
 async def test_a_list_is_as_long_as_was_asked_for_however_many_pages_that_takes(api: Api, shell: Shell) -> None:

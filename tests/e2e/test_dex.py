@@ -231,7 +231,7 @@ def test_a_dex_that_hangs_holds_nobody_up_who_asks_for_the_servers_health(danube
     os.kill(process, signal.SIGSTOP)
     try:
         assert danube.conditions() == ["dex-not-answering"]
-        assert "nothing came within 2 s" in danube.command("config", "status").stdout
+        assert "no answer within 2 s" in danube.command("config", "status").stdout
     finally:
         os.kill(process, signal.SIGCONT)
     danube.wait_for_dex()
@@ -251,7 +251,7 @@ def test_a_dex_that_cannot_begin_is_told_of_and_mended(danube: DexInstallation) 
     refused = danube.command("login", danube.url, check=False)
     assert (refused.returncode, "does not answer" in refused.stderr) == (3, True)
     wait_until(
-        lambda: "Dex does not run: no Dex today" in danube.command("config", "status").stdout, 30, "its own words"
+        lambda: "Dex is not running: no Dex today" in danube.command("config", "status").stdout, 30, "its own words"
     )
     program.write_text(good)
     danube.wait_for_dex()

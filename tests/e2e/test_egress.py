@@ -150,7 +150,7 @@ def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(danube: Inst
     danube.serve()
     danube.command("secrets", "set", "NEW", stdin="Another-Secret")
     danube.command("secrets", "set", "TOKEN", stdin="its-new-value")
-    (danube.data / "pods" / job / "workspace" / "go").touch()
+    (danube.workspace(job) / "go").touch()
     assert danube.end_of(job)["status"] == "success", danube.log(job)
 
     shown = danube.command("explain", job, "--egress", "--json").stdout

@@ -70,12 +70,13 @@ def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(shared: Installa
     shared.sync()
     job_id = shared.trigger("app")
     shared.wait_for_log(job_id, "begun")
+    (directory,) = shared.pod_directories(job_id)
     for pid in processes_of_the_pod(shared, job_id):
         os.kill(pid, signal.SIGKILL)
     job = shared.end_of(job_id)
     assert job["status"] == "failure"
     assert job["reason"] in ("pod-lost", "infrastructure-lost")
-    wait_until(lambda: not (shared.data / "pods" / job_id).exists(), 30, "the pod's directory to be gone")
+    wait_until(lambda: not directory.exists(), 30, "the pod's directory to be gone")
 
 
 def test_a_job_that_takes_too_long_ends(shared: Installation) -> None:
@@ -127,7 +128,7 @@ def test_a_server_whose_files_are_closed_to_others_runs_jobs(danube: Installatio
 def processes_of_the_pod(danube: Installation, job_id: str) -> list[int]:
     """Host process ids whose root or state belongs to the pod, found by the runtime's own records."""
     found = []
-    for record in (danube.data / "pods" / job_id).rglob("*.json"):
+    for record in (file for directory in danube.pod_directories(job_id) for file in directory.rglob("*.json")):
         state = json.loads(record.read_text())
         if isinstance(state, dict) and isinstance(state.get("pid"), int):
             found.append(state["pid"])

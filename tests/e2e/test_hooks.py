@@ -76,7 +76,7 @@ def test_each_refusal_has_its_own_status_and_reference(danube: Installation, sen
     assert post(PUSH, github_headers(PUSH, "d1", secret=b"another secret")) == (401, "hook-signature-wrong")
     assert post(unknown, github_headers(unknown, "d1", secret=b"another secret")) == (401, "hook-signature-wrong")
     (refused,) = json.loads(danube.command("config", "status", "--json").stdout)["conditions"][-1:]
-    assert refused["what"].startswith("webhooks of github are refused since 20")
+    assert refused["what"].startswith("webhooks of github have been refused since 20")
     assert refused["what"].endswith("(4 in a row)")
     with danube.client.open("/metrics") as figures:
         assert b'danube_http_requests_total{route="/hooks/{forge}",status="401"} 4.0' in figures.read()
@@ -204,7 +204,7 @@ def test_strangers_code_waits_for_somebody_who_has_looked_at_it(danube: Installa
         danube.command("approve", job["id"], sha)
         end = danube.end_of(job["id"])
         assert end["status"] == "success", danube.log(job["id"])
-        assert "refused: secret-of-strangers" in danube.printed(job["id"])
+        assert "refused: secret-of-untrusted-code" in danube.printed(job["id"])
         assert danube.files_with(b"not for strangers") == []
 
 

@@ -121,7 +121,7 @@ def test_a_rotated_value_stays_masked_for_the_job_that_read_it(danube: Installat
     danube.command("secrets", "set", "T", stdin="the-new-value-of-it")
     danube.kill()
     danube.serve()
-    (danube.data / "pods" / job_id / "workspace" / "go").touch()
+    (danube.workspace(job_id) / "go").touch()
     job = danube.end_of(job_id)
     assert job["status"] == "success"
     assert "old: ***" in danube.log(job_id)

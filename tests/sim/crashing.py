@@ -75,7 +75,7 @@ class CrashingDatabase(Database):
     def abandon(self) -> None:
         """Close the file without committing what is pending."""
         self._group.clear()
-        self._letters.put(None)
+        self._waiting.put(None)
         self._thread.join()
         self._reading.close()
 

@@ -33,7 +33,7 @@ def violations_of(state: SimulationState) -> list[str]:
     database.close()
     violations = [*state.violations, *(f"a simulated program failed: {error!r}" for error in state.machine.defects)]
     violations += [f"an effect is still pending: {tuple(row)}" for row in pending]
-    violations += [f"a pod is left: {job_id}" for job_id in state.machine.pods]
+    violations += [f"a pod is left: {pod_id}" for pod_id in state.machine.pods]
     for name, plan in state.plans.items():
         if name not in jobs or jobs[name]["id"] != state.accepted.get(name):
             violations.append(f"{name} was accepted as {state.accepted.get(name)} and is missing")

@@ -16,7 +16,7 @@ from danube_pkg.kit.ids import sortable_id
 from tests.fakes.connections import Boundary
 from tests.fakes.machine import FakeMachine
 from tests.fakes.runtime import FakeRuntime
-from tests.fakes.sources import OneCommit
+from tests.fakes.sources import FakeSources
 from tests.sim.crashing import CrashingDatabase, CrashingLogs
 from tests.sim.faults import FaultPlan, ProcessCrashed, is_from_crashed_process
 from tests.sim.virtual_time import VirtualClock
@@ -72,9 +72,10 @@ class Server(Boundary):
         self.database = CrashingDatabase(directory.database, self)
         self.logs = CrashingLogs(FileJobLogs(directory.path / "logs", clock.now, clock.monotonic), self)
         jobs = SqliteJobs(self.database)
-        store = store_on(self.database, directory.path, clock, self._new_id, keys=Keys(MASTER_KEY), jobs=jobs)
+        keys, rng = Keys(MASTER_KEY), self._ids.random
+        store = store_on(self.database, directory.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=rng)
         runtime = fake_runtime(directory.path, self.runtime)
-        parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, OneCommit(), logs=self.logs)
+        parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, FakeSources(), logs=self.logs)
         self.jobs, self.pipelines = jobs, store.pipelines
         self.secrets, self.engine, self.coordination = parts.secrets, parts.engine, parts.coordination
 
@@ -122,8 +123,8 @@ class Server(Boundary):
     def leaks(self) -> list[str]:
         """What the server still holds in memory for closed jobs, as sentences; empty unless it leaks."""
         held = {
-            "live jobs": self.engine._live,
-            "tasks": self.engine._tasks,
+            "active jobs": self.engine.open_jobs,
+            "jobs with tasks": self.engine.jobs_with_tasks,
             "open logs": self.logs.real._open,
             "saved states": self.jobs._saved,
         }

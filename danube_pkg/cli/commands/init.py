@@ -61,9 +61,9 @@ def _looked_at(directory: Path) -> Mapping[str, str]:
 
 def _origin(directory: Path) -> str:
     # dulwich takes longer to import than the rest of the command; `danube init --config` does without.
-    from danube_pkg.adapters.git.directories import origin
+    from danube_pkg.adapters.git.working_tree import origin_url
 
-    return without_login(origin(directory)) if directory.is_dir() else ""
+    return without_login(origin_url(directory)) if directory.is_dir() else ""
 
 
 def _write(directory: Path, files: Mapping[str, str], *, force: bool) -> None:

@@ -1,45 +1,71 @@
-"""Which code: a revision of an application repository, as a trigger pins it down, its files, and what reads it.
+"""Revisions of a repository, files of a commit, and the credential that reads them.
 
-Light on purpose: the process that does Git's work starts with it.
+It imports little on purpose: each process that runs Git starts with it.
 """
 
+import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from danube_pkg.kit.records import HIDDEN, Record
+from danube_pkg.kit.records import HIDDEN, Record, fields, replace
 
 ANONYMOUS = "no login"
 
 MAX_MESSAGE = 200
-"""Of a commit's first line: Git's own advice is 50, and a list shows no more than a line."""
+"""Characters of a commit message's first line: Git recommends 50, and lists show one line."""
 
 MAX_AUTHOR = 100
 
 
 def first_line(text: str, most: int) -> str:
-    """The first line that says anything, without what cannot be printed, cut to `most` characters."""
+    """The first line that is not empty, with a space for each unprintable character, cut to `most` characters."""
     line = next((one for one in text.splitlines() if one.strip()), "").strip()
     line = "".join(letter if letter.isprintable() else " " for letter in line[: most + 1])
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 class Revision(Record):
-    """`ref` is what was asked for or the default; `branch` or `tag` is its short name where it is one.
+    """A commit with the ref that led to it. `branch` or `tag` is the ref's short name where it is one.
 
-    commit_sha: 40 hexadecimal digits; empty for a directory that is no Git repository. commit_message, commit_author: its
-    first line and whose it is, bounded; "" where that is only known once it is fetched.
+    commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a
+    directory without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they
+    are known. Text of untrusted origin.
     """
 
-    commit_sha: str
+    commit_sha: str = ""
     ref: str = ""
     branch: str = ""
     tag: str = ""
     commit_message: str = ""
     commit_author: str = ""
 
+    @property
+    def name(self) -> str:
+        """The branch, the tag, or the ref; "" where none is known."""
+        return self.branch or self.tag or self.ref
+
+    def described(self, commit_message: str, commit_author: str) -> "Revision":
+        """With the commit's message and author; itself where it has a message, or neither is given."""
+        if self.commit_message or not (commit_message or commit_author):
+            return self
+        return replace(self, commit_message=commit_message, commit_author=commit_author)
+
+
+def with_revision(text: str) -> str:
+    """The stored JSON of a record that holds a `revision`. Rows of older versions have its fields beside the others.
+
+    Raises ValueError for text that is not JSON.
+    """
+    if '"revision":' in text:
+        return text
+    values: dict[str, Any] = json.loads(text)
+    revision = {one.name: values.pop(one.name) for one in fields(Revision) if one.name in values}
+    return json.dumps({**values, "revision": revision})
+
 
 class SourceFile(Record):
-    """One file of a commit. size_bytes: its real size; data: at most as much as was asked for. is_link: data is a target."""
+    """One file of a commit. size_bytes: its whole size; data may be cut to a limit. is_link: data is the link's
+    target."""
 
     name: str
     data: Annotated[bytes, HIDDEN]
@@ -48,9 +74,9 @@ class SourceFile(Record):
 
 
 class Credential(Record):
-    """What one process needs to read one repository. It is handed over on standard input and never stored.
+    """The credential of one repository. A Git process gets it on standard input, and it is never stored.
 
-    rule: the name by which people know it. private_key: the key itself; private_key_path: a file of the server instead.
+    rule: the name that is shown to users. private_key: the key itself; private_key_path: a file on the server instead.
     """
 
     rule: str = ANONYMOUS
@@ -61,7 +87,8 @@ class Credential(Record):
 
 
 class GitProgram(StrEnum):
-    """Who fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster with large histories."""
+    """What fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster for large
+    histories."""
 
     DULWICH = "dulwich"
     HOST = "host"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, can
-from danube_pkg.core.jobs.explanation import about, explain
+from danube_pkg.core.jobs.explanation import explain, summary_of
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.steps import Step
@@ -38,15 +38,16 @@ class PullRequestView(Record):
 
 
 class TriggerView(Record):
-    """What started a job. `rerun_of`: the job that it repeats. `commit_message`: its first line; it and `commit_author` are
-    empty until they are known."""
+    """What started a job. `rerun_of`: the job that it repeats. `commit_sha`: null until it is resolved, and where the
+    repository is a directory without Git. `commit_message`: its first line; it and `commit_author` are empty until they are
+    known."""
 
     type: str
     actor: str
     ref: str
     branch: str
     tag: str
-    commit_sha: str
+    commit_sha: str | None
     commit_message: str
     commit_author: str
     params: Mapping[str, str]
@@ -163,8 +164,8 @@ class OneJob(Resource):
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
         job, applied = request.job, self.services.applied
-        may = tuple(action for action in Action if can(request.actor, action, request.thing))
-        return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.commit_sha))
+        may = tuple(action for action in Action if can(request.actor, action, request.target))
+        return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha))
 
 
 class JobCancel(Resource):
@@ -221,7 +222,7 @@ class JobExplanation(Resource):
         job = request.job
         waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
         found = explain(job, waiting, self.services.draining.by)
-        return Explanation(about(job), found.lines, found.hint, found.position or None, found.waits_for)
+        return Explanation(summary_of(job), found.lines, found.hint, found.position or None, found.waits_for)
 
 
 def job_summary(job: Job) -> JobSummary:
@@ -262,17 +263,17 @@ def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> Job
 
 
 def _trigger_view(job: Job) -> TriggerView:
-    one = job.trigger
+    one, revision = job.trigger, job.trigger.revision
     pull = one.pull_request
     return TriggerView(
         type=one.type,
         actor=one.actor,
-        ref=one.ref,
-        branch=one.branch,
-        tag=one.tag,
-        commit_sha=one.commit_sha,
-        commit_message=one.commit_message,
-        commit_author=one.commit_author,
+        ref=revision.ref,
+        branch=revision.branch,
+        tag=revision.tag,
+        commit_sha=revision.commit_sha or None,
+        commit_message=revision.commit_message,
+        commit_author=revision.commit_author,
         params=one.params,
         rerun_of=one.rerun_of,
         pull_request=_pull_request_view(pull) if pull is not None else None,

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from danube_pkg import __version__
+from danube_pkg.core.documents.json_schema import JsonSchemas
 from danube_pkg.core.identity.access import RULES, Need
 from danube_pkg.core.identity.idempotency import KEY_PATTERN
 from danube_pkg.edges.http.server.resource import JSON, BoundHandler, Route
-from danube_pkg.edges.http.server.schema import Schemas
+from danube_pkg.edges.http.server.schema import api_schemas
 from danube_pkg.kit.records import Record
 
 TEXTS: Mapping[int, str] = {
@@ -69,7 +70,7 @@ class Problem(Record):
 
 def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[str, str]) -> dict[str, Any]:
     """The whole document; `patterns` are those of path parameters."""
-    schemas = Schemas()
+    schemas = api_schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route, endpoint in endpoints:
         operation = _operation(route, endpoint, schemas, patterns)
@@ -85,7 +86,7 @@ def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[
         },
         "paths": paths,
         "components": {
-            "schemas": schemas.components,
+            "schemas": schemas.definitions,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "An API token: danube token create."},
                 "session": {"type": "apiKey", "in": "cookie", "name": "danube_session"},
@@ -94,7 +95,9 @@ def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[
     }
 
 
-def _operation(route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]) -> dict[str, Any]:
+def _operation(
+    route: "Route", endpoint: BoundHandler, schemas: JsonSchemas, patterns: Mapping[str, str]
+) -> dict[str, Any]:
     first, _, rest = endpoint.text.partition("\n")
     need = RULES[route.action].need
     operation: dict[str, Any] = {
@@ -104,7 +107,7 @@ def _operation(route: "Route", endpoint: BoundHandler, schemas: Schemas, pattern
         "description": f"{rest}\n\nAction: `{route.action}`.".strip(),
         "parameters": _parameters(route, endpoint, schemas, patterns),
         "responses": _responses(route, endpoint, schemas),
-        "security": [] if need is Need.NO_FOLLOW_UP else [{"token": []}, {"session": []}],
+        "security": [] if need is Need.NOTHING else [{"token": []}, {"session": []}],
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
@@ -130,7 +133,7 @@ def tag_of(path: str) -> str:
 
 
 def _parameters(
-    route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]
+    route: "Route", endpoint: BoundHandler, schemas: JsonSchemas, patterns: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
@@ -146,7 +149,7 @@ def _parameters(
             {"name": key, "in": "query", "required": required, "schema": _without_null(schema)}
             for key, schema, required in schemas.properties(endpoint.query)
         ]
-    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
         schema = {"type": "string", "pattern": f"^{KEY_PATTERN}$"}
         found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
     return found
@@ -158,7 +161,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return options[0] if options else schema
 
 
-def _responses(route: "Route", endpoint: BoundHandler, schemas: Schemas) -> dict[str, Any]:
+def _responses(route: "Route", endpoint: BoundHandler, schemas: JsonSchemas) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status in endpoint.answer.statuses:
         found[str(status)] = {"description": TEXTS[status]}
@@ -180,12 +183,12 @@ def _responses(route: "Route", endpoint: BoundHandler, schemas: Schemas) -> dict
 def refusals(route: "Route", endpoint: BoundHandler) -> set[int]:
     """Statuses with a problem document: those of every route, those of its kind, those that it names itself."""
     found = {400, 422, *endpoint.answer.refuses}
-    if RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if RULES[route.action].need is not Need.NOTHING:
         found |= {401, 403}
     if "{" in route.path:
         found.add(404)
     if endpoint.body is not None or endpoint.answer.takes:
         found |= {408, 413}
-    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
         found.add(409)
     return found
