@@ -1,4 +1,5 @@
-"""A push to the configuration repository and the webhook of it: applied at once, by a server that looks by itself once an hour."""
+"""A push to the configuration repository and the webhook of it: applied at once, by a server that looks by itself
+once an hour."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,5 @@
-"""Egress in whole jobs: the list of the configuration, the lines in the log, the ledger by command, and a server that dies."""
+"""Egress in whole jobs: the list of the configuration, the lines in the log, the ledger by command, and a server that
+dies."""
 
 import json
 import os

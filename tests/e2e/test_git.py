@@ -122,7 +122,8 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Inst
         assert {authorization for _, authorization, _ in api.statuses} == {f"Bearer {status_token}"}
 
         for needle in (one.encode() for one in needles):
-            # The private half of the one that is a file of the server lies where its owner has put it, outside of the data.
+            # The private half of the one that is a file of the server lies where its owner has put it, outside of the
+            # data.
             assert danube.files_with(needle) == []
             assert needle not in danube.server_log.read_bytes()
             assert not [text for text in seen if needle in text]

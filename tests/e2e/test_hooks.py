@@ -1,4 +1,5 @@
-"""Webhooks at a real server: what is refused and how, and that everything that was accepted has its jobs, through kill -9."""
+"""Webhooks at a real server: what is refused and how, and that everything that was accepted has its jobs, through
+kill -9."""
 
 import json
 import sqlite3
@@ -226,7 +227,8 @@ def dedented(text: str) -> str:
 
 
 def burst_through_kills(danube: Installation, count: int, connections: int, kills: int) -> None:
-    """Every delivery that was answered has exactly one job of each of two pipelines that it concerns, and none of a third."""
+    """Every delivery that was answered has exactly one job of each of two pipelines that it concerns, and none of a
+    third."""
     configure(danube, max_concurrent_jobs=1)
     danube.pipeline("holder", WAITING)
     for name in ("first", "second"):

@@ -1,4 +1,5 @@
-"""Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, again where nobody answered."""
+"""Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, again where nobody
+answered."""
 
 import base64
 import hashlib

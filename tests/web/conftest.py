@@ -1,6 +1,7 @@
 """One site and one browser for all tests of the page; each test has browsers of its own in it.
 
-They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble over.
+They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble
+over.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""What the site's pipelines do. A test that holds a job up or lets it go on does so by a file in its workspace's stead: by
-the number of lines that it has printed, or by cancelling it."""
+"""What the site's pipelines do. A test that holds a job up or lets it go on does so by a file in its workspace's
+stead: by the number of lines that it has printed, or by cancelling it."""
 
 import os
 import subprocess

@@ -82,7 +82,8 @@ class Proposals:
     url: str
 
     def propose(self, text: str, action: str = "opened") -> tuple[str, str]:
-        """A pull request from a fork, reported by GitHub's webhook. Returns its commit and the id of the waiting job."""
+        """A pull request from a fork, reported by GitHub's webhook. Returns its commit and the id of the waiting
+        job."""
         (self.app.work / "greeting").write_text(text)
         git(self.app.work, "commit", "-q", "-a", "-m", EVIL)
         git(self.app.work, "push", "-q", "--force", "origin", "HEAD:refs/pull/7/head")
