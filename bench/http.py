@@ -36,7 +36,7 @@ QUERY_TIMES = 20
 FOLLOWERS = 500
 FOLLOWED_LINES = 200_000
 WAIT_SECONDS = 6
-"""For all followers to be there."""
+"""For all followers to connect."""
 
 HELLO = """
 from danube import pipeline, step
@@ -89,7 +89,7 @@ def measure() -> list[Figure]:
 
 
 def _fill(danube: Installation) -> str:
-    """A million jobs, and somebody who may see them all: their token."""
+    """Stores a million jobs; returns the token of a user who may see all of them."""
     token = new_secret(TOKEN_PREFIX, os.urandom(32))
     with sqlite3.connect(danube.data / "danube.db") as database:
         database.execute(FILL)
@@ -111,7 +111,7 @@ def _fill(danube: Installation) -> str:
 
 
 async def _queries(path: Path) -> list[Figure]:
-    """The slowest of each kind; each is asked for at the newest page and in the middle."""
+    """The slowest of each kind; each is requested for the newest page and for one in the middle."""
     database = Database(path)
     jobs = SqliteJobs(database)
     few, rare = frozenset(f"p{number:03}" for number in range(20)), Status.TIMEOUT
@@ -251,7 +251,7 @@ def _followers(danube: Installation) -> list[Figure]:
     """How soon after its end five hundred followers of a busy step have all of it, and what they cost the step."""
     alone, _ = _busy_job(danube, 0)
     watched, behind = _busy_job(danube, FOLLOWERS)
-    note = f"{FOLLOWED_LINES} lines; the step took {watched:.2f} s, with nobody watching {alone:.2f} s"
+    note = f"{FOLLOWED_LINES} lines; the step took {watched:.2f} s, without followers {alone:.2f} s"
     return [Figure(f"busy step: {FOLLOWERS} followers have all of it after", behind, "s", note=note)]
 
 
@@ -265,8 +265,8 @@ def _busy_job(danube: Installation, followers: int) -> tuple[float, float]:
     danube.end_of(job, 120)
     behind = 0.0
     if watching is not None:
-        told, _ = watching.communicate(timeout=120)
-        found = json.loads(told)
+        printed, _ = watching.communicate(timeout=120)
+        found = json.loads(printed)
         if len(set(found["bytes"])) != 1:
             raise RuntimeError(f"followers got different logs: {set(found['bytes'])}")
         ended = datetime.fromisoformat(danube.job(job)["finished_at"]).timestamp()

@@ -1,4 +1,4 @@
-"""What it costs to be there: the command's start, the server's start, its memory at idle, a trigger's way to the
+"""What a start costs: the command's start, the server's start, its memory at idle, a trigger's way to the
 first line."""
 
 import statistics

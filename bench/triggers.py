@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.005
 DELIVERIES = 2000
 CONNECTIONS = 64
 QUIET = "https://git.example.org/team/quiet.git"
-"""Of a pipeline that pushes do not start: taking deliveries is measured, not what they start."""
+"""The repository of a pipeline that pushes do not start: accepting deliveries is measured, not their jobs."""
 
 
 def measure() -> list[Figure]:

@@ -69,7 +69,7 @@ _TRANSFERRED = """() => [...performance.getEntriesByType('navigation'), ...perfo
 
 
 def _stream(browser: Browser, site: Site) -> list[Figure]:
-    """A job that prints 5 000 lines a second, looked at from its first line on."""
+    """A job that prints 5 000 lines a second, viewed from its first line on."""
     job = site.trigger("stream")
     visitors = Visitors(browser, site.address, PASSWORD)
     page = visitors.page("writer", f"/jobs/{job}")
@@ -129,6 +129,6 @@ def _longest_task(name: str, page: Page, work: Callable[[], None]) -> Figure:
         and threads.get((one["pid"], one["tid"])) == "CrRendererMain"
     ]
     if not tasks:
-        raise RuntimeError("the browser told of no tasks")
+        raise RuntimeError("the browser reported no tasks")
     wall, busy = (max(one.get(key, 0) for one in tasks) / 1000 for key in ("dur", "tdur"))
     return Figure(name, wall, "ms", 50, note=f"{busy:.1f} ms of processor time")

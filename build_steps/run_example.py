@@ -1,4 +1,4 @@
-"""`make run`: a server with the example configuration, one job of it with its live log, then the server goes on.
+"""`make run`: a server with the example configuration, one job of it with its live log, then the server keeps running.
 
 Ctrl-C or SIGTERM stops the server gently. With `--once` it stops by itself when the job has ended, the exit code is
 the job's, and no process is left. The server's own log goes to `server.log` in the data directory, so that the

@@ -29,7 +29,7 @@ CONFIG = document("Config", "global", webhooks=[{"forge": "github", "secrets": [
 
 
 class ConfiguredServer:
-    """A server, its configuration on a Git server, and the forge that tells of pushes."""
+    """A server, its configuration on a Git server, and the forge that reports pushes."""
 
     def __init__(self, danube: Installation, git: HttpServer, repository: ServedRepository) -> None:
         self.danube, self.git, self.repository = danube, git, repository
@@ -39,8 +39,8 @@ class ConfiguredServer:
             f'[server]\nbind_address = "127.0.0.1:{self.port}"\n'
         )
 
-    def tell(self, sha: str, branch: str = "main", delivery: str = "") -> Answer:
-        """GitHub says that somebody has pushed."""
+    def report(self, sha: str, branch: str = "main", delivery: str = "") -> Answer:
+        """GitHub reports a push."""
         body = push_body(self.url, sha, branch)
         sender = Sender(self.port)
         try:
@@ -79,40 +79,40 @@ def test_a_push_to_the_configuration_is_applied_at_its_webhook(setup: Configured
     setup.danube.command("secrets", "set", "hook", stdin=SECRET)
     setup.wait_until_applied(first)
     second = setup.repository.commit(a_pipeline("two"))
-    assert setup.tell(second).document == {"delivery": second, "status": "accepted"}
+    assert setup.report(second).document == {"delivery": second, "status": "accepted"}
     setup.wait_until_applied(second)
     assert setup.pipelines == ["one", "two"]
 
     bad = setup.repository.commit({"pipelines/three.yaml": "kind: Pipelin\n"})
-    setup.tell(bad)
+    setup.report(bad)
     wait_until(lambda: setup.status["findings"], 30, "the mistake to be seen")
     assert (setup.status["seen_revision"], setup.status["applied_revision"]) == (bad, second)
     assert setup.pipelines == ["one", "two"]
 
 
-def test_a_push_to_another_branch_is_no_reason_to_look(setup: ConfiguredServer) -> None:
+def test_a_push_to_another_branch_starts_no_sync(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.danube.serve()
     setup.danube.command("secrets", "set", "hook", stdin=SECRET)
     setup.wait_until_applied(first)
     once = setup.asked
-    assert setup.tell("b" * 40, "draft").status == 202
+    assert setup.report("b" * 40, "draft").status == 202
     second = setup.repository.commit(a_pipeline("two"))
-    setup.tell(second)
+    setup.report(second)
     setup.wait_until_applied(second)
     assert setup.asked == 2 * once, "the second look was the one of the second push"
 
 
-def test_before_the_first_configuration_a_person_brings_it_and_then_webhooks_do(setup: ConfiguredServer) -> None:
+def test_the_first_configuration_is_synced_by_hand_and_later_ones_by_webhook(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.git.stop()
     setup.danube.serve()
     setup.danube.command("secrets", "set", "hook", stdin=SECRET)
-    refused = setup.tell(first)
+    refused = setup.report(first)
     assert (refused.status, refused.reference) == (401, "hook-signature-wrong")
-    wait_until(lambda: setup.status["problem"], 30, "the first look to have failed")
+    wait_until(lambda: setup.status["problem"], 30, "the first sync to have failed")
     setup.git.start()
     assert json.loads(setup.danube.command("config", "sync", "--json").stdout)["applied_revision"] == first
     second = setup.repository.commit(a_pipeline("two"))
-    assert setup.tell(second).status == 202
+    assert setup.report(second).status == 202
     setup.wait_until_applied(second)

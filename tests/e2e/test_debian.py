@@ -29,9 +29,9 @@ DANUBEFILE = '''
             touch a b && chown 33:33 a && chown daemon:mail b && chmod 4755 b
             tar cf /workspace/tree.tar . && mkdir out && tar xpf /workspace/tree.tar -C out
             stat -c '%n %u:%g %a' out/a out/b
-            useradd -m -u 1500 somebody
-            su somebody -c 'id -u; touch ~/mine; test ! -w /etc/passwd'
-            stat -c %U /home/somebody/mine
+            useradd -m -u 1500 builder
+            su builder -c 'id -u; touch ~/mine; test ! -w /etc/passwd'
+            stat -c %U /home/builder/mine
             """, name="Owners")
         server = step.start("""exec perl -MIO::Socket::INET -e '
             my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 8123, Listen => 5, ReuseAddr => 1) or die;
@@ -73,7 +73,7 @@ def test_a_debian_does_what_a_debian_does(danube: Installation) -> None:
     assert end["status"] == "success", danube.log(job)
     assert "--- ids: " not in danube.log(job)
     printed = danube.printed(job)
-    for line in ("installed", "out/a 33:33 644", "out/b 1:8 4755", "1500", "somebody", "from the server"):
+    for line in ("installed", "out/a 33:33 644", "out/b 1:8 4755", "1500", "builder", "from the server"):
         assert f"\n{line}\n" in f"\n{printed}", line
 
 

@@ -70,7 +70,7 @@ class Browser:
         return self.open(urljoin(url, form.action), {**form.fields, **fields})
 
     def log_in(self, name: str, password: str = "") -> int:
-        """The status in the end: 200 when the page of Danube is there."""
+        """The status in the end: 200 when the page of Danube has loaded."""
         status, url, page = self.open("/auth/login?return_to=/health")
         if status != 200:
             return status
@@ -98,7 +98,7 @@ class DexInstallation(Installation):
         )
 
     def configure(self, **people: str) -> None:
-        """name → password: those and nobody else, applied when this returns."""
+        """name → password: only those, applied when this returns."""
         self.people = {
             name: kept
             if (kept := self.people.get(name)) and bcrypt.checkpw(password.encode(), kept.encode())
@@ -165,22 +165,22 @@ def test_people_log_in_there_as_the_configuration_has_them(danube: DexInstallati
 
     (before,) = danube.dexes()
     danube.configure(**PASSWORDS)
-    wait_until(lambda: danube.dexes() not in ([], [before]), 30, "Dex to be begun again")
+    wait_until(lambda: danube.dexes() not in ([], [before]), 30, "Dex to be restarted")
     danube.wait_for_dex()
     assert bob.log_in("bob") == 200
     assert bob.who() == "bob@example.com"
     assert alice.who() == "alice@example.com"
 
-    # A new password is no new person: the subject that was bound at the first login still is.
+    # A new password keeps the subject that was bound at the first login.
     (before,) = danube.dexes()
     danube.configure(alice="another one", bob=PASSWORDS["bob"])
-    wait_until(lambda: danube.dexes() not in ([], [before]), 30, "Dex to be begun again")
+    wait_until(lambda: danube.dexes() not in ([], [before]), 30, "Dex to be restarted")
     danube.wait_for_dex()
     again = danube.browser()
     assert again.log_in("alice", PASSWORDS["alice"]) == 401
     assert again.log_in("alice", "another one") == 200
 
-    # A configuration in which nobody changed is none for Dex.
+    # A configuration with the same users does not restart Dex.
     (before,) = danube.dexes()
     danube.pipeline("app", None)
     danube.command("config", "sync")
@@ -226,7 +226,7 @@ def test_a_dex_that_dies_comes_back(danube: DexInstallation) -> None:
     assert alice.who() == "alice@example.com"
 
 
-def test_a_dex_that_hangs_holds_nobody_up_who_asks_for_the_servers_health(danube: DexInstallation) -> None:
+def test_a_dex_that_hangs_does_not_delay_the_health_check(danube: DexInstallation) -> None:
     (process,) = danube.dexes()
     os.kill(process, signal.SIGSTOP)
     try:
@@ -237,7 +237,7 @@ def test_a_dex_that_hangs_holds_nobody_up_who_asks_for_the_servers_health(danube
     danube.wait_for_dex()
 
 
-def test_a_dex_that_cannot_begin_is_told_of_and_mended(danube: DexInstallation) -> None:
+def test_a_dex_that_cannot_start_is_reported_and_started_later(danube: DexInstallation) -> None:
     program = danube.path / "dex"
     good = program.read_text()
     program.write_text("#!/bin/sh\necho 'no Dex today'\nexit 1\n")

@@ -93,7 +93,7 @@ def test_a_container_of_an_image_has_the_same_way_out(shared: Installation, orig
     assert "--- step 1: egress refused: evil.test:80 (not-listed)" in shared.log(job)
 
 
-def test_a_pipeline_without_a_list_is_told_which_line_is_missing(shared: Installation) -> None:
+def test_a_pipeline_without_a_list_learns_which_line_is_missing(shared: Installation) -> None:
     shared.pipeline(
         "app",
         """
@@ -187,8 +187,8 @@ def proxies_of(danube: Installation) -> list[int]:
     ]
 
 
-def test_a_download_goes_on_while_the_server_is_dead(danube: Installation) -> None:
-    halfway, go_on = threading.Event(), threading.Event()
+def test_a_download_continues_while_the_server_is_dead(danube: Installation) -> None:
+    halfway, second_half = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
 
@@ -199,7 +199,7 @@ def test_a_download_goes_on_while_the_server_is_dead(danube: Installation) -> No
                 head = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n".encode()
                 connection.sendall(head + b"1" * (SIZE // 2))
                 halfway.set()
-                go_on.wait(60)
+                second_half.wait(60)
                 connection.sendall(b"2" * (SIZE // 2))
 
         thread = threading.Thread(target=serve)
@@ -220,7 +220,7 @@ def test_a_download_goes_on_while_the_server_is_dead(danube: Installation) -> No
         job = danube.trigger("app")
         wait_until(halfway.is_set, 30, "half of the download")
         danube.kill()
-        go_on.set()
+        second_half.set()
         thread.join()
         danube.serve()
         assert danube.end_of(job)["status"] == "success", danube.log(job)

@@ -110,11 +110,11 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Inst
             assert "refused: the secret 'lab-token' is the server's own" in log
             rule = "deploy key" if name == "deploy" else f"the-{name}"
             assert f"read with: {rule}\n" in log
-            told = danube.client.get(f"/api/v1/jobs/{job['id']}")
-            assert told["source_rule"] == rule
-            assert told["trigger"]["commit_message"] == f"the code of {name}"
+            detail = danube.client.get(f"/api/v1/jobs/{job['id']}")
+            assert detail["source_rule"] == rule
+            assert detail["trigger"]["commit_message"] == f"the code of {name}"
             pages = {"app": f"http://{host}/app/code/commit/", "lab": f"http://{host}/lab/code/-/commit/"}
-            assert told["commit_url"] == (pages[name] + told["trigger"]["commit_sha"] if name in pages else "")
+            assert detail["commit_url"] == (pages[name] + detail["trigger"]["commit_sha"] if name in pages else "")
         # One token to read with and one for statuses, each made once: what reads may not write.
         wait_until(lambda: api.statuses, 30, "a status at the forge")
         assert api.asked == [{"permissions": {"contents": "read"}}, {"permissions": {"statuses": "write"}}]
@@ -131,14 +131,14 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Inst
 
 
 class watching:
-    """Looks at every process's arguments and environment for as long as the block lasts."""
+    """Reads every process's arguments and environment for as long as the block lasts."""
 
     def __init__(self, seen: list[bytes]) -> None:
         self._seen = seen
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watch processes")
+        self._thread = threading.Thread(target=self._read_processes, name="watch processes")
 
-    def _look(self) -> None:
+    def _read_processes(self) -> None:
         while not self._stop.wait(0.02):
             self._seen += [text for _, text in command_lines() if b"danube" in text or b"ssh" in text or b"git" in text]
 

@@ -53,7 +53,7 @@ WAITING = """
 
 @pytest.fixture
 def sender(danube: Installation) -> Iterator[Sender]:
-    """Of a server with a pipeline of a repository that nothing can fetch."""
+    """A server with a pipeline of a repository that nothing can fetch."""
     configure(danube)
     danube.pipeline("app", None, repository=URL, triggers=[{"on": "push"}])
     danube.serve()
@@ -182,7 +182,7 @@ def test_a_push_runs_the_commit_that_was_pushed_also_when_another_came_meanwhile
         assert started["outcomes"] == [{"pipeline": "app", "result": "started", "why": "", "job": job["id"]}]
 
 
-def test_strangers_code_waits_for_somebody_who_has_looked_at_it(danube: Installation, tmp_path: Path) -> None:
+def test_untrusted_code_waits_for_an_approval(danube: Installation, tmp_path: Path) -> None:
     app = ServedRepository(tmp_path / "served" / "team" / "app.git")
     with HttpServer(tmp_path / "served") as server:
         url = server.url(app)
@@ -191,7 +191,7 @@ def test_strangers_code_waits_for_somebody_who_has_looked_at_it(danube: Installa
         sha = app.commit({"danubefile.py": dedented(STRANGE), "file": "one\n"})
         danube.serve()
         danube.command("secrets", "set", "hook", stdin=SECRET)
-        danube.command("secrets", "set", "DEPLOY_TOKEN", stdin=b"not for strangers")
+        danube.command("secrets", "set", "DEPLOY_TOKEN", stdin=b"not for untrusted code")
         body = pull_body(url, sha)
         headers = github_headers(body, "d1", "pull_request")
         assert Sender(port_of(danube)).post("/hooks/github", body, headers).status == 202
@@ -206,7 +206,7 @@ def test_strangers_code_waits_for_somebody_who_has_looked_at_it(danube: Installa
         end = danube.end_of(job["id"])
         assert end["status"] == "success", danube.log(job["id"])
         assert "refused: secret-of-untrusted-code" in danube.printed(job["id"])
-        assert danube.files_with(b"not for strangers") == []
+        assert danube.files_with(b"not for untrusted code") == []
 
 
 STRANGE = """
@@ -243,7 +243,7 @@ def burst_through_kills(danube: Installation, count: int, connections: int, kill
         made = Counter(rows(danube, "SELECT pipeline, origin FROM jobs WHERE pipeline <> 'holder'"))
         assert set(made) == {(name, f"github:{one}") for name in ("first", "second") for one in burst.bodies}
         assert set(made.values()) == {1}
-        assert danube.job(holder)["status"] == "running", "what ran went on"
+        assert danube.job(holder)["status"] == "running", "the running job continued"
     finally:
         cancel_what_waits(danube)
         danube.command("cancel", holder)

@@ -124,8 +124,8 @@ def test_pulling_by_hand_has_the_registries_and_credentials_of_the_server(
         danube.stop()
         tree = danube.repository("tree", {"danubefile.py": one_step("echo in a private image", other)})
         assert "in a private image" in danube.command("run", str(tree)).stdout
-        stranger = danube.command("image", "pull", image, "--data", str(danube.path / "nowhere"), check=False)
-        assert (stranger.returncode, PASSWORD in stranger.stderr) == (3, False)
+        refused = danube.command("image", "pull", image, "--data", str(danube.path / "nowhere"), check=False)
+        assert (refused.returncode, PASSWORD in refused.stderr) == (3, False)
 
 
 @pytest.mark.long

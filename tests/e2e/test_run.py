@@ -51,7 +51,7 @@ def test_green_says_so_in_one_line_and_keeps_artifacts(tree: Path, state: Path) 
     assert list((runs_of(state)[0] / "pods").iterdir()) == []
 
 
-def test_red_ends_with_one_and_says_what_mends_it(tree: Path, state: Path) -> None:
+def test_red_ends_with_one_and_says_how_to_fix_it(tree: Path, state: Path) -> None:
     write(tree, "step.run('exit 9', name='Nine')")
     run = danube_run(tree, state=state)
     assert run.code == 1

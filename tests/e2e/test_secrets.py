@@ -84,7 +84,7 @@ def test_a_pipelines_own_value_comes_first_and_a_missing_one_says_how_to_set_it(
         @pipeline(name="reads")
         def build():
             step.run('test "$WHO" = pipeline-value', env={"WHO": secrets.get("WHO")})
-            assert secrets.get("NOBODY", default="a default") == "a default"
+            assert secrets.get("NOT_SET", default="a default") == "a default"
             secrets.get("MISSING")
         """,
     )

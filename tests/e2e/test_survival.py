@@ -1,4 +1,4 @@
-"""The server dies while jobs run: the same process goes on, no line is lost or doubled, green stays proven."""
+"""The server dies while jobs run: the same process continues, no line is lost or doubled, green stays proven."""
 
 import random
 import re
@@ -82,7 +82,7 @@ def survive(danube: Installation, seed: int, deaths: int) -> None:
     assert_whole(danube, job_id)
 
 
-def test_a_follower_goes_on_exactly_where_it_was_when_the_server_comes_back(danube: Installation) -> None:
+def test_a_follower_continues_where_it_was_when_the_server_is_back(danube: Installation) -> None:
     prepared(danube)
     job_id = danube.trigger("counter")
     following = subprocess.Popen(

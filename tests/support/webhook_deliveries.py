@@ -1,5 +1,5 @@
-"""Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, again where nobody
-answered."""
+"""Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, and sent again
+where no answer came."""
 
 import base64
 import hashlib
@@ -68,14 +68,14 @@ def pull_body(
     repository: str,
     sha: str,
     action: str = "opened",
-    source: str = "stranger/app",
+    source: str = "contributor/app",
     title: str = "Please take this",
 ) -> bytes:
     """GitHub's pull request number 7, from a fork unless its source is the repository itself."""
     pull = {
         "title": title,
         "html_url": "https://forge.example.org/team/app/pull/7",
-        "user": {"login": "stranger"},
+        "user": {"login": "contributor"},
         "head": {"ref": "topic", "sha": sha, "repo": {"full_name": source}},
         "base": {"ref": "main", "sha": "1" * 40},
     }
@@ -85,7 +85,7 @@ def pull_body(
             "number": 7,
             "pull_request": pull,
             "repository": {"full_name": "team/app", "clone_url": repository},
-            "sender": {"login": "stranger"},
+            "sender": {"login": "contributor"},
         }
     ).encode()
 

@@ -35,7 +35,7 @@ LEVELS = {"readers": "read", "writers": "write", "core": "admin"}
 
 
 class Site(Installation):
-    """A danube whose server people can log in to. Pipelines are there before it serves."""
+    """A danube whose server people can log in to. Pipelines exist before it serves."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
