@@ -15,6 +15,9 @@ DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-lin
 	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap uidmap \
 	chromium fonts-dejavu-core
 
+# Python keeps its bytecode, whatever the caller prefers: tests and measurements start hundreds of Python processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run test unit e2e fuzz check format bench build proto lock test-packages web web-types screenshots
@@ -44,7 +47,7 @@ e2e: test-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
 fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
-	$(PY) -m pytest -m long tests/edges/http/test_document.py $(ARGS)
+	$(PY) -m pytest -m long tests/edges/http/test_document_at_length.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests
@@ -59,8 +62,8 @@ format: $(VENV)/.dev ## put the code into the form that `make check` asks for
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.dev build/bin/.made build/.web ## measure against the budgets; prints a table and writes build/bench.json
-	$(PY) -m bench $(ARGS)
+bench: test-packages $(VENV)/.dev build/bin/.made build/.web ## measure, into build/bench.json; AGAINST=REVISION compares by turns; ARGS="start steps" for some suites
+	$(PY) -m bench $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 	$(PY) build.py $(ARGS)

@@ -1,5 +1,5 @@
-"""A repository with a history of 50 MB: its mirror and its stream, in time and memory, beside `git clone --depth 1` from the
-same server."""
+"""A repository with a history of 50 MB: its mirror and its stream, in time and memory, beside `git clone --depth 1`
+from the same server."""
 
 import asyncio
 import os

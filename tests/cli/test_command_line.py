@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from tests.edges.http.api import COMMIT, PASSWORD, Api
+from tests.support.command_line import IN_PROCESS, SECONDS, run_command
 
 DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
 
@@ -33,19 +35,25 @@ class Shell:
 
     async def danube(self, *words: str, given: str = "", code: int = 0, **environment: str) -> str:
         """Standard output; standard error where the code is not 0."""
-        done = await asyncio.to_thread(
-            subprocess.run,
+        done = await asyncio.to_thread(self._run, words, given, self.environment | environment)
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return str(done.stdout if code == 0 else done.stderr)
+
+    def _run(
+        self, words: Sequence[str], given: str, environment: Mapping[str, str]
+    ) -> "subprocess.CompletedProcess[str]":
+        if words[0] in IN_PROCESS:
+            return run_command(words, given.encode(), environment, self.home)
+        return subprocess.run(
             [*DANUBE, *words],
             input=given,
             capture_output=True,
             text=True,
             cwd=self.home,
-            env=self.environment | environment,
-            timeout=60,
+            env=environment,
+            timeout=SECONDS,
             check=False,
         )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return str(done.stdout if code == 0 else done.stderr)
 
     @property
     def kept(self) -> Path:
@@ -132,7 +140,7 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
     listed = await shell.danube("token", "list")
     assert "script" in listed
     assert token not in listed
-    assert "this token is not for trigger" in await shell.danube(
+    assert "this token may not be used for trigger" in await shell.danube(
         "trigger", "app", code=3, DANUBE_TOKEN=token, DANUBE_SERVER=api.address
     )
     (identity,) = [line.split()[0] for line in listed.splitlines() if "script" in line]
@@ -184,6 +192,16 @@ async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_ter
     one = await shell.danube("jobs", job.id, "--data", data)
     assert "Mend the roof" in one
     assert "Alice" in one
+
+
+async def test_a_job_without_a_commit_is_shown_and_found_by_no_commit(api: Api, shell: Shell) -> None:
+    trigger = Trigger("webhook", "alice", Revision(branch="topic"), pull_request={"fork": True})
+    job = await api.job("app", trigger=trigger, status=Status.FAILURE)
+    data = str(api.path)
+    assert "topic" in await shell.danube("jobs", "--data", data)
+    assert "topic" in await shell.danube("jobs", job.id, "--data", data)
+    assert "no job among" in await shell.danube("rerun", "--failed", COMMIT, "--data", data, code=3)
+    assert "not known yet" in await shell.danube("approve", job.id, COMMIT, "--data", data, code=3)
 
 
 async def test_a_list_is_as_long_as_was_asked_for_however_many_pages_that_takes(api: Api, shell: Shell) -> None:

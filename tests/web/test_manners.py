@@ -6,7 +6,8 @@ import time
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.web.site import Site, Visitors
+from tests.support.browser import Visitors
+from tests.web.site import Site
 
 MOST_BYTES = 150_000
 MOST_SHIFT = 0.02

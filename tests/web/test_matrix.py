@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.site import PASSWORD, Site, Visitors
+from tests.support.browser import Visitors
+from tests.web.site import PASSWORD, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def ticking(site: Site) -> Iterator[str]:
     job = site.trigger("ticking")
     site.wait_for_log(job, "tick 1")
     yield job
-    site.danube("cancel", job, check=False)
+    site.command("cancel", job, check=False)
     site.end_of(job)
 
 

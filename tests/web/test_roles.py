@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.hooks import Sender, github_headers, pull_body, push_body
+from tests.support.browser import Visitors, accessibility_findings
 from tests.support.git_servers import HttpServer, ServedRepository, git
 from tests.support.waiting import wait_until
+from tests.support.webhook_deliveries import Sender, github_headers, pull_body, push_body
 from tests.web.pipelines import EVIL
-from tests.web.site import Site, Visitors, complaints
+from tests.web.site import Site
 
 COMMIT = "c0ffee" + "0" * 34
 PROPOSED = """
@@ -134,7 +135,7 @@ def test_a_forks_commit_runs_after_an_approval(site: Site, visitors: Visitors, p
     expect(reader.get_by_role("link", name="#7")).to_have_attribute("href", "https://forge.example.org/team/app/pull/7")
     expect(reader.locator(".job-explanation")).to_contain_text("nobody with write has approved that commit")
     expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
-    assert complaints(reader) == []
+    assert accessibility_findings(reader) == []
     path = f"/api/v1/jobs/{job}/approve"
     refused = reader.request.post(path, data={"commit_sha": sha}, headers=csrf(reader))
     assert (refused.status, site.job(job)["status"]) == (403, "pending")
@@ -196,7 +197,7 @@ def test_an_administrator_drains_and_resumes(site: Site, visitors: Visitors) -> 
     page = visitors.page("admin", "/queue")
     parts = ["database", "disk", "pods", "configuration", "webhooks", "schedules", "notifications", "login"]
     expect(page.locator(".subsystem b")).to_have_text(parts)
-    expect(page.locator(".subsystem", has_text="configuration")).to_contain_text("the newest commit is in force")
+    expect(page.locator(".subsystem", has_text="configuration")).to_contain_text("the newest commit is applied")
     page.get_by_role("button", name="Drain server").click()
     page.get_by_role("button", name="Yes").click()
     expect(page.get_by_text("Draining: no new job starts. Started by admin@example.com")).to_be_visible()
@@ -227,7 +228,7 @@ def test_errors_of_a_configuration_commit_are_shown(site: Site, visitors: Visito
     expect(page.locator(".finding-location").first).to_contain_text("mistaken.yaml:4")
     expect(page.locator(".findings li").first).to_contain_text("unknown field spec.repositori")
     expect(page.locator(".findings li").first).to_contain_text("did you mean 'repository'?")
-    assert complaints(page) == []
+    assert accessibility_findings(page) == []
     expect(page.locator(".facts")).to_contain_text(before)
     expect(page.locator(".facts")).to_contain_text(sha)
     broken.unlink()

@@ -79,25 +79,25 @@ def write_follow_up(connection: sqlite3.Connection, follow_up: FollowUp, without
     for entry in follow_up.inbox:
         write_entry(connection, entry)
     for one in follow_up.outbox:
-        if not one.news.job_id or one.news.job_id not in without_jobs:
+        if not one.notification.job_id or one.notification.job_id not in without_jobs:
             _write(connection, one)
 
 
 def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
     """Idempotent: a commit that seemed to have failed may have succeeded, and is repeated."""
     connection.execute(
-        "INSERT INTO outbox (kind, target, channel, news, address, only_after_failure, created_at, next_at, key) "
+        "INSERT INTO outbox (kind, target, channel, notification, address, only_after_failure, created_at, next_at, key) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
         (
             entry.kind,
             entry.target,
             entry.channel,
-            encode_json(entry.news).decode(),
+            encode_json(entry.notification).decode(),
             encode_json(entry.address).decode(),
             int(entry.only_after_failure),
             entry.created_at,
             entry.next_at,
-            f"{entry.target} {entry.news.job_id} {entry.news.status} {entry.news.reason}",
+            f"{entry.target} {entry.notification.job_id} {entry.notification.status} {entry.notification.reason}",
         ),
     )
 
@@ -107,7 +107,7 @@ def _entry(row: sqlite3.Row) -> OutboxEntry:
         OutboxKind(row["kind"]),
         row["target"],
         row["channel"],
-        decode_json(row["news"], JobNotification),
+        decode_json(row["notification"], JobNotification),
         row["created_at"],
         json.loads(row["address"]),
         bool(row["only_after_failure"]),

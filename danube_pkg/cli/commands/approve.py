@@ -23,6 +23,10 @@ def main(options: argparse.Namespace) -> int:
     client = ApiClient(options)
     path = f"/api/v1/jobs/{quote(options.job, safe='')}"
     commit = client.get(path)["trigger"]["commit_sha"]
+    if commit is None:
+        raise Conflict(
+            "commit-unknown", "the job's commit is not known yet", hint=f"danube explain {options.job}, then try again"
+        )
     if len(options.commit) < SHORTEST or not commit.startswith(options.commit.lower()):
         raise Conflict(
             "approval-of-another-commit",

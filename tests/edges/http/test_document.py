@@ -1,7 +1,8 @@
-"""The OpenAPI document against the server that it describes: schemathesis makes requests, good and bad, for each operation.
+"""The OpenAPI document against the server that it describes: schemathesis makes requests, good and bad, for each
+operation.
 
-No answer may be a 5xx that the document does not name, a status that it does not name, or a body that is not as it says.
-`make test` asks a little, `make fuzz` a lot.
+No answer may be a 5xx that the document does not name, a status that it does not name, or a body that is not as it
+says. `make test` makes a few requests, `make fuzz` many (test_document_at_length.py).
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ from danube_pkg.edges.http.routes import api_document
 from tests.edges.http.serve import ServerProcess, server_process
 
 EVERYDAY_EXAMPLES = 8
-MANY_EXAMPLES = 200
 TIMEOUT_SECONDS = 10
 
 CHECKS = [
@@ -62,17 +62,9 @@ EVERYDAY = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-MANY = settings(max_examples=MANY_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schema.parametrize()
 @EVERYDAY
 def test_the_server_does_as_it_says(case: schemathesis.Case, server: ServerProcess) -> None:
-    ask(case, server)
-
-
-@pytest.mark.long
-@schema.parametrize()
-@MANY
-def test_the_server_does_as_it_says_however_often_it_is_asked(case: schemathesis.Case, server: ServerProcess) -> None:
     ask(case, server)

@@ -259,7 +259,7 @@ export interface paths {
          * Begin a login by device code, where the issuer has it (RFC 8628).
          * @description Action: `log-in`.
          */
-        post: operations["postDeviceLogin"];
+        post: operations["postDeviceLoginResource"];
         delete?: never;
         options?: never;
         head?: never;
@@ -317,13 +317,13 @@ export interface paths {
          * Dex's pages, keys and discovery.
          * @description Action: `log-in`.
          */
-        get: operations["getDex"];
+        get: operations["getDexResource"];
         put?: never;
         /**
          * Dex's forms and its token endpoint. Guessing a password is bounded as it is without Dex.
          * @description Action: `log-in`.
          */
-        post: operations["postDex"];
+        post: operations["postDexResource"];
         delete?: never;
         options?: never;
         head?: never;
@@ -345,7 +345,7 @@ export interface paths {
          *
          *     Action: `receive-hook`.
          */
-        post: operations["postHooks"];
+        post: operations["postWebhookReceiver"];
         delete?: never;
         options?: never;
         head?: never;
@@ -383,7 +383,7 @@ export interface paths {
          * The caller's own sessions, newest first.
          * @description Action: `see-self`.
          */
-        get: operations["getSessions"];
+        get: operations["getSessionsResource"];
         put?: never;
         post?: never;
         delete?: never;
@@ -423,13 +423,13 @@ export interface paths {
          * The caller's own tokens, newest first.
          * @description Action: `see-self`.
          */
-        get: operations["getTokens"];
+        get: operations["getTokensResource"];
         put?: never;
         /**
          * Make a token. With a token only such that may no more than itself.
          * @description Action: `manage-own-tokens`.
          */
-        post: operations["postTokens"];
+        post: operations["postTokensResource"];
         delete?: never;
         options?: never;
         head?: never;
@@ -667,7 +667,7 @@ export interface paths {
          * Plain text; `Range` of bytes.
          * @description Action: `read-log`.
          */
-        get: operations["getJobLog"];
+        get: operations["getJobLogResource"];
         put?: never;
         post?: never;
         delete?: never;
@@ -807,7 +807,7 @@ export interface paths {
          * A job's artifacts.
          * @description Action: `see-job`.
          */
-        get: operations["getArtifacts"];
+        get: operations["getArtifactsResource"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1037,7 +1037,7 @@ export interface paths {
          * Entries, newest first.
          * @description Action: `see-audit`.
          */
-        get: operations["getAudit"];
+        get: operations["getAuditResource"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1099,7 +1099,7 @@ export interface paths {
          * What these files would change, if they were pushed.
          * @description Action: `see-configuration`.
          */
-        post: operations["postConfigurationPlan"];
+        post: operations["postPlanConfiguration"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1117,7 +1117,7 @@ export interface paths {
          * Where the pipeline stands in the configuration, and what its danubefile says without being run.
          * @description Action: `see-pipeline`.
          */
-        get: operations["getPipelineDefinitionOfPipeline"];
+        get: operations["getPipelineDefinitionResourceOfPipeline"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1139,7 +1139,7 @@ export interface paths {
          * Look at the repository now. Mistakes are in the answer; the last good configuration stays in force.
          * @description Action: `sync-configuration`.
          */
-        post: operations["postConfigurationSync"];
+        post: operations["postSyncConfiguration"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1447,8 +1447,9 @@ export interface components {
             finished_at: string | null;
         };
         /**
-         * @description What started a job. `rerun_of`: the job that it repeats. `commit_message`: its first line; it and `commit_author` are
-         *     empty until they are known.
+         * @description What started a job. `rerun_of`: the job that it repeats. `commit_sha`: null until it is resolved, and where the
+         *     repository is a directory without Git. `commit_message`: its first line; it and `commit_author` are empty until they are
+         *     known.
          */
         TriggerView: {
             type: string;
@@ -1456,7 +1457,7 @@ export interface components {
             ref: string;
             branch: string;
             tag: string;
-            commit_sha: string;
+            commit_sha: string | null;
             commit_message: string;
             commit_author: string;
             params: {
@@ -1918,10 +1919,10 @@ export interface components {
             /** @default null */
             place: string | null;
             /** @default [] */
-            findings: components["schemas"]["Finding"][];
+            findings: components["schemas"]["ProblemFinding"][];
         };
         /** @description One of several things that are wrong. */
-        Finding: {
+        ProblemFinding: {
             place: string;
             what: string;
             cause: string;
@@ -2642,7 +2643,7 @@ export interface operations {
             };
         };
     };
-    postDeviceLogin: {
+    postDeviceLoginResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -2904,7 +2905,7 @@ export interface operations {
             };
         };
     };
-    getDex: {
+    getDexResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -3012,7 +3013,7 @@ export interface operations {
             };
         };
     };
-    postDex: {
+    postDexResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -3142,7 +3143,7 @@ export interface operations {
             };
         };
     };
-    postHooks: {
+    postWebhookReceiver: {
         parameters: {
             query?: never;
             header?: never;
@@ -3303,7 +3304,7 @@ export interface operations {
             };
         };
     };
-    getSessions: {
+    getSessionsResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -3424,7 +3425,7 @@ export interface operations {
             };
         };
     };
-    getTokens: {
+    getTokensResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -3480,7 +3481,7 @@ export interface operations {
             };
         };
     };
-    postTokens: {
+    postTokensResource: {
         parameters: {
             query?: never;
             header?: {
@@ -4414,7 +4415,7 @@ export interface operations {
             };
         };
     };
-    getJobLog: {
+    getJobLogResource: {
         parameters: {
             query?: {
                 step?: number;
@@ -4920,7 +4921,7 @@ export interface operations {
             };
         };
     };
-    getArtifacts: {
+    getArtifactsResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -5816,7 +5817,7 @@ export interface operations {
             };
         };
     };
-    getAudit: {
+    getAuditResource: {
         parameters: {
             query?: {
                 actor?: string;
@@ -5978,15 +5979,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description It was understood and cannot be done; the document says why. */
             422: {
                 headers: {
@@ -5998,7 +5990,7 @@ export interface operations {
             };
         };
     };
-    postConfigurationPlan: {
+    postPlanConfiguration: {
         parameters: {
             query?: never;
             header?: {
@@ -6049,15 +6041,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description The request did not arrive in time. */
             408: {
                 headers: {
@@ -6096,7 +6079,7 @@ export interface operations {
             };
         };
     };
-    getPipelineDefinitionOfPipeline: {
+    getPipelineDefinitionResourceOfPipeline: {
         parameters: {
             query?: {
                 ref?: string;
@@ -6174,7 +6157,7 @@ export interface operations {
             };
         };
     };
-    postConfigurationSync: {
+    postSyncConfiguration: {
         parameters: {
             query?: never;
             header?: {
@@ -6214,15 +6197,6 @@ export interface operations {
             };
             /** @description Who asks may not. */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such thing, or none that the caller may see. */
-            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -70,7 +70,7 @@ class AuditCheck(Resource):
 
 
 def _view(entry: AuditEntry) -> AuditView:
-    one = entry.happening
+    one = entry.event
     return AuditView(
         sequence=entry.sequence,
         at=iso(one.at),

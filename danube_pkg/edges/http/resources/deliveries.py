@@ -9,7 +9,7 @@ from danube_pkg.core.triggers.inbox import (
     InboxFilter,
     PipelineOutcome,
     Result,
-    event_in_words,
+    describe_event,
     repository_of,
 )
 from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
@@ -77,7 +77,7 @@ def _view(entry: InboxEntry, visible: frozenset[str] | None) -> DeliveryView:
         id=entry.id,
         source=entry.source,
         delivery=entry.key,
-        event=event_in_words(entry.event),
+        event=describe_event(entry.event),
         repository=repository_of(entry.event),
         received_at=iso(entry.received_at),
         settled_at=iso_or_none(entry.settled_at),

@@ -164,7 +164,7 @@ class OneJob(Resource):
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
         job, applied = request.job, self.services.applied
-        may = tuple(action for action in Action if can(request.actor, action, request.thing))
+        may = tuple(action for action in Action if can(request.actor, action, request.target))
         return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha))
 
 
@@ -203,11 +203,11 @@ class JobApprove(Resource):
 
 
 class Explanation(Record):
-    """`summary_of`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
+    """`about`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
     to do. `position`: of a job that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from
     starting."""
 
-    summary_of: str
+    about: str
     lines: tuple[str, ...]
     hint: str
     position: int | None = None

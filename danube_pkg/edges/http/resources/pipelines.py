@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from danube_pkg.core.configuration.pipelines import ParamSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition
-from danube_pkg.core.configuration.trigger_descriptions import trigger_in_words
+from danube_pkg.core.configuration.trigger_descriptions import describe_trigger
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, can
 from danube_pkg.core.jobs.filters import RunSummary
@@ -171,16 +171,16 @@ class OnePipeline(Resource):
 
     async def GET(self, request: Request) -> PipelineDetail:
         """One pipeline, with who may what."""
-        pipeline, thing = request.pipeline, request.thing
-        owner = {thing.owner: "admin"} if thing.owner else {}
+        pipeline, target = request.pipeline, request.target
+        owner = {target.owner: "admin"} if target.owner else {}
         applied, repository = self.services.applied, self.services.configuration.repository
         definition = applied.state.pipelines.get(pipeline.name)
         revision = applied.revision.revision
         return PipelineDetail(
             **_facts(pipeline),
             branch_filter=pipeline.branch_filter,
-            levels={**{team: str(level) for team, level in sorted(thing.levels.items())}, **owner},
-            may=tuple(action for action in Action if can(request.actor, action, thing)),
+            levels={**{team: str(level) for team, level in sorted(target.levels.items())}, **owner},
+            may=tuple(action for action in Action if can(request.actor, action, target)),
             place=str(definition.place) if definition is not None else "",
             revision=revision,
             place_url=file_url(repository.url, applied, revision, definition.place) if definition is not None else "",
@@ -194,7 +194,7 @@ class OnePipeline(Resource):
 def _starts(definition: PipelineDefinition, now: float) -> tuple[StartView, ...]:
     def view(one: TriggerSpec) -> StartView:
         next_at = next_start(definition.name, one, now) if one.kind is TriggerKind.CRON else None
-        words = trigger_in_words(one, definition.spec)
+        words = describe_trigger(one, definition.spec)
         return StartView(one.kind, words, one.schedule, one.timezone, iso_or_none(next_at), one.pipeline)
 
     return tuple(map(view, definition.spec.triggers))

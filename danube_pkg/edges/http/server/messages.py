@@ -11,7 +11,7 @@ from danube_pkg.core.identity.access import (
     SERVER,
     Action,
     Actor,
-    Thing,
+    Target,
 )
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline
@@ -67,7 +67,7 @@ Body = bytes | AsyncIterator[bytes] | Stream
 class Request(Mutable):
     """A request. The router fills in what the path names and who asks; handlers only read.
 
-    `path` is as it was sent, still percent-encoded; `arguments` are decoded and match their patterns. `thing` is what the
+    `path` is as it was sent, still percent-encoded; `arguments` are decoded and match their patterns. `target` is what the
     action is done to, `job` and `pipeline` are set where the path names one. `session_id` and `csrf_token` belong to a
     browser's login; `reserved_id` is what an idempotency key has reserved for the thing that is made; `audited_as` is who a login was
     of, or claimed to be of, and the delivery of a forge.
@@ -83,7 +83,7 @@ class Request(Mutable):
     read_body: Annotated[Callable[[int], Awaitable[bytes]], HIDDEN]
     actor: Actor = ANONYMOUS
     arguments: Mapping[str, str] = field(default_factory=dict)
-    thing: Thing = SERVER
+    target: Target = SERVER
     action_: Action | None = None
     session_id: str = ""
     csrf_token: str = ""

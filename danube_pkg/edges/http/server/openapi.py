@@ -107,7 +107,7 @@ def _operation(
         "description": f"{rest}\n\nAction: `{route.action}`.".strip(),
         "parameters": _parameters(route, endpoint, schemas, patterns),
         "responses": _responses(route, endpoint, schemas),
-        "security": [] if need is Need.NO_FOLLOW_UP else [{"token": []}, {"session": []}],
+        "security": [] if need is Need.NOTHING else [{"token": []}, {"session": []}],
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
@@ -149,7 +149,7 @@ def _parameters(
             {"name": key, "in": "query", "required": required, "schema": _without_null(schema)}
             for key, schema, required in schemas.properties(endpoint.query)
         ]
-    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
         schema = {"type": "string", "pattern": f"^{KEY_PATTERN}$"}
         found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
     return found
@@ -183,12 +183,12 @@ def _responses(route: "Route", endpoint: BoundHandler, schemas: JsonSchemas) -> 
 def refusals(route: "Route", endpoint: BoundHandler) -> set[int]:
     """Statuses with a problem document: those of every route, those of its kind, those that it names itself."""
     found = {400, 422, *endpoint.answer.refuses}
-    if RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if RULES[route.action].need is not Need.NOTHING:
         found |= {401, 403}
     if "{" in route.path:
         found.add(404)
     if endpoint.body is not None or endpoint.answer.takes:
         found |= {408, 413}
-    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
         found.add(409)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from standardwebhooks.webhooks import Webhook
 
-from tests.e2e.world import World
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
 SECRET = b"a secret of the webhook"
@@ -23,7 +23,7 @@ SIGNING = b"whsec_" + base64.b64encode(b"a signing token as GitLab makes it")
 SECONDS = 90.0
 
 
-def configure(world: World, **spec: Any) -> None:
+def configure(danube: Installation, **spec: Any) -> None:
     """What config.yaml says beside the secret of GitHub's and Gitea's webhooks; the port stays over restarts."""
     webhooks = [{"forge": forge, "secrets": ["hook", "hook-new"]} for forge in ("github", "gitlab", "gitea")]
     document = {
@@ -32,15 +32,15 @@ def configure(world: World, **spec: Any) -> None:
         "metadata": {"name": "global"},
         "spec": {"webhooks": webhooks, **spec},
     }
-    (world.config / "config.yaml").write_text(json.dumps(document))
-    toml = world.path / "danube.toml"
+    (danube.config / "config.yaml").write_text(json.dumps(document))
+    toml = danube.path / "danube.toml"
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         toml.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{one.getsockname()[1]}", toml.read_text()))
 
 
-def port_of(world: World) -> int:
-    found = re.search(r"127\.0\.0\.1:(\d+)", (world.path / "danube.toml").read_text())
+def port_of(danube: Installation) -> int:
+    found = re.search(r"127\.0\.0\.1:(\d+)", (danube.path / "danube.toml").read_text())
     assert found is not None
     return int(found[1])
 
@@ -163,7 +163,7 @@ class Burst:
     """Many deliveries over many connections at once. accepted: ids that were answered 202; known: 200, for one that the
     server had taken and could not answer any more."""
 
-    world: World
+    danube: Installation
     bodies: Mapping[str, bytes]
     connections: int
     accepted: set[str] = field(default_factory=set)
@@ -190,7 +190,7 @@ class Burst:
         return threads
 
     def _send(self, ids: Sequence[str]) -> None:
-        sender = Sender(port_of(self.world))
+        sender = Sender(port_of(self.danube))
         for delivery in ids:
             body = self.bodies[delivery]
             answers: list[Answer] = []
