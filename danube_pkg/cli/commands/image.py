@@ -17,7 +17,7 @@ from danube_pkg.cli.output import ago, print_json, print_table, size
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.images.reference import ArchivedImage, Image, StoredImage
 from danube_pkg.core.images.registries import RegistrySpec
-from danube_pkg.edges.http.server.bodies import iso
+from danube_pkg.kit.times import iso
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

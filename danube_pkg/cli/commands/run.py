@@ -28,12 +28,11 @@ from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.runtimes.pods import Network
-from danube_pkg.edges.http.resources.egress import destination_view
-from danube_pkg.edges.http.resources.jobs import job_summary, step_view
-from danube_pkg.edges.http.server.bodies import plain
+from danube_pkg.edges.http.views.egress import destination_view
+from danube_pkg.edges.http.views.jobs import job_summary, step_view
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
-from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.records import Record, replace, to_builtins
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.secrets import KnownValues
@@ -171,7 +170,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int
     shutil.rmtree(data / "keys")  # of no use without the server; what stays is the log and the artifacts
     if as_json:
         if egress.contacts:
-            places = [plain(destination_view(one)) for one in egress.destinations]
+            places = [to_builtins(destination_view(one)) for one in egress.destinations]
             JsonPrinter(sys.stdout).event("egress", {"needed_allowlist": list(egress.needed), "destinations": places})
         return 0 if ended["status"] == "success" else 1
     for artifact in artifacts:
@@ -218,15 +217,16 @@ async def _watch(run: RunParts, job: Job, *, as_json: bool) -> Mapping[str, Any]
         async with run.jobs.engine.watch(job.id) as states:
             async for _ in states:
                 continue  # until it is closed: its pod is gone
-    return plain(job_summary(latest))
+    found: Mapping[str, Any] = to_builtins(job_summary(latest))
+    return found
 
 
 def _print_changes(events: JsonPrinter, before: Job, after: Job) -> None:
     known = set(before.steps)
     for step in after.steps:
         if step.sequence and step not in known:
-            events.event("step", plain(step_view(step)))
-    events.event("job", plain(job_summary(after)))
+            events.event("step", to_builtins(step_view(step)))
+    events.event("job", to_builtins(job_summary(after)))
 
 
 async def _cancel(run: RunParts, job_id: str) -> None:

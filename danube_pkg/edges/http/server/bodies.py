@@ -1,15 +1,14 @@
-"""JSON in and out through frozen dataclasses.
+"""JSON in and out through records.
 
-What comes in is read with the reader of configuration documents (`core.documents.marked`), so that a wrong body is answered with
-every mistake at once, in the same words. What goes out is a dataclass whose fields are the document's keys. Both are what
-`schema.py` describes in the OpenAPI document; there is no second definition that could differ.
+Bodies and queries are read with the reader of configuration documents (`core.documents`), so that the answer to a wrong
+one names every mistake at once, in the same words. An answer is a record whose fields are the keys of the JSON object.
+The OpenAPI document is made from the same records, so it cannot differ from what the server does.
 """
 
 import json
 import types
 import typing
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -23,26 +22,12 @@ from danube_pkg.kit.records import fields
 Model = TypeVar("Model")
 
 MAX_DEPTH = 20
-"""Of nested JSON; no body that is asked for has more than four."""
+"""Levels of nesting in a body; no endpoint takes more than four."""
 
 MAX_QUERY_FIELDS = 50
 
-Time = typing.NewType("Time", str)
-"""ISO 8601 in UTC with milliseconds."""
-
-
-def iso(seconds: float) -> Time:
-    """Unix seconds as `Time`."""
-    return Time(datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"))
-
-
-def iso_or_none(seconds: float | None) -> Time | None:
-    """The same for what may not have happened yet."""
-    return None if seconds is None else iso(seconds)
-
-
 _known: dict[type[Any], tuple[str, ...]] = {}
-"""The fields of each dataclass that was sent; there are as many as the API has."""
+"""The names of the fields of each record that was sent; there are as many as the API has."""
 
 
 def _names(kind: type[Any]) -> tuple[str, ...]:
@@ -61,23 +46,17 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=
 
 
 def to_json(value: Any) -> bytes:
-    """Dataclasses, and what JSON has, as UTF-8. Lone surrogates, which no UTF-8 has, become question marks."""
+    """Records, and what JSON has, as UTF-8. Lone surrogates, which UTF-8 cannot encode, become question marks."""
     return _encode(value).encode("utf-8", errors="replace")
 
 
-def plain(value: Any) -> dict[str, Any]:
-    """A dataclass as the mapping that its JSON is."""
-    found: dict[str, Any] = json.loads(to_json(value))
-    return found
-
-
 def json_response(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """A value as a JSON answer."""
+    """A response with the value as JSON."""
     return Response(status, to_json(value), (("content-type", "application/json"), *headers))
 
 
 def read_body(kind: type[Model], data: bytes) -> Model:
-    """The body as that dataclass; an empty body is an empty object. Raises Invalid, InputInvalid."""
+    """The body as that record; an empty body is an empty object. Raises Invalid, InputInvalid."""
     try:
         value = json.loads(data, parse_constant=_refuse_constant) if data.strip() else {}
     except (ValueError, RecursionError) as error:
@@ -85,20 +64,20 @@ def read_body(kind: type[Model], data: bytes) -> Model:
             "body-not-json",
             "the body is not JSON",
             cause=str(error),
-            hint="send a JSON object, as the document at /docs says",
+            hint="send a JSON object, as described at /docs",
         ) from error
     return _read(kind, _marked(value, SourceLocation("body"), 0), "the body")
 
 
 def read_query(kind: type[Model], text: str) -> Model:
-    """The query as that dataclass; numbers and truths are read from their text. Raises InputInvalid."""
+    """The query as that record; numbers and booleans are read from their text. Raises Invalid, InputInvalid."""
     expected: Any = kind
     return typing.cast("Model", _query(expected, text))
 
 
 @lru_cache(maxsize=1024)
 def _query(kind: Any, text: str) -> Any:
-    """Pages ask the same again and again, and what comes out is frozen."""
+    """Cached, since pages repeat their queries and the result is immutable."""
     hints = _scalars(kind)
     values: dict[str, Any] = {}
     try:
@@ -117,12 +96,12 @@ def _query(kind: Any, text: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _scalars(kind: Any) -> Mapping[str, Any]:
-    """By the query's key: a field's plain type, `X | None` as X."""
+    """The type of each field by the key in the query; X for `X | None`."""
     hints = typing.get_type_hints(kind)
-    return {rule_of(one).key or one.name: _plain(hints[one.name]) for one in fields(kind)}
+    return {rule_of(one).key or one.name: _without_none(hints[one.name]) for one in fields(kind)}
 
 
-def _plain(hint: Any) -> Any:
+def _without_none(hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         return next(one for one in typing.get_args(hint) if one is not types.NoneType)
     return hint
@@ -150,7 +129,7 @@ def _marked(value: Any, place: SourceLocation, depth: int) -> Marked:
         raise Invalid(
             "body-too-deep",
             f"the body is nested deeper than {MAX_DEPTH} levels",
-            hint="the document at /docs says what is wanted",
+            hint="the endpoint's body is described at /docs",
         )
     if isinstance(value, dict):
         return Marked({str(key): _marked(one, place, depth + 1) for key, one in value.items()}, place, {})
@@ -165,9 +144,7 @@ def _check_text(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Invalid(
-            "text-invalid", "a text holds half of a surrogate pair, which is no character", hint="encode texts as UTF-8"
-        ) from error
+        raise Invalid("text-invalid", "a text holds half of a surrogate pair", hint="encode texts as UTF-8") from error
 
 
 def _refuse_constant(word: str) -> None:

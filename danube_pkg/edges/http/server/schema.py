@@ -1,4 +1,4 @@
-"""JSON Schema (2020-12, as OpenAPI 3.1 takes it) of the dataclasses that go in and out."""
+"""JSON Schema (2020-12, as OpenAPI 3.1 uses it) of the records that bodies, queries and answers have."""
 
 import inspect
 import types
@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core.documents.marked import FieldRule, rule_of
-from danube_pkg.edges.http.server.bodies import Time
 from danube_pkg.kit.records import MISSING, fields, is_record
+from danube_pkg.kit.times import Time
 
 _SCALARS: Mapping[Any, Mapping[str, Any]] = {
     str: {"type": "string"},
@@ -21,7 +21,7 @@ _SCALARS: Mapping[Any, Mapping[str, Any]] = {
 
 
 class Schemas:
-    """Collects the dataclasses that were referred to; `components` is what `#/components/schemas` holds."""
+    """Collects the records that were referred to. components: the document's `#/components/schemas`."""
 
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
@@ -34,7 +34,7 @@ class Schemas:
         return {"$ref": f"#/components/schemas/{name}"}
 
     def properties(self, kind: type[Any]) -> list[tuple[str, dict[str, Any], bool]]:
-        """(key, schema, whether it must be there) of each field."""
+        """(key, schema with description and default, whether it is required) of each field."""
         hints = typing.get_type_hints(kind)
         found = []
         for one in fields(kind):
@@ -42,6 +42,8 @@ class Schemas:
             schema = self.of(hints[one.name], rule)
             if one.default is not MISSING and "$ref" not in schema:
                 schema = {**schema, "default": one.default}
+            if rule.about:
+                schema = {**schema, "description": rule.about}
             required = one.default is MISSING and one.default_factory is MISSING
             found.append((rule.key or one.name, schema, required))
         return found
@@ -78,7 +80,7 @@ class Schemas:
 
 
 def _bounds(rule: FieldRule) -> dict[str, Any]:
-    """What a rule says, in the words of JSON Schema, whose patterns are not anchored."""
+    """A rule's bounds as JSON Schema, whose patterns are not anchored."""
     found: dict[str, Any] = {}
     if rule.at_least is not None:
         found["minimum"] = rule.at_least
