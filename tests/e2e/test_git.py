@@ -289,7 +289,7 @@ def test_a_server_begins_before_its_configuration_can_be_read(world: World, ssh:
 def test_a_repository_gets_a_danubefile_that_runs(world: World) -> None:
     app = world.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
     assert "found: Make" in world.danube("init", str(app), "--repository", "https://git.example.org/shop.git").stdout
-    assert "danubefile.py is right: shop" in world.danube("validate", str(app)).stdout
+    assert "danubefile.py OK: shop" in world.danube("validate", str(app)).stdout
     assert (app / "danube-pipeline.yaml").read_text().startswith("# A pipeline; it belongs into pipelines/shop.yaml")
     schema = json.loads(world.danube("validate", "--schema").stdout)
     assert schema["title"] == "Danube configuration, danube.dev/v1"
@@ -303,4 +303,4 @@ def test_a_starter_configuration_is_valid(world: World) -> None:
     assert "2 teams, 1 pipelines" in world.danube("validate", str(target)).stdout
     assert (target / "pipelines" / "shop.yaml").exists()
     refused = world.danube("init", "--config", str(target), check=False)
-    assert "is there already" in refused.stderr
+    assert "already exists" in refused.stderr

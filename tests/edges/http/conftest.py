@@ -1,4 +1,4 @@
-"""One front a test."""
+"""An HTTP server for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The OpenAPI document against the server: schemathesis sends requests, valid and invalid, for each operation.
 
-No answer may be an unexpected 5xx, have a status that the document does not name, or a body that differs from its schema.
-`make test` sends a few requests, `make fuzz` many.
+No answer may be an unexpected 5xx, have a status that the document does not name, or a body that differs from its
+schema. `make test` sends a few requests, `make fuzz` many.
 """
 
 from collections.abc import Iterator
