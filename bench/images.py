@@ -22,7 +22,7 @@ from tests.adapters.images.building import (
 from tests.adapters.images.containers import busybox, open_image_pods
 from tests.adapters.images.registry import serving
 from tests.adapters.images.setup import open_image_setup
-from tests.adapters.runtimes.sandbox.pods import new_job_id, spec_of
+from tests.adapters.runtimes.sandbox.pods import new_pod_id, spec_of
 
 LAYERS_BYTES = (90 << 20, 30 << 20, 10 << 20)
 """Of files of this machine's /usr: together what a usual language's image has over its base, some 50 MB packed."""
@@ -107,11 +107,11 @@ async def _starts(directory: Path) -> list[float]:
     async with open_image_pods(directory) as image_pods:
         image = await image_pods.load("bench", [busybox()])
         for _ in range(STARTS):
-            job_id = new_job_id()
-            await image_pods.pods.runtime.create_pod(spec_of(job_id))
+            pod_id = new_pod_id()
+            await image_pods.pods.runtime.create_pod(spec_of(pod_id))
             started = time.perf_counter()
-            container = await image_pods.pods.runtime.ensure_container(job_id, image)
+            container = await image_pods.pods.runtime.ensure_container(pod_id, image)
             await image_pods.pods.shell(container, "true")
             times.append(time.perf_counter() - started)
-            await image_pods.pods.runtime.delete_pod(job_id)
+            await image_pods.pods.runtime.delete_pod(pod_id)
     return times

@@ -161,9 +161,10 @@ def main() -> int:
         if options.once:
             example.wait_until_clean()
             return 0 if green else 1
+        shown = DANUBE.relative_to(ROOT) if DANUBE.is_relative_to(ROOT) else DANUBE
         print(f"\nDanube serves at {example.address} (log: {options.data / 'server.log'}). Ctrl-C stops it.")
         print(f"  its page:     log in as {EMAIL} with the password {example.password}")
-        print(f"  another job:  {DANUBE.relative_to(ROOT)} trigger {PIPELINE} --data {options.data} --wait", flush=True)
+        print(f"  another job:  {shown} trigger {PIPELINE} --data {options.data} --wait", flush=True)
         example.serve()
     except Ended as end:
         print(f"danube: {end}", file=sys.stderr)

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from build_steps.locks import exclusive
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "supervisor"
 PROGRAMS = {"danube-step": "step", "danube-ns": "ns"}
@@ -54,16 +56,22 @@ def _build(program: str, arch: str, compiler: Sequence[str], directory: Path) ->
     target = directory / arch / program
     made_from = _fingerprint(program, compiler)
     note = target.with_suffix(".made-from")
-    if target.exists() and note.exists() and note.read_text() == made_from:
+
+    def is_current() -> bool:
+        return target.exists() and note.exists() and note.read_text() == made_from
+
+    if is_current():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        built = Path(temporary) / program
-        files = [str(file) for file in _files(program) if file.suffix == ".c"]
-        subprocess.run([*compiler, "-o", str(built), *files], check=True)
-        built.chmod(0o755)
-        os.replace(built, target)
-    note.write_text(made_from)
+    with exclusive(target.parent / ".lock"):
+        if is_current():  # another process has built it meanwhile
+            return target
+        with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+            built = Path(temporary) / program
+            files = [str(file) for file in _files(program) if file.suffix == ".c"]
+            subprocess.run([*compiler, "-o", str(built), *files], check=True)
+            built.chmod(0o755)
+            os.replace(built, target)
+        note.write_text(made_from)
     return target
 
 

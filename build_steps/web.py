@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from build_steps.locks import exclusive
+
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "web"
 BUILT = ROOT / "build" / "web"
@@ -29,6 +31,7 @@ OLDEST_NODE = ((20, 19), (22, 12))
 """What Vite and oxlint support: 20.19 and later of 20, and 22.12 and later."""
 
 STAMP = ".made-from"
+LOCK = ROOT / "build" / ".web.lock"
 
 
 class BuildFailed(Exception):
@@ -38,11 +41,14 @@ class BuildFailed(Exception):
 def build_page() -> Path:
     """Build if the sources have changed, and return the directory. Raises BuildFailed."""
     wanted = _hash_of(_sources())
-    if _read(BUILT / STAMP) != wanted:
-        install_packages()
-        print("Building the page")
-        _run([*_tool("vite", "bin/vite.js"), "build", "--logLevel", "warn"])
-        (BUILT / STAMP).write_text(wanted)
+    if _read(BUILT / STAMP) == wanted:
+        return BUILT
+    install_packages()
+    with exclusive(LOCK):
+        if _read(BUILT / STAMP) != wanted:  # another process may have built it meanwhile
+            print("Building the page")
+            _run([*_tool("vite", "bin/vite.js"), "build", "--logLevel", "warn"])
+            (BUILT / STAMP).write_text(wanted)
     return BUILT
 
 
@@ -52,9 +58,11 @@ def install_packages() -> None:
     wanted = _hash_of([WEB / "package-lock.json"])
     if _read(place / STAMP) == wanted:
         return
-    print("Installing the page's packages (web/package-lock.json)")
-    _run([*find_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
-    (place / STAMP).write_text(wanted)
+    with exclusive(LOCK):
+        if _read(place / STAMP) != wanted:
+            print("Installing the page's packages (web/package-lock.json)")
+            _run([*find_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
+            (place / STAMP).write_text(wanted)
 
 
 def write_types(target: Path = SCHEMA) -> None:

@@ -1,4 +1,4 @@
-"""Builds the configuration sync, and decides the settings that the server starts with."""
+"""Builds the configuration sync, and computes the settings with which the server starts."""
 
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.store import SqliteConfiguration, SqliteSecrets
@@ -15,7 +15,7 @@ from danube_pkg.services.health import ConditionSource
 
 
 class ConfigurationParts(Record):
-    """settings: the effective ones of this start. conditions: what keeps the configuration from taking effect."""
+    """settings: the effective ones of this start. conditions: what is configured and not effective."""
 
     sync: ConfigurationSync
     settings: RunningSettings
@@ -29,8 +29,10 @@ async def open_configuration(
     settings: Settings,
     flags: frozenset[str],
 ) -> ConfigurationParts:
-    """A repository on this machine is read before anything else starts; a remote one may be unreachable, and must not
-    delay the start. flags: settings of the server that the command line gave."""
+    """Syncs a local repository before the server starts; a remote one may be unreachable and must not delay the start.
+
+    flags: settings of `[server]` from the command line.
+    """
     repository = settings.config_repo
     reporter = ConfigurationStatusReporter(repositories.statuses)
     sync = ConfigurationSync(
@@ -38,7 +40,7 @@ async def open_configuration(
         ConfigurationDirectory(repository, repositories.sources),
         SqliteConfiguration(store.database, store.new_id),
         applied,
-        store.clock,
+        store.timing,
         reporter,
     )
     if not is_remote(repository.url):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
@@ -18,9 +18,15 @@ from danube_pkg.services.egress import Egress
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.draining import Draining
+from danube_pkg.services.jobs.effects.close_log import CloseLog
+from danube_pkg.services.jobs.effects.create_pod import CreatePod
+from danube_pkg.services.jobs.effects.delete_pod import DeletePod
+from danube_pkg.services.jobs.effects.performer import EffectPerformer
+from danube_pkg.services.jobs.effects.stop_steps import StopSteps
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.masks import MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues, Secrets
 
@@ -32,6 +38,7 @@ class EngineParts(Record):
     coordination: Coordination
     observer: JobObserver
     draining: Draining
+    resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
     egress: Egress
@@ -68,7 +75,27 @@ def build_engine(
 ) -> EngineParts:
     """Nothing runs yet."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
-    ports = EnginePorts(
+    ports = _ports(store, secrets, runtime, sources, egress, logs)
+    resources = JobResources(ports, masks)
+    effects = (
+        CreatePod(ports, resources),
+        StopSteps(ports, resources),
+        CloseLog(ports, resources),
+        DeletePod(runtime.runtime),
+    )
+    performer = EffectPerformer(effects, ports.timing)
+    draining = Draining(SqliteServerState(store.database))
+    engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command)
+    files = BlobDirectory(store.directory / "artifacts", "artifact")
+    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id)
+    coordination = Coordination(engine, ports, resources, secrets, artifacts)
+    return EngineParts(engine, coordination, observer, draining, resources, secrets, artifacts, egress, logs, sources)
+
+
+def _ports(
+    store: Store, secrets: Secrets, runtime: RuntimeParts, sources: Sources, egress: Egress, logs: JobLogs
+) -> EnginePorts:
+    return EnginePorts(
         jobs=store.jobs,
         pipelines=store.pipelines,
         runtime=runtime.runtime,
@@ -78,14 +105,9 @@ def build_engine(
         sources=sources,
         egress=egress,
         clock=store.clock,
+        timing=store.timing,
         new_id=store.new_id,
     )
-    draining = Draining(SqliteServerState(store.database))
-    engine = Engine(ports, masks, observer, draining, runtime.coordinator_command)
-    files = ArtifactDirectory(store.directory / "artifacts")
-    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id)
-    coordination = Coordination(engine, ports, secrets, artifacts)
-    return EngineParts(engine, coordination, observer, draining, secrets, artifacts, egress, logs, sources)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Opens the HTTP edge: its services, the page, and the sockets."""
+"""Opens the HTTP edge: its services, the web page and the sockets."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,7 +28,11 @@ SOCKET_NAME = "danube.sock"
 
 
 class HttpOptions(Record):
-    """How clients reach the server. page_directory: where the built page is."""
+    """How clients reach the server.
+
+    external_url: the URL that links begin with; certificate: the files of a TLS certificate and its key;
+    page_directory: the built page.
+    """
 
     bind_address: str
     external_url: str = ""
@@ -44,7 +48,7 @@ class HttpParts(Record):
 
 
 class ServerParts(Record):
-    """What the HTTP edge stands on. files: reads single files of repositories."""
+    """The parts of the server that the HTTP edge uses. files: reads single files of repositories."""
 
     store: Store
     jobs: EngineParts
@@ -59,7 +63,7 @@ class ServerParts(Record):
 
 @asynccontextmanager
 async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[HttpParts]:
-    """Listening until the block is left."""
+    """Listens until the block is left."""
     async with AsyncExitStack() as stack:
         site = Site(options.external_url, tls=options.certificate is not None, page_directory=options.page_directory)
         if (dex := parts.identity.dex) is not None:
@@ -74,14 +78,14 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
 
 
 def find_page() -> Path:
-    """Where the built page is: beside an installed package, else in a checkout's build directory."""
+    """The directory of the built page: inside an installed package, else in a checkout's build directory."""
     package = Path(danube_pkg.__file__).absolute().parent
     installed = package / "web"
     return installed if installed.is_dir() else package.parent / "build" / "web"
 
 
 def build_services(parts: ServerParts, site: Site) -> Services:
-    """What the resources call."""
+    """The services that resources call."""
     store, jobs = parts.store, parts.jobs
     return Services(
         jobs=store.jobs,

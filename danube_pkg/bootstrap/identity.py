@@ -19,10 +19,12 @@ from danube_pkg.core.configuration.settings import DexProgram
 from danube_pkg.core.identity.dex import PATH as DEX_PATH
 from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.core.identity.oidc import ClientSettings
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.identity.oidc import Client, OidcLogin
@@ -35,7 +37,7 @@ _log = logging.getLogger("danube.dex")
 
 
 class IdentityParts(Record):
-    """dex: None where danube.toml names no Dex."""
+    """Access rights and logins. dex: None where danube.toml does not configure it."""
 
     access: Access
     logins: Logins
@@ -52,7 +54,7 @@ def build_audit(store: Store) -> Audit:
 async def open_identity(
     store: Store, applied: AppliedConfiguration, secrets: Secrets, program: DexProgram, external_url: str
 ) -> AsyncIterator[IdentityParts]:
-    """Dex runs while the block is open."""
+    """Runs Dex until the block is left, where it is configured."""
     async with AsyncExitStack() as stack:
         access = Access(SqliteAccess(store.database), applied)
         dex = await stack.enter_async_context(_open_dex(store, applied, program, external_url))
@@ -71,12 +73,12 @@ async def open_logins(store: Store, access: Access, dex: Dex | None, client: Cli
         stack.push_async_callback(provider.close)
         checks = BcryptPasswords()
         stack.callback(checks.close)
-        clock, new_id, random = store.clock, store.new_id, randomness.token_bytes
+        bearer = BearerParts(access, store.clock, store.new_id, randomness.token_bytes)
         logins = Logins(
-            sessions=Sessions(SqliteSessions(store.database), access, clock, new_id, random),
-            tokens=Tokens(SqliteTokens(store.database), access, clock, new_id, random),
-            passwords=Passwords(access.store, checks, clock),
-            oidc=OidcLogin(client, provider, access.store, store.keys, clock, random),
+            sessions=Sessions(SqliteSessions(store.database), bearer),
+            tokens=Tokens(SqliteTokens(store.database), bearer),
+            passwords=Passwords(access.store, checks, store.clock),
+            oidc=OidcLogin(client, provider, access.store, store.keys, store.clock, randomness.token_bytes),
         )
         yield IdentityParts(access, logins, dex)
 
@@ -84,7 +86,10 @@ async def open_logins(store: Store, access: Access, dex: Dex | None, client: Cli
 async def oidc_client(
     applied: AppliedConfiguration, secrets: Secrets, own: ClientSettings | None = None
 ) -> ClientSettings | None:
-    """Danube as a client of the configured issuer, else of its own Dex (`own`); None where people log in with passwords."""
+    """Danube as a client of the configured issuer, else of its own Dex (`own`); None where users log in with passwords.
+
+    Raises Permanent for a client secret that is not set.
+    """
     issuer = applied.config.auth.oidc
     if issuer is None:
         return own
@@ -114,9 +119,9 @@ async def _open_dex(
     async with AsyncExitStack() as stack:
         upstream = HttpUpstream(settings.url)
         stack.push_async_callback(upstream.close)
-        runner = ChildDex(DexFiles(Path(program.program), find_program("danube-ns"), data), store.clock)
+        runner = ChildDex(DexFiles(Path(program.program), find_program("danube-ns"), data), Timing(store.clock))
         stack.push_async_callback(runner.close)
-        dex = Dex(settings, SqliteAccess(store.database), runner, upstream, applied)
+        dex = Dex(settings, SqliteAccess(store.database), runner, upstream, applied, store.timing)
         owner = TaskOwner(logged(_log))
         stack.push_async_callback(owner.close)
         owner.start("dex", dex.follow())

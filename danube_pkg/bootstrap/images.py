@@ -1,7 +1,8 @@
-"""Opens the image store and its puller: for a server, for `danube run` and for `danube image`."""
+"""Opens the image store and the service that pulls images: for a server, `danube run` and `danube image`."""
 
 import logging
 import platform
+import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from danube_pkg import __version__
 from danube_pkg.adapters.images.logins import DockerLogins
 from danube_pkg.adapters.images.registry import RegistryClient
-from danube_pkg.adapters.images.store import ONE_OWNER, THE_IMAGES, ImageDirectory, Owners
+from danube_pkg.adapters.images.store import IMAGE_OWNERS, SINGLE_OWNER, ImageDirectory, Owners
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.programs import find_program
 from danube_pkg.adapters.runtimes.sandbox import has_ids_for_pods, map_of_user
@@ -20,6 +21,7 @@ from danube_pkg.core.images.manifests import platform_of
 from danube_pkg.core.images.reference import ImageBounds
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.http_client import ProxyOf, no_proxy
 from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tasks import logged
 from danube_pkg.services.images.pulls import ImageService
@@ -30,18 +32,19 @@ _log = logging.getLogger("danube.images")
 
 
 class ImageOptions(Record):
-    """directory: the image store, which several processes may share. logins: where `docker login` keeps credentials.
+    """Where images are stored and how registries are reached.
 
-    proxy_of: the proxy for a URL, where the machine reaches registries through one. hosts: names that `[egress]` maps to
-    other addresses, so that a registry on this machine has one name for jobs and for the puller. server: the data
-    directory of a server whose registries and credentials are used too; known: learns the values of those credentials.
+    directory: the image store, which several processes may share. logins: the `config.json` of `docker login`.
+    proxy_of: the proxy for a URL. hosts: IP address by host name, from `[egress]`, so that a registry on this machine
+    has one name for jobs and for pulls. server: the data directory of a server whose registries and credentials are
+    used too. known: gets the values of those credentials, to mask them.
     """
 
     directory: Path
     logins: Path
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     bounds: ImageBounds = field(default_factory=ImageBounds)
-    proxy_of: Callable[[str], str | None] = lambda url: None
+    proxy_of: ProxyOf = no_proxy
     hosts: Mapping[str, str] = field(default_factory=dict)
     server: Path | None = None
     known: KnownValues = field(default_factory=KnownValues)
@@ -53,7 +56,10 @@ async def open_images(
     specs: Callable[[], Sequence[RegistrySpec]] = tuple,
     secret_of: SecretOf | None = None,
 ) -> AsyncIterator[ImageService]:
-    """specs: the configured registries, after those of `[registry]`. secret_of: reads a registry's password."""
+    """Opens the service until the block ends.
+
+    specs: the configured registries, which override those of `[registry]`. secret_of: reads a registry's password.
+    """
 
     async def no_secret(key: str, user: str) -> bytes:
         raise Permanent(
@@ -64,17 +70,19 @@ async def open_images(
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        of_server: Sequence[RegistrySpec] = ()
+        server_specs: Sequence[RegistrySpec] = ()
         if options.server is not None:
-            of_server, secret_of = await stack.enter_async_context(_registries_of(options.server, options.known))
+            server_specs, secret_of = await stack.enter_async_context(_registries_of(options.server, options.known))
         access = Registries(
-            lambda: (*options.registry.specs(), *of_server, *specs()),
+            lambda: (*options.registry.specs(), *server_specs, *specs()),
             secret_of or no_secret,
             DockerLogins(options.logins),
         )
         store = ImageDirectory(options.directory, options.bounds, owners_of_images(), logged(_log))
         stack.push_async_callback(store.close)
-        registry = RegistryClient(access, clock, f"danube/{__version__}", options.proxy_of, options.hosts)
+        registry = RegistryClient(
+            access, clock, f"danube/{__version__}", options.proxy_of, random.random, options.hosts
+        )
         stack.push_async_callback(registry.close)
         yield ImageService(
             registry, store, clock, platform=platform_of(platform.machine()), default_host=options.registry.default_host
@@ -82,23 +90,24 @@ async def open_images(
 
 
 def owners_of_images() -> Owners:
-    """How the owners of image files are stored, so that pods of this machine see them as the image has them."""
+    """How the owners of image files are stored, so that pods of this machine see the owners of the image."""
     if has_ids_for_pods():
-        return THE_IMAGES
+        return IMAGE_OWNERS
     program = find_program("danube-ns")
     ids = map_of_user(program)
     if not ids.is_full:
-        return ONE_OWNER
-    return Owners(f"owners-{ids.first_user}-{ids.first_group}", keep=True, within=ids.within(program))
+        return SINGLE_OWNER
+    return Owners(f"owners-{ids.first_user}-{ids.first_group}", keep=True, command_prefix=ids.userns_command(program))
 
 
 @asynccontextmanager
 async def _registries_of(
     data: Path, known: KnownValues
 ) -> AsyncIterator[tuple[Sequence[RegistrySpec], SecretOf | None]]:
-    """The registries of a server on this machine, read from its files: the configuration applied last, and its secrets.
+    """The registries of a server on this machine, from its files: its applied configuration and its secrets.
 
-    The server need not run. Where the files cannot be read (a server of another version), none, and the log says why.
+    The server need not be running. If the files cannot be read (a server of another version) there are none, and the
+    cause is logged.
     """
 
     def no_id() -> str:

@@ -1,6 +1,5 @@
-"""Opens what reads repositories: the server's own ssh key, credentials, mirrors, commit statuses."""
+"""Opens the access to repositories: the server's ssh key, credentials, mirrors, commit statuses."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,16 +10,17 @@ from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME, open_deploy_key
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository, SourceSettings
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.services.repositories.commit_statuses import CommitStatusReporter
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import Secrets
 
-_log = logging.getLogger("danube.server")
+_log = EventLog("danube.server")
 
 
 class RepositoryParts(Record):
-    """deploy_key: the public half of the server's own ssh key."""
+    """What reads repositories and calls forges. deploy_key: the public half of the server's own ssh key."""
 
     sources: GitSources
     statuses: CommitStatusReporter
@@ -36,14 +36,12 @@ async def open_repositories(
     repository: ConfigRepository,
     settings: SourceSettings,
 ) -> AsyncIterator[RepositoryParts]:
-    """The deploy key is made on the first start; mirrors are below `repos/`."""
+    """Creates the deploy key on the first start; mirrors are below `repos/`."""
     directory = store.directory / "keys"
     made = not (directory / DEPLOY_KEY_NAME).exists()
     deploy_key = open_deploy_key(directory)
     if made:
-        _log.info(
-            "deploy-key-made", extra={"fields": {"public": deploy_key, "hint": "give it read access: danube keys"}}
-        )
+        _log.info("deploy-key-made", public=deploy_key, hint="give it read access: danube keys")
     forges = HttpForges()
     try:
         key_path = str(directory / DEPLOY_KEY_NAME)

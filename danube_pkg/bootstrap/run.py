@@ -1,4 +1,4 @@
-"""Opens what `danube run` needs: one job of one pipeline, without a configuration repository and without listening."""
+"""Opens the parts of `danube run`: an engine for one job, without a configuration repository and without HTTP."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from danube_pkg.bootstrap.engine import EngineParts, build_masks, build_secrets, open_engine
 from danube_pkg.bootstrap.images import ImageOptions
-from danube_pkg.bootstrap.runtime import RuntimeOptions, open_runtime, remove_pods
+from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime, remove_pods
 from danube_pkg.bootstrap.store import Store, locked_data_directory, open_store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.config import ConfigSpec
@@ -23,9 +23,9 @@ ONE_JOB = State(ConfigSpec(max_concurrent_jobs=1), {}, {}, {})
 
 
 class RunOptions(Record):
-    """data: the absolute directory of this run. sources: makes the reader of the code, given a directory for its files.
+    """data: the absolute directory of this run; sources: makes the sources, given a directory for temporary files.
 
-    secrets: values of this run, in memory only.
+    known: gets each secret value, to mask it in logs; secrets: values of this run, in memory only.
     """
 
     data: Path
@@ -36,7 +36,7 @@ class RunOptions(Record):
 
 
 class RunParts(Record):
-    """A running engine on a directory of its own."""
+    """A running engine with a data directory of its own."""
 
     store: Store
     jobs: EngineParts
@@ -45,14 +45,15 @@ class RunParts(Record):
 
 @asynccontextmanager
 async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
-    """Running until the block is left. Raises Conflict, Permanent."""
+    """Runs until the block is left. Raises Conflict, Permanent."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(options.data))
         applied = AppliedConfiguration(ONE_JOB)
         secrets = build_secrets(store, applied, options.known, overrides=options.secrets)
         masks = build_masks(store, secrets)
         wanted = RuntimeOptions(options.images, RuntimeSettings(), EgressHosts())
-        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, masks.host_forms))
+        callbacks = RuntimeCallbacks(masks.host_forms)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         observer = JobObserver(applied, store.clock)
         sources = options.sources(store.directory / "repos")
         opening = open_engine(store, secrets, masks, runtime, sources, observer)
@@ -61,6 +62,6 @@ async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
 
 
 async def remove_left_pods(data: Path) -> None:
-    """Remove the pods that a killed run left behind. Raises Conflict while the run goes on."""
+    """Remove the pods of a run that was killed. Raises Conflict while it is running."""
     with locked_data_directory(data):
         await remove_pods(data)

@@ -1,8 +1,11 @@
-"""Chooses the runtime, and opens it with what depends on it: egress, images and the coordinator's command."""
+"""Opens the runtime of the configured kind with all that depends on it: egress, images and the coordinator's command.
+
+This is the only place that knows the kinds. A new one is an opener in the table at the end.
+"""
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from danube_pkg.adapters.egress import EgressProxyPool, EgressSettings, FileLedgers
@@ -18,75 +21,104 @@ from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, RuntimeSettings
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.records import Record
 from danube_pkg.services.images.registries import SecretOf
 
-HostForms = Callable[[str], Awaitable[Collection[str]]]
-"""What the egress ledger of a job must not show, by the job's id."""
-
 
 class RuntimeParts(Record):
-    """A runtime and what comes with it. coordinator_command: what a coordinator's container runs."""
+    """A runtime and what comes with it."""
 
     runtime: Runtime
     proxies: EgressProxies
     ledgers: EgressLedgers
+    images: Images | None
+    """None for a runtime whose images are pulled by others, such as the nodes of a cluster."""
     coordinator_command: str
+    """The shell command that a coordinator's container runs."""
+
+
+class SandboxParts(RuntimeParts):
+    """The same with the sandbox's own type, for checks of this machine."""
+
+    runtime: SandboxRuntime
 
 
 class RuntimeOptions(Record):
-    """What danube.toml says of runtime, egress and images."""
+    """The sections of danube.toml about the runtime, egress and images."""
 
     images: ImageOptions
     runtime: RuntimeSettings
     egress: EgressHosts
 
 
+async def _no_host_forms(job_id: str) -> Collection[str]:
+    return ()
+
+
+class RuntimeCallbacks(Record):
+    """What the parts of a runtime ask of the server while they run; the defaults are for pods without jobs."""
+
+    host_forms: Callable[[str], Awaitable[Collection[str]]] = _no_host_forms
+    """By a job's id: what its egress ledger must not show."""
+    registries: Callable[[], Sequence[RegistrySpec]] = tuple
+    """The registries of the applied configuration."""
+    secret_of: SecretOf | None = None
+    """Reads the secrets of registries."""
+
+
+NO_CALLBACKS = RuntimeCallbacks()
+
+
+def local_options(directory: Path) -> RuntimeOptions:
+    """Options for pods without images and without egress: to check a machine, or to remove pods. Defaults elsewhere."""
+    images = ImageOptions(directory / "images", directory / "docker.json")
+    return RuntimeOptions(images, RuntimeSettings(), EgressHosts())
+
+
 @asynccontextmanager
 async def open_runtime(
-    options: RuntimeOptions,
-    data: Path,
-    host_forms: HostForms,
-    registries: Callable[[], Sequence[RegistrySpec]] = tuple,
-    secret_of: SecretOf | None = None,
+    options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks = NO_CALLBACKS
 ) -> AsyncIterator[RuntimeParts]:
-    """Pods go on when the block is left. Raises Permanent for a kind that this version does not have."""
-    refuse_other_kinds(options.runtime)
-    async with AsyncExitStack() as stack:
-        ledgers = FileLedgers(data / "logs")
-        proxies = EgressProxyPool(egress_settings(options.egress, data), ledgers, host_forms)
-        stack.push_async_callback(proxies.close)
-        images = await stack.enter_async_context(open_images(options.images, registries, secret_of))
-        runtime = SandboxRuntime(sandbox_settings(options.runtime, data), images, proxies)
-        stack.push_async_callback(runtime.close)
-        yield RuntimeParts(runtime, proxies, ledgers, coordinator_command())
+    """The runtime of the configured kind on a data directory. Its pods keep running when the block is left.
 
-
-def refuse_other_kinds(settings: RuntimeSettings) -> None:
-    """Raises Permanent unless the sandbox is what the settings ask for."""
-    if settings.kind is RuntimeKind.KUBERNETES:
-        raise Permanent(
-            "runtime-missing",
-            "this version runs jobs in the sandbox only",
-            hint='in danube.toml: [runtime] kind = "sandbox"',
-        )
+    Raises Permanent for a kind that this version does not have, HostLacks for a missing program.
+    """
+    async with _OPENERS[options.runtime.kind](options, data, callbacks) as parts:
+        yield parts
 
 
 async def remove_pods(data: Path) -> None:
     """Remove every pod of a data directory; the caller holds its lock."""
-    runtime = SandboxRuntime(sandbox_settings(RuntimeSettings(), data))
-    try:
-        for pod in await runtime.list_pods():
-            await runtime.delete_pod(pod.job_id)
-    finally:
-        await runtime.close()
+    async with open_runtime(local_options(data), data) as parts:
+        for pod in await parts.runtime.list_pods():
+            await parts.runtime.delete_pod(pod.pod_id)
+
+
+# --- the sandbox
+
+
+@asynccontextmanager
+async def open_sandbox(
+    settings: SandboxSettings, options: RuntimeOptions, callbacks: RuntimeCallbacks = NO_CALLBACKS
+) -> AsyncIterator[SandboxParts]:
+    """The embedded runtime with these settings, whatever kind is configured."""
+    async with AsyncExitStack() as stack:
+        ledgers = FileLedgers(settings.data_dir / "logs")
+        proxies = EgressProxyPool(_egress_settings(options.egress, settings), ledgers, callbacks.host_forms)
+        stack.push_async_callback(proxies.close)
+        opening = open_images(options.images, callbacks.registries, callbacks.secret_of)
+        images = await stack.enter_async_context(opening)
+        runtime = SandboxRuntime(settings, images, proxies)
+        stack.push_async_callback(runtime.close)
+        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command())
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
-    """How the sandbox works on a data directory."""
+    """How the sandbox works on a data directory. Raises HostLacks for a missing program."""
     return SandboxSettings(
         data_dir=data,
         grpc_directory=data / "run" / "grpc",
@@ -98,12 +130,42 @@ def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
     )
 
 
-def egress_settings(settings: EgressHosts, data: Path) -> EgressSettings:
-    """How the egress proxies of a data directory are started."""
+def _egress_settings(egress: EgressHosts, settings: SandboxSettings) -> EgressSettings:
+    """How the egress proxies of a sandbox's data directory are started."""
     return EgressSettings(
-        directory=data / "run" / "egress",
-        launcher=find_program("danube-ns"),
+        directory=settings.data_dir / "run" / "egress",
+        launcher=settings.namespaces,
         user=PROXY_USER if has_ids_for_pods() else 0,
         cgroups=lambda: find_cgroups().make("egress-proxy", "all", Limits()),
-        hosts=settings.hosts,
+        hosts=egress.hosts,
     )
+
+
+@asynccontextmanager
+async def _open_sandbox(
+    options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
+) -> AsyncIterator[RuntimeParts]:
+    async with open_sandbox(sandbox_settings(options.runtime, data), options, callbacks) as parts:
+        yield parts
+
+
+# --- the kinds
+
+
+def _refuse_kubernetes(
+    options: RuntimeOptions, data: Path, callbacks: RuntimeCallbacks
+) -> AbstractAsyncContextManager[RuntimeParts]:
+    raise Permanent(
+        "runtime-missing",
+        "this version runs jobs in the sandbox only",
+        hint='in danube.toml: [runtime] kind = "sandbox"',
+    )
+
+
+_Opener = Callable[[RuntimeOptions, Path, RuntimeCallbacks], AbstractAsyncContextManager[RuntimeParts]]
+
+_OPENERS: Mapping[RuntimeKind, _Opener] = {
+    RuntimeKind.AUTO: _open_sandbox,
+    RuntimeKind.SANDBOX: _open_sandbox,
+    RuntimeKind.KUBERNETES: _refuse_kubernetes,
+}

@@ -1,7 +1,6 @@
-"""Opens the whole server, part by part, each from the ones before it. Read it from top to bottom."""
+"""Opens the whole server part by part, each from the ones before it; to be read from top to bottom."""
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,21 +12,25 @@ from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
-from danube_pkg.bootstrap.runtime import RuntimeOptions, open_runtime
+from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import Settings, TlsSettings
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.health import ConditionSource, ServerConditions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
-_log = logging.getLogger("danube.server")
+_log = EventLog("danube.server")
 
 
 class ServerOptions(Record):
-    """settings: danube.toml, with the flags of the command line in place. flags: which settings of `[server]` those gave."""
+    """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
+
+    known: gets each secret value, to mask it in the server's log.
+    """
 
     settings: Settings
     flags: frozenset[str]
@@ -44,7 +47,7 @@ class RunningServer(Record):
 
 @asynccontextmanager
 async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
-    """Serving until the block is left; jobs go on, and the next server continues them. Raises Conflict, Permanent."""
+    """Serves until the block is left; jobs continue, and the next server has them. Raises Conflict, Permanent."""
     settings = options.settings
     repository = settings.config_repo
     async with AsyncExitStack() as stack:
@@ -57,9 +60,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_runtime(
                 RuntimeOptions(options.images, settings.runtime, settings.egress),
                 store.directory,
-                masks.host_forms,
-                lambda: applied.config.registries,
-                secrets.read_for_server,
+                RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server),
             )
         )
         repositories = await stack.enter_async_context(
@@ -81,7 +82,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         sources: list[ConditionSource] = [*configuration.conditions, triggers.webhooks, triggers.schedules, outbox]
         if identity.dex is not None:
             sources.append(identity.dex)
-        owner = TaskOwner(logged(_log))
+        owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
         parts = ServerParts(
@@ -101,12 +102,12 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
-    """A server until `stop` is set."""
+    """Runs a server until `stop` is set. Raises as `open_server` does."""
     async with open_server(options) as server:
-        fields = {"address": server.address, "data": options.settings.server.data_dir, "process": os.getpid()}
-        _log.info("server-ready", extra={"fields": fields})
+        data = options.settings.server.data_dir
+        _log.info("server-ready", address=server.address, data=data, process=os.getpid())
         await stop.wait()
-        _log.info("server-stopping", extra={"fields": {"jobs": "go on; the next server continues them"}})
+        _log.info("server-stopping", jobs="continue; the next server takes them over")
 
 
 def _certificate(tls: TlsSettings) -> tuple[Path, Path] | None:

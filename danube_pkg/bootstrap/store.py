@@ -1,6 +1,7 @@
 """Opens a data directory: its lock, its keys and its database."""
 
 import os
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,24 +18,33 @@ from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.kit.ids import SortableIds
 from danube_pkg.kit.locks import FileLock, Locked
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record
 
 
 class Store(Record):
-    """An open data directory. new_id: makes ids that sort after every id that the database has."""
+    """An open data directory.
+
+    timing: the clock and the randomness of everything that waits or retries. new_id: makes ids that sort after every
+    id in the database.
+    """
 
     directory: Path
-    clock: Clock
+    timing: Timing
     keys: Keys
     database: Database
     new_id: Callable[[], str]
     jobs: JobStore
     pipelines: PipelineStore
 
+    @property
+    def clock(self) -> Clock:
+        return self.timing.clock
+
 
 @asynccontextmanager
 async def open_store(directory: Path) -> AsyncIterator[Store]:
-    """The directory is made where it is missing. Raises Conflict while another process has it open, Permanent."""
+    """Creates the directory where it is missing. Raises Conflict while another process has it open, Permanent."""
     with locked_data_directory(directory):
         clock, keys = SystemClock(), Keys.open(directory / "keys")
         database = Database(directory / "danube.db")
@@ -43,27 +53,28 @@ async def open_store(directory: Path) -> AsyncIterator[Store]:
             ids = SortableIds(clock.now, secrets.token_bytes)
             for newest in await jobs.list_jobs(JobFilter(limit=1)):
                 ids.continue_after(newest.id)
-            yield Store(directory, clock, keys, database, ids, jobs, SqlitePipelines(database))
+            timing = Timing(clock, random.random)
+            yield Store(directory, timing, keys, database, ids, jobs, SqlitePipelines(database))
         finally:
             await database.close()
 
 
 async def load_applied(store: Store, repository: ConfigRepository) -> AppliedConfiguration:
-    """The configuration that was applied last, which does not need its repository to be reachable."""
+    """The configuration that was applied last; its repository may be unreachable."""
     state, revision = await SqliteConfiguration(store.database, store.new_id).load_state()
     return AppliedConfiguration(state, revision, own_secrets=(repository.token_secret,))
 
 
 @contextmanager
 def locked_data_directory(directory: Path) -> Iterator[None]:
-    """No other process works on it while the block runs. Raises Conflict, Permanent."""
+    """Creates and locks the directory: no other process uses it during the block. Raises Conflict, Permanent."""
     _make(directory)
     try:
         lock = FileLock(directory / "danube.lock")
     except Locked as error:
         raise Conflict(
             "data-directory-locked",
-            f"another server works on {directory}",
+            f"another process uses {directory}",
             cause=f"process {error.holder} holds its lock",
             hint=f"stop it first: kill {error.holder}, or name another directory: --data DIR",
         ) from error
@@ -78,11 +89,11 @@ def _make(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("run", "run/grpc"):
             (directory / name).mkdir(exist_ok=True)
-            (directory / name).chmod(0o755)  # coordinators, which are other users, need them, whatever the umask is
+            (directory / name).chmod(0o755)  # whatever the umask: coordinators run as other users and need them
     except OSError as error:
         raise Permanent(
             "data-directory-unusable",
             f"the data directory {directory} cannot be used",
             cause=error.strerror or str(error),
-            hint=f"make it: install -d -m 0700 -o {os.geteuid()} {directory}, or name another one: --data DIR",
+            hint=f"create it: install -d -m 0700 -o {os.geteuid()} {directory}, or name another one: --data DIR",
         ) from error

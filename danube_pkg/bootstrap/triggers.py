@@ -1,4 +1,4 @@
-"""Opens what starts jobs and what reports them: inbox, webhooks and schedules; outbox and notifiers."""
+"""Opens what starts jobs (inbox, webhooks, schedules) and what reports them (outbox, notifiers)."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ _log = logging.getLogger("danube.triggers")
 
 
 class TriggerParts(Record):
-    """What starts jobs."""
+    """The inbox with its store, and what writes into it."""
 
     inbox: Inbox
     inbox_store: InboxStore
@@ -35,11 +35,11 @@ class TriggerParts(Record):
 def build_triggers(
     store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
 ) -> TriggerParts:
-    """Nothing runs yet. changes: finds the files that a pull request changes."""
+    """The parts, not running yet. changes: finds the files that a pull request changes."""
     inbox_store = SqliteInbox(store.database)
-    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, changes, store.clock)
+    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, changes, store.timing)
     inbox = Inbox(ports, jobs.engine, jobs.observer, configuration.pushed)
-    schedules = Schedules(inbox, inbox_store, jobs.observer, store.clock, jobs.draining)
+    schedules = Schedules(inbox, inbox_store, jobs.observer, store.timing, jobs.draining)
     webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own)
     return TriggerParts(inbox, inbox_store, webhooks, schedules)
 
@@ -48,7 +48,7 @@ def build_triggers(
 async def open_triggers(
     store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
 ) -> AsyncIterator[TriggerParts]:
-    """Running until the block is left; the engine must be running already."""
+    """Runs until the block is left; the engine must be running already."""
     parts = build_triggers(store, jobs, changes, configuration)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.inbox.running())
@@ -62,9 +62,9 @@ async def open_triggers(
 async def open_notifications(
     store: Store, jobs: EngineParts, statuses: CommitStatuses, http: OutboundHttp, external_url: str
 ) -> AsyncIterator[Outbox]:
-    """The outbox, delivering until the block is left."""
+    """An outbox that delivers until the block is left."""
     applied = jobs.observer.applied
     notifiers = Notifiers(applied, external_url, jobs.secrets, statuses, http, SmtpMail(), store.clock)
-    outbox = Outbox(SqliteOutbox(store.database), store.clock, notifiers.senders(), jobs.observer.outbox_added)
+    outbox = Outbox(SqliteOutbox(store.database), store.timing, notifiers.senders(), jobs.observer.outbox_added)
     async with outbox.running():
         yield outbox

@@ -3,7 +3,6 @@ images."""
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from danube_pkg.adapters.configuration import read_settings
 from danube_pkg.adapters.configuration.toml import LOCAL_FILE
@@ -11,6 +10,7 @@ from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.cli.servers import data_directory
 from danube_pkg.core.configuration.settings import ImageSettings, RegistrySettings, Settings
 from danube_pkg.core.images.reference import ImageBounds
+from danube_pkg.kit.http_client import environment_proxy
 
 
 def image_options(data: str | None, settings: Settings | None = None, *, pull_as_server: bool = False) -> ImageOptions:
@@ -27,7 +27,7 @@ def image_options(data: str | None, settings: Settings | None = None, *, pull_as
         logins=Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser()) / "config.json",
         registry=settings.registry if settings is not None else RegistrySettings(),
         bounds=ImageBounds(store_bytes=images.store_gb * 1024**3),
-        proxy_of=_proxy_of,
+        proxy_of=environment_proxy,
         hosts=settings.egress.hosts if settings is not None else {},
         server=_server(data) if pull_as_server else None,
     )
@@ -49,11 +49,3 @@ def _directory(data: str | None) -> Path:
         return server / "images"
     base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(base).absolute() / "danube" / "images"
-
-
-def _proxy_of(url: str) -> str | None:
-    """The proxy by HTTP_PROXY, HTTPS_PROXY and NO_PROXY."""
-    from urllib.request import getproxies, proxy_bypass  # only pulling an image needs it, and it takes memory
-
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)

@@ -1,19 +1,19 @@
-"""What a server that was asked over HTTP has answered, as our errors: whose fault it is, and when to come again. Pure.
+"""Maps HTTP responses of other servers to Danube's errors: permanent or temporary, and when to try again. Pure.
 
-RFC 9110 (Retry-After), RFC 6585 (429); GitHub says with 403 and `x-ratelimit-*` what others say with 429.
+RFC 9110 (Retry-After), RFC 6585 (429); GitHub sends 403 with `x-ratelimit-*` headers in place of 429.
 """
 
 import json
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 from danube_pkg.core.errors import Permanent, PlatformError, Throttled, Unauthenticated, Unavailable
+from danube_pkg.kit.retry_after import retry_after_seconds
 
 PAUSE_SECONDS = 60.0
-"""Where it asks for a pause and does not say how long."""
+"""The pause for a rate limit without a duration."""
 
 MAX_PAUSE_SECONDS = 3600.0
-"""GitHub's windows have an hour; who asks for more is asked again all the same."""
+"""The longest pause, whatever the server requests: GitHub's rate limit windows have an hour."""
 
 MAX_QUOTE = 300
 
@@ -21,45 +21,42 @@ MAX_QUOTE = 300
 def refusal(
     status: int, headers: Mapping[str, str], body: bytes, now: float, *, name: str, kind: str
 ) -> PlatformError | None:
-    """The error that an answer means, None for success. Header names are in lower case.
+    """The error for a response; None for success. Header names are in lower case.
 
-    name: who was asked, for people. kind: what the references begin with. What they said is quoted, what was asked is not.
+    name: the server in messages. kind: the prefix of error references. The response is quoted, the request is not.
     """
     if 200 <= status < 300:
         return None
-    cause = f"it answered {status}: {_said(body)}"
-    asks_for_pause = status == 429 or (status == 403 and _is_limited(headers))
-    if asks_for_pause or (status == 503 and "retry-after" in headers):
+    cause = f"it answered {status}: {_message(body)}"
+    is_rate_limited = status == 429 or (status == 403 and _is_limited(headers))
+    if is_rate_limited or (status == 503 and "retry-after" in headers):
         return Throttled(
             f"{kind}-throttled",
-            f"{name} asks for a pause",
+            f"{name} is {'rate-limiting this server' if is_rate_limited else 'unavailable'} (HTTP {status})",
             retry_seconds=pause_seconds(headers, now),
             cause=cause,
-            hint="it is tried again by itself",
+            hint="it is retried automatically",
         )
     if status in (408, 425) or status >= 500:
-        return Unavailable(f"{kind}-unreachable", f"{name} refused for now", cause=cause, hint="try again")
+        return Unavailable(
+            f"{kind}-unreachable", f"{name} is unavailable (HTTP {status})", cause=cause, hint="try again"
+        )
     if status in (401, 403):
         return Unauthenticated(
             f"{kind}-refused",
-            f"{name} refused the credential",
+            f"{name} rejected the credential (HTTP {status})",
             cause=cause,
-            hint="check the secret and what it may do, and set it again: danube secrets set NAME",
+            hint="check the secret and its permissions, and set it again: danube secrets set NAME",
         )
-    hint = "check the credential and what it may do" if status in (404, 422) else "check the URL"
-    return Permanent(f"{kind}-refused", f"{name} refused", cause=cause, hint=hint)
+    hint = "check the credential and its permissions" if status in (404, 422) else "check the URL"
+    return Permanent(f"{kind}-refused", f"{name} rejected the request (HTTP {status})", cause=cause, hint=hint)
 
 
 def pause_seconds(headers: Mapping[str, str], now: float) -> float:
-    """How long they want to be left alone."""
-    after = headers.get("retry-after", "")
-    if after.isascii() and after.isdigit() and len(after) < 10:
-        return min(float(after), MAX_PAUSE_SECONDS)
-    if after:
-        try:
-            return min(max(0.0, parsedate_to_datetime(after).timestamp() - now), MAX_PAUSE_SECONDS)
-        except ValueError:
-            return PAUSE_SECONDS
+    """The pause that a rate-limited response requests, from Retry-After or else from its rate limit headers."""
+    if after := headers.get("retry-after", ""):
+        found = retry_after_seconds(after, now, max_seconds=MAX_PAUSE_SECONDS)
+        return PAUSE_SECONDS if found is None else found
     reset = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", ""))
     if reset.isascii() and reset.isdigit() and len(reset) < 12:
         return min(max(1.0, float(reset) - now), MAX_PAUSE_SECONDS)
@@ -70,8 +67,8 @@ def _is_limited(headers: Mapping[str, str]) -> bool:
     return "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
 
 
-def _said(body: bytes) -> str:
-    """Their message, without the JSON around it where there is one."""
+def _message(body: bytes) -> str:
+    """The server's message: the JSON field `message` or `error`, else the text."""
     text = body.decode("utf-8", "replace")
     try:
         found = json.loads(text or "{}")

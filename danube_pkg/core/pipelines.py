@@ -1,4 +1,4 @@
-"""A pipeline as the engine sees it: which code, which bounds. The YAML schema around it is the configuration's affair."""
+"""A pipeline as the engine needs it: its code and its limits. `core/configuration` has its YAML schema."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from danube_pkg.kit.records import Record, replace
 
 
 class PipelineSettings(Record):
-    """What a job takes along from its pipeline when it is created, so that a later change does not reach into it."""
+    """Copied into a job when it is created, so that a later change of the pipeline does not affect it."""
 
     repository: str
     script: str = "danubefile.py"
@@ -20,25 +20,25 @@ class PipelineSettings(Record):
     cpu: float = 0.0
     network: Network = Network.NONE
     egress_allowlist: tuple[str, ...] = ()
-    """Entries of `core.egress.policy`: the pipeline's own; in a job's settings the server's before them."""
+    """Entries of `core.egress.policy`: the pipeline's own; in a job's settings preceded by the server's."""
     log_limit_mb: int = 200
-    """A page that a person can still search; a build that prints more is looping."""
+    """A build that prints more is most likely in a loop."""
     max_concurrent_jobs: int = 0
-    """0: no bound but the server's."""
+    """0: only the server's limit."""
     priority: int = 0
     concurrency_group: str | None = None
-    """A template; "" is the pipeline itself, None no group."""
+    """A template; "" for a group of the pipeline's own, None for no group."""
     cancel_in_progress: bool = False
 
     def allowing(self, entries: Sequence[str]) -> "PipelineSettings":
-        """With the server's allowlist in front of the pipeline's own, where there is one."""
+        """With the server's allowlist before the pipeline's own, where the network is limited to an allowlist."""
         if self.network is not Network.ALLOWLIST:
             return self
         return replace(self, egress_allowlist=tuple(dict.fromkeys((*entries, *self.egress_allowlist))))
 
 
 class Pipeline(Record):
-    """`removed` marks one that left the configuration: its history stays readable, nothing starts it any more."""
+    """removed: it is not in the configuration any more. Its history stays readable, and no job of it starts."""
 
     id: str
     name: str
@@ -50,7 +50,7 @@ class Pipeline(Record):
 
 
 class PipelineStore(Protocol):
-    """What the applied configuration says. Pipelines that left it are marked, never deleted."""
+    """The pipelines of the applied configuration. Those that were removed from it are marked, never deleted."""
 
     async def apply_pipelines(self, pipelines: Sequence[Pipeline], revision: str) -> None: ...
     async def load_pipeline(self, name: str) -> Pipeline | None: ...

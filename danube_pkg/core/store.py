@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from danube_pkg.core.jobs.effects import Effect
-from danube_pkg.core.jobs.filters import JobFilter, Run
+from danube_pkg.core.jobs.filters import JobFilter, RunSummary
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.statistics import JobTimes
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
@@ -48,7 +48,7 @@ class JobStore(Protocol):
         """Newest first, without their steps; each filter combination is answered from an index."""
         ...
 
-    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
+    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[RunSummary]]:
         """The newest few of each pipeline, newest first."""
         ...
 

@@ -1,22 +1,25 @@
-"""HTTP to other servers: one policy for what every exchange may cost and where it may lead.
+"""HTTP client for requests to other servers, with one policy for limits, redirects, proxies and credentials.
 
-A body has a bound, an exchange a deadline, no redirect is followed and no cookie kept unless the settings say so. The proxy
-comes from a function of the URL, by default the environment's; `~/.netrc` is never read. aiohttp takes 14 MB and a fifth of
-a second to load, so it is imported with the first exchange.
+Bodies are bounded and exchanges have a deadline. Redirects are followed only if the settings allow it; cookies are
+never kept and `~/.netrc` is never read. The proxy is a function of the URL, by default that of the environment
+variables.
+
+aiohttp takes 14 MB and 200 ms to load, so it is imported in a thread with the first request.
 """
 
 import asyncio
 import contextlib
 import enum
+import importlib
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urljoin, urlsplit
+
+from danube_pkg.kit.records import HIDDEN, Record, field
 
 if TYPE_CHECKING:
     import aiohttp
@@ -28,56 +31,69 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def environment_proxy(url: str) -> str | None:
-    """As http_proxy, https_proxy and no_proxy say, in either case."""
-    from urllib.request import getproxies, proxy_bypass
+    """The proxy by the environment variables http_proxy, https_proxy and no_proxy, in lower or upper case."""
+    from urllib.request import getproxies, proxy_bypass  # 60 ms, and only requests need it
 
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    return None if proxy_bypass(_host_and_port(url)) else getproxies().get(parts.scheme)
 
 
 def no_proxy(url: str) -> str | None:
-    """Always direct: for servers of this machine."""
+    """Always a direct connection: for servers on this machine."""
     return None
 
 
 class Trouble(enum.Enum):
-    """Why there is no answer."""
+    """Why a request got no usable response."""
 
     URL_INVALID = enum.auto()
     NAME_UNKNOWN = enum.auto()
-    NAME_UNRESOLVED = enum.auto()  # the resolver fails for now
+    NAME_UNRESOLVED = enum.auto()  # a temporary failure of the resolver
     ADDRESS_REFUSED = enum.auto()  # by `allows_address`
     NOT_REACHED = enum.auto()
     CERTIFICATE = enum.auto()
     TLS = enum.auto()
     TIMEOUT = enum.auto()
-    BROKEN = enum.auto()  # the answer ended early, or is not HTTP
+    BROKEN = enum.auto()  # the response ended early, or is not HTTP
     TOO_LARGE = enum.auto()
-    REDIRECT_INSECURE = enum.auto()  # from https to http
+    REDIRECT_INSECURE = enum.auto()  # from https to http, or to another scheme
     TOO_MANY_REDIRECTS = enum.auto()
 
     @property
-    def may_pass(self) -> bool:
-        """Whether the same exchange may succeed later without a change of anything."""
+    def is_temporary(self) -> bool:
+        """Whether the same request may succeed later without any change."""
         return self in (Trouble.NAME_UNRESOLVED, Trouble.NOT_REACHED, Trouble.TIMEOUT, Trouble.BROKEN)
+
+    def __str__(self) -> str:
+        return self.name.lower().replace("_", " ")
 
 
 class ExchangeFailed(Exception):
-    """No usable answer. url: the one that failed, without its user part; str(): the cause in words."""
+    """A request without a usable response. url: the one that failed (maybe after redirects), without user and password.
+
+    str() is the cause for users. It may contain parts of the URL.
+    """
 
     def __init__(self, trouble: Trouble, url: str, cause: str) -> None:
         super().__init__(cause)
         self.trouble = trouble
-        self.url = url
+        self.url = urlsplit(url)._replace(netloc=_host_and_port(url)).geturl()
+
+    @property
+    def host(self) -> str:
+        """Host and port of the URL that failed."""
+        return urlsplit(self.url).netloc
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSettings:
-    """total_seconds: of an exchange with its body, None for no bound; silence_seconds: between two pieces of an answer.
+class HttpSettings(Record):
+    """The policy of a client.
 
-    body_bytes: of an answer that is read whole. redirects: how many are followed; never from https to http, and
-    Authorization goes to the first origin only. decompress: whether bodies are decoded. hosts: names with the address that
-    they have here. allows_address: asked with each IP address before it is connected to, proxies included.
+    total_seconds: deadline of an exchange with its body; None for no bound. silence_seconds: longest pause between two
+    pieces of a response. body_bytes: bound of a body that is read whole. redirects: how many are followed; never from
+    https to http, and Authorization is sent to the first origin only. decompress: whether bodies are decoded.
+    connections_per_host: 0 for no bound. buffer_bytes: how much of a body is read ahead. hosts: IP address by host
+    name, in place of the resolver's. allows_address: called with each IP address before a connection to it, proxies
+    included.
     """
 
     user_agent: str
@@ -94,45 +110,41 @@ class HttpSettings:
     allows_address: Callable[[str], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """headers: in the order in which they came, names in lower case."""
+class WholeResponse(Record):
+    """A response with its body. headers: (name, value) in the order of the response, names in lower case."""
 
     status: int
     headers: Sequence[tuple[str, str]]
-    body: bytes
-
-    def header(self, name: str) -> str:
-        return next((value for key, value in self.headers if key == name), "")
+    body: Annotated[bytes, HIDDEN]
 
 
-class StreamedAnswer:
-    """Status and headers, then the body in pieces."""
+class StreamedResponse:
+    """Status and headers of a response whose body is read in pieces."""
 
     def __init__(self, response: "aiohttp.ClientResponse", url: str) -> None:
         self._response = response
         self.url = url
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers  # names in any case
+        self.headers: Mapping[str, str] = response.headers  # names are found in any case
 
     async def read(self) -> bytes:
-        """The next piece as it came, b"" at the end. Raises ExchangeFailed when the end comes early."""
+        """The next piece as it was received, b"" at the end. Raises ExchangeFailed if the body ends early."""
         with _translated(self.url):
             return await self._response.content.readany()
 
     async def whole(self, limit_bytes: int, *, cut: bool = False) -> bytes:
-        """The body. One that is larger raises ExchangeFailed, or is cut to the limit (`cut`)."""
+        """The body. If it is larger than the limit: ExchangeFailed, or with `cut` its first `limit_bytes` bytes."""
         parts, size = [], 0
         while size <= limit_bytes and (data := await self.read()):
             parts.append(data)
             size += len(data)
         if size > limit_bytes and not cut:
-            raise ExchangeFailed(Trouble.TOO_LARGE, self.url, f"it answered with more than {limit_bytes} bytes")
+            raise ExchangeFailed(Trouble.TOO_LARGE, self.url, f"the response has more than {limit_bytes} bytes")
         return b"".join(parts)[:limit_bytes]
 
 
 class HttpClient:
-    """A pool of connections with one policy. Close it after use."""
+    """Sends requests with one policy, over a pool of connections. Close it after use."""
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
@@ -151,12 +163,16 @@ class HttpClient:
         body: bytes | None = None,
         form: Mapping[str, str] | None = None,
         seconds: float | None = None,
-        limit_bytes: int | None = None,
-    ) -> Answer:
-        """The whole answer, whatever its status. seconds, limit_bytes: in place of the settings'. Raises ExchangeFailed."""
-        async with self.stream(method, url, headers=headers, body=body, form=form, seconds=seconds) as answer:
-            data = await answer.whole(limit_bytes or self._settings.body_bytes)
-            return Answer(answer.status, [(key.lower(), value) for key, value in answer.headers.items()], data)
+    ) -> WholeResponse:
+        """One request; the response is returned with any status. Raises ExchangeFailed.
+
+        form: sent as application/x-www-form-urlencoded, in place of `body`. seconds: in place of the settings'
+        total_seconds.
+        """
+        async with self.stream(method, url, headers=headers, body=body, form=form, seconds=seconds) as response:
+            data = await response.whole(self._settings.body_bytes)
+            received = [(key.lower(), value) for key, value in response.headers.items()]
+            return WholeResponse(response.status, received, data)
 
     @asynccontextmanager
     async def stream(
@@ -168,9 +184,9 @@ class HttpClient:
         body: bytes | None = None,
         form: Mapping[str, str] | None = None,
         seconds: float | None = None,
-    ) -> AsyncIterator[StreamedAnswer]:
-        """The answer, behind redirects where they are followed, with its body to be read. Raises ExchangeFailed."""
-        session = self._open()
+    ) -> AsyncIterator[StreamedResponse]:
+        """As `exchange`, with a body that is not read yet. Redirects have been followed. Raises ExchangeFailed."""
+        session = await self._open()
         sent, timeout = dict(headers or {}), self._timeout(seconds)
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(self._settings.redirects + 1):
@@ -194,67 +210,63 @@ class HttpClient:
                 raise ExchangeFailed(
                     Trouble.TOO_MANY_REDIRECTS, url, f"it redirects more than {self._settings.redirects} times"
                 )
-            yield StreamedAnswer(response, url)
+            yield StreamedResponse(response, url)
 
     def _timeout(self, seconds: float | None) -> "aiohttp.ClientTimeout":
-        import aiohttp
+        import aiohttp  # loaded already; see _open
 
-        of = self._settings
-        total = seconds if seconds is not None else of.total_seconds
-        return aiohttp.ClientTimeout(total=total, sock_connect=of.connect_seconds, sock_read=of.silence_seconds)
+        settings = self._settings
+        return aiohttp.ClientTimeout(
+            total=seconds if seconds is not None else settings.total_seconds,
+            sock_connect=settings.connect_seconds,
+            sock_read=settings.silence_seconds,
+        )
 
-    def _open(self) -> "aiohttp.ClientSession":
+    async def _open(self) -> "aiohttp.ClientSession":
         if self._session is None:
-            import aiohttp
-
-            of = self._settings
-            connector = aiohttp.TCPConnector(
-                limit_per_host=of.connections_per_host,
-                resolver=_resolver(of.hosts),
-                socket_factory=_socket_factory(of.allows_address),
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                headers={"User-Agent": of.user_agent, **({} if of.decompress else {"Accept-Encoding": "identity"})},
-                auto_decompress=of.decompress,
-                read_bufsize=of.buffer_bytes,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,  # it would also send what ~/.netrc has for a host
-            )
+            await asyncio.to_thread(importlib.import_module, "aiohttp")
+        if self._session is None:  # another request may have opened it meanwhile
+            self._session = _new_session(self._settings)
         return self._session
 
 
-def pause_asked_for(header: str, now: float, *, most: float) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 section 10.2.3), at most so many; None where it has none that can be read.
+def _new_session(settings: HttpSettings) -> "aiohttp.ClientSession":
+    import aiohttp  # loaded already; see HttpClient._open
 
-    now: Unix seconds.
-    """
-    if header.isascii() and header.isdigit() and len(header) < 10:
-        return min(float(header), most)
-    try:
-        return min(max(0.0, parsedate_to_datetime(header).timestamp() - now), most)
-    except (ValueError, OverflowError):
-        return None
+    identity = {} if settings.decompress else {"Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit_per_host=settings.connections_per_host,
+            resolver=_resolver(settings.hosts),
+            socket_factory=_socket_factory(settings.allows_address),
+        ),
+        headers={"User-Agent": settings.user_agent, **identity},
+        auto_decompress=settings.decompress,
+        read_bufsize=settings.buffer_bytes,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,  # it would also send what ~/.netrc has for a host
+    )
 
 
 class AddressRefused(OSError):
-    """An address that the settings do not allow."""
+    """An IP address that `allows_address` refuses."""
 
 
 def _socket_factory(allows: Callable[[str], bool] | None) -> Callable[[Any], socket.socket]:
-    def make(address: Any) -> socket.socket:
-        family, kind, protocol, _, place = address
-        if allows is not None and not allows(str(place[0])):
-            raise AddressRefused(f"{place[0]} is not connected to")
-        made = socket.socket(family, kind, protocol)
-        made.setblocking(False)
-        return made
+    def new_socket(address_info: Any) -> socket.socket:
+        family, kind, protocol, _, address = address_info
+        if allows is not None and not allows(str(address[0])):
+            # One text for all addresses of a name: aiohttp raises an error as it is only if all have the same text.
+            raise AddressRefused("connections to its address are not allowed")
+        connection = socket.socket(family, kind, protocol)
+        connection.setblocking(False)
+        return connection
 
-    return make
+    return new_socket
 
 
 def _resolver(hosts: Mapping[str, str]) -> Any:
-    from aiohttp.resolver import ThreadedResolver
+    from aiohttp.resolver import ThreadedResolver  # loaded already; see HttpClient._open
 
     class Resolver(ThreadedResolver):
         async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> Any:
@@ -265,17 +277,22 @@ def _resolver(hosts: Mapping[str, str]) -> Any:
 
 
 def _url(url: str) -> Any:
-    from yarl import URL
+    from yarl import URL  # loaded by aiohttp; see HttpClient._open
 
-    return URL(url, encoded=True)  # as it was given: signatures and paths are not normalised
+    return URL(url, encoded=True)  # signatures and paths are not normalised
+
+
+def _host_and_port(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _next(url: str, target: str, headers: dict[str, str]) -> str:
+    """The URL after a redirect. Credentials are removed from the headers if it is of another origin."""
     found = urljoin(url, target)
     before, after = urlsplit(url), urlsplit(found)
     if after.scheme not in ("http", "https") or (before.scheme, after.scheme) == ("https", "http"):
         raise ExchangeFailed(
-            Trouble.REDIRECT_INSECURE, url, f"it redirects to {after.scheme}://{after.netloc.rpartition('@')[2]}"
+            Trouble.REDIRECT_INSECURE, url, f"it redirects to {after.scheme}://{_host_and_port(found)}"
         )
     if (before.scheme, before.netloc) != (after.scheme, after.netloc):
         for name in [one for one in headers if one.lower() in ("authorization", "cookie")]:
@@ -285,7 +302,7 @@ def _next(url: str, target: str, headers: dict[str, str]) -> str:
 
 @contextlib.contextmanager
 def _translated(url: str) -> Iterator[None]:
-    import aiohttp
+    import aiohttp  # loaded already; see HttpClient._open
 
     try:
         yield
@@ -300,7 +317,7 @@ def _translated(url: str) -> Iterator[None]:
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, AddressRefused):
             raise ExchangeFailed(Trouble.ADDRESS_REFUSED, url, str(error.os_error)) from error
-        number = error.os_error.errno  # asyncio's own words name the call that failed
+        number = error.os_error.errno  # asyncio's own text names the system call
         raise ExchangeFailed(
             Trouble.NOT_REACHED, url, os.strerror(number) if number else str(error.os_error)
         ) from error

@@ -77,3 +77,33 @@ def set_up_logging(stream: TextIO, wanted: str, redact: Redact) -> None:
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     fields = getattr(record, "fields", None)
     return fields if isinstance(fields, Mapping) else {}
+
+
+class EventLog:
+    """A logger whose records are events with fields: `log.info("job-queued", job="01")`.
+
+    It is one of `logging`'s loggers by that name, so that levels and handlers apply as usual; `logger` is that object.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.logger = logging.getLogger(name)
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        self._write(logging.DEBUG, event, fields)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        self._write(logging.INFO, event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        self._write(logging.WARNING, event, fields)
+
+    def error(self, event: str, /, **fields: object) -> None:
+        self._write(logging.ERROR, event, fields)
+
+    def exception(self, event: str, /, **fields: object) -> None:
+        """An error with the traceback of the exception that is being handled."""
+        self._write(logging.ERROR, event, fields, has_traceback=True)
+
+    def _write(self, level: int, event: str, fields: dict[str, object], *, has_traceback: bool = False) -> None:
+        # stacklevel: records name the caller of `info`, not these lines.
+        self.logger.log(level, event, exc_info=has_traceback, extra={"fields": fields}, stacklevel=3)

@@ -1,19 +1,21 @@
-"""Work that is repeated: until it succeeds, or for as long as the task lives. One place for pauses and for what is logged.
+"""Loops and retries: work that is repeated until it succeeds, or until its task is cancelled, with pauses and log
+entries.
 
-A failure is `expected` (a component is unreachable: one warning, without a traceback) or a bug (one error with a traceback).
-A streak of failures is logged when it begins, whenever its cause changes, and once when it is over. CancelledError and
-other BaseExceptions pass through. Clock and randomness are passed in.
+A failure is `expected` (a component is unreachable: one warning without a traceback) or a bug (one error with a
+traceback). A streak of failures is logged when it begins, whenever its cause changes, and once when it ends.
+CancelledError and other BaseExceptions pass through. Clock and randomness are passed in.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import until
 
 Answer = TypeVar("Answer")
@@ -22,46 +24,41 @@ Errors = tuple[type[Exception], ...]
 _log = logging.getLogger("danube.loops")
 
 
-class Clock(Protocol):
-    def monotonic(self) -> float: ...
-
-    async def sleep(self, seconds: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """What waits, and the numbers in [0, 1) that spread the pauses."""
+class Timing(Record):
+    """The clock that waits, and the random numbers in [0, 1) that spread the pauses."""
 
     clock: Clock
     random: Callable[[], float] = random.random
 
 
-@dataclass(frozen=True, slots=True)
-class Pauses:
-    """Between tries, in seconds: doubled from `first` up to `cap`."""
+class Pauses(Record):
+    """Pauses between tries, in seconds: doubled from `first` up to `cap`."""
 
     first: float = 0.1
     cap: float = 60.0
 
 
+DEFAULT_PAUSES = Pauses()
+
+
 class Bugs(Enum):
-    """What an exception does that is not expected."""
+    """What happens on an exception that is not expected."""
 
     RAISE = "raise"
     RETRY = "retry"
 
 
 class Streak:
-    """The failures of one piece of work since it last succeeded: the next pause, and what is logged.
+    """Counts the failures of one piece of work since its last success: computes pauses and writes the log entries.
 
-    `event` is the name in the log: EVENT-failed, EVENT-recovered. fields: who it is about.
+    event: the log events are EVENT-failed and EVENT-recovered. fields: added to each log entry.
     """
 
     def __init__(
         self,
         event: str,
         timing: Timing,
-        pauses: Pauses = Pauses(),
+        pauses: Pauses = DEFAULT_PAUSES,
         *,
         log: logging.Logger = _log,
         fields: Mapping[str, object] | None = None,
@@ -76,7 +73,10 @@ class Streak:
         self.failures = 0
 
     def failed(self, error: BaseException, *, is_bug: bool = False) -> float:
-        """Logs it where it is new; the answer is the pause before the next try."""
+        """Logs the failure if its cause is new (a repeat at debug level).
+
+        Returns the pause before the next try in seconds.
+        """
         cause = f"{type(error).__name__}: {error}"
         if self.failures == 0:
             self._since = self._timing.clock.monotonic()
@@ -90,11 +90,11 @@ class Streak:
         return self._backoff.next()
 
     def pause(self) -> float:
-        """The next pause where nothing failed and nothing came either; pauses grow all the same."""
+        """The next pause in seconds after a try that neither failed nor succeeded; pauses grow as after a failure."""
         return self._backoff.next()
 
     def succeeded(self) -> None:
-        """Ends the streak; pauses begin with the first one again."""
+        """Ends the streak and logs its end; the next pause is the first one again."""
         if self.failures:
             seconds = round(self._timing.clock.monotonic() - self._since, 1)
             fields = {**self._fields, "failures": self.failures, "seconds": seconds}
@@ -111,7 +111,7 @@ async def until_done(
     expected: Errors,
     bugs: Bugs = Bugs.RAISE,
 ) -> Answer:
-    """The first answer of `work`. Raises what is not expected, unless bugs are retried."""
+    """Calls `work` until it returns, and returns its answer. Raises what is not expected, unless bugs are retried."""
     while True:
         try:
             answer = await work()
@@ -136,10 +136,11 @@ async def for_ever(
     wake: asyncio.Event | None = None,
     pause_first: float = 0.0,
 ) -> None:
-    """`work` again and again until cancelled. It answers how many seconds to wait: None for "until woken".
+    """Calls `work` until cancelled. It returns how many seconds to wait before the next call; None: until `wake` is
+    set.
 
-    wake: ends the wait; it is cleared before each round, so what happens during one is not lost. After a failure the
-    pause is the streak's, which `wake` ends too. pause_first: before the first round.
+    wake: ends a wait early. It is cleared before each call, so an event that is set during a call is not lost. After a
+    failure the pause is the streak's, and `wake` ends it too. pause_first: seconds before the first call.
     """
     if pause_first:
         await timing.clock.sleep(pause_first)

@@ -1,31 +1,30 @@
-"""`danube doctor`: whether this machine can run pods, as data: what was looked at, whether it will do, what mends it.
+"""`danube doctor`: whether this machine can run pods, as data: what was checked, whether it suffices, what fixes it.
 
-Each check says one thing and never raises for a machine that lacks something. The last one makes a pod and runs a program
-in it, because a machine whose every setting looks right can still refuse.
+Each check reports one thing and never raises for a machine that lacks something. The last one creates a pod and runs a
+program in it, because a machine whose every setting looks right can still refuse.
 """
 
 import asyncio
-import contextlib
 import os
 import platform
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from danube_pkg.adapters.programs import CoordinatorProgram
 from danube_pkg.adapters.runtimes.sandbox import (
     SandboxRuntime,
     SandboxSettings,
-    closed_to_pods,
     find_bubblewrap,
     find_cgroups,
     has_ids_for_pods,
     map_of_user,
     seccomp_program,
+    unreadable_for_pods,
 )
+from danube_pkg.bootstrap.runtime import local_options, open_sandbox
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
@@ -36,27 +35,29 @@ from danube_pkg.core.runtimes.pods import (
 from danube_pkg.kit.records import Record, replace
 
 KERNEL = (5, 10)
-"""Of Debian 11: processes are followed by pidfd, which came with 5.3; older kernels than this are not tried."""
+"""Debian 11 has it. Processes are watched by pidfd, which came with 5.3; kernels before 5.10 are not tested."""
 
 OVERLAYS = "5.19"
-"""Since when owners can be mapped for an overlay; an ordinary user needs 5.11."""
+"""Owners can be mapped for an overlay since this version; an ordinary user needs 5.11."""
 
 FREE_BYTES = 1024**3
-"""Less than this is gone within one job."""
+"""One job can use up less than this."""
 
 
 class CheckResult(Record):
-    """name: what was looked at. what: what was found, for people. hint: what mends it, or "" where nothing is to be done;
-    a check that is ok may have one too: it works, and could work better."""
+    """The result of one check."""
 
     name: str
+    """What was checked."""
     ok: bool
     what: str
+    """What was found, for users."""
     hint: str = ""
+    """What fixes it, "" where nothing is to be done. A check that is ok may have one, if it could be better."""
 
 
 async def diagnose(settings: SandboxSettings) -> list[CheckResult]:
-    """Every check, in the order in which they should be mended: a later one may fail because of an earlier one."""
+    """Every check, in the order in which they should be fixed: a later one may fail because of an earlier one."""
     return [
         check_kernel(platform.system(), platform.release()),
         check_filter(platform.machine()),
@@ -84,12 +85,12 @@ def check_filter(machine: str) -> CheckResult:
     """Whether the system calls of this architecture can be filtered."""
     if seccomp_program(machine):
         return CheckResult("filter", True, f"system calls are filtered on {machine}")
-    what = f"the system calls of {machine} are not known, so steps would run without a filter"
+    what = f"there is no system call filter for {machine}, so steps would run without one"
     return CheckResult("filter", False, what, "use a machine with x86_64 or aarch64")
 
 
 async def check_bubblewrap() -> CheckResult:
-    """Which bubblewrap there is, and whether it starts."""
+    """Whether bubblewrap is installed and starts."""
     try:
         program = find_bubblewrap()
         process = await asyncio.create_subprocess_exec(
@@ -100,51 +101,51 @@ async def check_bubblewrap() -> CheckResult:
         return CheckResult("bubblewrap", False, str(error), error.hint)
     except OSError as error:
         return CheckResult("bubblewrap", False, f"bubblewrap does not start: {error}", "apt-get install bubblewrap")
-    said = output.decode(errors="replace").strip()
+    printed = output.decode(errors="replace").strip()
     if process.returncode != 0:
-        return CheckResult("bubblewrap", False, f"{program} fails: {said}", "apt-get install bubblewrap")
-    return CheckResult("bubblewrap", True, f"{said} at {program}")
+        return CheckResult("bubblewrap", False, f"{program} fails: {printed}", "apt-get install bubblewrap")
+    return CheckResult("bubblewrap", True, f"{printed} at {program}")
 
 
 def check_installation(program: CoordinatorProgram) -> CheckResult:
     """Whether the user that pods run as can read what they start from."""
     try:
-        closed = closed_to_pods(program)
+        unreadable = unreadable_for_pods(program)
     except (PlatformError, OSError) as error:
-        return CheckResult("installation", False, f"it is not whole: {error}", "make setup")
-    if not closed:
+        return CheckResult("installation", False, f"it is incomplete: {error}", "make setup")
+    if not unreadable:
         return CheckResult("installation", True, "pods can read what they start from")
-    what = f"the user that pods run as cannot read {closed[0]}" + (f" and {len(closed) - 1} more" if closed[1:] else "")
-    # Each path and not what they have in common: that may be a checkout with a data directory, whose keys stay closed.
-    paths = [str(path) for path in closed if not set(path.parents) & set(closed)]
+    more = f" and {len(unreadable) - 1} more" if unreadable[1:] else ""
+    what = f"the user that pods run as cannot read {unreadable[0]}{more}"
+    # Each path and not a common parent: that may be a checkout with a data directory, whose keys must stay unreadable.
+    paths = [str(path) for path in unreadable if not set(path.parents) & set(unreadable)]
     return CheckResult("installation", False, what, f"chmod -R go+rX {' '.join(paths)}")
 
 
 def check_ids(program: Path) -> CheckResult:
-    """Which user ids pods get. One is a fact about an ordinary user, not a fault. program: danube-ns."""
+    """Which user ids pods get. One id is normal for an ordinary user, and no failure. program: danube-ns."""
     if has_ids_for_pods():
         return CheckResult("ids", True, "each pod has a range of user ids of its own")
     ids = map_of_user(program)
     if ids.is_full:
-        return CheckResult("ids", True, f"pods have this user's subordinate ids, from {ids.first_user} on")
+        return CheckResult("ids", True, f"pods have this user's subordinate ids, from {ids.first_user}")
     what = f"pods have one user id, so apt-get, chown and su do not work in images: {ids.problem}"
     return CheckResult("ids", True, what, ids.hint)
 
 
 def check_limits() -> CheckResult:
-    """Which bounds pods get. Weaker ones are a fact about an ordinary user, not a fault."""
+    """Which limits pods get. Weaker ones are normal for an ordinary user, and no failure."""
     groups = find_cgroups()
     if groups.hierarchies:
         version = 2 if groups.unified else 1
-        return CheckResult(
-            "limits", True, f"a pod's memory, processes and CPU are bounded by control groups, version {version}"
-        )
-    what = "memory is bounded for each process and not for the pod: there is no right to make control groups"
-    return CheckResult("limits", True, what, "run the server as root for bounds of the whole pod")
+        what = f"control groups, version {version}, limit a pod's memory, processes and CPU"
+        return CheckResult("limits", True, what)
+    what = "memory is limited for each process and not for the pod: this user may not create control groups"
+    return CheckResult("limits", True, what, "run the server as root for limits of the whole pod")
 
 
 def check_data_directory(data_dir: Path) -> CheckResult:
-    """Whether the server can write there, nobody else reads there, and there is room."""
+    """Whether the server can write to the data directory, and the disk has space."""
     name = "data directory"
     if not data_dir.is_dir():
         return CheckResult(name, False, f"{data_dir} is not a directory", f"install -d -m 0700 {data_dir}")
@@ -153,53 +154,46 @@ def check_data_directory(data_dir: Path) -> CheckResult:
     free = shutil.disk_usage(data_dir).free
     if free < FREE_BYTES:
         return CheckResult(
-            name, False, f"{data_dir} has {free >> 20} MB left", "make room, or set server.data_dir elsewhere"
+            name,
+            False,
+            f"{data_dir} has {free >> 20} MB left",
+            "free some space, or set server.data_dir to another disk",
         )
     return CheckResult(name, True, f"{data_dir} is writable and has {free >> 30} GB left")
 
 
 async def check_pod(settings: SandboxSettings) -> CheckResult:
-    """Whether a pod can be made and a program run in it, in a directory of its own beside the real pods."""
+    """Whether a pod can be created and a program run in it, in a temporary directory of the data directory."""
     try:
         with tempfile.TemporaryDirectory(prefix="doctor-", dir=settings.data_dir) as name:
-            place = Path(name)
-            for directory in (place / "run", place / "grpc"):
-                directory.mkdir()
-            async with _runtime(replace(settings, data_dir=place, grpc_directory=place / "grpc")) as runtime:
-                code, problem = await _run_something(runtime)
+            directory = Path(name)
+            for needed in (directory / "run", directory / "grpc"):
+                needed.mkdir()
+            own = replace(settings, data_dir=directory, grpc_directory=directory / "grpc")
+            async with open_sandbox(own, local_options(directory)) as parts:
+                code, problem = await _run_program(parts.runtime)
     except PlatformError as error:
         return CheckResult("pod", False, str(error), error.hint)
     except OSError as error:
-        return CheckResult("pod", False, f"no pod can be made: {error}", "mend what is named above, then try again")
+        return CheckResult("pod", False, f"no pod can be created: {error}", "fix what is named above, then try again")
     if code != 0:
-        return CheckResult(
-            "pod", False, f"/bin/true ended with {code} in a pod", "look at the kernel's log: dmesg | tail"
-        )
-    what = "a pod was made, a program ran in it, and it was removed"
+        return CheckResult("pod", False, f"/bin/true ended with {code} in a pod", "read the kernel's log: dmesg | tail")
+    what = "a pod was created, a program ran in it, and it was removed"
     if problem:
-        what += f"; each container gets a copy of its image, since there are no overlays for it: {problem}"
+        what += f"; each container gets a copy of its image, since overlays do not work here: {problem}"
         return CheckResult("pod", True, what, f"use Linux {OVERLAYS} or newer and a disk with ext4, xfs or btrfs")
     return CheckResult("pod", True, f"{what}; containers share images by overlays")
 
 
-@contextlib.asynccontextmanager
-async def _runtime(settings: SandboxSettings) -> AsyncIterator[SandboxRuntime]:
-    runtime = SandboxRuntime(settings)
+async def _run_program(runtime: SandboxRuntime) -> tuple[int, str]:
+    """The exit code of /bin/true in a worker, and why overlays do not work, "" where they do."""
+    pod_id = f"doctor-{secrets.token_hex(6)}"
     try:
-        yield runtime
-    finally:
-        await runtime.close()
-
-
-async def _run_something(runtime: SandboxRuntime) -> tuple[int, str]:
-    """The exit code of /bin/true in a worker, and what stands against an overlay, "" where nothing does."""
-    job_id = f"doctor-{secrets.token_hex(6)}"
-    try:
-        await runtime.create_pod(PodSpec(job_id, "doctor", Limits(), Network.NONE, ""))
-        stream = await runtime.exec(await runtime.ensure_container(job_id, HOST_IMAGE), ("/bin/true",))
+        await runtime.create_pod(PodSpec(pod_id, "", "doctor", Limits(), Network.NONE, ""))
+        stream = await runtime.exec(await runtime.ensure_container(pod_id, HOST_IMAGE), ("/bin/true",))
         try:
-            return await stream.wait(), await runtime.overlay_problem(job_id)
+            return await stream.wait(), await runtime.overlay_problem(pod_id)
         finally:
             await stream.close()
     finally:
-        await runtime.delete_pod(job_id)
+        await runtime.delete_pod(pod_id)

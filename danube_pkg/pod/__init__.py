@@ -1,1 +1,1 @@
-"""What runs inside a pod. It knows the SDK and the kit, nothing of the server."""
+"""The coordinator's program, which runs inside a pod. It may use the SDK and the kit, nothing of the server."""

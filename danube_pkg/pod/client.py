@@ -1,7 +1,7 @@
-"""The coordinator's connection to its server: every call repeated, with the same sequence, until it is answered.
+"""The coordinator's connection to its server: every call is repeated, with the same sequence, until it gets a response.
 
-A lost server is no failure: the call waits with backoff until the job's deadline. Only what the server refuses for good
-reaches the danubefile, as a DanubeError.
+An unreachable server is not a failure: the call is retried with backoff until the job's deadline. Only permanent
+refusals reach the danubefile, as a DanubeError.
 """
 
 import itertools
@@ -23,7 +23,7 @@ from danube_pkg.kit.backoff import Backoff
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
-"""A restarted server is found again within this."""
+"""The longest pause between two attempts: a restarted server is found again within it."""
 
 MESSAGE_BYTES = 8 * 1024**2
 
@@ -36,7 +36,7 @@ _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
 )
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class CoordinatorClient:
@@ -67,18 +67,18 @@ class CoordinatorClient:
     # --- calls
 
     def start(self) -> None:
-        """Learn the job's context."""
+        """Fetch the job's context and deadline."""
         request = pb.StartRequest(protocol_version=PROTOCOL_VERSION)
-        answer = self._repeat(lambda: self._stub.Start(request, metadata=self._metadata))
-        self._deadline_at = answer.deadline_at
+        response = self._repeat(lambda: self._stub.Start(request, metadata=self._metadata))
+        self._deadline_at = response.deadline_at
         self._context = {
-            **{field.name: getattr(answer, field.name) for field in answer.DESCRIPTOR.fields},
-            "params": dict(answer.params),
-            "pull_request": json.loads(answer.pull_request_json) if answer.pull_request_json else None,
+            **{field.name: getattr(response, field.name) for field in response.DESCRIPTOR.fields},
+            "params": dict(response.params),
+            "pull_request": json.loads(response.pull_request_json) if response.pull_request_json else None,
         }
 
     def fetch_source(self, unpack: Callable[[Iterator[bytes]], None]) -> None:
-        """Stream the source tree into `unpack`; begun again when the connection is lost."""
+        """Stream the source tree into `unpack`, which is called again when the connection is lost."""
         request = pb.FetchSourceRequest(protocol_version=PROTOCOL_VERSION)
 
         def once() -> None:
@@ -132,7 +132,7 @@ class CoordinatorClient:
         )
         self._repeat(lambda: self._stub.Finish(request, metadata=self._metadata))
 
-    def _repeat(self, call: Callable[[], Answer]) -> Answer:
+    def _repeat(self, call: Callable[[], Response]) -> Response:
         backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
         while True:
             try:
@@ -142,12 +142,12 @@ class CoordinatorClient:
                 if refusal is not None:
                     raise refusal from None
                 if time.time() > self._deadline_at:
-                    raise DanubeError("server-lost", "the server was away until the job's deadline") from None
+                    raise DanubeError("server-lost", "the server was unreachable until the job's deadline") from None
             time.sleep(backoff.next())
 
 
 def _refusal(error: grpc.RpcError) -> DanubeError | None:
-    """What the server refuses for good; None for what a repeated call may bring."""
+    """The server's permanent refusal; None for a failure that a repeated call may not have."""
     code = error.code()
     trailing = cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())
     data = dict(trailing).get("danube-problem-bin")

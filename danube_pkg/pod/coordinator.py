@@ -1,7 +1,8 @@
-"""The process that runs a danubefile: Start, the source into the workspace, the pipeline function, Finish.
+"""The process that runs a danubefile: it starts the job, unpacks the source, calls the pipeline function and finishes
+the job.
 
-Environment: DANUBE_SERVER (a gRPC address), DANUBE_TOKEN_FILE, DANUBE_WORKSPACE. It holds no credential but the job token,
-which it reads from the file; nothing of the environment is needed after the start, and the danubefile does not see it.
+Environment: DANUBE_SERVER (a gRPC address), DANUBE_TOKEN_FILE, DANUBE_WORKSPACE; all are removed before the
+danubefile runs. The job token, read from its file, is the only credential.
 """
 
 import os
@@ -17,7 +18,7 @@ from danube_pkg.pod.source_tree import BadSource, unpack
 
 
 def main() -> int:
-    """0 when Finish was said, whatever it said; 1 when it could not be said."""
+    """0 when the server took the job's result, whatever that is; 1 when the job could not be finished."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     server = os.environ.pop("DANUBE_SERVER")
     token = Path(os.environ.pop("DANUBE_TOKEN_FILE")).read_text().strip()
@@ -48,4 +49,4 @@ def _work(client: CoordinatorClient, workspace: Path) -> Outcome:
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    os._exit(code)  # a thread that still waits for an open step must not keep the job
+    os._exit(code)  # a thread that waits for an open step must not keep the process alive

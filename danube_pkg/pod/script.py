@@ -1,4 +1,4 @@
-"""Running a danubefile: find its one pipeline, call it, and say in one sentence how that ended."""
+"""Runs a danubefile: imports it, calls its one pipeline function, and describes in one sentence how that ended."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`reason` is empty for success, else one of the server's reasons. `step` is the failed step's sequence."""
+    """How a danubefile ended. reason: "" for success, else one of the server's. step: the sequence of a failed step."""
 
     reason: str = ""
     message: str = ""
@@ -27,7 +27,7 @@ class Outcome:
 
 
 def run_script(workspace: Path, script: str) -> Outcome:
-    """Import the danubefile and call its pipeline; every way that this can go is an Outcome."""
+    """Import the danubefile and call its pipeline function; every exception becomes an Outcome."""
     path = workspace / script
     if not path.is_file():
         return Outcome("script-missing", f"the repository has no file {script}")
@@ -69,9 +69,9 @@ def _guarded(call: Callable[[], Outcome], workspace: Path) -> Outcome:
         return Outcome("step-failed", failure.what, failure.result.sequence)
     except SystemExit as error:
         where = _where(error.__traceback__, workspace)
-        return Outcome("script-exited", f"the danubefile left the interpreter with sys.exit({error.code!r}){where}")
-    except BaseException as error:  # noqa: BLE001 - whatever the author raises ends the job with its traceback
-        _print_cut(error, workspace)
+        return Outcome("script-exited", f"the danubefile called sys.exit({error.code!r}){where}")
+    except BaseException as error:  # noqa: BLE001 - any exception ends the job with its traceback
+        _print_traceback(error, workspace)
         where = _where(error.__traceback__, workspace)
         if isinstance(error, DanubeError):
             hint = f"; {error.hint}" if error.hint else ""
@@ -91,8 +91,8 @@ def _where(trace: TracebackType | None, workspace: Path) -> str:
     return f" ({Path(frames[-1].filename).relative_to(workspace)}:{frames[-1].lineno})"
 
 
-def _print_cut(error: BaseException, workspace: Path) -> None:
-    """The traceback with the author's frames only, file names as they are in the repository."""
+def _print_traceback(error: BaseException, workspace: Path) -> None:
+    """To standard error: the frames of the repository's files only, with paths relative to it."""
     print("Traceback (most recent call last):", file=sys.stderr)
     for frame in _author_frames(error.__traceback__, workspace):
         name = Path(frame.filename).relative_to(workspace)

@@ -1,7 +1,7 @@
-"""Unpacking the source: a tar stream into the workspace, never outside of it.
+"""Unpacks the source, a tar stream, into the workspace and never outside it.
 
-The stream comes from the server, but what is in it comes from whoever can push: names that leave the tree, and members
-that would be written through a link, are refused. Symbolic links are made as they are and never followed.
+The server sends the stream, but its content is untrusted: names that leave the tree, and members that would be written
+through a link, are refused. Symbolic links are created as they are and never followed.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ class BadSource(Exception):
 
 
 class _Stream:
-    """The `read` that tarfile wants, over chunks."""
+    """The `read` method that tarfile calls, over chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -34,9 +34,9 @@ class _Stream:
 
 
 def unpack(chunks: Iterator[bytes], workspace: Path) -> None:
-    """Make the workspace hold exactly the tree of the stream. Begun again, it starts from an empty workspace.
+    """Replace the content of the workspace by the tree of the stream, also when an earlier call was interrupted.
 
-    Raises BadSource for a member that must not be unpacked and for a stream that is no tar.
+    Raises BadSource for a member that must not be unpacked and for a stream that is not a tar archive.
     """
     for left in workspace.iterdir():
         if left.is_dir() and not left.is_symlink():
@@ -53,50 +53,50 @@ def _unpack(chunks: Iterator[bytes], workspace: Path) -> None:
     with tarfile.open(fileobj=_Stream(chunks), mode="r|", bufsize=256 * 1024) as archive:  # type: ignore[call-overload]
         directories: list[tuple[Path, int]] = []
         for member in archive:
-            place = _place(workspace, member.name)
+            path = _path(workspace, member.name)
             if member.isdir():
-                if place.is_symlink():
-                    raise BadSource(f"{member.name} is a directory, and before it was a link")
-                place.mkdir(exist_ok=True, parents=True)
-                directories.append((place, _for_everybody(member.mode)))
+                if path.is_symlink():
+                    raise BadSource(f"{member.name} is a directory here and a link earlier in the archive")
+                path.mkdir(exist_ok=True, parents=True)
+                directories.append((path, _shared_mode(member.mode)))
             elif member.issym():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.symlink_to(member.linkname)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.symlink_to(member.linkname)
             elif member.isreg():
-                _write(archive, member, place)
+                _write(archive, member, path)
             else:
                 raise BadSource(f"{member.name} is neither a file, a directory nor a symbolic link")
-    for place, mode in reversed(directories):
-        place.chmod(mode | 0o700)
+    for path, mode in reversed(directories):
+        path.chmod(mode | 0o700)
 
 
-def _place(workspace: Path, name: str) -> Path:
+def _path(workspace: Path, name: str) -> Path:
     parts = Path(name).parts
     if name.startswith("/") or ".." in parts:
         raise BadSource(f"{name} leads out of the tree")
-    place = workspace
+    directory = workspace
     for part in parts[:-1]:
-        place = place / part
+        directory = directory / part
         with contextlib.suppress(FileNotFoundError):
-            if os.path.islink(place):
-                raise BadSource(f"{name} would be written through the link {place.relative_to(workspace)}")
+            if os.path.islink(directory):
+                raise BadSource(f"{name} would be written through the link {directory.relative_to(workspace)}")
     return workspace.joinpath(*parts)
 
 
-def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     content = archive.extractfile(member)
     if content is None:
         raise BadSource(f"{member.name} has no content")
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o777)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o777)
     with os.fdopen(descriptor, "wb") as file:
         shutil.copyfileobj(content, file, 256 * 1024)
-        os.fchmod(descriptor, _for_everybody(member.mode))
-    os.utime(place, (member.mtime, member.mtime))
+        os.fchmod(descriptor, _shared_mode(member.mode))
+    os.utime(path, (member.mtime, member.mtime))
 
 
-def _for_everybody(mode: int) -> int:
-    """The mode of a file in the workspace. Steps run as the users of their images, and each may change the tree: everybody gets
-    the owner's rights, unless the file was its owner's alone, as keys must be."""
+def _shared_mode(mode: int) -> int:
+    """The mode of a file in the workspace. Steps run as different users and each may change the tree, so all users get
+    the owner's permissions, unless the file was its owner's alone, as keys must be."""
     owner = mode >> 6 & 7
     return mode & 0o777 if mode & 0o077 == 0 else owner << 6 | owner << 3 | owner

@@ -1,12 +1,13 @@
-"""Artifacts: what a job wants kept, stored with its hash and recorded once."""
+"""Artifacts: receives what a job keeps and records it once, with its hash; finds and reads it."""
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from danube_pkg.core.artifacts.artifact import MAX_ARTIFACT_BYTES, MAX_NAME_LENGTH, Artifact
-from danube_pkg.core.artifacts.ports import ArtifactFiles, ArtifactStore
-from danube_pkg.core.errors import Invalid, NotFound
+from danube_pkg.core.artifacts.ports import ArtifactStore
+from danube_pkg.core.blobs.ports import JobBlobs
+from danube_pkg.core.errors import Conflict, Invalid, NotFound
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.kit.clock import Clock
 
@@ -14,15 +15,15 @@ _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}")
 
 
 class Artifacts:
-    """Receives and finds them."""
+    """The artifacts of all jobs: records in the store, bytes in `blobs`."""
 
-    def __init__(self, store: ArtifactStore, files: ArtifactFiles, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(self, store: ArtifactStore, blobs: JobBlobs, clock: Clock, new_id: Callable[[], str]) -> None:
         self._store = store
-        self._files = files
+        self._blobs = blobs
         self._clock = clock
         self._new_id = new_id
         self._naming = asyncio.Lock()
-        """One at a time gives its bytes their name and its record: neither is ever another upload's."""
+        """Held while a blob gets its name and its record, so that both are always of the same upload."""
 
     async def receive(
         self,
@@ -32,9 +33,12 @@ class Artifacts:
         chunks: AsyncIterator[bytes],
         check_wanted: Callable[[], None],
     ) -> Artifact:
-        """Keep a stream under a name. A repeated upload of the same content is the same artifact; another content under that
-        name is a Conflict and changes nothing. `check_wanted` raises when the job does not take artifacts any more; it is
-        asked when all has arrived. Raises Invalid, TooLarge, StorageFull too."""
+        """Keeps a stream under a name. Repeating an upload with the same content returns the same artifact.
+
+        check_wanted: raises if the job does not accept artifacts any more; called when the stream has been received.
+        Raises Conflict for other content under that name or file name, which changes nothing; Invalid, TooLarge,
+        StorageFull.
+        """
         if not _NAME.fullmatch(name) or file_name not in (name, f"{name}.tar.gz"):
             raise Invalid(
                 "artifact-name-invalid",
@@ -42,9 +46,11 @@ class Artifacts:
                 cause=f"a name is 1 to {MAX_NAME_LENGTH} letters, digits and _.@+- and does not begin with a dot",
                 hint='artifacts.upload("dist/", name="packages")',
             )
-        async with self._files.receive(job.id, file_name, chunks, MAX_ARTIFACT_BYTES) as received, self._naming:
+        async with self._blobs.receive(job.id, file_name, chunks, MAX_ARTIFACT_BYTES) as received, self._naming:
             check_wanted()
-            if await self._store.load_artifact(job.id, name) is None:
+            known = await self._store.list_artifacts(job.id)
+            _check_file_is_free(known, name, file_name)
+            if all(one.name != name for one in known):
                 await received.keep()
             artifact = Artifact(
                 self._new_id(), job.id, name, file_name, received.size_bytes, received.sha256, self._clock.now()
@@ -62,3 +68,22 @@ class Artifacts:
                 "artifact-unknown", f"job {job_id} has no artifact {name!r}", hint=f"danube artifacts list {job_id}"
             )
         return found
+
+    def has_bytes(self, artifact: Artifact) -> bool:
+        """Whether the artifact's file still exists; an operator may have removed it."""
+        return self._blobs.has(artifact.job_id, artifact.file_name)
+
+    def read(self, artifact: Artifact, begin: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from offset `begin` up to `end`, in pieces."""
+        return self._blobs.read(artifact.job_id, artifact.file_name, begin, end)
+
+
+def _check_file_is_free(known: Sequence[Artifact], name: str, file_name: str) -> None:
+    """A directory `x` and a file `x.tar.gz` would have the same file name."""
+    other = next((one for one in known if one.file_name == file_name and one.name != name), None)
+    if other is not None:
+        raise Conflict(
+            "artifact-file-taken",
+            f"artifact {name!r} cannot be kept as {file_name}: artifact {other.name!r} of this job has that file name",
+            hint="give one of them another name: artifacts.upload(PATH, name=NAME)",
+        )

@@ -1,4 +1,4 @@
-"""What a pipeline's danubefile says of itself at its branch's head: read, not run; shown on the pipeline's page."""
+"""The outline of a pipeline's danubefile at its branch's head, for the pipeline's page; the file is not executed."""
 
 from collections import OrderedDict
 
@@ -11,11 +11,11 @@ from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import Record
 
 MAX_KNOWN = 500
-"""Outlines of commits that are kept: a page that is opened again asks nobody but for the branch's head."""
+"""Cached outlines of commits: when a page is opened again, only the branch's head is looked up."""
 
 
 class PipelineOutline(Record):
-    """outline: None where the file says none; then findings say why."""
+    """outline: None where the file has none; then findings say why."""
 
     revision: Revision
     outline: Outline | None
@@ -23,7 +23,7 @@ class PipelineOutline(Record):
 
 
 class Outlines:
-    """One for the server; `sources` and `files` are two sides of one object."""
+    """Reads and caches outlines. `sources` and `files` read the same repositories."""
 
     def __init__(self, sources: Sources, files: SourceFiles) -> None:
         self._sources = sources
@@ -31,7 +31,7 @@ class Outlines:
         self._known: OrderedDict[tuple[str, str, str], PipelineOutline] = OrderedDict()
 
     async def outline(self, pipeline: Pipeline, ref: str = "") -> PipelineOutline:
-        """At the head of `ref`, or of the default branch. Raises Permanent, Unavailable where the source cannot be read."""
+        """The outline at the head of `ref`, or of the default branch. Raises Permanent, Unavailable for the source."""
         repository, script = pipeline.settings.repository, pipeline.settings.script
         revision = await self._sources.resolve(repository, ref)
         key = (repository, revision.commit_sha, script)

@@ -10,16 +10,16 @@ class ConditionSource(Protocol):
     """A part of the server that may have something to report."""
 
     async def conditions(self) -> Sequence[Condition]:
-        """What keeps it from its work at this moment. It must not raise."""
+        """What does not work at this moment. It must not raise."""
         ...
 
 
 class ServerConditions:
-    """sources: in the order in which their conditions are shown."""
+    """The conditions of all sources. sources: in the order in which their conditions are shown."""
 
     def __init__(self, *sources: ConditionSource) -> None:
         self._sources = sources
 
     async def conditions(self) -> Sequence[Condition]:
-        """Those of all sources."""
+        """The conditions of all sources, in their order."""
         return [condition for source in self._sources for condition in await source.conditions()]

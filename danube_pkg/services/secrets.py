@@ -1,6 +1,5 @@
-"""Secrets: set, removed and listed by people; read by active jobs; known to the logs that must mask them."""
+"""Secrets: users set, remove and list them, active jobs read them, and logs mask their values."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -17,13 +16,14 @@ from danube_pkg.core.secrets.secret import (
     check_value,
 )
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.services.identity.audit import Audit
 
-_log = logging.getLogger("danube.secrets")
+_log = EventLog("danube.secrets")
 
 
 class KnownValues:
-    """Every clear value that this process has held: what its own log must never show, whoever writes the line."""
+    """Every decrypted value that this process has held; its own log masks them in each line."""
 
     def __init__(self) -> None:
         self._values: set[bytes] = set()
@@ -41,10 +41,11 @@ class KnownValues:
 
 
 class Secrets:
-    """`overrides` are values of one run (`danube run --secret`): in memory only, found first.
+    """Stores, decrypts and hands out secrets.
 
-    known: told of each value before anything else happens to it. applied: names the secrets of the server
-    itself (Git credentials, webhooks, mail); no job may read those. audit: None for a single run, which has none.
+    known: gets each value before anything else happens to it. overrides: values of one run (`danube run --secret`), in
+    memory only, which take precedence. applied: names the secrets that the server itself uses (Git credentials,
+    webhooks, mail); no job may read those. audit: None for a single run, which has no audit log.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Secrets:
         known.add(*self._overrides.values())
 
     async def set(self, name: SecretName, value: bytes, actor: str) -> None:
-        """Keep a value, encrypted. Raises Invalid for one that could not be masked, TooLarge."""
+        """Store a value, encrypted. Raises Invalid for one that could not be masked, TooLarge."""
         check_key(name.key)
         check_value(value)
         self.known.add(value)
@@ -78,38 +79,38 @@ class Secrets:
         encrypted = self._cipher.encrypt_secret(secret_id, name, value)
         await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now))
         self._served = {(key, user) for key, user in self._served if key != name.key}
-        _log.info("secret-set", extra={"fields": {"name": str(name), "actor": actor}})
+        _log.info("secret-set", name=str(name), actor=actor)
 
     async def delete(self, name: SecretName, actor: str) -> bool:
         removed = await self._store.delete_secret(name, self._clock.now())
-        _log.info("secret-removed", extra={"fields": {"name": str(name), "actor": actor, "existed": removed}})
+        _log.info("secret-removed", name=str(name), actor=actor, existed=removed)
         return removed
 
     async def list(self, pipeline: str | None) -> Sequence[StoredSecret]:
         return await self._store.list_secrets(pipeline)
 
     async def last_read(self, name: SecretName) -> SecretRead | None:
-        """When a job was given it last; what the server reads for itself is not counted."""
+        """The last read by a job; reads by the server itself do not count."""
         return await self._store.last_read(name)
 
     def is_for_server(self, name: SecretName) -> bool:
-        """Whether the configuration names it for the server's own use; no job gets it then."""
+        """Whether the configuration names it for the server's own use, so that no job may read it."""
         return name.pipeline is None and name.key in self._applied.named_secrets
 
     async def used_by(self, job_id: str) -> Sequence[str]:
-        """The names of what a job has read so far."""
+        """Keys of the secrets that a job has read so far."""
         return await self._store.reads_of(job_id)
 
     async def read_for_job(self, job: Job, sequence: int, key: str) -> bytes:
-        """The pipeline's own value, else the global one; the read is recorded before the value is given.
+        """The pipeline's own value, else the global one; the read is recorded before the value is returned.
 
-        Raises Forbidden for a job of strangers' code, approved or not, and for what the server uses itself.
+        Raises Forbidden for a job of untrusted code, approved or not, and for a secret that the server uses itself.
         """
-        if job.trigger.is_foreign:
+        if job.trigger.is_untrusted:
             raise Forbidden(
-                "secret-of-strangers",
-                f"the secret {key!r} is not given to code from a fork",
-                cause="whoever proposes it could send the value anywhere",
+                "secret-of-untrusted-code",
+                f"code from a fork may not read the secret {key!r}",
+                cause="its author could send the value anywhere",
                 hint="run what needs secrets after the merge: if ctx.pull_request is None: …",
             )
         if key in self._overrides:
@@ -124,8 +125,8 @@ class Secrets:
         if key in self._applied.named_secrets:
             raise Forbidden(
                 "secret-reserved",
-                f"the secret {key!r} is the server's own: its configuration names it",
-                hint="give the job one of another name",
+                f"the secret {key!r} is reserved for the server: its configuration names it",
+                hint="set the job's secret under another name",
             )
         raise NotFound(
             "secret-not-set",
@@ -134,13 +135,17 @@ class Secrets:
         )
 
     async def _audit_read(self, job: Job, name: SecretName) -> None:
-        """Once for each call of a danubefile, however often the coordinator repeats it."""
+        """Called once for each call in a danubefile, however often the coordinator repeats it."""
         if self._audit is not None:
-            details = {"pipeline": job.pipeline, "commit": job.trigger.commit_sha, "trigger": job.trigger.actor}
+            details = {
+                "pipeline": job.pipeline,
+                "commit": job.trigger.revision.commit_sha,
+                "trigger": job.trigger.actor,
+            }
             await self._audit.record(AuditEvent(0.0, f"job {job.id}", "read-secret", str(name), details=details))
 
     async def read_for_server(self, key: str, user: str) -> bytes:
-        """A global value that the configuration names; `user` is what needs it, for people. Raises Permanent when it is not set."""
+        """A global value that the configuration names. user: what needs it, for messages. Raises Permanent if unset."""
         if key in self._overrides:
             return self._overrides[key]
         stored = await self._store.load_secret(SecretName(None, key))
@@ -154,29 +159,29 @@ class Secrets:
         return self._decrypted(stored)
 
     async def _audit_use(self, key: str, user: str) -> None:
-        """The server reads its own secrets with every fetch and every delivery: once for each value and what it is for."""
+        """Records each value once for each purpose: the server reads secrets with every fetch and delivery."""
         if self._audit is not None and (key, user) not in self._served:
             self._served.add((key, user))
             await self._audit.record(AuditEvent(0.0, "server", "read-secret", key, details={"for": user}))
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]:
-        """Everything that a job of this pipeline could have read, retired values included.
+        """Every value that a job of this pipeline could have read, retired values included.
 
-        A value that cannot be decrypted could not be read by any job either: it is reported, and keeps no job from its log.
+        A value that cannot be decrypted could not be read by any job either: it is logged and left out.
         """
         found = list(self._overrides.values())
         for secret in await self._store.maskable_secrets(pipeline):
             try:
                 found.append(self._decrypted(secret))
             except Permanent as error:
-                _log.error("secret-not-masked", extra={"fields": {"name": str(secret.name), "cause": str(error)}})
+                _log.error("secret-not-masked", name=str(secret.name), cause=str(error))
         return found
 
     async def forget_retired(self, before: float) -> None:
-        """Values that were replaced before that moment, when no job from before it is left."""
+        """Delete values that were replaced before that time (Unix seconds); jobs from before it must have ended."""
         count = await self._store.forget_retired_secrets(before)
         if count:
-            _log.info("secrets-forgotten", extra={"fields": {"count": count}})
+            _log.info("secrets-forgotten", count=count)
 
     def _decrypted(self, secret: StoredSecret) -> bytes:
         value = self._cipher.decrypt_secret(secret)

@@ -1,4 +1,4 @@
-"""`ctx`: what a job knows about itself."""
+"""`ctx`: the job's commit, trigger and names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,29 +7,29 @@ from danube._session import current
 
 
 class Context:
-    """Read-only. Every attribute raises DanubeError outside of a job."""
+    """The context of the running job, read-only. Every attribute raises DanubeError outside a job."""
 
     def _get(self, name: str) -> Any:
         return current().context[name]
 
     @property
     def branch(self) -> str:
-        """The branch's short name; empty for a tag, a pull request or a bare commit."""
+        """The branch's short name (`main`); empty for a tag, a pull request or a commit without a branch."""
         return str(self._get("branch"))
 
     @property
     def tag(self) -> str:
-        """The tag's short name; empty where none triggered the job."""
+        """The tag's short name (`v1`); empty unless a tag triggered the job."""
         return str(self._get("tag"))
 
     @property
     def ref(self) -> str:
-        """What the trigger named: `refs/heads/main`, `refs/tags/v1`, or what a person typed."""
+        """The ref that the trigger named: `refs/heads/main`, `refs/tags/v1`, or what a user typed."""
         return str(self._get("ref"))
 
     @property
     def commit_sha(self) -> str:
-        """The commit's full hash; empty where the source is a directory that is no Git repository."""
+        """The commit's full hash; empty where the source is a directory that is not a Git repository."""
         return str(self._get("commit_sha"))
 
     @property
@@ -49,7 +49,7 @@ class Context:
 
     @property
     def trigger(self) -> str:
-        """`manual`, `webhook`, `cron`, or `pipeline` where another one's end started it."""
+        """`manual`, `webhook`, `cron`, or `pipeline` where the end of another job started this one."""
         return str(self._get("trigger"))
 
     @property

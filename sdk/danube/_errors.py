@@ -1,8 +1,8 @@
-"""What a danubefile may catch: the base of all errors."""
+"""The base of all errors that a danubefile may catch."""
 
 
 class DanubeError(Exception):
-    """Something was refused: `reference` is a stable name, `hint` says what mends it."""
+    """An operation was refused. `reference` is a stable name of the error, `hint` says how to fix it."""
 
     def __init__(self, reference: str, what: str, *, cause: str = "", hint: str = "") -> None:
         super().__init__("".join([what, f": {cause}" if cause else "", f"\n  hint: {hint}" if hint else ""]))

@@ -1,4 +1,4 @@
-"""`@pipeline`: marks the one function of a danubefile that is the pipeline."""
+"""`@pipeline`: marks the function of a danubefile that a job calls."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,9 +8,9 @@ MARK = "__danube_pipeline__"
 
 
 def pipeline(*, name: str) -> Callable[[F], F]:
-    """Mark the function that the job calls.
+    """Mark the function that the job calls; a danubefile has exactly one.
 
-    name: for people; the pipeline's own name comes from the configuration repository.
+    name: a title for readers of the danubefile. The pipeline's name comes from the configuration repository.
     """
 
     def mark(function: F) -> F:

@@ -1,4 +1,4 @@
-"""How a step ended, the error for one that failed, and a handle on one that still runs."""
+"""The result of a step, the error of a failed step, and the handle of a running step."""
 
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -8,10 +8,13 @@ from danube._errors import DanubeError
 
 @dataclass(frozen=True)
 class StepResult:
-    """The end of a step, after all its attempts.
+    """The result of a step after its last attempt.
 
-    exit_code: of the command; 128 + n where signal n ended it; -1 where it never ran.
-    status: success, failure, cancelled or timeout; `reason` is finer (`step-timeout`, `out-of-memory`, …).
+    status: `success`, `failure`, `cancelled` or `timeout`.
+    exit_code: the command's; 128 + n where signal n ended it; -1 where it did not run.
+    reason: why it did not succeed, finer than the status (`step-timeout`, `out-of-memory`, …).
+    message: the reason as text.
+    attempt: the number of the last attempt, from 1.
     """
 
     name: str
@@ -32,24 +35,24 @@ class StepResult:
 
     @property
     def output(self) -> str:
-        """What it printed to standard output and error, in order: the last MiB (`output_truncated` says if there was more).
+        """The last MiB of standard output and error, in the order printed. `output_truncated`: there was more.
 
-        Raises DanubeError where it could not be kept over a restart of the server.
+        Raises DanubeError where a restart of the server lost it.
         """
         if self.raw_output is None:
             raise DanubeError("output-lost", f"the output of step {self.name!r} is in the log only")
         return self.raw_output.decode(errors="replace")
 
     def describe(self) -> str:
-        """The end as the end of a sentence."""
+        """The result as the end of a sentence: `failed with exit code 1`."""
         return self.message or ("succeeded" if self.ok else f"failed with exit code {self.exit_code}")
 
 
 class StepFailed(DanubeError):
     """A step with `check=True` did not succeed. `result` says how it ended.
 
-    Catching it does not make the job green: a checked step that failed is a failed job. Use `check=False` where a failure
-    is an answer.
+    Catching it does not make the job succeed: a job with a failed checked step fails. Use `check=False` for a command
+    whose failure is an expected result.
     """
 
     def __init__(self, result: StepResult) -> None:
@@ -58,7 +61,7 @@ class StepFailed(DanubeError):
 
 
 class StepHandle:
-    """A step that was started and runs beside what follows. Wait for every one: an open step makes the job red."""
+    """A step that runs in the background. Wait for each one: a job that ends with a running step fails."""
 
     def __init__(self, name: str, future: "Future[StepResult]", check: bool) -> None:
         self.name = name
@@ -67,11 +70,11 @@ class StepHandle:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended; never waits."""
+        """Whether the step has ended; does not wait."""
         return self._future.done()
 
     def wait(self) -> StepResult:
-        """Its result, once it has ended. Raises StepFailed as `step.run` would."""
+        """Wait for the step to end and return its result. Raises StepFailed as `step.run` does."""
         result = self._future.result()
         if self._check and not result.ok:
             raise StepFailed(result)

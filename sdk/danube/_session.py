@@ -1,4 +1,4 @@
-"""The job that this process works for. The coordinator enters it; the functions of the SDK ask for it."""
+"""The connection of this process to its job. The coordinator sets it; the functions of the SDK use it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from danube._results import StepResult
 
 @dataclass(frozen=True)
 class StepCall:
-    """One call of `step.run`, checked."""
+    """A validated call of `step.run`."""
 
     sequence: int
     name: str
@@ -24,7 +24,7 @@ class StepCall:
 
 
 class Session(Protocol):
-    """What a coordinator offers to the SDK. Every call may be repeated with the same sequence."""
+    """What the SDK calls, implemented by the coordinator. `sequence` identifies a call when it is repeated."""
 
     @property
     def context(self) -> Mapping[str, Any]: ...
@@ -37,7 +37,7 @@ class Session(Protocol):
 
 
 class Chunks(Protocol):
-    """A stream that can be begun again when the connection was lost."""
+    """Each call returns a new stream of the same bytes, to restart an upload after a lost connection."""
 
     def __call__(self) -> Iterator[bytes]: ...
 
@@ -46,13 +46,13 @@ _current: Session | None = None
 
 
 def enter(session: Session) -> None:
-    """From now on this process works for that job."""
+    """Make that session the one of this process."""
     global _current
     _current = session
 
 
 def current() -> Session:
-    """The job's session; raises DanubeError outside of a job."""
+    """The job's session. Raises DanubeError outside a job."""
     if _current is None:
         raise DanubeError(
             "not-in-a-job",

@@ -1,4 +1,4 @@
-"""Artifacts: files of the workspace that outlive the job."""
+"""Artifacts: files of the workspace that are kept after the job."""
 
 import glob
 import gzip
@@ -15,11 +15,14 @@ CHUNK_BYTES = 256 * 1024
 
 
 def upload(path: str, *, name: str) -> None:
-    """Keep a file, a directory, or what a pattern (`dist/*.whl`) matches, under a name that is unique in the job.
+    """Keep a file, a directory, or what a pattern matches, as an artifact of the job.
 
-    A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the same
-    files give the same bytes. Pipes, sockets and devices in a directory are left out. Raises DanubeError where nothing is there
-    that could be kept, and where the path leads out of the workspace.
+    path: relative to `/workspace`; may be a pattern (`dist/*.whl`).
+    name: unique in the job.
+
+    A single file is kept as it is; anything else as `<name>.tar.gz`, with sorted members and no owners, so that the
+    same files give the same bytes. Pipes, sockets and devices in a directory are left out. Raises DanubeError where
+    the path matches nothing that can be kept, and where it leads out of the workspace.
     """
     session = current()
     workspace = Path(session.workspace)
@@ -27,18 +30,18 @@ def upload(path: str, *, name: str) -> None:
     if not found:
         raise DanubeError(
             "artifact-missing",
-            f"there is nothing at {path!r}",
+            f"no file or directory matches {path!r}",
             hint="the path is relative to /workspace; list it in a step: ls -la",
         )
-    if not any(os.path.isfile(place) or os.path.isdir(place) or os.path.islink(place) for place in found):
+    if not any(os.path.isfile(file) or os.path.isdir(file) or os.path.islink(file) for file in found):
         raise DanubeError(
             "artifact-no-file",
             f"{path!r} is neither a file nor a directory",
-            cause="pipes, sockets and devices have no content that could be kept",
-            hint="write what the artifact needs to a file in a step",
+            cause="pipes, sockets and devices cannot be kept",
+            hint="write the artifact's content to a file in a step",
         )
     single = len(found) == 1 and os.path.isfile(found[0])
-    _refuse_what_lies_outside(workspace, [Path(place) for place in found], followed=single)
+    _refuse_outside(workspace, [Path(file) for file in found], followed=single)
 
     def chunks() -> Iterator[bytes]:
         return _file_chunks(found[0]) if single else _archive_chunks(workspace, found)
@@ -47,10 +50,10 @@ def upload(path: str, *, name: str) -> None:
     session.upload(session.next_sequence("artifact"), name, file_name, chunks)
 
 
-def _refuse_what_lies_outside(workspace: Path, found: Sequence[Path], *, followed: bool) -> None:
-    """A link that a step left in the workspace must not bring out a file that only the coordinator can read.
+def _refuse_outside(workspace: Path, found: Sequence[Path], *, followed: bool) -> None:
+    """A link that a step left in the workspace must not disclose a file that only the coordinator can read.
 
-    followed: whether the last link of a path is; in an archive it is kept as a link, wherever it leads.
+    followed: whether the content is read through a link; an archive keeps a link as a link, wherever it leads.
     """
     inside = workspace.resolve()
     for path in found:
@@ -59,7 +62,7 @@ def _refuse_what_lies_outside(workspace: Path, found: Sequence[Path], *, followe
             raise DanubeError(
                 "artifact-outside",
                 f"{os.path.relpath(path, workspace)!r} leads out of the workspace",
-                hint="copy what the artifact needs into the workspace in a step",
+                hint="copy the files into the workspace in a step",
             )
 
 
@@ -70,7 +73,7 @@ def _file_chunks(path: str) -> Iterator[bytes]:
 
 
 class _Buffer(io.RawIOBase):
-    """Where the archive is written to; `take` hands on what has gathered."""
+    """A file that the archive is written to; `take` removes and returns what was written so far."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -96,7 +99,7 @@ def _archive_chunks(workspace: Path, found: Sequence[str]) -> Iterator[bytes]:
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
         for member in _members(found):
-            # tarfile's own types do not say that there is none for a socket.
+            # typeshed does not know that the result is None for a socket.
             info: tarfile.TarInfo | None = archive.gettarinfo(member, arcname=os.path.relpath(member, base))
             if info is None:
                 continue

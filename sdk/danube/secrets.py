@@ -1,4 +1,4 @@
-"""Secrets of the job: read on use, masked in the log from then on, kept nowhere."""
+"""Secrets of the job: read when they are used, and masked in the log from then on."""
 
 from danube._errors import DanubeError
 from danube._session import current
@@ -7,8 +7,10 @@ from danube._session import current
 def get(key: str, default: str | None = None) -> str:
     """The value of a secret: the pipeline's own, else the one for all pipelines.
 
-    Pass it on through `env=`, not in the command. Raises DanubeError where it is not set and there is no `default`, and
-    where it is not text (`get_bytes` gives any value).
+    default: returned where the secret is not set.
+
+    Pass the value to a step through `env=`, not in the command. Raises DanubeError where it is not set and there is no
+    `default`, and where it is not UTF-8 text (`get_bytes` returns any value).
     """
     try:
         return get_bytes(key).decode()
@@ -21,6 +23,6 @@ def get(key: str, default: str | None = None) -> str:
 
 
 def get_bytes(key: str) -> bytes:
-    """The value as it was stored."""
+    """The value as it was stored, which need not be text. Raises DanubeError where it is not set."""
     session = current()
     return session.read_secret(session.next_sequence("secret"), key)

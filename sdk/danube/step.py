@@ -10,12 +10,12 @@ from danube._results import StepHandle, StepResult
 from danube._session import StepCall, current
 
 MAX_PARALLEL = 64
-"""So many steps run at once; more wait for their turn."""
+"""At most this many steps of a job run at once; further ones wait."""
 
-_turns = threading.BoundedSemaphore(MAX_PARALLEL)
+_running = threading.BoundedSemaphore(MAX_PARALLEL)
 _groups = threading.local()
 _without_end: dict[int, str] = {}
-"""Names by sequence of the steps that were begun and have no result, whatever became of them."""
+"""Names, by sequence, of the steps that were started and have no result yet."""
 
 
 def run(
@@ -29,16 +29,16 @@ def run(
     retries: int = 0,
     check: bool = True,
 ) -> StepResult:
-    """Run a command and wait for its end.
+    """Run a command and wait until it has ended.
 
-    command: given to `/bin/sh -c`; nothing but the files below `/workspace` persists to the next step.
-    name: shown in the log and on the page; the command's first line where none is given.
-    image: the container's image; the pipeline's default where none is given.
-    env: variables of this command only. Secrets belong here, not into the command.
+    command: run by `/bin/sh -c`; only the files below `/workspace` persist to the next step.
+    name: shown in the log and on the page; by default the command's first line.
+    image: the container's image; by default the pipeline's.
+    env: environment variables of this command. Secrets belong here, not into the command.
     working_directory: absolute, or below `/workspace`.
-    timeout_seconds: after it the command is ended (TERM, then KILL).
-    retries: how often the command may be run again when it does not succeed.
-    check: raise StepFailed, and make the job red, when it does not succeed.
+    timeout_seconds: after it the command is stopped (TERM, then KILL).
+    retries: how many times a command that does not succeed is run again, 0 to 10.
+    check: raise StepFailed, and fail the job, when the command does not succeed.
     """
     handle = _start(command, name, image, env, working_directory, timeout_seconds, retries, check)
     return handle.wait()
@@ -55,7 +55,7 @@ def start(
     retries: int = 0,
     check: bool = True,
 ) -> StepHandle:
-    """Start a command beside what follows; `wait()` on the handle gives its result. Arguments as for `run`."""
+    """Start a command in the background; `wait()` on the handle returns its result. Arguments as for `run`."""
     handle = _start(command, name, image, env, working_directory, timeout_seconds, retries, check)
     for group in getattr(_groups, "open", []):
         group.append(handle)
@@ -64,9 +64,9 @@ def start(
 
 @contextlib.contextmanager
 def parallel() -> Iterator[None]:
-    """Wait, at the end of the block, for every step that was started in it.
+    """At the end of the block, wait for every step that was started in it.
 
-    All are waited for, also when one fails; then the first failure is raised, the others are its notes.
+    All are waited for, also when one fails; then the first failure is raised, with the others as notes.
     """
     group: list[StepHandle] = []
     groups: list[list[StepHandle]] = getattr(_groups, "open", [])
@@ -86,12 +86,12 @@ def parallel() -> Iterator[None]:
 
 
 def _join(group: list[StepHandle]) -> list[DanubeError]:
-    """Wait for all, whatever becomes of each; what went wrong, in the order in which they were started."""
+    """Wait for all; the failures, in the order in which the steps were started."""
     failures = []
     for handle in group:
         try:
             handle.wait()
-        except DanubeError as failure:  # StepFailed, or what the server refused for good
+        except DanubeError as failure:  # StepFailed, or a permanent refusal of the server
             failures.append(failure)
     return failures
 
@@ -125,9 +125,9 @@ def _start(
 
     def work() -> None:
         try:
-            with _turns:
+            with _running:
                 result = session.run_step(call)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the step is waited for
+        except BaseException as error:  # noqa: BLE001 - `wait` raises it
             future.set_exception(error)
         else:
             del without_end[call.sequence]
@@ -138,7 +138,7 @@ def _start(
 
 
 def steps_without_end() -> list[tuple[int, str]]:
-    """Sequence and name of each step that was begun and has no result: it may not even have reached the server yet."""
+    """Sequence and name of each step that was started and has no result; the server may not even know it yet."""
     return sorted(_without_end.items())
 
 
@@ -146,7 +146,10 @@ def _check(command: str, env: Mapping[str, str] | None, timeout_seconds: int | N
     if not isinstance(command, str) or not command.strip():
         raise DanubeError("step-invalid", "a step needs a command", hint='step.run("make test")')
     if "\0" in command or any("\0" in key + value or "=" in key or not key for key, value in (env or {}).items()):
-        raise DanubeError("step-invalid", "a command or a variable has a character that cannot be passed on")
+        raise DanubeError(
+            "step-invalid",
+            "a command or an environment variable has a character that it cannot have (a NUL byte, or = in a name)",
+        )
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise DanubeError("step-invalid", f"timeout_seconds={timeout_seconds} must be at least 1")
     if not 0 <= retries <= 10:

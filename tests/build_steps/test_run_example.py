@@ -119,7 +119,7 @@ def test_a_server_that_cannot_start_is_told_with_its_reason(tmp_path: Path) -> N
         with example(data) as second:
             printed, _ = second.communicate(timeout=SECONDS)
         assert second.returncode == 3
-        assert "another server works on" in printed
+        assert "another process uses" in printed
         assert first.poll() is None, "the first one goes on"
 
 

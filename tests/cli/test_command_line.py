@@ -12,6 +12,7 @@ import pytest
 
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from tests.edges.http.api import COMMIT, PASSWORD, Api
 
@@ -89,12 +90,12 @@ async def test_failed_jobs_of_a_commit_are_run_again_with_their_parameters(api: 
     await log_in(api, shell)
     for name in ("docs", "fixed", "slow"):
         api.pipeline(name, owner="core")
-    params = Trigger("manual", "bob", "refs/heads/main", "main", commit_sha=COMMIT, params={"target": "staging"})
+    params = Trigger("manual", "bob", Revision(COMMIT, "refs/heads/main", "main"), {"target": "staging"})
     await api.job("fixed", status=Status.FAILURE)
     for name, status in (("fixed", Status.SUCCESS), ("docs", Status.SUCCESS), ("slow", Status.TIMEOUT)):
         await api.job(name, status=status)
     failed = await api.job("app", status=Status.FAILURE, trigger=params)
-    await api.job("app", status=Status.FAILURE, trigger=replace(params, commit_sha="b" * 40))
+    await api.job("app", status=Status.FAILURE, trigger=replace(params, revision=Revision("b" * 40)))
     made = json.loads(await shell.danube("rerun", "--failed", COMMIT[:10], "--json"))
     assert [job["pipeline"] for job in made] == ["app", "slow"]
     assert (made[0]["trigger"]["rerun_of"], made[0]["trigger"]["params"]) == (failed.id, {"target": "staging"})
@@ -141,7 +142,9 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
 
 async def test_invalid_usage_and_refusals_have_different_exit_codes(api: Api, shell: Shell) -> None:
     data = str(api.path)
-    assert "there is no ref" in await shell.danube("trigger", "app", "--ref", "gone", "--data", data, code=3)
+    assert "no branch, tag or commit 'gone'" in await shell.danube(
+        "trigger", "app", "--ref", "gone", "--data", data, code=3
+    )
     assert "there is no pipeline" in await shell.danube("trigger", "absent", "--data", data, code=3)
     assert "longer than" in await shell.danube("trigger", "app", "--param", f"a={'x' * 9000}", "--data", data, code=2)
     assert "not a valid param" in await shell.danube("trigger", "app", "--param", "a", "--data", data, code=2)
@@ -173,9 +176,8 @@ async def test_explain_says_why_a_job_failed(api: Api, shell: Shell) -> None:
 
 async def test_a_commit_message_is_shown_without_control_characters(api: Api, shell: Shell) -> None:
     message = "Repair the roof\x1b[2J"
-    trigger = Trigger(
-        "webhook", "alice", branch="main", commit_sha=COMMIT, commit_message=message, commit_author="Alice"
-    )
+    revision = Revision(COMMIT, branch="main", commit_message=message, commit_author="Alice")
+    trigger = Trigger("webhook", "alice", revision)
     job = await api.job("app", trigger=trigger)
     data = str(api.path)
     explained = await shell.danube("explain", job.id, "--data", data)
@@ -184,6 +186,14 @@ async def test_a_commit_message_is_shown_without_control_characters(api: Api, sh
     one = await shell.danube("jobs", job.id, "--data", data)
     assert "Repair the roof" in one
     assert "Alice" in one
+
+
+async def test_a_job_whose_commit_is_not_resolved_is_listed(api: Api, shell: Shell) -> None:
+    job = await api.job("app", trigger=Trigger("manual", "alice", Revision("", branch="main")))
+    data = str(api.path)
+    assert (await shell.danube("jobs", "--data", data)).split()[0] == job.id
+    assert "main" in await shell.danube("jobs", job.id, "--data", data)
+    assert "no job among the newest" in await shell.danube("rerun", "--failed", COMMIT, "--data", data, code=3)
 
 
 async def test_a_list_has_the_requested_length_over_several_pages(api: Api, shell: Shell) -> None:

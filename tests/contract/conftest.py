@@ -1,4 +1,4 @@
-"""The runtimes that the suites run over. Another one, a cluster's, is one more word in each list that it belongs to."""
+"""The runtimes that the suites run over. A new one is one more name in each list that it belongs to."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,14 +12,14 @@ from tests.contract.pods import ContractPods, open_contract_pods
 
 @pytest_asyncio.fixture(params=["sandbox", "fake"])
 async def pods(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ContractPods]:
-    """What every runtime owes its port."""
+    """Pods of every runtime, for the contract of the port."""
     async with open_contract_pods(request.param, tmp_path / "data") as made:
         yield made
 
 
 @pytest_asyncio.fixture(params=["sandbox"])
 async def real_pods(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pods]:
-    """What only containers with real processes in them can show."""
+    """Pods of runtimes whose containers hold real processes."""
     assert request.param == "sandbox"
     async with open_pods(tmp_path / "data") as made:
         yield made

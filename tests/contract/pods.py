@@ -1,6 +1,6 @@
-"""What the contract suites need of a runtime beside its port: pods, commands in them, and violence from outside.
+"""What the contract suites need of a runtime beside its port: pods, commands in them, and a kill from outside.
 
-A command is written once, as a shell has it; `COMMANDS` says what the fake plays in its place.
+A suite writes a command once, for a shell; `COMMANDS` has the script that the fake runs for it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.adapters.runtimes.sandbox.pods import (
     EVENT_SECONDS,
     HEARTBEAT_SECONDS,
     Pods,
-    new_job_id,
+    new_pod_id,
     new_runtime,
     spec_of,
 )
@@ -55,25 +55,25 @@ COUNT = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
 
 
 class ContractPods(ABC):
-    """One runtime, and the world that it works on."""
+    """A runtime, and the machine that it works on."""
 
     runtime: Runtime
 
     @abstractmethod
     async def kill(self, container: Container) -> None:
-        """End a container from outside, as the machine's owner can."""
+        """Kill a container from outside, as an administrator of the machine can."""
 
     @abstractmethod
     def restarted(self) -> "ContractPods":
-        """What a server that starts now has; the runtime before it was closed, or is simply gone."""
+        """The pods as a restarted server has them. The runtime before was closed, or its server was killed."""
 
     async def pod(self) -> tuple[Container, Container]:
         """A new pod: its coordinator and its first worker."""
-        coordinator = await self.runtime.create_pod(spec_of(new_job_id()))
-        return coordinator, await self.runtime.ensure_container(coordinator.job_id, HOST_IMAGE)
+        coordinator = await self.runtime.create_pod(spec_of(new_pod_id()))
+        return coordinator, await self.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
 
     async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
-        """Exit code and everything printed."""
+        """The exit code, and everything printed."""
         return await self.run(container, "/bin/sh", "-c", command, given=given)
 
     async def run(self, container: Container, *argv: str, given: bytes = b"") -> tuple[int, bytes]:
@@ -96,7 +96,7 @@ class ContractPods(ABC):
             await stream.close()
 
     async def wait_ended(self, container: Container) -> None:
-        """Until the runtime knows that it does not live any more."""
+        """Returns when the runtime knows that the container has ended."""
 
         async def ended() -> bool:
             return not any(container in state.containers for state in await self.runtime.list_pods())
@@ -121,7 +121,7 @@ class SandboxPods(ContractPods):
 
 
 class FakePods(ContractPods):
-    """The fake, over a machine that knows the suite's commands."""
+    """The fake, on a machine with the suites' commands."""
 
     def __init__(self, machine: FakeMachine) -> None:
         self.machine = machine
@@ -136,7 +136,7 @@ class FakePods(ContractPods):
 
 @asynccontextmanager
 async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPods]:
-    """The runtime of that name; nothing of it is left afterwards."""
+    """The runtime of that name; its pods are removed at the end."""
     if name == "sandbox":
         data.mkdir()
         async with open_image_pods(data) as made:
@@ -145,8 +145,8 @@ async def open_contract_pods(name: str, data: Path) -> AsyncIterator[ContractPod
     machine = FakeMachine(bounds=Bounds(heartbeat_seconds=HEARTBEAT_SECONDS))
     machine.commands.update(COMMANDS)
     yield FakePods(machine)
-    for job_id in list(machine.pods):
-        machine.delete_pod(job_id)
+    for pod_id in list(machine.pods):
+        machine.delete_pod(pod_id)
     assert not machine.defects
 
 

@@ -1,4 +1,4 @@
-"""What services may expect of the supervisor in every runtime's containers: `core/runtimes/supervisor.py` over `exec`."""
+"""The contract of the supervisor in every runtime's containers: `core/runtimes/supervisor.py` over `exec`."""
 
 import contextlib
 import signal
@@ -59,7 +59,7 @@ class Follow:
         return cls(stream, offset, acknowledges=acknowledges and not kill)
 
     async def frames(self) -> list[Frame]:
-        """What comes next; empty at the end."""
+        """The next frames; empty at the end."""
         while data := await self._stream.read():
             found = [
                 Output(frame.offset, memoryview(bytes(frame.data))) if isinstance(frame, Output) else frame
@@ -69,7 +69,7 @@ class Follow:
                 if isinstance(frame, Output):
                     self._offset = frame.offset + len(frame.data)
             if self._acknowledges and any(isinstance(frame, Started | Output) for frame in found):
-                with contextlib.suppress(Unavailable):  # the step has ended meanwhile, and listens no more
+                with contextlib.suppress(Unavailable):  # the step has ended, and its supervisor reads no more
                     await self._stream.write(encode_ack(self._offset))
             if found:
                 return found
@@ -139,7 +139,7 @@ async def test_a_signal_is_in_the_record(pods: ContractPods) -> None:
     assert (record.exit_code, record.signal) == (None, signal.SIGKILL)
 
 
-async def test_a_second_call_only_follows_and_every_offset_is_there(pods: ContractPods) -> None:
+async def test_a_second_call_follows_from_any_offset(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     await run(pods, worker, spec(COUNT))
     for offset in (0, 1, 500, len(LINES) - 1, len(LINES)):
@@ -150,13 +150,13 @@ async def test_a_second_call_only_follows_and_every_offset_is_there(pods: Contra
     assert refusal_of(await run(pods, worker, spec(None), len(LINES) + 1)) == "offset-gone"
 
 
-async def test_what_nobody_handed_in_is_unknown_and_another_key_is_refused(pods: ContractPods) -> None:
+async def test_an_unknown_step_and_another_key_are_refused(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     assert refusal_of(await run(pods, worker, spec(None))) == "unknown-step"
     assert refusal_of(await (await Follow.begin(pods, worker, spec("true"), kill=True)).to_end()) == "unknown-step"
     await run(pods, worker, spec("true"))
-    stranger = StepSpec("step-1", 1, bytes(32))
-    assert refusal_of(await run(pods, worker, stranger)) == "wrong-key"
+    with_another_key = StepSpec("step-1", 1, bytes(32))
+    assert refusal_of(await run(pods, worker, with_another_key)) == "wrong-key"
 
 
 async def test_another_attempt_is_another_step(pods: ContractPods) -> None:
@@ -167,7 +167,7 @@ async def test_another_attempt_is_another_step(pods: ContractPods) -> None:
     assert verify_record(second[-1].payload, KEY, "step-1", 2).exit_code == 0
 
 
-async def test_a_request_that_is_cut_or_changed_starts_nothing(pods: ContractPods) -> None:
+async def test_a_truncated_or_changed_request_starts_nothing(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     request = bytearray(encode_request(spec("true"), 0))
     stream = await pods.runtime.exec(worker, (SUPERVISOR, "run"))
@@ -198,7 +198,7 @@ async def test_two_followers_see_the_same(pods: ContractPods) -> None:
     assert [output_of(await follow.to_end()) for follow in both] == [b"first\nlast\n"] * 2
 
 
-async def test_a_stop_ends_a_step_and_says_so(pods: ContractPods) -> None:
+async def test_a_stopped_step_has_a_record_of_it(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     step = spec("exec sleep 1000")
     follow = await Follow.begin(pods, worker, step)
@@ -209,7 +209,7 @@ async def test_a_stop_ends_a_step_and_says_so(pods: ContractPods) -> None:
     assert (record.killed, record.signal) == (True, signal.SIGTERM)
 
 
-async def test_who_ignores_term_is_killed_after_the_grace(pods: ContractPods) -> None:
+async def test_a_step_that_ignores_term_is_killed_after_the_grace_period(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     step = spec("trap '' TERM; echo ready; sleep 1000", timeout_ms=200, grace_ms=200)
     frames = await run(pods, worker, step)
@@ -218,19 +218,19 @@ async def test_who_ignores_term_is_killed_after_the_grace(pods: ContractPods) ->
     assert record.signal == signal.SIGKILL
 
 
-async def test_who_is_not_acknowledged_waits_and_goes_on(pods: ContractPods) -> None:
+async def test_a_step_waits_for_acknowledgements_and_continues(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     lazy = await Follow.begin(pods, worker, spec("head -c 20000000 /dev/zero"), acknowledges=False)
     seen = 0
     while seen < 8 << 20:
         seen += len(output_of(await lazy.frames()))
-    assert seen == 8 << 20, "it printed more than the ring holds"
+    assert seen == 8 << 20, "it printed more than the ring can hold"
     await lazy.close()
     frames = await run(pods, worker, spec(None), seen)
     assert len(output_of(frames)) == record_of(frames).output_bytes - seen == 20_000_000 - seen
 
 
-async def test_of_an_ended_step_the_tail_is_kept(pods: ContractPods) -> None:
+async def test_the_tail_of_an_ended_step_is_kept(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     await run(pods, worker, spec("head -c 20000000 /dev/zero"))
     frames = await run(pods, worker, spec(None), 20_000_000 - (1 << 20))
@@ -238,8 +238,8 @@ async def test_of_an_ended_step_the_tail_is_kept(pods: ContractPods) -> None:
     assert refusal_of(await run(pods, worker, spec(None), 0)) == "offset-gone"
 
 
-async def test_the_last_acknowledgement_is_heard_after_the_end(pods: ContractPods) -> None:
-    """Or the whole output of every step would stay in the supervisor's memory."""
+async def test_the_last_acknowledgement_is_read_after_the_end(pods: ContractPods) -> None:
+    """Otherwise the whole output of every step would stay in the supervisor's memory."""
     _, worker = await pods.pod()
     follow = await Follow.begin(pods, worker, spec("head -c 3000000 /dev/zero"), acknowledges=False)
     frames: list[Frame] = []
@@ -255,7 +255,7 @@ async def test_the_last_acknowledgement_is_heard_after_the_end(pods: ContractPod
     assert len(output_of(await run(pods, worker, spec(None), 3_000_000 - (1 << 20)))) == 1 << 20
 
 
-async def test_an_ended_output_that_nobody_acknowledged_is_kept_whole(pods: ContractPods) -> None:
+async def test_unacknowledged_output_of_an_ended_step_is_kept_whole(pods: ContractPods) -> None:
     _, worker = await pods.pod()
     lazy = await Follow.begin(pods, worker, spec("head -c 3000000 /dev/zero"), acknowledges=False)
     await lazy.to_end()

@@ -84,7 +84,7 @@ if os.geteuid() == 0:
     def test_an_ordinary_user_has_such_a_debian_where_ids_allow_it(lent_ids: bool) -> None:
         name = "test_a_debian_does_what_a_debian_does" if lent_ids else "test_with_one_id_the_log_says_what_is_missing"
         words = [sys.executable, "-m", "pytest", "-q", "-m", "long", f"tests/e2e/test_debian.py::{name}"]
-        done = run_as_ordinary_user(words, directory=ROOT, lent_ids=lent_ids)
+        done = run_as_ordinary_user(words, directory=ROOT, subordinate_ids=lent_ids)
         assert done.returncode == 0, done.stdout[-8000:]
         assert "1 passed" in done.stdout
 

@@ -242,7 +242,7 @@ def test_a_dex_that_hangs_holds_nobody_up_who_asks_for_the_servers_health(world:
     os.kill(process, signal.SIGSTOP)
     try:
         assert world.conditions() == ["dex-not-answering"]
-        assert "nothing came within 2 s" in world.danube("config", "status").stdout
+        assert "no answer within 2 s" in world.danube("config", "status").stdout
     finally:
         os.kill(process, signal.SIGCONT)
     world.wait_for_dex()
@@ -261,7 +261,9 @@ def test_a_dex_that_cannot_begin_is_told_of_and_mended(world: DexWorld) -> None:
     assert (status, "does not answer" in page) == (503, True)
     refused = world.danube("login", world.url, check=False)
     assert (refused.returncode, "does not answer" in refused.stderr) == (3, True)
-    wait_until(lambda: "Dex does not run: no Dex today" in world.danube("config", "status").stdout, 30, "its own words")
+    wait_until(
+        lambda: "Dex is not running: no Dex today" in world.danube("config", "status").stdout, 30, "its own words"
+    )
     program.write_text(good)
     world.wait_for_dex()
     assert world.browser().log_in("alice") == 200

@@ -149,7 +149,7 @@ def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(world: World
     world.serve()
     world.danube("secrets", "set", "NEW", stdin="Another-Secret")
     world.danube("secrets", "set", "TOKEN", stdin="its-new-value")
-    (world.data / "pods" / job / "workspace" / "go").touch()
+    (world.workspace(job) / "go").touch()
     assert world.end_of(job)["status"] == "success", world.log(job)
 
     shown = world.danube("explain", job, "--egress", "--json").stdout

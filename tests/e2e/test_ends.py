@@ -70,12 +70,13 @@ def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(world: World) ->
     world.serve()
     job_id = world.trigger("app")
     world.wait_for_log(job_id, "begun")
+    (directory,) = world.pod_directories(job_id)
     for pid in processes_of_the_pod(world, job_id):
         os.kill(pid, signal.SIGKILL)
     job = world.end_of(job_id)
     assert job["status"] == "failure"
     assert job["reason"] in ("pod-lost", "infrastructure-lost")
-    wait_until(lambda: not (world.data / "pods" / job_id).exists(), 30, "the pod's directory to be gone")
+    wait_until(lambda: not directory.exists(), 30, "the pod's directory to be gone")
 
 
 def test_a_job_that_takes_too_long_ends(world: World) -> None:
@@ -123,7 +124,7 @@ def test_a_server_whose_files_are_closed_to_others_runs_jobs(world: World) -> No
 def processes_of_the_pod(world: World, job_id: str) -> list[int]:
     """Host process ids whose root or state belongs to the pod, found by the runtime's own records."""
     found = []
-    for record in (world.data / "pods" / job_id).rglob("*.json"):
+    for record in (file for directory in world.pod_directories(job_id) for file in directory.rglob("*.json")):
         state = json.loads(record.read_text())
         if isinstance(state, dict) and isinstance(state.get("pid"), int):
             found.append(state["pid"])

@@ -76,7 +76,7 @@ def test_each_refusal_has_its_own_status_and_reference(world: World, sender: Sen
     assert post(PUSH, github_headers(PUSH, "d1", secret=b"another secret")) == (401, "hook-signature-wrong")
     assert post(unknown, github_headers(unknown, "d1", secret=b"another secret")) == (401, "hook-signature-wrong")
     (refused,) = json.loads(world.danube("config", "status", "--json").stdout)["conditions"][-1:]
-    assert refused["what"].startswith("webhooks of github are refused since 20")
+    assert refused["what"].startswith("webhooks of github have been refused since 20")
     assert refused["what"].endswith("(4 in a row)")
     with world.client.open("/metrics") as figures:
         assert b'danube_http_requests_total{route="/hooks/{forge}",status="401"} 4.0' in figures.read()
@@ -198,7 +198,7 @@ def test_strangers_code_waits_for_somebody_who_has_looked_at_it(world: World, tm
         world.danube("approve", job["id"], sha)
         end = world.end_of(job["id"])
         assert end["status"] == "success", world.log(job["id"])
-        assert "refused: secret-of-strangers" in world.printed(job["id"])
+        assert "refused: secret-of-untrusted-code" in world.printed(job["id"])
         assert world.files_with(b"not for strangers") == []
 
 

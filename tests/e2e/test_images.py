@@ -23,7 +23,7 @@ from tests.adapters.images.registry import (
     Registry,
     serving,
 )
-from tests.adapters.runtimes.sandbox.pods import has_lent_ids
+from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
 from tests.e2e.runs import danube_run
 from tests.e2e.world import World
 
@@ -74,7 +74,7 @@ def test_steps_in_loaded_images_share_the_workspace(world: World, archives: tupl
     job = world.trigger("images")
     assert world.end_of(job)["status"] == "success", world.log(job)
     printed = world.printed(job)
-    root = "0" if os.geteuid() == 0 or has_lent_ids() else "1000"
+    root = "0" if os.geteuid() == 0 or has_subordinate_ids() else "1000"
     assert f"from the repository\n{root}\nof-the-shell\n1000\n/workspace\n" in printed
 
 
@@ -101,7 +101,7 @@ def test_an_image_of_a_registry_is_pulled_and_the_log_says_so(world: World, regi
     job = world.trigger("pulled")
     assert world.end_of(job)["status"] == "success", world.log(job)
     assert f"--- pulling image {registry.host}/e2e/app:1: 1 layers, " in world.log(job)
-    assert f"--- image {registry.host}/e2e/app:1 is here after " in world.log(job)
+    assert f"--- image {registry.host}/e2e/app:1 is ready after " in world.log(job)
     listed = json.loads(world.danube("image", "list", "--json").stdout)
     assert [(one["name"], one["loaded"], one["pods"]) for one in listed] == [(f"{registry.host}/e2e/app:1", False, 0)]
 
@@ -199,7 +199,7 @@ def test_load_list_pull_and_remove(world: World, archives: tuple[Path, Path], re
     [
         (("remove", "local/none"), 3, "there is no image"),
         (("load", "none.tar"), 2, "there is no file none.tar"),
-        (("load", "danube.toml"), 3, "danube.toml is no archive of images"),
+        (("load", "danube.toml"), 3, "danube.toml is not an archive of images"),
         (("load", "nameless.tar"), 2, "has no name"),
         (("pull", "No:Name"), 3, "names are in lower case"),
         (("pull", "no.such.registry.invalid/x"), 3, "there is no host no.such.registry.invalid"),

@@ -121,7 +121,7 @@ def test_a_rotated_value_stays_masked_for_the_job_that_read_it(world: World) -> 
     world.danube("secrets", "set", "T", stdin="the-new-value-of-it")
     world.kill()
     world.serve()
-    (world.data / "pods" / job_id / "workspace" / "go").touch()
+    (world.workspace(job_id) / "go").touch()
     job = world.end_of(job_id)
     assert job["status"] == "success"
     assert "old: ***" in world.log(job_id)

@@ -192,6 +192,23 @@ class World:
             f"{text!r} in the log of {job_id}",
         )
 
+    def pod_directories(self, job_id: str) -> list[Path]:
+        """The directories of a job's pods on this machine."""
+        found = []
+        for file in (self.data / "pods").glob("*/pod.json"):
+            try:
+                record = json.loads(file.read_text())
+            except FileNotFoundError:  # the pod is being removed
+                continue
+            if record["job_id"] == job_id:
+                found.append(file.parent)
+        return found
+
+    def workspace(self, job_id: str) -> Path:
+        """The workspace of a job's one pod."""
+        (directory,) = self.pod_directories(job_id)
+        return directory / "workspace"
+
     def files_with(self, value: bytes) -> list[Path]:
         """Every file below the data directory that holds this value, but for programs, which not even their owner may read."""
         found = []

@@ -1,1 +1,5 @@
-"""Hand-written stand-ins for outside worlds. Each is held to the contract suite of its port, so that it cannot drift."""
+"""Hand-written fakes of ports and of outside programs, one for each.
+
+The runtime, the fake with behaviour of its own, passes the contract suites in `tests/contract` like every other
+runtime. Dex is a program whose tests also run against a real one. The others only refuse or return constants.
+"""

@@ -1,4 +1,6 @@
-"""The pipes between a server and a program of a fake machine: `core.runtimes.ports.ExecStream` on one side, callbacks on the other."""
+"""The pipes between a server and a program of a fake machine: `core.runtimes.ports.ExecStream` for the server,
+callbacks for the program.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -6,22 +8,23 @@ from collections.abc import Callable
 from danube_pkg.core.errors import Unavailable
 
 PIPE_BYTES = 1024**2
-"""What a pipe holds before the one who writes has to wait; alike for both directions."""
+"""How much a pipe holds before a write waits, in both directions."""
 
 
 class Boundary:
-    """Where a server touches the fake world. This one lets everything through; a simulation waits, breaks and kills here."""
+    """Every call of a server to the fake machine passes it. A simulation delays calls, fails them and kills servers
+    here; this one does nothing."""
 
     async def cross(self, what: str) -> None:
-        """Before and after whatever the server asks of the world. May raise Unavailable."""
+        """Called before and after each effect on the machine. May raise Unavailable."""
 
     def tear_after(self) -> int | None:
-        """So many bytes go through a new connection, both ways together, before it is torn. None: all."""
+        """After how many bytes, in both directions together, a new connection breaks; None for never."""
         return None
 
 
 class Connection:
-    """One program. The server's side is async; the program's side is `put`, `finish`, `lose` and the three callbacks."""
+    """A connection to one program: async methods for the server; `put`, `finish`, `lose`, callbacks for the program."""
 
     def __init__(self, boundary: Boundary) -> None:
         self._boundary = boundary
@@ -31,7 +34,7 @@ class Connection:
         self._input_closed = False
         self._exit_code: int | None = None
         self._over = False
-        self._hears = False
+        self._reads_late_input = False
         self._closed = False
         self._changed = asyncio.Event()
         self.on_input: Callable[[bytes], None] = lambda data: None
@@ -57,14 +60,14 @@ class Connection:
         await self._boundary.cross("stream.write")
         while self._input_waits and not self._over:
             await self._wait_changed()
-        if data and (self._closed or (self._over and not self._hears)):
-            raise Unavailable("exec-closed", "the program does not read its input any more")
+        if data and (self._closed or (self._over and not self._reads_late_input)):
+            raise Unavailable("exec-closed", "the program no longer reads its input")
         allowed = self._allow(len(data))
         if allowed and not self._input_closed:
             self.on_input(data[:allowed])
         if data and (allowed < len(data) or self._is_used_up):
             self._tear()
-            raise Unavailable("exec-lost", "the connection is gone")
+            raise Unavailable("exec-lost", "the connection is broken")
 
     async def close_input(self) -> None:
         await self._boundary.cross("stream.close-input")
@@ -75,14 +78,14 @@ class Connection:
         while self._exit_code is None and not self._over:
             await self._wait_changed()
         if self._exit_code is None:
-            raise Unavailable("exec-lost", "the container ended before its program said how it ended")
+            raise Unavailable("exec-lost", "the container ended before the program's exit was reported")
         return self._exit_code
 
     async def close(self) -> None:
         self.drop()
 
     def drop(self) -> None:
-        """The server lets go, or is gone itself; the program is not ended by it."""
+        """The server closes the connection, or is killed; the program keeps running."""
         if not self._closed:
             self._closed = True
             self._output.clear()
@@ -90,7 +93,7 @@ class Connection:
             self.on_closed()
 
     def _allow(self, size: int) -> int:
-        """How much of it gets through before the connection is torn."""
+        """How many of these bytes get through before the connection breaks."""
         if self._left is None:
             return size
         allowed = min(size, self._left)
@@ -123,35 +126,34 @@ class Connection:
 
     @property
     def is_read(self) -> bool:
-        """Somebody may still read what is put in."""
+        """Whether the server may still read output."""
         return not self._closed and not self._over
 
     def put(self, data: bytes) -> None:
-        """Bytes on the program's standard output; thrown away where nobody reads any more."""
+        """Bytes on the program's standard output; dropped once the server does not read them any more."""
         if self.is_read:
             self._output += data
             self._changed.set()
 
     def hold_input(self, waits: bool) -> None:
-        """The program's input pipe is full, or has room again."""
+        """Whether the program's input pipe is full."""
         self._input_waits = waits
         self._changed.set()
 
-    def finish(self, code: int, *, hears: bool = False) -> None:
-        """The program has ended with this exit code; what it printed can still be read. `hears`: somebody still reads what
-        is written to it."""
+    def finish(self, code: int, *, reads_late_input: bool = False) -> None:
+        """The program has exited; its output can still be read. reads_late_input: its supervisor still reads input."""
         if not self._over:
             self._exit_code = code
             self._over = True
-            self._hears = hears
+            self._reads_late_input = reads_late_input
             self._changed.set()
 
-    def deafen(self) -> None:
-        """Nobody reads what is written to it any more."""
-        self._hears = False
+    def stop_reading(self) -> None:
+        """What the server writes from now on is refused."""
+        self._reads_late_input = False
 
     def lose(self) -> None:
-        """The connection, or the whole container, is gone: no exit code."""
+        """The connection is broken, or the container has ended: there is no exit code."""
         self._over = True
-        self._hears = False
+        self._reads_late_input = False
         self._changed.set()

@@ -1,4 +1,4 @@
-"""Egress proxies that serve no pod."""
+"""The fake of `core.egress.ports.EgressProxies`: it serves no pod."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from danube_pkg.core.runtimes.pods import PodSockets
 
 
 class NoProxies:
-    """`core.egress.ports.EgressProxies` without a pod."""
+    """Proxies for runtimes whose pods have no egress."""
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
         raise Defect("no-egress", "this fake serves no pod")

@@ -1,10 +1,10 @@
-"""A fake machine: pods, their containers, what was started in them and what it printed. It outlives every server.
+"""A fake machine: pods, their containers, the steps in them and what they printed. It outlives every server.
 
     machine = FakeMachine()
     machine.commands["make test"] = plays(Print(b"ok\\n"))
     runtime = FakeRuntime(machine)          # what a server makes when it starts
 
-A command that is not named is not found: exit code 127, as a shell says it.
+A command without a script is not found: exit code 127, as in a shell.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.fakes.connections import PIPE_BYTES, Connection
 from tests.fakes.processes import Behaviour, Command, Process
 from tests.fakes.supervisor import Bounds, FakeStep, FakeSupervisor
 
-REMOVED = "its container ended; something killed it from outside"
+REMOVED = "its container ended: something outside Danube killed it"
 
 Attempt = tuple[str, int]
 """A step's id and the number of its attempt."""
@@ -34,7 +34,7 @@ Attempt = tuple[str, int]
 
 @dataclass(slots=True)
 class FakePod:
-    """`lives`: its namespaces are held; one that does not live takes no new container and waits to be deleted."""
+    """lives: its namespaces are held; without them it gets no new container and waits to be deleted."""
 
     spec: PodSpec
     containers: list["FakeContainer"] = field(default_factory=list)
@@ -42,7 +42,7 @@ class FakePod:
 
 
 class FakeContainer:
-    """One instance, and the `Surroundings` of what runs in it."""
+    """One container instance; `ProcessContainer` for what runs in it."""
 
     def __init__(self, machine: "FakeMachine", pod: FakePod, container: Container) -> None:
         self._machine = machine
@@ -57,11 +57,15 @@ class FakeContainer:
             self, machine.bounds, machine.find, machine.note_start, machine.note_output, machine.defects.append
         )
 
-    # --- Surroundings
+    # --- ProcessContainer
+
+    @property
+    def pod_id(self) -> str:
+        return self.container.pod_id
 
     @property
     def job_id(self) -> str:
-        return self.container.job_id
+        return self._pod.spec.job_id
 
     @property
     def token(self) -> str:
@@ -71,20 +75,20 @@ class FakeContainer:
         self.memory_kills += 1
 
     def end(self, reason: Reason, message: str) -> None:
-        """PID 1 is gone, and everything with it."""
+        """PID 1 ends, and with it everything in the container."""
         if not self.lives:
             return
         if reason is Reason.OUT_OF_MEMORY:
             self.memory_kills += 1
-        self.end_event = ContainerEnded(self.container, reason, message)
+        self.end_event = ContainerEnded(self.container, self.job_id, reason, message)
         self.vanish()
         self._machine.publish(self.end_event)
 
     def remove_pod(self) -> None:
-        self._machine.remove_pod(self.job_id)
+        self._machine.remove_pod(self.pod_id)
 
     def vanish(self) -> None:
-        """Without a word to anybody."""
+        """End without an event."""
         self.lives = False
         self.supervisor.drop()
         for program in self._programs:
@@ -117,7 +121,7 @@ class FakeContainer:
 
 
 class _Pipes:
-    """Standard input and output of a program that is no step."""
+    """Standard input and output of a program that is not a step."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -153,7 +157,7 @@ class _Pipes:
 
 
 class FakeMachine:
-    """Everything that is still there when a server dies, and the truth that a test compares its records with."""
+    """Everything that survives the death of a server, and the truth that tests compare a server's records with."""
 
     def __init__(self, *, bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
@@ -187,30 +191,30 @@ class FakeMachine:
     # --- what a runtime does
 
     def begin_pod(self, spec: PodSpec) -> FakePod:
-        """A pod without a container yet: what a torn creation leaves."""
-        return self.pods.setdefault(spec.job_id, FakePod(spec))
+        """A pod without a container: what an interrupted creation leaves."""
+        return self.pods.setdefault(spec.pod_id, FakePod(spec))
 
     def add_container(self, pod: FakePod, role: ContainerRole, image: str) -> Container:
         number = 0
         if role is ContainerRole.WORKER:
             number = max((known.container.number for known in pod.containers), default=0) + 1
-        container = Container(pod.spec.job_id, number, role, image)
+        container = Container(pod.spec.pod_id, number, role, image)
         pod.containers.append(FakeContainer(self, pod, container))
         return container
 
-    def delete_pod(self, job_id: str) -> None:
-        pod = self.pods.pop(job_id, None)
+    def delete_pod(self, pod_id: str) -> None:
+        pod = self.pods.pop(pod_id, None)
         for container in pod.containers if pod is not None else ():
             container.vanish()
 
-    def living(self, job_id: str) -> list[FakeContainer]:
-        pod = self.pods.get(job_id)
+    def living(self, pod_id: str) -> list[FakeContainer]:
+        pod = self.pods.get(pod_id)
         return [known for known in pod.containers if known.lives] if pod is not None else []
 
     def find_container(self, container: Container) -> FakeContainer | None:
-        """The living instance with that number."""
+        """The running instance with that number."""
         return next(
-            (known for known in self.living(container.job_id) if known.container.number == container.number), None
+            (known for known in self.living(container.pod_id) if known.container.number == container.number), None
         )
 
     # --- what a test does to it
@@ -220,10 +224,10 @@ class FakeMachine:
         assert found is not None, f"{container} does not live"
         found.end(reason, message)
 
-    def remove_pod(self, job_id: str) -> None:
-        """Behind the server's back: every process of it is killed."""
-        self.pods[job_id].lives = False
-        for container in self.living(job_id):
+    def remove_pod(self, pod_id: str) -> None:
+        """Every process of the pod is killed, without the server's knowledge."""
+        self.pods[pod_id].lives = False
+        for container in self.living(pod_id):
             container.end(Reason.POD_LOST, REMOVED)
 
 

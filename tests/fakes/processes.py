@@ -1,8 +1,8 @@
-"""Scripted commands: what a command of a fake machine does, as a coroutine over the event loop's clock.
+"""Scripted commands: what a command does on a fake machine, as a coroutine on the event loop's clock.
 
     machine.commands["make test"] = plays(Print(b"one\\n"), Wait(3), Exit(2))
 
-A command that needs more than a list of acts is written as a coroutine that takes its `Process` and returns an exit code.
+A command that needs more than a list of acts is a coroutine that takes its `Process` and returns an exit code.
 """
 
 import asyncio
@@ -15,16 +15,18 @@ from danube_pkg.core.reasons import Reason
 
 
 class Killed(Exception):
-    """A signal ends the process that raises it."""
+    """Raised by a process that a signal ends."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
         self.number = number
 
 
-class Surroundings(Protocol):
-    """What a process can do to the container that it runs in."""
+class ProcessContainer(Protocol):
+    """The container of a process, and what the process can cause in it."""
 
+    @property
+    def pod_id(self) -> str: ...
     @property
     def job_id(self) -> str: ...
     @property
@@ -36,12 +38,12 @@ class Surroundings(Protocol):
 
 @dataclass(slots=True)
 class Process:
-    """A running command as it sees itself. `write` waits while nobody takes the output; `read` gives standard input."""
+    """A running command. `write` prints, and waits while the output is not read; `read` returns standard input."""
 
     command: str
     attempt: int
     environment: Mapping[str, str] = field(repr=False)
-    container: Surroundings
+    container: ProcessContainer
     write: Callable[[bytes], Awaitable[None]]
     read: Callable[[], Awaitable[bytes]]
     ignores_term: bool = False
@@ -52,14 +54,14 @@ Behaviour = Callable[[Process], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """So many bytes on standard output, in one write."""
+    """Writes these bytes to standard output, in one write."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PrintVariable:
-    """The value of an environment variable, cut into two writes at `cut` with so many seconds between them."""
+    """Prints an environment variable in two writes, divided at `cut`, with a pause between them."""
 
     name: str
     cut: int = 0
@@ -68,58 +70,58 @@ class PrintVariable:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Seconds in which it prints nothing."""
+    """A pause."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """It never ends by itself."""
+    """Does not exit by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreTerm:
-    """From here on only SIGKILL ends it."""
+    """From now on only SIGKILL ends the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The end, with an exit code."""
+    """Exits with a code."""
 
     code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """The end, by a signal."""
+    """Ends by a signal."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfMemory:
-    """The kernel ends this process for memory; its container lives."""
+    """The kernel kills this process for memory; its container keeps running."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndContainer:
-    """Its whole container ends, and with it the supervisor and its records."""
+    """Ends the whole container, and with it the supervisor and its records."""
 
     reason: Reason = Reason.POD_LOST
-    message: str = "its container ended; something killed it from outside"
+    message: str = "its container ended: something outside Danube killed it"
 
 
 @dataclass(frozen=True, slots=True)
 class RemovePod:
-    """Somebody removes the whole pod behind the server's back."""
+    """Removes the whole pod without the server's knowledge."""
 
 
 Act = Print | PrintVariable | Wait | Hang | IgnoreTerm | Exit | Signal | OutOfMemory | EndContainer | RemovePod
 
 
 def plays(*acts: Act) -> Behaviour:
-    """A command that does this and then exits with 0."""
+    """A command that performs these acts and then exits with 0."""
 
     async def play(process: Process) -> int:
         for act in acts:
@@ -132,7 +134,7 @@ def plays(*acts: Act) -> Behaviour:
 
 
 def attempts(*each: Behaviour) -> Behaviour:
-    """A command that does something else at each attempt; the last of these at all further ones."""
+    """A command that behaves differently at each attempt; further attempts repeat the last behaviour."""
 
     async def play(process: Process) -> int:
         return await each[min(process.attempt, len(each)) - 1](process)
@@ -141,7 +143,7 @@ def attempts(*each: Behaviour) -> Behaviour:
 
 
 async def copy_input(process: Process) -> int:
-    """What `cat` does."""
+    """Prints its standard input, as `cat` does."""
     while data := await process.read():
         await process.write(data)
     return 0
@@ -176,7 +178,7 @@ async def _perform(act: Act, process: Process) -> None:
 
 
 class Command:
-    """A scripted command while it runs. `on_end(exit code or None, signal or None)` is called once, unless it is dropped."""
+    """A scripted command that runs. on_end: called once with exit code or signal, unless the command is dropped."""
 
     def __init__(
         self,
@@ -194,7 +196,7 @@ class Command:
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Future[int]") -> None:
-        """Also for a task that was cancelled before it began."""
+        """Called also for a task that was cancelled before it started."""
         if self._dropped:
             return
         error = None if task.cancelled() else task.exception()
@@ -214,6 +216,6 @@ class Command:
             self._task.cancel()
 
     def drop(self) -> None:
-        """Its container is gone; nobody hears of its end."""
+        """Its container has ended: stop the command without a call of `on_end`."""
         self._dropped = True
         self._task.cancel()

@@ -1,4 +1,4 @@
-"""A request as PID 1 reads it: the other half of `core.runtimes.supervisor.encode_request`."""
+"""Parses the requests that `core.runtimes.supervisor.encode_request` builds."""
 
 import struct
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from danube_pkg.core.runtimes.supervisor import PROTOCOL_VERSION
 
 @dataclass(slots=True)
 class Request:
-    """A request as PID 1 reads it."""
+    """A parsed request to a supervisor."""
 
     step_id: str = ""
     attempt: int = 0
@@ -22,11 +22,11 @@ class Request:
 
 
 class BadRequest(Exception):
-    """A request that is refused before it is about any step; the argument is the refusal's code."""
+    """A malformed request; the argument is the refusal's code."""
 
 
 def parse_request(body: bytes) -> Request:
-    """Raises BadRequest."""
+    """The request in a body without its header and checksum. Raises BadRequest."""
     found, version, at = Request(), 0, 0
     while at < len(body):
         if len(body) - at < 5:

@@ -1,4 +1,6 @@
-"""`core.runtimes.ports.Runtime` over a fake machine, which outlives it: a second one on the same machine is a restarted server."""
+"""The fake of `core.runtimes.ports.Runtime`, over a fake machine that outlives it: a second runtime on the same
+machine is that of a restarted server.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +20,7 @@ from tests.fakes.machine import FakeMachine
 
 
 class FakeRuntime:
-    """Each call crosses the boundary before and after it has changed something, so that a kill falls on either side."""
+    """Crosses the boundary before and after each change of the machine, so that a kill can happen on either side."""
 
     name = "fake"
 
@@ -29,11 +31,11 @@ class FakeRuntime:
         self._connections: list[Connection] = []
 
     async def create_pod(self, spec: PodSpec) -> Container:
-        async with self._locks.setdefault(spec.job_id, asyncio.Lock()):
+        async with self._locks.setdefault(spec.pod_id, asyncio.Lock()):
             await self._boundary.cross("create-pod.begin")
-            pod = self.machine.pods.get(spec.job_id)
+            pod = self.machine.pods.get(spec.pod_id)
             if pod is not None and not pod.lives:
-                self.machine.delete_pod(spec.job_id)
+                self.machine.delete_pod(spec.pod_id)
             pod = self.machine.begin_pod(spec)
             await self._boundary.cross("create-pod.half")
             container = next(
@@ -47,13 +49,13 @@ class FakeRuntime:
             await self._boundary.cross("create-pod.end")
             return container
 
-    async def ensure_container(self, job_id: str, image: str) -> Container:
-        async with self._locks.setdefault(job_id, asyncio.Lock()):
+    async def ensure_container(self, pod_id: str, image: str) -> Container:
+        async with self._locks.setdefault(pod_id, asyncio.Lock()):
             await self._boundary.cross("ensure-container.begin")
-            pod = self.machine.pods.get(job_id)
+            pod = self.machine.pods.get(pod_id)
             if pod is None or not pod.lives:
-                raise Permanent("pod-lost", f"job {job_id} has no pod any more")
-            for known in self.machine.living(job_id):
+                raise Permanent("pod-lost", f"pod {pod_id} has ended or was removed")
+            for known in self.machine.living(pod_id):
                 if known.container.role is ContainerRole.WORKER and known.container.image == image:
                     return known.container
             if image not in self.machine.images:
@@ -70,9 +72,7 @@ class FakeRuntime:
         await self._boundary.cross("exec.begin")
         found = self.machine.find_container(container)
         if found is None:
-            raise NotFound(
-                "container-gone", f"container {container.number} of job {container.job_id} does not live any more"
-            )
+            raise NotFound("container-gone", f"container {container.number} of pod {container.pod_id} has ended")
         connection = Connection(self._boundary)
         self._connections = [known for known in self._connections if known.is_read]
         self._connections.append(connection)
@@ -81,24 +81,25 @@ class FakeRuntime:
 
     async def memory_kills(self, container: Container) -> int:
         await self._boundary.cross("memory-kills")
-        pod = self.machine.pods.get(container.job_id)
+        pod = self.machine.pods.get(container.pod_id)
         known = pod.containers if pod is not None else ()
         return sum(one.memory_kills for one in known if one.container.number == container.number)
 
-    async def delete_pod(self, job_id: str) -> None:
-        async with self._locks.setdefault(job_id, asyncio.Lock()):
+    async def delete_pod(self, pod_id: str) -> None:
+        async with self._locks.setdefault(pod_id, asyncio.Lock()):
             await self._boundary.cross("delete-pod.begin")
-            self.machine.delete_pod(job_id)
+            self.machine.delete_pod(pod_id)
             await self._boundary.cross("delete-pod.end")
-        self._locks.pop(job_id, None)
+        self._locks.pop(pod_id, None)
 
     async def list_pods(self) -> Sequence[PodState]:
         await self._boundary.cross("list-pods")
-        return [self._state(job_id) for job_id in self.machine.pods]
+        return [self._state(pod_id) for pod_id in self.machine.pods]
 
-    def _state(self, job_id: str) -> PodState:
-        living = tuple(known.container for known in self.machine.living(job_id))
-        return PodState(job_id, living, complete=any(one.role is ContainerRole.COORDINATOR for one in living))
+    def _state(self, pod_id: str) -> PodState:
+        living = tuple(known.container for known in self.machine.living(pod_id))
+        job_id = self.machine.pods[pod_id].spec.job_id
+        return PodState(pod_id, job_id, living, complete=any(one.role is ContainerRole.COORDINATOR for one in living))
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
@@ -123,7 +124,7 @@ class FakeRuntime:
         self.drop()
 
     def drop(self) -> None:
-        """The server is gone: its ends of all pipes close, and nothing else happens."""
+        """The server is killed: its ends of all pipes close, and nothing else happens."""
         for connection in self._connections:
             connection.drop()
         self._connections.clear()

@@ -1,50 +1,100 @@
-"""`core.repositories.ports.Sources` with one commit of one repository: as a few bytes, or as readable files."""
+"""Repositories without Git: every repository has one commit with a few files."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import io
+import tarfile
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from danube_pkg.core.errors import Defect, Permanent
-from danube_pkg.core.repositories.ports import SourceTree
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.revisions import Revision, SourceFile
 
 COMMIT = "0" * 40
+DANUBEFILE = b'from danube import pipeline\n\n\n@pipeline(name="One")\ndef one() -> None: ...\n'
+CHUNKS = 3
+"""Parts of a stream, so that other tasks run between them."""
 
 
-class OneCommit:
-    """The sources and their only source."""
+@dataclass(frozen=True)
+class FakeTree:
+    """`core.repositories.ports.SourceTree` over the bytes of a tar."""
 
-    commit_sha = COMMIT
-    rule = ""
-    commit_message = ""
-    commit_author = ""
-    notices = ()
-
-    async def resolve(self, repository: str, ref: str) -> Revision:
-        return Revision(COMMIT, ref or "refs/heads/main", branch="main")
-
-    async def open(self, repository: str, commit_sha: str) -> "OneCommit":
-        return self
+    commit_sha: str
+    data: bytes
+    rule: str = ""
+    commit_message: str = ""
+    commit_author: str = ""
+    notices: tuple[str, ...] = ()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        for number in range(3):
+        size = -(-len(self.data) // CHUNKS)
+        for start in range(0, len(self.data), size):
             await asyncio.sleep(0)
-            yield b"tar %d" % number
+            yield self.data[start : start + size]
 
 
-class ReadableCommit:
-    """`core.repositories.ports.Sources` and `SourceFiles`: whatever is asked for, it is this commit, with a danubefile."""
+class FakeSources:
+    """`Sources`, `SourceFiles` and `ChangedFiles`. The commit is the head of `main`, the default branch, and of all
+    others.
 
-    def __init__(self, commit_sha: str) -> None:
-        self._commit_sha = commit_sha
+    missing_refs: names that no repository has. changed: what `changed_files` returns. failure: raised by every call
+    that a repository would have to answer. requests: what was asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
+    """
+
+    def __init__(
+        self,
+        commit_sha: str = COMMIT,
+        *,
+        files: Mapping[str, bytes] | None = None,
+        missing_refs: Collection[str] = (),
+        changed: Sequence[str] | None = None,
+    ) -> None:
+        self.commit_sha = commit_sha
+        self.files = dict(files if files is not None else {"danubefile.py": DANUBEFILE})
+        self.missing_refs = missing_refs
+        self.changed = changed
+        self.failure: Exception | None = None
+        self.requests: list[str] = []
+        self._tar = _tar(self.files)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
-        if ref == "gone":
-            raise Permanent("source-unavailable", "there is no ref 'gone'", hint="look with: git ls-remote")
-        return Revision(ref=ref, branch=ref or "main", tag="", commit_sha=self._commit_sha)
+        self._request(f"{repository} {ref}".strip())
+        if ref == self.commit_sha:
+            return Revision(self.commit_sha, ref)
+        if ref in self.missing_refs:
+            what = f"{repository} has no branch, tag or commit {ref!r}"
+            raise Permanent("source-unavailable", what, hint="list them: git ls-remote")
+        return Revision(self.commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
-    async def open(self, repository: str, commit_sha: str) -> SourceTree:
-        raise Defect("no-source", "this fake opens no source tree")
+    async def open(self, repository: str, commit_sha: str) -> FakeTree:
+        return FakeTree(commit_sha, self._tar)
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
-        text = b'from danube import pipeline\n\n\n@pipeline(name="One")\ndef one() -> None: ...\n'
-        return [SourceFile(name, text, len(text)) for name in names]
+        self._request(f"{repository} {commit_sha}")
+        found = [one for one in sorted(self.files) if any(_matches(one, name) for name in names)]
+        return [SourceFile(one, self.files[one], len(self.files[one])) for one in found]
+
+    async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
+        self._request(f"{repository} {target_branch}..{commit_sha}")
+        return self.changed
+
+    def _request(self, what: str) -> None:
+        self.requests.append(what)
+        if self.failure is not None:
+            raise self.failure
+
+
+def _matches(file: str, pattern: str) -> bool:
+    """`directory/*.yaml` matches files of that directory only."""
+    return file.count("/") == pattern.count("/") and fnmatchcase(file, pattern)
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for name, content in sorted(files.items()):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return data.getvalue()

@@ -1,7 +1,8 @@
-"""`danube-step` as a fake: the same requests, frames and records as `supervisor/protocol.h`, over scripted commands.
+"""The fake of `danube-step`: the same requests, frames and records as `supervisor/protocol.h`, over scripted commands.
 
-What is alike: claims by id, attempt and key; a ring that only acknowledged bytes leave; followers from any offset that is
-held; TERM, then KILL; a record with its authenticator. Its bounds are arguments, so that a test can make them small.
+Like the real one it identifies steps by id, attempt and key, drops only acknowledged bytes from a ring, serves
+followers from any offset in the ring, stops with TERM and then KILL, and writes a record with an authenticator. Its
+limits are arguments, so that a test can make them small.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from danube_pkg.core.runtimes.supervisor import (
     PROTOCOL_VERSION,
 )
 from tests.fakes.connections import Connection
-from tests.fakes.processes import Behaviour, Command, Process, Surroundings
+from tests.fakes.processes import Behaviour, Command, Process, ProcessContainer
 from tests.fakes.requests import BadRequest, Request, parse_request
 
 FRAME_BYTES = 1024**2
@@ -26,7 +27,7 @@ FRAME_BYTES = 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of each step's output. ring_bytes: ahead of the acknowledgement; tail_bytes: kept of one that has ended.
+    """Limits of each step. ring_bytes: output ahead of the acknowledgement. tail_bytes: kept after the step has ended.
     heartbeat_seconds: between two heartbeats while nothing is printed."""
 
     ring_bytes: int = 8 * 1024**2
@@ -57,7 +58,7 @@ class FakeStep:
         self._room = asyncio.Event()
 
     async def write(self, data: bytes) -> None:
-        """What the command prints; it waits while the ring is full of bytes that nobody has acknowledged."""
+        """Output of the command; waits while the ring is full of bytes that are not acknowledged."""
         while data:
             room = self.bounds.ring_bytes - (self.written - self.acknowledged)
             if room <= 0:
@@ -73,7 +74,7 @@ class FakeStep:
             self.flush()
 
     def _keep(self, size: int) -> None:
-        """Only the last `size` bytes stay readable; who still wanted others cannot go on."""
+        """Keep the last `size` bytes only, and disconnect followers that have not read the others."""
         if self.written - self.held_from > size:
             del self._ring[: self.written - size - self.held_from]
             self.held_from = self.written - size
@@ -106,7 +107,7 @@ class FakeStep:
         self.settle()
 
     def stop(self, *, timed_out: bool) -> None:
-        """TERM now, KILL after the grace."""
+        """TERM now, KILL after the grace period."""
         if self.record or self.killed or self.timed_out or self.command is None:
             return
         self.killed, self.timed_out = not timed_out, timed_out
@@ -138,7 +139,7 @@ def encode_record(step: FakeStep, exit_code: int | None, number: int | None, wal
 
 
 class Follower:
-    """A connection that brought, or is still bringing, a request."""
+    """A connection: its request, then frames to it and acknowledgements from it."""
 
     def __init__(self, supervisor: "FakeSupervisor", connection: Connection, *, kill: bool) -> None:
         self._supervisor = supervisor
@@ -149,7 +150,7 @@ class Follower:
         self._end_sent = False
         self._heartbeat: asyncio.TimerHandle | None = None
         self._over = False
-        self._said_all = False
+        self._all_sent = False
         self.offset = 0
         connection.on_input = self._take
         connection.on_room = self.flush
@@ -161,7 +162,7 @@ class Follower:
         self._input += data
         if self._step is not None:
             self._take_acknowledgements()
-            if self._said_all and (not data or self._step.acknowledged >= self._step.written):
+            if self._all_sent and (not data or self._step.acknowledged >= self._step.written):
                 self.end(0)
         elif not data:
             self._refuse("bad-request", "the request is incomplete")
@@ -210,7 +211,7 @@ class Follower:
 
     def flush(self) -> None:
         step = self._step
-        while not self._over and not self._said_all and step is not None and self._connection.room > 0:
+        while not self._over and not self._all_sent and step is not None and self._connection.room > 0:
             if self.offset < step.written:
                 data = step.read(self.offset, min(FRAME_BYTES, self._connection.room))
                 self._frame(b"D", struct.pack("<Q", self.offset) + data)
@@ -238,24 +239,24 @@ class Follower:
         self._heartbeat = asyncio.get_running_loop().call_later(step.bounds.heartbeat_seconds, self._beat, step)
 
     def _beat(self, step: FakeStep) -> None:
-        if not self._over and not self._said_all:
+        if not self._over and not self._all_sent:
             self._frame(b"H", struct.pack("<Q", step.written))
             self._plan_heartbeat(step)
 
     def _finish(self, step: FakeStep) -> None:
-        """Everything was said; the last acknowledgements are still listened to."""
-        self._said_all = True
+        """Everything was sent; the last acknowledgements are still read."""
+        self._all_sent = True
         if step.acknowledged >= step.written:
             self.end(0)
         else:
-            self._connection.finish(0, hears=True)
+            self._connection.finish(0, reads_late_input=True)
 
     def end(self, code: int) -> None:
-        """0: the record was sent; 1: refused; 2: the reader is gone or was overtaken."""
+        """code: 0 the record was sent; 1 refused; 2 the reader disconnected or fell behind the ring."""
         if self._over:
             return
         self._over = True
-        self._connection.deafen()
+        self._connection.stop_reading()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         self._connection.finish(code)
@@ -269,7 +270,7 @@ class FakeSupervisor:
 
     def __init__(
         self,
-        container: Surroundings,
+        container: ProcessContainer,
         bounds: Bounds,
         find: Callable[[str], Behaviour],
         on_start: Callable[[FakeStep], None],
@@ -285,7 +286,7 @@ class FakeSupervisor:
         self.steps: dict[tuple[str, int], FakeStep] = {}
 
     def connect(self, connection: Connection, *, kill: bool) -> None:
-        """A `danube-step run` or `kill` that has just begun."""
+        """A `danube-step run` or `kill` has started."""
         Follower(self, connection, kill=kill)
 
     def accept(self, follower: Follower, request: Request) -> None:
@@ -322,7 +323,7 @@ class FakeSupervisor:
         return step
 
     def drop(self) -> None:
-        """The container is gone."""
+        """The container has ended."""
         for step in self.steps.values():
             for timer in step.timers:
                 timer.cancel()

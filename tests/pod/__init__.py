@@ -1,1 +1,1 @@
-"""What runs inside a pod: the danubefile's end as one sentence, and the source's way into the workspace."""
+"""Tests of the coordinator's program: the outcome of a danubefile, and the unpacking of the source."""

@@ -1,4 +1,4 @@
-"""Running a danubefile: every way that this can go is one Outcome, with the author's own file and line."""
+"""Running a danubefile: every result and every mistake is an Outcome, with file and line of the author's code."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ HEAD = "from danube import pipeline, secrets, step\n\n"
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingSession]:
-    """A job in `tmp_path`; what running a script changes of this process is put back."""
+    """A job in `tmp_path`; what a script changes of this process is restored."""
     made = RecordingSession(tmp_path)
     monkeypatch.setattr(_session, "_current", made)
     monkeypatch.setattr(step, "_without_end", {})
@@ -45,12 +45,12 @@ def pipeline_of(*lines: str) -> str:
     return f"{HEAD}@pipeline(name='t')\ndef build():\n" + "".join(f"    {line}\n" for line in lines)
 
 
-def test_a_pipeline_that_returns_is_green(session: RecordingSession) -> None:
+def test_a_pipeline_that_returns_succeeds(session: RecordingSession) -> None:
     assert run(session, pipeline_of("step.run('make')")) == Outcome()
     assert [call.command for call in session.calls] == ["make"]
 
 
-def test_a_step_that_has_not_even_reached_the_server_is_open(session: RecordingSession) -> None:
+def test_a_step_that_has_not_reached_the_server_is_open(session: RecordingSession) -> None:
     returned = threading.Event()
 
     def late(call: StepCall) -> StepResult:
@@ -65,7 +65,7 @@ def test_a_step_that_has_not_even_reached_the_server_is_open(session: RecordingS
     assert "left open" in outcome.message
 
 
-def test_a_step_that_was_refused_and_never_waited_for_is_not_green(session: RecordingSession) -> None:
+def test_a_step_that_was_refused_and_not_waited_for_fails_the_job(session: RecordingSession) -> None:
     def refused(call: StepCall) -> StepResult:
         raise DanubeError("too-many-steps", "a job has at most 2000 steps")
 
@@ -73,7 +73,7 @@ def test_a_step_that_was_refused_and_never_waited_for_is_not_green(session: Reco
     assert run(session, pipeline_of("step.start('make', name='refused')")).reason == "step-open"
 
 
-def test_the_case_that_uses_every_word_of_the_sdk_runs(
+def test_the_danubefile_that_uses_the_whole_sdk_runs(
     session: RecordingSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(CASES / "uses_everything.py", Path(session.workspace) / "danubefile.py")
@@ -101,16 +101,16 @@ def test_a_syntax_error_has_its_line(session: RecordingSession, capsys: pytest.C
 
 
 @pytest.mark.parametrize("text", [b"x = '\xff'\n", b"x = 1\0\n"])
-def test_what_is_no_text_is_a_syntax_error_too(session: RecordingSession, text: bytes) -> None:
+def test_a_file_that_is_not_text_is_a_syntax_error(session: RecordingSession, text: bytes) -> None:
     assert run(session, text).reason == "script-invalid"
 
 
-def test_text_in_utf_16_is_told_to_be_saved_otherwise(session: RecordingSession) -> None:
+def test_text_in_utf_16_gets_a_message_about_its_encoding(session: RecordingSession) -> None:
     told = "danubefile.py: it has NUL bytes, as text in UTF-16 has: save it as UTF-8"
     assert run(session, HEAD.encode("utf-16")) == Outcome("script-invalid", told)
 
 
-def test_what_is_nested_too_deep_is_a_mistake_of_the_file(session: RecordingSession) -> None:
+def test_code_that_is_nested_too_deeply_is_invalid(session: RecordingSession) -> None:
     for text in ("(" * 5000 + ")" * 5000, "-" * 200_000 + "1", "x" + ".a" * 200_000):
         assert run(session, text).reason == "script-invalid"
 
@@ -123,13 +123,11 @@ def test_no_pipeline_and_two_pipelines_are_named(session: RecordingSession) -> N
     assert run(session, two).message.endswith("found: a, b")
 
 
-def test_a_second_name_of_the_same_function_is_no_second_pipeline(session: RecordingSession) -> None:
+def test_a_second_name_of_the_same_function_is_not_a_second_pipeline(session: RecordingSession) -> None:
     assert run(session, pipeline_of("pass") + "main = build\n") == Outcome()
 
 
-def test_an_exception_has_the_authors_frames_only(
-    session: RecordingSession, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_traceback_has_the_authors_frames_only(session: RecordingSession, capsys: pytest.CaptureFixture[str]) -> None:
     (Path(session.workspace) / "library.py").write_text("def deep(text):\n    return int(text)\n")
     text = "import library\n" + pipeline_of("library.deep('seven')")
     outcome = run(session, text)
@@ -143,7 +141,7 @@ def test_an_exception_has_the_authors_frames_only(
     assert str(session.workspace) not in printed
 
 
-def test_an_exception_while_it_is_imported_counts_too(session: RecordingSession) -> None:
+def test_an_exception_during_the_import_is_an_error(session: RecordingSession) -> None:
     assert run(session, "import no_such_module\n") == Outcome(
         "script-error", "ModuleNotFoundError: No module named 'no_such_module' (danubefile.py:1)"
     )
@@ -162,20 +160,20 @@ def test_a_refusal_keeps_its_hint(session: RecordingSession) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [("sys.exit(0)", "sys.exit(0)"), ("sys.exit('no')", "sys.exit('no')"), ("exit()", "sys.exit(None)")],
 )
-def test_leaving_the_interpreter_is_no_success(session: RecordingSession, line: str, said: str) -> None:
+def test_leaving_the_interpreter_is_not_a_success(session: RecordingSession, line: str, message: str) -> None:
     outcome = run(session, "import sys\n" + pipeline_of(line))
     assert outcome.reason == "script-exited"
-    assert said in outcome.message
+    assert message in outcome.message
 
 
-def test_ctrl_c_in_the_code_is_an_error_like_any_other(session: RecordingSession) -> None:
+def test_a_keyboard_interrupt_is_an_error_like_any_other(session: RecordingSession) -> None:
     assert run(session, pipeline_of("raise KeyboardInterrupt")).reason == "script-error"
 
 
-def test_it_runs_in_the_workspace_and_imports_what_lies_beside_it(session: RecordingSession) -> None:
+def test_it_runs_in_the_workspace_and_imports_files_beside_it(session: RecordingSession) -> None:
     (Path(session.workspace) / "ci").mkdir()
     (Path(session.workspace) / "ci" / "matrix.py").write_text("NAMES = ['a', 'b']\n")
     text = "import matrix\n" + pipeline_of("for name in matrix.NAMES:", "    step.run('make', name=name)")

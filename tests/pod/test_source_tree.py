@@ -1,4 +1,4 @@
-"""Unpacking the source: exactly the tree, and nothing that whoever can push could write outside of it."""
+"""Unpacking the source: exactly the tree, and nothing outside it, whatever a pushed archive contains."""
 
 import io
 import os
@@ -66,8 +66,8 @@ def test_files_directories_links_modes_and_times_arrive(workspace: Path) -> None
         assert (workspace / "grün" / ("x" * 200)).read_bytes() == b"long and not ASCII"
 
 
-def test_what_was_there_is_gone(workspace: Path, tmp_path: Path) -> None:
-    """The stream was cut and is begun again, or a fetch is repeated: nothing of the first try stays."""
+def test_the_earlier_content_is_removed(workspace: Path, tmp_path: Path) -> None:
+    """A fetch is repeated after the stream was cut: nothing of the first attempt stays."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").touch()
@@ -79,17 +79,17 @@ def test_what_was_there_is_gone(workspace: Path, tmp_path: Path) -> None:
     assert (outside / "kept").exists()
 
 
-def test_directories_are_closed_to_writing_only_when_all_is_in_them(workspace: Path) -> None:
+def test_directories_become_read_only_after_their_content_is_written(workspace: Path) -> None:
     unpack(in_chunks(archive(member("d", tarfile.DIRTYPE, mode=0o555), (member("d/f"), b"x"))), workspace)
     assert (workspace / "d" / "f").read_bytes() == b"x"
 
 
-def test_bits_that_change_who_a_program_runs_as_are_dropped(workspace: Path) -> None:
+def test_setuid_and_setgid_bits_are_dropped(workspace: Path) -> None:
     unpack(in_chunks(archive((member("tool", mode=0o6755), b"x"))), workspace)
     assert (workspace / "tool").stat().st_mode & 0o7777 == 0o777
 
 
-def test_steps_of_every_user_may_change_the_tree_but_not_read_a_key(workspace: Path) -> None:
+def test_steps_of_any_user_may_change_the_tree_but_not_read_a_key(workspace: Path) -> None:
     modes = {"source": 0o644, "tool": 0o755, "fixed": 0o444, "key": 0o600}
     unpack(in_chunks(archive(*((member(name, mode=mode), b"x") for name, mode in modes.items()))), workspace)
     found = {name: (workspace / name).stat().st_mode & 0o777 for name in modes}
@@ -152,18 +152,18 @@ def test_a_second_member_of_the_same_name_is_never_written_through_the_first(
 
 
 @pytest.mark.parametrize("data", [b"this is no tar at all" * 100, b"", b"\0" * 100])
-def test_a_stream_that_is_no_tar_is_refused(workspace: Path, data: bytes) -> None:
+def test_a_stream_that_is_not_a_tar_archive_is_refused(workspace: Path, data: bytes) -> None:
     with pytest.raises(BadSource, match="cannot be read"):
         unpack(in_chunks(data), workspace)
 
 
-def test_a_stream_that_is_cut_is_refused(workspace: Path) -> None:
+def test_a_truncated_stream_is_refused(workspace: Path) -> None:
     data = archive((member("large"), os.urandom(1 << 20)))
     with pytest.raises((BadSource, OSError)):
         unpack(in_chunks(data[: 1 << 19]), workspace)
 
 
-def test_a_connection_that_breaks_is_the_callers_to_see(workspace: Path) -> None:
+def test_a_broken_connection_is_raised_to_the_caller(workspace: Path) -> None:
     def broken() -> Iterator[bytes]:
         yield archive((member("large"), os.urandom(1 << 20)))[: 1 << 19]
         raise ConnectionResetError

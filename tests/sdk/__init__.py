@@ -1,1 +1,1 @@
-"""What a danubefile imports: checked by mypy as an editor would, and driven against a session written by hand."""
+"""Tests of the SDK that danubefiles import: by mypy, as in an editor, and against a session in memory."""

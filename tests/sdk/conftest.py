@@ -1,4 +1,4 @@
-"""A job's session for each test, entered as the coordinator would."""
+"""A job's session for each test, set as the coordinator sets it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A session that needs no server: it remembers what was asked of it, and a test says how steps end."""
+"""A session without a server: it records calls, and a test decides how steps end."""
 
 import itertools
 import threading
@@ -25,7 +25,7 @@ CONTEXT: Mapping[str, Any] = {
 
 
 class RecordingSession:
-    """`danube._session.Session` in memory. `ends`: what becomes of a step with that name; any other succeeds."""
+    """`danube._session.Session` in memory. ends: by a step's name, how it ends; any other step succeeds."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
@@ -64,15 +64,15 @@ class RecordingSession:
         self.uploads[name] = (file_name, chunks)
 
     def uploaded(self, name: str) -> bytes:
-        """The artifact's bytes; asked again they are streamed again, as after a lost connection."""
+        """The artifact's bytes; each call streams them anew, as after a lost connection."""
         return b"".join(self.uploads[name][1]())
 
 
 def succeed(call: StepCall) -> StepResult:
-    """The end of a step that went well."""
+    """The result of a successful step."""
     return StepResult(call.name, "success", 0, 0.1, sequence=call.sequence, raw_output=b"done\n")
 
 
 def fail(call: StepCall) -> StepResult:
-    """The end of a step whose command had exit code 3."""
+    """The result of a step whose command had exit code 3."""
     return StepResult(call.name, "failure", 3, 0.1, reason="step-failed", sequence=call.sequence)

@@ -1,4 +1,4 @@
-"""Artifacts: a file as it is, anything else as an archive that is the same for the same files."""
+"""Artifacts: a single file as it is, anything else as an archive whose bytes depend on the files only."""
 
 import io
 import os
@@ -25,7 +25,7 @@ def content(archive: bytes, name: str) -> bytes:
 
 
 def same(one: bytes, other: bytes) -> bool:
-    """Compared out of pytest's sight, which would look for the difference in megabytes for minutes."""
+    """Compared outside an assertion, in which pytest would compute a difference of megabytes for minutes."""
     return one == other
 
 
@@ -53,7 +53,7 @@ def test_a_pattern_that_matches_one_file_keeps_that_file(session: RecordingSessi
     assert same(session.uploaded("program"), (tree / "sub" / "c.bin").read_bytes())
 
 
-def test_a_directory_becomes_an_archive_of_all_that_is_in_it(session: RecordingSession, tree: Path) -> None:
+def test_a_directory_becomes_an_archive_of_its_content(session: RecordingSession, tree: Path) -> None:
     artifacts.upload("dist/", name="dist")
     assert session.uploads["dist"][0] == "dist.tar.gz"
     packed = session.uploaded("dist")
@@ -68,7 +68,7 @@ def test_a_pattern_keeps_names_relative_to_the_workspace(session: RecordingSessi
     assert list(members(session.uploaded("texts"))) == ["dist/a.txt", "dist/b.txt"]
 
 
-def test_the_same_files_give_the_same_bytes_whoever_owns_them(
+def test_the_same_files_give_the_same_bytes_for_every_owner(
     session: RecordingSession, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifacts.upload("dist", name="dist")
@@ -79,7 +79,7 @@ def test_the_same_files_give_the_same_bytes_whoever_owns_them(
     assert {(m.uid, m.gid, m.uname, m.gname) for m in members(first).values()} == {(0, 0, "", "")}
 
 
-def test_what_is_no_file_is_left_out(session: RecordingSession, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_special_files_are_left_out(session: RecordingSession, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tree / "pipe")
     monkeypatch.chdir(tree)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -90,9 +90,9 @@ def test_what_is_no_file_is_left_out(session: RecordingSession, tree: Path, monk
     assert not {"pipe", "sock"} & set(names)
 
 
-def test_a_path_with_nothing_there_is_refused(session: RecordingSession, tree: Path) -> None:
+def test_a_path_that_matches_nothing_is_refused(session: RecordingSession, tree: Path) -> None:
     for path in ("missing", "dist/*.whl"):
-        with pytest.raises(DanubeError, match="there is nothing at") as refusal:
+        with pytest.raises(DanubeError, match="no file or directory matches") as refusal:
             artifacts.upload(path, name="x")
         assert refusal.value.reference == "artifact-missing"
     assert session.uploads == {}
@@ -106,7 +106,7 @@ def test_a_pipe_alone_is_refused(session: RecordingSession, tree: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../outside.txt", "link", "linked/*.txt", "/etc/passwd", "..", "*/.."])
-def test_what_lies_outside_of_the_workspace_is_refused(session: RecordingSession, tmp_path: Path, path: str) -> None:
+def test_a_path_outside_the_workspace_is_refused(session: RecordingSession, tmp_path: Path, path: str) -> None:
     outside = tmp_path.parent / "outside.txt"
     outside.write_text("a token that only the coordinator can read")
     (tmp_path / "link").symlink_to(outside)
@@ -119,7 +119,7 @@ def test_what_lies_outside_of_the_workspace_is_refused(session: RecordingSession
 
 @pytest.mark.parametrize(("path", "name"), [("dist", "outside"), ("dist/*", "dist/outside"), (".", "dist/outside")])
 def test_a_link_in_an_archive_is_kept_as_a_link(session: RecordingSession, tree: Path, path: str, name: str) -> None:
-    """It is not followed, so it brings nothing out, wherever it leads."""
+    """It is not followed, so it discloses nothing, wherever it leads."""
     (tree / "outside").symlink_to("/etc/passwd")
     artifacts.upload(path, name="dist")
     assert members(session.uploaded("dist"))[name].linkname == "/etc/passwd"

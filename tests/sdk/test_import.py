@@ -1,4 +1,4 @@
-"""`import danube` means the SDK everywhere, also where danube.py lies: its own name must not hide the package."""
+"""`import danube` imports the SDK everywhere, also beside danube.py, whose name must not hide the package."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def run(*words: str, cwd: Path, text: str = "") -> str:
 
 @pytest.mark.parametrize("place", ["root", "elsewhere"])
 @pytest.mark.parametrize("form", ["-c", "standard input", "-m"])
-def test_it_is_the_sdk_in_every_form(place: str, form: str, tmp_path: Path) -> None:
+def test_every_way_to_start_python_imports_the_sdk(place: str, form: str, tmp_path: Path) -> None:
     """`-c`, `-m` and a program on standard input have the working directory first on their path."""
     cwd = ROOT if place == "root" else tmp_path
     if form == "-c":
@@ -38,8 +38,8 @@ def test_it_is_the_sdk_in_every_form(place: str, form: str, tmp_path: Path) -> N
     assert printed == str(ROOT / "sdk" / "danube" / "step.py")
 
 
-def test_it_is_the_sdk_for_a_script_in_the_root() -> None:
-    """A script has its own directory first on its path; this one would be found beside danube.py."""
+def test_a_script_in_the_root_imports_the_sdk() -> None:
+    """A script has its own directory first on its path, so this one would find danube.py."""
     program = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{PROGRAM}"
     assert run("-c", program, cwd=ROOT) == str(ROOT / "sdk" / "danube" / "step.py")
 

@@ -1,4 +1,4 @@
-"""Secrets: text or bytes, a default only where none is set."""
+"""Secrets: text or bytes; a default only for a secret that is not set."""
 
 import pytest
 
@@ -12,13 +12,13 @@ def test_a_secret_is_text(session: RecordingSession) -> None:
     assert secrets.get("TOKEN", default="none") == "grün"
 
 
-def test_one_that_is_not_set_is_refused_with_the_command_that_sets_it(session: RecordingSession) -> None:
+def test_a_secret_that_is_not_set_is_refused_with_the_command_that_sets_it(session: RecordingSession) -> None:
     with pytest.raises(DanubeError, match="danube secrets set TOKEN") as refusal:
         secrets.get("TOKEN")
     assert refusal.value.reference == "secret-not-set"
 
 
-def test_a_default_stands_in_for_one_that_is_not_set(session: RecordingSession) -> None:
+def test_a_default_replaces_a_secret_that_is_not_set(session: RecordingSession) -> None:
     assert secrets.get("TOKEN", default="none") == "none"
     assert secrets.get("TOKEN", default="") == ""
 
@@ -32,7 +32,7 @@ def test_a_default_hides_no_other_refusal(session: RecordingSession, monkeypatch
         secrets.get("TOKEN", default="none")
 
 
-def test_one_that_is_not_text_can_be_had_as_bytes(session: RecordingSession) -> None:
+def test_a_secret_that_is_not_text_can_be_read_as_bytes(session: RecordingSession) -> None:
     session.secrets["KEY"] = b"\xff\x00"
     assert secrets.get_bytes("KEY") == b"\xff\x00"
     with pytest.raises(DanubeError, match="get_bytes") as refusal:

@@ -1,4 +1,4 @@
-"""Steps: what is refused before it is sent, what is sent, how ends come back."""
+"""Steps: what is refused before it is sent, what is sent, and how results are returned."""
 
 import threading
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def test_a_step_that_cannot_be_run_is_refused_before_it_is_sent(
     assert session.calls == []
 
 
-def test_what_is_sent_is_what_was_written(session: RecordingSession) -> None:
+def test_a_call_has_all_arguments(session: RecordingSession) -> None:
     step.run(
         "make test\nmake lint",
         name="Test",
@@ -63,7 +63,7 @@ def test_neither_command_nor_environment_is_in_the_text_of_a_call(session: Recor
     assert "hunter2" not in repr(session.calls[0])
 
 
-def test_a_result_says_how_it_went(session: RecordingSession) -> None:
+def test_a_result_describes_the_end(session: RecordingSession) -> None:
     result = step.run("make")
     assert (result.ok, result.exit_code, result.output) == (True, 0, "done\n")
 
@@ -75,37 +75,37 @@ def test_a_checked_step_that_fails_raises(session: RecordingSession) -> None:
     assert (failure.value.reference, failure.value.result.exit_code) == ("step-failed", 3)
 
 
-def test_an_unchecked_step_that_fails_is_an_answer(session: RecordingSession) -> None:
+def test_an_unchecked_step_that_fails_returns_its_result(session: RecordingSession) -> None:
     session.ends["Test"] = fail
     result = step.run("make test", name="Test", check=False)
     assert (result.ok, result.exit_code, result.reason) == (False, 3, "step-failed")
 
 
-def test_output_that_was_lost_is_refused_by_name(session: RecordingSession) -> None:
+def test_reading_lost_output_is_refused(session: RecordingSession) -> None:
     session.ends["Test"] = lambda call: StepResult(call.name, "success", 0, 0.1)
     with pytest.raises(DanubeError) as refusal:
         print(step.run("make test", name="Test").output)
     assert refusal.value.reference == "output-lost"
 
 
-def test_outside_of_a_job_the_refusal_names_the_command_that_runs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_outside_a_job_is_refused_with_the_command_that_runs_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("danube._session._current", None)
     with pytest.raises(DanubeError, match="danube run") as refusal:
         step.run("true")
     assert refusal.value.reference == "not-in-a-job"
 
 
-# --- beside each other
+# --- in parallel
 
 
 def all_of(*names: str) -> None:
-    """A block of steps with these names."""
+    """A parallel block of steps with these names."""
     with step.parallel():
         for name in names:
             step.start("make", name=name)
 
 
-def test_a_started_step_runs_beside_what_follows(session: RecordingSession) -> None:
+def test_a_started_step_runs_in_the_background(session: RecordingSession) -> None:
     go_on = threading.Event()
 
     def waits(call: StepCall) -> StepResult:
@@ -122,7 +122,7 @@ def test_a_started_step_runs_beside_what_follows(session: RecordingSession) -> N
     assert handle.done
 
 
-def test_a_handle_raises_where_it_is_waited_for(session: RecordingSession) -> None:
+def test_waiting_for_a_failed_step_raises(session: RecordingSession) -> None:
     session.ends["Test"] = fail
     handle = step.start("make test", name="Test")
     for _ in range(2):
@@ -188,10 +188,10 @@ def test_blocks_nest_and_end(session: RecordingSession) -> None:
         assert "inner" in session.ended
     assert sorted(session.ended) == ["inner", "outer"]
     session.ends["later"] = fail
-    step.start("make", name="later")  # belongs to no block: nothing is raised here
+    step.start("make", name="later")  # not started in a block: nothing is raised here
 
 
-def test_so_many_steps_run_at_once_and_no_more(session: RecordingSession) -> None:
+def test_the_number_of_parallel_steps_is_limited(session: RecordingSession) -> None:
     running, most, lock, full = 0, 0, threading.Lock(), threading.Event()
 
     def counts(call: StepCall) -> StepResult:

@@ -1,4 +1,4 @@
-"""mypy --strict over danubefiles, with the SDK installed as `pip install ./sdk` would."""
+"""mypy --strict on danubefiles, with the SDK installed by pip."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ CASES = Path(__file__).resolve().parent / "cases"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that has nothing but the SDK's package."""
+    """A Python that has the SDK's package only."""
     place = tmp_path_factory.mktemp("sdk")
     shutil.copytree(ROOT / "sdk", place / "sdk", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
     subprocess.run(
@@ -30,7 +30,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mypy(python: Path, case: Path) -> set[tuple[int, str]]:
-    """The errors as (line, code). The file is checked in a directory of its own, as that of an application is."""
+    """The errors as (line, code). The file is checked in a directory of its own, like that of an application."""
     danubefile = python.parent / "danubefile.py"
     shutil.copy(case, danubefile)
     words = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-color-output", "--show-error-codes"]
@@ -43,7 +43,7 @@ def mypy(python: Path, case: Path) -> set[tuple[int, str]]:
 
 
 def marked(danubefile: Path) -> set[tuple[int, str]]:
-    """What the file's own comments announce."""
+    """The errors that the file's comments announce, as (line, code)."""
     lines = enumerate(danubefile.read_text().splitlines(), 1)
     marks = [(number, line.partition("# error: ")[2]) for number, line in lines if "# error: " in line]
     return {(number, code) for number, codes in marks for code in codes.split(", ")}

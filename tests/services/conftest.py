@@ -2,9 +2,9 @@
 
 import pytest
 
-from danube_pkg.services.jobs import effects
+from danube_pkg.services.jobs.effects import stop_steps
 
 
 @pytest.fixture(autouse=True)
 def _stop_coordinators_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(effects, "COORDINATOR_EXIT_SECONDS", 0.05)
+    monkeypatch.setattr(stop_steps, "COORDINATOR_EXIT_SECONDS", 0.05)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from danube_pkg.adapters.blobs.directory import ArtifactDirectory
+from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.store import SqliteArtifacts
 from danube_pkg.core.errors import Conflict, Invalid, NotFound
 from danube_pkg.kit.clock import SystemClock
@@ -18,14 +18,14 @@ from tests.services.stores import UnrulyJobs, a_job, open_database
 JOB = a_job()
 
 
-class Shelf:
-    """The service over the real store and files."""
+class ArtifactSetup:
+    """The service with the real store and real files."""
 
     def __init__(self, path: Path, artifacts: Artifacts) -> None:
         self.path = path
         self.artifacts = artifacts
 
-    async def upload(self, content: bytes, name: str = "report", *, wanted: bool = True) -> None:
+    async def upload(self, content: bytes, name: str = "report", *, file_name: str = "", wanted: bool = True) -> None:
         async def chunks() -> AsyncIterator[bytes]:
             for at in range(0, len(content), 3):
                 yield content[at : at + 3]
@@ -34,66 +34,78 @@ class Shelf:
             if not wanted:
                 raise Conflict("job-ending", "the job is ending")
 
-        await self.artifacts.receive(JOB, name, name, chunks(), check_wanted)
+        await self.artifacts.receive(JOB, name, file_name or name, chunks(), check_wanted)
 
     async def kept(self, name: str = "report") -> bytes:
-        """The bytes, which are those of the record."""
+        """The artifact's bytes, after a check against its record."""
         artifact = await self.artifacts.find(JOB.id, name)
-        content = (self.path / "artifacts" / JOB.id / name).read_bytes()
+        assert self.artifacts.has_bytes(artifact)
+        content = b"".join([piece async for piece in self.artifacts.read(artifact, 0, artifact.size_bytes + 1)])
+        assert content == (self.path / "artifacts" / JOB.id / artifact.file_name).read_bytes()
         assert (artifact.size_bytes, artifact.sha256) == (len(content), sha256(content).hexdigest())
         return content
 
 
 @pytest_asyncio.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+async def setup(tmp_path: Path) -> AsyncIterator[ArtifactSetup]:
     async with open_database(tmp_path) as database:
         await UnrulyJobs(database).create_jobs([JOB])
         ids = iter(f"artifact-{number}" for number in range(1000))
-        files = ArtifactDirectory(tmp_path / "artifacts")
-        yield Shelf(tmp_path, Artifacts(SqliteArtifacts(database), files, SystemClock(), lambda: next(ids)))
+        blobs = BlobDirectory(tmp_path / "artifacts", "artifact")
+        yield ArtifactSetup(tmp_path, Artifacts(SqliteArtifacts(database), blobs, SystemClock(), lambda: next(ids)))
 
 
-async def test_the_same_upload_twice_is_one_artifact(shelf: Shelf) -> None:
-    await shelf.upload(b"content")
-    first = await shelf.artifacts.find(JOB.id, "report")
-    await shelf.upload(b"content")
-    assert await shelf.artifacts.find(JOB.id, "report") == first
-    assert await shelf.kept() == b"content"
-    assert list(await shelf.artifacts.list(JOB.id)) == [first]
+async def test_the_same_upload_twice_is_one_artifact(setup: ArtifactSetup) -> None:
+    await setup.upload(b"content")
+    first = await setup.artifacts.find(JOB.id, "report")
+    await setup.upload(b"content")
+    assert await setup.artifacts.find(JOB.id, "report") == first
+    assert await setup.kept() == b"content"
+    assert list(await setup.artifacts.list(JOB.id)) == [first]
 
 
-async def test_another_content_under_the_name_changes_nothing(shelf: Shelf) -> None:
-    await shelf.upload(b"content")
+async def test_other_content_under_the_same_name_is_refused(setup: ArtifactSetup) -> None:
+    await setup.upload(b"content")
     with pytest.raises(Conflict, match="another content"):
-        await shelf.upload(b"something else")
-    assert await shelf.kept() == b"content"
+        await setup.upload(b"something else")
+    assert await setup.kept() == b"content"
 
 
-async def test_of_many_at_once_one_is_kept_with_its_own_record(shelf: Shelf) -> None:
+async def test_two_artifacts_of_a_job_do_not_share_a_file(setup: ArtifactSetup) -> None:
+    """A directory `foo` is kept as foo.tar.gz, which is also the name of a file."""
+    await setup.upload(b"directory", "foo", file_name="foo.tar.gz")
+    with pytest.raises(Conflict, match="artifact 'foo' of this job has that file name"):
+        await setup.upload(b"file", "foo.tar.gz")
+    assert await setup.kept("foo") == b"directory"
+    assert [one.name for one in await setup.artifacts.list(JOB.id)] == ["foo"]
+    await setup.upload(b"directory", "foo", file_name="foo.tar.gz")
+
+
+async def test_one_of_many_simultaneous_uploads_is_kept_with_its_own_record(setup: ArtifactSetup) -> None:
     contents = [b"content %d" % number * (number + 1) for number in range(12)]
-    ends = await asyncio.gather(*map(shelf.upload, contents), return_exceptions=True)
+    ends = await asyncio.gather(*map(setup.upload, contents), return_exceptions=True)
     assert sorted(type(end).__name__ for end in ends) == ["Conflict"] * 11 + ["NoneType"]
-    assert await shelf.kept() == contents[ends.index(None)]
+    assert await setup.kept() == contents[ends.index(None)]
 
 
-async def test_bytes_that_were_kept_without_a_record_give_way(shelf: Shelf) -> None:
+async def test_bytes_without_a_record_are_replaced(setup: ArtifactSetup) -> None:
     """The server died between the two; the coordinator repeats its upload, perhaps with other bytes."""
-    place = shelf.path / "artifacts" / JOB.id
-    place.mkdir()
-    (place / "report").write_bytes(b"of the dead")
-    await shelf.upload(b"content")
-    assert await shelf.kept() == b"content"
+    directory = setup.path / "artifacts" / JOB.id
+    directory.mkdir()
+    (directory / "report").write_bytes(b"of a killed server")
+    await setup.upload(b"content")
+    assert await setup.kept() == b"content"
 
 
-async def test_a_job_that_began_to_end_meanwhile_keeps_nothing(shelf: Shelf) -> None:
+async def test_a_job_that_is_ending_keeps_no_artifact(setup: ArtifactSetup) -> None:
     with pytest.raises(Conflict, match="ending"):
-        await shelf.upload(b"content", wanted=False)
+        await setup.upload(b"content", wanted=False)
     with pytest.raises(NotFound):
-        await shelf.artifacts.find(JOB.id, "report")
-    assert not (shelf.path / "artifacts" / JOB.id).exists()
+        await setup.artifacts.find(JOB.id, "report")
+    assert not (setup.path / "artifacts" / JOB.id).exists()
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../up", "x" * 129, "two words", "-dash"])
-async def test_a_name_that_could_lead_elsewhere_is_refused(shelf: Shelf, name: str) -> None:
+async def test_an_invalid_name_is_refused(setup: ArtifactSetup, name: str) -> None:
     with pytest.raises(Invalid, match="cannot name an artifact"):
-        await shelf.upload(b"content", name)
+        await setup.upload(b"content", name)

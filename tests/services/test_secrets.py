@@ -163,8 +163,8 @@ async def test_a_replaced_value_is_forgotten_when_the_last_job_that_could_know_i
         old = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
         await setup.secrets.set(GLOBAL, b"the second", "me")
         young = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
-        looked = setup.looks[0]
-        await wait_until_async(lambda: setup.looks[0] > looked + 3, 20, "the engine to look some times")
+        rounds = setup.forget_rounds[0]
+        await wait_until_async(lambda: setup.forget_rounds[0] > rounds + 3, 20, "some rounds")
         assert set(await setup.secrets.values_to_mask(PIPELINE.name)) == {b"the first", b"the second"}
         await setup.engine.cancel(old.id, "me")
 
@@ -172,7 +172,7 @@ async def test_a_replaced_value_is_forgotten_when_the_last_job_that_could_know_i
             return len(setup.database.read("SELECT * FROM retired_secrets"))
 
         await wait_until_async(lambda: not retired(), 20, "the first value to be forgotten")
-        assert setup.engine.live(young.id).job.phase is not Phase.CLOSED
+        assert setup.engine.active_job(young.id).job.phase is not Phase.CLOSED
         assert set(await setup.secrets.values_to_mask(PIPELINE.name)) == {b"the second"}
 
 

@@ -1,8 +1,8 @@
 """Run one simulation again and tell its story: `python -m tests.sim 4711`, or a small job with `--point`, `--commit`, `--call`."""
 
 import argparse
+from dataclasses import replace
 
-from danube_pkg.kit.records import replace
 from tests.sim.fate import Deaths
 from tests.sim.jobs import EACH, scenario_of
 from tests.sim.simulation import random_scenario, simulate

@@ -33,7 +33,7 @@ def broken_promises(world: World) -> list[str]:
     database.close()
     broken = [*world.complaints, *(f"a script of the test failed: {error!r}" for error in world.machine.defects)]
     broken += [f"an effect is still owed: {tuple(row)}" for row in owed]
-    broken += [f"a pod is left: {job_id}" for job_id in world.machine.pods]
+    broken += [f"a pod is left: {pod_id}" for pod_id in world.machine.pods]
     for name, plan in world.plans.items():
         if name not in jobs or jobs[name]["id"] != world.accepted.get(name):
             broken.append(f"{name} was accepted as {world.accepted.get(name)} and is not there")

@@ -74,7 +74,7 @@ class MortalDatabase(Database):
     def abandon(self) -> None:
         """Let go of the file; what was not committed never will be."""
         self._group.clear()
-        self._letters.put(None)
+        self._waiting.put(None)
         self._thread.join()
         self._reading.close()
 

@@ -15,7 +15,7 @@ from danube_pkg.kit.ids import sortable_id
 from tests.fakes.connections import Boundary
 from tests.fakes.machine import FakeMachine
 from tests.fakes.runtime import FakeRuntime
-from tests.fakes.sources import OneCommit
+from tests.fakes.sources import FakeSources
 from tests.sim.fate import Fate, ProcessDied, is_of_the_dead
 from tests.sim.mortal import MortalDatabase, MortalLogs
 from tests.sim.virtual_time import VirtualClock
@@ -70,9 +70,10 @@ class Server(Boundary):
         self.database = MortalDatabase(disk.database, self)
         self.logs = MortalLogs(FileJobLogs(disk.path / "logs", clock.now, clock.monotonic), self)
         jobs = SqliteJobs(self.database)
-        store = store_on(self.database, disk.path, clock, self._new_id, keys=Keys(MASTER_KEY), jobs=jobs)
+        keys, chance = Keys(MASTER_KEY), self._ids.random
+        store = store_on(self.database, disk.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=chance)
         runtime = fake_runtime(disk.path, self.runtime)
-        parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, OneCommit(), logs=self.logs)
+        parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, FakeSources(), logs=self.logs)
         self.jobs, self.pipelines = jobs, store.pipelines
         self.secrets, self.engine, self.coordination = parts.secrets, parts.engine, parts.coordination
 
@@ -118,8 +119,8 @@ class Server(Boundary):
     def what_it_still_holds(self) -> list[str]:
         """Of jobs that are closed: nothing, or memory grows for as long as a server lives."""
         held = {
-            "live jobs": self.engine._live,
-            "tasks": self.engine._tasks,
+            "active jobs": self.engine.open_jobs,
+            "jobs with tasks": self.engine.jobs_with_tasks,
             "open logs": self.logs.real._open,
             "saved states": self.jobs._saved,
         }

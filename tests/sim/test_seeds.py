@@ -5,8 +5,8 @@ import pytest
 from tests.sim.simulation import random_scenario, simulate
 from tests.sim.world import World
 
-EVERYDAY = 60
-"""Half a minute's worth; each run is another one for as long as the code that draws it does not change."""
+EVERYDAY = 25
+"""So many seeds on each push. Each seed gives the same run until the code that draws it changes."""
 
 LONG = 4000
 

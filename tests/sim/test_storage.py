@@ -1,8 +1,9 @@
 """A disk that fills up, and empties again: nothing is lost, nothing is there twice, and every job ends as it should."""
 
+from dataclasses import replace
+
 import pytest
 
-from danube_pkg.kit.records import replace
 from tests.sim.fate import Deaths
 from tests.sim.jobs import CANCELS, EACH, ENDLESS, STOPPED
 from tests.sim.scenarios import Scenario

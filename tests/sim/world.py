@@ -73,7 +73,7 @@ class World:
         self.machine.commands[plan.command(last + 1)] = plays(Hang())
 
     async def _coordinate(self, process: Process) -> int:
-        plan = self.plans[self.machine.pods[process.container.job_id].spec.pipeline]
+        plan = self.plans[self.machine.pods[process.container.pod_id].spec.pipeline]
         try:
             return await Coordinator(self, plan, process).run()
         except PlatformError as error:
@@ -178,8 +178,8 @@ class World:
         await asyncio.sleep(at)
         living = [
             known
-            for job_id in sorted(self.machine.pods)
-            for known in self.machine.living(job_id)
+            for pod_id in sorted(self.machine.pods)
+            for known in self.machine.living(pod_id)
             if known.container.number
         ]
         if living:

@@ -27,7 +27,7 @@ KEY = bytes(range(32))
 SECONDS = 30
 
 TIMES = ("--heartbeat-ms", "50", "--grace-ms", "50")
-"""Short, so that tests that wait for a heartbeat, or for KILL after TERM, are."""
+"""Short, so that tests that wait for a heartbeat, or for KILL after TERM, are short too."""
 
 
 def spec(command: str | None, step_id: str = "s1", **changes: object) -> StepSpec:

@@ -1,4 +1,4 @@
-"""A step's attempts to open raw sockets are denied and reported to the pod's proxy; nothing else of the step changes."""
+"""Attempts of a step to open raw sockets are denied and reported to the pod's proxy; nothing else changes."""
 
 import json
 import os
@@ -21,7 +21,8 @@ STORM = 30_000
 """Attempts; a report for each would be as many connections."""
 
 PYTHON = f"{sys.executable} -I -S"
-"""Not the first python3 on the path, which may be a script that looks for one, and without packages, so that it starts fast."""
+"""Not the first python3 on the path, which may be a script that looks for one, and without packages, so that it
+starts fast."""
 
 ASK = """
 import errno, socket, sys

@@ -1,4 +1,4 @@
-"""A running engine over the real store and logs and a fake machine, in real time: for what happens at once."""
+"""A running engine over the real store and logs and a fake machine, in real time: for concurrent events."""
 
 import itertools
 from collections.abc import AsyncIterator, Callable
@@ -16,11 +16,12 @@ from danube_pkg.core.secrets.ports import SecretStore
 from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, plays
 from tests.fakes.runtime import FakeRuntime
-from tests.fakes.sources import OneCommit
+from tests.fakes.sources import FakeSources
 from tests.services.stores import UnrulyJobs, open_database
 from tests.support.parts import COORDINATOR, engine_on, fake_runtime, limited_to, store_on
 
@@ -28,20 +29,20 @@ _ids = itertools.count()
 
 
 class CountingSecrets(Secrets):
-    """Counts how often the engine asked whether something can be forgotten."""
+    """Counts in `forget_rounds` how often the engine had replaced values forgotten; a list of one number."""
 
     def __init__(self, store: SecretStore, keys: Keys, clock: Clock, new_id: Callable[[], str]) -> None:
         super().__init__(store, keys, clock, new_id, KnownValues())
-        self.looks = [0]
+        self.forget_rounds = [0]
 
     async def forget_retired(self, before: float) -> None:
         await super().forget_retired(before)
-        self.looks[0] += 1
+        self.forget_rounds[0] += 1
 
 
 @dataclass(slots=True)
 class EngineSetup:
-    """Everything that a test may look into. `looks`: see CountingSecrets."""
+    """The engine and its parts. forget_rounds: see CountingSecrets."""
 
     path: Path
     database: Database
@@ -51,9 +52,10 @@ class EngineSetup:
     secrets: Secrets
     keys: Keys
     engine: Engine
+    resources: JobResources
     coordination: Coordination
     applied: AppliedConfiguration
-    looks: list[int]
+    forget_rounds: list[int]
 
     def limit(self, jobs: int) -> None:
         """So many jobs may run at the same time from now on."""
@@ -64,8 +66,8 @@ class EngineSetup:
 async def open_engine_setup(
     path: Path, machine: FakeMachine | None = None, *, keep_pods: bool = False
 ) -> AsyncIterator[EngineSetup]:
-    """An engine that runs until the block is left; one more on the same path and machine is a restarted server. Its
-    coordinators hang unless the machine knows better."""
+    """An engine that runs until the block is left; another one on the same path and machine is a restarted server. Its
+    coordinators hang unless `machine.commands` has another program for them."""
     machine = machine or FakeMachine()
     machine.commands.setdefault(COORDINATOR, plays(Hang()))
     clock, keys = SystemClock(), Keys(bytes(32))
@@ -79,13 +81,24 @@ async def open_engine_setup(
         store = store_on(database, path, clock, new_id, keys=keys, jobs=jobs)
         applied = limited_to(4)
         runtime = fake_runtime(path, FakeRuntime(machine))
-        parts = engine_on(store, applied, runtime, OneCommit(), secrets=secrets, logs=logs)
+        parts = engine_on(store, applied, runtime, FakeSources(), secrets=secrets, logs=logs)
         engine, coordination = parts.engine, parts.coordination
         async with engine.running():
             yield EngineSetup(
-                path, database, jobs, machine, logs, secrets, keys, engine, coordination, applied, secrets.looks
+                path,
+                database,
+                jobs,
+                machine,
+                logs,
+                secrets,
+                keys,
+                engine,
+                parts.resources,
+                coordination,
+                applied,
+                secrets.forget_rounds,
             )
         logs.abandon()
-        for job_id in [] if keep_pods else list(machine.pods):
-            machine.delete_pod(job_id)
+        for pod_id in [] if keep_pods else list(machine.pods):
+            machine.delete_pod(pod_id)
     assert not machine.defects

@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 
 def git(directory: Path, *words: str) -> str:
-    """The host's git, without anybody's configuration."""
+    """The output of the host's git, run without any user's configuration."""
     done = subprocess.run(
         ["git", "-c", "safe.directory=*", "-c", "protocol.file.allow=always", *words],
         cwd=directory,
@@ -44,7 +44,7 @@ def git(directory: Path, *words: str) -> str:
 
 
 class ServedRepository:
-    """A bare repository, and a work tree beside it from which commits are pushed into it."""
+    """A bare repository, and a working tree beside it from which commits are pushed into it."""
 
     def __init__(self, bare: Path) -> None:
         self.bare = bare
@@ -94,7 +94,7 @@ def answers(port: int) -> bool:
 
 
 class SshServer:
-    """`with SshServer(directory) as server`. protocol_2: whether it takes Git's newer protocol, as Debian's does not by itself."""
+    """`with SshServer(directory) as server`. protocol_2: accepts Git's newer protocol; by default sshd does not."""
 
     def __init__(self, directory: Path, *, protocol_2: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -150,9 +150,9 @@ Allows = Callable[[str, str], bool]
 
 
 class HttpServer:
-    """`git http-backend` for all below a directory. allows(user, password): None lets everybody in.
+    """`git http-backend` for the repositories below a directory. allows(user, password): None allows all requests.
 
-    on_request: called while a request is being served, before it is answered.
+    on_request: called during each request, before it is answered.
     """
 
     def __init__(self, root: Path, allows: Allows | None = None) -> None:
@@ -203,7 +203,7 @@ class HttpServer:
         self.stop()
 
     def serve(self, request: BaseHTTPRequestHandler) -> None:
-        """One request through the CGI program, or a refusal."""
+        """Answer one request with the CGI program, or refuse it."""
         body = _body(request)
         self.requests.append(f"{request.command} {request.path}")
         self.on_request()
@@ -268,7 +268,7 @@ def _answer(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, 
 
 
 def command_lines() -> Iterator[tuple[int, bytes]]:
-    """(process, its arguments and environment) of every process that can be seen."""
+    """(process id, arguments and environment) of every process whose files this one may read."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):

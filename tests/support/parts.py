@@ -1,5 +1,6 @@
 """Parts of a server for tests: built by the composition root itself, over real files, with a fake machine for pods."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.egress import NoProxies
@@ -36,11 +38,13 @@ def store_on(
     *,
     keys: Keys | None = None,
     jobs: JobStore | None = None,
+    randomness: Callable[[], float] = random.random,
 ) -> Store:
-    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own."""
+    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own; randomness:
+    for the pauses between retries."""
     return Store(
         path,
-        clock,
+        Timing(clock, randomness),
         keys or Keys.open(path / "keys"),
         database,
         new_id,
@@ -57,7 +61,7 @@ def limited_to(jobs: int) -> AppliedConfiguration:
 def fake_runtime(path: Path, runtime: Runtime | None = None) -> RuntimeParts:
     """Pods of a fake machine, which is a new one where no runtime is given."""
     made = runtime or FakeRuntime(FakeMachine())
-    return RuntimeParts(made, NoProxies(), FileLedgers(path / "logs"), COORDINATOR)
+    return RuntimeParts(made, NoProxies(), FileLedgers(path / "logs"), None, COORDINATOR)
 
 
 def engine_on(

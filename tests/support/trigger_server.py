@@ -7,9 +7,8 @@ async with open_trigger_server(tmp_path) as danube:
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,9 @@ from danube_pkg.adapters.store import (
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, pipeline_of
-from danube_pkg.core.errors import Permanent
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.notifications.outbox import OutboxKind
 from danube_pkg.core.repositories.forges import Forge
-from danube_pkg.core.repositories.ports import SourceTree
-from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.core.triggers.inbox import InboxEntry
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
@@ -36,6 +32,7 @@ from danube_pkg.kit.records import replace
 from danube_pkg.services.notifications.outbox import Outbox, Send
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
 from danube_pkg.services.triggers.schedules import Schedules
+from tests.fakes.sources import FakeSources
 from tests.support.moved_clock import MovedClock
 from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
 from tests.support.waiting import wait_until_true
@@ -47,7 +44,7 @@ REPOSITORY = WebhookRepository("team/app", (f"{URL}.git",))
 NOON = 1_800_014_400.0
 """2027-01-15 12:00 UTC, a Friday."""
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
@@ -60,47 +57,24 @@ def a_pipeline(name: str, *kinds: TriggerKind | TriggerSpec, repository: str = U
     return PipelineDefinition(name, "", PipelineSpec(repository, triggers=triggers, **spec))
 
 
-@dataclass
-class Repositories:
-    """`core.repositories.ports.Sources` and `ChangedFiles`: every repository has one newest commit, unless it is `away`."""
-
-    away: Exception | None = None
-    changed: Sequence[str] | None = None
-    asked: list[str] = field(default_factory=list)
-
-    async def resolve(self, repository: str, ref: str) -> Revision:
-        self.asked.append(f"{repository} {ref}".strip())
-        if self.away is not None:
-            raise self.away
-        return Revision(NEWEST, "refs/heads/main", "main")
-
-    async def open(self, repository: str, commit_sha: str) -> SourceTree:
-        raise Permanent("source-unavailable", "nothing is run here")
-
-    async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        self.asked.append(f"{repository} {target_branch}..{commit_sha}")
-        if self.away is not None:
-            raise self.away
-        return self.changed
-
-
 class TriggerServer:
     """What a test reaches. Its engine has no place, so that jobs stay where they are until a test acts on them."""
 
-    def __init__(self, database: Database, path: Path, clock: MovedClock, repositories: Repositories) -> None:
-        self.clock, self.repositories = clock, repositories
+    def __init__(self, database: Database, path: Path, clock: MovedClock, sources: FakeSources) -> None:
+        self.clock, self.sources = clock, sources
         self.new_id = SortableIds(clock.now, os.urandom)
         self.database = database
         store = store_on(database, path, clock, self.new_id)
         self.applied = limited_to(0)
-        parts = engine_on(store, self.applied, fake_runtime(path), repositories)
+        parts = engine_on(store, self.applied, fake_runtime(path), sources)
+        self.timing = store.timing
         self.store, self.pipelines, self.secrets = store.jobs, store.pipelines, parts.secrets
         self.engine, self.observer, self.draining = parts.engine, parts.observer, parts.draining
         self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
         self.pushed: list[tuple[str, str]] = []
-        ports = InboxPorts(self.inbox, self.pipelines, repositories, repositories, clock)
+        ports = InboxPorts(self.inbox, self.pipelines, sources, sources, store.timing)
         self.triggers = Inbox(ports, self.engine, self.observer, self._note_push)
-        self.schedules = Schedules(self.triggers, self.inbox, self.observer, clock, self.draining)
+        self.schedules = Schedules(self.triggers, self.inbox, self.observer, store.timing, self.draining)
 
     def _note_push(self, url: str, branch: str) -> bool:
         self.pushed.append((url, branch))
@@ -161,7 +135,7 @@ async def open_trigger_server(
     async with AsyncExitStack() as stack:
         database = Database(path / "danube.db")
         stack.push_async_callback(database.close)
-        danube = TriggerServer(database, path, clock or MovedClock(NOON), Repositories())
+        danube = TriggerServer(database, path, clock or MovedClock(NOON), FakeSources(NEWEST))
         await stack.enter_async_context(danube.engine.running())
         if running:
             await stack.enter_async_context(danube.triggers.running())
@@ -171,7 +145,7 @@ async def open_trigger_server(
 @asynccontextmanager
 async def delivering(danube: TriggerServer, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
     """With the outbox's loop."""
-    outbox = Outbox(danube.outbox_store, danube.clock, senders, danube.observer.outbox_added)
+    outbox = Outbox(danube.outbox_store, danube.timing, senders, danube.observer.outbox_added)
     async with outbox.running():
         yield outbox
 

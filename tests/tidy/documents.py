@@ -1,6 +1,9 @@
 """What documents say that code can contradict: commands, flags, variables, targets, endpoints, settings, paths."""
 
+import io
+import keyword
 import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -67,3 +70,17 @@ def paths(document: Source) -> Iterator[str]:
             "/" in span or re.search(r"\.(py|md|toml|lock|c|proto)$", span)
         ):
             yield span
+
+
+def unknown_names(document: Source, known: set[str]) -> set[str]:
+    """Names in the Python samples that do not exist. `known`: those of the code; a span `name: type = value` adds one."""
+    used: set[str] = set()
+    defined = {found[1] for span in spans(document) if (found := re.match(r"(\w+): .* = ", span))}
+    for block in blocks(document):
+        if block.language == "python":
+            tokens = list(tokenize.generate_tokens(io.StringIO(block.text).readline))
+            for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+                if token.type == tokenize.NAME and not keyword.iskeyword(token.string):
+                    introduced = before.string in ("def", "class", "for") or after.string == "="
+                    (defined if introduced else used).add(token.string)
+    return used - defined - known

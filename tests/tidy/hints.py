@@ -20,7 +20,6 @@ WITHOUT_HINT = {
     "database-busy": _RETRIED,
     "database-closed": _RETRIED,
     "database-locked": _RETRIED,
-    "egress-missing": "raised where a server is put together, never for a user",
     "egress-not-opened": _RETRIED,
     "egress-proxy-busy": _RETRIED,
     "egress-proxy-lost": _RETRIED,

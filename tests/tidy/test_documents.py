@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cache
 
 import pytest
 
@@ -62,6 +63,22 @@ def test_every_path_exists(document: Source) -> None:
         first = path.split("/")[0]
         ours = [place for place in places if (place / first).exists()]
         assert not ours or any(found for place in ours for found in place.glob(path.rstrip("/"))), path
+
+
+@cache
+def names_of_the_code() -> set[str]:
+    return {
+        name for source in python("danube_pkg/", "sdk/", "tests/") for name in re.findall(r"[A-Za-z_]\w*", source.text)
+    }
+
+
+def test_every_name_in_a_sample_exists(document: Source) -> None:
+    assert documents.unknown_names(document, names_of_the_code()) == set()
+
+
+def test_a_name_that_does_not_exist_is_found() -> None:
+    text = "```python\nclass Own(Record):\n    size: int\n\n    def GET(self) -> Gone: ...\n```\n"
+    assert documents.unknown_names(Source("docs/a.md", text), {"Record", "size", "int", "self"}) == {"Gone"}
 
 
 def test_every_link_leads_somewhere(document: Source) -> None:

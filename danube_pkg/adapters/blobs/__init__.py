@@ -1,1 +1,1 @@
-"""Bytes that belong to a job, below the data directory."""
+"""Bytes that belong to a job, as files below the data directory."""

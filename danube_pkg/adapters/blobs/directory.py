@@ -1,6 +1,6 @@
-"""Artifact bytes: `artifacts/<job_id>/<file>`, written apart, fsynced, renamed; a torn upload leaves nothing.
+"""Blobs of jobs as files: DIRECTORY/JOB/FILE, written apart, hashed, fsynced, renamed.
 
-What is not whole yet lies in `artifacts/.parts/`, which a starting server empties: nobody else works on its directory.
+Uploads in progress are in DIRECTORY/.parts, which is emptied when a server starts: no other process writes there.
 """
 
 import asyncio
@@ -15,34 +15,38 @@ from danube_pkg.core.errors import StorageFull, TooLarge
 from danube_pkg.kit.files import sync_directory
 from danube_pkg.kit.records import Record
 
+READ_BYTES = 256 * 1024
+"""Size of one piece of a download."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ReceivedFile(Record):
-    """`core.artifacts.ports.ReceivedArtifact`."""
+    """`core.blobs.ports.ReceivedBlob`."""
 
     size_bytes: int
     sha256: str
+    kind: str
     part: Path
     target: Path
 
     async def keep(self) -> None:
-        """Rename it, durably."""
-        with _translated(self.target.name):
+        with _translated(self.kind, self.target.name):
             self.target.parent.mkdir(exist_ok=True, mode=0o750)
             os.replace(self.part, self.target)
             await asyncio.to_thread(sync_directory, self.target.parent)
 
 
-class ArtifactDirectory:
-    """`core.artifacts.ports.ArtifactFiles`."""
+class BlobDirectory:
+    """`core.blobs.ports.JobBlobs`. kind: the prefix of error references, such as `artifact`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kind: str) -> None:
         self._directory = directory
+        self._kind = kind
         self._parts = directory / ".parts"
         self._parts.mkdir(parents=True, exist_ok=True, mode=0o750)
-        for left in self._parts.iterdir():
-            left.unlink()
+        for unfinished in self._parts.iterdir():
+            unfinished.unlink()
 
     @asynccontextmanager
     async def receive(
@@ -51,12 +55,12 @@ class ArtifactDirectory:
         part = self._parts / f"{job_id}.{os.urandom(6).hex()}"
         size, hash_ = 0, sha256()
         try:
-            with _translated(file_name), part.open("xb") as file:
+            with _translated(self._kind, file_name), part.open("xb") as file:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit_bytes:
                         raise TooLarge(
-                            "artifact-too-large",
+                            f"{self._kind}-too-large",
                             f"{file_name} is larger than {limit_bytes} bytes",
                             hint="upload less, or push it to a registry or an object store",
                         )
@@ -64,23 +68,33 @@ class ArtifactDirectory:
                     file.write(chunk)
                 file.flush()
                 await asyncio.to_thread(os.fsync, file.fileno())
-            yield ReceivedFile(size, hash_.hexdigest(), part, self._directory / job_id / file_name)
+            yield ReceivedFile(size, hash_.hexdigest(), self._kind, part, self._path(job_id, file_name))
         finally:
             part.unlink(missing_ok=True)
 
-    def open_path(self, job_id: str, file_name: str) -> str:
-        return str(self._directory / job_id / file_name)
+    def has(self, job_id: str, file_name: str) -> bool:
+        return self._path(job_id, file_name).is_file()
+
+    async def read(self, job_id: str, file_name: str, begin: int, end: int) -> AsyncIterator[bytes]:
+        with self._path(job_id, file_name).open("rb") as file:
+            file.seek(begin)
+            while begin < end and (chunk := file.read(min(READ_BYTES, end - begin))):
+                yield chunk
+                begin += len(chunk)
+
+    def _path(self, job_id: str, file_name: str) -> Path:
+        return self._directory / job_id / file_name
 
 
 @contextmanager
-def _translated(file_name: str) -> Iterator[None]:
+def _translated(kind: str, file_name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise StorageFull(
-            "artifact-disk-full",
+            f"{kind}-disk-full",
             f"there is no room for {file_name}",
             cause=str(error),
             hint="free space on the file system of the data directory; the upload is repeated",

@@ -1,44 +1,45 @@
-"""Dex as a child program of the server: begun with a file, begun again when the file changes or Dex ends, ended with the server.
+"""Dex as a child process of the server: started with a configuration file, restarted when the file changes or Dex ends.
 
-The kernel ends it when the server is killed (`danube-ns tied`), so that there is never a second one on its port and its
-database. What it prints goes into the server's own log. Its database and its keys stay where they are, so logins that are
-under way go on after a restart.
+The kernel ends Dex when the server is killed (`danube-ns tied`), so that no second Dex has its port and its database.
+Its output goes to the server's log. Its database and its keys are kept, so that logins in progress continue after a
+restart.
 """
 
 import asyncio
 import contextlib
 import logging
 import os
-import random
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from pathlib import Path
 
-from danube_pkg.kit.backoff import Backoff
-from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.loops import Pauses, Streak, Timing
 from danube_pkg.kit.records import Record
-from danube_pkg.kit.tasks import TaskOwner, logged, until
+from danube_pkg.kit.tasks import TaskOwner, end_all, logged, until
 
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 30.0
-"""Between two tries to begin a Dex that ends; somebody who mends its cause does not wait longer."""
+PAUSES = Pauses(first=0.1, cap=30.0)
+"""Between two starts of a Dex that ends: after the cause is fixed, users can log in within 30 s."""
 
 STEADY_SECONDS = 60.0
-"""A Dex that has lived so long was well: the pauses begin anew."""
+"""A Dex that has run so long has started well: its next failure begins a new streak."""
 
 GRACE_SECONDS = 5.0
-"""A request to Dex takes milliseconds; what is left after this is killed."""
+"""Time to end after SIGTERM, before SIGKILL; a request to Dex takes milliseconds."""
 
 LINE_BYTES = 8 * 1024
-"""Of what it prints; a longer line is left out."""
+"""Longest line of output; longer ones are left out."""
 
 CAUSE_LENGTH = 300
 
 _log = logging.getLogger("danube.dex")
 
 
+class _DexEnded(Exception):
+    """Dex ended without a request of the server. str(): its last line of output."""
+
+
 class DexFiles(Record):
-    """program: Dex. launcher: danube-ns. directory: where its file lies, and its database."""
+    """program: Dex. launcher: danube-ns. directory: holds its configuration file and its database."""
 
     program: Path
     launcher: Path
@@ -48,9 +49,10 @@ class DexFiles(Record):
 class ChildDex:
     """`core.identity.ports.DexRunner`. Close it after use."""
 
-    def __init__(self, files: DexFiles, clock: Clock) -> None:
+    def __init__(self, files: DexFiles, timing: Timing) -> None:
         self._files = files
-        self._clock = clock
+        self._timing = timing
+        self._streak = Streak("dex", timing, PAUSES, log=_log)
         self._file = files.directory / "dex.yaml"
         self._configuration = ""
         self._changed = asyncio.Event()
@@ -71,30 +73,25 @@ class ChildDex:
         return self._trouble
 
     async def close(self) -> None:
-        """Dex ends."""
+        """Ends Dex."""
         await self._owner.close()
 
     async def _keep_running(self) -> None:
-        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, random.random)
         while True:
             self._changed.clear()
-            began = self._clock.monotonic()
             try:
                 await self._run()
-            except OSError as error:
-                self._trouble = f"{self._files.program}: {error.strerror or error}"
-            if self._changed.is_set():
-                backoff.reset()
                 continue
-            if self._clock.monotonic() > began + STEADY_SECONDS:
-                backoff.reset()
-            _log.error("dex-ended", extra={"fields": {"cause": self._trouble}})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(backoff.next()):
-                    await self._changed.wait()
+            except _DexEnded as error:
+                pause = self._streak.failed(error)
+                self._trouble = str(error)
+            except OSError as error:
+                pause = self._streak.failed(error)
+                self._trouble = f"{self._files.program}: {error.strerror or error}"
+            await until(self._changed.wait(), self._timing.clock.sleep(pause), name="pause before Dex starts again")
 
     async def _run(self) -> None:
-        """From its beginning until it has ended, of itself or because its file has changed."""
+        """Runs Dex until its file changes. Raises _DexEnded, or OSError if it cannot be started."""
         process = await asyncio.create_subprocess_exec(
             str(self._files.launcher), "tied", str(os.getpid()), str(self._files.program), "serve", str(self._file),
             stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit=LINE_BYTES, cwd=self._files.directory,
@@ -102,20 +99,28 @@ class ChildDex:
         )  # fmt: skip
         _log.info("dex-begun", extra={"fields": {"process": process.pid}})
         try:
-            said = await until(self._changed.wait(), _listen(process), name="dex's output")
-            self._trouble = "it is being begun again" if said is None else said or "it ended without a word"
+            steady = self._owner.start("dex is steady", self._end_streak())
+            last_line = await until(self._changed.wait(), _log_output(process), name="dex's output")
+            await end_all(steady)
         finally:
             await _end(process)
+        if last_line is not None and not self._changed.is_set():
+            raise _DexEnded(last_line or "it ended without output")
+        self._trouble = "it is restarting"
+
+    async def _end_streak(self) -> None:
+        await self._timing.clock.sleep(STEADY_SECONDS)
+        self._streak.succeeded()
 
 
-async def _listen(process: Process) -> str:
-    """What it prints into the log, and the last line of it when it has ended."""
+async def _log_output(process: Process) -> str:
+    """Writes the output into the log. Returns its last line when the process has ended."""
     assert process.stdout is not None
     last = ""
     while True:
         try:
             line = await process.stdout.readline()
-        except ValueError:  # longer than LINE_BYTES, and thrown away already
+        except ValueError:  # longer than LINE_BYTES, and discarded already
             continue
         if not line:
             await process.wait()
@@ -125,7 +130,7 @@ async def _listen(process: Process) -> str:
 
 
 async def _end(process: Process) -> None:
-    """Ended when this returns."""
+    """Ends the process; it has ended when this returns."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:

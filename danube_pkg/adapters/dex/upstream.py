@@ -1,16 +1,13 @@
-"""A program of our own behind a path of ours, such as Dex: requests and answers go through as they are, bounded."""
+"""Reverse proxy to a program of the same machine, such as Dex: requests and responses pass unchanged, with bounds."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from danube_pkg.core.errors import Permanent, Unavailable
-
-if TYPE_CHECKING:
-    import aiohttp
+from danube_pkg.kit.http_client import ExchangeFailed, HttpClient, HttpSettings, Trouble, no_proxy
 
 TIMEOUT_SECONDS = 30.0
-ANSWER_BYTES = 4 * 1024**2
+RESPONSE_BYTES = 4 * 1024**2
 """Dex's largest page has 50 KB, its fonts 200."""
 
 _HOP_BY_HOP = frozenset(
@@ -27,60 +24,58 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""RFC 9110 section 7.6.1, and what is made anew for the next hop."""
+"""RFC 9110 section 7.6.1, and headers that the client writes itself."""
 
 
 class HttpUpstream:
-    """`core.identity.ports.UpstreamHttp` over one base URL; `own_cookies` are ours and do not go on. Close it after use."""
+    """`core.identity.ports.UpstreamHttp` over one base URL. Close it after use.
+
+    own_cookies: names of the server's own cookies, which are not forwarded.
+    """
 
     def __init__(self, base_url: str, own_cookies: frozenset[str] = frozenset()) -> None:
         self._base_url = base_url.rstrip("/")
         self._own_cookies = own_cookies
-        self._session: aiohttp.ClientSession | None = None
+        self._http = HttpClient(
+            HttpSettings(
+                "danube",
+                total_seconds=TIMEOUT_SECONDS,
+                body_bytes=RESPONSE_BYTES,
+                decompress=False,
+                proxy_of=no_proxy,
+            )
+        )
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._http.close()
 
     async def forward(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Sequence[tuple[str, str]], bytes]:
-        import aiohttp
-        from yarl import URL
-
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
-        url = URL(self._base_url + target, encoded=True)
         try:
-            async with self._session.request(
-                method, url, headers=self._passed_on(headers), data=body or None, allow_redirects=False
-            ) as response:
-                data = await response.content.readexactly(ANSWER_BYTES + 1)
-                what = f"{url.path} answered with more than {len(data) - 1} bytes"
+            response = await self._http.exchange(
+                method, self._base_url + target, headers=self._forwarded(headers), body=body or None
+            )
+        except ExchangeFailed as error:
+            if error.trouble is Trouble.TOO_LARGE:
                 raise Permanent(
-                    "upstream-too-large", what, hint="check the login service: its output is in the server's log"
-                )
-        except asyncio.IncompleteReadError as error:
-            kept = [
-                (name.lower(), value) for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP
-            ]
-            return response.status, kept, error.partial
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                    "upstream-too-large",
+                    f"the login service's response at {urlsplit(target).path} is too large",
+                    cause=str(error),
+                    hint="check the login service: its output is in the server's log",
+                ) from error
             raise Unavailable(
                 "upstream-unreachable",
                 "the login service does not answer",
-                cause=str(error) or type(error).__name__,
+                cause=str(error),
                 hint="try again in a moment; danube config status shows whether it runs",
             ) from error
+        return response.status, [one for one in response.headers if one[0] not in _HOP_BY_HOP], response.body
 
-    def _passed_on(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+    def _forwarded(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         kept = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
         if not kept.get("authorization", "Basic ").startswith("Basic "):
-            del kept["authorization"]  # a token of ours; what a client of theirs proves itself with goes on
+            del kept["authorization"]  # an API token of this server; Basic authenticates Dex's own clients
         cookies = [one.strip() for one in headers.get("cookie", "").split(";")]
         theirs = [one for one in cookies if one and one.partition("=")[0] not in self._own_cookies]
         kept.pop("cookie", None)

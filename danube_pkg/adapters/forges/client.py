@@ -1,29 +1,21 @@
-"""HTTP to others' servers: one bounded POST, forges' APIs on top of it, and the token with which a GitHub App names itself.
+"""HTTP client for forges' APIs and notification receivers, and the signed token with which a GitHub App authenticates.
 
-Redirects are not followed, since they would carry a token elsewhere. aiohttp and joserfc are imported with the first
-request: a server that tells nobody anything does not carry their weight.
+Redirects are not followed, since they would send a token to another server.
 """
 
-import asyncio
 import json
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from danube_pkg.core.errors import Invalid, Permanent, Unavailable
 from danube_pkg.core.http_responses import refusal
 from danube_pkg.core.notifications.ports import HttpAnswer
 from danube_pkg.core.repositories.forges import ApiRequest
-
-if TYPE_CHECKING:
-    import aiohttp
-
-TIMEOUT_SECONDS = 10.0
-ANSWER_BYTES = 256 * 1024
-"""A status's answer has 5 KB, a token's 2 KB."""
+from danube_pkg.kit.http_client import ExchangeFailed, HttpClient, HttpSettings, Trouble
 
 JWT_SECONDS = 540
-"""GitHub takes at most ten minutes; the rest is for clocks that differ."""
+"""GitHub accepts at most ten minutes; the rest is for clocks that differ."""
 
 CLOCK_SKEW_SECONDS = 60
 
@@ -32,11 +24,10 @@ class HttpForges:
     """`core.repositories.ports.ForgeApi` and `core.notifications.ports.OutboundHttp`. Close it after use."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._http = HttpClient(HttpSettings("danube"))
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._http.close()
 
     async def post(self, request: ApiRequest) -> Mapping[str, Any]:
         headers = {"Content-Type": "application/json", **request.headers}
@@ -55,27 +46,23 @@ class HttpForges:
         return await self._send("receiver", name, url, headers, body)
 
     async def _send(self, kind: str, name: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
-        import aiohttp
-
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "danube"},
-                trust_env=True,
-            )
         try:
-            async with self._session.post(url, data=body, headers=dict(headers), allow_redirects=False) as response:
-                answered = {key.lower(): value for key, value in response.headers.items()}
-                return HttpAnswer(response.status, answered, await _bounded(response, kind, name))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            cause = type(error).__name__ if url != name else str(error) or type(error).__name__
+            response = await self._http.exchange("POST", url, headers=headers, body=body)
+        except ExchangeFailed as error:
+            if error.trouble is Trouble.TOO_LARGE:
+                raise Permanent(
+                    f"{kind}-refused",
+                    f"{name} cannot be used: {error}",
+                    hint="check that its URL is the address of its API, not of a page",
+                ) from error
+            cause = str(error.trouble if url != name else error)  # the text of an error may contain a secret URL
             raise Unavailable(
                 f"{kind}-unreachable", f"{name} cannot be reached now", cause=cause, hint="try again"
             ) from error
+        return HttpAnswer(response.status, dict(response.headers), response.body)
 
     def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
-        from joserfc import jwt
+        from joserfc import jwt  # 200 ms, and only a GitHub App needs it
         from joserfc.errors import JoseError
         from joserfc.jwk import RSAKey
 
@@ -86,16 +73,7 @@ class HttpForges:
         except (JoseError, ValueError, TypeError) as error:
             raise Invalid(
                 "app-key-invalid",
-                f"the private key of the GitHub App {app_id} is no RSA key in PEM",
+                f"the private key of the GitHub App {app_id} is not an RSA key in PEM format",
                 cause=type(error).__name__,
                 hint="set the secret again with the file that GitHub made: danube secrets set NAME < key.pem",
             ) from error
-
-
-async def _bounded(response: "aiohttp.ClientResponse", kind: str, name: str) -> bytes:
-    try:
-        data = await response.content.readexactly(ANSWER_BYTES + 1)
-    except asyncio.IncompleteReadError as error:
-        return error.partial
-    what = f"{name} answered with more than {len(data) - 1} bytes"
-    raise Permanent(f"{kind}-refused", what, hint="check that its URL is the address of its API, not of a page")

@@ -1,1 +1,1 @@
-"""Where code comes from: Git repositories, plain directories, working trees. All of dulwich runs in a process beside the server."""
+"""Sources of code: Git repositories, plain directories, working trees. dulwich runs only in worker processes."""

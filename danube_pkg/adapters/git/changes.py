@@ -9,7 +9,7 @@ from danube_pkg.core.errors import Permanent
 
 
 def changed_paths(objects: BaseObjectStore, before: str, after: str) -> list[str] | None:
-    """Paths that were added, changed, removed or given another mode, sorted; None for more than anybody would name."""
+    """Paths that were added, changed, removed or given another mode, sorted; None for more than `MAX_CHANGED_FILES`."""
     found: set[str] = set()
     for change in tree_changes(objects, _tree(objects, before), _tree(objects, after)):
         for entry in (change.old, change.new):
@@ -23,6 +23,6 @@ def changed_paths(objects: BaseObjectStore, before: str, after: str) -> list[str
 def _tree(objects: BaseObjectStore, sha: str) -> ObjectID:
     commit = objects[ObjectID(sha.encode("ascii"))]
     if not isinstance(commit, Commit):
-        raise Permanent("source-unavailable", f"{sha} is no commit", hint="name a branch, a tag or a commit")
+        raise Permanent("source-unavailable", f"{sha} is not a commit", hint="name a branch, a tag or a commit")
     tree: ObjectID = commit.tree
     return tree

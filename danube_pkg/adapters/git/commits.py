@@ -1,4 +1,4 @@
-"""What a commit says of itself, for people. Runs in the worker process."""
+"""A commit's message and author, for lists of jobs. Runs in the worker process."""
 
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Commit, ObjectID
@@ -6,8 +6,8 @@ from dulwich.objects import Commit, ObjectID
 from danube_pkg.core.repositories.revisions import MAX_AUTHOR, MAX_MESSAGE, first_line
 
 
-def commit_words(objects: BaseObjectStore, sha: ObjectID) -> dict[str, str]:
-    """`commit_message` (its first line) and `commit_author` (the name, no address), bounded; nothing for what is no commit."""
+def commit_metadata(objects: BaseObjectStore, sha: ObjectID) -> dict[str, str]:
+    """`commit_message` (its first line) and `commit_author` (the name, no address), bounded; {} for other objects."""
     commit = objects[sha]
     if not isinstance(commit, Commit):
         return {}
@@ -18,7 +18,7 @@ def commit_words(objects: BaseObjectStore, sha: ObjectID) -> dict[str, str]:
 
 
 def _text(data: bytes, encoding: bytes | None) -> str:
-    """In the encoding that the commit names, which anybody may have written; UTF-8 where that is none."""
+    """Decoded as the commit says, which is untrusted text; as UTF-8 where it names no known encoding."""
     try:
         return data.decode((encoding or b"utf-8").decode("ascii", "replace"), "replace")
     except (LookupError, ValueError):

@@ -16,13 +16,14 @@ _LINK, _FILE = 0o120000, 0o100000
 
 
 def read_files(objects: BaseObjectStore, commit_sha: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """As JSON: name, data in base64 (cut at its bound), size, whether it is a link. `directory/*.yaml` names a directory's.
+    """Each file as JSON: name, data in base64 (cut at its bound), size, whether it is a link.
 
-    Links are named, not followed. Raises Permanent, TooLarge.
+    names: paths; `directory/*.yaml` stands for all such files of a directory. Links are returned, not followed. Raises
+    Permanent, TooLarge.
     """
     commit = objects[ObjectID(commit_sha.encode("ascii"))]
     if not isinstance(commit, Commit):
-        raise Permanent("source-unavailable", f"{commit_sha} is no commit", hint="name a branch, a tag or a commit")
+        raise Permanent("source-unavailable", f"{commit_sha} is not a commit", hint="name a branch, a tag or a commit")
     count = 0
     for name in names:
         directory, _, last = name.rpartition("/")
@@ -39,14 +40,14 @@ def read_files(objects: BaseObjectStore, commit_sha: str, names: Sequence[str]) 
             if count > MAX_WANTED_FILES:
                 raise TooLarge(
                     "source-too-large",
-                    f"more than {MAX_WANTED_FILES} files {name}",
+                    f"more than {MAX_WANTED_FILES} files match {name}",
                     hint="write several documents into one file",
                 )
             yield _described(objects, f"{directory}/{found}" if directory else found, entry.sha, mode == _LINK)
 
 
 def read_directory_files(root: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The same from a plain directory as it is on disk; links are named, not followed, and nothing above it is read."""
+    """The same for a plain directory as it is on disk; names that lead out of it, or through a link, are left out."""
     for name in names:
         parts = name.split("/")
         if ".." in parts or name.startswith("/"):
@@ -79,7 +80,7 @@ def _tree(objects: BaseObjectStore, sha: ObjectID, directory: str) -> Tree | Non
 def _described(objects: BaseObjectStore, name: str, sha: ObjectID, is_link: bool) -> dict[str, Any]:
     blob = objects[sha]
     if not isinstance(blob, Blob):
-        raise Permanent("source-unavailable", f"{name} is no file", hint="check the repository with: git fsck")
+        raise Permanent("source-unavailable", f"{name} is not a file", hint="check the repository with: git fsck")
     data = blob.data[: MAX_WANTED_FILE_BYTES + 1]
     return {
         "name": name,

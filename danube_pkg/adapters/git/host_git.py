@@ -1,6 +1,7 @@
-"""Fetching by the host's `git`, where `danube.toml` opts in: faster with large histories, the same mirror, the same rules.
+"""Fetches with the host's `git`, where `danube.toml` opts in: faster with large histories, into the same mirrors.
 
-Its configuration is made for this one call and lies in memory; a token stands in there and in no argument or variable.
+Its configuration is made for each call and kept in memory. A token is in that configuration, never in an argument or an
+environment variable.
 """
 
 import base64
@@ -10,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.limits import DEEPENING, NETWORK_TIMEOUT_SECONDS
+from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.ssh import as_environment, ssh_command
 from danube_pkg.adapters.git.transports import translated
 from danube_pkg.core.errors import HostLacks
@@ -20,16 +21,16 @@ from danube_pkg.core.repositories.urls import as_url
 TIMEOUT_SECONDS = 900.0
 
 NOT_FOUND = 127
-"""What env(1) ends with where there is no such program."""
+"""The exit code of env(1) for a program that is not installed."""
 
 
-def fetch(url: str, sha: str, directory: Path, access: GitAccess) -> None:
-    """That commit into the mirror. Raises Permanent, Unavailable, HostLacks."""
-    with ssh_command(access) as ssh:
+def fetch(url: str, sha: str, directory: Path, remote: RemoteSettings) -> None:
+    """Fetch that commit into the mirror. Raises Permanent, Unavailable, HostLacks."""
+    with ssh_command(remote) as ssh:
         descriptor = os.memfd_create("git-config", os.MFD_CLOEXEC)
         try:
             os.fchmod(descriptor, 0o600)
-            os.write(descriptor, _config(url, access).encode())
+            os.write(descriptor, _config(url, remote).encode())
             environment = {
                 "GIT_CONFIG_GLOBAL": f"/proc/{os.getpid()}/fd/{descriptor}",
                 "GIT_CONFIG_NOSYSTEM": "1",
@@ -37,22 +38,24 @@ def fetch(url: str, sha: str, directory: Path, access: GitAccess) -> None:
                 "GIT_SSH_COMMAND": as_environment(ssh),
                 "GIT_SSH_VARIANT": "ssh",
             }
-            answer = _run(url, f"{sha}:refs/danube/{sha}", 1, directory, environment, access)
-            if "not our ref" in answer or "unadvertised" in answer:
+            problem = _run(url, f"{sha}:refs/danube/{sha}", 1, directory, environment, remote)
+            if "not our ref" in problem or "unadvertised" in problem:
                 for depth in DEEPENING:
-                    answer = _run(url, "+refs/heads/*:refs/danube/heads/*", depth, directory, environment, access)
-                    if answer or _has(sha, directory):
+                    problem = _run(url, "+refs/heads/*:refs/danube/heads/*", depth, directory, environment, remote)
+                    if problem or _has(sha, directory):
                         break
-            if answer:
-                raise translated(url, access, OSError(answer))
+            if problem:
+                raise translated(url, remote, OSError(problem))
         finally:
             os.close(descriptor)
 
 
-def _run(url: str, refspec: str, depth: int, directory: Path, environment: Mapping[str, str], access: GitAccess) -> str:
-    """What git complains of; "" when it did it."""
+def _run(
+    url: str, refspec: str, depth: int, directory: Path, environment: Mapping[str, str], remote: RemoteSettings
+) -> str:
+    """git's error message; "" for success."""
     variables = [f"{name}={value}" for name, value in environment.items()]
-    words = [
+    arguments = [
         "env",
         *variables,
         "git",
@@ -66,38 +69,38 @@ def _run(url: str, refspec: str, depth: int, directory: Path, environment: Mappi
     ]
     try:
         done = subprocess.run(
-            [*words, "--no-recurse-submodules", "--no-write-fetch-head", "--", url, refspec],
+            [*arguments, "--no-recurse-submodules", "--no-write-fetch-head", "--", url, refspec],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise translated(url, access, TimeoutError(f"git took longer than {TIMEOUT_SECONDS:g} s")) from error
+        raise translated(url, remote, TimeoutError(f"git took longer than {TIMEOUT_SECONDS:g} s")) from error
     if done.returncode == NOT_FOUND:
         raise HostLacks(
             "git-missing",
             'danube.toml says sources.git = "host", and this machine has no git',
             hint='apt-get install git, or write git = "dulwich"',
         )
-    complaint = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
-    return complaint if done.returncode else ""
+    message = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+    return message if done.returncode else ""
 
 
 def _has(sha: str, directory: Path) -> bool:
-    words = ["git", "-c", "safe.directory=*", "-C", str(directory), "cat-file", "-e", sha]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    arguments = ["git", "-c", "safe.directory=*", "-C", str(directory), "cat-file", "-e", sha]
+    return subprocess.run(arguments, capture_output=True, check=False).returncode == 0
 
 
-def _config(url: str, access: GitAccess) -> str:
-    """A token is sent to this host only, also when that redirects elsewhere."""
+def _config(url: str, remote: RemoteSettings) -> str:
+    """git's configuration. A token is sent to this host only, also when the host redirects elsewhere."""
     lines = ["[credential]", "\thelper =", "[safe]", "\tdirectory = *", "[protocol]", "\tallow = never"]
     for scheme in ("http", "https", "ssh", "git"):
         lines += [f'[protocol "{scheme}"]', "\tallow = always"]
     lines += ["[http]", "\tlowSpeedLimit = 1", f"\tlowSpeedTime = {NETWORK_TIMEOUT_SECONDS:.0f}"]
-    if access.credential.password:
+    if remote.credential.password:
         parts = urlsplit(as_url(url))
-        login = f"{access.credential.username}:{access.credential.password}".encode()
+        login = f"{remote.credential.username}:{remote.credential.password}".encode()
         host = parts.netloc.rpartition("@")[2]
         lines += ["\tfollowRedirects = false", f'[http "{parts.scheme}://{host}/"]']
         lines.append(f'\textraHeader = "Authorization: Basic {base64.b64encode(login).decode()}"')

@@ -1,11 +1,11 @@
-"""The mirrors below `repos/` as the server sees them: one writer each, in use or not, bounded in size, oldest use first out.
+"""The mirrors below `repos/`: each has one writer at a time, and the least recently used are removed above a total
+size.
 
-A mirror belongs to a URL and the rule by which it is read: what one credential may see is not given out to another.
+A mirror belongs to a URL and a rule of `git_authentication`: what one credential may read is not shown to another.
 """
 
 import asyncio
 import hashlib
-import logging
 import os
 import shutil
 import time
@@ -14,21 +14,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from danube_pkg.adapters.git.limits import MAX_PACKS
+from danube_pkg.kit.logs import EventLog
 
-_log = logging.getLogger("danube.git")
+_log = EventLog("danube.git")
 
 
 class Mirrors:
-    """limit_bytes: of all of them together; a mirror that is in use is never removed, so that it may be exceeded for a while."""
+    """limit_bytes: for all mirrors together. It may be exceeded for a while: a mirror in use is never removed."""
 
     def __init__(self, directory: Path, limit_bytes: int) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
         self._limit = limit_bytes
         self._writing: dict[str, asyncio.Lock] = {}
-        """By mirror, kept: there are as many as repositories were ever read, and taking one away would let two write."""
+        """A lock for each mirror that was ever written. Removing one that is waited for would allow two writers."""
         self._using: dict[str, int] = {}
-        self._tidying = asyncio.Lock()
+        self._evicting = asyncio.Lock()
 
     def path(self, url: str, rule: str) -> Path:
         """Where the mirror is, or would be."""
@@ -36,15 +37,15 @@ class Mirrors:
 
     @asynccontextmanager
     async def writing(self, mirror: Path) -> AsyncIterator[None]:
-        """The one that may write it; a mirror that has become slow to read begins anew."""
+        """The block is the mirror's only writer. A mirror with too many packs is deleted first, unless it is in use."""
         async with self._writing.setdefault(mirror.name, asyncio.Lock()), self.using(mirror):
-            if self._using[mirror.name] == 1 and await asyncio.to_thread(_is_worn, mirror):
+            if self._using[mirror.name] == 1 and await asyncio.to_thread(_has_too_many_packs, mirror):
                 await asyncio.to_thread(_remove, mirror)
             yield
 
     @asynccontextmanager
     async def using(self, mirror: Path) -> AsyncIterator[None]:
-        """While the block lasts it is not removed."""
+        """The mirror is not removed during the block."""
         self._using[mirror.name] = self._using.get(mirror.name, 0) + 1
         try:
             yield
@@ -53,9 +54,9 @@ class Mirrors:
             if not self._using[mirror.name]:
                 del self._using[mirror.name]
 
-    async def tidy(self, just_used: Path) -> None:
-        """Note the use, and remove the least recently used until all fit."""
-        async with self._tidying:
+    async def evict(self, just_used: Path) -> None:
+        """Record the use of a mirror, and remove the least recently used ones until all fit into the limit."""
+        async with self._evicting:
             await asyncio.to_thread(_touch, just_used)
             mirrors = await asyncio.to_thread(_measured, self.directory)
             excess = sum(size for _, size, _ in mirrors) - self._limit
@@ -65,10 +66,10 @@ class Mirrors:
                 if mirror.name not in self._using and mirror != just_used:
                     await asyncio.to_thread(_remove, mirror)
                     excess -= size
-                    _log.info("mirror-removed", extra={"fields": {"mirror": mirror.name, "bytes": size}})
+                    _log.info("mirror-removed", mirror=mirror.name, bytes=size)
 
 
-def _is_worn(mirror: Path) -> bool:
+def _has_too_many_packs(mirror: Path) -> bool:
     packs = mirror / "objects" / "pack"
     return packs.is_dir() and sum(name.endswith(".pack") for name in os.listdir(packs)) > MAX_PACKS
 
@@ -80,12 +81,12 @@ def _touch(mirror: Path) -> None:
 
 
 def _measured(directory: Path) -> list[tuple[float, int, Path]]:
-    """(time of last use, bytes, mirror) of each; what vanishes meanwhile is not counted."""
+    """(time of last use, bytes, mirror) for each; files that vanish meanwhile are not counted."""
     found = []
     for mirror in directory.glob("*.git"):
         try:
             used_at = mirror.stat().st_mtime
-        except FileNotFoundError:  # a worn one, which whoever writes it has just taken away
+        except FileNotFoundError:  # its writer has just deleted it
             continue
         size = 0
         for root, _, names in os.walk(mirror):
@@ -99,9 +100,9 @@ def _measured(directory: Path) -> list[tuple[float, int, Path]]:
 
 
 def _remove(mirror: Path) -> None:
-    """Renamed first, so that half of one is never taken for a whole."""
-    doomed = mirror.with_suffix(".removed")
-    shutil.rmtree(doomed, ignore_errors=True)
+    """Renamed first, so that a partly deleted mirror is never used."""
+    removed = mirror.with_suffix(".removed")
+    shutil.rmtree(removed, ignore_errors=True)
     if mirror.exists():
-        mirror.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+        mirror.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Asking the worker: starts it, hands over the request, reads the answer with backpressure, turns its errors back into ours."""
+"""The server's side of the worker: starts it, sends a request, reads the answer with backpressure, raises its error."""
 
 import asyncio
 import contextlib
@@ -16,15 +16,15 @@ from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.urls import without_login
 
 ANSWER_TIMEOUT_SECONDS = 900.0
-"""Until the first byte: a shallow fetch of a large repository over a slow line takes minutes, not quarters of an hour."""
+"""Until the first byte: a shallow fetch of a large repository over a slow line takes some minutes."""
 
-MAX_COMPLAINT_BYTES = 64 * 1024
+MAX_STDERR_BYTES = 64 * 1024
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "SSL_CERT_FILE")
 
 
 def worker_command() -> Sequence[str]:
-    """The worker in this Python; -P: never a module from the directory that the server was started in."""
+    """The worker, with this Python. -P: modules of the server's working directory are never imported."""
     return (sys.executable, "-P", "-m", "danube_pkg.adapters.git.worker")
 
 
@@ -41,9 +41,9 @@ class Worker:
         return found
 
     async def stream(self, request: Mapping[str, Any], notices: list[str] | None = None) -> AsyncGenerator[bytes, None]:
-        """The answer in chunks; what the worker has to say to people is added to `notices` at the end.
+        """The answer in chunks; the worker's sentences for users are added to `notices` at the end.
 
-        The worker is ended when the reader leaves; its error is raised where its output ends.
+        The worker is killed when the reader stops early. Its error is raised where its output ends.
         """
         process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -57,7 +57,7 @@ class Worker:
         )
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise errors.Defect("worker-pipes", "the source worker has no pipes")
-        complaint = asyncio.create_task(_tail(process.stderr), name="git-worker-stderr")
+        stderr = asyncio.create_task(_tail(process.stderr), name="git-worker-stderr")
         try:
             process.stdin.write(json.dumps(request).encode())
             process.stdin.close()
@@ -67,14 +67,14 @@ class Worker:
                 chunk = await process.stdout.read(CHUNK_BYTES)
             code = await process.wait()
             if code:
-                raise _error(code, await complaint)
+                raise _error(code, await stderr)
             if notices is not None:
-                notices += _notices(await complaint)
+                notices += _notices(await stderr)
         finally:
-            # Gone already where the answer was complete.
+            # Where the answer was complete, the process has exited already.
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            complaint.cancel()
+            stderr.cancel()
             await process.wait()
 
 
@@ -90,21 +90,21 @@ async def _first(output: asyncio.StreamReader, request: Mapping[str, Any]) -> by
         ) from error
 
 
-async def _tail(complaints: asyncio.StreamReader) -> bytes:
-    """The end of what the worker says; all is read, so that it never waits for us."""
+async def _tail(stderr: asyncio.StreamReader) -> bytes:
+    """The end of the worker's standard error; all of it is read, so that the worker never blocks."""
     kept = b""
-    while data := await complaints.read(MAX_COMPLAINT_BYTES):
-        kept = (kept + data)[-MAX_COMPLAINT_BYTES:]
+    while data := await stderr.read(MAX_STDERR_BYTES):
+        kept = (kept + data)[-MAX_STDERR_BYTES:]
     return kept
 
 
-def _notices(said: bytes) -> list[str]:
-    lines = said.decode("utf-8", "replace").splitlines()
+def _notices(stderr: bytes) -> list[str]:
+    lines = stderr.decode("utf-8", "replace").splitlines()
     return [str(json.loads(line.removeprefix(NOTICE))) for line in lines if line.startswith(NOTICE)]
 
 
-def _error(code: int, complaint: bytes) -> PlatformError:
-    text = complaint.decode("utf-8", "replace").strip()
+def _error(code: int, stderr: bytes) -> PlatformError:
+    text = stderr.decode("utf-8", "replace").strip()
     last = text.rpartition("\n")[2]
     try:
         fields = json.loads(last)
@@ -121,7 +121,7 @@ def _error(code: int, complaint: bytes) -> PlatformError:
 
 
 def _environment() -> Mapping[str, str]:
-    """What Git and TLS need, and the place of this very program; nothing else that the server was given."""
+    """The variables that Git and TLS need, and the path of this program; no others of the server's."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     home = str(Path(danube_pkg.__file__).absolute().parents[1])
     inherited = os.environ.get("PYTHONPATH", "")

@@ -1,7 +1,7 @@
-"""The `Sources` port: repositories, local or remote, and plain directories (`GitSources`); the tree at hand (`WorkingTree`).
+"""The `Sources` port: local and remote repositories and plain directories (`GitSources`); a `WorkingTree`.
 
-Everything happens in a worker process (`worker.py`); the event loop only moves bytes, and dulwich's memory is given back
-with the process. A source's stream can be read again and again: each reading starts a worker of its own.
+The work is done in worker processes (`worker.py`); the event loop only moves bytes, and dulwich's memory is freed with
+the process. A source's stream can be read repeatedly: each reading starts a worker of its own.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.adapters.git.access import GitAccess
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
+from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials
@@ -23,11 +23,14 @@ from danube_pkg.core.repositories.urls import is_remote, without_login
 from danube_pkg.kit.records import Mutable, Record, field, replace
 
 MAX_WORKERS = 2
-"""Reading a tree is bound by the processor; more at once only make each slower."""
+"""Reading a tree is bound by the processor; more workers at once would only slow each other down."""
 
 
 class WorkerSource(Record):
-    """What the worker streams on request. mirrors: those that it reads from, which must stay meanwhile."""
+    """A `SourceTree` that a worker streams.
+
+    request: what it is asked; used: the mirrors that it reads from, which must not be removed meanwhile.
+    """
 
     commit_sha: str
     worker: Worker
@@ -43,33 +46,36 @@ class WorkerSource(Record):
         async with AsyncExitStack() as stack:
             for mirror in self.used if self.mirrors is not None else ():
                 await stack.enter_async_context(self.mirrors.using(mirror))  # type: ignore[union-attr]
-            said: list[str] = []
-            chunks = await stack.enter_async_context(aclosing(self.worker.stream(self.request, said)))
+            notices: list[str] = []
+            chunks = await stack.enter_async_context(aclosing(self.worker.stream(self.request, notices)))
             async for chunk in chunks:
                 yield chunk
-            self.notices.extend(one for one in said if one not in self.notices)
+            self.notices.extend(one for one in notices if one not in self.notices)
 
 
-class _Tree(Mutable):
-    """What is found out while a commit's tree is gathered: what it says of itself, sentences for the job's page, the
-    mirrors that it lies in."""
+class _Fetched(Mutable):
+    """The results of fetching a commit and its submodules.
 
-    words: Mapping[str, str] = field(default_factory=dict)
+    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors.
+    """
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     used: list[Path] = field(default_factory=list)
 
 
 class NoCredentials:
-    """`GitCredentials` where there are none: everything is read without a login."""
+    """`GitCredentials` without any: every repository is read anonymously."""
 
     async def credential_for(self, repository: str) -> Credential:
         return Credential()
 
 
 class GitSources:
-    """Implements `Sources`, `SourceFiles` and `ChangedFiles`. directory: `repos/` below the data directory; mirrors and temporary packs lie there.
+    """Implements `Sources`, `SourceFiles` and `ChangedFiles`.
 
-    known_hosts: files of ssh host keys beside the system's.
+    directory: `repos/` below the data directory, for mirrors and temporary packs. known_hosts: files of ssh host keys
+    beside the system's.
     """
 
     def __init__(
@@ -90,21 +96,21 @@ class GitSources:
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
-        """Local: branch, tag, full or short hash. Remote: branch, tag, full hash."""
+        """ref: a branch, a tag or a full hash; in a local repository a short hash too."""
         if not ref and is_plain_directory(repository):
             return Revision("")
         request = {"do": "resolve", "repository": repository.removeprefix("file://"), "ref": ref}
-        access = await self._access(repository) if is_remote(repository) else None
+        remote = await self._remote_settings(repository) if is_remote(repository) else None
         async with self._resolving:
-            answer = await self._worker.ask(request | ({"access": access.request()} if access is not None else {}))
+            answer = await self._worker.ask(request | ({"remote": remote.request()} if remote is not None else {}))
         revision = Revision(**answer["revision"])
-        if access is None or not answer["peel"]:
+        if remote is None or not answer["peel"]:
             return revision
-        fetched = await self._fetch(repository, revision.commit_sha, access)
-        return replace(revision, commit_sha=fetched["commit_sha"], **fetched["words"])
+        fetched = await self._fetch(repository, revision.commit_sha, remote)
+        return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
 
     async def open(self, repository: str, commit_sha: str) -> WorkerSource:
-        """`commit_sha` is what `resolve` said; "" reads a directory as it is on disk then."""
+        """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read."""
         request: dict[str, Any] = {
             "do": "stream",
             "repository": repository.removeprefix("file://"),
@@ -113,49 +119,53 @@ class GitSources:
         }
         if not is_remote(repository):
             return WorkerSource(commit_sha, self._worker, request)
-        # Fetched before it is streamed, so that a slow reader keeps nobody from the mirror.
-        tree = _Tree()
-        access = await self._access(repository)
-        request |= await self._gather(repository, commit_sha, access, tree)
-        rule = access.credential.rule
+        # Fetched before it is streamed, so that a slow reader does not block the mirror for other jobs.
+        fetched = _Fetched()
+        remote = await self._remote_settings(repository)
+        request |= await self._fetch_all(repository, commit_sha, remote, fetched)
+        rule = remote.credential.rule
         return WorkerSource(
             commit_sha,
             self._worker,
             request,
             rule,
-            **tree.words,
-            notices=tree.notices,
+            **fetched.metadata,
+            notices=fetched.notices,
             mirrors=self._mirrors,
-            used=tree.used,
+            used=fetched.used,
         )
 
-    async def _gather(
-        self, url: str, commit_sha: str, access: GitAccess, tree: "_Tree", depth: int = 0
+    async def _fetch_all(
+        self, url: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched, depth: int = 0
     ) -> dict[str, Any]:
-        """A commit and its submodules, theirs included, brought into their mirrors, each by the credential that its URL
-        has; the answer is what the worker must know to stream it."""
-        answer = await self._fetch(url, commit_sha, access)
-        mirror = self._mirrors.path(url, access.credential.rule)
-        tree.used.append(mirror)
-        tree.words = tree.words or answer["words"]  # the outermost commit's
+        """Fetch a commit and its submodules, recursively, each with the credential for its own URL.
+
+        The answer is what the worker needs to stream them.
+        """
+        answer = await self._fetch(url, commit_sha, remote)
+        mirror = self._mirrors.path(url, remote.credential.rule)
+        fetched.used.append(mirror)
+        fetched.metadata = fetched.metadata or answer["metadata"]  # the outermost commit's
         inner = []
         for one in answer["submodules"]:
             if one["notice"]:
-                tree.notices.append(one["notice"])
+                fetched.notices.append(one["notice"])
                 continue
-            if len(tree.used) > MAX_SUBMODULES or depth >= MAX_SUBMODULE_DEPTH:
+            if len(fetched.used) > MAX_SUBMODULES or depth >= MAX_SUBMODULE_DEPTH:
                 raise TooLarge(
                     "source-too-large",
                     f"{without_login(url)}: more than {MAX_SUBMODULES} submodules, or deeper than {MAX_SUBMODULE_DEPTH}",
                     hint="does a submodule contain itself?",
                 )
-            its_access = await self._access(one["url"])
-            tree.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {its_access.credential.rule}")
-            inner.append({**one, **await self._gather(one["url"], one["commit_sha"], its_access, tree, depth + 1)})
+            its_remote = await self._remote_settings(one["url"])
+            rule = its_remote.credential.rule
+            fetched.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {rule}")
+            its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, depth + 1)
+            inner.append({**one, **its_request})
         return {"commit_sha": commit_sha, "mirror": str(mirror), "submodules": inner}
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
-        """Without the rest of the tree; a remote repository's commit is fetched first."""
+        """Files of a commit without the rest of its tree; a remote repository's commit is fetched first."""
         request: dict[str, Any] = {
             "do": "files",
             "repository": repository.removeprefix("file://"),
@@ -163,12 +173,12 @@ class GitSources:
             "names": list(names),
         }
         if is_remote(repository):
-            access = await self._access(repository)
-            mirror = self._mirrors.path(repository, access.credential.rule)
-            request |= {"mirror": str(mirror), "access": access.request()}
+            remote = await self._remote_settings(repository)
+            mirror = self._mirrors.path(repository, remote.credential.rule)
+            request |= {"mirror": str(mirror), "remote": remote.request()}
             async with self._mirrors.writing(mirror), self._fetching:
                 answer = await self._worker.ask(request)
-            await self._mirrors.tidy(mirror)
+            await self._mirrors.evict(mirror)
         else:
             answer = await self._worker.ask(request)
         return [
@@ -177,8 +187,11 @@ class GitSources:
         ]
 
     async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        """Between the branch as it is now and the commit: what the branch got meanwhile counts as well, since of both no
-        more than the newest commit is fetched. So a filter may be met too often, and never too rarely."""
+        """The differences between the branch's head and the commit.
+
+        Only these two commits are fetched, so that later changes of the branch count as well: a filter may be met too
+        often, and never too rarely.
+        """
         base = await self.resolve(repository, f"refs/heads/{target_branch}")
         request: dict[str, Any] = {
             "do": "changes",
@@ -189,35 +202,35 @@ class GitSources:
         if not is_remote(repository):
             answer = await self._worker.ask(request)
         else:
-            access = await self._access(repository)
-            mirror = self._mirrors.path(repository, access.credential.rule)
+            remote = await self._remote_settings(repository)
+            mirror = self._mirrors.path(repository, remote.credential.rule)
             async with self._mirrors.writing(mirror), self._fetching:
-                answer = await self._worker.ask({**request, "mirror": str(mirror), "access": access.request()})
-            await self._mirrors.tidy(mirror)
+                answer = await self._worker.ask({**request, "mirror": str(mirror), "remote": remote.request()})
+            await self._mirrors.evict(mirror)
         changed: Sequence[str] | None = answer["changed"]
         return changed
 
-    async def _access(self, repository: str) -> GitAccess:
+    async def _remote_settings(self, repository: str) -> RemoteSettings:
         credential = await self._credentials.credential_for(repository)
-        return GitAccess(credential, self._known_hosts, self._settings.git)
+        return RemoteSettings(credential, self._known_hosts, self._settings.git)
 
-    async def _fetch(self, repository: str, commit_sha: str, access: GitAccess) -> Mapping[str, Any]:
-        mirror = self._mirrors.path(repository, access.credential.rule)
+    async def _fetch(self, repository: str, commit_sha: str, remote: RemoteSettings) -> Mapping[str, Any]:
+        mirror = self._mirrors.path(repository, remote.credential.rule)
         request = {
             "do": "fetch",
             "repository": repository,
             "commit_sha": commit_sha,
             "mirror": str(mirror),
-            "access": access.request(),
+            "remote": remote.request(),
         }
         async with self._mirrors.writing(mirror), self._fetching:
             answer = await self._worker.ask(request)
-        await self._mirrors.tidy(mirror)
+        await self._mirrors.evict(mirror)
         return answer
 
 
 def is_plain_directory(repository: str) -> bool:
-    """A directory that is certainly no repository has nothing to resolve, and needs no process to say so."""
+    """Whether a local directory is certainly not a repository, so that no worker is needed to resolve its refs."""
     if is_remote(repository):
         return False
     path = Path(repository.removeprefix("file://"))
@@ -225,9 +238,9 @@ def is_plain_directory(repository: str) -> bool:
 
 
 class WorkingTree:
-    """Implements `Sources` for `danube run`: whatever repository is asked for, it is the directory at hand as it is now.
+    """Implements `Sources` for `danube run`: every repository is this directory as it is now.
 
-    temporary: a directory of Danube's own for the pack of HEAD.
+    path: the directory; temporary: where the pack of HEAD is written.
     """
 
     def __init__(self, path: Path, temporary: Path, worker: Worker | None = None) -> None:
@@ -236,7 +249,7 @@ class WorkingTree:
         self._worker = worker or Worker()
 
     async def resolve(self, repository: str, ref: str) -> Revision:
-        """HEAD's commit and branch, as context; empty outside a repository."""
+        """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""
         return Revision(**await self._worker.ask(self._request("working-revision")))
 
     async def open(self, repository: str, commit_sha: str) -> WorkerSource:

@@ -1,7 +1,7 @@
-"""ssh for Git, by the host's `ssh`: host keys are always checked, only the given key is offered, nobody is asked anything.
+"""ssh for Git, with the host's `ssh`: host keys are always checked, only the given key is offered, no prompts.
 
-A key that is a secret lies in memory only: ssh reads it from an anonymous file that this process holds open. Nothing of
-the user's own ssh configuration or agent takes part, so that the same rule does the same on every machine.
+A key that is a secret is kept in memory only: ssh reads it from an anonymous file that this process holds open. The
+user's own ssh configuration and agent are not used, so that a rule works in the same way on every machine.
 """
 
 import os
@@ -13,18 +13,18 @@ from pathlib import Path
 
 from dulwich.client import SSHVendor, StrangeHostname, SubprocessWrapper
 
-from danube_pkg.adapters.git.access import GitAccess
+from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.core.errors import HostLacks, Permanent
 
 CONNECT_TIMEOUT_SECONDS = 20
 ALIVE_SECONDS = 15
-"""Asked after in silence, three times: then the server is gone."""
+"""The interval of keep-alive messages to a silent server; ssh gives up after three without an answer."""
 
 
 @contextmanager
-def ssh_command(access: GitAccess) -> Iterator[Sequence[str]]:
-    """The command up to the host; what it names is there while the block lasts. Raises Permanent for an unusable key."""
-    credential = access.credential
+def ssh_command(remote: RemoteSettings) -> Iterator[Sequence[str]]:
+    """The command without the host; the files that it names exist during the block. Raises Permanent for a bad key."""
+    credential = remote.credential
     descriptor = -1
     key = credential.private_key_path
     try:
@@ -41,7 +41,7 @@ def ssh_command(access: GitAccess) -> Iterator[Sequence[str]]:
             "none",
             "-x",
             "-T",
-            *_options(access.known_hosts),
+            *_options(remote.known_hosts),
             *(("-i", key) if key else ("-o", "PubkeyAuthentication=no")),
         ]
     finally:
@@ -79,7 +79,7 @@ def _check_key_file(path: str, rule: str) -> None:
             "source-unavailable",
             f"the private key {path} of the rule {rule!r} cannot be read",
             cause=error.strerror or "",
-            hint="put it there, or name a secret: private_key_secret",
+            hint="create the file, or name a secret: private_key_secret",
         ) from error
     if state.st_mode & 0o077:
         raise Permanent(
@@ -90,7 +90,7 @@ def _check_key_file(path: str, rule: str) -> None:
 
 
 class HostSsh(SSHVendor):
-    """dulwich's hook: one connection by the host's program."""
+    """dulwich's hook for ssh: each connection is a process of the host's `ssh`."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = tuple(command)
@@ -106,15 +106,15 @@ class HostSsh(SSHVendor):
         ssh_command: str | None = None,
         protocol_version: int | None = None,
     ) -> SubprocessWrapper:
-        where = f"{username}@{host}" if username else host
-        if where.startswith("-"):
-            raise StrangeHostname(hostname=where)
-        words = [*self._command, *(("-p", str(port)) if port else ())]
+        destination = f"{username}@{host}" if username else host
+        if destination.startswith("-"):
+            raise StrangeHostname(hostname=destination)
+        arguments = [*self._command, *(("-p", str(port)) if port else ())]
         if protocol_version is None or protocol_version > 0:
-            words += ["-o", f"SetEnv=GIT_PROTOCOL=version={protocol_version or 2}"]
+            arguments += ["-o", f"SetEnv=GIT_PROTOCOL=version={protocol_version or 2}"]
         try:
             process = subprocess.Popen(
-                [*words, "--", where, command],
+                [*arguments, "--", destination, command],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -123,12 +123,12 @@ class HostSsh(SSHVendor):
         except FileNotFoundError as error:
             raise HostLacks(
                 "ssh-missing",
-                "this machine has no ssh, which repositories by ssh are read with",
+                "repositories with ssh URLs need the program ssh, which this machine does not have",
                 hint="apt-get install openssh-client",
             ) from error
         return SubprocessWrapper(process)
 
 
 def as_environment(command: Sequence[str]) -> str:
-    """The command as GIT_SSH_COMMAND has it."""
+    """The command in the form of GIT_SSH_COMMAND."""
     return shlex.join(command)

@@ -1,7 +1,7 @@
-"""Submodules of a commit: which repository at which commit belongs where. Runs in the worker process.
+"""Submodules of a commit: the repository and the commit of each path. Runs in the worker process.
 
-A submodule's URL comes from whoever can push: only URLs are followed, never directories of the server; and only https and
-ssh, or what the repository itself is read by from the same host.
+A submodule's URL is untrusted: it is never read as a directory of the server, and only with https or ssh, or with the
+protocol of the repository itself from the same host.
 """
 
 import posixpath
@@ -25,7 +25,7 @@ _RELATIVE = re.compile(r"\.\.?/")
 
 
 class Submodule(Record):
-    """path: in the tree; url: absolute, "" for one that is not followed, with the reason in `notice`."""
+    """path: in the tree; url: absolute, "" for a submodule that is not fetched, with the reason in `notice`."""
 
     name: str
     path: str
@@ -34,13 +34,13 @@ class Submodule(Record):
     notice: str = ""
 
     def fields(self) -> dict[str, Any]:
-        """As JSON."""
+        """The fields as JSON."""
         found: dict[str, Any] = to_builtins(self)
         return found
 
 
 def submodules(objects: BaseObjectStore, commit_sha: str, repository: str) -> list[Submodule]:
-    """Those of `.gitmodules` that the commit's tree has a place for. Raises TooLarge."""
+    """The submodules of `.gitmodules` for which the commit's tree has an entry. Raises Permanent, TooLarge."""
     commit = objects[ObjectID(commit_sha.encode("ascii"))]
     if not isinstance(commit, Commit):
         return []
@@ -56,7 +56,7 @@ def submodules(objects: BaseObjectStore, commit_sha: str, repository: str) -> li
 
 
 def _listed(objects: BaseObjectStore, tree_sha: ObjectID) -> Iterator[tuple[str, str, str]]:
-    """(name, path, url) of each section of `.gitmodules`; one that is no configuration file lists nothing."""
+    """(name, path, url) of each section of `.gitmodules`. Raises Permanent for a file that cannot be parsed."""
     try:
         _, sha = tree_lookup_path(objects.__getitem__, tree_sha, b".gitmodules")
     except KeyError:
@@ -83,7 +83,7 @@ def _listed(objects: BaseObjectStore, tree_sha: ObjectID) -> Iterator[tuple[str,
 
 
 def _linked(objects: BaseObjectStore, tree_sha: ObjectID, path: str) -> str:
-    """The commit that the tree links at that path; "" for anything else."""
+    """The commit to which the tree's entry at that path links; "" for any other entry."""
     sha = tree_sha
     parts = path.encode("utf-8", "surrogateescape").split(b"/")
     for position, part in enumerate(parts):
@@ -100,11 +100,11 @@ def _linked(objects: BaseObjectStore, tree_sha: ObjectID, path: str) -> str:
 def _resolved(name: str, path: str, url: str, sha: str, repository: str) -> Submodule:
     absolute = _absolute(url, repository)
     if not absolute or not is_remote(absolute):
-        return Submodule(name, path, "", sha, f"the submodule {path} is not followed: {url!r} is no URL")
+        return Submodule(name, path, "", sha, f"the submodule {path} is not fetched: {url!r} is not a URL")
     scheme, own = scheme_of(absolute), as_url(repository)
     same = is_remote(repository) and scheme == scheme_of(repository) and _host(absolute) == _host(own)
     if scheme not in ("https", "ssh") and not same:
-        notice = f"the submodule {path} is not followed: {scheme} is taken from the repository's own host only"
+        notice = f"the submodule {path} is not fetched: {scheme} is allowed for the repository's own host only"
         return Submodule(name, path, "", sha, notice)
     return Submodule(name, path, absolute, sha)
 
@@ -114,7 +114,7 @@ def _host(url: str) -> str:
 
 
 def _absolute(url: str, repository: str) -> str:
-    """`../other.git` counts from the repository's own URL, as git has it; "" where it would leave the host."""
+    """`../other.git` is relative to the repository's own URL, as in git; "" where it would leave the host."""
     if not _RELATIVE.match(url):
         return url
     if not is_remote(repository):

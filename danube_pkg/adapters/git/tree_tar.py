@@ -1,7 +1,7 @@
-"""An uncompressed tar of a source tree, written to a pipe: deterministic, nothing of this machine in it, one file at a time.
+"""An uncompressed tar of a source tree, written to a pipe: deterministic, independent of this machine, file by file.
 
-Names are sorted by the caller, owners are 0 without names, modes are 0755 or 0644 as Git knows them. Every bound ends in a
-clear error. The tar says its end only when the whole tree was written, so that a reader knows a broken stream.
+Names are sorted by the caller, owners are 0 without names, modes are 0755 or 0644 as in Git. Exceeding a bound raises
+TooLarge. The end marker is written only after the whole tree, so that readers detect a broken stream.
 """
 
 import io
@@ -18,7 +18,7 @@ from danube_pkg.core.errors import Permanent, TooLarge, Unavailable
 
 
 class TreeTar:
-    """Writes entries to `output`, counts them, refuses what no checkout should hold."""
+    """Writes entries to `output`, and limits their number and size."""
 
     def __init__(self, output: IO[bytes]) -> None:
         self._tar = tarfile.open(  # noqa: SIM115 - closed by `close`, and only when everything was written
@@ -35,7 +35,7 @@ class TreeTar:
 
     @contextmanager
     def below(self, directory: str) -> Iterator[None]:
-        """What is added in the block lies in that directory."""
+        """Entries that are added in the block are placed in that directory."""
         outer, self._prefix = self._prefix, f"{self._prefix}{directory}/"
         try:
             yield
@@ -56,7 +56,7 @@ class TreeTar:
         self._add(info, None)
 
     def add_open_file(self, name: str, file: IO[bytes], size: int, mtime: int, *, executable: bool = False) -> None:
-        """A file of known size; one that becomes shorter meanwhile is an error, what is appended is left out."""
+        """A file of known size. What is appended meanwhile is left out; raises Unavailable where it becomes shorter."""
         info = _info(name, tarfile.REGTYPE, 0o755 if executable else 0o644, mtime)
         info.size = size
         try:
@@ -69,7 +69,10 @@ class TreeTar:
             raise
 
     def add_path(self, name: str, path: Path) -> None:
-        """What lies on disk: a file, a link as it is, a directory's entry. Sockets, pipes and devices are no source: left out."""
+        """A file, a link or a directory's entry from disk; sockets, pipes and devices are left out.
+
+        Raises Permanent for what cannot be read, Unavailable for what changes meanwhile.
+        """
         try:
             found = path.lstat()
             mtime = int(found.st_mtime)
@@ -85,7 +88,7 @@ class TreeTar:
             raise Unavailable(
                 "source-changed",
                 f"{name!r} vanished while it was read",
-                hint="start the job again when nothing else writes into the directory",
+                hint="restart the job when no other program writes into the directory",
             ) from error
         except PermissionError as error:
             raise Permanent(
@@ -109,7 +112,7 @@ class TreeTar:
             raise TooLarge(
                 "source-too-large",
                 f"the source has more than {MAX_TREE_BYTES // 1024**3} GiB, reached at {info.name!r}",
-                hint="ignore what is built (.gitignore), and let a step download large data",
+                hint="ignore build output (.gitignore), and let a step download large data",
             )
         info.name = f"{self._prefix}{info.name}"
         self._tar.addfile(info, file)
@@ -127,5 +130,5 @@ def _changed(name: str) -> Unavailable:
     return Unavailable(
         "source-changed",
         f"{name!r} became shorter while it was read",
-        hint="start the job again when nothing else writes into the directory",
+        hint="restart the job when no other program writes into the directory",
     )

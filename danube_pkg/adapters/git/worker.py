@@ -1,8 +1,8 @@
-"""The process beside the server that does Git's heavy work: one request on standard input, one answer, then it ends.
+"""The program of a worker process, which works with Git for the server: one request on standard input, one answer.
 
-The request is a JSON object with `do`, and for a remote repository with `access`: credentials come this way and no other.
-`resolve`, `fetch`, `files`, `changes` and `working-revision` answer with JSON, `stream` and `working-tree` with a tar. An error is a
-JSON object in the last line of standard error, with exit code 1; sentences for people are lines before it.
+The request is a JSON object with `do`, and for a remote repository with `remote` (`RemoteSettings`, with credentials).
+`resolve`, `fetch`, `files`, `changes` and `working-revision` answer with JSON, `stream` and `working-tree` with a tar.
+An error is a JSON object in the last line of standard error, with exit code 1; notices for users are lines before it.
 """
 
 import json
@@ -16,14 +16,14 @@ from typing import IO, Any
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import ObjectID
 
-from danube_pkg.adapters.git import directories, repositories
-from danube_pkg.adapters.git.access import GitAccess
+from danube_pkg.adapters.git import refs, working_tree
 from danube_pkg.adapters.git.changes import changed_paths
-from danube_pkg.adapters.git.commits import commit_words
+from danube_pkg.adapters.git.checkout import Checkout, Nested, peeled
+from danube_pkg.adapters.git.commits import commit_metadata
+from danube_pkg.adapters.git.fetch import fetch, open_mirror
 from danube_pkg.adapters.git.files import read_directory_files, read_files
 from danube_pkg.adapters.git.limits import NOTICE
-from danube_pkg.adapters.git.mirror import fetch, open_mirror
-from danube_pkg.adapters.git.shallow import Checkout, Nested, peeled
+from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.submodules import submodules
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import PlatformError
@@ -34,9 +34,9 @@ Request = Mapping[str, Any]
 
 
 def main() -> int:
-    """One request from standard input, its answer on standard output; 1 where it was refused."""
+    """Answer one request; the result is the exit code, 1 for an error."""
     request = json.loads(sys.stdin.buffer.read())
-    # What a library prints must not end up in the answer.
+    # Standard output is redirected, so that nothing that a library prints gets into the answer.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
@@ -46,7 +46,7 @@ def main() -> int:
         sys.stderr.write("\n" + json.dumps({"kind": type(error).__name__, **_fields(error)}) + "\n")
         return 1
     except BrokenPipeError:
-        # The server does not want the rest: nothing is left to be told to anybody.
+        # The server has stopped reading.
         return 1
     return 0
 
@@ -59,27 +59,27 @@ def _answer(request: Request, output: IO[bytes]) -> None:
 
 
 def _resolve(request: Request, output: IO[bytes]) -> None:
-    access = GitAccess.from_request(request["access"]) if "access" in request else GitAccess()
-    found = repositories.resolve(request["repository"], request["ref"], access)
+    remote = RemoteSettings.from_request(request["remote"]) if "remote" in request else RemoteSettings()
+    found = refs.resolve(request["repository"], request["ref"], remote)
     output.write(json.dumps({"revision": to_builtins(found.revision), "peel": found.peel}).encode())
 
 
 def _fetch(request: Request, output: IO[bytes]) -> None:
-    """Into the mirror; the answer names the commit (a tag's, where that was asked for), what it says of itself, and its submodules."""
-    access = GitAccess.from_request(request["access"])
+    """Fetch a commit, or a tag's commit, into the mirror; the answer is its hash, its metadata and its submodules."""
+    remote = RemoteSettings.from_request(request["remote"])
     url, sha = request["repository"], request["commit_sha"]
-    with fetch(url, sha, Path(request["mirror"]), access) as repo:
+    with fetch(url, sha, Path(request["mirror"]), remote) as repo:
         commit = peeled(repo.object_store, ObjectID(sha.encode("ascii")))
         found = [one.fields() for one in submodules(repo.object_store, commit.decode(), url)]
-        words = commit_words(repo.object_store, commit)
-    output.write(json.dumps({"commit_sha": commit.decode(), "words": words, "submodules": found}).encode())
+        metadata = commit_metadata(repo.object_store, commit)
+    output.write(json.dumps({"commit_sha": commit.decode(), "metadata": metadata, "submodules": found}).encode())
 
 
 def _files(request: Request, output: IO[bytes]) -> None:
-    """A remote repository's commit is fetched first where it is missing."""
-    if "access" in request:
-        access = GitAccess.from_request(request["access"])
-        fetch(request["repository"], request["commit_sha"], Path(request["mirror"]), access).close()
+    """Read single files; a remote repository's commit is fetched first where it is missing."""
+    if "remote" in request:
+        remote = RemoteSettings.from_request(request["remote"])
+        fetch(request["repository"], request["commit_sha"], Path(request["mirror"]), remote).close()
     with _objects(request) as objects:
         if objects is None:
             found = list(read_directory_files(Path(request["repository"]), request["names"]))
@@ -89,12 +89,12 @@ def _files(request: Request, output: IO[bytes]) -> None:
 
 
 def _changes(request: Request, output: IO[bytes]) -> None:
-    """Between two commits, which are fetched where they are missing."""
+    """The paths that differ between two commits, which are fetched first where they are missing."""
     commits = (request["before"], request["after"])
-    if "access" in request:
-        access = GitAccess.from_request(request["access"])
+    if "remote" in request:
+        remote = RemoteSettings.from_request(request["remote"])
         for sha in commits:
-            fetch(request["repository"], sha, Path(request["mirror"]), access).close()
+            fetch(request["repository"], sha, Path(request["mirror"]), remote).close()
     with _objects({**request, "commit_sha": request["after"]}) as objects:
         found = changed_paths(objects, *commits) if objects is not None else None
     output.write(json.dumps({"changed": found}).encode())
@@ -105,7 +105,7 @@ def _stream(request: Request, output: IO[bytes]) -> None:
     with ExitStack() as stack:
         objects = stack.enter_context(_objects(request))
         if objects is None:
-            directories.write_directory(Path(request["repository"]), tar)
+            working_tree.write_directory(Path(request["repository"]), tar)
         else:
             checkout = _checkout(objects, request, Path(request["directory"]), stack)
             repository = request["repository"]
@@ -126,12 +126,12 @@ def _checkout(objects: BaseObjectStore, request: Request, temporary: Path, stack
 
 @contextmanager
 def _objects(request: Request) -> Iterator[BaseObjectStore | None]:
-    """Where the commit is: a mirror, or a repository of this machine; None for a plain directory."""
+    """The objects of a mirror or of a repository on this machine; None for a plain directory."""
     if mirror := request.get("mirror"):
         with open_mirror(Path(mirror)) as repo:
             yield repo.object_store
         return
-    local = repositories.open_local(Path(request["repository"])) if request["commit_sha"] else None
+    local = refs.open_local(Path(request["repository"])) if request["commit_sha"] else None
     if local is None:
         yield None
         return
@@ -140,12 +140,12 @@ def _objects(request: Request) -> Iterator[BaseObjectStore | None]:
 
 
 def _working_revision(request: Request, output: IO[bytes]) -> None:
-    output.write(json.dumps(to_builtins(directories.working_revision(Path(request["repository"])))).encode())
+    output.write(json.dumps(to_builtins(working_tree.working_revision(Path(request["repository"])))).encode())
 
 
 def _working_tree(request: Request, output: IO[bytes]) -> None:
     tar = TreeTar(output)
-    directories.write_working_tree(Path(request["repository"]), tar, Path(request["directory"]))
+    working_tree.write_working_tree(Path(request["repository"]), tar, Path(request["directory"]))
     tar.close()
 
 

@@ -1,4 +1,5 @@
-"""Images on this machine: pulled from registries, read from archives, unpacked, kept.
+"""Images on this machine: registries, archives, unpacking, the store.
 
-It must not know jobs or runtimes; which image is wanted when is `services/images/pulls.py`, what it means `core/images/reference.py`.
+It must not know jobs or runtimes: `services/images/pulls.py` decides what is pulled, `core/images/reference.py` what
+it is.
 """

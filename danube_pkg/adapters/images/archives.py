@@ -1,7 +1,7 @@
-"""Images in files: what `docker save` writes, and OCI layouts in a tar archive, packed by gzip or zstd or not at all.
+"""Reads images from files: the format of `docker save`, and OCI layouts in a tar archive; plain, gzip or zstd.
 
-https://github.com/opencontainers/image-spec/blob/main/image-layout.md; the older form has a `manifest.json` that names a
-configuration and layers. Where a file has both, they say the same.
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md; the older form has a `manifest.json` that names
+a configuration and layers. If a file has both, they are equivalent.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from danube_pkg.core.images.reference import ArchivedImage, ImageUnavailable, Pa
 from danube_pkg.kit.records import Record
 
 MAX_MEMBERS = 20_000
-"""A hundred images of a hundred layers, and some."""
+"""More than a hundred images of a hundred layers have."""
 
 MAX_ARCHIVE_BYTES = 256 * 1024**3
 _FULL_NAME = "io.containerd.image.name"
@@ -47,7 +47,7 @@ class _Part(Record):
 
 
 class _SeekableFile:
-    """A file as `tar.members` reads it: what is passed over is not read."""
+    """A file as a stream for `tar.members`; skipped content is not read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -66,7 +66,10 @@ class _SeekableFile:
 
 @contextmanager
 def open_archive(path: Path, scratch: Path) -> Iterator["Archive"]:
-    """The images of a file. scratch: where a packed one is unpacked to while the block lasts. Raises ImageUnavailable."""
+    """Opens a file of images. scratch: directory for the decompressed file, which is removed after the block.
+
+    Raises ImageUnavailable.
+    """
     try:
         with path.open("rb") as file, tempfile.NamedTemporaryFile(dir=scratch) as plain:
             is_plain = file.read(BLOCK_BYTES)[257:262] == b"ustar"
@@ -95,12 +98,12 @@ def _unpack(pieces: Iterator[bytes], plain: IO[bytes]) -> None:
 
 def _unreadable(path: Path, cause: str) -> ImageUnavailable:
     return ImageUnavailable(
-        f"{path} is no archive of images", cause=cause, hint="write one with: docker save NAME -o FILE"
+        f"{path} is not an archive of images", cause=cause, hint="write one with: docker save NAME -o FILE"
     )
 
 
 class Archive:
-    """What is in a file. The layers of its images are read from it, so it must stay open meanwhile."""
+    """The images in an open file. Their layers are read from it later, so it must stay open until then."""
 
     def __init__(self, path: Path, plain: Path, file: IO[bytes]) -> None:
         self._path = path
@@ -115,13 +118,13 @@ class Archive:
             name = posixpath.normpath(member.path.decode(errors="replace"))
             if member.kind is MemberKind.FILE:
                 self._parts[name] = _Part(file.tell(), member.size)
-            elif member.kind is MemberKind.LINK:  # how older archives say that two images share a layer
+            elif member.kind is MemberKind.LINK:  # in older archives, two images share a layer by a link
                 links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link.decode()))
             pass_over(stream, member)
         self._parts |= {name: self._parts[target] for name, target in links.items() if target in self._parts}
 
     def images(self, platform: Platform) -> Sequence[ArchivedImage]:
-        """All that are for this machine; at least one. Raises ImageUnavailable."""
+        """The images for this machine, at least one. Raises ImageUnavailable."""
         if "manifest.json" in self._parts:
             return self._saved_by_docker(platform)
         if "index.json" not in self._parts:
@@ -157,7 +160,7 @@ class Archive:
         try:
             entries = json.loads(self._document("manifest.json"))
         except ValueError as error:
-            raise _unreadable(self._path, f"its manifest.json is no JSON: {error}") from error
+            raise _unreadable(self._path, f"its manifest.json is not JSON: {error}") from error
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
             raise _unreadable(self._path, "its manifest.json names no image")
         return entries
@@ -207,7 +210,7 @@ class Archive:
     def _blob(self, digest: str) -> bytes:
         data = self._document(_blob_path(digest))
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-            raise _unreadable(self._path, f"what it has under {digest} is something else")
+            raise _unreadable(self._path, f"its blob {digest} has another digest")
         return data
 
 
@@ -216,7 +219,7 @@ def _blob_path(digest: str) -> str:
 
 
 def _name_of(descriptor: Descriptor) -> str:
-    """A full name; the shorter annotation is often a tag alone, which names nothing."""
+    """The full name from the annotations; the shorter annotation is often only a tag, which is not used."""
     notes = descriptor.annotations or {}
     short = str(notes.get(_NAME, ""))
     return str(notes.get(_FULL_NAME, "")) or (short if "/" in short or ":" in short else "")

@@ -1,6 +1,7 @@
-"""What a registry wants to see before it gives an image: nothing, a password, or a token that another host gives for one.
+"""Authentication at registries: none, a password, or a token that a token service issues.
 
-The challenge is RFC 9110's `WWW-Authenticate`; tokens are those of https://distribution.github.io/distribution/spec/auth/token/.
+A registry's challenge is the header `WWW-Authenticate` of RFC 9110; tokens are those of
+https://distribution.github.io/distribution/spec/auth/token/.
 """
 
 import base64
@@ -8,24 +9,24 @@ import json
 import re
 from urllib.parse import urlencode, urlsplit
 
-from danube_pkg.adapters.images.exchanges import Exchanges
 from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistryCredentials, RegistryEndpoint
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.http_client import HttpClient
 from danube_pkg.kit.records import Record
 
 TOKEN_SECONDS = 60.0
-"""How long a token is good that does not say it."""
+"""Lifetime of a token without `expires_in`."""
 
 MARGIN_SECONDS = 10.0
-"""A token that ends sooner is not used for another request."""
+"""A token that expires sooner is not used for another request."""
 
 MAX_TOKEN_BYTES = 256 * 1024
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*"((?:[^"\\]|\\.)*)"|([A-Za-z_]+)\s*=\s*([^\s,"]+)')
 
 
 class Challenge(Record):
-    """scheme: `basic` or `bearer`. realm: where tokens are given."""
+    """scheme: `basic` or `bearer`. realm: the URL of the token service."""
 
     scheme: str
     realm: str = ""
@@ -34,7 +35,7 @@ class Challenge(Record):
 
 
 def read_challenge(header: str) -> Challenge | None:
-    """The first challenge that can be met; None where there is none."""
+    """The challenge of a header; None if its scheme is not supported."""
     scheme, _, rest = header.strip().partition(" ")
     found = {(name or bare).lower(): value or word for name, value, bare, word in _PARAMETER.findall(rest)}
     if scheme.lower() == "basic":
@@ -45,15 +46,15 @@ def read_challenge(header: str) -> Challenge | None:
 
 
 class Authenticator:
-    """Keeps what was given for one repository at one endpoint until it ends."""
+    """Answers challenges, and caches the Authorization header by endpoint and repository until it expires."""
 
-    def __init__(self, exchanges: Exchanges, clock: Clock) -> None:
-        self._exchanges = exchanges
+    def __init__(self, http: HttpClient, clock: Clock) -> None:
+        self._http = http
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[str, float]] = {}
 
     def header(self, endpoint: RegistryEndpoint, repository: str) -> dict[str, str]:
-        """What to send along, as far as it is known."""
+        """The cached Authorization header; empty if there is none."""
         value, until = self._known.get((endpoint.url, repository), ("", 0.0))
         return {"Authorization": value} if until > self._clock.monotonic() else {}
 
@@ -63,7 +64,7 @@ class Authenticator:
     async def answer(
         self, challenge: Challenge, endpoint: RegistryEndpoint, repository: str, credentials: RegistryCredentials | None
     ) -> bool:
-        """Meet a challenge; False where there is nothing to meet it with. Raises Broken, ImageUnavailable."""
+        """Whether a challenge could be answered; `header` has the result. Raises ExchangeFailed, ImageUnavailable."""
         if challenge.scheme == "basic":
             if credentials is None or not credentials.username:
                 return False
@@ -82,21 +83,21 @@ class Authenticator:
         realm = urlsplit(challenge.realm)
         if realm.scheme != "https" and not endpoint.plain:
             raise ImageUnavailable(
-                f"registry {endpoint.host} sends credentials to a place without TLS",
-                cause=f"it wants a token from {challenge.realm}",
-                hint="let the registry's token service be reached by https",
+                f"registry {endpoint.host} has a token service without TLS",
+                cause=f"its challenge names {challenge.realm}",
+                hint="make the registry's token service reachable by https",
             )
-        asked = {"service": challenge.service, "scope": challenge.scope or f"repository:{repository}:pull"}
+        query = {"service": challenge.service, "scope": challenge.scope or f"repository:{repository}:pull"}
         if credentials is not None and credentials.identity_token:
             form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": "danube"}
-            request = self._exchanges.request("POST", challenge.realm, {}, form={**form, **asked})
+            request = self._http.stream("POST", challenge.realm, form={**form, **query})
         else:
             joined = "&" if realm.query else "?"
             headers = {"Authorization": _basic(credentials)} if credentials is not None else {}
-            request = self._exchanges.request("GET", f"{challenge.realm}{joined}{urlencode(asked)}", headers)
-        async with request as answer:
-            data = await answer.text(MAX_TOKEN_BYTES)
-            if answer.status != 200:
+            request = self._http.stream("GET", f"{challenge.realm}{joined}{urlencode(query)}", headers=headers)
+        async with request as response:
+            data = await response.whole(MAX_TOKEN_BYTES, cut=True)
+            if response.status != 200:
                 return "", 0.0
         try:
             document = json.loads(data)
@@ -104,9 +105,9 @@ class Authenticator:
             return str(token), float(document.get("expires_in") or TOKEN_SECONDS)
         except (ValueError, AttributeError, TypeError) as error:
             raise ImageUnavailable(
-                f"the token service of registry {endpoint.host} gave no token",
-                cause="its answer is no JSON object",
-                hint=f"look at what it says: curl {challenge.realm}",
+                f"the token service of registry {endpoint.host} issued no token",
+                cause="its response is not a JSON object",
+                hint=f"see its response: curl {challenge.realm}",
             ) from error
 
 

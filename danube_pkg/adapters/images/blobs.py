@@ -1,4 +1,4 @@
-"""A layer on its way to the disk: hashed as it comes, named only when it is what was asked for."""
+"""A layer that is downloaded to disk: hashed as it arrives, and named only if it has the requested digest."""
 
 import fcntl
 import hashlib
@@ -9,7 +9,7 @@ from danube_pkg.core.images.reference import ImageUnavailable
 
 
 class BlobFile:
-    """One file that grows at its end. Its lock says that somebody is at work; `close` removes it unless it was kept."""
+    """`core.images.ports.LayerFile`. The file is locked while it is written; `close` removes it unless it was kept."""
 
     def __init__(self, path: Path, target: Path, digest: str, size: int) -> None:
         self._path = path
@@ -22,11 +22,11 @@ class BlobFile:
         self.written = 0
 
     def write(self, data: bytes) -> None:
-        """Blocks for the disk: call it in a thread. Raises ImageUnavailable when more comes than was promised."""
+        """Blocks for the disk: call it in a thread. Raises ImageUnavailable for more bytes than expected."""
         if self.written + len(data) > self.size:
             raise ImageUnavailable(
                 f"layer {self._digest} is larger than its manifest says",
-                cause=f"more than {self.size} bytes came",
+                cause=f"more than {self.size} bytes were received",
                 hint="push the image again",
             )
         self._hash.update(data)
@@ -36,32 +36,32 @@ class BlobFile:
         self.written += len(data)
 
     def restart(self) -> None:
-        """From the beginning, for a server that does not continue."""
+        """Discards everything, for a server that cannot resume."""
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         self._hash = hashlib.sha256()
         self.written = 0
 
     def check(self) -> None:
-        """The sender says that it is all: whether it is what was asked for. Raises ImageUnavailable."""
+        """Checks size and digest of the complete download. Raises ImageUnavailable."""
         if self.written < self.size:
             raise ImageUnavailable(
                 f"layer {self._digest} is smaller than its manifest says",
-                cause=f"{self.written} of {self.size} bytes came",
+                cause=f"{self.written} of {self.size} bytes were received",
                 hint="push the image again",
             )
         found = f"sha256:{self._hash.hexdigest()}"
         if found != self._digest:
             raise ImageUnavailable(
-                f"layer {self._digest} was changed on its way or in the registry",
-                cause=f"what came has the digest {found}",
-                hint="push the image again; if that does not help, check the registry's storage and what lies in between",
+                f"layer {self._digest} was changed in transit or in the registry",
+                cause=f"the received content has the digest {found}",
+                hint="push the image again; if that does not help, check the registry's storage and proxies",
             )
 
     def keep(self) -> Path:
-        """Give it its name. Raises ImageUnavailable like `check`.
+        """Gives it its final name. Raises ImageUnavailable as `check` does.
 
-        It is not brought to the disk first: what a power failure does to it is seen when it is unpacked.
+        It is not synced first: damage by a power failure is found when it is unpacked.
         """
         self.check()
         os.replace(self._path, self._target)

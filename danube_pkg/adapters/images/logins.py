@@ -1,4 +1,4 @@
-"""What `docker login` and `podman login` have kept: `config.json` with credentials, or with programs that keep them.
+"""Credentials that `docker login` and `podman login` have stored: in `config.json`, or in credential helper programs.
 
 https://docs.docker.com/reference/cli/docker/login/#credential-stores; the programs: docker-credential-NAME get.
 """
@@ -17,20 +17,20 @@ from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistryCredentials, login_names
 
 HELPER_SECONDS = 30.0
-"""For a program that may have to ask somebody else for a fresh token."""
+"""Timeout of a credential helper, which may request a new token over the network."""
 
 _TOKEN_USER = "<token>"
-"""What such a program says as the user's name when the secret is an identity token."""
+"""The user name with which a credential helper marks an identity token."""
 
 
 class DockerLogins:
-    """path: the `config.json`. It is read each time, since people log in while a server runs."""
+    """`core.images.ports.RegistryLogins`. path: the `config.json`, read each time, since users may log in later."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     async def credentials(self, host: str) -> RegistryCredentials | None:
-        """Those of a registry, None where there are none. Raises ImageUnavailable for a file that cannot be read."""
+        """The credentials for a registry, or None. Raises ImageUnavailable for a file that cannot be read."""
         document = self._read()
         for name in login_names(host):
             helper = _mapping(document.get("credHelpers")).get(name) or document.get("credsStore")
@@ -42,7 +42,7 @@ class DockerLogins:
         return None
 
     def _server(self, document: Mapping[str, Any], name: str) -> str:
-        """The name by which a program knows a registry: that of the file, which may be a URL."""
+        """The registry's name for the helper: the key in the file, which may be a URL."""
         return next((key for key in _mapping(document.get("auths")) if _host_of(key) == name), name)
 
     def _read(self) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ class DockerLogins:
             try:
                 username, _, password = base64.b64decode(pair, validate=True).decode().partition(":")
             except (binascii.Error, UnicodeDecodeError) as error:
-                raise self._unreadable("an entry of auths is no base64") from error
+                raise self._unreadable("an entry of auths is not base64") from error
         token = str(entry.get("identitytoken", ""))
         return RegistryCredentials(username, password.rstrip("\0"), token) if username or token else None
 

@@ -1,6 +1,6 @@
-"""Layers as they are packed: read in pieces, unpacked in pieces, hashed and bounded on the way.
+"""Compressed layers: read, decompressed, hashed and bounded in pieces.
 
-Nothing is ever held as a whole, and no piece is larger than PIECE_BYTES, however much a few packed bytes claim to be.
+No piece is larger than PIECE_BYTES, however much a few compressed bytes expand to.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ _GZIP_AND_HEADER = 16 + zlib.MAX_WBITS
 
 
 class LayerBroken(Exception):
-    """What is wrong with a layer, as the end of a sentence."""
+    """A layer that cannot be unpacked. str(): the cause, as the end of a sentence."""
 
 
 def pieces_of(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """The next `size` bytes of a file. Raises LayerBroken where it ends before."""
+    """The next `size` bytes of a file in pieces. Raises LayerBroken if it ends before."""
     left = size
     while left:
         data = file.read(min(left, PIECE_BYTES))
@@ -37,7 +37,7 @@ def pieces_of(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The archive in a layer, by what its first bytes say: gzip, zstd (each may be several streams in a row) or plain."""
+    """Decompresses a layer by its first bytes: gzip, zstd (each may be several streams in a row) or plain."""
     first = next(pieces, b"")
     if first.startswith(_GZIP):
         return _gunzipped(first, pieces)
@@ -47,7 +47,7 @@ def unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _is_skippable(data: bytes) -> bool:
-    """A zstd frame without content, with which some writers begin (RFC 8878 section 3.1.2)."""
+    """Whether it is a zstd frame without content, which some tools write first (RFC 8878 section 3.1.2)."""
     return len(data) >= 4 and data[0] & 0xF0 == 0x50 and data[1:4] == b"\x2a\x4d\x18"
 
 
@@ -69,7 +69,7 @@ def _gunzipped(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
                 yield made
             data = stream.unconsumed_tail
             if stream.eof:
-                data = stream.unused_data.lstrip(b"\0")  # some writers pad
+                data = stream.unused_data.lstrip(b"\0")  # some tools write padding
                 stream, begun = zlib.decompressobj(_GZIP_AND_HEADER), False
     if begun:
         raise LayerBroken("its gzip stream ends early")
@@ -94,7 +94,7 @@ def _unzstd(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class LayerStream:
-    """An archive being read: `take` and `copy` give what comes next; the hash and the bounds are of everything given."""
+    """An archive that is read by `take` and `copy`; hash and limit count everything that was read."""
 
     def __init__(self, pieces: Iterator[bytes], limit_bytes: int) -> None:
         self._pieces = pieces
@@ -109,11 +109,11 @@ class LayerStream:
         self._hash.update(data)
         self.size_bytes += len(data)
         if self.size_bytes > self._limit:
-            raise LayerBroken(f"it unpacks to more than {self._limit >> 20} MB, which no file system of its size does")
+            raise LayerBroken(f"it unpacks to more than {self._limit >> 20} MB, too much for its compressed size")
         return bool(data)
 
     def take(self, size: int) -> bytes:
-        """Exactly so many bytes, or b"" at the end. Raises LayerBroken where it ends in between."""
+        """Exactly `size` bytes, or b"" at the end. Raises LayerBroken if it ends in between."""
         parts, left = [], size
         while left:
             if not self._held and not self._next():
@@ -127,7 +127,7 @@ class LayerStream:
         return b"".join(parts)
 
     def copy(self, size: int) -> Iterator[memoryview]:
-        """The same in pieces, which must be used before the next one is asked for."""
+        """As `take`, in pieces; each must be used before the next one is requested."""
         left = size
         while left:
             if not self._held and not self._next():
@@ -138,12 +138,12 @@ class LayerStream:
             yield part
 
     def pass_over(self, size: int) -> None:
-        """The same, for nobody."""
+        """Skips `size` bytes, which are hashed too."""
         for _ in self.copy(size):
             continue
 
     def finish(self) -> str:
-        """Read what is behind the archive's end; the digest of everything."""
+        """Reads what follows the archive's end; returns the digest of everything."""
         while self._next():
             continue
         return f"sha256:{self._hash.hexdigest()}"

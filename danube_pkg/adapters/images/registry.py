@@ -1,21 +1,21 @@
-"""Reading from registries, as the OCI distribution specification says (https://github.com/opencontainers/distribution-spec).
+"""Client for registries, as in the OCI distribution specification
+(https://github.com/opencontainers/distribution-spec).
 
-Mirrors first, then the registry itself. A connection that breaks is taken up where it broke; a registry that asks to wait is
-waited for. What comes is checked against the digest that it was asked by, so it does not matter who sent it.
+Mirrors are tried first, then the registry itself. A layer whose connection breaks is resumed where it broke; a rate
+limit is waited for, within bounds. Content is checked against the digest that was requested, so any mirror may serve
+it.
 """
 
 import asyncio
-import email.utils
 import hashlib
-import importlib
-import json
 import logging
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
+from danube_pkg.adapters.images import refusals
+from danube_pkg.adapters.images.authentication import Authenticator, read_challenge
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.images.manifests import ACCEPTED, MAX_DOCUMENT_BYTES
 from danube_pkg.core.images.ports import LayerFile, RegistryAccess
@@ -23,152 +23,175 @@ from danube_pkg.core.images.reference import ImageReference, ImageUnavailable
 from danube_pkg.core.images.registries import RegistryEndpoint, endpoints_of
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.clock import Clock
-
-if TYPE_CHECKING:
-    from danube_pkg.adapters.images.authentication import Authenticator
-    from danube_pkg.adapters.images.exchanges import Exchanges, ProxyOf, RegistryAnswer
+from danube_pkg.kit.http_client import ExchangeFailed, HttpClient, HttpSettings, ProxyOf, StreamedResponse, Trouble
+from danube_pkg.kit.retry_after import retry_after_seconds
 
 TRIES = 5
-"""Without any progress: some eight seconds with the delays below, which is longer than a registry takes to be restarted."""
+"""Tries without any progress: about eight seconds with the delays below, longer than a registry takes to restart."""
 
 FIRST_DELAY_SECONDS = 0.5
 LAST_DELAY_SECONDS = 8.0
 
 MAX_WAIT_SECONDS = 120.0
-"""In all, for registries that ask to come back later. One that asks for more has no room for us today."""
+"""Sum of the pauses that registries may request for one download; a longer one fails the pull."""
+
+MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
+"""Bound of a requested pause as messages show it; far more than is waited for."""
 
 MAX_RESUMPTIONS = 50
-"""Of one layer. A line that breaks more often brings nothing."""
+"""Resumptions of one layer; a connection that breaks more often is not usable."""
 
 WRITE_BYTES = 1024**2
-"""So much is handed to the disk at once, in a thread."""
+"""Size of one write to the disk, which runs in a thread."""
 
-HASTY_SECONDS = 5.0
-"""For a question whose answer one can do without."""
+SINGLE_TRY_SECONDS = 5.0
+"""Deadline of a request whose answer is optional."""
+
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 30.0
+"""Between two pieces of a response; a registry that fetches a layer from elsewhere may need some."""
+
+MAX_REDIRECTS = 4
+CONNECTIONS_PER_HOST = 6
+BUFFER_BYTES = 1024**2
 
 _log = logging.getLogger("danube.images")
 _Result = TypeVar("_Result")
 
 
 class _Refused(Exception):
-    """An endpoint said no, or nothing at all. temporary: it may say something else another time. wait_seconds: it said when."""
+    """An endpoint refused or is unreachable.
 
-    def __init__(self, error: ImageUnavailable, *, temporary: bool = False, wait_seconds: float | None = None) -> None:
+    is_temporary: a later request may succeed. wait_seconds: the pause that the registry requests, if it does.
+    """
+
+    def __init__(
+        self, error: ImageUnavailable, *, is_temporary: bool = False, wait_seconds: float | None = None
+    ) -> None:
         super().__init__(str(error))
         self.error = error
-        self.temporary = temporary
+        self.is_temporary = is_temporary
         self.wait_seconds = wait_seconds
 
 
+class _ServerFailing(Exception):
+    """A response with a status that another try may change. str(): the cause."""
+
+
 class RegistryClient:
-    """`core.images.ports.Registry` for every host. hosts: names with the address that they have here, as in /etc/hosts."""
+    """`core.images.ports.Registry` for every host. Close it after use.
+
+    random: numbers in [0, 1) that spread the pauses. hosts: IP address by host name, in place of the resolver's.
+    """
 
     def __init__(
         self,
         access: RegistryAccess,
         clock: Clock,
-        agent: str,
-        proxy_of: "ProxyOf",
+        user_agent: str,
+        proxy_of: ProxyOf,
+        random: Callable[[], float],
         hosts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._access = access
         self._clock = clock
-        self._agent = agent
-        self._proxy_of = proxy_of
-        self._hosts = hosts
-        self._exchanges: Exchanges | None = None
-        self._authenticator: Authenticator | None = None
-        self._opening = asyncio.Lock()
-
-    async def _open(self) -> tuple["Exchanges", "Authenticator"]:
-        """The client and its library, which take a fifth of a second to load and are not needed by most commands."""
-        async with self._opening:
-            if self._exchanges is None or self._authenticator is None:
-                await asyncio.to_thread(importlib.import_module, "danube_pkg.adapters.images.authentication")
-                from danube_pkg.adapters.images.authentication import Authenticator
-                from danube_pkg.adapters.images.exchanges import Exchanges
-
-                self._exchanges = Exchanges(self._proxy_of, self._agent, self._hosts)
-                self._authenticator = Authenticator(self._exchanges, self._clock)
-            return self._exchanges, self._authenticator
+        self._random = random
+        self._http = HttpClient(
+            HttpSettings(
+                user_agent,
+                total_seconds=None,
+                connect_seconds=CONNECT_SECONDS,
+                silence_seconds=SILENCE_SECONDS,
+                redirects=MAX_REDIRECTS,
+                decompress=False,  # digests are those of the bytes as they are sent
+                connections_per_host=CONNECTIONS_PER_HOST,
+                buffer_bytes=BUFFER_BYTES,
+                proxy_of=proxy_of,
+                hosts=hosts,
+            )
+        )
+        self._authenticator = Authenticator(self._http, clock)
 
     async def close(self) -> None:
-        if self._exchanges is not None:
-            await self._exchanges.close()
+        await self._http.close()
 
-    # --- what is asked for
+    # --- content
 
-    async def digest(self, reference: ImageReference, *, hasty: bool = False) -> str:
-        """What the reference's tag means now. hasty: one short try. Raises ImageUnavailable, Unavailable when hasty."""
+    async def digest(self, reference: ImageReference, *, single_try: bool = False) -> str:
+        """The digest that the reference's tag has now. Raises ImageUnavailable.
 
-        async def ask(endpoint: RegistryEndpoint) -> str:
+        single_try: one request with a short deadline, which raises Unavailable if another try may succeed.
+        """
+
+        async def request(endpoint: RegistryEndpoint) -> str:
             path, accept = f"manifests/{reference.tag}", {"Accept": ", ".join(ACCEPTED)}
-            seconds = HASTY_SECONDS if hasty else None
-            async with self._asked("HEAD", endpoint, reference, path, accept, seconds) as answer:
-                if found := answer.headers.get("Docker-Content-Digest", ""):
+            seconds = SINGLE_TRY_SECONDS if single_try else None
+            async with self._response("HEAD", endpoint, reference, path, accept, seconds) as response:
+                if found := response.headers.get("Docker-Content-Digest", ""):
                     return found
-            async with self._asked("GET", endpoint, reference, path, accept, seconds) as answer:
-                return _digest_of(await answer.text(MAX_DOCUMENT_BYTES))
+            async with self._response("GET", endpoint, reference, path, accept, seconds) as response:
+                return _digest_of(await response.whole(MAX_DOCUMENT_BYTES))
 
-        return await self._ask_all(reference, ask, tries=1 if hasty else TRIES)
+        return await self._from_any_endpoint(reference, request, tries=1 if single_try else TRIES)
 
     async def manifest(self, reference: ImageReference, digest: str) -> tuple[bytes, str]:
-        """A manifest or an index by its digest, and the media type it was served as."""
+        """A manifest or an index by its digest, and its media type."""
 
-        async def ask(endpoint: RegistryEndpoint) -> tuple[bytes, str]:
+        async def request(endpoint: RegistryEndpoint) -> tuple[bytes, str]:
             accept = {"Accept": ", ".join(ACCEPTED)}
-            async with self._asked("GET", endpoint, reference, f"manifests/{digest}", accept) as answer:
-                data = await answer.text(MAX_DOCUMENT_BYTES)
-                return _checked(data, digest, endpoint), answer.headers.get("Content-Type", "")
+            async with self._response("GET", endpoint, reference, f"manifests/{digest}", accept) as response:
+                data = await response.whole(MAX_DOCUMENT_BYTES)
+                return _checked(data, digest, endpoint), response.headers.get("Content-Type", "")
 
-        return await self._ask_all(reference, ask)
+        return await self._from_any_endpoint(reference, request)
 
     async def document(self, reference: ImageReference, digest: str) -> bytes:
         """A small blob, such as an image's configuration."""
 
-        async def ask(endpoint: RegistryEndpoint) -> bytes:
-            async with self._asked("GET", endpoint, reference, f"blobs/{digest}", {}) as answer:
-                return _checked(await answer.text(MAX_DOCUMENT_BYTES), digest, endpoint)
+        async def request(endpoint: RegistryEndpoint) -> bytes:
+            async with self._response("GET", endpoint, reference, f"blobs/{digest}", {}) as response:
+                return _checked(await response.whole(MAX_DOCUMENT_BYTES), digest, endpoint)
 
-        return await self._ask_all(reference, ask)
+        return await self._from_any_endpoint(reference, request)
 
     async def layer(self, reference: ImageReference, digest: str, file: LayerFile) -> None:
-        """A blob into a file, taken up where it broke off. The file checks what came."""
-        sender: list[RegistryEndpoint] = []
+        """Writes a blob into a file, which checks it. A broken download is resumed where it broke."""
+        last_endpoint: RegistryEndpoint | None = None
 
-        async def ask(endpoint: RegistryEndpoint) -> None:
-            if sender != [endpoint]:
-                await asyncio.to_thread(file.restart)  # what another one sent may be the reason for coming here
-                sender[:] = [endpoint]
+        async def request(endpoint: RegistryEndpoint) -> None:
+            nonlocal last_endpoint
+            if endpoint != last_endpoint:
+                await asyncio.to_thread(file.restart)  # what the endpoint before it sent may be wrong
+                last_endpoint = endpoint
             ranged = {"Range": f"bytes={file.written}-"} if file.written else {}
-            async with self._asked("GET", endpoint, reference, f"blobs/{digest}", ranged) as answer:
-                if file.written and not _continues(answer, file.written):
+            async with self._response("GET", endpoint, reference, f"blobs/{digest}", ranged) as response:
+                if file.written and not _is_continuation(response, file.written):
                     await asyncio.to_thread(file.restart)
-                await _write(answer, file)
+                await _write(response, file)
             file.check()
 
-        await self._ask_all(reference, ask, progress=lambda: file.written)
+        await self._from_any_endpoint(reference, request, progress=lambda: file.written)
 
-    # --- how it is asked
+    # --- endpoints, tries, challenges
 
-    async def _ask_all(
+    async def _from_any_endpoint(
         self,
         reference: ImageReference,
-        ask: Callable[[RegistryEndpoint], Awaitable[_Result]],
+        request: Callable[[RegistryEndpoint], Awaitable[_Result]],
         *,
         tries: int = TRIES,
         progress: Callable[[], int] = lambda: 0,
     ) -> _Result:
-        """The first endpoint that has it. What a mirror says against it is no news as long as another one has it."""
+        """The result of the first endpoint that has one. A mirror's refusal is only logged."""
         endpoints = endpoints_of(reference.host, self._access.specs())
         for endpoint in endpoints:
             try:
-                return await self._ask_patiently(endpoint, ask, 1 if endpoint.mirror else tries, progress)
+                return await self._with_retries(endpoint, request, 1 if endpoint.mirror else tries, progress)
             except (_Refused, ImageUnavailable) as refused:
                 error = refused.error if isinstance(refused, _Refused) else refused
                 if endpoint.mirror:
                     _log.info("mirror-passed-over", extra={"fields": {"mirror": endpoint.url, "cause": str(error)}})
-                elif tries == 1 and isinstance(refused, _Refused) and refused.temporary:
+                elif tries == 1 and isinstance(refused, _Refused) and refused.is_temporary:
                     raise Unavailable(
                         "registry-unreachable", error.what, cause=error.cause, hint=error.hint
                     ) from refused
@@ -176,30 +199,29 @@ class RegistryClient:
                     raise error from refused
         raise AssertionError("the registry itself is the last endpoint")
 
-    async def _ask_patiently(
+    async def _with_retries(
         self,
         endpoint: RegistryEndpoint,
-        ask: Callable[[RegistryEndpoint], Awaitable[_Result]],
+        request: Callable[[RegistryEndpoint], Awaitable[_Result]],
         tries: int,
         progress: Callable[[], int],
     ) -> _Result:
-        from danube_pkg.adapters.images.exchanges import Broken
-
-        await self._open()
-        backoff = Backoff(FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS, random.random)
+        """The result of the first request that succeeds. progress: bytes so far; more of them start the count over."""
+        backoff = Backoff(FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS, self._random)
         left, resumed, waited, reached = tries, 0, 0.0, progress()
         while True:
             try:
-                return await ask(endpoint)
-            except Broken as error:
-                if error.error is not None:
-                    raise _Refused(error.error, temporary=True) from error
+                return await request(endpoint)
+            except (ExchangeFailed, _ServerFailing) as error:
+                if isinstance(error, ExchangeFailed):
+                    _raise_if_permanent(error)
                 left -= 1
                 if progress() > reached and resumed < MAX_RESUMPTIONS and not endpoint.mirror:
                     left, reached, resumed = tries, progress(), resumed + 1
                     backoff.reset()
                 if left <= 0:
-                    raise _Refused(_unreachable(endpoint, str(error), tries, progress()), temporary=True) from error
+                    unreachable = refusals.unreachable(endpoint, str(error), tries, progress())
+                    raise _Refused(unreachable, is_temporary=True) from error
                 delay = backoff.next()
             except _Refused as refused:
                 if refused.wait_seconds is None or endpoint.mirror or tries == 1:
@@ -212,7 +234,7 @@ class RegistryClient:
             await self._clock.sleep(delay)
 
     @asynccontextmanager
-    async def _asked(
+    async def _response(
         self,
         method: str,
         endpoint: RegistryEndpoint,
@@ -220,56 +242,57 @@ class RegistryClient:
         path: str,
         headers: Mapping[str, str],
         seconds: float | None = None,
-    ) -> AsyncIterator["RegistryAnswer"]:
-        """A good answer. A challenge is met once. Raises Broken, _Refused."""
-        from danube_pkg.adapters.images.authentication import read_challenge
-
-        exchanges, authenticator = await self._open()
+    ) -> AsyncIterator[StreamedResponse]:
+        """A successful response. One challenge is answered. Raises ExchangeFailed, _ServerFailing, _Refused."""
         url = f"{endpoint.url}/v2/{reference.path}/{path}"
-        for met in (False, True):
-            sent = {**headers, **authenticator.header(endpoint, reference.path)}
-            async with exchanges.request(method, url, sent, seconds=seconds) as answer:
-                if answer.status in (200, 206):
-                    yield answer
+        for is_second in (False, True):
+            sent = {**headers, **self._authenticator.header(endpoint, reference.path)}
+            async with self._http.stream(method, url, headers=sent, seconds=seconds) as response:
+                if response.status in (200, 206):
+                    yield response
                     return
-                if answer.status not in (401, 403):
-                    await _raise_for(answer, endpoint, reference, self._clock.now())
-                authenticator.forget(endpoint, reference.path)
+                if response.status not in (401, 403):
+                    await _raise_for(response, endpoint, reference, self._clock.now())
+                self._authenticator.forget(endpoint, reference.path)
                 credentials = await self._access.credentials(endpoint.host)
-                challenge = read_challenge(answer.headers.get("WWW-Authenticate", "")) if not met else None
-                if not challenge or not await authenticator.answer(challenge, endpoint, reference.path, credentials):
-                    raise _Refused(_not_let_in(endpoint, reference, known=credentials is not None))
+                challenge = None if is_second else read_challenge(response.headers.get("WWW-Authenticate", ""))
+                if not challenge or not await self._authenticator.answer(
+                    challenge, endpoint, reference.path, credentials
+                ):
+                    has_credentials = credentials is not None
+                    raise _Refused(refusals.access_denied(endpoint, reference, has_credentials=has_credentials))
 
 
-async def _write(answer: "RegistryAnswer", file: LayerFile) -> None:
+def _raise_if_permanent(failed: ExchangeFailed) -> None:
+    if failed.trouble is Trouble.NAME_UNKNOWN:  # no other try now, but a network may be missing for the moment
+        raise _Refused(refusals.unknown_host(failed), is_temporary=True) from failed
+    if error := refusals.permanent_failure(failed):
+        raise error from failed
+
+
+async def _write(response: StreamedResponse, file: LayerFile) -> None:
     held: list[bytes] = []
     size = 0
     try:
-        while data := await answer.read():
+        while data := await response.read():
             held.append(data)
             size += len(data)
             if size >= WRITE_BYTES:
                 piece, held, size = b"".join(held), [], 0
                 await asyncio.to_thread(file.write, piece)
     finally:
-        if held:  # what came before a line broke is not asked for again
+        if held:  # the bytes before a broken connection are not requested again
             await asyncio.to_thread(file.write, b"".join(held))
 
 
-def _continues(answer: "RegistryAnswer", written: int) -> bool:
-    return answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {written}-")
+def _is_continuation(response: StreamedResponse, written: int) -> bool:
+    return response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {written}-")
 
 
 def _checked(data: bytes, digest: str, endpoint: RegistryEndpoint) -> bytes:
     found = _digest_of(data)
     if found != digest:
-        raise _Refused(
-            ImageUnavailable(
-                f"registry {endpoint.host} gave something else than was asked for",
-                cause=f"{digest} was asked for, {found} came",
-                hint="check the registry's storage and what lies between it and this machine",
-            )
-        )
+        raise _Refused(refusals.wrong_content(endpoint, digest, found))
     return data
 
 
@@ -278,75 +301,17 @@ def _digest_of(data: bytes) -> str:
 
 
 async def _raise_for(
-    answer: "RegistryAnswer", endpoint: RegistryEndpoint, reference: ImageReference, now: float
+    response: StreamedResponse, endpoint: RegistryEndpoint, reference: ImageReference, now: float
 ) -> NoReturn:
-    """Raises Broken or _Refused for an answer that is not good."""
-    from danube_pkg.adapters.images.exchanges import Broken
-
-    status = answer.status
-    said = _said(await answer.text(MAX_DOCUMENT_BYTES))
-    if status == 429 or (status == 503 and "Retry-After" in answer.headers):
-        seconds = _retry_after(answer.headers.get("Retry-After", ""), now)
-        raise _Refused(
-            ImageUnavailable(
-                f"registry {endpoint.host} has had enough of this machine's requests",
-                cause=f"it answers {status}{said} and asks to wait {seconds:g} s",
-                hint="log in to the registry, or put a mirror before it: registries in config.yaml",
-            ),
-            temporary=True,
-            wait_seconds=seconds,
-        )
+    """Raises _ServerFailing or _Refused for a response that is not successful."""
+    status = response.status
+    message = refusals.error_message(await response.whole(MAX_DOCUMENT_BYTES, cut=True))
+    if status == 429 or (status == 503 and "Retry-After" in response.headers):
+        header = response.headers.get("Retry-After", "")
+        seconds = retry_after_seconds(header, now, max_seconds=MAX_RETRY_AFTER_SECONDS)
+        wait_seconds = FIRST_DELAY_SECONDS if seconds is None else seconds
+        error = refusals.rate_limited(endpoint, status, message, wait_seconds)
+        raise _Refused(error, is_temporary=True, wait_seconds=wait_seconds)
     if status >= 500 or status == 408:
-        raise Broken(f"it answers {status}{said}")
-    if status in (404, 416):
-        raise _Refused(
-            ImageUnavailable(
-                f"registry {endpoint.host} has no image {reference}",
-                cause=said.strip(" :"),
-                hint="check the name and the tag",
-            )
-        )
-    raise _Refused(
-        ImageUnavailable(
-            f"registry {endpoint.host} refuses image {reference}",
-            cause=f"it answers {status}{said}",
-            hint="check the name",
-        )
-    )
-
-
-def _not_let_in(endpoint: RegistryEndpoint, reference: ImageReference, *, known: bool) -> ImageUnavailable:
-    login = f"docker login {endpoint.host}, or in config.yaml: registries with username and password_secret"
-    if known:
-        what = f"registry {endpoint.host} does not let these credentials read {reference}"
-        return ImageUnavailable(what, hint=f"check what they may read; others are set by: {login}")
-    return ImageUnavailable(f"registry {endpoint.host} gives {reference} to nobody without credentials", hint=login)
-
-
-def _unreachable(endpoint: RegistryEndpoint, cause: str, tries: int, written: int) -> ImageUnavailable:
-    if written:
-        what = f"the connection to registry {endpoint.host} breaks again and again"
-        return ImageUnavailable(what, cause=f"after {written} bytes of a layer: {cause}", hint="check the network")
-    return ImageUnavailable(
-        f"registry {endpoint.host} cannot be reached",
-        cause=f"{cause} (tried {tries} times)" if tries > 1 else cause,
-        hint="check the network; without one, load images from files: danube image load FILE",
-    )
-
-
-def _retry_after(header: str, now: float) -> float:
-    """Seconds: a number, or the time until a date (RFC 9110 section 10.2.3)."""
-    if header.isdigit():
-        return float(header)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - now)
-    except ValueError:
-        return FIRST_DELAY_SECONDS
-
-
-def _said(data: bytes) -> str:
-    """The message of the registry's error, short."""
-    try:
-        return f": {str(json.loads(data)['errors'][0]['message'])[:200]}"
-    except (ValueError, KeyError, IndexError, TypeError):
-        return ""
+        raise _ServerFailing(f"it answered {status}{message}")
+    raise _Refused(refusals.refused(endpoint, reference, status, message))

@@ -1,12 +1,13 @@
-"""Images on disk, by what they contain. Any number of processes may work on one directory.
+"""The image store: images on disk, addressed by content. Several processes may use one directory.
 
-    layers/<digest>          layers as registries have them, kept for the next image that shares them
-    new/                     what is being made; whoever makes it holds a lock on it
-    <owners>/names/*.json    what a name means: digests, configuration, root file system; the file is called by the name's hash
+    layers/<digest>          compressed layers, cached for other images that share them
+    new/                     incomplete files and directories, each locked by the process that writes it
+    <owners>/names/*.json    the image of a name: digests, configuration, root file system; FILE is the name's hash
     <owners>/roots/<chain>/  an unpacked root file system `fs`, and in `pods` a link to each pod that uses it
 
-What is made gets its name by one rename; what is half made is removed by the next process that looks, unless it is locked.
-A root file system is in use while the directory of a pod that it was given to exists, so nothing has to be given back.
+Complete content gets its name by one rename; incomplete content without a lock is removed by the next process that
+opens the store. A root file system is in use while the directory of a pod that holds it exists, so pods need not
+release it.
 """
 
 import asyncio
@@ -41,31 +42,34 @@ from danube_pkg.kit.trees import remove_tree
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNSAFE = "unsafe"
-"""A file beside a root that is not on the disk yet. It names the boot: after a power failure the root may have holes."""
+"""A file beside a root that is not synced yet. It has the boot id: after a power failure the root may be incomplete."""
 
 MAX_READ_BYTES = 1024**2
-"""Of a file in an image that somebody here wants to see: its accounts have a few KiB."""
+"""Limit for a file that is read from an image; its account files have a few KiB."""
 
 PULL_SECONDS = 600.0
-"""A layer that was used within this time may belong to a pull that is under way."""
+"""A layer that was used within this time may belong to a pull in progress."""
 
 
 class Owners(Record):
-    """Whose the files of unpacked images are. place: the directory that such roots have for themselves, so that none is taken
-    for one of another kind. keep: they have the owners that the images say, as whoever `within` starts a command as counts.
-    within: words before a command that has the rights of all these owners; none where this process has."""
+    """How the owners of image files are stored.
 
-    place: str
+    directory: subdirectory of the roots with such owners. keep: files have the owners of the image, as ids of the user
+    namespace that `command_prefix` enters. command_prefix: words before a command that needs the rights of all these
+    owners; empty if this process has them.
+    """
+
+    directory: str
     keep: bool
-    within: tuple[str, ...] = ()
+    command_prefix: tuple[str, ...] = ()
 
 
-THE_IMAGES = Owners("owners", keep=True)
-ONE_OWNER = Owners("one-owner", keep=False)
+IMAGE_OWNERS = Owners("owners", keep=True)
+SINGLE_OWNER = Owners("one-owner", keep=False)
 
 
 class ImageDirectory:
-    """`core.images.ports.ImageStore` below one directory. `open` comes before everything else."""
+    """`core.images.ports.ImageStore` below one directory. Call `open` first."""
 
     def __init__(
         self,
@@ -78,7 +82,7 @@ class ImageDirectory:
         self._owners = owners
         self._layers = directory / "layers"
         self._new = directory / "new"
-        base = directory / owners.place
+        base = directory / owners.directory
         self._names = base / "names"
         self._roots = base / "roots"
         self._lock_file = directory / "lock"
@@ -87,25 +91,25 @@ class ImageDirectory:
         self._is_open = False
 
     def open(self) -> None:
-        """Make the directories and remove what killed processes have left. Blocks for the disk. Raises Permanent."""
+        """Creates the directories and removes leftovers of killed processes. Blocks for the disk. Raises Permanent."""
         if self._is_open:
             return
         try:
             for path in (self._directory, self._names, self._layers, self._roots, self._new):
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._remove_left_overs()
+            self._remove_leftovers()
         except OSError as error:
             raise Permanent(
                 "image-store-unusable",
                 f"the image store {self._directory} cannot be used",
                 cause=error.strerror or str(error),
-                hint="name another data directory, or give this one to whom Danube runs as",
+                hint="use another data directory, or make Danube's user the owner of this one",
             ) from error
         self._is_open = True
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Held for a few system calls: no root may be given away while it is being removed."""
+        """Holds the lock against a pod that gets a root while another process removes it; for a few system calls."""
         descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -113,8 +117,8 @@ class ImageDirectory:
         finally:
             os.close(descriptor)
 
-    def _remove_left_overs(self) -> None:
-        """What processes that were killed have left half made, and roots that a power failure may have left half written."""
+    def _remove_leftovers(self) -> None:
+        """Removes incomplete content of killed processes, and roots that a power failure may have left incomplete."""
         for path in self._roots.iterdir():
             if not self._is_whole(path):
                 with self._locked(), contextlib.suppress(FileNotFoundError):
@@ -137,16 +141,16 @@ class ImageDirectory:
         return self._names / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
 
     def find(self, name: str) -> Image | None:
-        """What a full name meant when it was last asked for, where that is here and whole."""
+        """The image of a full name, if it is stored and complete."""
         image = _read(self._name_file(name))
         return image if image is not None and self.has_root(image.chain) else None
 
     def remember(self, image: Image) -> None:
-        """From here on the name means this image, whose root is here."""
+        """Stores the image under its name; its root must be in the store."""
         write_atomically(self._name_file(image.name), json.dumps(to_builtins(image)).encode())
 
     def list(self) -> Sequence[StoredImage]:
-        """All names, in order."""
+        """The images, sorted by name."""
         found = []
         for file in self._names.iterdir():
             image = _read(file)
@@ -156,7 +160,7 @@ class ImageDirectory:
         return sorted(found, key=lambda one: one.image.name)
 
     def remove(self, name: str) -> bool:
-        """Forget a name, and the root with it where no other name and no pod has it. Whether there was one."""
+        """Removes a name, and its root unless another name or a pod uses it. Returns whether the name existed."""
         file = self._name_file(name)
         image = _read(file)
         file.unlink(missing_ok=True)
@@ -172,7 +176,10 @@ class ImageDirectory:
         return self._layers / digest.partition(":")[2]
 
     def layer(self, digest: str, size: int) -> Path | None:
-        """A layer that is here; it counts as used. One of another size was cut by a power failure, and is not here."""
+        """A cached layer, marked as used; None if there is none.
+
+        One of another size was cut by a power failure and is removed.
+        """
         path = self._layer_file(digest)
         try:
             if path.stat().st_size != size:
@@ -184,12 +191,12 @@ class ImageDirectory:
         return path
 
     def forget_layer(self, digest: str) -> None:
-        """It was no good."""
+        """Removes a damaged layer."""
         self._layer_file(digest).unlink(missing_ok=True)
 
     @asynccontextmanager
     async def receive_layer(self, digest: str, size: int) -> AsyncIterator[BlobFile]:
-        """A place for a layer's bytes; when the block is left without `keep` nothing of it stays."""
+        """A file for a layer's bytes, which is removed after the block unless it was kept."""
         await asyncio.to_thread(self.make_room, size)
         file = BlobFile(self._fresh(), self._layer_file(digest), digest, size)
         try:
@@ -209,11 +216,11 @@ class ImageDirectory:
             return (root / "fs").is_dir()
 
     def has_root(self, chain: str) -> bool:
-        """Whether the root file system of these layers is here and whole."""
+        """Whether the root file system is stored and complete."""
         return self._is_whole(self._root(chain))
 
     async def unpack(self, name: str, chain: str, count: int, layers: AsyncIterator[PackedLayer]) -> int:
-        """Make a root file system of layers as they arrive; its size. Raises ImageUnavailable and leaves nothing then."""
+        """Creates a root file system from layers as they arrive; returns its size in bytes. Raises ImageUnavailable."""
         new = self._fresh()
         (new / "pods").mkdir(parents=True, mode=0o700)
         lock = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
@@ -225,7 +232,13 @@ class ImageDirectory:
         try:
             owners = self._owners
             work = unpacking(
-                new / "fs", name, count, self.bounds, keep_owners=owners.keep, within=owners.within, keep_open=(lock,)
+                new / "fs",
+                name,
+                count,
+                self.bounds,
+                keep_owners=owners.keep,
+                command_prefix=owners.command_prefix,
+                keep_open=(lock,),
             )
             unpacker = await stack.enter_async_context(work)
             async for layer in layers:
@@ -243,7 +256,7 @@ class ImageDirectory:
         return unpacker.size_bytes
 
     def _give_name(self, new: Path, chain: str) -> bool:
-        """False where another process was faster."""
+        """Returns False if another process has created the same root meanwhile."""
         with self._locked():
             if self.has_root(chain):
                 return False
@@ -256,7 +269,7 @@ class ImageDirectory:
             (root / _UNSAFE).unlink(missing_ok=True)
 
     def hold(self, image: Image, pod: Path) -> Path | None:
-        """The root file system, in use until the pod's directory is gone; None where it was removed meanwhile."""
+        """The root file system, in use until the pod's directory is removed; None if the root was removed meanwhile."""
         root = self._root(image.chain)
         with self._locked():
             if not self.has_root(image.chain):
@@ -268,7 +281,7 @@ class ImageDirectory:
         return root / "fs"
 
     def read_file(self, image: Image, path: str) -> bytes:
-        """The beginning of a file of an image; b"" where there is none that could be meant."""
+        """The beginning of a file in an image; b"" if there is no such regular file."""
         try:
             with DirectoryTree(self._root(image.chain) / "fs") as tree, tree.reading(path.encode()) as descriptor:
                 return os.read(descriptor, MAX_READ_BYTES)
@@ -276,30 +289,32 @@ class ImageDirectory:
             return b""
 
     def _pods(self, root: Path) -> Sequence[Path]:
-        """The pods that use a root; marks of those that are gone are removed."""
+        """The pods that use a root. Links to pods that no longer exist are removed."""
         used = []
-        for mark in (root / "pods").iterdir():
-            if mark.exists():
-                used.append(mark)
+        for link in (root / "pods").iterdir():
+            if link.exists():
+                used.append(link)
             else:
-                mark.unlink(missing_ok=True)
+                link.unlink(missing_ok=True)
         return used
 
     def _remove_root(self, root: Path) -> bool:
-        """Unless a pod uses it."""
-        gone = self._fresh()
+        """Removes a root unless a pod uses it. Returns whether it was removed."""
+        removed = self._fresh()
         with self._locked():
             if not (root / "pods").is_dir() or self._pods(root):
                 return False
-            root.rename(gone)
-        self._remove(gone)
+            root.rename(removed)
+        self._remove(removed)
         return True
 
-    # --- room
+    # --- limits
 
     def make_room(self, wanted_bytes: int) -> None:
-        """Remove what was used longest ago until so much more fits below the bound: layers and roots alike, never a root that
-        a pod uses or that came from a file, and no layer that a pull may be about to unpack."""
+        """Removes the least recently used layers and roots until `wanted_bytes` more fit below the limit.
+
+        A root that a pod uses or that was loaded from a file is kept, and so is a layer that a pull may use next.
+        """
         kept = {stored.image.chain for stored in self.list() if stored.image.loaded}
         sizes = {stored.image.chain.partition(":")[2]: stored.image.size_bytes for stored in self.list()}
         known: list[tuple[float, int, Path]] = []
@@ -320,17 +335,17 @@ class ImageDirectory:
 
     def _remove(self, path: Path) -> None:
         if path.is_dir():
-            remove_tree(path, self._owners.within)
+            remove_tree(path, self._owners.command_prefix)
         else:
             path.unlink()
 
     async def close(self) -> None:
-        """Wait until what was unpacked is on the disk."""
+        """Waits until unpacked roots are synced to the disk."""
         await self._owner.finish()
 
 
 def _read(file: Path) -> Image | None:
-    """A record; None where there is none, or one that another version of Danube wrote: the image is pulled again then."""
+    """A record; None if there is none, or if another version of Danube wrote it: then the image is pulled again."""
     try:
         data: dict[str, Any] = json.loads(file.read_bytes())
         config = data.pop("config")

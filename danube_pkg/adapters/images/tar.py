@@ -1,7 +1,7 @@
-"""The members of a tar archive: ustar, the extensions of GNU (long names, large numbers) and of POSIX.1-2001 (pax).
+"""Reads the members of a tar archive: ustar, the extensions of GNU (long names, large numbers), POSIX.1-2001 (pax).
 
-Our own reader, because an archive of a stranger decides how much the standard library's one holds in memory, and because
-names are bytes here: an image may have names that are no text. https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
+The standard library's reader is not used: an untrusted archive decides how much memory it takes, and it has names as
+text, while names in images are bytes. https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,21 +13,21 @@ from danube_pkg.kit.records import Record, field
 
 BLOCK_BYTES = 512
 MAX_EXTENSION_BYTES = 1024**2
-"""Of one extended header. A path has 4 KiB at most, extended attributes 64 KiB each."""
+"""Limit of one extended header. A path has 4 KiB at most, extended attributes 64 KiB each."""
 
 _XATTR = b"SCHILY.xattr."
 _NO_FIELDS: Mapping[bytes, bytes] = {}
 
 
 class TarStream(Protocol):
-    """What an archive is read from. `take` gives exactly so many bytes, or b"" at the end."""
+    """The source of an archive. `take` returns exactly `size` bytes, or b"" at the end; `pass_over` skips them."""
 
     def take(self, size: int) -> bytes: ...
     def pass_over(self, size: int) -> None: ...
 
 
 class MemberKind(Enum):
-    """What a member is, in the type flags of the format."""
+    """The kinds of members that are supported."""
 
     FILE = "file"
     HARD_LINK = "hard link"
@@ -44,7 +44,7 @@ _KINDS = {
 
 
 class Member(Record):
-    """One entry. path, link: as they stand in the archive. modified_ns: nanoseconds since 1970."""
+    """One entry. path, link: as in the archive. modified_ns: nanoseconds since 1970."""
 
     path: bytes
     kind: MemberKind
@@ -58,8 +58,8 @@ class Member(Record):
 
 
 def members(stream: TarStream) -> Iterator[Member]:
-    """Every member in order. After each, its content is the caller's: to read, and then `end`, or to `pass_over`."""
-    everywhere: dict[bytes, bytes] = {}
+    """The members in order. The caller must read each one's content and call `end`, or call `pass_over`."""
+    global_fields: dict[bytes, bytes] = {}
     fields: Mapping[bytes, bytes] = _NO_FIELDS
     names: dict[bytes, bytes] = {}
     while True:
@@ -71,39 +71,39 @@ def members(stream: TarStream) -> Iterator[Member]:
         if flag in (b"x", b"g"):
             found = _records(_extension(stream, size))
             if flag == b"g":
-                everywhere |= found
+                global_fields |= found
             else:
                 fields = found
         elif flag in (b"L", b"K"):
             names[flag] = _extension(stream, size).rstrip(b"\0")
         else:
-            yield _member(block, flag, {**everywhere, **fields}, names)
+            yield _member(block, flag, {**global_fields, **fields}, names)
             fields, names = _NO_FIELDS, {}
 
 
 def pass_over(stream: TarStream, member: Member) -> None:
-    """Pass over a member's content."""
-    stream.pass_over(member.size + _filling(member))
+    """Skips a member's content."""
+    stream.pass_over(member.size + _padding(member))
 
 
 def end(stream: TarStream, member: Member) -> None:
-    """After a member's content was read: pass over what fills its last block."""
-    stream.pass_over(_filling(member))
+    """Skips the padding after a member's content."""
+    stream.pass_over(_padding(member))
 
 
-def _filling(member: Member) -> int:
+def _padding(member: Member) -> int:
     return -member.size % BLOCK_BYTES
 
 
 def _member(block: bytes, flag: bytes, fields: Mapping[bytes, bytes], names: Mapping[bytes, bytes]) -> Member:
     path = fields.get(b"path") or names.get(b"L") or _name(block)
     if flag == b"S" or any(key.startswith(b"GNU.sparse.") for key in fields):
-        raise LayerBroken(f"{shown(path)} is a sparse file, which images do not have")
+        raise LayerBroken(f"{shown(path)} is a sparse file, which is not supported")
     kind = _KINDS.get(flag)
     if kind is None:
         raise LayerBroken(f"{shown(path)} is of the unknown kind {flag!r}")
     if kind is MemberKind.FILE and path.endswith(b"/"):
-        kind = MemberKind.DIRECTORY  # as archives said it before there was a flag
+        kind = MemberKind.DIRECTORY  # the convention before there was a flag
     size = _decimal(fields[b"size"]) if b"size" in fields else _number(block[124:136])
     return Member(
         path=path,
@@ -127,7 +127,7 @@ def _name(block: bytes) -> bytes:
 
 def _extension(stream: TarStream, size: int) -> bytes:
     if size > MAX_EXTENSION_BYTES:
-        raise LayerBroken(f"it has an extended header of {size} bytes, at most {MAX_EXTENSION_BYTES} are read")
+        raise LayerBroken(f"it has an extended header of {size} bytes, the limit is {MAX_EXTENSION_BYTES}")
     data = stream.take(size + -size % BLOCK_BYTES)
     if len(data) < size:
         raise LayerBroken("its archive ends in an extended header")
@@ -135,7 +135,7 @@ def _extension(stream: TarStream, size: int) -> bytes:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """`length key=value\\n`, where the length counts the whole record."""
+    """Parses records `length key=value\\n`, where the length counts the whole record."""
     found, at = {}, 0
     while at < len(data) and data[at : at + 1] != b"\0":
         space = data.find(b" ", at, at + 20)
@@ -150,15 +150,15 @@ def _records(data: bytes) -> dict[bytes, bytes]:
 
 
 def _check_sum(block: bytes) -> None:
-    told = block[148:156].strip(b" \0")
+    stored = block[148:156].strip(b" \0")
     counted = sum(block) - sum(block[148:156]) + 8 * 32
     signed = counted - 256 * sum(byte > 127 for byte in block[:148] + block[156:])
-    if not told.isdigit() or b"8" in told or b"9" in told or int(told, 8) not in (counted, signed):
-        raise LayerBroken("it is no tar archive, or a damaged one")
+    if not stored.isdigit() or b"8" in stored or b"9" in stored or int(stored, 8) not in (counted, signed):
+        raise LayerBroken("it is not a tar archive, or it is damaged")
 
 
 def _number(data: bytes) -> int:
-    """Octal digits, or GNU's base 256 where the first bit is set."""
+    """Octal digits, or GNU's base 256 if the first bit is set."""
     if data[0] & 0x80:
         value = int.from_bytes(bytes([data[0] & 0x7F]) + data[1:], "big")
         if data[0] & 0x40:
@@ -168,12 +168,12 @@ def _number(data: bytes) -> int:
     try:
         return int(text or b"0", 8)
     except ValueError as error:
-        raise LayerBroken(f"{shown(text)} stands where its archive has a number") from error
+        raise LayerBroken(f"{shown(text)} is not a number in its archive") from error
 
 
 def _decimal(data: bytes) -> int:
     if not data.isdigit() or len(data) > 19:
-        raise LayerBroken(f"{shown(data)} stands where its archive has a number")
+        raise LayerBroken(f"{shown(data)} is not a number in its archive")
     return int(data)
 
 
@@ -184,6 +184,6 @@ def _time(data: bytes) -> int:
 
 
 def shown(name: bytes) -> str:
-    """A name for people, short, whatever bytes it has."""
+    """A name for messages, shortened, with escapes for bytes that are not text."""
     text = name.decode(errors="backslashreplace")
     return repr(text if len(text) <= 200 else f"{text[:197]}…")

@@ -1,4 +1,4 @@
-"""Asking the worker: one process for each image, which gets layers as they arrive and answers when they are applied."""
+"""Runs the unpacking worker: one process for each image, which gets layers as they arrive and answers each."""
 
 import asyncio
 import contextlib
@@ -14,16 +14,16 @@ from danube_pkg.core.errors import Defect
 from danube_pkg.core.images.reference import ImageBounds, ImageUnavailable, PackedLayer
 
 LAYER_SECONDS = 1800.0
-"""For one layer: gigabytes on a slow disk take minutes, and nothing that goes on so long will end well."""
+"""Timeout for one layer; gigabytes on a slow disk take minutes."""
 
 
 def worker_command() -> Sequence[str]:
-    """The worker in this Python; -P: never a module from the directory that the server was started in."""
+    """The command of the worker. -P: the current directory is not searched for modules."""
     return (sys.executable, "-P", "-m", "danube_pkg.adapters.images.worker")
 
 
 class Unpacker:
-    """One image on its way into a directory. Made by `unpacking`."""
+    """The unpacking of one image into a directory. Created by `unpacking`."""
 
     def __init__(self, process: asyncio.subprocess.Process, name: str, count: int) -> None:
         self._process = process
@@ -33,23 +33,23 @@ class Unpacker:
         self.size_bytes = 0
 
     async def add(self, layer: PackedLayer) -> None:
-        """Apply the next layer. Raises ImageUnavailable."""
+        """Applies the next layer. Raises ImageUnavailable."""
         described = {"path": str(layer.path), "offset": layer.offset, "size": layer.size, "diff_id": layer.diff_id}
         self.size_bytes += int((await self._ask({"layer": described}))["bytes"])
         self._done += 1
 
     async def finish(self) -> None:
-        """After the last layer: from here on the directory is whole."""
+        """To be called after the last layer; then the directory is complete."""
         await self._ask({"finish": True})
 
     async def wait_safe(self) -> None:
-        """Until all of it is on the disk."""
+        """Returns when everything is synced to the disk."""
         await self._answer()
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._process.stdin is None:
             raise Defect("unpacker-pipes", "the unpacker has no pipes")
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its last answer says why it ended
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its last answer has the cause
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             await self._process.stdin.drain()
         return await self._answer()
@@ -62,21 +62,21 @@ class Unpacker:
                 line = await self._process.stdout.readline()
         except TimeoutError as error:
             raise self._refusal(f"layer {self._done + 1} was not unpacked in {LAYER_SECONDS:g} s") from error
-        answer: Mapping[str, Any] = json.loads(line) if line else {"failed": "the unpacker ended without a word"}
+        answer: Mapping[str, Any] = json.loads(line) if line else {"failed": "the unpacker ended without an answer"}
         if "broken" in answer:
             raise self._refusal(f"layer {self._done + 1} of {self._count} is refused: {answer['broken']}")
         if "full" in answer:
             raise ImageUnavailable(
                 f"there is no room on this machine's disk for image {self._name}",
                 cause=str(answer["full"]),
-                hint="remove what is not used: danube image list; danube image remove NAME",
+                hint="remove unused images: danube image list; danube image remove NAME",
             )
         if "failed" in answer:
             raise self._refusal(f"layer {self._done + 1} of {self._count} could not be written: {answer['failed']}")
         return answer
 
     def _refusal(self, cause: str) -> ImageUnavailable:
-        hint = "build and push the image again; a layer that another tool takes as well is worth a report"
+        hint = "build and push the image again; please report a layer that other tools accept"
         return ImageUnavailable(f"image {self._name} cannot be unpacked", cause=cause, hint=hint)
 
 
@@ -88,13 +88,15 @@ async def unpacking(
     bounds: ImageBounds,
     *,
     keep_owners: bool,
-    within: Sequence[str],
+    command_prefix: Sequence[str],
     keep_open: Sequence[int],
 ) -> AsyncIterator[Unpacker]:
-    """A worker for an empty directory; it has ended when the block is left. within: words before its command. keep_open:
-    descriptors that it shares."""
+    """Runs a worker for an empty directory until the block ends.
+
+    command_prefix: words before its command. keep_open: descriptors that it inherits.
+    """
     process = await asyncio.create_subprocess_exec(
-        *within,
+        *command_prefix,
         *worker_command(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -117,11 +119,11 @@ async def unpacking(
         process.stdin.write(json.dumps(start).encode() + b"\n")
         yield Unpacker(process, name, count)
     finally:
-        with contextlib.suppress(ProcessLookupError):  # it has ended by itself where all went well
+        with contextlib.suppress(ProcessLookupError):  # after success it has ended by itself
             process.kill()
         await process.wait()
 
 
 def _path() -> str:
-    """Where this very program is imported from."""
+    """The import path of this process."""
     return os.pathsep.join(path for path in sys.path if path)

@@ -1,7 +1,7 @@
-"""The process beside the server that unpacks an image: CPU and disk for seconds, and a stranger's archive.
+"""The process that unpacks an image: it needs CPU and disk for seconds, and reads untrusted archives.
 
-Standard input has a line of JSON for the root file system, one for each layer as soon as it is here, and one for the end;
-standard output an answer to each. Its input ending early means that nobody wants the result.
+Standard input has a line of JSON for the root file system, one for each downloaded layer, and one for the end; standard
+output has an answer to each. If the input ends early, the pull was cancelled.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from danube_pkg.adapters.images.tree import DirectoryTree
 
 
 def main() -> int:
-    """0 when the image is unpacked and on the disk; why not is the last answer."""
+    """Returns 0 when the image is unpacked and synced; otherwise the last answer has the cause."""
     requests = (json.loads(line) for line in sys.stdin.buffer)
     try:
         _unpack(next(requests), requests)
@@ -55,20 +55,19 @@ def _allowed(layer: Mapping[str, Any], start: Mapping[str, Any]) -> int:
 
 
 def _layer(layer: Mapping[str, Any], writer: LayerWriter, limit_bytes: int) -> int:
-    """The size of one layer's archive, which was applied."""
+    """Applies one layer; returns the size of its archive."""
     with open(layer["path"], "rb") as file:
         file.seek(layer["offset"])
         stream = LayerStream(unpacked(pieces_of(file, layer["size"])), limit_bytes)
         writer.apply(stream)
         found = stream.finish()
     if found != layer["diff_id"]:
-        raise LayerBroken(f"its content is {found}, and the configuration promises {layer['diff_id']}")
+        raise LayerBroken(f"its content has the digest {found}, its configuration has {layer['diff_id']}")
     return stream.size_bytes
 
 
 def _sync(descriptor: int) -> None:
-    """Bring to disk what was written. The root has another name by now and is used: only a power failure could leave empty
-    files in it."""
+    """Syncs the file system. The root is in use already: only after a power failure could it have empty files."""
     if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 

@@ -1,17 +1,17 @@
 """An OpenID Connect issuer over HTTP: discovery, token endpoint, keys.
 
-Everything that comes back is bounded and nothing is followed: an answer that redirects is refused, since a discovery
-document that another host wrote could name any endpoint. Keys are kept for an hour and asked for again, at most once a
-minute, when a token names one that is not known: that is how an issuer rotates them.
+Responses are bounded and redirects refused, since a discovery document of another host could name any endpoint. Keys
+are cached for an hour. If a token names an unknown key (issuers rotate them) they are fetched again, at most once a
+minute.
 
-aiohttp and joserfc are imported when somebody logs in: a server without an issuer does not carry their weight.
+joserfc is imported with the first login: a server without an issuer does not load it.
 """
 
-import asyncio
 import json
 import time
+from base64 import b64encode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.core.errors import Unavailable
@@ -24,13 +24,7 @@ from danube_pkg.core.identity.oidc import (
     TokenAnswer,
     read_document,
 )
-
-if TYPE_CHECKING:
-    import aiohttp
-
-TIMEOUT_SECONDS = 10.0
-ANSWER_BYTES = 256 * 1024
-"""A discovery document has 3 KB, a set of keys of a large provider 20 KB."""
+from danube_pkg.kit.http_client import ExchangeFailed, HttpClient, HttpSettings, Trouble, WholeResponse, no_proxy
 
 DISCOVERY_SECONDS = 3600.0
 KEYS_SECONDS = 3600.0
@@ -43,19 +37,21 @@ _JSON = {"accept": "application/json"}
 class OidcProvider:
     """`core.identity.ports.IdentityProvider`. Close it after use.
 
-    reached_at: (the beginning of public URLs, where this server reaches them). Our own Dex is asked directly: its public name
-    may lead through a proxy with a certificate that only browsers know.
+    own_dex: (prefix of the public URLs of the server's own Dex, the loopback address to use in its place). It is
+    reached directly, since the public name may lead through a reverse proxy with a certificate that only browsers
+    trust.
     """
 
-    def __init__(self, reached_at: tuple[str, str] | None = None) -> None:
-        self._reached_at = reached_at
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(self, own_dex: tuple[str, str] | None = None) -> None:
+        self._own_dex = own_dex
+        self._http = HttpClient(HttpSettings("danube"))
+        self._direct_http = HttpClient(HttpSettings("danube", proxy_of=no_proxy))
         self._documents: dict[str, tuple[float, IdentityDocument]] = {}
         self._keys: dict[str, tuple[float, Any]] = {}
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._http.close()
+        await self._direct_http.close()
 
     async def discover(self, issuer: str) -> IdentityDocument:
         known = self._documents.get(issuer)
@@ -86,7 +82,7 @@ class OidcProvider:
     async def claims(
         self, client: ClientSettings, document: IdentityDocument, id_token: str, *, fresh_keys: bool = False
     ) -> Mapping[str, object]:
-        from joserfc import jwt
+        from joserfc import jwt  # 200 ms, and only a login needs it
         from joserfc.errors import JoseError
 
         if len(id_token) > TOKEN_LENGTH:
@@ -97,15 +93,15 @@ class OidcProvider:
             raise LoginRefused("oidc-algorithm", f"the token is signed with {algorithm!r}")
         if key_id is not None and all(key.kid != key_id for key in keys.keys):
             if fresh_keys:
-                raise LoginRefused("oidc-key", "the token is signed with a key that the issuer does not have")
+                raise LoginRefused("oidc-key", "the token is signed with a key that the issuer does not publish")
             return await self.claims(client, document, id_token, fresh_keys=True)
         try:
             return dict(jwt.decode(id_token, keys, algorithms=list(ALGORITHMS)).claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise LoginRefused("oidc-signature", f"the token's signature is not good: {error}") from error
+            raise LoginRefused("oidc-signature", f"the token's signature is not valid: {error}") from error
 
     async def _key_set(self, uri: str, *, fresh: bool) -> Any:
-        from joserfc.errors import JoseError
+        from joserfc.errors import JoseError  # 200 ms, and only a login needs it
         from joserfc.jwk import KeySet
 
         known = self._keys.get(uri)
@@ -128,58 +124,54 @@ class OidcProvider:
     async def _json(
         self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Status and object. Raises Unavailable, IssuerUnusable."""
-        import aiohttp
-
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
-        if self._reached_at is not None and url.startswith(f"{self._reached_at[0]}/"):
-            url = self._reached_at[1] + url.removeprefix(self._reached_at[0])
+        """Status and JSON object of a response. Raises Unavailable, IssuerUnusable."""
+        response = await self._response(method, url, form, {**_JSON, **(headers or {})})
+        if 300 <= response.status < 400:
+            raise _refused(url, "it redirects to another URL")
         try:
-            async with self._session.request(
-                method, url, data=form, headers={**_JSON, **(headers or {})}, allow_redirects=False
-            ) as response:
-                if 300 <= response.status < 400:
-                    raise _refused(url, "it redirects elsewhere")
-                data = await response.content.readexactly(ANSWER_BYTES + 1)
-                raise _refused(url, f"it answered with more than {len(data) - 1} bytes")
-        except asyncio.IncompleteReadError as error:
-            data = error.partial
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            found = json.loads(response.body)
+        except (ValueError, RecursionError) as error:
+            raise _refused(url, f"it answered {response.status} with a body that is not JSON") from error
+        if not isinstance(found, dict):
+            raise _refused(url, "its response is not a JSON object")
+        return response.status, found
+
+    async def _response(
+        self, method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> WholeResponse:
+        http = self._http
+        if self._own_dex is not None and url.startswith(f"{self._own_dex[0]}/"):
+            http, url = self._direct_http, self._own_dex[1] + url.removeprefix(self._own_dex[0])
+        try:
+            return await http.exchange(method, url, form=form, headers=headers)
+        except ExchangeFailed as error:
+            if error.trouble is Trouble.TOO_LARGE:
+                raise _refused(url, str(error)) from error
             raise Unavailable(
                 "oidc-unreachable",
                 "the issuer does not answer",
-                cause=f"{url}: {error or type(error).__name__}",
+                cause=f"{url}: {error}",
                 hint="check that this server can reach it",
             ) from error
-        try:
-            answer = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise _refused(url, f"it answered {response.status} with something that is not JSON") from error
-        if not isinstance(answer, dict):
-            raise _refused(url, "its answer is no JSON object")
-        return response.status, answer
 
 
 def _header(id_token: str) -> tuple[str, str | None]:
-    """Algorithm and key id as the token claims them; they choose a check, they do not pass one."""
-    from joserfc.errors import JoseError
+    """Algorithm and key id from the token's header, which is not verified yet: they only select the check."""
+    from joserfc.errors import JoseError  # 200 ms, and only a login needs it
     from joserfc.jws import extract_compact
 
     try:
         header = extract_compact(id_token.encode()).headers()
     except (JoseError, ValueError, TypeError, AttributeError) as error:
-        raise LoginRefused("oidc-token", f"this is no signed token: {error}") from error
+        raise LoginRefused("oidc-token", f"it is not a signed token: {error}") from error
     key_id = header.get("kid")
     return str(header.get("alg", "")), key_id if isinstance(key_id, str) else None
 
 
 def _authenticated(client: ClientSettings, form: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The form and the headers by which the client proves itself (`client_secret_basic`, else PKCE alone)."""
+    """Form and headers that authenticate the client (`client_secret_basic`; PKCE alone for a client without secret)."""
     if not client.secret:
         return {**form, "client_id": client.client_id}, {}
-    from base64 import b64encode
-
     pair = f"{quote(client.client_id, safe='')}:{quote(client.secret, safe='')}"
     return form, {"authorization": "Basic " + b64encode(pair.encode()).decode()}
 

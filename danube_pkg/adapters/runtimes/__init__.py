@@ -1,1 +1,4 @@
-"""What makes pods. Each runtime implements `core.runtimes.ports.Runtime`; none imports another."""
+"""The runtimes, which create pods. Each implements `core.runtimes.ports.Runtime`; none imports another.
+
+`bootstrap/runtime.py` chooses one by its kind.
+"""

@@ -1,4 +1,4 @@
-"""The SQL of who may what: people with their teams, pipelines with their levels. Configuration writes it; this reads it."""
+"""The SQL of permissions: users with teams, pipelines with levels. The configuration sync writes these tables."""
 
 import json
 import sqlite3

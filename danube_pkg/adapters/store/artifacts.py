@@ -22,7 +22,7 @@ class SqliteArtifacts:
             if known is not None and known["sha256"] != artifact.sha256:
                 raise Conflict(
                     "artifact-exists",
-                    f"this job has kept an artifact {artifact.name!r} with another content already",
+                    f"this job already has an artifact {artifact.name!r} with other content",
                     hint="give each artifacts.upload() of a job its own name=",
                 )
             if known is None:

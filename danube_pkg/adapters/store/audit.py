@@ -1,4 +1,4 @@
-"""The SQL of the audit: a table that only grows, each row chained to the one before it inside its own transaction."""
+"""The SQL of the audit log: a table that only grows, each row chained to the one before it in its own transaction."""
 
 import json
 import sqlite3
@@ -20,7 +20,7 @@ class SqliteAudit:
         self._database = database
         self._key = key
 
-    async def append(self, happening: AuditEvent) -> None:
+    async def append(self, event: AuditEvent) -> None:
         def work(connection: sqlite3.Connection) -> None:
             last = connection.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
             given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
@@ -29,15 +29,15 @@ class SqliteAudit:
                 "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     sequence,
-                    happening.at,
-                    happening.actor,
-                    happening.action,
-                    happening.target,
-                    happening.outcome,
-                    happening.address,
-                    happening.request_id,
-                    json.dumps(dict(happening.details)),
-                    chained(self._key, last["hash"] if last else FIRST, sequence, happening),
+                    event.at,
+                    event.actor,
+                    event.action,
+                    event.target,
+                    event.outcome,
+                    event.address,
+                    event.request_id,
+                    json.dumps(dict(event.details)),
+                    chained(self._key, last["hash"] if last else FIRST, sequence, event),
                 ),
             )
 
@@ -64,7 +64,7 @@ class SqliteAudit:
 
 
 def _entry(row: sqlite3.Row) -> AuditEntry:
-    happening = AuditEvent(
+    event = AuditEvent(
         at=row["at"],
         actor=row["actor"],
         action=row["action"],
@@ -74,4 +74,4 @@ def _entry(row: sqlite3.Row) -> AuditEntry:
         request_id=row["request_id"],
         details=json.loads(row["details"]),
     )
-    return AuditEntry(row["sequence"], happening, bytes(row["hash"]))
+    return AuditEntry(row["sequence"], event, bytes(row["hash"]))

@@ -1,4 +1,4 @@
-"""The SQL of the applied configuration: its changes in one transaction, and the state that they led to."""
+"""The SQL of the applied configuration: its changes in one transaction, and the state that results from them."""
 
 import asyncio
 import json
@@ -53,8 +53,8 @@ class SqliteConfiguration:
 
         def work(connection: sqlite3.Connection) -> None:
             for change in changes:
-                _WRITERS[change.kind](_Writing(connection, state, applied, self._new_id), change)
-            # Lines and comments change without anything being said anew.
+                _WRITERS[change.kind](_Writer(connection, state, applied, self._new_id), change)
+            # Lines and comments may change without a change of any definition.
             connection.executemany(
                 "UPDATE pipelines SET file = ?, line = ?, text = ?, revision = ? WHERE name = ?",
                 [
@@ -71,8 +71,8 @@ class SqliteConfiguration:
         await self._database.write(work)
 
 
-class _Writing(Record):
-    """What each change is written with; `state` is what all of them lead to."""
+class _Writer(Record):
+    """The transaction in which changes are written. state: the result of all of them."""
 
     connection: sqlite3.Connection
     state: State
@@ -80,21 +80,21 @@ class _Writing(Record):
     new_id: NewId
 
     def write_settings(self, definition: PipelineDefinition) -> None:
-        """What the engine takes along from the pipeline, and from what holds for every pipeline."""
+        """The settings that the engine copies into each job: the pipeline's own, and the server's for all pipelines."""
         pipeline = pipeline_of(definition, self.state.config, self.new_id())
         write_pipeline(self.connection, pipeline, self.applied.revision, self.applied.at or 0.0)
 
 
-def _write_config(writing: _Writing, change: Change) -> None:
-    """Itself it is written with every revision; what holds for every pipeline reaches those that have not changed too."""
-    for definition in writing.state.pipelines.values():
-        writing.write_settings(definition)
+def _write_config(writer: _Writer, change: Change) -> None:
+    """Settings for all pipelines reach unchanged pipelines too; the config itself is written with every revision."""
+    for definition in writer.state.pipelines.values():
+        writer.write_settings(definition)
 
 
-def _write_user(writing: _Writing, change: Change) -> None:
-    connection, applied = writing.connection, writing.applied
+def _write_user(writer: _Writer, change: Change) -> None:
+    connection, applied = writer.connection, writer.applied
     if change.after is None:
-        # Sessions and tokens too: whoever is added again, perhaps another person at this address, logs in anew.
+        # Sessions and tokens too: a user who is added again, perhaps another one with this address, logs in anew.
         for table in ("team_members", "sessions", "tokens"):
             connection.execute(
                 f"DELETE FROM {table} WHERE user_id IN (SELECT id FROM users WHERE email = ?)", (change.key,)
@@ -111,12 +111,12 @@ def _write_user(writing: _Writing, change: Change) -> None:
         ON CONFLICT (email) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, configured = 1,
             updated_at = excluded.updated_at, removed_at = NULL
         """,
-        (writing.new_id(), user.email, user.name, user.password_hash, applied.at, applied.at),
+        (writer.new_id(), user.email, user.name, user.password_hash, applied.at, applied.at),
     )
 
 
-def _write_team(writing: _Writing, change: Change) -> None:
-    connection, applied = writing.connection, writing.applied
+def _write_team(writer: _Writer, change: Change) -> None:
+    connection, applied = writer.connection, writer.applied
     if change.after is not None:
         team: Team = change.after
         connection.execute(
@@ -125,7 +125,7 @@ def _write_team(writing: _Writing, change: Change) -> None:
             ON CONFLICT (name) DO UPDATE SET global_admin = excluded.global_admin, groups = excluded.groups,
                 updated_at = excluded.updated_at, removed_at = NULL
             """,
-            (writing.new_id(), team.name, team.global_admin, json.dumps(team.groups), applied.at, applied.at),
+            (writer.new_id(), team.name, team.global_admin, json.dumps(team.groups), applied.at, applied.at),
         )
     (team_id,) = connection.execute("SELECT id FROM teams WHERE name = ?", (change.key,)).fetchone()
     connection.execute("DELETE FROM team_members WHERE team_id = ?", (team_id,))
@@ -142,8 +142,8 @@ def _write_team(writing: _Writing, change: Change) -> None:
     )
 
 
-def _write_pipeline(writing: _Writing, change: Change) -> None:
-    connection, applied = writing.connection, writing.applied
+def _write_pipeline(writer: _Writer, change: Change) -> None:
+    connection, applied = writer.connection, writer.applied
     name = change.key
     connection.execute(
         "DELETE FROM pipeline_permissions WHERE pipeline_id IN (SELECT id FROM pipelines WHERE name = ?)", (name,)
@@ -154,7 +154,7 @@ def _write_pipeline(writing: _Writing, change: Change) -> None:
         )
         return
     definition: PipelineDefinition = change.after
-    writing.write_settings(definition)
+    writer.write_settings(definition)
     connection.execute(
         "UPDATE pipelines SET definition = ?, team_id = (SELECT id FROM teams WHERE name = ?) WHERE name = ?",
         (json.dumps(_without_defaults(definition.spec)), definition.team, name),
@@ -166,7 +166,7 @@ def _write_pipeline(writing: _Writing, change: Change) -> None:
     )
 
 
-_WRITERS: Mapping[ObjectKind, Callable[[_Writing, Change], None]] = {
+_WRITERS: Mapping[ObjectKind, Callable[[_Writer, Change], None]] = {
     ObjectKind.CONFIG: _write_config,
     ObjectKind.USER: _write_user,
     ObjectKind.TEAM: _write_team,
@@ -178,7 +178,7 @@ _DEFAULTS = plain(PipelineSpec(repository=""))
 
 
 def _without_defaults(spec: PipelineSpec) -> dict[str, Any]:
-    """What a person would have written: shorter, and read back in half of the time."""
+    """Only the values that differ from defaults: shorter, and loaded in half of the time."""
     return {key: value for key, value in plain(spec).items() if value != _DEFAULTS[key]}
 
 
@@ -215,5 +215,5 @@ def _state(
 
 
 def _stored(kind: type[AnyRecord], text: str) -> AnyRecord | None:
-    """A stored record; None for one that an older schema wrote and this one refuses: the next sync writes it anew."""
+    """A stored record; None for one of an older schema that is not valid any more: the next sync writes it again."""
     return read_record(kind, marked(json.loads(text), SourceLocation("database")), Findings())

@@ -1,7 +1,8 @@
 """One SQLite file: one writer thread with group commit, reads inline on a connection that cannot write.
 
-Transactions that wait together are committed together, each in its own savepoint, so that one that fails undoes only
-itself. `synchronous=FULL`: what was answered is on disk. Small reads take microseconds and run in the event loop's thread.
+Transactions that wait at the same time are committed together, each in its own savepoint, so that one that fails is
+rolled back alone. With `synchronous=FULL`, what was answered is on disk. Small reads take microseconds and run in the
+event loop.
 """
 
 import asyncio
@@ -19,20 +20,22 @@ from danube_pkg.adapters.store.migrations import MIGRATIONS
 from danube_pkg.core.errors import Defect, Permanent, StorageFull, Unavailable
 
 GROUP_SIZE = 256
-"""Transactions in one commit at most: beyond it the first caller would wait longer than a commit saves."""
+"""Most transactions in one commit: with more, the first caller would wait longer than a commit saves."""
 
 WAITING_TRANSACTIONS = 10_000
-"""Callers wait beyond it; more can only come from a burst of webhooks, whose senders wait gladly."""
+"""Most transactions that wait; more are refused. Only a burst of webhooks, which are sent again, comes near it."""
 
 BUSY_MS = 10_000
 
 Work = Callable[[sqlite3.Connection], Any]
-_Letter = tuple[Work, "Future[Any]"] | None
+_Transaction = tuple[Work, "Future[Any]"]
 
 
 class Database:
-    """Open with `Database(path)`, end with `await close()`. is_guest: it is a server's, which may be running, so that nothing
-    of it may be brought to this program's version. Raises Permanent, Unavailable."""
+    """Open with `Database(path)`, close with `await close()`. Raises Permanent, Unavailable.
+
+    is_guest: the file belongs to a server, which may be running, so that its schema must not be migrated.
+    """
 
     def __init__(self, path: Path, *, is_guest: bool = False) -> None:
         self.path = path
@@ -43,12 +46,13 @@ class Database:
             else:
                 _migrate(self._writing, path)
         except BaseException:
-            self._writing.close()  # with the transaction that it may be in, or the file stays locked
+            self._writing.close()  # rolls back an open transaction, which would keep the file locked
             raise
         self._reading = _connect(path, read_only=True)
-        self._letters: queue.Queue[_Letter] = queue.Queue(WAITING_TRANSACTIONS)
+        self._waiting: queue.Queue[_Transaction | None] = queue.Queue(WAITING_TRANSACTIONS)
+        """None is the last entry, put by `close`."""
         self._closed = False
-        self._thread = threading.Thread(target=self._write_for_ever, name="database writer", daemon=True)
+        self._thread = threading.Thread(target=self._run_writer, name="database writer", daemon=True)
         self._thread.start()
 
     def read(self, sql: str, *values: object) -> list[sqlite3.Row]:
@@ -59,7 +63,7 @@ class Database:
             raise _translated(error, self.path) from error
 
     def version(self) -> int:
-        """Another number after each commit of the writer: a reading connection sees SQLite count them."""
+        """A number that changes with each commit of the writer: SQLite counts the commits of other connections."""
         return int(self._reading.execute("PRAGMA data_version").fetchone()[0])
 
     async def write(self, work: Work) -> Any:
@@ -68,72 +72,73 @@ class Database:
             raise Unavailable("database-closed", "the server is stopping")
         future: Future[Any] = Future()
         try:
-            self._letters.put_nowait((work, future))
+            self._waiting.put_nowait((work, future))
         except queue.Full:
-            raise Unavailable("database-busy", f"{WAITING_TRANSACTIONS} transactions wait already") from None
+            raise Unavailable("database-busy", f"{WAITING_TRANSACTIONS} transactions are already waiting") from None
         return await asyncio.shield(asyncio.wrap_future(future))
 
     async def close(self) -> None:
-        """What was asked for is committed, then the files are closed."""
+        """Commit the waiting transactions, then close the files."""
         if not self._closed:
             self._closed = True
-            self._letters.put(None)
+            self._waiting.put(None)
             await asyncio.to_thread(self._thread.join)
             self._reading.close()
 
     # --- the writer's thread
 
-    def _write_for_ever(self) -> None:
-        while (first := self._letters.get()) is not None:
+    def _run_writer(self) -> None:
+        while (first := self._waiting.get()) is not None:
             group, last = [first], False
             while len(group) < GROUP_SIZE:
                 try:
-                    letter = self._letters.get_nowait()
+                    transaction = self._waiting.get_nowait()
                 except queue.Empty:
                     break
-                if letter is None:
+                if transaction is None:
                     last = True
                     break
-                group.append(letter)
+                group.append(transaction)
             self._commit(group)
             if last:
                 break
         self._writing.close()
 
-    def _commit(self, group: list[tuple[Work, "Future[Any]"]]) -> None:
-        """Nobody is answered before the commit: a refusal too may rest on what another one of the group has written."""
+    def _commit(self, group: list[_Transaction]) -> None:
+        """Callers get results and errors after the commit: an error may depend on another transaction of the group."""
         try:
             self._writing.execute("BEGIN IMMEDIATE")
             answers = [self._perform(work) for work, _ in group]
             self._writing.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the writer goes on and the callers are told
-            with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself already
+        except Exception as error:  # noqa: BLE001 - the writer continues, and all callers get the error
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                 self._writing.execute("ROLLBACK")
-            failure = self._told(error)
+            failure = self._own_error(error)
             for _, future in group:
                 future.set_exception(failure)
             return
-        for (_, future), (value, refusal) in zip(group, answers, strict=True):
-            if refusal is not None:
-                future.set_exception(refusal)
+        for (_, future), (value, failed) in zip(group, answers, strict=True):
+            if failed is not None:
+                future.set_exception(failed)
             else:
                 future.set_result(value)
 
     def _perform(self, work: Work) -> tuple[Any, Exception | None]:
-        """The value of a transaction, or why it was undone."""
-        value, refusal = None, None
+        """The value of a transaction, or the error for which it was rolled back."""
+        value, failed = None, None
         self._writing.execute("SAVEPOINT one")
         try:
             value = work(self._writing)
         except Exception as error:
             if not self._writing.in_transaction:
-                raise  # the whole group is lost: a full disk rolls back everything
+                raise  # a full disk, for example, rolls back the whole group
             self._writing.execute("ROLLBACK TO one")
-            refusal = self._told(error)
+            failed = self._own_error(error)
         self._writing.execute("RELEASE one")
-        return value, refusal
+        return value, failed
 
-    def _told(self, error: Exception) -> Exception:
+    def _own_error(self, error: Exception) -> Exception:
+        """The error that the caller gets: SQLite's are translated."""
         if not isinstance(error, sqlite3.Error):
             return error
         translated = _translated(error, self.path)
@@ -165,7 +170,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise Permanent(
             "database-other-version",
             f"{path} has schema {version}, this program reads {len(MIGRATIONS)}",
-            hint="use the program that the server is run with",
+            hint="use the same program version as the server",
         )
 
 
@@ -193,10 +198,10 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | StorageFull | Defect:
     extended = getattr(error, "sqlite_errorcode", 0)
     code = extended & 0xFF
-    if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_WRITE:  # the latter for a quota
+    if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_WRITE:  # the latter is a quota
         return StorageFull(
             "database-disk-full",
-            f"there is no room for {path}",
+            f"no space left for {path}",
             cause=str(error),
             hint=f"free space on the file system of {path.parent}",
         )
@@ -205,14 +210,14 @@ def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | S
             "database-io-error",
             f"{path} cannot be read or written now",
             cause=str(error),
-            hint=f"look for what is wrong with the disk of {path.parent}: journalctl -k",
+            hint=f"check the disk of {path.parent}: journalctl -k",
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return Permanent(
             "database-corrupt",
             f"{path} is not a usable database",
             cause=str(error),
-            hint="stop the server, put a backup of the data directory in its place, and start it",
+            hint="stop the server, restore a backup of the data directory, and start it",
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("database-locked", f"{path} is locked by another program", cause=str(error))

@@ -1,4 +1,4 @@
-"""The SQL of the inbox: what may start jobs, each entry once, and the last moments of schedules."""
+"""The SQL of the inbox: entries that may start jobs, each stored once, and the last moments of schedules."""
 
 import json
 import sqlite3
@@ -79,7 +79,7 @@ class SqliteInbox:
 
 
 def _list_query(wanted: InboxFilter) -> tuple[str, tuple[object, ...]]:
-    """A statement and its values: a page of each pipeline, by its index, then the newest of those; or one page of all."""
+    """A statement and its values: one page of all entries, or the newest of each pipeline's page, by its index."""
     values: list[object] = [wanted.before or _LATEST, wanted.limit]
     conditions = ["id < ?1"]
     for column, value in (("source", wanted.source), ("repository", (wanted.repository or "").lower())):
@@ -100,17 +100,17 @@ def _list_query(wanted: InboxFilter) -> tuple[str, tuple[object, ...]]:
 
 
 def write_entry(connection: sqlite3.Connection, entry: InboxEntry) -> bool:
-    """A new row, unless source and key are known; then False."""
-    done = connection.execute(
+    """Insert an entry; False where one with that source and key exists."""
+    cursor = connection.execute(
         "INSERT INTO inbox (source, key, event, received_at, repository) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (source, key) DO NOTHING",
         (entry.source, entry.key, event_to_json(entry.event), entry.received_at, repository_of(entry.event).lower()),
     )
-    return done.rowcount == 1
+    return cursor.rowcount == 1
 
 
 def settle(connection: sqlite3.Connection, settled: Settlement, made: Mapping[str, str]) -> None:
-    """The entry is dealt with. made: by pipeline, the job that it got. Again without harm."""
+    """Mark an entry as settled. made: the new jobs' ids by pipeline. Idempotent."""
     connection.execute(
         "UPDATE inbox SET settled_at = ?, outcome = ? WHERE id = ?", (settled.at, settled.note, settled.entry.id)
     )

@@ -10,10 +10,10 @@ from typing import Any
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import settle
 from danube_pkg.adapters.store.job_lists import NEWEST_OF_EACH, job_list_query
-from danube_pkg.adapters.store.outbox import write_told
+from danube_pkg.adapters.store.outbox import write_follow_up
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.events import StepEnd
-from danube_pkg.core.jobs.filters import JobFilter, Run
+from danube_pkg.core.jobs.filters import JobFilter, RunSummary
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.statistics import JobTimes
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -21,9 +21,9 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.core.repositories.revisions import with_revision
 from danube_pkg.core.triggers.ports import Settlement
-from danube_pkg.kit.records import to_builtins
+from danube_pkg.kit.records import decode_json, encode_json
 
 _STATUSES = {str(status): status for status in Status}
 
@@ -44,7 +44,7 @@ class SqliteJobs:
             for job in jobs:
                 if job.id not in known:
                     _write_job(connection, job)
-            write_told(connection, told, known)
+            write_follow_up(connection, told, known)
             if settled is not None:
                 settle(connection, settled, {job.pipeline: known.get(job.id, job.id) for job in jobs})
             return known
@@ -72,7 +72,7 @@ class SqliteJobs:
                     (time.time(), done.job_id, done.position),
                 )
             _owe(connection, owed)
-            write_told(connection, told)
+            write_follow_up(connection, told)
 
         await self._database.write(work)
         if job.phase is Phase.CLOSED:
@@ -97,10 +97,10 @@ class SqliteJobs:
         sql, values = job_list_query(wanted)
         return [_job(row, ()) for row in self._database.read(sql, *values)]
 
-    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[Run]]:
-        found: dict[str, list[Run]] = {name: [] for name in pipelines}
+    async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[RunSummary]]:
+        found: dict[str, list[RunSummary]] = {name: [] for name in pipelines}
         for pipeline, job_id, status, *rest in self._database.read(NEWEST_OF_EACH, json.dumps(list(pipelines)), each):
-            found[pipeline].append(Run(job_id, _STATUSES[status], *rest))
+            found[pipeline].append(RunSummary(job_id, _STATUSES[status], *rest))
         return found
 
     async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
@@ -131,10 +131,10 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "pipeline_id": job.pipeline_id,
         "pipeline": job.pipeline,
         "trigger_type": job.trigger.type,
-        "trigger_ref": job.trigger.ref,
-        "trigger": json.dumps(to_builtins(job.trigger)),
-        "branch": job.trigger.branch,
-        "settings": json.dumps(to_builtins(job.settings)),
+        "trigger_ref": job.trigger.revision.ref,
+        "trigger": encode_json(job.trigger).decode(),
+        "branch": job.trigger.revision.branch,
+        "settings": encode_json(job.settings).decode(),
         "status": job.status,
         "phase": job.phase,
         "reason": job.reason,
@@ -147,6 +147,7 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
         "started_at": job.started_at,
         "deadline_at": job.deadline_at,
         "finished_at": job.finished_at,
+        "pod_id": job.pod_id,
         "source_rule": job.source_rule,
         "log_path": f"logs/{job.id}.log",
         "origin": job.trigger.origin,
@@ -184,8 +185,8 @@ def _write_step(connection: sqlite3.Connection, job_id: str, step: Step) -> None
         "phase": step.phase,
         "container": step.container,
         "memory_kills": step.memory_kills,
-        "asked_at": step.asked_at,
-        "record": json.dumps(to_builtins(step.end)) if step.end else None,
+        "asked_at": step.requested_at,
+        "record": encode_json(step.end).decode() if step.end else None,
     }
     _upsert(connection, "steps", values)
 
@@ -211,7 +212,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         id=row["id"],
         pipeline_id=row["pipeline_id"],
         pipeline=row["pipeline"],
-        trigger=Trigger(**json.loads(row["trigger"])),
+        trigger=decode_json(with_revision(row["trigger"]), Trigger),
         settings=_settings(row["settings"]),
         created_at=row["created_at"],
         phase=Phase(row["phase"]),
@@ -225,6 +226,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
         started_at=row["started_at"],
         deadline_at=row["deadline_at"],
         finished_at=row["finished_at"],
+        pod_id=row["pod_id"],
         source_rule=row["source_rule"],
         steps=steps,
     )
@@ -233,10 +235,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
 @lru_cache(maxsize=1024)
 def _settings(text: str) -> PipelineSettings:
     """Shared by all jobs of one revision of a pipeline; a page of a list names few."""
-    settings = json.loads(text)
-    settings["network"] = Network(settings["network"])
-    settings["egress_allowlist"] = tuple(settings.get("egress_allowlist", ()))
-    return PipelineSettings(**settings)
+    return decode_json(text, PipelineSettings)
 
 
 def _step(row: sqlite3.Row) -> Step:
@@ -253,14 +252,10 @@ def _step(row: sqlite3.Row) -> Step:
         status=Status(row["status"]),
         container=row["container"],
         memory_kills=row["memory_kills"],
-        asked_at=row["asked_at"],
+        requested_at=row["asked_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        end=_end(json.loads(row["record"])) if row["record"] else None,
+        end=decode_json(row["record"], StepEnd) if row["record"] else None,
         log_begin=row["log_offset_start"],
         log_end=row["log_offset_end"],
     )
-
-
-def _end(data: dict[str, Any]) -> StepEnd:
-    return StepEnd(**{**data, "status": Status(data["status"]), "reason": Reason(data["reason"])})

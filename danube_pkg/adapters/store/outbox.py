@@ -1,4 +1,4 @@
-"""The SQL of the outbox: what is owed to the world, written with what it tells, read by the loop that delivers it."""
+"""The SQL of the outbox: notifications and commit statuses, stored with the change of their job, read for delivery."""
 
 import json
 import sqlite3
@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import write_entry
-from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind, notification_from
+from danube_pkg.core.notifications.outbox import JobNotification, OutboxEntry, OutboxKind
 from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.reasons import Status
-from danube_pkg.kit.records import to_builtins
+from danube_pkg.kit.records import decode_json, encode_json
 
 _FIRST_OF_EACH = """
 SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target) AND next_at <= ?
@@ -74,17 +74,17 @@ class SqliteOutbox:
         return count
 
 
-def write_told(connection: sqlite3.Connection, told: FollowUp, without_jobs: Collection[str] = ()) -> None:
-    """What is told, but for what would be told of jobs that were not made."""
-    for entry in told.inbox:
+def write_follow_up(connection: sqlite3.Connection, follow_up: FollowUp, without_jobs: Collection[str] = ()) -> None:
+    """Store a follow-up. without_jobs: ids of jobs that were not created, whose entries are left out."""
+    for entry in follow_up.inbox:
         write_entry(connection, entry)
-    for one in told.outbox:
+    for one in follow_up.outbox:
         if not one.news.job_id or one.news.job_id not in without_jobs:
             _write(connection, one)
 
 
 def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
-    """Again without harm: a commit that seemed to have failed may have happened, and is then repeated."""
+    """Idempotent: a commit that seemed to have failed may have succeeded, and is repeated."""
     connection.execute(
         "INSERT INTO outbox (kind, target, channel, news, address, only_after_failure, created_at, next_at, key) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
@@ -92,8 +92,8 @@ def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
             entry.kind,
             entry.target,
             entry.channel,
-            json.dumps(to_builtins(entry.news)),
-            json.dumps(dict(entry.address)),
+            encode_json(entry.news).decode(),
+            encode_json(entry.address).decode(),
             int(entry.only_after_failure),
             entry.created_at,
             entry.next_at,
@@ -107,7 +107,7 @@ def _entry(row: sqlite3.Row) -> OutboxEntry:
         OutboxKind(row["kind"]),
         row["target"],
         row["channel"],
-        notification_from(json.loads(row["news"])),
+        decode_json(row["news"], JobNotification),
         row["created_at"],
         json.loads(row["address"]),
         bool(row["only_after_failure"]),

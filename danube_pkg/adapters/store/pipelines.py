@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
-from danube_pkg.core.runtimes.pods import Network
-from danube_pkg.kit.records import to_builtins
+from danube_pkg.kit.records import decode_json, encode_json
 
 
 class SqlitePipelines:
@@ -18,7 +17,7 @@ class SqlitePipelines:
         self._database = database
 
     async def apply_pipelines(self, pipelines: Sequence[Pipeline], revision: str) -> None:
-        """All or nothing: what is named is written, what is not named any more is marked."""
+        """Write these pipelines and mark all others as removed, in one transaction."""
 
         def work(connection: sqlite3.Connection) -> None:
             now = time.time()
@@ -49,7 +48,7 @@ class SqlitePipelines:
 
 
 def write_pipeline(connection: sqlite3.Connection, pipeline: Pipeline, revision: str, now: float) -> None:
-    """One that is new, or one of that name, which keeps its id."""
+    """Insert a pipeline, or update the one with that name, which keeps its id."""
     settings = pipeline.settings
     connection.execute(
         """
@@ -74,21 +73,18 @@ def write_pipeline(connection: sqlite3.Connection, pipeline: Pipeline, revision:
             settings.workspace_size_gb,
             now,
             now,
-            json.dumps(to_builtins(settings)),
+            encode_json(settings).decode(),
             revision,
         ),
     )
 
 
 def _pipeline(row: sqlite3.Row) -> Pipeline:
-    settings = json.loads(row["settings"])
-    settings["network"] = Network(settings["network"])
-    settings["egress_allowlist"] = tuple(settings.get("egress_allowlist", ()))
     return Pipeline(
         id=row["id"],
         name=row["name"],
         team=row["team"],
-        settings=PipelineSettings(**settings),
+        settings=decode_json(row["settings"], PipelineSettings),
         branch_filter=tuple(json.loads(row["branch_filter"])),
         cron_schedule=row["cron_schedule"],
         removed=row["removed_at"] is not None,

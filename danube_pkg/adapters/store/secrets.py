@@ -1,4 +1,4 @@
-"""The SQL of secrets. What it handles is encrypted already."""
+"""The SQL of secrets. All values are encrypted already."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class SqliteSecrets:
         return [_secret(row) for row in rows]
 
     async def forget_retired_secrets(self, before: float) -> int:
-        """Asked every minute, so it looks before it writes."""
+        """Called every minute, so that it reads first and writes only if there is something to delete."""
 
         def work(connection: sqlite3.Connection) -> int:
             return connection.execute("DELETE FROM retired_secrets WHERE retired_at < ?", (before,)).rowcount
@@ -88,7 +88,7 @@ class SqliteSecrets:
 
 
 def _retire(connection: sqlite3.Connection, name: SecretName, at: float) -> bool:
-    """Out of use and still known to masking. Each value has an id of its own, which it keeps."""
+    """Move a value to the retired ones, which are still masked. Each value keeps its id."""
     connection.execute(
         """
         INSERT INTO retired_secrets (id, secret_id, pipeline_id, key, value_encrypted, created_at, retired_at)
@@ -108,5 +108,5 @@ def _secret(row: sqlite3.Row) -> StoredSecret:
         value_encrypted=row["value_encrypted"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
-        retired_at=row["retired_at"] if "retired_at" in row.keys() else None,  # noqa: SIM118 - a Row is no dict
+        retired_at=row["retired_at"] if "retired_at" in row.keys() else None,  # noqa: SIM118 - a Row is not a dict
     )

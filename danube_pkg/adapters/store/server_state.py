@@ -1,4 +1,4 @@
-"""The SQL of the few words that a server remembers of itself over a restart, such as that it is draining."""
+"""The SQL of a server's own state over a restart, such as that it is draining: names with text values."""
 
 import time
 

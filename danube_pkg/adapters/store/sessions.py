@@ -1,4 +1,4 @@
-"""The SQL of sessions. Only hashes of their secrets are here."""
+"""The SQL of sessions. Their secrets are stored as hashes only."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""The SQL of API tokens. Only hashes of their secrets are here."""
+"""The SQL of API tokens. Their secrets are stored as hashes only."""
 
 import json
 import sqlite3
@@ -22,7 +22,7 @@ class SqliteTokens:
             if count >= MAX_TOKENS:
                 raise Conflict(
                     "too-many-tokens",
-                    f"you have {MAX_TOKENS} tokens already",
+                    f"you already have {MAX_TOKENS} tokens",
                     hint="revoke some: danube token list; danube token revoke ID",
                 )
             connection.execute(

@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     client = ApiClient(options)
     path = f"/api/v1/jobs/{quote(options.job, safe='')}"
-    commit = client.get(path)["trigger"]["commit_sha"]
+    commit = client.get(path)["trigger"]["commit_sha"] or ""
     if len(options.commit) < SHORTEST_COMMIT or not commit.startswith(options.commit.lower()):
         raise Conflict(
             "approval-of-another-commit",

@@ -59,9 +59,9 @@ def _read_files(directory: Path) -> Mapping[str, str]:
 
 def _origin(directory: Path) -> str:
     # dulwich takes longer to import than the rest of the command, and `danube init --config` does not need it.
-    from danube_pkg.adapters.git.directories import origin
+    from danube_pkg.adapters.git.working_tree import origin_url
 
-    return without_login(origin(directory)) if directory.is_dir() else ""
+    return without_login(origin_url(directory)) if directory.is_dir() else ""
 
 
 def _write(directory: Path, files: Mapping[str, str], *, force: bool) -> None:

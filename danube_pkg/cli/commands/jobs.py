@@ -61,7 +61,7 @@ def _print_one(job: Mapping[str, Any]) -> None:
 def _source(job: Mapping[str, Any]) -> str:
     trigger = job["trigger"]
     where = trigger["branch"] or trigger["tag"] or trigger["ref"]
-    return " ".join(filter(None, (where, trigger["commit_sha"][:10])))
+    return " ".join(filter(None, (where, (trigger["commit_sha"] or "")[:10])))
 
 
 def _commit(job: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ def _failed(client: ApiClient, commit: str) -> list[Mapping[str, Any]]:
         raise Invalid("commit-too-short", what, hint="danube jobs shows commits; git log shows all of their digits")
     newest: dict[str, Mapping[str, Any]] = {}
     for job in client.listed("/api/v1/jobs", "jobs", limit=NEWEST_JOBS):
-        if job["trigger"]["commit_sha"].startswith(commit):
+        if (job["trigger"]["commit_sha"] or "").startswith(commit):
             newest.setdefault(job["pipeline"], job)
     failed = [job for _, job in sorted(newest.items()) if job["status"] in FAILED]
     if not failed:

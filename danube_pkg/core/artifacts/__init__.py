@@ -1,1 +1,1 @@
-"""Artifacts: their record, names and ports."""
+"""The record of artifacts and its port."""

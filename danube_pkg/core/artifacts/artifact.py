@@ -1,15 +1,15 @@
-"""The record of an artifact: what a job kept, under which name, with which content."""
+"""The record of an artifact: the name, the file and the hash of what a job keeps."""
 
 from danube_pkg.kit.records import Record
 
 MAX_ARTIFACT_BYTES = 10 * 1024**3
-"""10 GiB: larger than any package that a small team ships, smaller than the disk of the machine that we budget for."""
+"""10 GiB: larger than any package that a small team ships, smaller than the disk of a typical server."""
 
 MAX_NAME_LENGTH = 128
 
 
 class Artifact(Record):
-    """`file_name` is `<name>.tar.gz` for a directory and `<name>` for a single file, below `artifacts/<job_id>/`."""
+    """`file_name` is `<name>.tar.gz` for a directory and `<name>` for a file, below `artifacts/<job_id>/`."""
 
     id: str
     job_id: str

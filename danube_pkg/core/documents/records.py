@@ -70,8 +70,9 @@ def variants(expected: Any) -> tuple[type[Any], ...]:
 
 
 def optional(expected: Any) -> Any:
-    """X of `X | None`; anything else as it is."""
-    if isinstance(expected, types.UnionType) and types.NoneType in typing.get_args(expected):
+    """X of `X | None`; any other annotation as it is."""
+    # `Time | None` of a NewType is a typing.Union.
+    if typing.get_origin(expected) in (types.UnionType, typing.Union) and types.NoneType in typing.get_args(expected):
         return next(one for one in typing.get_args(expected) if one is not types.NoneType)
     return expected
 
@@ -83,10 +84,7 @@ _typed: dict[type[Any], Mapping[str, tuple[Field, Any]]] = {}
 def typed_fields(kind: type[Any]) -> Mapping[str, tuple[Field, Any]]:
     """By the document's key: the field and its annotation."""
     if kind not in _typed:
-        hints = typing.get_type_hints(kind)
-        _typed[kind] = {
-            key_of(field): (field, hints[field.name]) for field in fields(kind) if not rule_of(field).internal
-        }
+        _typed[kind] = {key_of(field): (field, field.type) for field in fields(kind) if not rule_of(field).internal}
     return _typed[kind]
 
 

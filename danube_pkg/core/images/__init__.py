@@ -1,1 +1,1 @@
-"""Image references, manifests, registries and users inside an image. No downloads."""
+"""Images: references, manifests, users inside an image, configuration of registries, ports. No downloads."""

@@ -1,7 +1,7 @@
-"""Manifests, indexes and configurations of images: bytes in, values out, nothing believed that was not checked.
+"""Parses and checks manifests, indexes and configurations of images. Pure.
 
-Docker's version 2, schema 2 (https://distribution.github.io/distribution/spec/manifest-v2-2/) and the OCI image specification
-1.1 (https://github.com/opencontainers/image-spec) differ in media types only, so one reader serves both.
+Docker's version 2, schema 2 (https://distribution.github.io/distribution/spec/manifest-v2-2/) and the OCI image
+specification 1.1 (https://github.com/opencontainers/image-spec) differ in media types only, so one reader serves both.
 """
 
 import hashlib
@@ -15,20 +15,20 @@ from danube_pkg.core.images.reference import ImageConfig, ImageUnavailable
 from danube_pkg.kit.records import Record
 
 MAX_DOCUMENT_BYTES = 4 * 1024**2
-"""What registries themselves take for a manifest, and far above any configuration."""
+"""The limit of registries for manifests, and far above any configuration."""
 
 MAX_LAYERS = 127
-"""What builders keep to, since the usual storage could not mount more."""
+"""The limit of builders; the usual storage driver could not mount more."""
 
 MAX_PLATFORMS = 1000
 MAX_ENVIRONMENT = 1000
-"""Variables of an image; the largest seen have some fifty."""
+"""Environment variables of an image; large images have about fifty."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MANIFESTS = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
 _INDEXES = ("application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.oci.image.index.v1+json")
 ACCEPTED = (*_MANIFESTS, *_INDEXES)
-"""What is asked for; a registry that has the image in another form only says so."""
+"""The requested media types; a registry that has only another form answers with an error."""
 
 _CONFIGS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 
@@ -41,11 +41,11 @@ _LAYERS = tuple(
     )
     for packing in packings
 )
-"""What can be unpacked. How an archive is really packed is seen by its first bytes: registries mix these words up."""
+"""Layers that can be unpacked. Compression is detected by the first bytes, since media types are often wrong."""
 
 
 class Platform(Record):
-    """An operating system and a processor, in the words of Go, which images use."""
+    """Operating system and processor architecture, by their names in Go (GOOS, GOARCH)."""
 
     os: str
     architecture: str
@@ -56,7 +56,7 @@ class Platform(Record):
 
 
 class Descriptor(Record):
-    """Content by its hash. platform: None where an index does not say one. annotations: an index's, for the names in it."""
+    """Content by its hash. platform: None if an index has none for it. annotations: of an index; may hold names."""
 
     media_type: str
     digest: str
@@ -72,21 +72,21 @@ class Index(Record):
 
 
 class Layer(Record):
-    """A layer as it lies in the registry."""
+    """A compressed layer in the registry. size: bytes."""
 
     digest: str
     size: int
 
 
 class Manifest(Record):
-    """One image for one platform: its configuration and its layers, the lowest first."""
+    """One image for one platform. layers: the lowest first."""
 
     config: Descriptor
     layers: tuple[Layer, ...]
 
 
 class ImageConfiguration(Record):
-    """What the configuration of an image says. diff_ids: sha256 of each layer's archive as it is unpacked."""
+    """The configuration of an image. diff_ids: sha256 of each layer's uncompressed archive."""
 
     platform: Platform
     config: ImageConfig
@@ -94,7 +94,7 @@ class ImageConfiguration(Record):
 
     @property
     def chain(self) -> str:
-        """The identity of the root file system that the layers make, one on the other (the specification's ChainID)."""
+        """The identity of the root file system of all layers (the specification's ChainID)."""
         chain = self.diff_ids[0]
         for diff_id in self.diff_ids[1:]:
             chain = f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}"
@@ -102,28 +102,33 @@ class ImageConfiguration(Record):
 
 
 def platform_of(machine: str) -> Platform:
-    """The platform of a machine as `uname -m` names it."""
+    """The platform for an output of `uname -m`."""
     known = {"x86_64": ("amd64", ""), "aarch64": ("arm64", "v8"), "armv7l": ("arm", "v7"), "i686": ("386", "")}
     architecture, variant = known.get(machine, (machine, ""))
     return Platform("linux", architecture, variant)
 
 
 def read_manifest(data: bytes, name: str, media_type: str = "") -> Manifest | Index:
-    """A manifest or an index. media_type: what it was served as, where it does not say so itself. Raises ImageUnavailable."""
+    """Parses a manifest or an index. Raises ImageUnavailable.
+
+    name: the image in messages. media_type: the Content-Type, for documents without `mediaType`.
+    """
     document = _document(data, name)
     kind = document.get("mediaType") or media_type.partition(";")[0].strip()
     if document.get("schemaVersion") == 1:
-        raise _unfit(name, "its manifest is of schema 1, which ended in 2017", "push it again with a tool of today")
+        raise _unfit(
+            name, "its manifest has schema version 1, which is obsolete since 2017", "push it again with a current tool"
+        )
     if kind in _INDEXES or (kind not in _MANIFESTS and "manifests" in document):
         entries = _list(document, "manifests", name)
         if len(entries) > MAX_PLATFORMS:
-            raise _unfit(name, f"it has {len(entries)} platforms, at most {MAX_PLATFORMS} are read")
+            raise _unfit(name, f"it has {len(entries)} platforms, the limit is {MAX_PLATFORMS}")
         return Index(tuple(_descriptor(entry, name) for entry in entries))
     if kind and kind not in _MANIFESTS:
-        raise _unfit(name, f"{kind!r} is no image's manifest")
+        raise _unfit(name, f"{kind!r} is not the media type of an image manifest")
     config = _descriptor(document.get("config"), name)
     if config.media_type not in _CONFIGS:
-        raise _unfit(name, f"it holds {config.media_type!r}, which is no container image", "name an image")
+        raise _unfit(name, f"it holds {config.media_type!r}, which is not a container image", "name an image")
     return Manifest(config, tuple(_layer(_descriptor(one, name), name) for one in _bounded_layers(document, name)))
 
 
@@ -132,7 +137,7 @@ def _bounded_layers(document: Mapping[str, Any], name: str) -> Sequence[Any]:
     if not layers:
         raise _unfit(name, "it has no layers, so there is nothing to run in")
     if len(layers) > MAX_LAYERS:
-        raise _unfit(name, f"it has {len(layers)} layers, at most {MAX_LAYERS} are unpacked", "build it with fewer")
+        raise _unfit(name, f"it has {len(layers)} layers, the limit is {MAX_LAYERS}", "build it with fewer")
     return layers
 
 
@@ -144,7 +149,7 @@ def _layer(descriptor: Descriptor, name: str) -> Layer:
 
 
 def choose(index: Index, wanted: Platform, name: str) -> Descriptor:
-    """The manifest for a platform: its very variant where there is one. Raises ImageUnavailable."""
+    """The manifest for a platform, of the same variant if there is one. Raises ImageUnavailable."""
     fitting = [
         (one.platform.variant, one)
         for one in index.manifests
@@ -156,18 +161,18 @@ def choose(index: Index, wanted: Platform, name: str) -> Descriptor:
                 return one
     offered = sorted({str(one.platform) for one in index.manifests if one.platform and one.platform.os != "unknown"})
     raise ImageUnavailable(
-        f"image {name} is not made for this machine",
-        cause=f"it is there for {', '.join(offered) or 'no platform'}; this machine is {wanted}",
+        f"image {name} is not built for this machine's platform",
+        cause=f"it is available for {', '.join(offered) or 'no platform'}; this machine is {wanted}",
         hint=f"build it for {wanted} too, or name another image",
     )
 
 
 def check_platform(found: Platform, wanted: Platform, name: str) -> None:
-    """An image that is no index may be for another machine all the same. Raises ImageUnavailable."""
+    """Checks the platform of an image without an index. Raises ImageUnavailable."""
     if (found.os, found.architecture) != (wanted.os, wanted.architecture):
         cause = f"it is for {found}; this machine is {wanted}"
         hint = f"build it for {wanted}, or name another image"
-        raise ImageUnavailable(f"image {name} is not made for this machine", cause=cause, hint=hint)
+        raise ImageUnavailable(f"image {name} is not built for this machine's platform", cause=cause, hint=hint)
 
 
 def read_configuration(data: bytes, manifest: Manifest, name: str) -> ImageConfiguration:
@@ -188,17 +193,17 @@ def read_configuration(data: bytes, manifest: Manifest, name: str) -> ImageConfi
 def _image_config(document: Mapping[str, Any], name: str) -> ImageConfig:
     variables = document.get("Env") or []
     if not isinstance(variables, list) or len(variables) > MAX_ENVIRONMENT:
-        raise _unfit(name, f"its environment is no list of at most {MAX_ENVIRONMENT} variables")
+        raise _unfit(name, f"its environment is not a list of at most {MAX_ENVIRONMENT} variables")
     environment = []
     for entry in variables:
         if not isinstance(entry, str) or "\0" in entry:
-            raise _unfit(name, "its environment has a variable that is no text")
+            raise _unfit(name, "its environment has a variable that is not text")
         variable, equals, value = entry.partition("=")
         if variable and equals:
             environment.append((variable, value))
     directory = _text(document, "WorkingDir", name)
     if "\0" in directory:
-        raise _unfit(name, "its working directory is no path")
+        raise _unfit(name, "its working directory is not a path")
     return ImageConfig(
         environment=tuple(environment),
         working_directory=posixpath.normpath(f"/{directory}").replace("//", "/") if directory else "",
@@ -208,23 +213,23 @@ def _image_config(document: Mapping[str, Any], name: str) -> ImageConfig:
 
 def _document(data: bytes, name: str) -> Mapping[str, Any]:
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise _unfit(name, f"a document of it has {len(data)} bytes, at most {MAX_DOCUMENT_BYTES} are read")
+        raise _unfit(name, f"one of its documents has {len(data)} bytes, the limit is {MAX_DOCUMENT_BYTES}")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _unfit(name, f"a document of it is no JSON: {error}") from error
-    return _mapping(document, name, "a document")
+        raise _unfit(name, f"one of its documents is not JSON: {error}") from error
+    return _mapping(document, name, "document")
 
 
 def _descriptor(entry: Any, name: str) -> Descriptor:
-    document = _mapping(entry, name, "a descriptor")
+    document = _mapping(entry, name, "descriptor")
     size = document.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise _unfit(name, f"a size in its manifest is {size!r}")
     named, notes = document.get("platform"), document.get("annotations")
     platform = None
     if named is not None:
-        words = _mapping(named, name, "a platform")
+        words = _mapping(named, name, "platform")
         platform = Platform(*(_text(words, key, name) for key in ("os", "architecture", "variant")))
     annotations = _mapping(notes, name, "annotations") if notes is not None else None
     return Descriptor(
@@ -234,31 +239,31 @@ def _descriptor(entry: Any, name: str) -> Descriptor:
 
 def _digest(value: Any, name: str) -> str:
     if not isinstance(value, str) or not _DIGEST.fullmatch(value):
-        raise _unfit(name, f"{str(value)[:100]!r} stands where a sha256 digest belongs")
+        raise _unfit(name, f"{str(value)[:100]!r} is not a sha256 digest")
     return value
 
 
 def _list(document: Mapping[str, Any], key: str, name: str) -> Sequence[Any]:
     value = document.get(key)
     if not isinstance(value, list):
-        raise _unfit(name, f"{key} is not a list in it")
+        raise _unfit(name, f"its {key!r} is not a list")
     return value
 
 
 def _mapping(value: Any, name: str, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _unfit(name, f"{what} is not what it should be in it")
+        raise _unfit(name, f"its {what} is not a JSON object")
     return value
 
 
 def _text(document: Mapping[str, Any], key: str, name: str) -> str:
     value = document.get(key)
     if value is not None and not isinstance(value, str):
-        raise _unfit(name, f"{key} is no text in it")
+        raise _unfit(name, f"its {key!r} is not text")
     return value or ""
 
 
 def _unfit(
-    name: str, cause: str, hint: str = "pull it with another tool to see whether it is whole"
+    name: str, cause: str, hint: str = "pull it with another tool to see whether it is intact"
 ) -> ImageUnavailable:
     return ImageUnavailable(f"image {name} cannot be used", cause=cause, hint=hint)

@@ -1,4 +1,4 @@
-"""The protocols about images, as `core/store.py` has the others: what services and runtimes expect of who implements them."""
+"""Ports of images: registries, the image store, and images for runtimes."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,63 +15,64 @@ from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec
 
 
 class LayerFile(Protocol):
-    """A layer that is being received. Its methods block for the disk: call them in a thread, one after the other."""
+    """A layer that is being downloaded. Its methods block for the disk: call them in a thread, one at a time."""
 
     @property
     def size(self) -> int:
-        """The bytes that there will be."""
+        """The expected bytes."""
         ...
 
     @property
     def written(self) -> int:
-        """The bytes that are there; a connection that broke goes on from here."""
+        """The bytes so far; a broken download is resumed at this offset."""
         ...
 
     def write(self, data: bytes) -> None: ...
     def restart(self) -> None: ...
 
     def check(self) -> None:
-        """All is there: whether it is what was asked for, by size and digest. Raises ImageUnavailable."""
+        """Checks size and digest of the complete layer. Raises ImageUnavailable."""
         ...
 
     def keep(self) -> Path:
-        """Check it and give it its name."""
+        """Checks it and gives it its final name."""
         ...
 
 
 class RegistryAccess(Protocol):
-    """How registries are reached and with what; asked anew for each request, since the configuration changes."""
+    """Configuration and credentials of registries, read for each request, since they can change."""
 
     def specs(self) -> Sequence[RegistrySpec]: ...
     async def credentials(self, host: str) -> RegistryCredentials | None: ...
 
 
 class RegistryLogins(Protocol):
-    """Credentials that people have left on this machine for other tools."""
+    """Credentials that users have stored on this machine with other tools."""
 
     async def credentials(self, host: str) -> RegistryCredentials | None: ...
 
 
 class Registry(Protocol):
-    """Where images come from. Tries again by itself; raises ImageUnavailable when that does not help.
+    """Downloads from registries, with retries. Raises ImageUnavailable.
 
-    `digest` with `hasty` tries once and shortly, and raises Unavailable where another time may be better.
+    `digest` with `single_try` makes one request with a short deadline, and raises Unavailable if a later one may
+    succeed.
     """
 
-    async def digest(self, reference: ImageReference, *, hasty: bool = False) -> str: ...
+    async def digest(self, reference: ImageReference, *, single_try: bool = False) -> str: ...
     async def manifest(self, reference: ImageReference, digest: str) -> tuple[bytes, str]: ...
     async def document(self, reference: ImageReference, digest: str) -> bytes: ...
     async def layer(self, reference: ImageReference, digest: str, file: LayerFile) -> None: ...
 
 
 class ImageStore(Protocol):
-    """Images on this machine, by content. Several processes may use one store; what is half made is never seen.
+    """Images on this machine, by content. Several processes may use one store; incomplete content is never visible.
 
-    `layer` and `receive_layer` are for layers as registries have them. `unpack` makes a root file system of layers as they
-    arrive, the lowest first, and `remember` gives it a name. `hold` keeps a root for a pod until the pod's directory is gone;
-    it returns None where the root was removed since it was found. `read_file` gives the beginning of a file of the image, links
-    resolved within it, b"" where there is none. `open` comes first, may be repeated, and raises Permanent for a place that
-    cannot be used; it, `list`, `remove` and `make_room` block for the disk.
+    `open` must be called first, may be repeated, and raises Permanent for a directory that cannot be used. `layer` and
+    `receive_layer` are for compressed layers. `unpack` creates a root file system from layers as they arrive, the
+    lowest first, and `remember` gives it a name. `hold` keeps a root until the pod's directory is removed; it returns
+    None if the root was removed since `find`. `read_file` returns the beginning of a file in the image, with links
+    resolved within it; b"" if there is none. `open`, `list`, `remove` and `make_room` block for the disk.
     """
 
     def open(self) -> None: ...
@@ -91,12 +92,17 @@ class ImageStore(Protocol):
 
 
 class Images(Protocol):
-    """Images for a runtime that unpacks them itself. Any number of callers may want the same image: it is pulled once.
+    """Images for a runtime that unpacks them itself. An image that several callers want is pulled once.
 
-    `ensure` returns when the image is here, with news for people on the way; cancelled, it stops pulling if nobody else waits.
-    Raises ImageUnavailable. `hold` and `read_file` as in `ImageStore`.
+    The one port that an adapter calls and a service implements. Pulling is a service, because it combines two adapters
+    (registry and store) and serves jobs and `danube image` alike. The runtime calls it, and not the engine, because only
+    the runtime knows when a pod needs an image and until when; a runtime whose nodes pull images never does. The adapter
+    imports the core alone, and `bootstrap/runtime.py` passes it the service.
+
+    `ensure` returns when the image is in the store, and reports progress as lines for users. If it is cancelled, the
+    pull stops unless another caller waits for it. Raises ImageUnavailable. `hold` and `read_file` as in `ImageStore`.
     """
 
-    async def ensure(self, name: str, tell: Callable[[str], None]) -> Image: ...
+    async def ensure(self, name: str, report: Callable[[str], None]) -> Image: ...
     def hold(self, image: Image, pod: Path) -> Path | None: ...
     def read_file(self, image: Image, path: str) -> bytes: ...

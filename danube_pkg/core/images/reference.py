@@ -1,7 +1,8 @@
-"""Images: what a reference means, what a runtime needs of an image, and every way in which one cannot be had.
+"""Image references, the records of images, and the error for images that are unavailable. Pure.
 
-The grammar is that of https://github.com/distribution/reference: `[host[:port]/]path[:tag][@digest]`, where the first part is a
-host when it has a dot, a colon or is `localhost`. A name without a host means the default registry, which is a setting.
+The grammar is that of https://github.com/distribution/reference: `[host[:port]/]path[:tag][@digest]`, where the first
+part is a host when it has a dot, a colon or is `localhost`. A name without a host is in the default registry, which is
+a setting.
 """
 
 import re
@@ -13,7 +14,7 @@ from danube_pkg.kit.records import Record
 
 DEFAULT_TAG = "latest"
 MAX_NAME_LENGTH = 255
-"""Of host and path together; the grammar's own bound."""
+"""Length of host and path together, as the grammar bounds it."""
 
 _PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -22,14 +23,14 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?
 
 
 class ImageUnavailable(Permanent):
-    """An image that cannot be had: trying again changes nothing until its name, its content or an access is mended."""
+    """An image that cannot be used until its name, its content or an access right is fixed."""
 
     def __init__(self, what: str, *, cause: str = "", hint: str = "") -> None:
         super().__init__(Reason.IMAGE_PULL_FAILED, what, cause=cause, hint=hint)
 
 
 class ImageReference(Record):
-    """A parsed name. tag: "" only where a digest is given. `str` is the full name, by which images are stored."""
+    """A parsed name. tag: empty only if a digest is given. `str` is the full name, by which images are stored."""
 
     host: str
     path: str
@@ -47,9 +48,9 @@ class ImageReference(Record):
 
 
 class ImageConfig(Record):
-    """What of an image's configuration holds for a container whose command is given: that replaces entry point and command.
+    """The parts of an image's configuration that apply to a container whose command replaces entry point and command.
 
-    environment: (name, value) in order. user: as the image has it (`node`, `1000:1000`, "" for root).
+    environment: (name, value) in order. user: as in the image (`node`, `1000:1000`, "" for root).
     """
 
     environment: tuple[tuple[str, str], ...] = ()
@@ -58,11 +59,12 @@ class ImageConfig(Record):
 
 
 class Image(Record):
-    """An image that is here, unpacked. name: the full reference. digest: of what the name meant when it was asked for, which
-    for an image of several platforms is the index; manifest: of the one for this machine. chain: names the root file system.
+    """An unpacked image in the store.
 
-    loaded: it came from a file, so no registry is asked for it, and it is never removed to make room.
-    size_bytes: of the unpacked files. at: when it was pulled or loaded, in Unix seconds.
+    name: the full reference. digest: what the name referred to when it was pulled; for an image of several platforms
+    the index. manifest: the digest of the manifest for this machine. chain: the root file system. loaded: from a file,
+    so it is not pulled again and never removed to make room. size_bytes: of the unpacked files. at: when it was pulled
+    or loaded, in Unix seconds.
     """
 
     name: str
@@ -76,7 +78,7 @@ class Image(Record):
 
 
 class PackedLayer(Record):
-    """A layer in a file, which may hold more than it. diff_id: the digest of its archive when it is unpacked."""
+    """A compressed layer as part of a file. diff_id: the digest of its uncompressed archive."""
 
     path: Path
     offset: int
@@ -85,7 +87,7 @@ class PackedLayer(Record):
 
 
 class StoredImage(Record):
-    """An image as it is listed, with when it was last used and by how many pods it is used now."""
+    """An image in the store. used_at: its last use, in Unix seconds. pods: how many use it now."""
 
     image: Image
     used_at: float
@@ -93,11 +95,11 @@ class StoredImage(Record):
 
 
 class ImageBounds(Record):
-    """What an image may cost. Whoever can name an image can name one that was made to fill a disk.
+    """Limits for images: untrusted code can name an image that was built to fill a disk.
 
-    image_bytes: 64 GiB, above the largest images of machine learning. files: ten times what a large image has.
-    ratio: what files may take of the packed bytes. Text packs to a tenth, zeros to a thousandth; a layer that grows more than a
-    hundredfold is no file system. free_bytes: grown to no more than this the ratio does not matter.
+    image_bytes: unpacked; 64 GiB is above the largest images of machine learning. files: ten times as many as in a
+    large image. ratio: unpacked to compressed bytes of a layer. Text compresses to a tenth, zeros to a thousandth; a
+    layer of more than 100 is not a file system. free_bytes: unpacked size up to which the ratio does not apply.
     """
 
     image_bytes: int = 64 * 1024**3
@@ -105,12 +107,14 @@ class ImageBounds(Record):
     ratio: int = 100
     free_bytes: int = 256 * 1024**2
     store_bytes: int = 40 * 1024**3
-    """Of the whole store; above it what was used longest ago is removed. A few dozen usual images."""
+    """Size of the whole store, above which the least recently used images are removed. A few dozen usual images."""
 
 
 class ArchivedImage(Record):
-    """An image in a file. names: as the file has them, maybe none. digest: of its manifest, or of its configuration where the
-    file has no manifests. diff_ids belong to `layers`."""
+    """An image in a file.
+
+    names: as in the file; may be empty. digest: of its manifest, or of its configuration if the file has no manifests.
+    """
 
     names: tuple[str, ...]
     digest: str
@@ -120,21 +124,23 @@ class ArchivedImage(Record):
 
 
 def parse_reference(text: str, default_host: str) -> ImageReference:
-    """What a name means. Raises ImageUnavailable with what is wrong in it."""
+    """Parses a name. Raises ImageUnavailable with the part that is not valid."""
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
-        raise _bad_name(text, f"{digest!r} is no digest", "a digest is sha256: and 64 hexadecimal digits in lower case")
+        raise _bad_name(
+            text, f"{digest!r} is not a digest", "a digest is sha256: and 64 hexadecimal digits in lower case"
+        )
     head, slash, tail = rest.partition("/")
     has_host = bool(slash) and ("." in head or ":" in head or head == "localhost")
     host, path = (head, tail) if has_host else (default_host, rest)
     path, colon, tag = path.partition(":")
     if colon and not _TAG.fullmatch(tag):
-        raise _bad_name(text, f"{tag!r} is no tag", "a tag is up to 128 letters, digits, '_', '.' and '-'")
+        raise _bad_name(text, f"{tag!r} is not a tag", "a tag is up to 128 letters, digits, '_', '.' and '-'")
     if not _HOST.fullmatch(host):
-        raise _bad_name(text, f"{host!r} is no host", "a host is a name or an address, with a port where it needs one")
+        raise _bad_name(text, f"{host!r} is not a host", "a host is a name or an address, optionally with a port")
     if not _PATH.fullmatch(path):
         hint = "names are in lower case: " + text.lower() if _PATH.fullmatch(path.lower()) else "for example: node:20"
-        raise _bad_name(text, f"{path!r} is no name of a repository", hint)
+        raise _bad_name(text, f"{path!r} is not a repository name", hint)
     if not has_host and "/" not in path:
         path = namespace_of(host) + path
     if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
@@ -143,18 +149,18 @@ def parse_reference(text: str, default_host: str) -> ImageReference:
 
 
 def _bad_name(text: str, cause: str, hint: str) -> ImageUnavailable:
-    return ImageUnavailable(f"{text[:300]!r} is no name of an image", cause=cause, hint=hint)
+    return ImageUnavailable(f"{text[:300]!r} is not an image name", cause=cause, hint=hint)
 
 
 HUB = "docker.io"
-"""The one host of which the grammar itself knows something: its short names, and that its interface is at another host. It
-is what a name without a host means in every tool that speaks this grammar; `[registry] default_host` says otherwise."""
+"""The one host with rules of its own: it has short names, and its API is at another host. It is the default registry
+of all tools that use this grammar; `[registry] default_host` overrides it."""
 
 HUB_ENDPOINT = "registry-1.docker.io"
 HUB_LOGIN = "index.docker.io"
-"""Under which `docker login` has always kept the hub's credentials."""
+"""The name under which `docker login` stores the hub's credentials."""
 
 
 def namespace_of(host: str) -> str:
-    """What stands before a one-word name of that host: the hub keeps its own images under `library/`."""
+    """The prefix of a one-word name at that host: the hub has its own images under `library/`."""
     return "library/" if host == HUB else ""

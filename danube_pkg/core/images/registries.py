@@ -1,6 +1,6 @@
-"""Registries: where a host's interface is, which mirrors stand before it, and with what it is asked. Pure.
+"""Registries: the API endpoints of a host, its mirrors and its credentials. Pure.
 
-Plain http is spoken only where the configuration says so, since both credentials and tags travel on it.
+Plain http is used only if the configuration allows it, since it exposes credentials and tags.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from danube_pkg.kit.records import HIDDEN, Record
 
 
 class RegistrySpec(Record):
-    """How one registry of images is reached."""
+    """The configuration of one image registry."""
 
     host: Annotated[str, rule("The registry.", **patterns.host)]
     username: Annotated[str, rule("With password_secret: the login.")] = ""
     password_secret: Annotated[str, rule("The secret with the password or token.", **patterns.secret)] = ""
-    insecure: Annotated[bool, rule("Plain http, which nothing protects on its way.")] = False
+    insecure: Annotated[bool, rule("Plain http, without encryption.")] = False
     mirrors: Annotated[
         tuple[str, ...],
         rule(
-            "URLs that are asked first, in order; what none of them has is asked of the registry itself.",
+            "URLs that are tried before the registry itself, in order.",
             pattern=r"https?://[^\s/@]+",
             expects="a URL without a path",
             example="https://mirror.example.org",
@@ -31,7 +31,7 @@ class RegistrySpec(Record):
 
 
 class RegistryCredentials(Record):
-    """identity_token: what some registries give instead of a password, exchanged for access tokens only."""
+    """identity_token: in place of a password; it can only be exchanged for access tokens."""
 
     username: str = ""
     password: Annotated[str, HIDDEN] = ""
@@ -39,7 +39,7 @@ class RegistryCredentials(Record):
 
 
 class RegistryEndpoint(Record):
-    """A place that serves the distribution interface below `/v2/`. host: whose credentials it gets."""
+    """A server of the distribution API below `/v2/`. host: the registry whose credentials it gets."""
 
     url: str
     host: str
@@ -47,17 +47,17 @@ class RegistryEndpoint(Record):
 
     @property
     def plain(self) -> bool:
-        """Whether it speaks http without TLS."""
+        """Whether it uses http without TLS."""
         return self.url.startswith("http://")
 
 
 def spec_of(host: str, specs: Sequence[RegistrySpec]) -> RegistrySpec:
-    """The last one for a host, or one that says nothing."""
+    """The last one for a host, or the defaults."""
     return next((one for one in reversed(specs) if one.host == host), RegistrySpec(host))
 
 
 def endpoints_of(host: str, specs: Sequence[RegistrySpec]) -> Sequence[RegistryEndpoint]:
-    """Where to ask for that host's images: its mirrors first, in order, the host itself last."""
+    """The endpoints for that host's images: its mirrors in order, then the host itself."""
     spec = spec_of(host, specs)
     mirrors = [
         RegistryEndpoint(url.rstrip("/"), url.partition("://")[2].rstrip("/"), mirror=True) for url in spec.mirrors
@@ -67,5 +67,5 @@ def endpoints_of(host: str, specs: Sequence[RegistrySpec]) -> Sequence[RegistryE
 
 
 def login_names(host: str) -> Sequence[str]:
-    """The names under which a host's credentials may be kept by other tools."""
+    """The names under which other tools may store a host's credentials."""
     return (host, HUB_LOGIN, HUB_ENDPOINT) if host == HUB else (host,)

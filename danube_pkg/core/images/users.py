@@ -1,4 +1,4 @@
-"""Who an image's programs run as: names become numbers by the image's own accounts, as a container runtime does it."""
+"""Resolves the user of an image to numeric ids by the accounts in the image, as container runtimes do."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from danube_pkg.core.images.reference import Image, ImageUnavailable
 from danube_pkg.kit.records import Record
 
 MAX_ID = 65535
-"""A pod has the ids from 0 to here."""
+"""The highest user and group id in a pod; the lowest is 0."""
 
 MAX_GROUPS = 32
-"""Of one user; more than any image's account is in."""
+"""Groups of one user; more than accounts of images have."""
 
 
 class ImageUser(Record):
@@ -24,9 +24,9 @@ class ImageUser(Record):
 
 
 def find_user(image: Image, passwd: str, group: str) -> ImageUser:
-    """The user that the configuration names: `name`, `uid`, `name:group`, `uid:gid`, or nothing for root.
+    """Resolves the configured user: `name`, `uid`, `name:group`, `uid:gid`, or empty for root. Raises ImageUnavailable.
 
-    passwd, group: the image's two files, empty where it has none. A number needs no account. Raises ImageUnavailable.
+    passwd, group: the content of these files in the image, empty if missing. A numeric id needs no account.
     """
     name, _, group_name = (image.config.user or "0").partition(":")
     accounts, groups = _records(passwd, 6, 2, 3), _records(group, 4, 2)
@@ -52,7 +52,7 @@ def find_user(image: Image, passwd: str, group: str) -> ImageUser:
 
 
 def _records(text: str, columns: int, *numbers: int) -> Sequence[Sequence[str]]:
-    """Lines with so many columns, of which these are numbers."""
+    """The lines with at least `columns` columns, of which `numbers` are numeric."""
     lines = (line.split(":") for line in text.splitlines())
     return [one for one in lines if len(one) >= columns and all(one[column].isdecimal() for column in numbers)]
 
@@ -67,5 +67,5 @@ def _missing(image: Image, kind: str, name: str) -> ImageUnavailable:
     return ImageUnavailable(
         f"image {image.name} runs as {kind} {name!r}",
         cause=f"its /etc/{file} has no such {kind}",
-        hint="add it to the image, or give a number: USER 1000",
+        hint="add it to the image, or use a number: USER 1000",
     )

@@ -1,4 +1,4 @@
-"""Jobs that must not run beside each other, and jobs that a newer one makes needless."""
+"""Concurrency groups: jobs that must not run at the same time, and jobs that a newer one supersedes."""
 
 from collections.abc import Sequence
 
@@ -10,38 +10,40 @@ _CAN_BE_SUPERSEDED = frozenset({Phase.QUEUED, Phase.PREPARING, Phase.RUNNING})
 
 
 def group_of(job: Job) -> str:
-    """The concurrency group of a job, "" where it has none. A group's name is one for all pipelines; none named is the pipeline.
+    """The concurrency group of a job, "" where it has none. Pipelines that name the same group share it; a group
+    without a name is the pipeline's own.
 
-    `${branch}` of a job on no branch is its tag, `pull/N` or its ref.
+    `${branch}` of a job without a branch is its tag, `pull/N` or its ref.
     """
     template = job.settings.concurrency_group
     if template is None:
         return ""
     trigger = job.trigger
     number = pull_request_number(trigger)
-    branch = trigger.branch or trigger.tag or (f"pull/{number}" if number is not None else trigger.ref)
-    words = {"branch": branch, "ref": trigger.ref, "pull_request": "" if number is None else str(number)}
+    revision = trigger.revision
+    branch = revision.branch or revision.tag or (f"pull/{number}" if number is not None else revision.ref)
+    words = {"branch": branch, "ref": revision.ref, "pull_request": "" if number is None else str(number)}
     for word, value in words.items():
         template = template.replace(f"${{{word}}}", value)
     return f"group {template}" if template else f"pipeline {job.pipeline}"
 
 
 def pull_request_number(trigger: Trigger) -> int | None:
-    """Of which pull request a job is; None where it is of none."""
+    """The number of the pull request that a trigger is of; None for any other trigger."""
     number = (trigger.pull_request or {}).get("number")
     return number if isinstance(number, int) else None
 
 
 def is_unapproved(job: Job) -> bool:
-    """Whether it waits until somebody has looked at strangers' code."""
+    """Whether it waits for an approval of its untrusted code."""
     return job.phase is Phase.QUEUED and job.reason is Reason.APPROVAL_REQUIRED
 
 
-def superseded(jobs: Sequence[Job]) -> tuple[tuple[str, str], ...]:
-    """Jobs that a newer one makes needless, each with the newer one's id, oldest first.
+def superseded_jobs(jobs: Sequence[Job]) -> tuple[tuple[str, str], ...]:
+    """Jobs that a newer one supersedes, each with the newer one's id, oldest first.
 
-    Where a newer job's group says `cancel_in_progress` that is every older job of it, once the newer one is allowed to run:
-    a stranger's proposal ends nothing. And a proposal that nobody has approved goes when its pull request has a newer commit.
+    In a group with `cancel_in_progress` each older job, as soon as the newer one may run: untrusted code without an
+    approval ends nothing. A job that waits for an approval, when its pull request has a newer commit.
     """
     newest: dict[str, str] = {}
     proposals: dict[tuple[str, int], str] = {}

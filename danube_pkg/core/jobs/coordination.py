@@ -1,9 +1,10 @@
-"""What the coordinator and the server say to each other, as typed values; the gRPC edge turns messages into these."""
+"""The messages between coordinator and server as typed values; the gRPC edge translates them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from danube_pkg.core.jobs.events import StepEnd
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import HIDDEN, Record
 
 MAX_OUTPUT_BYTES = 1024**2
@@ -14,17 +15,14 @@ MAX_ENVIRONMENT_BYTES = 1024**2
 
 
 class JobContext(Record):
-    """What `danube.ctx` shows, and what the coordinator needs to begin. `deadline_at` in Unix seconds."""
+    """What `danube.ctx` shows, and what the coordinator needs to start. `deadline_at` in Unix seconds."""
 
     job_id: str
     pipeline: str
     repository: str
     script: str
     trigger: str
-    ref: str
-    branch: str
-    tag: str
-    commit_sha: str
+    revision: Revision
     params: Mapping[str, str]
     pull_request: Mapping[str, Any] | None
     deadline_at: float
@@ -32,7 +30,7 @@ class JobContext(Record):
 
 
 class StepRequest(Record):
-    """One call of `step.run`. Command and environment may hold secrets: they are shown nowhere and stored nowhere."""
+    """One call of `step.run`. Command and environment may hold secrets: they are never shown and never stored."""
 
     sequence: int
     name: str
@@ -46,7 +44,7 @@ class StepRequest(Record):
 
 
 class StepOutcome(Record):
-    """The last attempt's end. `output` is the end of what it printed (raw), None where it could not be kept."""
+    """The last attempt's end. `output`: the last MAX_OUTPUT_BYTES of its raw output, None where they are lost."""
 
     end: StepEnd
     attempt: int

@@ -1,7 +1,7 @@
-"""What the engine owes the outside world after a transition; stored in the same transaction as the state that owes it.
+"""Effects: actions that a transition owes, stored in the same transaction as the state that owes them.
 
-An effect names no secret and carries no command: everything it needs is read from the job when it is performed. Effects
-are short, idempotent and serial per job; one whose `generation` is not the job's any more is skipped, never performed late.
+An effect holds no secret and no command: what it needs is read from the job when it is performed. Effects are short and
+idempotent, and a job's are performed one after the other; one of an earlier `generation` of its job is skipped.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ from danube_pkg.kit.records import Record
 
 
 class EffectKind(StrEnum):
-    """In the order of a job's life. Later ones (statuses, provenance) will stand in the same table."""
+    """In the order of a job's life. Each has one handler, in `services/jobs/effects`."""
 
     CREATE_POD = "create-pod"
     STOP_STEPS = "stop-steps"
@@ -19,7 +19,7 @@ class EffectKind(StrEnum):
 
 
 class Effect(Record):
-    """One owed action. `position` orders a job's effects and, with `job_id`, names this one."""
+    """One owed action. `position` orders a job's effects; with `job_id` it identifies this one."""
 
     job_id: str
     position: int

@@ -1,4 +1,4 @@
-"""Everything that can happen to a job, as frozen values. `core.jobs.transitions.TRANSITIONS` says what follows from each."""
+"""Everything that can happen to a job, as immutable values. `core.jobs.transitions` holds the rule of each."""
 
 from collections.abc import Mapping
 
@@ -23,35 +23,37 @@ class StepEnd(Record):
 
 
 class JobEvent(Record):
-    """The root of the events below."""
+    """The base of the events below."""
 
 
 class Admitted(JobEvent):
-    """The queue gave the job a place."""
+    """The scheduler lets the job start, in a pod that will have this id."""
+
+    pod_id: str
 
 
 class Approved(JobEvent):
-    """Somebody has looked at strangers' code and lets exactly this commit run."""
+    """A user has reviewed untrusted code and lets exactly this commit run."""
 
     by: str
     commit_sha: str
 
 
-class CancelAsked(JobEvent):
-    """A person, or a newer job of its concurrency group, wants it ended."""
+class CancelRequested(JobEvent):
+    """A user wants the job ended, or a newer job of its concurrency group supersedes it. by: which."""
 
     by: str
     reason: Reason = Reason.CANCELLED
 
 
 class DeadlinePassed(JobEvent):
-    """`deadline_at` is over."""
+    """The time is `deadline_at` or later."""
 
 
 class SourceOpened(JobEvent):
-    """The job's code is at hand; `rule` of git_authentication, or "no login", is what it was read with.
+    """The job's code can be read. rule: the rule of git_authentication that it is read with, or "no login".
 
-    commit_message, commit_author: what the commit says of itself; "" where that is not told here.
+    commit_message, commit_author: from the commit; "" where the source does not have them.
     """
 
     rule: str
@@ -60,20 +62,20 @@ class SourceOpened(JobEvent):
 
 
 class PodReady(JobEvent):
-    """The pod is made; `container` is the coordinator's number."""
+    """The pod is running. container: the number of the coordinator's container."""
 
     container: int
 
 
 class PodFailed(JobEvent):
-    """The pod, or the coordinator in it, could not be made, and trying again does not help."""
+    """The pod, or the coordinator in it, cannot be created; a retry would not help."""
 
     reason: Reason
     message: str
 
 
-class StepAsked(JobEvent):
-    """The coordinator wants a step. Its command and environment are in no event and no record."""
+class StepRequested(JobEvent):
+    """The coordinator requests a step. Its command and environment are in no event and no stored record."""
 
     sequence: int
     name: str
@@ -84,9 +86,9 @@ class StepAsked(JobEvent):
 
 
 class StepPlaced(JobEvent):
-    """From here on the attempt counts as started: it is asked after in this container, never handed to another.
+    """The attempt is assigned to a container. It counts as started and is never given to another container.
 
-    memory_kills: how many of the container's processes the kernel had killed for memory before.
+    memory_kills: how many of the container's processes the kernel had killed for lack of memory before.
     """
 
     sequence: int
@@ -96,7 +98,7 @@ class StepPlaced(JobEvent):
 
 
 class StepStarted(JobEvent):
-    """The supervisor said that the command runs, since `at` (Unix seconds)."""
+    """The supervisor reported that the command runs, since `at` (Unix seconds)."""
 
     sequence: int
     attempt: int
@@ -112,7 +114,7 @@ class StepEnded(JobEvent):
 
 
 class ContainerLost(JobEvent):
-    """A container of the pod is gone, and with it the records of its supervisor."""
+    """A container of the pod has ended, and with it its supervisor's records."""
 
     container: int
     reason: Reason
@@ -120,7 +122,7 @@ class ContainerLost(JobEvent):
 
 
 class ScriptFailure(Record):
-    """Why the pipeline function did not return. `step` is the failed step's sequence, 0 where it was none."""
+    """Why the pipeline function did not return. `step`: the failed step's sequence, 0 where no step caused it."""
 
     reason: Reason
     message: str
@@ -128,20 +130,20 @@ class ScriptFailure(Record):
 
 
 class Finished(JobEvent):
-    """The coordinator said Finish; without a `failure` the pipeline function returned."""
+    """The coordinator called Finish; without a `failure` the pipeline function returned."""
 
     failure: ScriptFailure | None = None
 
 
 class StepsStopped(JobEvent):
-    """Every step that could be stopped was, and what they printed is in the log."""
+    """Every step that could be stopped has been, and its output is in the log."""
 
 
 class LogClosed(JobEvent):
-    """The log is whole. `step_ranges` maps a step's sequence to its byte range in the log."""
+    """The log is whole. `step_ranges`: each step's sequence and its byte range in the log."""
 
     step_ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 class PodDeleted(JobEvent):
-    """Nothing of the pod is left."""
+    """The runtime has nothing of the pod any more."""

@@ -1,4 +1,4 @@
-"""Why a job is as it is, in sentences, from what is seen to what is behind it."""
+"""Why a job waits, runs or failed, in sentences, from the symptom to its cause."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from danube_pkg.core.reasons import HINTS, Status
 from danube_pkg.kit.records import Record
 
 MAX_NAMED = 5
-"""Jobs that are named as blockers; the count says how many there are."""
+"""Blocking jobs that are named; the others are counted."""
 
 
-class Explained(Record):
-    """hint: the next thing to do, "" where there is nothing. position: in the queue, 1 is next; 0 where it is in no order.
-    waits_for: what keeps it from starting."""
+class Diagnosis(Record):
+    """hint: a command to run next, "" where there is none. position: in the queue, 1 is next; 0 for a job that is not
+    in the order of starting. waits_for: what keeps it from starting."""
 
     lines: tuple[str, ...]
     hint: str = ""
@@ -22,19 +22,19 @@ class Explained(Record):
     waits_for: Obstacle | None = None
 
 
-def about(job: Job) -> str:
-    """What a job is of, in a sentence: pipeline, branch, commit, and what that says of itself. "" where nothing is known."""
-    trigger = job.trigger
-    if not trigger.commit_sha:
+def summary_of(job: Job) -> str:
+    """Pipeline, commit, branch, author and message in one line; "" for a job without a commit."""
+    revision = job.trigger.revision
+    if not revision.commit_sha:
         return ""
-    where = trigger.branch or trigger.tag or trigger.ref
-    words = f": {trigger.commit_message}" if trigger.commit_message else ""
-    author = f", by {trigger.commit_author}" if trigger.commit_author else ""
-    return f"{job.pipeline}, commit {trigger.commit_sha[:12]}{f' on {where}' if where else ''}{author}{words}"
+    where = f" on {revision.name}" if revision.name else ""
+    message = f": {revision.commit_message}" if revision.commit_message else ""
+    author = f", by {revision.commit_author}" if revision.commit_author else ""
+    return f"{job.pipeline}, commit {revision.commit_sha[:12]}{where}{author}{message}"
 
 
-def explain(job: Job, waiting: QueuePosition | None, draining_by: str) -> Explained:
-    """waiting: of a job that waits. draining_by: who drains the server, "" where nobody does."""
+def explain(job: Job, waiting: QueuePosition | None, draining_by: str) -> Diagnosis:
+    """waiting: for a job that waits. draining_by: the user who drains the server, "" where it is not draining."""
     if job.phase is Phase.QUEUED and waiting is not None:
         return _waiting(job, waiting, draining_by)
     if not job.status.ended:
@@ -42,32 +42,33 @@ def explain(job: Job, waiting: QueuePosition | None, draining_by: str) -> Explai
     return _ended(job)
 
 
-def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Explained:
+def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Diagnosis:
     if waiting.obstacle is Obstacle.APPROVAL:
+        commit_sha = job.trigger.revision.commit_sha
         source = (job.trigger.pull_request or {}).get("source_repository") or "a fork"
         lines: tuple[str, ...] = (
             "The job waits for an approval.",
-            f"It is of commit {job.trigger.commit_sha[:12]} of {source}, and nobody with write has approved that commit.",
+            f"It runs commit {commit_sha[:12]} of {source}, which no user with write access has approved.",
         )
-        return Explained(lines, f"danube approve {job.id} {job.trigger.commit_sha}", 0, waiting.obstacle)
+        return Diagnosis(lines, f"danube approve {job.id} {commit_sha}", 0, waiting.obstacle)
     first = f"The job waits in the queue; it is number {waiting.position} in the order of starting."
     if draining_by:
-        lines = (first, f"{draining_by} is draining the server: nothing starts.")
-        return Explained(lines, "danube resume", waiting.position, waiting.obstacle)
+        lines = (first, f"{draining_by} is draining the server: no job starts.")
+        return Diagnosis(lines, "danube resume", waiting.position, waiting.obstacle)
     lines = (first, _obstacle(job, waiting))
-    return Explained(lines, _way_out(waiting) or f"danube logs -f {job.id}", waiting.position, waiting.obstacle)
+    return Diagnosis(lines, _way_out(waiting) or f"danube logs -f {job.id}", waiting.position, waiting.obstacle)
 
 
 def _obstacle(job: Job, waiting: QueuePosition) -> str:
     blockers = _named(waiting.blockers)
     match waiting.obstacle:
         case Obstacle.GROUP:
-            return f"At most one job of its concurrency {waiting.group} runs, and that is {blockers}."
+            return f"At most one job of its concurrency {waiting.group} runs at a time; now {blockers}."
         case Obstacle.PIPELINE_LIMIT:
-            return f"{job.pipeline} has {_count(waiting.limit, 'place')} of its own (max_concurrent_jobs), taken by {blockers}."
+            return f"{job.pipeline} may run {_count(waiting.limit, 'job')} at a time (max_concurrent_jobs); now {blockers}."
         case Obstacle.SERVER_LIMIT:
-            return f"The server has {_count(waiting.limit, 'place')} (max_concurrent_jobs), taken by {blockers}."
-    return "A place is free; it starts in a moment."
+            return f"The server may run {_count(waiting.limit, 'job')} at a time (max_concurrent_jobs); now {blockers}."
+    return "Nothing is in its way; it starts in a moment."
 
 
 def _way_out(waiting: QueuePosition) -> str:
@@ -79,36 +80,36 @@ def _way_out(waiting: QueuePosition) -> str:
 def _named(jobs: Sequence[Job]) -> str:
     names = [f"{one.pipeline} ({one.id})" for one in jobs[:MAX_NAMED]]
     more = f" and {len(jobs) - MAX_NAMED} more" if len(jobs) > MAX_NAMED else ""
-    return f"{', '.join(names)}{more}" if names else "nobody any more"
+    return f"{', '.join(names)}{more}" if names else "none any more"
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"
 
 
-def _running(job: Job) -> Explained:
+def _running(job: Job) -> Diagnosis:
     if job.phase is Phase.PREPARING:
-        return Explained(("The job's pod is being made.",), f"danube logs -f {job.id}")
+        return Diagnosis(("The job's pod is being created.",), f"danube logs -f {job.id}")
     steps = [step for step in job.open_steps if step.sequence != COORDINATOR_SEQUENCE]
     lines = [f"The job is running: {_count(len(steps), 'step')} {'is' if len(steps) == 1 else 'are'} open."]
     for step in steps[:10]:
         where = "runs" if step.phase is StepPhase.STARTED else "waits for its container"
         lines.append(f"Step {step.sequence} {step.name!r} {where}.")
-    return Explained(tuple(lines), f"danube logs -f {job.id}")
+    return Diagnosis(tuple(lines), f"danube logs -f {job.id}")
 
 
-def _ended(job: Job) -> Explained:
+def _ended(job: Job) -> Diagnosis:
     if job.status is Status.SUCCESS:
         count = sum(step.sequence != COORDINATOR_SEQUENCE for step in job.steps)
-        return Explained((f"The job succeeded: {_count(count, 'step')}, each with a record of its end.",))
+        return Diagnosis((f"The job succeeded: {_count(count, 'step')}, each with an authentic record of its end.",))
     lines = [f"The job ended as {job.status}{f' ({job.reason})' if job.reason else ''}."]
     if job.message:
         lines.append(f"{job.message[0].upper()}{job.message[1:]}.")
     for step in job.steps:
-        if step.is_red and step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
+        if step.fails_job and step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
             sentence = f"Step {step.sequence} {step.name!r} {describe_end(step.end)}."
             if sentence.lower() not in (line.lower() for line in lines):
                 lines.append(sentence)
     if job.cancelled_by:
         lines.append(f"It was ended by {job.cancelled_by}.")
-    return Explained(tuple(lines), HINTS.get(job.reason, ""))
+    return Diagnosis(tuple(lines), HINTS.get(job.reason, ""))

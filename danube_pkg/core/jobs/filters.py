@@ -1,11 +1,11 @@
-"""Which jobs a list shows: what its reader asked for, within what they may see."""
+"""Filters of job lists, and what lists of runs show."""
 
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.records import Record
 
 
 class JobFilter(Record):
-    """`pipelines`: only of these, None for all; `before`: a job's id that the list begins behind (ids sort by time)."""
+    """pipelines: None for all. before: only jobs that are older than this job id (ids sort by time)."""
 
     pipelines: frozenset[str] | None = None
     status: Status | None = None
@@ -14,8 +14,8 @@ class JobFilter(Record):
     limit: int = 50
 
 
-class Run(Record):
-    """A job as a strip of a pipeline's last runs shows it. Times are Unix seconds."""
+class RunSummary(Record):
+    """A job in the row of a pipeline's last runs. Times are Unix seconds."""
 
     id: str
     status: Status

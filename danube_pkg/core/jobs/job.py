@@ -1,4 +1,4 @@
-"""A job as a value: its phase, its public status and its steps. What may happen to it is in transitions.py."""
+"""A job as a value: its phase, its public status and its steps. The rules of its life are in transitions.py."""
 
 from enum import StrEnum
 
@@ -13,11 +13,11 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import Record
 
 COORDINATOR_SEQUENCE = 0
-"""The coordinator's program runs as a step of its container's supervisor: the one with this sequence number."""
+"""The coordinator's program runs as a step of its container's supervisor, with this sequence number."""
 
 
 class Phase(StrEnum):
-    """Where the engine is with a job; finer than the public status."""
+    """The engine's state of a job; finer than the public status. transitions.py has the picture."""
 
     QUEUED = "queued"
     PREPARING = "preparing"
@@ -28,7 +28,11 @@ class Phase(StrEnum):
 
 
 class Job(Record):
-    """One execution. Immutable: `decide` gives the next one. `steps` is ordered by sequence, the coordinator first."""
+    """One execution of a pipeline. `decide` returns its next state.
+
+    generation: incremented when the outcome is decided, which makes earlier effects stale. effect_count: how many
+    effects it has owed. outcome: decided, but not public until the log is whole. steps: ordered by sequence.
+    """
 
     id: str
     pipeline_id: str
@@ -47,8 +51,10 @@ class Job(Record):
     started_at: float | None = None
     deadline_at: float | None = None
     finished_at: float | None = None
+    pod_id: str = ""
+    """The pod that it runs in, "" while it waits; a job from before pods had ids has its own id here."""
     source_rule: str = ""
-    """By which rule of git_authentication its code was read; "" for what needs none."""
+    """The rule of git_authentication that its code was read with; "" where none was needed."""
     steps: tuple[Step, ...] = ()
 
     def step(self, sequence: int) -> Step | None:
@@ -64,16 +70,16 @@ class Job(Record):
         return f"{self.pipeline} job {self.id}"
 
 
-def reason_to_wait(trigger: Trigger) -> Reason:
-    """Why a new job waits: strangers' code needs somebody who has looked at it."""
-    return Reason.APPROVAL_REQUIRED if trigger.is_foreign else Reason.QUEUED
+def initial_reason(trigger: Trigger) -> Reason:
+    """Why a new job waits: untrusted code needs an approval."""
+    return Reason.APPROVAL_REQUIRED if trigger.is_untrusted else Reason.QUEUED
 
 
 def unknown_job(job_id: str) -> NotFound:
-    """The same words whether it is not there or not for the caller's eyes."""
+    """The same error for a job that does not exist and for one that the caller may not see."""
     return NotFound("job-unknown", f"there is no job {job_id!r}", hint="list them with: danube jobs")
 
 
 def step_id(job_id: str, sequence: int) -> str:
-    """Unique over all jobs, derivable, sorts within its job."""
+    """Unique over all jobs; sorts by sequence within its job."""
     return f"{job_id}-{sequence:04d}"

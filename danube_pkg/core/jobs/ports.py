@@ -7,16 +7,16 @@ from danube_pkg.core.jobs.job import Job
 
 
 class JobKeys(Protocol):
-    """Keys that are derived, not stored, so that a restarted server has them again."""
+    """Keys that are derived from the master key and not stored, so that a restarted server has the same ones."""
 
     def job_token(self, job_id: str) -> str: ...
 
     def check_job_token(self, token: str) -> str:
-        """The job that a token names; raises Unauthenticated."""
+        """The id of the job that a token is for. Raises Unauthenticated."""
         ...
 
     def step_key(self, step_id: str, attempt: int) -> bytes:
-        """32 bytes that only the server and the supervisor of that attempt know."""
+        """32 bytes, known to the server and to the supervisor of that attempt."""
         ...
 
 
@@ -24,7 +24,7 @@ Listener = Callable[[Job], None]
 
 
 class ServerState(Protocol):
-    """A few words that a server remembers of itself."""
+    """Values by name that a server keeps over its restarts."""
 
     async def recall(self, name: str) -> tuple[str, float] | None:
         """The value and when it was written (Unix seconds)."""

@@ -1,14 +1,15 @@
-"""Who starts next: pure choice over the jobs that wait and those that hold a place.
+"""Which jobs start next: a pure choice from those that wait, given those that hold a slot.
 
-Places go to pipelines in turn, not to whoever queued most. Among pipelines that have a job which may start:
+Slots go to pipelines in turn, however many jobs each has queued. Among pipelines that have a job which may start:
 
-    1. one that was passed over for `PATIENCE` starts, the longest first, whatever its priority
+    1. one that was passed over for `MAX_STARTS_PASSED_OVER` starts, the longest first, whatever its priority
     2. the higher priority
-    3. the pipeline that holds fewer places
+    3. the pipeline that holds fewer slots
     4. the one whose last start is longest ago
     5. the older job
 
-Within a pipeline and a concurrency group the order of arrival holds. A job that waits for an approval is in nobody's way.
+Within a pipeline and a concurrency group jobs start in the order of arrival. A job that waits for an approval delays no
+other job.
 """
 
 import heapq
@@ -20,18 +21,18 @@ from danube_pkg.core.jobs.concurrency import group_of, is_unapproved
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.kit.records import Record, field
 
-HOLDS_A_PLACE = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.ENDED})
-"""ENDED too: its pod is still being removed and takes room until it is gone."""
+HOLDS_A_SLOT = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.ENDED})
+"""ENDED too: its pod uses memory and disk until it is removed."""
 
-PATIENCE = 50
-"""Starts of others before priority no longer counts: a burst of what is urgent goes first, a flood of it starves nobody."""
+MAX_STARTS_PASSED_OVER = 50
+"""Starts of others after which priority no longer counts: a burst of urgent jobs comes first, a flood starves none."""
 
 
-class Turns(Record):
-    """Whose turn it was; in memory only: a restarted server begins with everybody equal.
+class StartHistory(Record):
+    """When pipelines had their turns. In memory only: after a restart all are equal.
 
-    starts: how many there were. last: of each pipeline, at which of them it was started. passed: since which of them a
-    pipeline has a job that could have started.
+    starts: how many jobs were started. last: for each pipeline, the number of its last start. passed: for each pipeline
+    with a job that could start, the number of the start since which it could.
     """
 
     starts: int = 0
@@ -39,39 +40,39 @@ class Turns(Record):
     passed: Mapping[str, int] = field(default_factory=dict)
 
 
-class Choice(Record):
-    """Ids of the jobs that start now, in that order, and whose turn it was after it."""
+class Admissions(Record):
+    """Ids of the jobs that start now, in this order, and the history with these starts."""
 
     start: tuple[str, ...]
-    turns: Turns
+    history: StartHistory
 
 
-class _Floor:
-    """Who holds places and who waits, by pipeline, while places are being given."""
+class _Slots:
+    """Which pipelines hold slots and which jobs wait, while slots are being assigned."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self.held: Counter[str] = Counter()
         self.groups: set[str] = set()
         self.waiting: dict[str, deque[Job]] = {}
         for job in sorted(jobs, key=lambda one: one.id):
-            if job.phase in HOLDS_A_PLACE:
+            if job.phase in HOLDS_A_SLOT:
                 self._hold(job)
             elif job.phase is Phase.QUEUED and not is_unapproved(job):
                 self.waiting.setdefault(job.pipeline_id, deque()).append(job)
 
     def limit(self, pipeline_id: str) -> int:
-        """The pipeline's own bound as its newest job knows it; 0 is none."""
+        """The pipeline's own limit, from its newest waiting job; 0 for no limit."""
         jobs = self.waiting.get(pipeline_id)
         return jobs[-1].settings.max_concurrent_jobs if jobs else 0
 
     def first(self, pipeline_id: str) -> Job | None:
-        """The job of a pipeline that would start next, if one may."""
+        """The job of a pipeline that would start next; None where its limit or a group prevents each."""
         limit = self.limit(pipeline_id)
         if limit and self.held[pipeline_id] >= limit:
             return None
         return next((job for job in self.waiting[pipeline_id] if group_of(job) not in self.groups), None)
 
-    def place(self, job: Job) -> None:
+    def start(self, job: Job) -> None:
         self.waiting[job.pipeline_id].remove(job)
         if not self.waiting[job.pipeline_id]:
             del self.waiting[job.pipeline_id]
@@ -83,34 +84,34 @@ class _Floor:
             self.groups.add(group)
 
 
-def choose(jobs: Sequence[Job], max_concurrent_jobs: int, turns: Turns) -> Choice:
-    """Fill the free places. jobs: all that are not closed."""
-    floor = _Floor(jobs)
-    free = max_concurrent_jobs - sum(floor.held.values())
-    starts, last, passed = turns.starts, dict(turns.last), dict[str, int]()
+def choose_next(jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory) -> Admissions:
+    """Fill the free slots. jobs: all that are not closed."""
+    slots = _Slots(jobs)
+    free = max_concurrent_jobs - sum(slots.held.values())
+    starts, last, passed = history.starts, dict(history.last), dict[str, int]()
     chosen: list[str] = []
     while True:
-        ready = {name: job for name in floor.waiting if (job := floor.first(name)) is not None}
-        passed = {name: passed.get(name, turns.passed.get(name, starts)) for name in ready}
+        ready = {name: job for name in slots.waiting if (job := slots.first(name)) is not None}
+        passed = {name: passed.get(name, history.passed.get(name, starts)) for name in ready}
         if free <= 0 or not ready:
             break
-        job = min(ready.values(), key=lambda one: _rank(one, starts, last, passed, floor.held))
-        floor.place(job)
+        job = min(ready.values(), key=lambda one: _rank(one, starts, last, passed, slots.held))
+        slots.start(job)
         chosen.append(job.id)
         starts, free = starts + 1, free - 1
         last[job.pipeline_id] = passed[job.pipeline_id] = starts
-    present = {*floor.held, *floor.waiting}
-    kept = {name: at for name, at in last.items() if name in present or starts - at < PATIENCE}
-    return Choice(tuple(chosen), Turns(starts, kept, passed))
+    present = {*slots.held, *slots.waiting}
+    kept = {name: at for name, at in last.items() if name in present or starts - at < MAX_STARTS_PASSED_OVER}
+    return Admissions(tuple(chosen), StartHistory(starts, kept, passed))
 
 
 def _rank(
     job: Job, starts: int, last: Mapping[str, int], passed: Mapping[str, int], held: Mapping[str, int]
 ) -> tuple[int, int, int, int, str]:
-    """The least goes first."""
+    """The lowest starts first."""
     name = job.pipeline_id
     since = passed.get(name, starts)
-    overdue = since if starts - since >= PATIENCE else starts + 1
+    overdue = since if starts - since >= MAX_STARTS_PASSED_OVER else starts + 1
     return overdue, -job.settings.priority, held.get(name, 0), last.get(name, 0), job.id
 
 
@@ -121,12 +122,12 @@ class Obstacle(StrEnum):
     GROUP = "group"
     PIPELINE_LIMIT = "pipeline-limit"
     SERVER_LIMIT = "server-limit"
-    NO_FOLLOW_UP = "nothing"
+    NOTHING = "nothing"
 
 
 class QueuePosition(Record):
-    """Why a job waits. position: 1 is next, 0 where it is in no order. limit: the bound that is reached. blockers: the jobs
-    that hold what it waits for, oldest first. group: as people wrote it."""
+    """Why a job waits. position: 1 is next, 0 for a job that is not in the order of starting. limit: the limit that is
+    reached. blockers: the jobs that hold what it waits for, oldest first. group: "group NAME" or "pipeline NAME"."""
 
     obstacle: Obstacle
     position: int = 0
@@ -135,47 +136,45 @@ class QueuePosition(Record):
     group: str = ""
 
 
-def why_waiting(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, turns: Turns) -> QueuePosition:
-    """What a waiting job waits for, and its place in the order in which places are given."""
+def queue_position(job: Job, jobs: Sequence[Job], max_concurrent_jobs: int, history: StartHistory) -> QueuePosition:
+    """What a waiting job waits for, and its position in the order of starting."""
     if is_unapproved(job):
         return QueuePosition(Obstacle.APPROVAL)
-    floor, position = _Floor(jobs), _position(job, _Floor(jobs), turns)
-    group, limit = group_of(job), floor.limit(job.pipeline_id)
+    slots, position = _Slots(jobs), _position(job, _Slots(jobs), history)
+    group, limit = group_of(job), slots.limit(job.pipeline_id)
 
     def held_by(counts: Callable[[Job], bool]) -> tuple[Job, ...]:
-        return tuple(
-            sorted((one for one in jobs if one.phase in HOLDS_A_PLACE and counts(one)), key=lambda one: one.id)
-        )
+        return tuple(sorted((one for one in jobs if one.phase in HOLDS_A_SLOT and counts(one)), key=lambda one: one.id))
 
-    if group and group in floor.groups:
+    if group and group in slots.groups:
         blockers = held_by(lambda one: group_of(one) == group)
         return QueuePosition(Obstacle.GROUP, position, 1, blockers, group)
-    if limit and floor.held[job.pipeline_id] >= limit:
+    if limit and slots.held[job.pipeline_id] >= limit:
         blockers = held_by(lambda one: one.pipeline_id == job.pipeline_id)
         return QueuePosition(Obstacle.PIPELINE_LIMIT, position, limit, blockers)
-    if sum(floor.held.values()) >= max_concurrent_jobs:
+    if sum(slots.held.values()) >= max_concurrent_jobs:
         return QueuePosition(Obstacle.SERVER_LIMIT, position, max_concurrent_jobs, held_by(lambda one: True))
-    return QueuePosition(Obstacle.NO_FOLLOW_UP, position)
+    return QueuePosition(Obstacle.NOTHING, position)
 
 
-def _position(job: Job, floor: _Floor, turns: Turns) -> int:
-    """As if places became free one after the other and no bound were in the way."""
-    last, passed = dict(turns.last), dict(turns.passed)
+def _position(job: Job, slots: _Slots, history: StartHistory) -> int:
+    """Its position if slots became free one after the other and no limit or group prevented a start."""
+    last, passed = dict(history.last), dict(history.passed)
 
     def entry(one: Job) -> tuple[tuple[int, int, int, int, str], Job]:
-        return _rank(one, turns.starts, last, passed, floor.held), one
+        return _rank(one, history.starts, last, passed, slots.held), one
 
-    heap = [entry(waiting[0]) for waiting in floor.waiting.values()]
+    heap = [entry(waiting[0]) for waiting in slots.waiting.values()]
     heapq.heapify(heap)
     position = 1
     while heap:
         _, first = heapq.heappop(heap)
         if first.id == job.id:
             break
-        waiting = floor.waiting[first.pipeline_id]
+        waiting = slots.waiting[first.pipeline_id]
         waiting.popleft()
-        floor.held[first.pipeline_id] += 1
-        last[first.pipeline_id] = passed[first.pipeline_id] = turns.starts + position
+        slots.held[first.pipeline_id] += 1
+        last[first.pipeline_id] = passed[first.pipeline_id] = history.starts + position
         position += 1
         if waiting:
             heapq.heappush(heap, entry(waiting[0]))

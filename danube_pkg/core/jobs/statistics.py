@@ -1,4 +1,4 @@
-"""Figures of a pipeline from the times of its jobs. Pure arithmetic."""
+"""A pipeline's figures, computed from the times of its jobs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ class JobTimes(Record):
 
 
 class Statistics(Record):
-    """Seconds; None where there is nothing to count."""
+    """Durations in seconds; None where no job has one."""
 
     jobs: int
     by_status: Mapping[str, int]
@@ -28,8 +28,8 @@ class Statistics(Record):
 
 
 def pipeline_statistics(jobs: Sequence[JobTimes]) -> Statistics:
-    """Cancelled jobs count in `by_status` only: somebody's mind changed, which says nothing about the pipeline."""
-    from statistics import median  # with the first page that shows figures: it brings decimal and fractions
+    """Cancelled jobs count in `by_status` only: they are neither successes nor failures of the pipeline."""
+    from statistics import median  # imported on first use: it imports decimal and fractions
 
     counts = Counter(job.status for job in jobs)
     judged = [job for job in jobs if job.status.ended and job.status is not Status.CANCELLED]

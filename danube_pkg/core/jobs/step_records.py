@@ -1,4 +1,4 @@
-"""From a supervisor's authentic record to the end of a step: the only place where a success can come from."""
+"""The end of a step from a supervisor's authentic record: the only source of a success."""
 
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.steps import Step
@@ -7,7 +7,7 @@ from danube_pkg.core.runtimes.supervisor import StepRecord
 
 
 def end_of_step(step: Step, record: StepRecord, *, memory_kills: int) -> StepEnd:
-    """`memory_kills`: processes of the step's container that the kernel killed for memory while the step ran."""
+    """memory_kills: processes of the container that the kernel killed for lack of memory while the step ran."""
     status, reason, message = _judge(step, record, memory_kills)
     return StepEnd(
         status=status,
@@ -38,6 +38,6 @@ def _judge(step: Step, record: StepRecord, memory_kills: int) -> tuple[Status, R
     return Status.FAILURE, Reason.STEP_FAILED, ""
 
 
-def lost(message: str) -> StepEnd:
+def lost_end(message: str) -> StepEnd:
     """The end of a step whose record is missing or not authentic."""
     return StepEnd(status=Status.FAILURE, reason=Reason.INFRASTRUCTURE_LOST, message=message)

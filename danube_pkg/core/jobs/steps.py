@@ -8,13 +8,13 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import Record, replace
 
 MAX_STEPS = 2000
-"""A matrix of 40 × 50; the supervisor keeps the record of each in memory."""
+"""Enough for a matrix of 40 × 50. The supervisor keeps the record of each in memory."""
 
 MAX_RETRIES = 10
 
 
 class StepPhase(StrEnum):
-    """WAITING: no container took it yet. PLACED: handed to one, counts as started. STARTED: its supervisor said so."""
+    """WAITING: for a container. PLACED: assigned to one, counts as started. STARTED: reported by its supervisor."""
 
     WAITING = "waiting"
     PLACED = "placed"
@@ -23,8 +23,11 @@ class StepPhase(StrEnum):
 
 
 class Step(Record):
-    """`sequence` is the coordinator's call number; `container` the number of the one instance that has this attempt, and
-    `memory_kills` what that instance had seen before: more at its end means that this attempt was short of memory."""
+    """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
+
+    memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
+    that this attempt needed too much.
+    """
 
     id: str
     sequence: int
@@ -38,7 +41,7 @@ class Step(Record):
     status: Status = Status.PENDING
     container: int | None = None
     memory_kills: int = 0
-    asked_at: float | None = None
+    requested_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
     end: StepEnd | None = None
@@ -46,8 +49,8 @@ class Step(Record):
     log_end: int = 0
 
     @property
-    def is_red(self) -> bool:
-        """It makes its job red: checked, ended, and not with an authentic success."""
+    def fails_job(self) -> bool:
+        """A checked step that has ended, and not with an authentic success."""
         return self.check and self.phase is StepPhase.ENDED and self.status is not Status.SUCCESS
 
     def ended(self, end: StepEnd, now: float) -> "Step":
@@ -58,7 +61,7 @@ class Step(Record):
 
 
 def describe_end(end: StepEnd) -> str:
-    """How an attempt ended, as the end of a sentence: "failed with exit code 3"."""
+    """How an attempt ended, as a predicate: "failed with exit code 3"."""
     if end.status is Status.SUCCESS:
         return "succeeded"
     if end.message:
@@ -71,7 +74,7 @@ def describe_end(end: StepEnd) -> str:
 
 
 def describe_failure(step: Step) -> tuple[Status, Reason, str]:
-    """The status, reason and sentence of a job that a red step ended."""
+    """Status, reason and message of a job whose step failed."""
     end = step.end or StepEnd(Status.FAILURE, Reason.INFRASTRUCTURE_LOST)
     tries = f" (attempt {step.attempt} of {step.retries + 1})" if step.retries else ""
     message = f"step {step.sequence} {step.name!r} {describe_end(end)}{tries}"

@@ -1,38 +1,28 @@
-"""What started a job, as it is kept with it."""
+"""What started a job; stored with it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from danube_pkg.kit.records import Record, field, replace
+from danube_pkg.core.repositories.revisions import Revision
+from danube_pkg.kit.records import Record, field
 
 
 class Trigger(Record):
-    """What started a job. `type` is manual, webhook, cron or pipeline; `actor` who, for the audit.
+    """What started a job. type: manual, webhook, cron or pipeline. actor: the user or process, for the audit log.
 
-    origin: the entry of the inbox that it was made of, "" for none; a pipeline has at most one job of each.
-    commit_message, commit_author: what the commit says of itself, bounded; "" until it is known. Strangers wrote it.
+    revision: the code that runs. rerun_of: the id of the job that it repeats. origin: the inbox entry that it was created
+    from, "" for none; a pipeline has at most one job of each.
     """
 
     type: str
     actor: str
-    ref: str = ""
-    branch: str = ""
-    tag: str = ""
-    commit_sha: str = ""
+    revision: Revision = Revision()
     params: Mapping[str, str] = field(default_factory=dict)
     pull_request: Mapping[str, Any] | None = None
     rerun_of: str = ""
     origin: str = ""
-    commit_message: str = ""
-    commit_author: str = ""
-
-    def told(self, commit_message: str, commit_author: str) -> "Trigger":
-        """With what the commit says of itself, where it has not been known; itself where it has, or nothing is said."""
-        if self.commit_message or not (commit_message or commit_author):
-            return self
-        return replace(self, commit_message=commit_message, commit_author=commit_author)
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether the code is of people who may not write to the repository: it gets no secrets, and keeps nothing."""
+    def is_untrusted(self) -> bool:
+        """Whether the code is of authors who may not push to the repository: it gets no secrets and needs an approval."""
         return bool((self.pull_request or {}).get("fork"))

@@ -87,8 +87,8 @@ def notification_of(job: Job) -> JobNotification:
         reason=str(job.reason),
         message=job.message,
         repository=job.settings.repository,
-        commit_sha=trigger.commit_sha,
-        ref=trigger.ref,
+        commit_sha=trigger.revision.commit_sha,
+        ref=trigger.revision.ref,
         trigger=trigger.type,
         actor=trigger.actor,
         created_at=job.created_at,
@@ -96,8 +96,3 @@ def notification_of(job: Job) -> JobNotification:
         finished_at=job.finished_at,
         pull_request=dict(trigger.pull_request) if trigger.pull_request is not None else None,
     )
-
-
-def notification_from(values: Mapping[str, Any]) -> JobNotification:
-    """As it was stored."""
-    return JobNotification(**{**values, "status": Status(values["status"])})

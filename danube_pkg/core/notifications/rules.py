@@ -14,7 +14,6 @@ from danube_pkg.core.configuration.notifications import (
 )
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.outbox import (
     JobNotification,
     OutboxEntry,
@@ -76,8 +75,8 @@ def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) 
         reason=SKIPPED,
         message=skip.why,
         repository=pipeline.settings.repository,
-        commit_sha=trigger.commit_sha,
-        ref=trigger.ref,
+        commit_sha=trigger.revision.commit_sha,
+        ref=trigger.revision.ref,
         trigger=trigger.type,
         actor=trigger.actor,
         created_at=now,
@@ -158,17 +157,5 @@ def _receiver(notification: Notification, state: State) -> tuple[OutboxKind, str
 
 
 def _ended(job: Job, now: float) -> InboxEntry:
-    trigger: Trigger = job.trigger
-    event = PipelineEnded(
-        job.pipeline,
-        job.id,
-        str(job.status),
-        job.settings.repository,
-        trigger.commit_sha,
-        trigger.ref,
-        trigger.branch,
-        trigger.tag,
-        trigger.commit_message,
-        trigger.commit_author,
-    )
+    event = PipelineEnded(job.pipeline, job.id, str(job.status), job.settings.repository, job.trigger.revision)
     return InboxEntry(EntrySource.PIPELINE, job.id, event, now)

@@ -3,10 +3,11 @@
 Light on purpose: the process that does Git's work starts with it.
 """
 
+import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from danube_pkg.kit.records import HIDDEN, Record
+from danube_pkg.kit.records import HIDDEN, Record, fields, replace
 
 ANONYMOUS = "no login"
 
@@ -24,18 +25,42 @@ def first_line(text: str, most: int) -> str:
 
 
 class Revision(Record):
-    """`ref` is what was asked for or the default; `branch` or `tag` is its short name where it is one.
+    """A commit with the ref that led to it. `branch` or `tag` is the ref's short name where it is one.
 
-    commit_sha: 40 hexadecimal digits; empty for a directory that is no Git repository. commit_message, commit_author: its
-    first line and whose it is, bounded; "" where that is only known once it is fetched.
+    commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a directory
+    without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they are known.
+    Text of untrusted origin.
     """
 
-    commit_sha: str
+    commit_sha: str = ""
     ref: str = ""
     branch: str = ""
     tag: str = ""
     commit_message: str = ""
     commit_author: str = ""
+
+    @property
+    def name(self) -> str:
+        """The branch, the tag, or the ref; "" where none is known."""
+        return self.branch or self.tag or self.ref
+
+    def described(self, commit_message: str, commit_author: str) -> "Revision":
+        """With the commit's message and author; itself where it has a message, or neither is given."""
+        if self.commit_message or not (commit_message or commit_author):
+            return self
+        return replace(self, commit_message=commit_message, commit_author=commit_author)
+
+
+def with_revision(text: str) -> str:
+    """The stored JSON of a record that holds a `revision`. Rows of older versions have its fields beside the others.
+
+    Raises ValueError for text that is not JSON.
+    """
+    if '"revision":' in text:
+        return text
+    values: dict[str, Any] = json.loads(text)
+    revision = {one.name: values.pop(one.name) for one in fields(Revision) if one.name in values}
+    return json.dumps({**values, "revision": revision})
 
 
 class SourceFile(Record):

@@ -1,7 +1,8 @@
 """The description of a pod, alike for every runtime: one coordinator container and a worker container for each image.
 
-Every container runs `danube-step idle` as its PID 1; whatever runs in it, the coordinator's program included, is a step
-of that supervisor. Pure data; how it becomes processes or Kubernetes objects is a runtime's affair.
+Every container runs `danube-step idle` as its PID 1; each program in it, the coordinator's included, is a step of that
+supervisor. A pod has an id of its own: a job has no pod while it waits, and one while it runs; a check of the machine
+makes a pod without a job. Pure data; how it becomes processes or Kubernetes objects is the runtime's part.
 """
 
 from enum import StrEnum
@@ -18,16 +19,16 @@ SUPERVISOR = "danube-step"
 
 
 class ContainerRole(StrEnum):
-    """Which of a pod's containers: the coordinator is made with the pod, workers on first use of their image."""
+    """The coordinator is created with the pod, a worker on the first use of its image."""
 
     COORDINATOR = "coordinator"
     WORKER = "worker"
 
 
 class Network(StrEnum):
-    """What a pod reaches: nothing; what its allowlist names; everything, to learn what a list would need; what the host does.
+    """What a pod reaches: nothing; its allowlist; everything, recorded, to learn an allowlist; what the host reaches.
 
-    ALLOWLIST and LEARN go through the egress proxy, which writes each attempt down.
+    ALLOWLIST and LEARN go through the egress proxy, which records each attempt.
     """
 
     NONE = "none"
@@ -41,7 +42,7 @@ class Network(StrEnum):
 
 
 class Limits(Record):
-    """Bounds of a whole pod. 0 means no bound of its own."""
+    """Limits of a whole pod. 0 means unlimited."""
 
     memory_bytes: int = 0
     cpu_cores: float = 0.0
@@ -50,20 +51,24 @@ class Limits(Record):
 
 
 class PodSpec(Record):
-    """All that a runtime needs to make a job's pod; everything but the token may be logged."""
+    """All that a runtime needs to create a pod; everything but the token may be logged."""
 
+    pod_id: str
+    """Lower-case letters, digits and `-`: it becomes the name of directories and of Kubernetes objects."""
     job_id: str
+    """The job that the pod is for, for labels and the egress ledger; "" for none, which cannot have an egress proxy."""
     pipeline: str
     limits: Limits
     network: Network
     token: Annotated[str, HIDDEN]
     """The job token; it is put into a file that only the coordinator's container sees."""
     allowlist: tuple[str, ...] = ()
-    """Entries of `core.egress.policy`; they hold for Network.ALLOWLIST, and go before what is learned for LEARN."""
+    """Entries of `core.egress.policy`: enforced for Network.ALLOWLIST; for Network.LEARN they take precedence over
+    learned ones."""
 
 
 class PodSockets(Record):
-    """Descriptors through which a pod's network is served from outside of it; they stay their maker's.
+    """Descriptors through which a pod's network is served from outside the pod; the caller closes them.
 
     listener: accepts connections at core.egress.PROXY_PORT of every loopback address. names: datagrams for port 53.
     holder: readable when the pod has ended. counters: files of the kernel's counters of that network.
@@ -76,36 +81,47 @@ class PodSockets(Record):
 
 
 class Container(Record):
-    """One instance of a container. A container that died is never revived: the next one has another `number`.
+    """One instance of a container. One that has ended is never restarted: its successor has another `number`.
 
-    number: 0 is the coordinator; workers count from 1 in the order in which they were made, also after a restart.
+    number: 0 is the coordinator; workers count from 1 in the order in which they were created, also after a restart.
     """
 
-    job_id: str
+    pod_id: str
     number: int
     role: ContainerRole
     image: str
 
 
 class PodState(Record):
-    """What a runtime found of a pod: its living containers. No container and `complete` False: a torn creation."""
+    """What a runtime found of a pod: its running containers.
 
+    job_id: "" for a pod without a job, and for one whose creation was interrupted before that was recorded. complete:
+    the coordinator runs; False with no container is an interrupted creation.
+    """
+
+    pod_id: str
     job_id: str
     containers: tuple[Container, ...]
     complete: bool
 
 
 class ContainerEnded(Record):
-    """A container is gone. `reason` is OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST; `message` is for people."""
+    """A container has ended. reason: OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST. message: for users."""
 
     container: Container
+    job_id: str
     reason: Reason
     message: str
 
+    @property
+    def pod_id(self) -> str:
+        return self.container.pod_id
+
 
 class PodNotice(Record):
-    """Something that a person wants to know while a pod is made or runs: why it waits, which limits are in force."""
+    """A line for the job's log while its pod is created or runs: why it waits, which limits apply."""
 
+    pod_id: str
     job_id: str
     message: str
 

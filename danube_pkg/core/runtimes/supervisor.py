@@ -1,7 +1,7 @@
 """Protocol 1 between the server and `danube-step`; `supervisor/protocol.h` is its other half and holds the layout.
 
-Pure: bytes in, values out. A record counts only when its authenticator (keyed BLAKE2b-256, RFC 7693 section 2.9) is right
-for the key of that step and attempt.
+Pure: bytes in, values out. A record counts only when its authenticator (keyed BLAKE2b-256, RFC 7693 section 2.9) is
+right for the key of that step and attempt.
 """
 
 import hmac
@@ -25,36 +25,38 @@ _STARTED = struct.Struct("<IQQIB")
 
 
 class ProtocolViolation(Defect):
-    """The supervisor said something that the protocol does not have."""
+    """The supervisor sent something that the protocol does not define."""
 
     def __init__(self, what: str) -> None:
         super().__init__("supervisor-protocol", what)
 
 
 class InauthenticRecord(Defect):
-    """A record that is not from the supervisor of that step and attempt."""
+    """A record that the supervisor of that step and attempt has not written."""
 
     def __init__(self, what: str) -> None:
         super().__init__("record-not-authentic", what)
 
 
 class StepSpec(Record):
-    """What a supervisor needs of a step. Without a command it follows and never starts. Times in milliseconds.
-    grace_ms: between TERM and KILL; None for the supervisor's own, 5000 unless `danube-step idle` was started with another."""
+    """A request about one attempt of a step."""
 
     step_id: str
     attempt: int
     key: Annotated[bytes, HIDDEN]
     command: Annotated[str | None, HIDDEN] = None
+    """None to follow a step that was started before, and never start it."""
     environment: Annotated[Mapping[str, str], HIDDEN] = field(default_factory=dict)
     working_directory: str = ""
     timeout_ms: int = 0
+    """0 for no timeout."""
     grace_ms: int | None = None
+    """Between TERM and KILL; None for what `danube-step idle` was started with, 5000 by default."""
     user: str = ""
 
 
 class Started(Record):
-    """The step is known; `fresh`: this very call started it. Offsets are of raw output bytes."""
+    """The supervisor has the step. `fresh`: this request started it. Offsets count raw output bytes."""
 
     version: int
     held_from: int
@@ -71,7 +73,7 @@ class Output(Record):
 
 
 class Heartbeat(Record):
-    """The supervisor lives; so many bytes were printed."""
+    """The supervisor is running; `written` bytes have been printed so far."""
 
     written: int
 
@@ -83,7 +85,7 @@ class Ended(Record):
 
 
 class Refused(Record):
-    """Why the supervisor does not do it."""
+    """Why the supervisor refused the request."""
 
     code: str
     message: str
@@ -93,7 +95,7 @@ Frame = Started | Output | Heartbeat | Ended | Refused
 
 
 class StepRecord(Record):
-    """How an attempt ended. `exit_code` is None where a signal ended it or it never started."""
+    """How an attempt ended. `exit_code` is None where a signal ended it or it did not start."""
 
     step_id: str
     attempt: int
@@ -136,19 +138,19 @@ def encode_request(spec: StepSpec, from_offset: int, *, kill: bool = False) -> b
     if len(body) > MAX_BODY_BYTES:
         raise Invalid(
             "step-too-large",
-            f"command and environment take {len(body)} bytes, the bound is {MAX_BODY_BYTES}",
+            f"command and environment take {len(body)} bytes, the limit is {MAX_BODY_BYTES}",
             hint="put the script into a file of the repository and run that",
         )
     return MAGIC + struct.pack("<I", len(body)) + body + blake2b(body, digest_size=HASH_BYTES).digest()
 
 
 def encode_ack(offset: int) -> bytes:
-    """Everything before this raw offset may be dropped."""
+    """The acknowledgement by which the supervisor may drop everything before this raw offset."""
     return b"A" + _U64.pack(offset)
 
 
 class FrameParser:
-    """Incremental: feed bytes as they come, get whole frames. Output frames are cut: what is there is given at once."""
+    """Parses a stream of frames incrementally. Output frames are returned in parts, as soon as bytes of them arrive."""
 
     def __init__(self) -> None:
         self._held = b""
@@ -156,7 +158,7 @@ class FrameParser:
         self._data_offset = 0
 
     def feed(self, data: bytes) -> Sequence[Frame]:
-        """The frames that these bytes complete. Output is a view into `data`, so it must be used before the next read."""
+        """The frames that these bytes complete. Output is a view into `data`: use it before the next call."""
         return list(self._frames(self._held + data if self._held else data))
 
     def _frames(self, data: bytes) -> Iterator[Frame]:
@@ -212,7 +214,7 @@ def verify_record(payload: bytes, key: bytes, step_id: str, attempt: int) -> Ste
     if fields.get(2) != step_id.encode() or _number(fields, 3) != attempt:
         raise InauthenticRecord("the record is of another step or attempt")
     if _number(fields, 1) != PROTOCOL_VERSION or 13 not in fields or len(fields.get(14, b"")) != HASH_BYTES:
-        raise InauthenticRecord("the record is not whole")
+        raise InauthenticRecord("the record is incomplete")
     return StepRecord(
         step_id=step_id,
         attempt=attempt,
@@ -235,11 +237,11 @@ def _fields(body: bytes) -> dict[int, bytes]:
     fields, at = {}, 0
     while at < len(body):
         if len(body) - at < _HEADER.size:
-            raise InauthenticRecord("the record is cut")
+            raise InauthenticRecord("the record is truncated")
         tag, size = _HEADER.unpack_from(body, at)
         at += _HEADER.size
         if size > len(body) - at:
-            raise InauthenticRecord("the record is cut")
+            raise InauthenticRecord("the record is truncated")
         fields[tag] = body[at : at + size]
         at += size
     return fields

@@ -4,25 +4,21 @@ An entry is known by where it came from and its key there: a forge's delivery, a
 pipeline's job. The same entry is taken once, however often it comes.
 """
 
-import json
-from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
 
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.repositories.revisions import Revision, with_revision
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
     Ping,
     PullRequest,
-    PullRequestChange,
     Push,
     TagPush,
     WebhookEvent,
-    WebhookRepository,
 )
-from danube_pkg.kit.records import Record, to_builtins
+from danube_pkg.kit.records import Record, decode_json, encode_json
 
 KEEP_SECONDS = 30 * 86400
 """How long an entry is known after it was dealt with. Forges let a delivery be sent again for at most two weeks."""
@@ -39,7 +35,7 @@ class EntrySource(StrEnum):
     PIPELINE = "pipeline"
 
 
-class CronMoment(Record):
+class CronMoment(Record, tag_field="kind", tag="CronMoment"):
     """A pipeline's clock has struck. moment: Unix seconds, as the schedule has it, without jitter."""
 
     pipeline: str
@@ -47,19 +43,14 @@ class CronMoment(Record):
     moment: float
 
 
-class PipelineEnded(Record):
+class PipelineEnded(Record, tag_field="kind", tag="PipelineEnded"):
     """A job of a pipeline has ended, and others wait for that. status: its end."""
 
     pipeline: str
     job_id: str
     status: str
     repository: str
-    commit_sha: str
-    ref: str
-    branch: str
-    tag: str
-    commit_message: str = ""
-    commit_author: str = ""
+    revision: Revision
 
 
 InboxEvent = WebhookEvent | CronMoment | PipelineEnded
@@ -152,41 +143,20 @@ class InboxFilter(Record):
 
 
 def event_to_json(event: InboxEvent) -> str:
-    """As it is stored."""
-    return json.dumps({"kind": type(event).__name__, **to_builtins(event)}, separators=(",", ":"))
+    """The stored form: the event's fields behind its `kind`."""
+    return encode_json(event).decode()
 
 
 def event_from_json(text: str) -> InboxEvent:
-    """As it was stored. Raises Defect for what no version of this program has written."""
-    values: dict[str, Any] = json.loads(text)
-    read = _READERS.get(str(values.pop("kind", "")))
-    if read is None:
-        raise Defect("inbox-entry-unknown", f"the inbox holds an entry of no known kind: {text[:60]}")
-    return read(values)
+    """The event of a stored form. Raises Defect for a row that no version of this program has written."""
+    try:
+        event: InboxEvent = decode_json(_present_form(text), InboxEvent)
+    except ValueError as error:
+        raise Defect(
+            "inbox-entry-unknown", f"the inbox holds an unknown entry: {text[:60]}", cause=str(error)
+        ) from error
+    return event
 
 
-def _repository(values: Mapping[str, Any]) -> WebhookRepository:
-    return WebhookRepository(values["name"], tuple(values["urls"]))
-
-
-def _push(values: dict[str, Any]) -> Push:
-    changed = values["changed"]
-    values["changed"] = tuple(changed) if changed is not None else None
-    return Push(**values | {"repository": _repository(values["repository"])})
-
-
-def _pull_request(values: dict[str, Any]) -> PullRequest:
-    values["change"] = PullRequestChange(values["change"])
-    return PullRequest(**values | {"repository": _repository(values["repository"])})
-
-
-_READERS: Mapping[str, Callable[[dict[str, Any]], InboxEvent]] = {
-    "Push": _push,
-    "TagPush": lambda values: TagPush(**values | {"repository": _repository(values["repository"])}),
-    "BranchDeleted": lambda values: BranchDeleted(**values | {"repository": _repository(values["repository"])}),
-    "PullRequest": _pull_request,
-    "Ping": lambda values: Ping(),
-    "Ignored": lambda values: Ignored(**values),
-    "CronMoment": lambda values: CronMoment(**values),
-    "PipelineEnded": lambda values: PipelineEnded(**values),
-}
+def _present_form(text: str) -> str:
+    return with_revision(text) if text.startswith('{"kind":"PipelineEnded"') else text

@@ -12,6 +12,7 @@ from danube_pkg.core.errors import Defect
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Status
 from danube_pkg.core.repositories.globs import matches
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.core.triggers.inbox import PipelineEnded
 from danube_pkg.core.triggers.webhooks.events import (
@@ -126,45 +127,34 @@ def judge_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Verdict:
     spec = pipeline.spec
     if _key(spec.repository) != _key(ended.repository):
         return Start(pipeline.name, Trigger(type="pipeline", actor=_ended_by(ended)))
-    if spec.branch_filter and not (ended.branch and _is_meant(spec, ended.branch)):
-        return NotMeant(pipeline.name, _outside(spec, ended.branch))
-    trigger = Trigger(
-        type="pipeline",
-        actor=_ended_by(ended),
-        ref=ended.ref,
-        branch=ended.branch,
-        tag=ended.tag,
-        commit_sha=ended.commit_sha,
-        commit_message=ended.commit_message,
-        commit_author=ended.commit_author,
-    )
-    return Start(pipeline.name, trigger)
+    branch = ended.revision.branch
+    if spec.branch_filter and not (branch and _is_meant(spec, branch)):
+        return NotMeant(pipeline.name, _outside(spec, branch))
+    return Start(pipeline.name, Trigger("pipeline", _ended_by(ended), ended.revision))
 
 
 def push_trigger(event: Push) -> Trigger:
     """As jobs know it."""
-    return Trigger(
-        type="webhook",
-        actor=event.actor,
-        ref=f"refs/heads/{event.branch}",
+    revision = Revision(
+        event.commit_sha,
+        f"refs/heads/{event.branch}",
         branch=event.branch,
-        commit_sha=event.commit_sha,
         commit_message=event.subject,
         commit_author=event.author,
     )
+    return Trigger("webhook", event.actor, revision)
 
 
 def tag_trigger(event: TagPush) -> Trigger:
     """As jobs know it."""
-    return Trigger(
-        type="webhook",
-        actor=event.actor,
-        ref=f"refs/tags/{event.tag}",
+    revision = Revision(
+        event.commit_sha,
+        f"refs/tags/{event.tag}",
         tag=event.tag,
-        commit_sha=event.commit_sha,
         commit_message=event.subject,
         commit_author=event.author,
     )
+    return Trigger("webhook", event.actor, revision)
 
 
 def pull_request_trigger(event: PullRequest) -> Trigger:
@@ -172,8 +162,7 @@ def pull_request_trigger(event: PullRequest) -> Trigger:
     return Trigger(
         type="webhook",
         actor=event.actor,
-        ref=event.ref,
-        commit_sha=event.commit_sha,
+        revision=Revision(event.commit_sha, event.ref, commit_message=event.subject, commit_author=event.author),
         pull_request={
             "number": event.number,
             "title": event.title,
@@ -183,8 +172,6 @@ def pull_request_trigger(event: PullRequest) -> Trigger:
             "source_repository": event.source_repository,
             "fork": event.fork,
         },
-        commit_message=event.subject,
-        commit_author=event.author,
     )
 
 

@@ -1,4 +1,7 @@
-"""The configuration's outcome as a commit status on its repository's forge, where that takes one; never in the way of a sync."""
+"""Publishes the configuration's outcome as a commit status, where the forge of its repository supports that.
+
+A forge that fails or is slow does not fail a sync.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,50 +14,51 @@ from danube_pkg.core.repositories.ports import CommitStatuses
 
 CONTEXT = "danube/configuration"
 TIMEOUT_SECONDS = 15.0
-"""For all of it: a forge that is slow to take a status must not delay the next look at its repository."""
+"""Bound of one report: a slow forge must not delay the next sync."""
 
 MAX_TRIES = 5
-"""Of one revision, one each sync interval; then the condition stays and the next revision is told."""
+"""Tries for one revision, one at each sync; then the condition stays, and the next revision is reported again."""
 
 
 class ConfigurationStatusReporter:
-    """Each revision is reported once; `conditions` gives what the forge refused."""
+    """Reports each revision once. A refusal of the forge is a condition."""
 
     def __init__(self, statuses: CommitStatuses, target_url: str = "") -> None:
         self._statuses = statuses
         self._target_url = target_url
-        self._told: tuple[str, bool] = ("", False)
+        self._reported: tuple[str, bool] = ("", False)
+        """A revision, and whether it is valid."""
         self._tries = 0
         self._conditions: Sequence[Condition] = ()
 
     async def conditions(self) -> Sequence[Condition]:
-        """Why the forge took no status of the newest revision."""
+        """Why the forge did not accept the newest revision's status."""
         return self._conditions
 
     async def report(self, repository: str, status: ConfigurationStatus) -> None:
-        """Tell it, if it has not been told. A refusal becomes a condition, not an error."""
-        news = (status.seen_revision, not status.findings)
-        if not status.seen_revision or status.problem is not None or news == self._told:
+        """Publish the outcome, unless it was reported already. A refusal becomes a condition, not an error."""
+        outcome = (status.seen_revision, not status.findings)
+        if not status.seen_revision or status.problem is not None or outcome == self._reported:
             return
-        if news[0] != self._told[0]:
+        if outcome[0] != self._reported[0]:
             self._tries = 0
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._statuses.publish(repository, status.seen_revision, _commit_status(status, self._target_url))
         except NotFound:
-            self._conditions = ()  # no forge is known for it: a directory, a plain server
+            self._conditions = ()  # a directory or a plain Git server: it has no commit statuses
         except (PlatformError, TimeoutError) as error:
             self._tries += 1
             cause = str(error) or "it did not answer in time"
             hint = error.hint if isinstance(error, PlatformError) else ""
             self._conditions = (
-                Condition("commit-status-refused", f"the forge took no status of the configuration: {cause}", hint),
+                Condition("commit-status-refused", f"the configuration's commit status was refused: {cause}", hint),
             )
             if self._tries < MAX_TRIES:
                 return
         else:
             self._conditions = ()
-        self._told, self._tries = news, 0
+        self._reported, self._tries = outcome, 0
 
 
 def _commit_status(status: ConfigurationStatus, target_url: str) -> CommitStatus:

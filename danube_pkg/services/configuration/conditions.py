@@ -1,4 +1,4 @@
-"""What the applied configuration says and the running server does not do: missing secrets, settings that need a restart."""
+"""Conditions of an applied configuration that is not effective yet: missing secrets, settings that need a restart."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.secrets.ports import SecretStore
 from danube_pkg.kit.records import Record
 
-RESTART_HINT = "restart the server: jobs go on meanwhile"
+RESTART_HINT = "restart the server: jobs continue meanwhile"
 
 
 class RunningSettings(Record):
-    """What the server was started with.
+    """The settings with which this server was started.
 
-    server: the effective settings; written: keys that danube.toml has; flags: settings that the command line gave;
-    config: the settings of the configuration repository at the start.
+    server: the effective settings; written: keys in danube.toml; flags: settings from the command line; config: the
+    settings of the configuration repository at the start.
     """
 
     server: ServerSettings
@@ -28,7 +28,7 @@ class RunningSettings(Record):
 
 
 class RestartConditions:
-    """Settings that were changed since the start and take effect with the next one."""
+    """Settings that were changed since the start and need a restart."""
 
     def __init__(self, running: RunningSettings, applied: AppliedConfiguration) -> None:
         self._running = running
@@ -56,7 +56,7 @@ class RestartConditions:
 
 
 class MissingSecrets:
-    """Secrets that the configuration names and that have no value yet."""
+    """Secrets that the configuration names and that are not set."""
 
     def __init__(self, applied: AppliedConfiguration, repository: ConfigRepository, secrets: SecretStore) -> None:
         self._applied = applied

@@ -1,12 +1,10 @@
-"""Read → validate → diff → apply, all or nothing: a configuration with any mistake changes nothing, the last good one stays.
+"""Read → validate → diff → apply, all or nothing: a configuration with any mistake changes nothing.
 
-One sync at a time. `follow` looks again and again; `sync` and `pushed` may be called beside it at any moment (a person, a
-webhook). What was applied is known again after a restart, also while the repository is away.
+One sync at a time. `follow` polls the repository; `sync` (a user's request) and `pushed` (a webhook) may be called
+beside it at any moment. What was applied is loaded after a restart, also while the repository is unreachable.
 """
 
 import asyncio
-import contextlib
-import logging
 from collections import Counter
 from collections.abc import Mapping
 
@@ -20,17 +18,18 @@ from danube_pkg.core.configuration.state import Applied
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.repositories.urls import same_repository
-from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.loops import Streak, Timing, for_ever
 from danube_pkg.kit.records import replace
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
 
-_log = logging.getLogger("danube.configuration")
+_log = EventLog("danube.configuration")
 
 
 class ConfigurationSync:
     """Reads the configuration repository and applies what changed there.
 
-    applied: where everything else reads the configuration. reporter: reports each revision's outcome to the repository's forge.
+    applied: where everything else reads the configuration. reporter: publishes the outcome as a commit status.
     """
 
     def __init__(
@@ -39,14 +38,14 @@ class ConfigurationSync:
         source: ConfigurationSource,
         store: ConfigurationStore,
         applied: AppliedConfiguration,
-        clock: Clock,
+        timing: Timing,
         reporter: ConfigurationStatusReporter | None = None,
     ) -> None:
         self.repository = repository
         self.applied = applied
         self._source = source
         self._store = store
-        self._clock = clock
+        self._timing = timing
         self._reporter = reporter
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -56,50 +55,53 @@ class ConfigurationSync:
     def status(self) -> ConfigurationStatus:
         return self._status
 
-    # --- looking
+    # --- reading and applying
 
     async def sync(self) -> ConfigurationStatus:
-        """Look now. Mistakes and unreachable repositories are in the status, not raised."""
-        status = await self._look()
-        self._wanted.set()  # so that the forge is told as well
+        """Sync now. Mistakes and unreachable repositories are in the status, not raised."""
+        status = await self._sync()
+        self._wanted.set()  # `follow` reports it to the forge
         return status
 
     async def follow(self) -> None:
-        """Look for ever: at each interval, and when somebody has pushed; tell the forge what became of it."""
-        while True:
-            self._wanted.clear()
-            try:
-                status = await self._look()
-                if self._reporter is not None:
-                    await self._reporter.report(self.repository.url, status)
-            except Exception as error:  # noqa: BLE001 - a bug must not end the looking; the next look may go well
-                _log.exception("configuration-look-failed", extra={"fields": {"cause": str(error)}})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.repository.sync_interval):
-                    await self._wanted.wait()
+        """Sync until cancelled: at each interval, and after each push; report the outcome to the forge."""
+        await for_ever(
+            self._sync_and_report,
+            Streak("configuration-sync", self._timing, log=_log.logger),
+            self._timing,
+            wake=self._wanted,
+        )
+
+    async def _sync_and_report(self) -> float:
+        """The answer is how many seconds to wait before the next sync."""
+        status = await self._sync()
+        if self._reporter is not None:
+            await self._reporter.report(self.repository.url, status)
+        return self.repository.sync_interval
 
     def is_own(self, repository: str) -> bool:
         """Whether that URL names the configuration repository."""
         return same_repository(repository, self.repository.url)
 
     def pushed(self, repository: str, branch: str) -> bool:
-        """Somebody pushed there (a webhook says): whether that is the configuration, which is then looked at at once."""
+        """A webhook reports a push; a push to the configuration's branch starts a sync. Whether it was one."""
         own = self.repository
         if not same_repository(repository, own.url) or (own.branch and branch and branch != own.branch):
             return False
         self._wanted.set()
         return True
 
-    async def _look(self) -> ConfigurationStatus:
+    async def _sync(self) -> ConfigurationStatus:
         async with self._lock:
             before = self._status
-            self._status = await self._sync(before)
-            _report(before, self._status)
+            self._status = await self._next_status(before)
+            _log_problems(before, self._status)
             return self._status
 
-    async def _sync(self, before: ConfigurationStatus) -> ConfigurationStatus:
-        now = self._clock.now()
-        # A state with mistakes is read again, so that their list is whole after a restart as well.
+    async def _next_status(self, before: ConfigurationStatus) -> ConfigurationStatus:
+        """Read, validate and apply; the status after it."""
+        now = self._timing.clock.now()
+        # A revision is read once. After a problem, or a restart, it is read again: its findings are not stored.
         known = before.seen_revision if before.problem is None else ""
         try:
             files = await self._source.read(known)
@@ -108,7 +110,7 @@ class ConfigurationSync:
         if files is None:
             return replace(before, checked_at=now)
         seen = replace(before, checked_at=now, seen_revision=files.revision, findings=(), problem=None)
-        # A large configuration takes seconds, in which the server must answer others.
+        # A large configuration takes seconds, in which the event loop must answer other requests.
         desired, findings = await asyncio.to_thread(read_configuration, files)
         if desired is None:
             return replace(seen, findings=findings)
@@ -123,10 +125,10 @@ class ConfigurationSync:
         self.applied.replace(desired, applied)
         return replace(seen, applied_revision=files.revision, applied_at=now)
 
-    # --- asking
+    # --- planning
 
     async def plan(self, files: Mapping[str, bytes]) -> ConfigurationPlan:
-        """What applying these files would do, now."""
+        """The changes that applying these files would make now."""
 
         def work() -> ConfigurationPlan:
             return plan(self._source.parse(files), self.applied.state)
@@ -134,19 +136,17 @@ class ConfigurationSync:
         return await asyncio.to_thread(work)
 
 
-def _report(before: ConfigurationStatus, after: ConfigurationStatus) -> None:
-    """Say what is wrong, once: a mistake that stays is not repeated at every look."""
-    if after.problem is not None and str(after.problem) != str(before.problem):
-        fields = {"reference": after.problem.reference, "what": str(after.problem), "hint": after.problem.hint}
-        _log.error("configuration-unreadable", extra={"fields": fields})
+def _log_problems(before: ConfigurationStatus, after: ConfigurationStatus) -> None:
+    """Log what is wrong, once: a mistake that stays is not repeated at each sync."""
+    if (problem := after.problem) is not None and str(problem) != str(before.problem):
+        _log.error("configuration-unreadable", reference=problem.reference, what=str(problem), hint=problem.hint)
     if after.findings and (after.findings, after.seen_revision) != (before.findings, before.seen_revision):
         if [str(one) for one in after.findings] == [str(one) for one in before.findings]:
             return
         for finding in after.findings:
-            fields = {"revision": after.seen_revision, "what": str(finding), "hint": finding.hint}
-            _log.error("configuration-invalid", extra={"fields": fields})
+            _log.error("configuration-invalid", revision=after.seen_revision, what=str(finding), hint=finding.hint)
 
 
 def _log_changes(changes: tuple[Change, ...], revision: str) -> None:
     counts = Counter(str(change.action) for change in changes)
-    _log.info("configuration-applied", extra={"fields": {"revision": revision, **counts}})
+    _log.info("configuration-applied", revision=revision, **counts)

@@ -1,6 +1,6 @@
-"""From a person to what they may: teams and levels as the configuration has them at this moment.
+"""From a user to their permissions: teams and levels as the applied configuration has them at this moment.
 
-Answers are kept only while nothing that is stored has changed, so that a change of membership counts from the next request.
+Results are cached only until something stored changes, so that a change of membership applies from the next request.
 """
 
 from collections.abc import Callable
@@ -20,49 +20,49 @@ from danube_pkg.core.identity.access import (
 from danube_pkg.core.identity.people import Person
 from danube_pkg.core.identity.ports import AccessStore
 
-KEPT_ANSWERS = 10_000
-"""People and pipelines of a large organisation; beyond it everything is asked again."""
+MAX_CACHED = 10_000
+"""Users and pipelines of a large organisation; beyond it the cache is emptied."""
 
 
 Listener = Callable[[str | None], None]
 
 
 class Access:
-    """A team's groups are those of the issuer whose people belong to it as well."""
+    """Resolves users, pipelines and permissions. Groups of the login issuer may make a user a member of a team."""
 
     def __init__(self, store: AccessStore, applied: AppliedConfiguration) -> None:
         self.store = store
         applied.listen(self.changed)
         self._listeners: list[Listener] = []
         self._version = -1
-        self._kept: dict[Any, Any] = {}
+        self._cached: dict[Any, Any] = {}
 
     def listen(self, listener: Listener) -> None:
-        """It hears of each change, with the person's id or None for everybody."""
+        """Call it after each change, with a user's id or None for all users."""
         self._listeners.append(listener)
 
     def changed(self, user_id: str | None = None) -> None:
-        """What somebody may is not what it was: a configuration was applied, a session or a token has ended."""
+        """A user's permissions may have changed: a configuration was applied, or a session or a token has ended."""
         for listener in self._listeners:
             listener(user_id)
 
-    def kept(self) -> dict[Any, Any]:
-        """What was found out since something was stored last, by a key of the asker's; whoever asks again looks here."""
+    def cache(self) -> dict[Any, Any]:
+        """Results that are valid until something stored changes, by keys that callers choose."""
         version = self.store.version()
-        if version != self._version or len(self._kept) > KEPT_ANSWERS:
+        if version != self._version or len(self._cached) > MAX_CACHED:
             self._version = version
-            self._kept = {}
-        return self._kept
+            self._cached = {}
+        return self._cached
 
     async def actor(
         self, user_id: str, scopes: frozenset[Scope] | None = None, groups: tuple[str, ...] = ()
     ) -> Actor | None:
-        """Who that is now; None for somebody that left the configuration."""
-        kept, key = self.kept(), ("actor", user_id, scopes, groups)
-        if key not in kept:
+        """A user with their teams and permissions; None for one that the configuration no longer has."""
+        cache, key = self.cache(), ("actor", user_id, scopes, groups)
+        if key not in cache:
             person = await self.store.person_by_id(user_id)
-            kept[key] = await self._actor(person, scopes, groups) if person and not person.removed else None
-        found = kept[key]
+            cache[key] = await self._actor(person, scopes, groups) if person and not person.removed else None
+        found = cache[key]
         assert found is None or isinstance(found, Actor)
         return found
 
@@ -83,35 +83,33 @@ class Access:
         )
 
     async def thing(self, pipeline: str) -> Thing:
-        """A pipeline as a thing that somebody may do something with."""
-        kept, key = self.kept(), ("thing", pipeline)
-        if key not in kept:
-            kept[key] = await self.store.thing(pipeline)
-        found = kept[key]
+        """A pipeline with the permission levels of teams on it."""
+        cache, key = self.cache(), ("thing", pipeline)
+        if key not in cache:
+            cache[key] = await self.store.thing(pipeline)
+        found = cache[key]
         assert isinstance(found, Thing)
         return found
 
     async def readable(self, actor: Actor) -> frozenset[str] | None:
-        """Names of the pipelines that somebody may see; None for all."""
+        """Names of the pipelines that the actor may see; None for all."""
         if actor.global_admin:
             return None
-        kept, key = self.kept(), ("readable", frozenset(actor.teams))
-        if key not in kept:
-            kept[key] = await self.store.readable_pipelines(sorted(actor.teams))
-        found = kept[key]
+        cache, key = self.cache(), ("readable", frozenset(actor.teams))
+        if key not in cache:
+            cache[key] = await self.store.readable_pipelines(sorted(actor.teams))
+        found = cache[key]
         assert isinstance(found, frozenset)
         return found
 
-    async def somewhere(self, actor: Actor) -> frozenset[Action]:
-        """What somebody may do with the server or with any pipeline at all: what is worth showing them."""
-        kept, key = (
-            self.kept(),
-            ("somewhere", actor.global_admin, actor.kind, frozenset(actor.teams.items()), actor.scopes),
-        )
-        if key not in kept:
+    async def allowed_anywhere(self, actor: Actor) -> frozenset[Action]:
+        """Actions that are allowed on the server or on at least one pipeline: the ones worth offering to the actor."""
+        cache = self.cache()
+        key = ("anywhere", actor.global_admin, actor.kind, frozenset(actor.teams.items()), actor.scopes)
+        if key not in cache:
             levels = await self.store.levels_of(sorted(actor.teams))
             things = [SERVER, *(Thing("any", levels={team: level}) for team, level in levels)]
-            kept[key] = frozenset(action for action in Action for thing in things if can(actor, action, thing))
-        found = kept[key]
+            cache[key] = frozenset(action for action in Action for thing in things if can(actor, action, thing))
+        found = cache[key]
         assert isinstance(found, frozenset)
         return found

@@ -1,4 +1,4 @@
-"""The audit: every write and every access to a secret, kept for good; whether it is still whole can be checked."""
+"""The audit log: every write and every access to a secret, kept for good as a chain of hashes that can be checked."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import replace
 
 CHECK_ROWS = 1000
-"""Read between two looks at whether somebody else wants the event loop."""
+"""Rows that are read before other tasks get the event loop."""
 
 
 class Audit:
-    """Writes, lists and checks."""
+    """Writes, lists and checks the audit log."""
 
     def __init__(self, store: AuditStore, clock: Clock, key: bytes) -> None:
         self._store = store
         self._clock = clock
         self._key = key
 
-    async def record(self, happening: AuditEvent) -> None:
-        """On disk when this returns; `at` is filled in."""
-        await self._store.append(replace(happening, at=self._clock.now()))
+    async def record(self, event: AuditEvent) -> None:
+        """Append an event with the current time; on disk when this returns."""
+        await self._store.append(replace(event, at=self._clock.now()))
 
     async def list(
         self, *, actor: str = "", action: str = "", before: int | None = None, limit: int = 50
     ) -> Sequence[AuditEntry]:
-        """Newest first."""
+        """Entries, newest first. before: a sequence number."""
         return await self._store.list_entries(actor=actor, action=action, before=before, limit=limit)
 
     async def check(self) -> ChainState:
-        """Whether every row ever written is there as it was written."""
+        """Whether every row that was ever written exists and is unchanged."""
         check, at = ChainCheck(self._key), 0
         last = await self._store.last_sequence()
         while entries := await self._store.entries_after(at, CHECK_ROWS):

@@ -1,8 +1,6 @@
-"""Dex in step with the configuration: whoever may log in there is who the applied one has."""
+"""Keeps Dex's configuration, with the users who may log in there, equal to the applied one."""
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Sequence
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -10,20 +8,22 @@ from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.identity.dex import HEALTH_PATH, DexSettings, render_dex
 from danube_pkg.core.identity.ports import AccessStore, DexRunner, UpstreamHttp
+from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 
 RETRY_SECONDS = 30.0
-"""After a full disk, say: somebody who makes room does not wait longer."""
+"""After a full disk, for example: an operator who has freed space does not wait longer."""
 
 HEALTH_SECONDS = 2.0
-"""Dex answers within milliseconds; whoever asks for the server's own health must not wait for a Dex that hangs."""
+"""Dex answers within milliseconds, and a Dex that hangs must not delay the answer about the server's health."""
 
-_log = logging.getLogger("danube.dex")
+_log = EventLog("danube.dex")
 
-HINT = "people cannot log in meanwhile, and the server begins it again by itself: its log has what Dex says"
+HINT = "users cannot log in meanwhile, and the server restarts Dex by itself; Dex's messages are in the server's log"
 
 
 class Dex:
-    """`upstream` reaches the Dex that `runner` runs."""
+    """`upstream` sends requests to the Dex that `runner` runs."""
 
     def __init__(
         self,
@@ -32,41 +32,42 @@ class Dex:
         runner: DexRunner,
         upstream: UpstreamHttp,
         applied: AppliedConfiguration,
+        timing: Timing,
     ) -> None:
         self.settings = settings
         self._people = people
         self._runner = runner
         self._upstream = upstream
+        self._timing = timing
         self._wanted = asyncio.Event()
         applied.listen(self._wanted.set)
-        self._trouble = ""
+        self._problem = ""
 
     async def follow(self) -> None:
-        """Keep Dex's people those of the configuration, for ever."""
-        while True:
-            self._wanted.clear()
-            try:
-                await self._runner.apply(render_dex(self.settings, await self._people.list_people()))
-                self._trouble, pause = "", None
-            except (PlatformError, OSError) as error:
-                self._trouble, pause = f"its file cannot be written: {error}", RETRY_SECONDS
-                _log.error("dex-not-configured", extra={"fields": {"cause": str(error)}})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wanted.wait()
+        """Configure Dex at the start and after each change of the configuration, until cancelled."""
+        streak = Streak("dex-configure", self._timing, Pauses(RETRY_SECONDS, RETRY_SECONDS), log=_log.logger)
+        await for_ever(self._configure, streak, self._timing, expected=(PlatformError, OSError), wake=self._wanted)
+
+    async def _configure(self) -> None:
+        try:
+            await self._runner.apply(render_dex(self.settings, await self._people.list_people()))
+        except (PlatformError, OSError) as error:
+            self._problem = f"its file cannot be written: {error}"
+            raise
+        self._problem = ""
 
     async def conditions(self) -> Sequence[Condition]:
-        """Whether people can log in; Dex is asked for it."""
-        if self._trouble:
-            return (Condition("dex-not-configured", f"Dex has an older configuration: {self._trouble}", HINT),)
+        """Why users cannot log in at Dex, from its health check; empty where they can."""
+        if self._problem:
+            return (Condition("dex-not-configured", f"Dex has an older configuration: {self._problem}", HINT),)
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
                 status, _, _ = await self._upstream.forward("GET", HEALTH_PATH, {}, b"")
         except (PlatformError, TimeoutError) as error:
-            if trouble := self._runner.trouble():
-                return (Condition("dex-not-running", f"Dex does not run: {trouble}", HINT),)
-            cause = error.cause if isinstance(error, PlatformError) else f"nothing came within {HEALTH_SECONDS:.0f} s"
+            if last_message := self._runner.trouble():
+                return (Condition("dex-not-running", f"Dex is not running: {last_message}", HINT),)
+            cause = error.cause if isinstance(error, PlatformError) else f"no answer within {HEALTH_SECONDS:.0f} s"
             return (Condition("dex-not-answering", f"Dex does not answer: {cause}", HINT),)
         if status != 200:
-            return (Condition("dex-not-answering", f"Dex says of itself that it cannot work (status {status})", HINT),)
+            return (Condition("dex-not-answering", f"Dex reports that it is unhealthy (status {status})", HINT),)
         return ()

@@ -1,4 +1,4 @@
-"""The ways in which a caller can prove who they are."""
+"""The ways in which a caller can authenticate."""
 
 from danube_pkg.kit.records import Record
 from danube_pkg.services.identity.oidc import OidcLogin
@@ -8,7 +8,7 @@ from danube_pkg.services.identity.tokens import Tokens
 
 
 class Logins(Record):
-    """One of each; which of them a server offers is decided by its configuration."""
+    """All of them; the configuration decides which ones a server offers."""
 
     sessions: Sessions
     tokens: Tokens

@@ -1,11 +1,10 @@
 """Login at an OpenID Connect issuer: authorisation code with PKCE for browsers, device code for the command line.
 
-What Danube needs to remember of a login under way travels in the browser's sealed cookie, so that nobody can fill the
-server's memory by beginning logins. Device logins live on the server, bounded.
+The state of an unfinished login is in the browser's sealed cookie, so that clients cannot fill the server's memory by
+starting logins. Device logins are kept on the server; their number is bounded.
 """
 
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Protocol
 
@@ -23,25 +22,28 @@ from danube_pkg.core.identity.oidc import (
 from danube_pkg.core.identity.people import Person, new_secret
 from danube_pkg.core.identity.ports import AccessStore, IdentityProvider
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import HIDDEN, Record, to_builtins
 
 MAX_DEVICE_LOGINS = 1000
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 RANDOM_BYTES = 32
 
-_log = logging.getLogger("danube.login")
+_log = EventLog("danube.login")
 
 
 class Seal(Protocol):
-    """Text that only this server can have written, and only it can read."""
+    """Authenticated encryption with a key of this server: only it can write and read sealed text."""
 
     def seal(self, text: str) -> str: ...
 
-    def unseal(self, text: str) -> str | None: ...
+    def unseal(self, text: str) -> str | None:
+        """None for text that this server did not seal."""
+        ...
 
 
 class DeviceCode(Record):
-    """What the command line shows. `handle` is for asking whether somebody has confirmed it."""
+    """A login by device code (RFC 8628), shown by the command line. handle: its name at this server."""
 
     handle: str
     user_code: str
@@ -57,7 +59,7 @@ Client = Callable[[], Awaitable[ClientSettings | None]]
 
 
 class OidcLogin:
-    """`client` is asked at each login, since the configuration may change it; None where there is no issuer."""
+    """client: finds the issuer at each login, since the configuration may name another; None where there is none."""
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class OidcLogin:
         if found is None:
             raise NotFound(
                 "oidc-not-configured",
-                "this server has no issuer to log in at",
+                "no OpenID Connect issuer is configured",
                 hint="log in with a password, or in config.yaml: auth: {oidc: {issuer: …}}",
             )
         return found
@@ -93,7 +95,7 @@ class OidcLogin:
     # --- browsers
 
     async def begin(self, redirect_uri: str, return_to: str) -> tuple[str, str]:
-        """(where the browser goes, what its cookie keeps)."""
+        """(the issuer's URL for the browser, the value of the browser's cookie)."""
         client = await self.client()
         document = await self._provider.discover(client.issuer)
         attempt = Attempt(self._text(), self._text(), self._text(), return_to, self._clock.now())
@@ -103,7 +105,7 @@ class OidcLogin:
     async def finish(
         self, cookie: str | None, query: Mapping[str, str], redirect_uri: str
     ) -> tuple[Person, Identity, str]:
-        """Who has logged in, and where they wanted to go. Raises LoginRefused, which the log has with its cause."""
+        """(the user, their identity at the issuer, the path to return to). Raises LoginRefused; the cause is logged."""
         client = await self.client()
         try:
             attempt = self._attempt(cookie)
@@ -121,13 +123,13 @@ class OidcLogin:
             identity = await self._identity(client, answer.id_token, attempt.nonce)
             return await self._person(identity), identity, attempt.return_to
         except Permanent as error:
-            _log.warning("login-refused", extra={"fields": {"reference": error.reference, "cause": error.cause}})
+            _log.warning("login-refused", reference=error.reference, cause=error.cause)
             raise
 
     def _attempt(self, cookie: str | None) -> Attempt:
         text = self._seal.unseal(cookie) if cookie else None
         if text is None:
-            raise LoginRefused("oidc-state", "this browser has not begun a login, or its cookie was changed")
+            raise LoginRefused("oidc-state", "this browser did not start a login, or its cookie was changed")
         return Attempt(**json.loads(text))
 
     async def _identity(self, client: ClientSettings, id_token: str, nonce: str | None) -> Identity:
@@ -136,7 +138,7 @@ class OidcLogin:
         return check_claims(claims, client, nonce, self._clock.now())
 
     async def _person(self, identity: Identity) -> Person:
-        """By the subject; at the first login by the verified address, to which the subject is then bound."""
+        """The user by the issuer's subject; at the first login by the verified address, which is bound to it."""
         known = await self._store.person_by_subject(identity.subject)
         if known is not None and not known.removed:
             return known
@@ -152,7 +154,7 @@ class OidcLogin:
     # --- devices
 
     async def begin_device(self) -> DeviceCode:
-        """Raises NotFound where the issuer has no device code."""
+        """Start a login by device code. Raises NotFound where the issuer supports none, Unavailable for too many."""
         client = (await self.client()).for_devices()
         document = await self._provider.discover(client.issuer)
         if not document.device_endpoint:
@@ -165,7 +167,9 @@ class OidcLogin:
         self._devices = {handle: one for handle, one in self._devices.items() if one.expires_at > now}
         if len(self._devices) >= MAX_DEVICE_LOGINS:
             raise Unavailable(
-                "too-many-device-logins", f"{MAX_DEVICE_LOGINS} logins wait already", hint="try again in a few minutes"
+                "too-many-device-logins",
+                f"{MAX_DEVICE_LOGINS} logins are already waiting",
+                hint="try again in a few minutes",
             )
         verifier = self._text()
         form = {
@@ -188,7 +192,7 @@ class OidcLogin:
         return login
 
     async def finish_device(self, handle: str) -> tuple[Person, Identity] | None:
-        """Who confirmed it; None while nobody has. Raises LoginRefused."""
+        """The user who confirmed the login; None until one has. Raises LoginRefused."""
         login = self._devices.get(handle)
         if login is None or login.expires_at <= self._clock.now():
             raise LoginRefused("device-login-expired", "the code has expired")

@@ -1,7 +1,7 @@
 """Login with a password, where Danube checks the configuration's own hashes.
 
-A stranger learns nothing from how long it takes: an unknown address costs one bcrypt as well. Guessing is bounded for each
-account and for each network address; whoever is over the bound waits, whether the password was right or not.
+The response time does not reveal whether an account exists: an unknown address costs one bcrypt as well. Tries are
+limited for each account and for each network address; above the limit even the right password has to wait.
 """
 
 import ipaddress
@@ -16,47 +16,47 @@ from danube_pkg.kit.records import Mutable
 
 ACCOUNT_TRIES = 10
 ADDRESS_TRIES = 30
-"""A team behind one address that all mistype on a Monday morning."""
+"""More than for an account: a whole team may be behind one address."""
 
 WINDOW_SECONDS = 300.0
 
 TRACKED = 10_000
-"""Accounts and addresses that are remembered; the oldest is forgotten first."""
+"""Accounts, and addresses, whose tries are remembered; the oldest is forgotten first."""
 
 MAX_PASSWORD_BYTES = 72
-"""bcrypt takes no more; a longer one is refused instead of being cut."""
+"""bcrypt ignores the bytes after these; a longer password is refused instead of being cut."""
 
 
 class TooManyTries(Permanent):
-    """Wait; `retry_seconds` says how long."""
+    """The limit of failed logins is reached. retry_seconds: how long to wait."""
 
     status = 429
 
     def __init__(self, retry_seconds: int) -> None:
         super().__init__(
             "too-many-logins",
-            f"too many logins that failed; wait {retry_seconds} s",
-            cause="guessing passwords is made slow, for each account and each address",
-            hint="wait; an administrator on the server itself can do everything meanwhile: --data DIR",
+            f"too many failed logins; wait {retry_seconds} s",
+            cause="logins are rate-limited for each account and each address, against guessing of passwords",
+            hint="wait; an administrator on the server's machine needs no login: --data DIR",
         )
         self.retry_seconds = retry_seconds
 
 
 class _Tries(Mutable):
-    """Failures in a window of time that begins with the first."""
+    """Failed tries in a window of time that begins with the first, at `since` (monotonic seconds)."""
 
     since: float
     count: int = 0
 
 
 class _Limit:
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_tries: int) -> None:
+        self._max_tries = max_tries
         self._tries: OrderedDict[str, _Tries] = OrderedDict()
 
     def wait_seconds(self, key: str, now: float) -> int:
         tries = self._tries.get(key)
-        if tries is None or now >= tries.since + WINDOW_SECONDS or tries.count < self._most:
+        if tries is None or now >= tries.since + WINDOW_SECONDS or tries.count < self._max_tries:
             return 0
         return int(tries.since + WINDOW_SECONDS - now) + 1
 
@@ -70,17 +70,17 @@ class _Limit:
             self._tries.popitem(last=False)
 
     def succeeded(self, key: str) -> None:
-        """Nothing is held against it."""
+        """Forget all tries."""
         self._tries.pop(key, None)
 
-    def forgive(self, key: str) -> None:
-        """The last try was right; those before it still count."""
+    def discount(self, key: str) -> None:
+        """Forget the last try; those before it still count."""
         if tries := self._tries.get(key):
             tries.count -= 1
 
 
 class Passwords:
-    """The check, with its bounds."""
+    """Checks passwords, with a limit on tries."""
 
     def __init__(self, store: AccessStore, check: PasswordCheck, clock: Clock) -> None:
         self._store = store
@@ -90,9 +90,9 @@ class Passwords:
         self._addresses = _Limit(ADDRESS_TRIES)
 
     def begin(self, email: str, address: str) -> Callable[[], None]:
-        """One try, here or at Dex: it counts as failed until the answer is called. Raises TooManyTries.
+        """Count a try, here or at Dex, as failed; calling the result marks it as successful. Raises TooManyTries.
 
-        It is counted before it is known, or many at once would all be free.
+        It is counted before the password is checked, or many tries at once would not be limited.
         """
         account, network, now = email.strip().lower(), _network(address), self._clock.monotonic()
         wait = max(self._accounts.wait_seconds(account, now), self._addresses.wait_seconds(network, now))
@@ -103,7 +103,7 @@ class Passwords:
 
         def succeeded() -> None:
             self._accounts.succeeded(account)
-            self._addresses.forgive(network)  # or whoever has one account could guess at others without a bound
+            self._addresses.discount(network)  # not all: a user could otherwise guess at other accounts without a limit
 
         return succeeded
 
@@ -125,7 +125,7 @@ class Passwords:
 
 
 def _network(address: str) -> str:
-    """Whoever has one IPv6 address has its /64."""
+    """What tries are counted by: an IPv4 address, or an IPv6 /64, which usually is one customer."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,31 +1,28 @@
-"""Sessions of browsers: begun at a login, known again by their cookie, ended by idleness, age, logout or the configuration."""
+"""Sessions of browsers: created at login, found by their cookie, ended by idleness, age, logout or configuration."""
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from danube_pkg.core.errors import NotFound, Unauthenticated
 from danube_pkg.core.identity.access import Actor
 from danube_pkg.core.identity.people import (
-    SECRET_BYTES,
     SESSION_PREFIX,
     SESSION_SECONDS,
     TOUCH_SECONDS,
     BrowserSession,
-    new_secret,
     secret_hash,
 )
 from danube_pkg.core.identity.ports import SessionStore
-from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import HIDDEN, Record
-from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.bearer import BearerParts
 
 USER_AGENT_LENGTH = 200
 
 
 class Login(Record):
-    """Somebody who is logged in; `csrf_token` proves that a write comes from our own page."""
+    """A logged-in user with the session. csrf_token: proves that a write comes from Danube's own page."""
 
     actor: Actor
     session: BrowserSession
@@ -33,21 +30,13 @@ class Login(Record):
 
 
 class Sessions:
-    """Begins, finds, lists and ends them."""
+    """Creates, finds, lists and ends sessions."""
 
-    def __init__(
-        self,
-        store: SessionStore,
-        access: Access,
-        clock: Clock,
-        new_id: Callable[[], str],
-        random: Callable[[int], bytes],
-    ) -> None:
+    def __init__(self, store: SessionStore, parts: BearerParts) -> None:
         self._store = store
-        self._access = access
-        self._clock = clock
-        self._new_id = new_id
-        self._random = random
+        self._parts = parts
+        self._access = parts.access
+        self._clock = parts.clock
 
     async def begin(
         self,
@@ -59,13 +48,13 @@ class Sessions:
         groups: tuple[str, ...] = (),
         before: str | None = None,
     ) -> tuple[str, BrowserSession]:
-        """A new session and its secret. The browser's session before, if it had one, ends: a login always rotates."""
+        """A new session's secret, and the session. before: the secret of the browser's last session, which ends."""
         if before:
             await self.end_by_secret(before)
-        secret = new_secret(SESSION_PREFIX, self._random(SECRET_BYTES))
+        secret = self._parts.new_secret(SESSION_PREFIX)
         now = self._clock.now()
         session = BrowserSession(
-            id=self._new_id(),
+            id=self._parts.new_id(),
             user_id=user_id,
             method=method,
             groups=groups,
@@ -79,14 +68,14 @@ class Sessions:
         return secret, session
 
     async def find(self, secret: str) -> Login:
-        """Who comes with that cookie. Raises Unauthenticated."""
+        """The user of a cookie's secret. Raises Unauthenticated."""
         session = await self._store.session_by_hash(secret_hash(secret))
         now = self._clock.now()
         actor = await self._access.actor(session.user_id, None, session.groups) if session else None
         if session is None or actor is None or not session.alive(now):
             if session is not None:
                 await self._store.delete_session(session.user_id, session.id)
-            raise Unauthenticated("session-ended", "you are not logged in any more", hint="log in again")
+            raise Unauthenticated("session-ended", "you are no longer logged in", hint="log in again")
         if now > session.seen_at + TOUCH_SECONDS:
             await self._store.touch_session(session.id, now)
         return Login(actor, session, csrf_token(secret))
@@ -104,7 +93,7 @@ class Sessions:
         self._access.changed(user_id)
 
     async def end_by_secret(self, secret: str) -> None:
-        """Logout. Nothing happens where there is none."""
+        """Log out; does nothing for an unknown secret."""
         session = await self._store.session_by_hash(secret_hash(secret))
         if session is not None:
             await self._store.delete_session(session.user_id, session.id)
@@ -112,5 +101,5 @@ class Sessions:
 
 
 def csrf_token(secret: str) -> str:
-    """Derived from the cookie's secret, so that there is nothing to store; who has the one cannot compute the other."""
+    """Derived from the cookie's secret, so that it need not be stored; the secret cannot be computed from it."""
     return hmac.new(secret.encode(errors="replace"), b"csrf", hashlib.sha256).hexdigest()

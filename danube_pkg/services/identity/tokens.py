@@ -1,80 +1,69 @@
-"""API tokens: made for a purpose and a time, shown once, known again by their hash."""
+"""API tokens: made with scopes and an expiry, shown once, found by their hash."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from danube_pkg.core.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from danube_pkg.core.identity.access import Actor, Scope
 from danube_pkg.core.identity.people import (
     MAX_TOKEN_DAYS,
-    SECRET_BYTES,
     TOKEN_PREFIX,
     TOUCH_SECONDS,
     Token,
-    new_secret,
     secret_hash,
 )
 from danube_pkg.core.identity.ports import TokenStore
-from danube_pkg.kit.clock import Clock
-from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.bearer import BearerParts
 
 DAY_SECONDS = 86400.0
 
 
 class Tokens:
-    """Creates, finds, lists and revokes them."""
+    """Creates, finds, lists and revokes API tokens."""
 
-    def __init__(
-        self,
-        store: TokenStore,
-        access: Access,
-        clock: Clock,
-        new_id: Callable[[], str],
-        random: Callable[[int], bytes],
-    ) -> None:
+    def __init__(self, store: TokenStore, parts: BearerParts) -> None:
         self._store = store
-        self._access = access
-        self._clock = clock
-        self._new_id = new_id
-        self._random = random
+        self._parts = parts
+        self._access = parts.access
+        self._clock = parts.clock
 
     async def create(
         self, user_id: str, name: str, scopes: frozenset[Scope], days: int, groups: tuple[str, ...] = ()
     ) -> tuple[str, Token]:
-        """The token's text, which nobody can read again, and its record. Raises Invalid, Conflict."""
+        """The token's text, which is not stored, and its record. Raises Invalid, Conflict."""
         if not scopes:
             words = ", ".join(Scope)
-            raise Invalid("token-scopes", "a token is for something", hint=f"--scope, several times: {words}")
+            raise Invalid("token-scopes", "a token needs a scope", hint=f"--scope, several times: {words}")
         if not 1 <= days <= MAX_TOKEN_DAYS:
-            raise Invalid("token-days", f"a token lives 1 to {MAX_TOKEN_DAYS} days", hint="--expires 90")
-        secret = new_secret(TOKEN_PREFIX, self._random(SECRET_BYTES))
+            raise Invalid("token-days", f"a token expires in 1 to {MAX_TOKEN_DAYS} days", hint="--expires 90")
+        secret = self._parts.new_secret(TOKEN_PREFIX)
         now = self._clock.now()
-        token = Token(self._new_id(), user_id, name, scopes, groups, now, now + days * DAY_SECONDS)
+        token = Token(self._parts.new_id(), user_id, name, scopes, groups, now, now + days * DAY_SECONDS)
         await self._store.add_token(token, secret_hash(secret))
         return secret, token
 
     async def create_as(self, actor: Actor, name: str, scopes: frozenset[Scope], days: int) -> tuple[str, Token]:
-        """For the one who asks; a token makes none with more scopes than its own. Raises Forbidden beside the others."""
+        """A token for the caller, whose own token's scopes it cannot exceed. Raises Forbidden, and as `create`."""
         if not actor.user_id:
             raise Forbidden(
-                "token-of-nobody",
+                "token-without-user",
                 "the local administrator has no tokens",
-                cause="a token belongs to a person of the configuration",
+                cause="a token belongs to a user of the configuration",
                 hint="log in as one: danube login URL",
             )
         if actor.scopes is not None and not scopes <= actor.scopes:
             raise Forbidden(
                 "token-scope",
-                "a token cannot make one that may more than itself",
+                "a token cannot create one with more scopes than its own",
                 hint="log in anew for one with more scopes: danube login URL",
             )
         return await self.create(actor.user_id, name, scopes, days)
 
     async def find(self, secret: str, address: str) -> Actor:
-        """Who comes with that token. Raises Unauthenticated."""
-        kept, key = self._access.kept(), ("token", secret_hash(secret))
-        token = kept[key] if key in kept else await self._store.token_by_hash(key[1])
+        """The user of a token, who is recorded as using it from that address. Raises Unauthenticated."""
+        cache, key = self._access.cache(), ("token", secret_hash(secret))
+        token = cache[key] if key in cache else await self._store.token_by_hash(key[1])
         if token is not None:
-            kept[key] = token  # an unknown one is not kept: strangers would fill the memory with them
+            cache[key] = token  # unknown tokens are not cached: unauthenticated clients would fill the memory
         if token is None:
             raise Unauthenticated("token-unknown", "this token is not known", hint="danube login URL")
         now = self._clock.now()

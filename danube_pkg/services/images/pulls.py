@@ -1,8 +1,7 @@
-"""Images for jobs: asked for by name, pulled once however many wait, unpacked while the rest is still coming.
+"""Images for jobs: pulled once for all that wait, and unpacked while later layers are still downloading.
 
-What a tag means is asked of its registry each time, so that a job sees what was pushed a moment ago. A registry that does not
-answer is no reason to fail while a copy is here: the copy is used, and the job's log says so. A digest, and an image that
-was loaded from a file, need no registry.
+A tag is resolved at its registry each time, so that a job gets the newest push. If the registry does not answer, the
+cached copy is used and the job's log says so. A digest, and an image that was loaded from a file, need no registry.
 """
 
 import asyncio
@@ -37,25 +36,26 @@ from danube_pkg.kit.records import Mutable, field
 from danube_pkg.kit.tasks import end_all
 
 LAYERS_AT_ONCE = 3
-"""Downloads of one image. Registries give each connection less than a line carries; more of them are a nuisance to them."""
+"""Parallel downloads for one image. Registries limit each connection; more than a few would burden them."""
 
-NEWS_SECONDS = 5.0
-"""Between two lines of progress: a pull of a minute is a dozen lines in the job's log."""
+PROGRESS_SECONDS = 5.0
+"""Interval of progress lines: a pull of a minute is a dozen lines in the job's log."""
 
 _log = logging.getLogger("danube.images")
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
+"""Takes a line about the progress, for users."""
 
 
 class _Pull(Mutable):
-    """One image on its way, and everybody who waits for it."""
+    """A pull in progress, and the callers that wait for it."""
 
     task: "asyncio.Task[Image]"
-    listeners: list[Tell] = field(default_factory=list)
+    listeners: list[Report] = field(default_factory=list)
 
 
 class _Progress(Mutable):
-    """How far a pull is, in layers and in bytes of layers as the registry has them."""
+    """Progress of a pull, in layers and in compressed bytes. current: bytes so far of layers being downloaded."""
 
     total_bytes: int
     layers: int
@@ -64,12 +64,12 @@ class _Progress(Mutable):
     current: dict[str, Callable[[], int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        here = self.done_bytes + sum(written() for written in self.current.values())
-        return f"{here >> 20} of {self.total_bytes >> 20} MB, {self.unpacked} of {self.layers} layers unpacked"
+        received = self.done_bytes + sum(written() for written in self.current.values())
+        return f"{received >> 20} of {self.total_bytes >> 20} MB, {self.unpacked} of {self.layers} layers unpacked"
 
 
 class ImageService:
-    """`core.images.ports.Images` over a registry and a store. default_host: what a name without a host means."""
+    """`core.images.ports.Images` over a registry and a store. default_host: the registry of names without a host."""
 
     def __init__(
         self, registry: Registry, store: ImageStore, clock: Clock, *, platform: Platform, default_host: str
@@ -82,21 +82,21 @@ class ImageService:
         self._pulls: dict[str, _Pull] = {}
 
     def full_name(self, name: str) -> str:
-        """The name under which the store knows an image. Raises ImageUnavailable."""
+        """The full name, by which the store has an image. Raises ImageUnavailable."""
         return str(parse_reference(name, self._default_host))
 
-    async def ensure(self, name: str, tell: Tell) -> Image:
+    async def ensure(self, name: str, report: Report) -> Image:
         reference = parse_reference(name, self._default_host)
         key = str(reference)
         pull = self._pulls.get(key)
         if pull is None:
             task = asyncio.get_running_loop().create_task(self._pull(reference, key), name=f"image {key}")
             pull = self._pulls[key] = _Pull(task)
-        pull.listeners.append(tell)
+        pull.listeners.append(report)
         try:
             return await asyncio.shield(pull.task)
         finally:
-            pull.listeners.remove(tell)
+            pull.listeners.remove(report)
             if not pull.listeners:
                 self._pulls.pop(key, None)
                 await end_all(pull.task)
@@ -108,7 +108,7 @@ class ImageService:
         return self._store.read_file(image, path)
 
     async def load(self, archived: ArchivedImage, names: Sequence[str]) -> Sequence[Image]:
-        """Keep an image of a file under these names; no registry is asked for it from here on. Raises ImageUnavailable."""
+        """Stores an image from a file under these names, which are not pulled from then on. Raises ImageUnavailable."""
         full = [self.full_name(name) for name in names]
         await self.open()
         size = await self._size_of(archived.chain)
@@ -131,16 +131,16 @@ class ImageService:
         return made
 
     async def open(self) -> None:
-        """Make the store ready, which the first image would do as well. Raises Permanent."""
+        """Prepares the store; the first image would do it too. Raises Permanent."""
         await asyncio.to_thread(self._store.open)
 
     async def list(self) -> Sequence[StoredImage]:
-        """All that are here, by name."""
+        """The images in the store, by name."""
         await self.open()
         return await asyncio.to_thread(self._store.list)
 
     async def remove(self, name: str) -> StoredImage:
-        """Forget an image that no pod uses. Raises NotFound, Conflict."""
+        """Removes an image that no pod uses. Raises NotFound, Conflict."""
         full = self.full_name(name)
         known = next((one for one in await self.list() if one.image.name == full), None)
         if known is None:
@@ -156,19 +156,19 @@ class ImageService:
         return known
 
     async def _size_of(self, chain: str) -> int | None:
-        """Of a root file system that is here."""
+        """Size in bytes of a root file system; None if it is not in the store."""
         if not self._store.has_root(chain):
             return None
         known = [stored.image for stored in await self.list()]
         return next((image.size_bytes for image in known if image.chain == chain), None)
 
-    def _tell(self, key: str, text: str) -> None:
-        _log.info("image", extra={"fields": {"image": key, "news": text}})
-        for tell in self._pulls[key].listeners if key in self._pulls else ():
-            tell(text)
+    def _report(self, key: str, text: str) -> None:
+        _log.info("image", extra={"fields": {"image": key, "progress": text}})
+        for report in self._pulls[key].listeners if key in self._pulls else ():
+            report(text)
 
     async def _pull(self, reference: ImageReference, key: str) -> Image:
-        """The image, from here or from its registry."""
+        """The image, from the store or from its registry."""
         await self.open()
         known = self._store.find(key)
         if known is not None and (known.loaded or reference.digest):
@@ -179,16 +179,16 @@ class ImageService:
         begun = self._clock.monotonic()
         found = await self._fetch(reference, digest, key)
         await asyncio.to_thread(self._store.make_room, 0)
-        self._tell(key, f"image {key} is here after {self._clock.monotonic() - begun:.1f} s: {digest}")
+        self._report(key, f"image {key} is ready after {self._clock.monotonic() - begun:.1f} s: {digest}")
         return found
 
     async def _digest(self, reference: ImageReference, known: Image | None, key: str) -> str:
         if known is None:
             return await self._registry.digest(reference)
         try:
-            return await self._registry.digest(reference, hasty=True)
+            return await self._registry.digest(reference, single_try=True)
         except Unavailable as error:
-            self._tell(key, f"image {key}: using the copy that is here ({known.digest}), since {error}")
+            self._report(key, f"image {key}: using the cached copy ({known.digest}): {error}")
             return known.digest
 
     async def _fetch(self, reference: ImageReference, digest: str, key: str) -> Image:
@@ -200,7 +200,7 @@ class ImageService:
             document = read_manifest(data, key, media_type)
         if isinstance(document, Index):
             raise ImageUnavailable(
-                f"image {key} cannot be used", cause="it is an index of indexes", hint="push it anew"
+                f"image {key} cannot be used", cause="it is an index of indexes", hint="push it again"
             )
         data = await self._registry.document(reference, document.config.digest)
         configuration = read_configuration(data, document, key)
@@ -217,48 +217,51 @@ class ImageService:
     async def _root(
         self, reference: ImageReference, manifest: Manifest, configuration: ImageConfiguration, key: str
     ) -> int:
-        """Its size in bytes. A layer that was here and turns out to be bad is pulled once more."""
+        """Unpacks the image; returns the size in bytes.
+
+        If cached layers turn out to be damaged, they are pulled once more.
+        """
         if (size := await self._size_of(configuration.chain)) is not None:
             return size
-        old = [layer for layer in manifest.layers if self._store.layer(layer.digest, layer.size) is not None]
+        cached = [layer for layer in manifest.layers if self._store.layer(layer.digest, layer.size) is not None]
         try:
             return await self._unpack(reference, manifest, configuration, key)
         except ImageUnavailable:
             for layer in manifest.layers:
                 self._store.forget_layer(layer.digest)
-            if not old:
+            if not cached:
                 raise
         return await self._unpack(reference, manifest, configuration, key)
 
     async def _unpack(
         self, reference: ImageReference, manifest: Manifest, configuration: ImageConfiguration, key: str
     ) -> int:
-        """Layers are fetched side by side and applied in order, each as soon as it and all below it are here."""
+        """Downloads layers in parallel and applies them in order, each as soon as it and all below it are complete."""
         total = sum(layer.size for layer in manifest.layers)
         progress = _Progress(total, len(manifest.layers))
-        self._tell(key, f"pulling image {key}: {len(manifest.layers)} layers, {_megabytes(total)}")
-        turns = asyncio.Semaphore(LAYERS_AT_ONCE)
+        self._report(key, f"pulling image {key}: {len(manifest.layers)} layers, {_megabytes(total)}")
+        slots = asyncio.Semaphore(LAYERS_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
                 fetches = [
                     group.create_task(
-                        self._fetch_layer(reference, layer, turns, progress), name=f"layer {layer.digest}"
+                        self._fetch_layer(reference, layer, slots, progress), name=f"layer {layer.digest}"
                     )
                     for layer in manifest.layers
                 ]
-                news = group.create_task(self._report(key, progress), name=f"news of {key}")
+                reports = group.create_task(self._report_progress(key, progress), name=f"progress of {key}")
                 packed = _in_order(fetches, manifest.layers, configuration.diff_ids, progress)
                 size = await self._store.unpack(key, configuration.chain, len(manifest.layers), packed)
-                news.cancel()
+                reports.cancel()
         except ExceptionGroup as errors:
             raise _first(errors) from errors
         return size
 
     async def _fetch_layer(
-        self, reference: ImageReference, layer: Layer, turns: asyncio.Semaphore, progress: _Progress
+        self, reference: ImageReference, layer: Layer, slots: asyncio.Semaphore, progress: _Progress
     ) -> Path:
         path = self._store.layer(layer.digest, layer.size)
-        async with turns:
+        async with slots:
             if path is None:
                 async with self._store.receive_layer(layer.digest, layer.size) as file:
                     progress.current[layer.digest] = lambda: file.written
@@ -270,10 +273,10 @@ class ImageService:
         progress.done_bytes += layer.size
         return path
 
-    async def _report(self, key: str, progress: _Progress) -> None:
-        while True:
-            await self._clock.sleep(NEWS_SECONDS)
-            self._tell(key, f"image {key}: {progress}")
+    async def _report_progress(self, key: str, progress: _Progress) -> None:
+        while True:  # until the pull ends
+            await self._clock.sleep(PROGRESS_SECONDS)
+            self._report(key, f"image {key}: {progress}")
 
 
 async def _each(layers: Sequence[PackedLayer]) -> AsyncIterator[PackedLayer]:
@@ -290,7 +293,7 @@ async def _in_order(
 
 
 def _first(errors: "ExceptionGroup[Exception]") -> Exception:
-    """What went wrong first; the rest of a group was cancelled or broke by it."""
+    """The first error of a group; the others follow from it."""
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, ExceptionGroup) else first
 

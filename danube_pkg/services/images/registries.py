@@ -1,6 +1,6 @@
-"""How registries are reached and with what: the configuration, Danube's secrets, and what people logged in to.
+"""Configuration and credentials of registries.
 
-A registry's own credentials come first. Those that `docker login` has kept on this machine serve everybody else.
+The configured credentials of a registry take precedence over those that `docker login` has stored on this machine.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,11 +11,11 @@ from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec, spec_of
 
 SecretOf = Callable[[str, str], Awaitable[bytes]]
-"""A secret's value by its key; the second word says who needs it. Raises Permanent where it is not set."""
+"""A secret's value by its key. The second argument names its user in messages. Raises Permanent if it is not set."""
 
 
 class Registries:
-    """`core.images.ports.RegistryAccess`. specs: those in force now."""
+    """`core.images.ports.RegistryAccess`. specs: returns the currently configured registries."""
 
     def __init__(
         self, specs: Callable[[], Sequence[RegistrySpec]], secret_of: SecretOf, logins: RegistryLogins
@@ -25,7 +25,7 @@ class Registries:
         self._logins = logins
 
     async def credentials(self, host: str) -> RegistryCredentials | None:
-        """Raises ImageUnavailable when the configuration names a secret that is not set."""
+        """Raises ImageUnavailable if the configuration names a secret that is not set."""
         spec = spec_of(host, self.specs())
         if not spec.password_secret:
             return await self._logins.credentials(host)

@@ -1,1 +1,2 @@
-"""The job engine: scheduler, active jobs, effects, steps, reconciler of pods, and what clients request."""
+"""The job engine: scheduler, active jobs with their tasks, effects, followers of steps, reconciler of pods,
+requests."""

@@ -1,20 +1,16 @@
 """One job in memory: the only place through which its state changes, and where others wait for a change.
 
-Every event goes through the mailbox and is decided and committed there, one at a time, by the mailbox's own task: a caller
-that is cancelled while it waits (a closed connection) never leaves memory and disk with different states. Every letter is
-answered, also the one that was being decided, or came, when the mailbox ended.
+Every event goes through the mailbox, where it is decided and stored, one at a time, by the mailbox's own task: a caller
+that is cancelled meanwhile (a closed connection) never leaves memory and disk with different states.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated
 
-from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.effects import Effect
-from danube_pkg.core.jobs.events import ContainerLost, JobEvent, StepEnded
+from danube_pkg.core.jobs.events import ContainerLost, JobEvent
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.jobs.transitions import decide
@@ -23,39 +19,14 @@ from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.records import HIDDEN, Mutable
+from danube_pkg.services.jobs.mailbox import Mailbox
 from danube_pkg.services.jobs.source_trees import JobSource
+from danube_pkg.services.jobs.step_memory import StepMemory
 from danube_pkg.services.notifications.observer import JobObserver
-
-MAILBOX_EVENTS = 1000
-"""More events than one job can have open at once (steps, connections, timers); beyond it callers wait their turn."""
-
-
-MAX_KEPT_OUTPUT_BYTES = 8 * 1024**2
-"""Of all of a job's results: those of a handful of parallel steps until their calls are answered."""
-
-
-class _Letter(Mutable):
-    event: JobEvent | None
-    done: Effect | None
-    answer: Annotated[asyncio.Future[Job], HIDDEN]
-
-
-class StepMemory(Mutable):
-    """What is known of a step only while this server lives: never stored, asked for again after a restart.
-
-    request: until the step has ended. end: what an authentic record says, until it is committed. output: the end of what the attempt with that number printed; the newest outputs of
-    a job are kept, older ones are in the supervisor for as long as its container lives.
-    """
-
-    request: Annotated[StepRequest | None, HIDDEN] = None
-    output: Annotated[bytes | None, HIDDEN] = None
-    output_attempt: int = 0
-    end: StepEnded | None = None
 
 
 class ActiveJob:
-    """A job that has not been closed yet. `on_decided` is called after each commit, in the mailbox's task."""
+    """A job that has not been closed yet. on_decided: called after each commit, in the mailbox's task."""
 
     def __init__(
         self,
@@ -67,56 +38,52 @@ class ActiveJob:
         observer: JobObserver,
     ) -> None:
         self.job = job
-        self.owed: deque[Effect] = deque(owed)
-        self.steps: dict[int, StepMemory] = {}
-        self._kept_outputs: dict[int, int] = {}
+        self.steps = StepMemory()
+        self.mailbox = Mailbox(self._handle)
+        self._owed: deque[Effect] = deque(owed)
         self._ended_containers: dict[int, ContainerLost] = {}
-        self.log: JobLog | None = None
-        self.log_lock = asyncio.Lock()
-        self.source: JobSource | None = None
+        self._log: JobLog | None = None
+        self._log_lock = asyncio.Lock()
+        self._source: JobSource | None = None
         self._store = store
         self._clock = clock
         self._on_decided = on_decided
         self._observer = observer
-        self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue(MAILBOX_EVENTS)
         self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they came
-        self._over = False
 
-    def memory(self, sequence: int) -> StepMemory:
-        return self.steps.setdefault(sequence, StepMemory())
+    # --- its state
 
-    def keep_output(self, sequence: int, attempt: int, output: bytes | None) -> None:
-        """The end of what an attempt printed; None where this server did not see all of it. The oldest give way."""
-        memory = self.memory(sequence)
-        memory.output, memory.output_attempt = output, attempt
-        self._kept_outputs.pop(sequence, None)
-        self._kept_outputs[sequence] = len(output or b"")
-        while sum(self._kept_outputs.values()) > MAX_KEPT_OUTPUT_BYTES:
-            oldest = next(iter(self._kept_outputs))
-            del self._kept_outputs[oldest]
-            self.memory(oldest).output = None
+    async def apply(self, event: JobEvent | None, *, done: Effect | None = None) -> Job:
+        """Decide, store, and return the new state. done: the effect that was performed, and whose result the event is.
 
-    def output_of(self, step: Step) -> bytes | None:
-        """The end of what an ended step's last attempt printed, if it is still kept and a record says that it is whole."""
-        memory = self.memory(step.sequence)
-        whole = step.end is not None and step.end.output_hash and memory.output_attempt == step.attempt
-        return memory.output if whole else None
+        Raises what `decide` and the store raise, and Unavailable when the job is closed or the server stops.
+        """
+        return await self.mailbox.post(event, done)
 
-    def note_ended(self, event: ContainerLost) -> None:
-        """The runtime said why a container ended; whoever records its end, in whatever order, says the same."""
-        self._ended_containers.setdefault(event.container, event)
+    async def _handle(self, event: JobEvent | None, done: Effect | None) -> Job:
+        job, owed = (self.job, ()) if event is None else decide(self.job, event, self._clock.now())
+        if job is self.job and done is None and not owed:
+            return job
+        follow_up = self._observer.follow_up_of(self.job, job) if job is not self.job else NO_FOLLOW_UP
+        await self._store.save_job(job, done=done, owed=owed, told=follow_up)
+        self.job = job
+        if done is not None:
+            self._owed.remove(done)
+        self._owed.extend(owed)
+        self._observer.stored(follow_up)
+        self._on_decided(self)
+        self.notify()
+        return job
 
-    def end_of_container(self, number: int, otherwise: str) -> ContainerLost:
-        """Why a container that is gone is gone; `otherwise` is the sentence where the runtime has said nothing."""
-        return self._ended_containers.get(number) or ContainerLost(number, Reason.POD_LOST, otherwise)
+    @property
+    def owed(self) -> tuple[Effect, ...]:
+        """Effects that are not done, in the order in which they are performed."""
+        return tuple(self._owed)
 
-    async def apply_lost(self, lost: ContainerLost) -> None:
-        """A container's end; but a step of it whose record has arrived has ended as that says. Raises as `apply` does."""
-        for step in self.job.open_steps:
-            end = self.memory(step.sequence).end
-            if step.container == lost.container and end is not None and end.attempt == step.attempt:
-                await self.apply(end)
-        await self.apply(lost)
+    async def wait_for_effect(self) -> Effect:
+        """The effect to perform next."""
+        await self.wait_until(lambda job: bool(self._owed))
+        return self._owed[0]
 
     def step(self, sequence: int) -> Step:
         """The step, which is known to exist: steps are never removed from a job."""
@@ -125,61 +92,54 @@ class ActiveJob:
             raise KeyError(f"{self.job.label} has no step {sequence}")
         return step
 
-    async def apply(self, event: JobEvent | None, *, done: Effect | None = None) -> Job:
-        """Decide, commit, and return the new state; `done` is the performed effect whose result the event is.
+    # --- its containers
 
-        Raises what `decide` and the store raise, and Unavailable when the mailbox has ended: the job is closed, or the
-        server stops.
-        """
-        letter = _Letter(event, done, asyncio.get_running_loop().create_future())
-        await self._mailbox.put(letter)
-        if self._over:
-            self._refuse_rest()
-        return await letter.answer
+    def note_ended(self, event: ContainerLost) -> None:
+        """The runtime reported why a container ended; the first report counts."""
+        self._ended_containers.setdefault(event.container, event)
 
-    async def run_mailbox(self) -> None:
-        """The owner's task: one letter after the other until it is cancelled."""
-        try:
-            while True:
-                await self._answer(await self._mailbox.get())
-        finally:
-            self._over = True
-            self._refuse_rest()
+    def end_of_container(self, number: int, otherwise: str) -> ContainerLost:
+        """Why a container has ended. otherwise: the message where the runtime has not reported it."""
+        return self._ended_containers.get(number) or ContainerLost(number, Reason.POD_LOST, otherwise)
 
-    async def _answer(self, letter: _Letter) -> None:
-        try:
-            job = await self._take(letter)
-        except Exception as error:  # noqa: BLE001 - every failure belongs to the caller, who retries or reports it
-            if not letter.answer.done():
-                letter.answer.set_exception(error)
-        except BaseException:
-            _refuse(letter)
-            raise
-        else:
-            if not letter.answer.done():
-                letter.answer.set_result(job)
+    async def apply_lost(self, lost: ContainerLost) -> None:
+        """A container's end; first the ends of those of its steps whose records have arrived. Raises as `apply`
+        does."""
+        for step in self.job.open_steps:
+            end = self.steps.end_of(step.sequence, step.attempt)
+            if step.container == lost.container and end is not None:
+                await self.apply(end)
+        await self.apply(lost)
 
-    async def _take(self, letter: _Letter) -> Job:
-        job, owed = (self.job, ()) if letter.event is None else decide(self.job, letter.event, self._clock.now())
-        if job is self.job and letter.done is None and not owed:
-            return job
-        told = self._observer.follow_up_of(self.job, job) if job is not self.job else NO_FOLLOW_UP
-        await self._store.save_job(job, done=letter.done, owed=owed, told=told)
-        self.job = job
-        if letter.done is not None:
-            self.owed.remove(letter.done)
-        self.owed.extend(owed)
-        self._observer.stored(told)
-        self._on_decided(self)
-        self.notify()
-        return job
+    # --- its log and its source
 
-    def _refuse_rest(self) -> None:
-        while not self._mailbox.empty():
-            _refuse(self._mailbox.get_nowait())
+    @property
+    def has_log(self) -> bool:
+        return self._log is not None
+
+    async def log_opened_by(self, open_log: Callable[[], Awaitable[JobLog]]) -> JobLog:
+        """The job's log, opened with the first call; those who wait for it are woken."""
+        async with self._log_lock:
+            if self._log is None:
+                self._log = await open_log()
+                self.notify()
+            return self._log
+
+    def source_made_by(self, make_source: Callable[[], JobSource]) -> JobSource:
+        """The job's source tree, made with the first call."""
+        if self._source is None:
+            self._source = make_source()
+        return self._source
+
+    # --- waiting
+
+    @property
+    def waiters(self) -> int:
+        """How many tasks wait for a change."""
+        return len(self._waiting)
 
     def notify(self) -> None:
-        """Wake everybody who waits for something of this job."""
+        """Wake every task that waits for a change of this job."""
         waiting, self._waiting = self._waiting, {}
         for future in waiting:
             if not future.done():
@@ -210,13 +170,3 @@ class ActiveJob:
 
     async def _wait_for_other_than(self, seen: Job) -> Job:
         return await self.wait_until(lambda job: job is not seen)
-
-
-def _refuse(letter: _Letter) -> None:
-    """Whether its event was committed is not known; the one who asks again will see."""
-    if not letter.answer.done():
-        letter.answer.set_exception(
-            Unavailable(
-                "job-not-active", "the job is closed, or the server is stopping", hint="look at it: danube jobs"
-            )
-        )

@@ -1,4 +1,4 @@
-"""Draining: no new work is taken, what runs goes on. A drained server stays drained over a restart until it is resumed."""
+"""Draining: no job is accepted or started, running ones continue. It outlasts restarts, until it is resumed."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ _NAME = "draining"
 
 
 class Draining:
-    """Whether, since when and by whom."""
+    """Whether the server is draining, since when, and by which user."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
@@ -22,16 +22,16 @@ class Draining:
         return self.since is not None
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call it when draining begins or ends; it must be quick and must not raise."""
+        """Call it when draining starts or ends; it must be quick and must not raise."""
         self._listeners.append(listener)
 
     async def recall(self) -> None:
-        """At start: as it was when the server stopped."""
+        """At start: restore the state that the server was stopped with."""
         found = await self._state.recall(_NAME)
         self.by, self.since = found if found is not None else ("", None)
 
     async def drain(self, by: str) -> None:
-        """Idempotent: the first one who asked stays named."""
+        """Idempotent: the user of the first call stays named."""
         if not self.active:
             await self._state.remember(_NAME, by)
             await self._changed()
@@ -51,6 +51,6 @@ class Draining:
             raise Unavailable(
                 "draining",
                 "this server takes no new work now",
-                cause=f"{self.by} is draining it; jobs that run go on",
+                cause=f"{self.by} is draining it; running jobs continue",
                 hint="try again later; danube resume ends it",
             )

@@ -1,4 +1,4 @@
-"""Following a whole job: its log from an offset to its end, and its states, for the page, the API and the terminal."""
+"""Streams a whole job: its log from an offset to its end, and its states; for the page, the API and the terminal."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,8 +10,8 @@ from danube_pkg.kit.records import Record
 from danube_pkg.services.jobs.engine import Engine
 
 QUEUED_EVENTS = 4
-"""Chunks (of at most 256 KiB) and states that a viewer may be behind before its own producers wait: a megabyte for each of
-hundreds of slow viewers. The job never waits."""
+"""Chunks (of at most 256 KiB) and states that a viewer may be behind before its producers wait: a megabyte for each of
+hundreds of slow viewers. The job itself never waits."""
 
 
 class LogPart(Record):
@@ -29,7 +29,7 @@ async def follow_job(
     engine: Engine, logs: JobLogs, job_id: str, begin: int = 0
 ) -> AsyncIterator[AsyncIterator[JobUpdate]]:
     """States and log parts as they come; the last state comes after the whole log. Raises NotFound."""
-    news: asyncio.Queue[JobUpdate | None] = asyncio.Queue(QUEUED_EVENTS)
+    updates: asyncio.Queue[JobUpdate | None] = asyncio.Queue(QUEUED_EVENTS)
     changed = asyncio.Event()
     latest: list[Job] = []
 
@@ -39,7 +39,7 @@ async def follow_job(
             changed.set()
             if job.status.ended:
                 return
-            await news.put(job)
+            await updates.put(job)
 
     async def pass_log() -> None:
         at = begin
@@ -51,10 +51,10 @@ async def follow_job(
                 await engine.wait_for_log(job_id)
             async for offset, data in logs.follow(job_id, at):
                 at = offset + len(data)
-                await news.put(LogPart(offset, data))
+                await updates.put(LogPart(offset, data))
             if ended:
-                await news.put(latest[-1])
-                await news.put(None)
+                await updates.put(latest[-1])
+                await updates.put(None)
                 return
             if latest[-1].status.ended:
                 changed.set()
@@ -62,12 +62,12 @@ async def follow_job(
     async with engine.watch(job_id) as states, asyncio.TaskGroup() as group:
         tasks = [group.create_task(pass_states(states), name="states"), group.create_task(pass_log(), name="log")]
         try:
-            yield _until_none(news)
+            yield _until_none(updates)
         finally:
             for task in tasks:
                 task.cancel()
 
 
-async def _until_none(news: "asyncio.Queue[JobUpdate | None]") -> AsyncIterator[JobUpdate]:
-    while (item := await news.get()) is not None:
+async def _until_none(updates: "asyncio.Queue[JobUpdate | None]") -> AsyncIterator[JobUpdate]:
+    while (item := await updates.get()) is not None:
         yield item

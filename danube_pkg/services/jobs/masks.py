@@ -1,4 +1,4 @@
-"""What a job's log and its egress ledger must mask: every secret that it could have read, and its own token."""
+"""Values to mask in a job's log and egress ledger: every secret that it could have read, and its own token."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ from danube_pkg.core.store import JobStore
 
 
 class MaskSource:
-    """Asked anew each time, since secrets are set and replaced while jobs run."""
+    """Reads them anew with each call, since secrets are set and replaced while jobs run."""
 
     def __init__(self, jobs: JobStore, secrets: SecretValues, keys: JobKeys) -> None:
         self._jobs = jobs
@@ -18,7 +18,7 @@ class MaskSource:
         self._keys = keys
 
     async def values(self, job: Job) -> list[bytes]:
-        """The clear values."""
+        """The values in clear text."""
         values = await self._secrets.values_to_mask(job.pipeline)
         return [*values, self._keys.job_token(job.id).encode()]
 

@@ -10,12 +10,13 @@ from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.core.secrets.ports import SecretValues
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record
 from danube_pkg.services.egress import Egress
 
 
 class EnginePorts(Record):
-    """new_id: makes ids that sort by time."""
+    """new_id: makes ids that sort by time. timing: for pauses between retries; its clock is `clock`."""
 
     jobs: JobStore
     pipelines: PipelineStore
@@ -26,4 +27,5 @@ class EnginePorts(Record):
     sources: Sources
     egress: Egress
     clock: Clock
+    timing: Timing
     new_id: Callable[[], str]

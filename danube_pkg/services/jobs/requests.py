@@ -1,11 +1,11 @@
-"""What people ask for: a job of a pipeline, a job again, and that strangers' code may run."""
+"""Requests of users: start a job, rerun one, approve untrusted code."""
 
 from collections.abc import Mapping
 
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.job import Job, reason_to_wait
+from danube_pkg.core.jobs.job import Job, initial_reason
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.triggers.params import read_params
 from danube_pkg.kit.records import replace
@@ -22,50 +22,39 @@ async def start(
     declared: Mapping[str, ParamSpec] | None = None,
     job_id: str | None = None,
 ) -> Job:
-    """A new job for the commit that `ref` names now. declared: the parameters that the pipeline has.
+    """A new job for the commit that `ref` names now. declared: the pipeline's parameters.
 
-    `job_id`: reserved before by a caller who may be repeating the call; a job that is there already is the answer. Raises
-    NotFound, ParamsInvalid, Permanent `source-unavailable`, Unavailable.
+    job_id: reserved by an earlier try of the same request; if a job has it, that job is returned. Raises NotFound,
+    ParamsInvalid, Permanent `source-unavailable`, Unavailable.
     """
     if job_id is not None and (known := await engine.find(job_id)) is not None:
         return known
     pipeline = await engine.triggerable(name)
     taken = read_params(declared or {}, params or {})
-    found = await engine.revision(pipeline, ref)
-    trigger = Trigger(
-        "manual",
-        actor,
-        found.ref,
-        found.branch,
-        found.tag,
-        found.commit_sha,
-        taken,
-        commit_message=found.commit_message,
-        commit_author=found.commit_author,
-    )
+    trigger = Trigger("manual", actor, await engine.revision(pipeline, ref), taken)
     return await engine.submit(pipeline, trigger, job_id=job_id)
 
 
 async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None = None) -> Job:
-    """A new job of the same commit with the same parameters, by the pipeline as it is now. Raises NotFound, Unavailable.
+    """A new job of the same commit with the same parameters and the pipeline's present settings.
 
-    `new_job_id`: reserved before by a caller who may be repeating the call.
+    new_job_id: reserved by an earlier try of the same request. Raises NotFound, Unavailable.
     """
     if new_job_id is not None and (known := await engine.find(new_job_id)) is not None:
         return known
     pipeline = await engine.triggerable(job.pipeline)
     trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="")
-    return await engine.submit(pipeline, trigger, job_id=new_job_id, reason=reason_to_wait(trigger))
+    return await engine.submit(pipeline, trigger, job_id=new_job_id, reason=initial_reason(trigger))
 
 
 async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:
-    """Let a job run that waits for it; the approval is for exactly this commit. Raises Conflict."""
+    """Let a job run that waits for an approval, which is for exactly this commit. Raises Conflict."""
     if job.status.ended:
         raise Conflict(
             "approval-not-needed",
             f"{job.label} does not wait for an approval",
-            hint="danube explain JOB says what it waits for",
+            hint="danube explain JOB shows what it waits for",
         )
-    approved = await engine.live(job.id).apply(ev.Approved(by, commit_sha))
+    approved = await engine.active_job(job.id).apply(ev.Approved(by, commit_sha))
     engine.wake_scheduler()
     return approved

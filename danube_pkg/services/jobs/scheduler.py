@@ -1,46 +1,49 @@
-"""Giving places: whenever the queue or its limits may have changed, jobs that became needless end and those whose turn it is start."""
+"""Scheduler loop: on each change of the queue or its limits, cancel superseded jobs and admit the next ones."""
 
 import asyncio
 import logging
-import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import PlatformError, Retryable
-from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.concurrency import superseded
+from danube_pkg.core.jobs.concurrency import superseded_jobs
+from danube_pkg.core.jobs.events import Admitted, CancelRequested
 from danube_pkg.core.jobs.job import Job, Phase
-from danube_pkg.core.jobs.queue import (
-    QueuePosition,
-    Turns,
-    choose,
-    why_waiting,
-)
+from danube_pkg.core.jobs.queue import QueuePosition, StartHistory, choose_next, queue_position
 from danube_pkg.core.reasons import Reason
-from danube_pkg.kit.backoff import Backoff
-from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever, until_done
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.draining import Draining
 
-RETRY_CAP_SECONDS = 5.0
+PAUSES = Pauses(0.1, 5.0)
+"""Short: every waiting job waits for it."""
 
 _log = logging.getLogger("danube.queue")
 
 
 class Scheduler:
-    """live: the engine's jobs, a view that changes with them. No job starts while the server is draining."""
+    """No job starts while the server is draining.
+
+    active: the engine's jobs, a view that changes with them. new_id: makes the id of a job's pod.
+    """
 
     def __init__(
-        self, live: Mapping[str, ActiveJob], applied: AppliedConfiguration, draining: Draining, clock: Clock
+        self,
+        active: Mapping[str, ActiveJob],
+        applied: AppliedConfiguration,
+        draining: Draining,
+        timing: Timing,
+        new_id: Callable[[], str],
     ) -> None:
-        self._live = live
+        self._active = active
         self._applied = applied
         self._draining = draining
-        self._clock = clock
+        self._timing = timing
+        self._new_id = new_id
         self._changed = asyncio.Event()
         applied.listen(self.wake)
         draining.listen(self.wake)
-        self._turns = Turns()
+        self._history = StartHistory()
 
     def wake(self) -> None:
         """Something may have changed."""
@@ -48,41 +51,43 @@ class Scheduler:
 
     def waiting(self, job: Job) -> QueuePosition:
         """What a waiting job waits for."""
-        return why_waiting(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
+        return queue_position(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
 
     async def run(self) -> None:
-        """For ever."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            for job_id, newer in superseded(self._jobs()):
-                await self._supersede(job_id, newer)
-            if self._draining.active:
-                continue
-            choice = choose(self._jobs(), self._applied.config.max_concurrent_jobs, self._turns)
-            self._turns = choice.turns
-            for job_id in choice.start:
-                if (live := self._live.get(job_id)) is not None:
-                    await self._admit(live)
+        """A round after each change, until cancelled."""
+        streak = Streak("scheduler", self._timing, PAUSES, log=_log)
+        await for_ever(self._round, streak, self._timing, expected=(Retryable,), wake=self._changed)
+
+    async def _round(self) -> None:
+        for job_id, newer in superseded_jobs(self._jobs()):
+            await self._supersede(job_id, newer)
+        if self._draining.active:
+            return
+        choice = choose_next(self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
+        self._history = choice.history
+        for job_id in choice.start:
+            if (active := self._active.get(job_id)) is not None:
+                await self._admit(active)
 
     def _jobs(self) -> list[Job]:
-        return [live.job for live in self._live.values()]
+        return [active.job for active in self._active.values()]
 
     async def _supersede(self, job_id: str, newer: str) -> None:
-        """What cannot be ended now is looked at again with the next change."""
-        live = self._live.get(job_id)
-        if live is None:
+        """A failure does not delay the queue: the next round tries again."""
+        active = self._active.get(job_id)
+        if active is None:
             return
         try:
-            await live.apply(ev.CancelAsked(f"job {newer}", Reason.SUPERSEDED))
+            await active.apply(CancelRequested(f"job {newer}", Reason.SUPERSEDED))
         except PlatformError as error:
             _log.warning("job-not-superseded", extra={"fields": {"job": job_id, "cause": str(error)}})
 
-    async def _admit(self, live: ActiveJob) -> None:
-        backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
-        while live.job.phase is Phase.QUEUED:
-            try:
-                await live.apply(ev.Admitted())
-            except Retryable as error:
-                _log.warning("admission-retried", extra={"fields": {"job": live.job.id, "cause": str(error)}})
-                await self._clock.sleep(backoff.next())
+    async def _admit(self, active: ActiveJob) -> None:
+        """Returns when the job is admitted, or does not wait any more."""
+
+        async def admit() -> None:
+            if active.job.phase is Phase.QUEUED:
+                await active.apply(Admitted(self._new_id()))
+
+        streak = Streak("admission", self._timing, PAUSES, log=_log, fields={"job": active.job.id})
+        await until_done(admit, streak, self._timing, expected=(Retryable,))

@@ -1,7 +1,7 @@
-"""A job's source tree: opened while its pod is being made, so that the coordinator does not wait for it.
+"""A job's source tree: opened while its pod is being created, so that the coordinator does not wait for it.
 
-The first reader gets the stream that was begun; one that comes again (its connection was lost) begins a new one. An error
-while it is prepared is not reported from here: the reader meets it again and knows whom to tell.
+The first reader gets the stream that was opened; a later one (the connection was lost) opens a new one. An error while
+it is prepared is only logged: the reader gets it again.
 """
 
 import asyncio
@@ -12,18 +12,17 @@ from contextlib import aclosing
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.repositories.ports import Sources, SourceTree
-from danube_pkg.core.repositories.urls import without_login
 
 _log = logging.getLogger("danube.sources")
-
 
 Listener = Callable[[SourceTree], Awaitable[None]]
 
 
 class JobSource:
-    """One job's. `close` when the job is over: what was begun and never read is let go.
+    """One job's source tree. Call `close` when the job is over: it releases a stream that was never read.
 
-    on_opened: told of the source when it is at hand, and again when it has been streamed, since then its notices are whole.
+    on_opened: called with the source when it can be read, and again when it has been streamed: its notices are then
+    whole.
     """
 
     def __init__(self, sources: Sources, job: Job, on_opened: Listener) -> None:
@@ -31,14 +30,14 @@ class JobSource:
         self._job = job
         self._on_opened = on_opened
         self._lock = asyncio.Lock()
-        self._begun: tuple[bytes, AsyncGenerator[bytes, None]] | None = None
+        self._opened: tuple[bytes, AsyncGenerator[bytes, None]] | None = None
 
     async def prepare(self) -> None:
-        """Begin the stream, up to its first chunk."""
+        """Open the stream and read its first chunk."""
         async with self._lock:
             try:
                 stream = await self._open()
-                self._begun = await anext(stream, b""), stream
+                self._opened = await anext(stream, b""), stream
             except PlatformError as error:
                 fields = {"job": self._job.id, "reference": error.reference, "cause": str(error)}
                 _log.info("source-not-prepared", extra={"fields": fields})
@@ -46,21 +45,21 @@ class JobSource:
     async def read(self) -> AsyncIterator[bytes]:
         """The tree as an uncompressed tar. Raises Permanent `source-unavailable`, Unavailable."""
         async with self._lock:
-            begun, self._begun = self._begun, None
-        if begun is None:
+            opened, self._opened = self._opened, None
+        if opened is None:
             stream = await self._open()
         else:
-            first, stream = begun
+            first, stream = opened
             yield first
         async for chunk in stream:
             yield chunk
 
     async def _open(self) -> AsyncGenerator[bytes, None]:
-        source = await self._sources.open(self._job.settings.repository, self._job.trigger.commit_sha)
+        source = await self._sources.open(self._job.settings.repository, self._job.trigger.revision.commit_sha)
         await self._on_opened(source)
-        return self._told(source)
+        return self._stream(source)
 
-    async def _told(self, source: SourceTree) -> AsyncGenerator[bytes, None]:
+    async def _stream(self, source: SourceTree) -> AsyncGenerator[bytes, None]:
         async with aclosing(source.stream()) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -68,15 +67,6 @@ class JobSource:
 
     async def close(self) -> None:
         async with self._lock:
-            begun, self._begun = self._begun, None
-        if begun is not None:
-            await begun[1].aclose()
-
-
-def source_lines(job: Job, source: SourceTree) -> list[tuple[str, str]]:
-    """(key, line) for the job's log: by which rule the code was read, and what else there is to say of it."""
-    lines = [(f"source:{notice}", f"--- {' '.join(notice.split())}") for notice in source.notices]
-    if source.rule:
-        where = f"{without_login(job.settings.repository)} at {source.commit_sha}"
-        lines.insert(0, ("source", f"--- source {where}, read with: {source.rule}"))
-    return lines
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened[1].aclose()

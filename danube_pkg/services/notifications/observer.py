@@ -1,7 +1,7 @@
-"""What must follow when a job changes: notifications, statuses and jobs of other pipelines, by the applied configuration.
+"""Observes changes of jobs: which notifications, commit statuses and jobs of other pipelines they cause.
 
-`follow_up_of` is called while a change is being decided, and its result is stored with the change. `stored` is called once the
-change is on disk, and wakes the loops that act on it.
+`follow_up_of` is called while a change is being decided, and its result is stored with the change. `stored` is called
+once the change is on disk, and wakes the loops over inbox and outbox.
 """
 
 import asyncio
@@ -16,7 +16,10 @@ from danube_pkg.kit.clock import Clock
 
 
 class JobObserver:
-    """inbox_added, outbox_added: set when an entry was stored; the loops over inbox and outbox wait for them."""
+    """Derives follow-ups from the applied configuration.
+
+    inbox_added, outbox_added: set when an entry was stored; the loops over inbox and outbox wait for them.
+    """
 
     def __init__(self, applied: AppliedConfiguration, clock: Clock) -> None:
         self.applied = applied
@@ -34,15 +37,15 @@ class JobObserver:
         return self._indexed[1]
 
     def follow_up_of(self, before: Job | None, after: Job) -> FollowUp:
-        """What a change of a job brings about. before: None for a new job."""
+        """The follow-up of a job's change. before: None for a new job."""
         return follow_up_of(before, after, self.applied.state, self.index, self._clock.now())
 
     def follow_up_of_skip(self, skip: Skip, pipeline: Pipeline) -> FollowUp:
-        """What a pipeline that an event does not start brings about: its status on the commit."""
+        """The follow-up of a pipeline that an event skips: its commit status."""
         return follow_up_of_skip(skip, pipeline, self.applied.state, self._clock.now())
 
     def stored(self, follow_up: FollowUp) -> None:
-        """It is on disk: wake the loops that act on it."""
+        """The follow-up is on disk: wake the loops that act on it."""
         if follow_up.inbox:
             self.inbox_added.set()
         if follow_up.outbox:

@@ -1,4 +1,4 @@
-"""How each kind of news reaches its receiver: commit statuses, mail, chats, signed webhooks. Values of secrets are read here."""
+"""Sends each kind of notification: commit status, mail, chat, signed webhook. Reads the secrets that these need."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Notifiers:
-    """external_url: what links in messages begin with."""
+    """One sender for each kind. external_url: the start of links in messages."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Notifiers:
         self._clock = clock
 
     def senders(self) -> Mapping[OutboxKind, Send]:
-        """By kind, as the outbox wants them."""
+        """The senders by kind, for the outbox."""
         return {
             OutboxKind.STATUS: self._status,
             OutboxKind.EMAIL: self._email,
@@ -53,13 +53,13 @@ class Notifiers:
         try:
             await self._statuses.publish(news.repository, news.commit_sha, commit_status(news, self._external_url))
         except Permanent as error:
-            raise _mendable(error) from error
+            raise _retried_if_unset(error) from error
 
     async def _email(self, entry: OutboxEntry) -> None:
         server = self._applied.config.smtp
         if server is None:
             raise NotFound(
-                "mail-server-unknown", "the configuration names no mail server any more", hint="in config.yaml: smtp"
+                "mail-server-unknown", "the configuration no longer names a mail server", hint="in config.yaml: smtp"
             )
         password = await self._secret(server.password_secret, "smtp") if server.password_secret else b""
         receivers = tuple(entry.address["to"])
@@ -71,13 +71,13 @@ class Notifiers:
         url = (await self._secret(key, "a notification")).decode("utf-8", "replace").strip()
         if not url.startswith(("https://", "http://")):
             raise Unauthenticated(
-                "receiver-refused", f"the secret {key!r} is no URL", hint=f"set it again: danube secrets set {key}"
+                "receiver-refused", f"the secret {key!r} is not a URL", hint=f"set it again: danube secrets set {key}"
             )
         body = chat(entry.news, self._external_url, recovered=entry.only_after_failure)
         await self._post(f"the webhook in the secret {key!r}", url, JSON, body)
 
     async def _webhook(self, entry: OutboxEntry) -> None:
-        """Signed as https://www.standardwebhooks.com has it; the id is the same for each try."""
+        """Signed as specified by https://www.standardwebhooks.com; each retry has the same id."""
         url, secret = entry.address["url"], await self._secret(entry.address["signing_secret"], "a notification")
         body = document(entry.news, self._external_url, recovered=entry.only_after_failure)
         message_id, timestamp = f"msg_{entry.news.job_id}_{entry.id}", int(self._clock.now())
@@ -100,11 +100,11 @@ class Notifiers:
         try:
             return await self._secrets.read_for_server(key, user)
         except Permanent as error:
-            raise _mendable(error) from error
+            raise _retried_if_unset(error) from error
 
 
-def _mendable(error: Permanent) -> Permanent:
-    """A secret that is not set yet is like a wrong one: once it is set, the same delivery succeeds."""
+def _retried_if_unset(error: Permanent) -> Permanent:
+    """For a secret that is not set, an error that the outbox retries: once it is set, the same delivery succeeds."""
     if error.reference != "secret-not-set":
         return error
     return Unauthenticated(error.reference, error.what, cause=error.cause, hint=error.hint)

@@ -1,4 +1,4 @@
-"""Commit statuses on whichever forge a repository is, with the credential of the rule that matches it."""
+"""Publishes commit statuses on a repository's forge, with the credential of the rule that matches the repository."""
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import NotFound, Permanent
@@ -7,12 +7,12 @@ from danube_pkg.core.repositories.git_authentication import SshKey
 from danube_pkg.core.repositories.ports import ForgeApi
 from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 
-SAID_BEFORE = "Cannot transition status"
-"""GitLab's answer to a state that a status has already: a delivery that came through without our hearing of it."""
+ALREADY_SET = "Cannot transition status"
+"""GitLab's answer to a state that a status already has: an earlier delivery arrived, and its response was lost."""
 
 
 class CommitStatusReporter:
-    """`core.repositories.ports.CommitStatuses`."""
+    """`core.repositories.ports.CommitStatuses` by the rules of the applied configuration."""
 
     def __init__(self, applied: AppliedConfiguration, credentials: ConfiguredCredentials, forges: ForgeApi) -> None:
         self._applied = applied
@@ -25,11 +25,11 @@ class CommitStatusReporter:
             raise NotFound(
                 "forge-unknown",
                 f"no forge is known for {repository}",
-                hint="a rule of git_authentication with an API says which: github_app, gitlab_token, or https_token with forge",
+                hint="add a rule to git_authentication: github_app, gitlab_token, or https_token with forge",
             )
         token = await self._credentials.api_token(project.rule)
         try:
             await self._forges.post(status_request(project, commit_sha, status, token))
         except Permanent as error:
-            if not (project.forge is Forge.GITLAB and SAID_BEFORE in error.cause):
+            if not (project.forge is Forge.GITLAB and ALREADY_SET in error.cause):
                 raise

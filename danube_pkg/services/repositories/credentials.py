@@ -1,8 +1,9 @@
-"""Credentials for repositories: by the rules of the configuration in force, with values that are Danube secrets.
+"""Credentials for repositories: by the rules of the applied configuration, with values that are Danube secrets.
 
-A GitHub App's installation token is made when it is needed and kept until shortly before it expires; one request makes it
-for all who wait for it. There is one for each purpose: what reads code may write nothing, and an App that was not given
-statuses, for which GitHub would refuse a token of both purposes, can still be built. Values are told to the server's own log first, which masks them.
+A GitHub App's installation token is requested when it is needed and cached until shortly before it expires; callers
+that wait for the same token share one request. Reading code and writing statuses use different tokens: the first may
+write nothing, and with an App that may not write statuses, for which GitHub would refuse a common token, code can still
+be read. The server's own log knows each value, to mask it, before it is used.
 """
 
 import asyncio
@@ -34,14 +35,14 @@ from danube_pkg.kit.records import HIDDEN, Mutable, field
 from danube_pkg.services.secrets import Secrets
 
 RENEW_SECONDS = 300.0
-"""A token that expires sooner is not handed out: a large fetch takes minutes."""
+"""A token that expires sooner is not used: a large fetch takes minutes."""
 
 READ = {"contents": "read"}
 STATUSES = {"statuses": "write"}
 
 
 class _Token(Mutable):
-    """A token and when it expires, in Unix seconds; the lock is held while it is being made."""
+    """A cached token. expires_at: in Unix seconds; made_from: its rule; lock: held while it is being requested."""
 
     value: Annotated[str, HIDDEN] = ""
     expires_at: float = 0.0
@@ -90,13 +91,13 @@ class ConfiguredCredentials:
         return Credential()
 
     async def api_token(self, rule: GithubApp | GitlabToken | HttpsToken) -> str:
-        """What the forge's API takes for commit statuses."""
+        """The token with which the forge's API accepts commit statuses."""
         if isinstance(rule, GithubApp):
             return await self.app_token(rule, STATUSES)
         return await self._secret(rule.token_secret, rule.name)
 
     async def app_token(self, app: GithubApp, permissions: Mapping[str, str]) -> str:
-        """A token of the App's installation that lives for some minutes at least. Raises Permanent, Unavailable."""
+        """A token of the App's installation, valid for `RENEW_SECONDS` at least. Raises Permanent, Unavailable."""
         token = self._tokens.setdefault((app.name, ",".join(permissions)), _Token())
         async with token.lock:
             if token.made_from != app or token.expires_at < self._clock.now() + RENEW_SECONDS:
@@ -106,7 +107,9 @@ class ConfiguredCredentials:
                 answer = await self._forges.post(installation_token_request(app, jwt, permissions))
                 value, expires = answer.get("token"), answer.get("expires_at")
                 if not isinstance(value, str) or not value:
-                    raise Permanent("forge-refused", f"{app.api_url} gave no token", hint="check the installation's ID")
+                    raise Permanent(
+                        "forge-refused", f"{app.api_url} returned no token", hint="check the installation's ID"
+                    )
                 self._secrets.known.add(value.encode())
                 token.value, token.expires_at, token.made_from = value, _seconds(expires, now), app
             return token.value
@@ -116,7 +119,7 @@ class ConfiguredCredentials:
 
 
 def _seconds(text: object, now: float) -> float:
-    """An ISO 8601 time in Unix seconds; where the forge says nothing usable, the token is used once."""
+    """An ISO 8601 time in Unix seconds; `now` where the forge names no usable one, so that the token is used once."""
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:

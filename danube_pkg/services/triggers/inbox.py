@@ -1,12 +1,11 @@
 """From the inbox to jobs: one loop, each entry settled once, with its jobs in the same transaction.
 
-Entries of one lane (a repository, a pipeline) are settled in the order of their arrival; lanes do not wait for each other.
-What cannot be settled now is tried again; killed at any moment, a server finds the entry open, and its jobs not made.
+Entries of one lane (a repository, a pipeline) are settled in the order of their arrival; lanes do not wait for each
+other. An entry that cannot be settled now is retried. A server that is killed at any moment leaves it open and without
+jobs, and the next server settles it.
 """
 
 import asyncio
-import logging
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -50,43 +49,47 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
-from danube_pkg.kit.backoff import Backoff
-from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
 
 OPEN_ENTRIES = 1000
-"""Taken into memory at once; the rest of a burst waits on disk, where it is safe."""
+"""Most entries in memory; the rest of a burst waits on disk."""
 
 GIVE_UP_SECONDS = 86400.0
-"""A day: what could not be settled for so long (a repository that is away) is given up, and said so."""
+"""A day: an entry that could not be settled for so long (its repository is unreachable) is given up."""
 
-RETRY_CAP_SECONDS = 60.0
+RETRIES = Pauses(first=0.2, cap=60.0)
 
 MAX_FAILURES = 5
-"""Tries of an entry that a bug of ours fails on: it must not keep its lane for ever."""
+"""Tries of an entry on which a bug of Danube fails: it must not block its lane for ever."""
 
 TIDY_SECONDS = 3600.0
+TIDY_RETRIES = Pauses(first=60.0, cap=TIDY_SECONDS)
 
-NOBODY = "no pipeline is of it; a push to the configuration's own repository lets the server look there"
+NO_PIPELINE = "no pipeline uses this repository; a push to the configuration repository starts a sync"
 
-_log = logging.getLogger("danube.triggers")
+_log = EventLog("danube.triggers")
 
 
 class InboxPorts(Record):
-    """What the loop reaches the world through. changes: who knows which files a pull request changes."""
+    """The ports of the inbox. changes: finds the files that a pull request changes."""
 
     inbox: InboxStore
     pipelines: PipelineStore
     sources: Sources
     changes: ChangedFiles
-    clock: Clock
+    timing: Timing
 
 
 class Inbox:
-    """The inbox's two ends: `receive` and the loop. `pushed` is told of each push: it may be the configuration's own."""
+    """Receives what may start jobs, and settles it in a loop.
+
+    pushed: called with the URL and branch of each push, which may be one to the configuration repository.
+    """
 
     def __init__(
         self,
@@ -99,72 +102,72 @@ class Inbox:
         self._engine = engine
         self._observer = observer
         self._pushed = pushed
+        self._clock = ports.timing.clock
         self._wake = observer.inbox_added
-        self._room = asyncio.Condition()
         self._lanes: dict[str, deque[InboxEntry]] = {}
-        self._taken = 0
+        self._in_memory = 0
+        self._has_space = asyncio.Condition()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Owns every task of the loop; what is open stays open for the next server."""
-        owner = TaskOwner(logged(_log))
+        """Settles entries while the block is open; entries that are still open then are left to the next server."""
+        owner, timing = TaskOwner(logged(_log.logger)), self._ports.timing
+        tidy = Streak("inbox-tidy", timing, TIDY_RETRIES, log=_log.logger)
         try:
             owner.start("inbox", self._run(owner))
-            owner.start("inbox-tidy", self._tidy())
+            owner.start("inbox-tidy", for_ever(self._forget_old, tidy, timing, expected=(PlatformError,)))
             yield
         finally:
             await owner.close()
 
-    # --- what comes in
+    # --- receiving
 
     def is_known(self, repository: WebhookRepository) -> bool:
-        """Whether any pipeline is of that repository."""
+        """Whether any pipeline uses that repository."""
         return bool(self._observer.index.of_repository(repository))
 
     async def receive(self, delivery: WebhookDelivery) -> bool:
-        """Take a delivery; False where it was taken before. On disk when this returns."""
+        """Store a delivery; False where it was received before. On disk when this returns."""
         event = delivery.event
         if isinstance(event, Push):
             for url in event.repository.urls:
                 self._pushed(url, event.branch)
         if isinstance(event, Ping | Ignored):
             return True
-        entry = InboxEntry(EntrySource(delivery.forge), delivery.id, event, self._ports.clock.now())
+        entry = InboxEntry(EntrySource(delivery.forge), delivery.id, event, self._clock.now())
         new = await self._ports.inbox.receive(entry)
         self._wake.set()
         return new
 
     async def receive_moment(self, event: CronMoment, schedule: str) -> bool:
-        """The same for a clock that has struck: a pipeline has no two entries of one moment."""
-        entry = InboxEntry(EntrySource.CRON, f"{event.pipeline} {event.moment:.0f}", event, self._ports.clock.now())
+        """The same for a moment of a schedule; one that two schedules of a pipeline share is received once."""
+        entry = InboxEntry(EntrySource.CRON, f"{event.pipeline} {event.moment:.0f}", event, self._clock.now())
         new = await self._ports.inbox.receive_moment(entry, schedule, event.pipeline, event.moment)
         self._wake.set()
         return new
 
-    # --- the loop
+    # --- settling
 
     async def _run(self, owner: TaskOwner) -> None:
-        last, backoff = 0, Backoff(0.2, RETRY_CAP_SECONDS, random.random)
-        while True:
-            self._wake.clear()
-            try:
-                entries = await self._ports.inbox.open_entries(last, OPEN_ENTRIES)
-            except Exception as error:  # noqa: BLE001 - without the loop nothing would start any more
-                _log.exception("inbox-unreadable", extra={"fields": {"cause": str(error)}})
-                await self._ports.clock.sleep(backoff.next())
-                continue
-            backoff.reset()
+        last = 0
+
+        async def read_page() -> float | None:
+            """Put the next open entries into their lanes; a full page may have a successor."""
+            nonlocal last
+            entries = await self._ports.inbox.open_entries(last, OPEN_ENTRIES)
             for entry in entries:
                 last = entry.id
-                await self._take(entry, owner)
-            if len(entries) < OPEN_ENTRIES:
-                await self._wake.wait()
+                await self._put_into_lane(entry, owner)
+            return 0.0 if len(entries) == OPEN_ENTRIES else None
 
-    async def _take(self, entry: InboxEntry, owner: TaskOwner) -> None:
-        """Into its lane, once there is room in memory."""
-        async with self._room:
-            await self._room.wait_for(lambda: self._taken < OPEN_ENTRIES)
-        self._taken += 1
+        streak = Streak("inbox-read", self._ports.timing, RETRIES, log=_log.logger)
+        await for_ever(read_page, streak, self._ports.timing, wake=self._wake)
+
+    async def _put_into_lane(self, entry: InboxEntry, owner: TaskOwner) -> None:
+        """Waits until memory has space for it."""
+        async with self._has_space:
+            await self._has_space.wait_for(lambda: self._in_memory < OPEN_ENTRIES)
+        self._in_memory += 1
         name = lane_of(entry.event)
         if name in self._lanes:
             self._lanes[name].append(entry)
@@ -176,40 +179,47 @@ class Inbox:
         lane = self._lanes[name]
         while lane:
             await self._settle(lane.popleft())
-            async with self._room:
-                self._taken -= 1
-                self._room.notify_all()
+            async with self._has_space:
+                self._in_memory -= 1
+                self._has_space.notify_all()
         del self._lanes[name]
 
     async def _settle(self, entry: InboxEntry) -> None:
-        """Until it is settled or given up; that too is tried again, since a lane must not end with an entry that is open."""
-        backoff, failures, problem = Backoff(0.2, RETRY_CAP_SECONDS, random.random), 0, ""
+        """Retries until the entry is settled or given up.
+
+        Giving up is retried as well: a lane must not continue while the entry is open.
+        """
+        streak = Streak("trigger", self._ports.timing, RETRIES, log=_log.logger, fields={"origin": entry.origin})
+        bugs, problem = 0, ""
         while True:
-            is_old = self._ports.clock.now() - entry.received_at > GIVE_UP_SECONDS
-            giving_up = failures >= MAX_FAILURES or (is_old and bool(problem))
+            is_old = self._clock.now() - entry.received_at > GIVE_UP_SECONDS
+            giving_up = bugs >= MAX_FAILURES or (is_old and bool(problem))
             try:
                 if giving_up:
                     await self._give_up(entry, problem)
                 else:
                     await self._settle_once(entry)
-                return
             except Retryable as error:
                 problem = problem if giving_up else str(error)
-                _log.warning("trigger-retried", extra={"fields": {"origin": entry.origin, "cause": str(error)}})
-            except Exception as error:  # noqa: BLE001 - one entry must not stop its lane; it is logged, and given up in the end
-                failures, problem = failures + 1, str(error) or type(error).__name__
-                _log.exception("trigger-failed", extra={"fields": {"origin": entry.origin}})
-            await self._ports.clock.sleep(backoff.next())
+                pause = streak.failed(error)
+            except Exception as error:  # noqa: BLE001 - one entry must not stop its lane; it is given up in the end
+                bugs, problem = bugs + 1, str(error) or type(error).__name__
+                pause = streak.failed(error, is_bug=True)
+            else:
+                if not giving_up:
+                    streak.succeeded()
+                return
+            await self._clock.sleep(pause)
 
     async def _give_up(self, entry: InboxEntry, problem: str) -> None:
         why = f"given up: {problem}"
         outcomes = [PipelineOutcome(name, Result.REFUSED, why) for name in self._concerned(entry.event)]
-        await self._engine.submit_all([], NO_FOLLOW_UP, Settlement(entry, self._ports.clock.now(), outcomes, why))
-        _log.error("trigger-given-up", extra={"fields": {"origin": entry.origin, "cause": problem}})
+        await self._engine.submit_all([], NO_FOLLOW_UP, Settlement(entry, self._clock.now(), outcomes, why))
+        _log.error("trigger-given-up", origin=entry.origin, cause=problem)
 
     async def _settle_once(self, entry: InboxEntry) -> None:
         starts: list[tuple[Pipeline, Trigger]] = []
-        told: list[FollowUp] = []
+        follow_ups: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
         for verdict in await self._verdicts(entry.event):
             if isinstance(verdict, NotMeant):
@@ -219,26 +229,26 @@ class Inbox:
             if pipeline is None or pipeline.removed:
                 continue
             if isinstance(verdict, Skip):
-                told.append(self._observer.follow_up_of_skip(verdict, pipeline))
+                follow_ups.append(self._observer.follow_up_of_skip(verdict, pipeline))
                 outcomes.append(PipelineOutcome(pipeline.name, Result.SKIPPED, verdict.why))
                 continue
             try:
                 trigger = await self._resolved(verdict.trigger, pipeline)
             except Permanent as error:
-                _log.error("trigger-refused", extra={"fields": {"origin": entry.origin, "cause": str(error)}})
+                _log.error("trigger-refused", origin=entry.origin, cause=str(error))
                 outcomes.append(PipelineOutcome(pipeline.name, Result.REFUSED, str(error)))
                 continue
             starts.append((pipeline, replace(trigger, origin=entry.origin)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
-            await self._end_proposals(entry.event)  # before it is settled, or a death between the two would leave them
-        note = "" if outcomes else NOBODY
-        await self._engine.submit_all(
-            starts, merged_follow_ups(*told), Settlement(entry, self._ports.clock.now(), outcomes, note)
-        )
+            # Before it is settled: a server that is killed between the two would leave them waiting.
+            await self._cancel_unapproved(entry.event)
+        note = "" if outcomes else NO_PIPELINE
+        settlement = Settlement(entry, self._clock.now(), outcomes, note)
+        await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
 
     def _concerned(self, event: InboxEvent) -> Sequence[str]:
-        """Names of the pipelines that an event may start or not."""
+        """Names of the pipelines that an event may start."""
         match event:
             case CronMoment():
                 return [event.pipeline]
@@ -265,43 +275,35 @@ class Inbox:
     async def _changed_files(
         self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
     ) -> Sequence[str] | None:
-        """Of a pull request, where that decides something; None where it cannot be found out: then all filters are met."""
+        """A pull request's files, where a pipeline filters by them. None for unknown: then every filter is met."""
         if not isinstance(event, PullRequest) or not wants_changed_files(event, definitions):
             return None
         repository = definitions[0].spec.repository
         try:
             return await self._ports.changes.changed_files(repository, event.target_branch, event.commit_sha)
         except PlatformError as error:
-            fields = {"repository": event.repository.name, "pull_request": event.number, "cause": str(error)}
-            _log.warning("changed-files-unknown", extra={"fields": fields})
+            _log.warning(
+                "changed-files-unknown",
+                repository=event.repository.name,
+                pull_request=event.number,
+                cause=str(error),
+            )
             return None
 
     async def _resolved(self, trigger: Trigger, pipeline: Pipeline) -> Trigger:
-        """With a commit: what names none means the newest of the default branch. Raises Permanent, Unavailable."""
-        if trigger.commit_sha:
+        """With a commit: the default branch's newest where the trigger names none. Raises Permanent, Unavailable."""
+        if trigger.revision.commit_sha:
             return trigger
-        found = await self._ports.sources.resolve(pipeline.settings.repository, trigger.ref)
-        return replace(
-            trigger,
-            ref=found.ref,
-            branch=found.branch,
-            tag=found.tag,
-            commit_sha=found.commit_sha,
-            commit_message=found.commit_message,
-            commit_author=found.commit_author,
-        )
+        found = await self._ports.sources.resolve(pipeline.settings.repository, trigger.revision.ref)
+        return replace(trigger, revision=found)
 
-    async def _end_proposals(self, event: PullRequest) -> None:
-        """Of a pull request that was closed nothing waits for an approval any more."""
+    async def _cancel_unapproved(self, event: PullRequest) -> None:
+        """Cancels the jobs of a closed pull request that wait for an approval."""
         names = {one.name for one in self._observer.index.of_repository(event.repository)}
         for job in self._engine.open_jobs:
             if job.pipeline in names and is_unapproved(job) and pull_request_number(job.trigger) == event.number:
                 await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
 
-    async def _tidy(self) -> None:
-        while True:
-            try:
-                await self._ports.inbox.forget_settled(self._ports.clock.now() - KEEP_SECONDS)
-            except PlatformError as error:
-                _log.warning("inbox-not-tidied", extra={"fields": {"cause": str(error)}})
-            await self._ports.clock.sleep(TIDY_SECONDS)
+    async def _forget_old(self) -> float:
+        await self._ports.inbox.forget_settled(self._clock.now() - KEEP_SECONDS)
+        return TIDY_SECONDS

@@ -1,11 +1,10 @@
-"""Clocks of pipelines: each schedule's moments become entries of the inbox, with the last one written down beside it.
+"""Schedules of pipelines: each moment becomes an entry of the inbox, and is stored as the schedule's last one with it.
 
-A moment that passed while the server was away is acted on once, the newest one only: it is younger than its interval,
-since the next has not come. A schedule that is new begins now; while the server is being drained clocks stand still.
+Of the moments that passed while no server ran only the newest starts a job. A new schedule begins now. While the server
+is draining no schedule starts anything; the newest moment that passed meanwhile starts a job afterwards.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,36 +18,37 @@ from danube_pkg.core.schedules.cron import (
 )
 from danube_pkg.core.triggers.inbox import CronMoment
 from danube_pkg.core.triggers.ports import InboxStore
-from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.tasks import until
+from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.triggers.inbox import Inbox
 
-LOOK_SECONDS = 30.0
-"""At most, between two looks at the clock: it may be set meanwhile, and no wait notices that."""
+CHECK_SECONDS = 30.0
+"""Most seconds between two checks: the machine's clock may be set, and no wait notices that."""
 
-_log = logging.getLogger("danube.schedules")
+_log = EventLog("danube.schedules")
 
 _Key = tuple[str, str]
 """A pipeline's name, and its schedule with its time zone."""
 
 
 class Schedules:
-    """Starts no job while the server is draining."""
+    """Checks all schedules of the applied configuration, and gives the inbox each moment that has come."""
 
     def __init__(
         self,
         triggers: Inbox,
         inbox: InboxStore,
         observer: JobObserver,
-        clock: Clock,
+        timing: Timing,
         draining: Draining,
     ) -> None:
         self._triggers = triggers
         self._inbox = inbox
         self._observer = observer
-        self._clock = clock
+        self._timing = timing
+        self._clock = timing.clock
         self._draining = draining
         self._changed = asyncio.Event()
         observer.applied.listen(self._changed.set)
@@ -56,23 +56,17 @@ class Schedules:
         self._conditions: tuple[Condition, ...] = ()
 
     async def conditions(self) -> Sequence[Condition]:
-        """Schedules whose time zone is not known on this machine."""
+        """Schedules whose time zone this machine does not know."""
         return self._conditions
 
     async def run(self) -> None:
-        """For ever."""
-        while True:
-            self._changed.clear()
-            try:
-                seconds = await self.strike()
-            except Exception as error:  # noqa: BLE001 - without the loop no clock would start anything any more
-                _log.exception("schedules-not-looked-at", extra={"fields": {"cause": str(error)}})
-                seconds = LOOK_SECONDS
-            await until(self._clock.sleep(seconds), self._changed.wait(), name="schedules wake-up")
+        """Checks until it is cancelled: when the next moment comes, and when a configuration was applied."""
+        streak = Streak("schedules-check", self._timing, Pauses(CHECK_SECONDS, CHECK_SECONDS), log=_log.logger)
+        await for_ever(self.start_due, streak, self._timing, wake=self._changed)
 
-    async def strike(self) -> float:
-        """Act on every moment that has come; the answer is how many seconds to wait before the next look."""
-        now, wait, known, conditions = self._clock.now(), LOOK_SECONDS, set[_Key](), list[Condition]()
+    async def start_due(self) -> float:
+        """Act on every moment that has come; the answer is how many seconds to wait before the next check."""
+        now, wait, known, conditions = self._clock.now(), CHECK_SECONDS, set[_Key](), list[Condition]()
         for definition, trigger in self._observer.index.schedules:
             key = (definition.name, f"{trigger.schedule} {trigger.timezone}".strip())
             known.add(key)
@@ -82,14 +76,14 @@ class Schedules:
                 conditions.append(_zone_missing(definition.name, trigger.timezone))
                 continue
             if self._due.get(key, 0.0) <= now and not self._draining.active:
-                self._due[key] = await self._strike_one(key, schedule, trigger.schedule, now)
+                self._due[key] = await self._start_one(key, schedule, trigger.schedule, now)
             wait = min(wait, max(0.0, self._due.get(key, now + wait) - now))
         self._due = {key: due for key, due in self._due.items() if key in known}
         self._conditions = tuple(conditions)
         return wait
 
-    async def _strike_one(self, key: _Key, schedule: Schedule, expression: str, now: float) -> float:
-        """When this schedule is to be looked at next."""
+    async def _start_one(self, key: _Key, schedule: Schedule, expression: str, now: float) -> float:
+        """The Unix seconds at which this schedule is due again; infinite for never."""
         pipeline, name = key
         jitter = jitter_of(schedule, pipeline)
         last = await self._inbox.last_moment(pipeline, name)
@@ -100,14 +94,14 @@ class Schedules:
         if moment is not None:
             new = await self._triggers.receive_moment(CronMoment(pipeline, expression, moment), name)
             late = round(now - jitter - moment, 1)
-            _log.info("schedule-struck", extra={"fields": {"pipeline": pipeline, "late_seconds": late, "new": new}})
+            _log.info("schedule-struck", pipeline=pipeline, late_seconds=late, new=new)
             last = moment
         following = next_moment(schedule, last)
         return following + jitter if following is not None else float("inf")
 
 
 def next_start(pipeline: str, trigger: TriggerSpec, now: float) -> float | None:
-    """When a schedule is acted on next, in Unix seconds; None where that is never, or its time zone is not known here."""
+    """When a schedule is due next, in Unix seconds; None for never, or for a time zone that this machine lacks."""
     try:
         schedule = _schedule(trigger)
     except (ZoneInfoNotFoundError, ValueError):

@@ -1,6 +1,5 @@
-"""A webhook's way in: is it of that forge, is it authentic, what does it say, is it of a repository that is known; then the inbox."""
+"""Receives webhook deliveries: checks headers, signature and repository, then puts them into the inbox."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -13,18 +12,19 @@ from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_deli
 from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, WebhookRepository
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from danube_pkg.kit.clock import Clock
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.inbox import Inbox
 
 FORGET_SECONDS = 86400.0
-"""A refusal that is so old is shown no more: strangers can bring one about, and a forge that is not used never mends it."""
+"""An older refusal is not shown: an unauthenticated client can cause one, which no later delivery may end."""
 
-_log = logging.getLogger("danube.hooks")
+_log = EventLog("danube.hooks")
 
 
 class Received(Record):
-    """What became of a delivery. is_new: it was not known before; is_meant: something may follow from it."""
+    """The result of a delivery. is_new: it was not received before; is_meant: its type of event may start jobs."""
 
     id: str
     is_new: bool = True
@@ -33,7 +33,10 @@ class Received(Record):
 
 
 class _Refused(Record):
-    """A forge's last deliveries, which were all refused: since when (Unix seconds), how many, the last one when and why."""
+    """A forge's newest deliveries, all of which were refused.
+
+    since, at: when the first and the last one came, in Unix seconds; error: why the last one was refused.
+    """
 
     since: float
     count: int
@@ -42,7 +45,10 @@ class _Refused(Record):
 
 
 class Webhooks:
-    """is_configuration: whether a repository is the configuration's own."""
+    """The way from a forge's HTTP request to the inbox.
+
+    is_configuration: whether a URL names the configuration repository.
+    """
 
     def __init__(
         self,
@@ -60,9 +66,9 @@ class Webhooks:
         self._refused: dict[Forge, _Refused] = {}
 
     async def receive(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> Received:
-        """On disk when this returns. Raises Invalid, Unauthenticated, and NotFound for a repository of no pipeline.
+        """On disk when this returns. Raises Invalid, Unauthenticated; NotFound for a repository that no pipeline uses.
 
-        Nothing is parsed, and nothing said of repositories, before the signature is good.
+        The body is parsed, and the answer depends on repositories, only after the signature was found valid.
         """
         check_forge(forge, headers)
         await self._check_signature(forge, headers, body)
@@ -71,16 +77,16 @@ class Webhooks:
             case Ping():
                 return Received(delivery.id, is_ping=True)
             case Ignored(what=what):
-                _log.debug("hook-ignored", extra={"fields": {"forge": forge, "delivery": delivery.id, "what": what}})
+                _log.debug("hook-ignored", forge=forge, delivery=delivery.id, what=what)
                 return Received(delivery.id, is_meant=False)
         self._check_known(delivery.event.repository)
         new = await self._triggers.receive(delivery)
-        fields = {"forge": forge, "delivery": delivery.id, "what": event_in_words(delivery.event), "new": new}
-        _log.info("hook-received", extra={"fields": fields})
+        what = event_in_words(delivery.event)
+        _log.info("hook-received", forge=forge, delivery=delivery.id, what=what, new=new)
         return Received(delivery.id, is_new=new)
 
     async def conditions(self) -> Sequence[Condition]:
-        """Forges that are believed nothing."""
+        """Forges whose newest deliveries were refused."""
         shown = [(forge, self._last_refused(forge)) for forge in Forge]
         return [_condition(forge, one, self._names(forge)) for forge, one in shown if one is not None]
 
@@ -100,41 +106,42 @@ class Webhooks:
         now, before = self._clock.now(), self._last_refused(forge)
         since, count = (before.since, before.count + 1) if before is not None else (now, 1)
         self._refused[forge] = _Refused(since, count, now, error)
-        if count & (count - 1) == 0:  # the first, the second, the fourth …: strangers must not fill the log
-            fields = {"forge": forge, "reference": error.reference, "in_a_row": count, "hint": error.hint}
-            _log.warning("hook-refused", extra={"fields": fields})
+        if (
+            count & (count - 1) == 0
+        ):  # the first, the second, the fourth …: unauthenticated clients must not fill the log
+            _log.warning("hook-refused", forge=forge, reference=error.reference, in_a_row=count, hint=error.hint)
 
     def _check_known(self, repository: WebhookRepository) -> None:
         if self._triggers.is_known(repository) or any(map(self._is_configuration, repository.urls)):
             return
         raise NotFound(
             "repository-unknown",
-            f"no pipeline is of the repository {repository.name}",
+            f"no pipeline uses the repository {repository.name}",
             hint="add a pipeline with this repository to the configuration, or remove the webhook",
         )
 
     async def _secret_values(self, forge: Forge) -> list[bytes]:
-        """Those that are set; the others are conditions of the configuration already."""
+        """The secrets that are set; the others are conditions of the configuration already."""
         found = []
         for key in self._names(forge):
             try:
                 found.append(await self._secrets.read_for_server(key, f"webhooks of {forge}"))
             except Permanent as error:
-                _log.debug("hook-secret-missing", extra={"fields": {"forge": forge, "cause": str(error)}})
+                _log.debug("hook-secret-missing", forge=forge, cause=str(error))
         return found
 
     def _names(self, forge: Forge) -> Sequence[str]:
-        """Of the secrets that the configuration names for a forge."""
+        """The names of the secrets that the configuration has for a forge."""
         return [key for webhook in self._applied.config.webhooks if webhook.forge is forge for key in webhook.secrets]
 
 
 def _condition(forge: Forge, refused: _Refused, names: Sequence[str]) -> Condition:
     since = datetime.fromtimestamp(refused.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    what = f"webhooks of {forge} are refused since {since}: {refused.error} ({refused.count} in a row)"
+    what = f"webhooks of {forge} have been refused since {since}: {refused.error} ({refused.count} in a row)"
     if not names:
         return Condition(
             "hooks-refused",
-            f"{what}, and config.yaml names no secret of {forge}",
+            f"{what}, and config.yaml names no secret for {forge}",
             f"danube secrets set NAME, and in config.yaml: webhooks: [{{forge: {forge}, secrets: [NAME]}}]",
         )
     return Condition("hooks-refused", what, f"set the same value here and at the forge: danube secrets set {names[-1]}")

@@ -1,4 +1,4 @@
-"""Credentials by rule with values that are secrets, and a forge's API: tokens of a GitHub App, commit statuses, refusals."""
+"""Credentials by rule, with secrets as values, and a forge's API: tokens of a GitHub App, commit statuses, refusals."""
 
 import asyncio
 import itertools
@@ -147,7 +147,7 @@ async def test_refusals_say_what_to_do_and_quote_no_key(desk: Desk) -> None:
         await desk.credentials.credential_for(URL)
     assert refused.value.hint == "danube secrets set app-key"
     await desk.put("app-key", "-----BEGIN RSA PRIVATE KEY-----\nMIIEow-not-a-key\n-----END RSA PRIVATE KEY-----\n")
-    with pytest.raises(Invalid, match="is no RSA key") as invalid:
+    with pytest.raises(Invalid, match="is not an RSA key") as invalid:
         await desk.credentials.credential_for(URL)
     assert "MIIEow" not in f"{invalid.value} {invalid.value.hint}"
     with GithubApi("other") as stranger:
@@ -165,6 +165,24 @@ async def test_what_a_forge_answers_is_worth_another_try_or_not(desk: Desk, stat
         await desk.forges.post(ApiRequest(f"{desk.api.url}/x", {"Authorization": "Bearer tok"}, {}))
     with pytest.raises(Unavailable):
         await desk.forges.post(ApiRequest("http://127.0.0.1:1/x", {}, {}))
+
+
+async def test_a_netrc_entry_for_the_forge_is_ignored(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    await desk.put("app-key", desk.api.private_key)
+    assert (await desk.credentials.credential_for(URL)) == Credential("the-app", "x-access-token", desk.api.tokens[0])
+
+
+async def test_an_error_about_a_secret_url_does_not_quote_it(desk: Desk) -> None:
+    with pytest.raises(Unavailable) as failed:
+        await desk.forges.send("the chat", "http://127.0.0.1:1/secret", {}, b"")
+    assert str(failed.value) == "the chat cannot be reached now: not reached"
+    with pytest.raises(Unavailable) as failed:
+        await desk.forges.send("the chat", "http://secret:port/", {}, b"")
+    assert str(failed.value) == "the chat cannot be reached now: url invalid"
 
 
 async def test_each_rule_has_its_own_user_name(desk: Desk) -> None:

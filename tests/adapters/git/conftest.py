@@ -1,4 +1,4 @@
-"""Real Git servers and what reads from them, for the tests of sources."""
+"""Real Git servers, and sources that read from them."""
 
 from collections.abc import Iterator
 from pathlib import Path

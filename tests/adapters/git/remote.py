@@ -1,4 +1,4 @@
-"""What the tests of remote sources share: credentials by the beginning of a URL, and a look at what came."""
+"""Parts of the tests of remote sources: credentials by the prefix of a URL, and what a source and the mirrors contain."""
 
 import asyncio
 import subprocess
@@ -13,7 +13,7 @@ TOKEN = "glpat-Yw3vQ8d1kZ"
 
 @dataclass
 class Known:
-    """`GitCredentials` by the beginning of a URL."""
+    """`GitCredentials` by the prefix of a URL."""
 
     credentials: dict[str, Credential] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Mirrors of remote repositories: bounded, apart by credential; submodules, Git LFS and single files."""
+"""Mirrors of remote repositories: bounded, separate for each credential; submodules, Git LFS and single files."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.support.git_servers import (
 # --- mirrors
 
 
-async def test_mirrors_are_bounded_and_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+async def test_mirrors_are_bounded_and_the_least_recently_used_is_removed_first(tmp_path: Path) -> None:
     mirrors = Mirrors(tmp_path, limit_bytes=300_000)
     made = []
     for number in range(4):
@@ -29,26 +29,26 @@ async def test_mirrors_are_bounded_and_the_least_recently_used_goes_first(tmp_pa
         os.utime(mirror, (number, number))
         made.append(mirror)
     async with mirrors.using(made[0]):
-        await mirrors.tidy(made[3])
+        await mirrors.evict(made[3])
     # The first is in use; the second is the oldest of the others.
     assert [mirror.exists() for mirror in made] == [True, False, False, True] or [
         mirror.exists() for mirror in made
     ] == [True, False, True, True]
-    await mirrors.tidy(made[3])
+    await mirrors.evict(made[3])
     assert sum(mirror.exists() for mirror in made) <= 3
 
 
-async def test_what_one_credential_reads_is_no_mirror_of_another(
+async def test_a_mirror_is_not_shared_between_credentials(
     sources: GitSources, known: Known, http: HttpServer, app: ServedRepository
 ) -> None:
     url, commit = http.url(app), git(app.work, "rev-parse", "HEAD")
     await sources.open(url, commit)
     known.credentials = {}
-    with pytest.raises(Permanent, match="without a login"):
+    with pytest.raises(Permanent, match="without credentials"):
         await sources.open(url, commit)
 
 
-async def test_a_worn_mirror_begins_anew(
+async def test_a_mirror_with_too_many_packs_is_fetched_anew(
     sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("danube_pkg.adapters.git.mirrors.MAX_PACKS", 1)
@@ -62,7 +62,7 @@ async def test_a_worn_mirror_begins_anew(
 # --- submodules and large files
 
 
-async def test_submodules_are_followed_each_with_its_own_credential(
+async def test_submodules_are_fetched_each_with_its_own_credential(
     sources: GitSources, ssh: SshServer, http: HttpServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     inner = ServedRepository(app.bare.parent / "inner.git")
@@ -97,12 +97,12 @@ def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepo
     commit = git(what.work, "rev-parse", "HEAD")
     git(where.work, "update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
     git(where.work, "add", ".gitmodules")
-    # `git add -A` would take the place of a submodule that is not checked out away again.
+    # Without a checkout, `git add -A` would remove the submodule's entry.
     git(where.work, "clone", "-q", "--shared", str(what.bare), path)
 
 
 @pytest.mark.parametrize("url", ["/srv/private", "file:///srv/private", "../../..", "http://127.0.0.1:1/metadata"])
-async def test_a_submodule_that_leads_to_the_server_itself_is_not_followed(
+async def test_a_submodule_that_leads_to_the_server_itself_is_not_fetched(
     sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path, url: str
 ) -> None:
     other = ServedRepository(app.bare.parent / "other.git")
@@ -112,10 +112,10 @@ async def test_a_submodule_that_leads_to_the_server_itself_is_not_followed(
     copy = await unpacked(source, tmp_path / "copy")
     assert list((copy / "sub").iterdir()) == []
     assert len(source.notices) == 1
-    assert source.notices[0].startswith("the submodule sub is not followed: ")
+    assert source.notices[0].startswith("the submodule sub is not fetched: ")
 
 
-async def test_pointers_of_git_lfs_are_told(
+async def test_pointers_of_git_lfs_are_reported(
     sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"

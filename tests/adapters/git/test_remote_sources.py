@@ -1,4 +1,4 @@
-"""Sources against real servers: by ssh and by http, with each kind of credential, and what goes wrong."""
+"""Sources on real servers, over ssh and HTTP: each kind of credential, and each kind of error."""
 
 import threading
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.support.git_servers import (
 
 @pytest.mark.parametrize("program", GitProgram)
 @pytest.mark.parametrize("kind", ["ssh", "http"])
-async def test_a_private_repository_is_read_by_its_credential(
+async def test_a_private_repository_is_read_with_its_credential(
     tmp_path: Path,
     ssh: SshServer,
     http: HttpServer,
@@ -52,7 +52,7 @@ async def test_a_private_repository_is_read_by_its_credential(
     assert b"PRIVATE KEY" not in everything
 
 
-async def test_a_key_file_of_the_server_serves_as_well(
+async def test_a_key_may_be_a_file_of_the_server(
     sources: GitSources, known: Known, ssh: SshServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     known.credentials["ssh"] = Credential("a-file", private_key_path=str(ssh.key))
@@ -92,7 +92,7 @@ def watch(stop: threading.Event, seen: list[bytes]) -> None:
         seen.extend(text for _, text in command_lines())
 
 
-async def test_the_next_commit_brings_only_what_differs(
+async def test_the_next_fetch_transfers_only_what_differs(
     sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     url = http.url(app)
@@ -103,13 +103,14 @@ async def test_the_next_commit_brings_only_what_differs(
     packs = sorted((mirror / "objects" / "pack").glob("*.pack"), key=lambda one: one.stat().st_mtime_ns)
     assert len(packs) == 2
     assert git(mirror, "cat-file", "-p", f"{third}:README") == "third"
-    # The large file of the first fetch is in neither pack again: a commit, a tree, a small file, and what a delta needs.
+    # The large file of the first fetch is in neither pack again: a commit, a tree, a small file, and what a delta
+    # needs.
     assert "blob" not in [
         line.split()[1] for line in git(mirror, "verify-pack", "-v", str(packs[1])).splitlines() if " 400000 " in line
     ]
 
 
-async def test_a_commit_that_is_there_needs_no_server(
+async def test_a_mirrored_commit_is_read_without_the_server(
     sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     url = http.url(app)
@@ -122,7 +123,7 @@ async def test_a_commit_that_is_there_needs_no_server(
 
 
 @pytest.mark.parametrize("program", GitProgram)
-async def test_a_commit_behind_the_branch_is_found_also_where_only_refs_are_given_out(
+async def test_an_older_commit_is_found_where_the_server_provides_only_refs(
     ssh: SshServer, app: ServedRepository, known: Known, tmp_path: Path, program: GitProgram
 ) -> None:
     sources = GitSources(tmp_path / "repos", known, settings=SourceSettings(git=program), known_hosts=[ssh.known_hosts])
@@ -187,14 +188,14 @@ async def test_an_unknown_host_key_is_refused(
     assert error.reference == "host-key-unknown"
 
 
-async def test_a_wrong_credential_is_told_by_its_rule(
+async def test_a_wrong_credential_is_reported_with_its_rule(
     sources: GitSources, known: Known, ssh: SshServer, http: HttpServer, app: ServedRepository, tmp_path: Path
 ) -> None:
     known.credentials = {
-        "ssh": Credential("stranger", private_key=make_key(tmp_path / "stranger").read_text()),
+        "ssh": Credential("unknown", private_key=make_key(tmp_path / "unknown").read_text()),
         "http": Credential("expired", "u", "wrong-token"),
     }
-    for url, rule in ((ssh.url(app), "stranger"), (http.url(app), "expired")):
+    for url, rule in ((ssh.url(app), "unknown"), (http.url(app), "expired")):
         error = await refusal(sources, url)
         assert (error.reference, isinstance(error, Permanent)) == ("source-refused", True)
         assert f"with the credential of the rule {rule!r}" in str(error)
@@ -204,7 +205,7 @@ async def test_a_wrong_credential_is_told_by_its_rule(
         assert (error.reference, error.hint) == ("source-refused", "add a rule for it to git_authentication")
 
 
-async def test_a_server_that_is_away_or_broken_may_be_tried_again(
+async def test_an_unreachable_or_broken_server_can_be_retried(
     sources: GitSources, served: Path, known: Known, app: ServedRepository
 ) -> None:
     with HttpServer(served) as server:
@@ -216,8 +217,8 @@ async def test_a_server_that_is_away_or_broken_may_be_tried_again(
     assert isinstance(await refusal(sources, "ssh://git@127.0.0.1:1/app.git"), Unavailable)
 
 
-async def test_a_repository_that_is_not_there_is_told_so(sources: GitSources, http: HttpServer, ssh: SshServer) -> None:
+async def test_a_missing_repository_is_an_error(sources: GitSources, http: HttpServer, ssh: SshServer) -> None:
     for url in (f"http://127.0.0.1:{http.port}/none.git", f"ssh://root@127.0.0.1:{ssh.port}/none.git"):
         assert (await refusal(sources, url)).reference == "source-unavailable"
     error = await refusal(sources, "ftp://127.0.0.1/app.git")
-    assert "repositories by ftp cannot be read" in str(error)
+    assert "the protocol ftp is not supported" in str(error)

@@ -1,4 +1,4 @@
-"""Sources against real repositories: made by the host's git, streamed by the worker, unpacked, and judged by git again."""
+"""Sources of real repositories: made by the host's git, streamed by the worker, unpacked, checked by git."""
 
 import hashlib
 import io
@@ -44,7 +44,7 @@ def git(directory: Path, *words: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Two commits, a branch, an annotated tag, a script, a link, an odd name, a submodule's place."""
+    """Two commits with a branch, an annotated tag, a script, a link, unusual names and a submodule's entry."""
     path = tmp_path / "app"
     (path / "deep" / "er").mkdir(parents=True)
     git(path, "init", "-q", "-b", "main")
@@ -120,7 +120,7 @@ async def test_the_same_commit_is_the_same_stream(sources: GitSources, repositor
     assert await read(source) == await read(source)
 
 
-async def test_refs_are_found_by_every_name(sources: GitSources, repository: Path) -> None:
+async def test_refs_are_resolved_by_each_form_of_their_name(sources: GitSources, repository: Path) -> None:
     head, first = git(repository, "rev-parse", "HEAD"), git(repository, "rev-parse", "HEAD~1")
     cases = {
         "main": (head, "main", ""),
@@ -155,12 +155,12 @@ async def test_an_unknown_ref_is_refused_with_its_name(sources: GitSources, repo
     assert ref[:80] in str(refused.value)
 
 
-async def test_what_is_no_repository_is_refused(sources: GitSources, tmp_path: Path) -> None:
+async def test_other_directories_and_empty_repositories_are_refused(sources: GitSources, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(Permanent, match="no directory"):
         await sources.resolve(str(tmp_path / "missing"), "")
-    with pytest.raises(Permanent, match="no Git repository"):
+    with pytest.raises(Permanent, match="not a Git repository"):
         await sources.resolve(str(empty), "main")
     git(empty, "init", "-q")
     with pytest.raises(Permanent, match="no commit yet"):
@@ -175,7 +175,7 @@ async def test_a_damaged_repository_says_which_file(sources: GitSources, reposit
         await read(await sources.open(str(repository), revision.commit_sha))
 
 
-async def test_a_plain_directory_is_taken_whole(sources: GitSources, tmp_path: Path) -> None:
+async def test_a_plain_directory_is_streamed_with_all_its_files(sources: GitSources, tmp_path: Path) -> None:
     directory = tmp_path / "plain"
     (directory / "sub" / "empty").mkdir(parents=True)
     (directory / "sub" / "file").write_text("text")
@@ -211,7 +211,7 @@ async def test_a_file_that_shrinks_while_it_is_read_is_an_error(sources: GitSour
     (directory / "b-vanishing").write_text("x")
     stream = (await sources.open(str(directory), "")).stream()
     await anext(stream)
-    # The worker waits at a full pipe, inside the large file.
+    # The pipe is full, and the worker is in the middle of the large file.
     os.truncate(directory / "a-large", 1024)
     with pytest.raises(Unavailable, match="a-large"):
         await drained(stream)
@@ -286,7 +286,7 @@ def _write_object(repository: Path, kind: bytes, data: bytes) -> str:
 
 @pytest.fixture
 def served(repository: Path) -> Iterator[str]:
-    """The repository over http, by dulwich's server, without a login."""
+    """The URL of the repository, served over HTTP by dulwich without authentication."""
     with Repo(str(repository)) as repo:
         app = make_wsgi_chain(DictBackend({b"/app": cast("BackendRepo", repo)}))
         handler = type("Quiet", (wsgiref.simple_server.WSGIRequestHandler,), {"log_message": lambda *_: None})
@@ -315,13 +315,13 @@ async def test_an_anonymous_remote_is_mirrored_by_commit(
         await sources.resolve(served, "nowhere")
 
 
-async def test_a_remote_that_is_away_may_be_tried_again(sources: GitSources) -> None:
-    with pytest.raises(Unavailable) as away:
+async def test_an_unreachable_remote_can_be_retried(sources: GitSources) -> None:
+    with pytest.raises(Unavailable) as unreachable:
         await sources.resolve("http://127.0.0.1:1/app", "")
-    assert away.value.reference == "source-unreachable"
+    assert unreachable.value.reference == "source-unreachable"
 
 
-async def test_a_reader_that_leaves_ends_the_worker(sources: GitSources, tmp_path: Path) -> None:
+async def test_the_worker_ends_when_its_reader_stops(sources: GitSources, tmp_path: Path) -> None:
     directory = tmp_path / "plain"
     directory.mkdir()
     (directory / "large").write_bytes(bytes(8 * 1024**2))

@@ -1,4 +1,4 @@
-"""The configuration followed through its life, in a directory, in a branch, over ssh and over http, with a real database."""
+"""Syncs of a configuration in a directory, in a branch, over ssh and over HTTP, with a real database."""
 
 import asyncio
 import itertools
@@ -21,6 +21,7 @@ from danube_pkg.core.repositories.forges import CommitStatus
 from danube_pkg.core.repositories.revisions import Credential
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
@@ -44,7 +45,7 @@ def pipeline(name: str, more: str = "") -> str:
 
 
 class SyncedServer:
-    """One database with one configuration; `opened` again it is the server after a restart."""
+    """One database with one configuration; `open` again stands for a restart of the server."""
 
     def __init__(self, database: Database, url: str, sources: GitSources, branch: str = "") -> None:
         self.database = database
@@ -56,15 +57,17 @@ class SyncedServer:
         self.started_with = RunningSettings(ServerSettings(), frozenset(), frozenset(), ConfigSpec())
 
     async def open(self) -> None:
-        """As at the start of a server."""
+        """Load what was applied last, as a server does at its start."""
         numbers = itertools.count(1)
         store = SqliteConfiguration(self.database, lambda: f"id{next(numbers)}")
         applied = AppliedConfiguration(*await store.load_state())
         source = ConfigurationDirectory(self.repository, self.sources)
-        self.configuration = ConfigurationSync(self.repository, source, store, applied, SystemClock(), self.reporter)
+        self.configuration = ConfigurationSync(
+            self.repository, source, store, applied, Timing(SystemClock()), self.reporter
+        )
 
     async def conditions(self) -> list[Condition]:
-        """What the server would show now."""
+        """The conditions that the server would show now."""
         applied = self.configuration.applied
         missing = MissingSecrets(applied, self.repository, SqliteSecrets(self.database))
         sources = RestartConditions(self.started_with, applied), missing, self.reporter
@@ -118,7 +121,7 @@ async def test_a_mistake_changes_nothing_and_a_fix_is_applied(tmp_path: Path) ->
         assert await danube.pipelines() == ["three", "two"]
 
 
-async def test_a_configuration_that_is_away_keeps_the_last_good_one(tmp_path: Path) -> None:
+async def test_an_unreachable_configuration_keeps_the_last_good_one(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"))
     async with open_server(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
@@ -131,7 +134,7 @@ async def test_a_configuration_that_is_away_keeps_the_last_good_one(tmp_path: Pa
         assert (await danube.configuration.sync()).ok
 
 
-async def test_the_last_good_one_is_known_after_a_restart_while_the_repository_is_away(tmp_path: Path) -> None:
+async def test_the_last_good_one_is_loaded_after_a_restart_while_the_repository_is_unreachable(tmp_path: Path) -> None:
     text = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {max_concurrent_jobs: 7}\n"
     config = write(tmp_path / "config", one=pipeline("one"))
     (config / "config.yaml").write_text(text)
@@ -146,7 +149,7 @@ async def test_the_last_good_one_is_known_after_a_restart_while_the_repository_i
         assert status.problem is not None
 
 
-async def test_a_repository_counts_by_its_branch_and_not_by_its_disk(tmp_path: Path) -> None:
+async def test_of_a_repository_the_branch_is_read_and_not_the_working_tree(tmp_path: Path) -> None:
     repository = ServedRepository(tmp_path / "config.git")
     commit = repository.commit({"pipelines/one.yaml": PIPELINE.replace("NAME", "one").replace("/srv", "..")})
     write(repository.work, uncommitted=pipeline("uncommitted"))
@@ -161,7 +164,7 @@ async def test_a_repository_counts_by_its_branch_and_not_by_its_disk(tmp_path: P
 
 
 @pytest.mark.long
-async def test_ten_thousand_files_are_applied_while_others_are_answered(tmp_path: Path) -> None:
+async def test_ten_thousand_files_are_applied_without_blocking_the_event_loop(tmp_path: Path) -> None:
     repository = ServedRepository(tmp_path / "config.git")
     commit = repository.commit({f"pipelines/{number}.yaml": pipeline(f"p{number}") for number in range(10_000)})
     async with open_server(tmp_path, str(repository.bare)) as danube:
@@ -182,7 +185,7 @@ async def test_ten_thousand_files_are_applied_while_others_are_answered(tmp_path
 # --- conditions, plans and the forge
 
 
-async def test_a_secret_that_is_not_set_yet_is_a_condition_and_no_error(tmp_path: Path) -> None:
+async def test_a_secret_that_is_not_set_is_a_condition_and_not_an_error(tmp_path: Path) -> None:
     rule = '{type: https_token, name: forge, token_secret: forge-token, match_patterns: ["*"]}'
     config = write(tmp_path / "config", one=pipeline("one"))
     (config / "config.yaml").write_text(
@@ -204,7 +207,7 @@ async def test_a_secret_that_is_not_set_yet_is_a_condition_and_no_error(tmp_path
         assert [one.reference for one in await danube.conditions()] == ["restart-needed"]
 
 
-async def test_what_is_in_force_only_after_a_restart_is_told_until_then(tmp_path: Path) -> None:
+async def test_a_setting_that_needs_a_restart_is_a_condition_until_then(tmp_path: Path) -> None:
     head = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: "
     config = write(tmp_path / "config", one=pipeline("one"))
     (config / "config.yaml").write_text(f"{head}{{traces_enabled: false}}}}\n")
@@ -220,7 +223,7 @@ async def test_what_is_in_force_only_after_a_restart_is_told_until_then(tmp_path
         assert await danube.conditions() == []
 
 
-async def test_a_plan_tells_what_a_push_would_do(tmp_path: Path) -> None:
+async def test_a_plan_lists_what_a_push_would_change(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"))
     async with open_server(tmp_path, str(config)) as danube:
         await danube.configuration.sync()
@@ -233,7 +236,7 @@ async def test_a_plan_tells_what_a_push_would_do(tmp_path: Path) -> None:
         assert await danube.pipelines() == ["one"]
 
 
-async def test_the_forge_is_told_what_became_of_each_commit(tmp_path: Path) -> None:
+async def test_each_commits_outcome_is_reported_to_the_forge(tmp_path: Path) -> None:
     config = write(tmp_path / "config", one=pipeline("one"))
     async with open_server(tmp_path, str(config)) as danube:
         following = asyncio.create_task(danube.configuration.follow(), name="follow")
@@ -261,7 +264,7 @@ async def test_the_forge_is_told_what_became_of_each_commit(tmp_path: Path) -> N
     ]
 
 
-async def test_a_push_somewhere_else_is_no_reason_to_look(tmp_path: Path) -> None:
+async def test_only_a_push_to_the_configuration_starts_a_sync(tmp_path: Path) -> None:
     async with open_server(tmp_path, "https://git.example.org/ops/config.git", branch="main") as danube:
         assert danube.configuration.pushed("git@git.example.org:ops/config.git", "main")
         assert not danube.configuration.pushed("git@git.example.org:ops/config.git", "topic")
@@ -272,7 +275,7 @@ async def test_a_push_somewhere_else_is_no_reason_to_look(tmp_path: Path) -> Non
 
 
 class ByKey:
-    """`GitCredentials` with one answer."""
+    """`GitCredentials` that always returns this one."""
 
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
@@ -282,7 +285,7 @@ class ByKey:
 
 
 @pytest.mark.parametrize("kind", ["ssh", "http"])
-async def test_a_configuration_lives_on_a_server(tmp_path: Path, kind: str) -> None:
+async def test_a_configuration_on_a_git_server(tmp_path: Path, kind: str) -> None:
     repository = ServedRepository(tmp_path / "served" / "config.git")
     server: SshServer | HttpServer
     if kind == "ssh":
@@ -298,13 +301,13 @@ async def test_a_configuration_lives_on_a_server(tmp_path: Path, kind: str) -> N
     first = repository.commit({"pipelines/one.yaml": pipeline("one"), "pipelines/two.yaml": pipeline("two")})
     with server:
         async with open_server(tmp_path, server.url(repository), sources) as danube:
-            await lives(danube, repository, server.start, server.stop, first)
+            await follow_changes(danube, repository, server.start, server.stop, first)
 
 
-async def lives(
+async def follow_changes(
     danube: SyncedServer, repository: ServedRepository, start: Callable[[], None], stop: Callable[[], None], first: str
 ) -> None:
-    """First sync, change, mistakes, fix, removal, a force push, a branch that goes, a server that goes and comes back."""
+    """First sync, change, mistakes, fix, removal, an unreachable server, a force push, a removed branch."""
     sync = danube.configuration.sync
     assert (await sync()).applied_revision == first
     assert await danube.pipelines() == ["one", "two"]

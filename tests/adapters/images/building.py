@@ -68,7 +68,7 @@ def digest(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Packed:
-    """A layer ready to be pushed: its bytes, their kind, and what the configuration is told of it."""
+    """A compressed layer. diff_id: as it is written into the configuration."""
 
     data: bytes
     media_type: str
@@ -95,7 +95,7 @@ class Layout:
         (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
     def blob(self, data: bytes, media_type: str) -> dict[str, Any]:
-        """Keep some bytes; their descriptor."""
+        """Writes a blob; returns its descriptor."""
         (self._blobs / digest(data)[7:]).write_bytes(data)
         return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
 
@@ -107,7 +107,7 @@ class Layout:
         architecture: str = AMD64,
         packing: str = "gzip",
     ) -> dict[str, Any]:
-        """One image for one platform; the descriptor of its manifest."""
+        """Writes an image for one platform; returns the descriptor of its manifest."""
         made = [layer if isinstance(layer, Packed) else packed(archive(layer), packing) for layer in layers]
         configuration = {
             "architecture": architecture,
@@ -124,12 +124,12 @@ class Layout:
         return self.blob(json.dumps(manifest).encode(), "application/vnd.oci.image.manifest.v1+json")
 
     def image(self, tag: str, layers: Sequence[Sequence[Entry] | Packed], **more: Any) -> "Layout":
-        """An image under a tag; arguments as for `manifest`."""
+        """Writes an image under a tag; arguments as for `manifest`."""
         self.tag(tag, self.manifest(layers, **more))
         return self
 
     def index(self, tag: str, manifests: Mapping[str, dict[str, Any]]) -> None:
-        """One image for several architectures."""
+        """Writes an image for several architectures."""
         entries = [{**entry, "platform": {"architecture": name, "os": "linux"}} for name, entry in manifests.items()]
         document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}
         self.tag(tag, self.blob(json.dumps(document).encode(), "application/vnd.oci.image.index.v1+json"))
@@ -147,20 +147,20 @@ class Layout:
 
 
 def run(*words: str) -> str:
-    """A program of this machine, which must succeed."""
+    """Runs a program, which must succeed; returns its output."""
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
 def push(layout: Layout, tag: str, name: str, *words: str) -> None:
-    """By skopeo, every platform of it. name: `127.0.0.1:PORT/path:tag`."""
+    """Pushes all platforms of an image with skopeo. name: `127.0.0.1:PORT/path:tag`."""
     run("skopeo", "--insecure-policy", "copy", "-q", "--all", "--dest-tls-verify=false", *words,
         f"oci:{layout.path}:{tag}", f"docker://{name}")  # fmt: skip
 
 
 def listing(root: Path) -> list[str]:
-    """Path, mode, owner and link of everything below, and which names are one file; the hash of each file."""
+    """Path, mode, owner, link target, hard link and content hash of each file below a directory."""
     found: list[str] = []
     first: dict[int, str] = {}
     for path in sorted(root.rglob("*")):

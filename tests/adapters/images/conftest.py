@@ -1,4 +1,4 @@
-"""A registry for the whole run, and a puller on a store of its own for each test. Who has one id runs what one id can show."""
+"""A registry for the whole run, and an image service for each test. Tests about owners need more than one id."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -11,10 +11,10 @@ from danube_pkg.core.images.registries import RegistrySpec
 from tests.adapters.images.containers import ImagePods, open_image_pods
 from tests.adapters.images.registry import Registry, serving
 from tests.adapters.images.setup import ImageSetup, open_image_setup
-from tests.adapters.runtimes.sandbox.pods import has_lent_ids
+from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
 
 collect_ignore = (
-    [] if os.geteuid() == 0 else ["test_as_ordinary_user.py", *(() if has_lent_ids() else ("test_owners.py",))]
+    [] if os.geteuid() == 0 else ["test_as_ordinary_user.py", *(() if has_subordinate_ids() else ("test_owners.py",))]
 )
 
 
@@ -26,7 +26,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def closed_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """One that wants an account."""
+    """A registry that requires an account."""
     with serving(tmp_path_factory.mktemp("registry") / "closed", account=True) as running:
         yield running
 

@@ -21,13 +21,14 @@ from tests.adapters.images.building import (
 from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
-    new_job_id,
+    new_pod_id,
     settings_of,
     spec_of,
 )
+from tests.fakes.egress import NoProxies
 
 BUSYBOX = Path("/usr/bin/busybox")
-"""Of Debian's busybox-static: one program without libraries, which is a whole system."""
+"""From Debian's busybox-static: one static program with all tools of a small system."""
 
 TOOLS = ("sh", "ls", "cat", "id", "chown", "chmod", "mkdir", "rm", "mv", "ln", "stat", "tar", "su", "env", "pwd", "wget",
          "httpd", "nc", "sleep", "touch", "find", "ps", "hostname", "test", "grep", "kill", "mount", "true", "head", "echo",
@@ -62,7 +63,7 @@ class ImagePods:
     scratch: Path
 
     async def load(self, name: str, layers: Sequence[Sequence[Entry] | Packed], **config: Any) -> str:
-        """Keep an image under a name, as `danube image load` does."""
+        """Loads an image under a name, as `danube image load` does."""
         layout = Layout(self.scratch / name.replace("/", "_")).image("latest", layers, config=config)
         path = layout.file(self.scratch / f"{name.replace('/', '_')}.tar")
         with open_archive(path, self.scratch) as archive:
@@ -72,12 +73,12 @@ class ImagePods:
 
     async def container(self, image: str, *, network: Network = Network.NONE) -> Container:
         """A container of an image in a pod of its own."""
-        job_id = new_job_id()
-        await self.pods.runtime.create_pod(spec_of(job_id, network=network))
-        return await self.pods.runtime.ensure_container(job_id, image)
+        pod_id = new_pod_id()
+        await self.pods.runtime.create_pod(spec_of(pod_id, network=network))
+        return await self.pods.runtime.ensure_container(pod_id, image)
 
     async def sh(self, container: Container, command: str) -> str:
-        """What a command prints, which must succeed."""
+        """The output of a command, which must succeed."""
         code, printed = await self.pods.shell(container, command)
         assert code == 0, f"{command}: {code}\n{printed.decode()}"
         return printed.decode()
@@ -85,17 +86,17 @@ class ImagePods:
 
 @asynccontextmanager
 async def open_image_pods(directory_: Path) -> AsyncIterator[ImagePods]:
-    """A runtime whose pods are all gone afterwards."""
+    """A runtime whose pods are deleted after the block."""
     data, scratch = directory_ / "data", directory_ / "scratch"
     data.mkdir()
     scratch.mkdir()
     async with open_image_setup(data) as setup:
-        runtime = SandboxRuntime(settings_of(data), images=setup.images)
+        runtime = SandboxRuntime(settings_of(data), setup.images, NoProxies())
         try:
             yield ImagePods(Pods(data, runtime), setup, scratch)
         finally:
             for state in await runtime.list_pods():
-                await runtime.delete_pod(state.job_id)
+                await runtime.delete_pod(state.pod_id)
             await runtime.close()
 
 

@@ -1,4 +1,4 @@
-"""A server before a registry that spoils what passes: cuts answers, asks to wait, fails, redirects. Hand-written, on the loopback."""
+"""A proxy before a registry that injects faults: truncated responses, rate limits, errors, redirects. On loopback."""
 
 import http.client
 import threading
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Request:
-    """What the puller asked."""
+    """A request of the image service."""
 
     method: str
     path: str
@@ -19,7 +19,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens instead of the registry's answer. after_bytes: its answer is cut there; else status and headers are sent."""
+    """Replaces the registry's response, or with `after_bytes` truncates it there."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -27,58 +27,58 @@ class Fault:
     after_bytes: int = -1
 
 
-Spoil = Callable[[Request], Fault | None]
+FaultOf = Callable[[Request], Fault | None]
 
 
 @dataclass
-class Spoiled:
-    """The server. seen: every request, in order. spoil: what to do with one; None lets it pass."""
+class FaultyServer:
+    """The proxy. requests: all received, in order. fault_of: the fault for a request; None forwards it."""
 
     host: str
     behind: str
-    spoil: Spoil
-    seen: list[Request] = field(default_factory=list)
+    fault_of: FaultOf
+    requests: list[Request] = field(default_factory=list)
 
     def count(self, part: str) -> int:
-        """How many requests had this in their path."""
-        return sum(part in request.path for request in self.seen)
+        """The number of requests with this in their path."""
+        return sum(part in request.path for request in self.requests)
 
 
-def times(count: int, fault: Fault, part: str = "/") -> Spoil:
-    """That fault for the first requests whose path has a part."""
+def times(count: int, fault: Fault, part: str = "/") -> FaultOf:
+    """The fault for the first `count` requests whose path contains a part."""
     left = [count]
     lock = threading.Lock()
 
-    def spoil(request: Request) -> Fault | None:
+    def fault_of(request: Request) -> Fault | None:
         with lock:
             if part not in request.path or left[0] == 0:
                 return None
             left[0] -= 1
             return fault
 
-    return spoil
+    return fault_of
 
 
 def waits(released: threading.Event, request: Request) -> None:
-    """No answer until the test is over with it."""
+    """Delays the response until the event is set."""
     released.wait(30)
 
 
 @contextmanager
-def spoiling(behind: str, spoil: Spoil) -> Iterator[Spoiled]:
-    """A spoiling server before a registry until the block is left."""
+def faulty_server(behind: str, fault_of: FaultOf) -> Iterator[FaultyServer]:
+    """Runs the proxy before a registry until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             request = Request(self.command, self.path, dict(self.headers.items()))
-            made.seen.append(request)
-            fault = made.spoil(request)
+            made.requests.append(request)
+            fault = made.fault_of(request)
             if fault is not None and fault.status:
                 self.answer(fault.status, {**fault.headers, "Content-Length": str(len(fault.body))}, fault.body)
                 return
-            status, headers, body = self.ask()
+            status, headers, body = self.forward()
             if fault is not None and 0 <= fault.after_bytes < len(body):
                 self.answer(status, headers, body[: fault.after_bytes])
                 self.close_connection = True
@@ -87,7 +87,7 @@ def spoiling(behind: str, spoil: Spoil) -> Iterator[Spoiled]:
 
         do_HEAD = do_GET
 
-        def ask(self) -> tuple[int, dict[str, str], bytes]:
+        def forward(self) -> tuple[int, dict[str, str], bytes]:
             connection = http.client.HTTPConnection(made.behind, timeout=20)
             try:
                 passed = {name: value for name, value in self.headers.items() if name.lower() != "host"}
@@ -108,11 +108,11 @@ def spoiling(behind: str, spoil: Spoil) -> Iterator[Spoiled]:
                 self.wfile.flush()
 
         def log_message(self, format: str, *words: object) -> None:
-            """Nothing: `seen` has it."""
+            """Does not log: `requests` has it."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Spoiled(f"127.0.0.1:{server.server_address[1]}", behind, spoil)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="spoiling")
+    made = FaultyServer(f"127.0.0.1:{server.server_address[1]}", behind, fault_of)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="faulty-server")
     thread.start()
     try:
         yield made

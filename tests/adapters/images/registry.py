@@ -1,4 +1,4 @@
-"""A real registry on the loopback: Debian's docker-registry, with an account or without."""
+"""A real registry on loopback: Debian's docker-registry, with an account or without."""
 
 import socket
 import subprocess
@@ -15,13 +15,13 @@ USER, PASSWORD = "robot", "correct horse battery"
 
 @dataclass(frozen=True)
 class Registry:
-    """Where it listens and where it keeps what was pushed."""
+    """host: where it listens. storage: its files."""
 
     host: str
     storage: Path
 
     def blob(self, digest: str) -> Path:
-        """A blob as it lies on the registry's disk."""
+        """The file of a blob in the registry's storage."""
         hexadecimal = digest.partition(":")[2]
         return self.storage / "docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal / "data"
 
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(directory: Path, *, account: bool = False, token: str = "") -> Iterator[Registry]:
-    """A registry on a directory of its own until the block is left. token: its configuration of a token service."""
+    """Runs a registry with its own directory until the block ends. token: its configuration of a token service."""
     directory.mkdir(parents=True)
     port, storage = free_port(), directory / "storage"
     auth = f"auth: {{token: {token}}}\n" if token else ""

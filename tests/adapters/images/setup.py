@@ -1,6 +1,7 @@
-"""The puller as a server has it, on a store of its own: real HTTP, real files, the clock of this machine."""
+"""The image service of a server with its own store: real HTTP, real files, pauses that end at once."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,25 +17,26 @@ from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.reference import Image, ImageBounds, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.http_client import no_proxy
 from danube_pkg.services.images.pulls import ImageService
 from danube_pkg.services.images.registries import Registries
 from tests.adapters.images.building import MACHINE
 
 
 class QuickClock(SystemClock):
-    """Nobody waits for a registry in a test; how long it would have been is in `slept`."""
+    """Pauses end at once; `slept` has how long each would have been."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        await asyncio.to_thread(bool)  # the others go on
+        await asyncio.to_thread(bool)  # other tasks run meanwhile
 
 
 @dataclass
 class ImageSetup:
-    """Everything about images in one directory. rules, secrets: may be changed while it is open."""
+    """The image service in one directory. rules, secrets: may be changed while it is open. progress: reported lines."""
 
     directory: Path
     store: ImageDirectory
@@ -42,19 +44,19 @@ class ImageSetup:
     rules: list[RegistrySpec]
     secrets: dict[str, bytes]
     clock: QuickClock
-    news: list[str] = field(default_factory=list)
+    progress: list[str] = field(default_factory=list)
 
     async def pull(self, name: str) -> Image:
-        return await self.images.ensure(name, self.news.append)
+        return await self.images.ensure(name, self.progress.append)
 
     def root(self, image: Image) -> Path:
-        """Its unpacked files, held by a pod that is this directory."""
+        """The unpacked files, held by a pod with this directory."""
         held = self.store.hold(image, self.directory)
         assert held is not None
         return held
 
     def left_over(self) -> Sequence[Path]:
-        """What is half made, or was kept of an image that was refused."""
+        """Incomplete files, and layers."""
         return [path for name in ("new", "layers") for path in (self.directory / "images" / name).iterdir()]
 
 
@@ -62,7 +64,7 @@ class ImageSetup:
 async def open_image_setup(
     directory: Path, *rules: RegistrySpec, bounds: ImageBounds | None = None, owners: Owners | None = None
 ) -> AsyncIterator[ImageSetup]:
-    """Registries of the loopback are reached by http where a rule says so."""
+    """Opens the service. rules: the configured registries; those on loopback are insecure."""
     directory.mkdir(exist_ok=True)
     known, secrets = list(rules), dict[str, bytes]()
 
@@ -73,7 +75,7 @@ async def open_image_setup(
 
     access = Registries(lambda: known, secret_of, DockerLogins(directory / "config.json"))
     clock = QuickClock()
-    registry = RegistryClient(access, clock, "danube-test", lambda url: None)
+    registry = RegistryClient(access, clock, "danube-test", no_proxy, random.random)
     failures: list[BaseException] = []
     store = ImageDirectory(
         directory / "images",
@@ -92,7 +94,7 @@ async def open_image_setup(
 
 
 async def refusal(setup: ImageSetup, name: str) -> str:
-    """What is said against an image, with the hint."""
+    """The error for an image, with its hint."""
     with pytest.raises(ImageUnavailable) as refused:
         await setup.pull(name)
     assert refused.value.hint

@@ -1,15 +1,16 @@
-"""Containers from images, as Kubernetes would run them with a command given: environment, user, directory, isolation."""
+"""Containers of images, as Kubernetes runs them with a command: environment, user, directory, isolation."""
 
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
 from danube_pkg.core.errors import Permanent
-from danube_pkg.core.images.reference import ImageUnavailable
+from danube_pkg.core.images.reference import Image, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import (
@@ -30,12 +31,11 @@ from tests.adapters.images.building import (
 from tests.adapters.images.containers import BUSYBOX, ImagePods, busybox
 from tests.adapters.images.registry import Registry
 from tests.adapters.runtimes.sandbox.pods import (
-    Pods,
-    new_job_id,
-    new_runtime,
+    new_pod_id,
     next_event,
     spec_of,
 )
+from tests.fakes.egress import NoProxies
 
 HAS_IDS = os.geteuid() == 0
 
@@ -80,18 +80,18 @@ async def test_the_layer_over_the_image_is_the_containers_own(image_pods: ImageP
     other = await image_pods.container(image)
     assert await image_pods.sh(other, "ls /etc; ls /home/node") == "group\nhostname\nhosts\npasswd\n"
     assert listing(root) == before
-    changes = image_pods.pods.data / "pods" / one.job_id
+    changes = image_pods.pods.data / "pods" / one.pod_id
     assert any(path.name == "new" for path in changes.rglob("new"))
 
 
 async def test_two_images_in_one_pod_share_workspace_and_loopback(image_pods: ImagePods) -> None:
-    job_id = new_job_id()
-    await image_pods.pods.runtime.create_pod(spec_of(job_id))
+    pod_id = new_pod_id()
+    await image_pods.pods.runtime.create_pod(spec_of(pod_id))
     names = [await image_pods.load(name, [busybox(), [file("which", name)]]) for name in ("one", "two")]
-    one, two = [await image_pods.pods.runtime.ensure_container(job_id, name) for name in names]
-    host = await image_pods.pods.runtime.ensure_container(job_id, HOST_IMAGE)
+    one, two = [await image_pods.pods.runtime.ensure_container(pod_id, name) for name in names]
+    host = await image_pods.pods.runtime.ensure_container(pod_id, HOST_IMAGE)
     assert len({one.number, two.number, host.number}) == 3
-    assert await image_pods.pods.runtime.ensure_container(job_id, names[0]) == one
+    assert await image_pods.pods.runtime.ensure_container(pod_id, names[0]) == one
     assert await image_pods.sh(one, "cat /which") == "one"
     assert await image_pods.sh(two, "cat /which") == "two"
     await image_pods.sh(
@@ -102,14 +102,14 @@ async def test_two_images_in_one_pod_share_workspace_and_loopback(image_pods: Im
     assert await image_pods.sh(host, "cat /workspace/note") == "from one\n"
 
 
-async def test_a_user_that_the_image_has_not_is_refused(image_pods: ImagePods) -> None:
-    image = await image_pods.load("nobody", [busybox()], User="postgres")
+async def test_a_user_that_is_missing_in_the_image_is_refused(image_pods: ImagePods) -> None:
+    image = await image_pods.load("no-user", [busybox()], User="postgres")
     with pytest.raises(ImageUnavailable, match="its /etc/passwd has no such user"):
         await image_pods.container(image)
 
 
-async def test_links_where_mounts_go_lead_nowhere(image_pods: ImagePods, tmp_path: Path) -> None:
-    """A hostile image would have its container's mounts made elsewhere; everything stays in the container's own root."""
+async def test_links_at_mount_points_do_not_leave_the_image(image_pods: ImagePods, tmp_path: Path) -> None:
+    """A hostile image could redirect the container's mounts by links; they are resolved in the container's root."""
     outside = tmp_path / "outside"
     outside.mkdir()
     outside.chmod(0o777)
@@ -151,13 +151,13 @@ async def test_rights_are_few(image_pods: ImagePods) -> None:
         assert (await image_pods.pods.shell(container, refused))[0] != 0, refused
 
 
-async def test_the_servers_files_are_not_there(image_pods: ImagePods) -> None:
-    container = await image_pods.container(await image_pods.load("look", [busybox()]))
+async def test_the_servers_files_are_not_visible(image_pods: ImagePods) -> None:
+    container = await image_pods.container(await image_pods.load("inspect", [busybox()]))
     data = image_pods.pods.data
     found = await image_pods.sh(
         container, f"ls {data} {data.parent} 2>/dev/null; find / -xdev -type s; cat /proc/mounts; true"
     )
-    assert str(data) not in found.replace(f"{data}/pods/{container.job_id}/workspace", "")
+    assert str(data) not in found.replace(f"{data}/pods/{container.pod_id}/workspace", "")
     assert "exec.sock" not in found
 
 
@@ -166,14 +166,14 @@ async def test_the_hosts_network_brings_its_names(image_pods: ImagePods) -> None
     assert await image_pods.sh(container, "cat /etc/hosts") == Path("/etc/hosts").read_text()
 
 
-async def test_what_a_container_writes_counts_against_the_workspace(image_pods: ImagePods) -> None:
-    """Its layer is on the disk; the image is not the job's."""
+async def test_files_that_a_container_writes_count_as_workspace(image_pods: ImagePods) -> None:
+    """The container's layer is on the disk; the image itself does not count."""
     image = await image_pods.load("large", [busybox(), [file("large", os.urandom(8 << 20))]])
-    job_id = new_job_id()
+    pod_id = new_pod_id()
     runtime = image_pods.pods.runtime
     async with runtime.watch() as events:
-        await runtime.create_pod(spec_of(job_id, limits=Limits(workspace_bytes=4 << 20)))
-        container = await runtime.ensure_container(job_id, image)
+        await runtime.create_pod(spec_of(pod_id, limits=Limits(workspace_bytes=4 << 20)))
+        container = await runtime.ensure_container(pod_id, image)
         await image_pods.sh(container, "ls /large")
         stream = await runtime.exec(container, ("/bin/sh", "-c", "head -c 6000000 /large > /root/copy; sleep 1000"))
         event = await next_event(events, ContainerEnded)
@@ -182,51 +182,51 @@ async def test_what_a_container_writes_counts_against_the_workspace(image_pods: 
     assert event.reason is Reason.WORKSPACE_FULL
 
 
-async def test_a_restarted_server_goes_on_with_containers_of_images(image_pods: ImagePods) -> None:
+async def test_a_restarted_server_continues_with_containers_of_images(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("stay", [busybox()]))
     await image_pods.pods.runtime.close()
-    restarted = SandboxRuntime(image_pods.pods.runtime.settings, images=image_pods.setup.images)
-    assert await restarted.ensure_container(container.job_id, "stay") == container
+    restarted = SandboxRuntime(image_pods.pods.runtime.settings, image_pods.setup.images, NoProxies())
+    assert await restarted.ensure_container(container.pod_id, "stay") == container
     assert await image_pods.sh(container, "echo still") == "still\n"
     image_pods.setup.store.remove("registry.invalid/stay:latest")
     assert await image_pods.sh(container, "ls /bin/busybox") == "/bin/busybox\n"
     await restarted.close()
 
 
-async def test_an_image_that_is_pulled_is_told_on_the_jobs_page(image_pods: ImagePods, registry: Registry) -> None:
-    layout = Layout(image_pods.scratch / "told").image("1", [busybox()])
-    name = f"{registry.host}/containers/told:1"
+async def test_a_pull_is_reported_in_the_jobs_log(image_pods: ImagePods, registry: Registry) -> None:
+    layout = Layout(image_pods.scratch / "reported").image("1", [busybox()])
+    name = f"{registry.host}/containers/reported:1"
     push(layout, "1", name)
     image_pods.setup.rules.append(RegistrySpec(registry.host, insecure=True))
     async with image_pods.pods.runtime.watch() as events:
         container = await image_pods.container(name)
         lines: list[str] = []
-        while not any("is here after" in line for line in lines):
+        while not any("is ready after" in line for line in lines):
             event = await next_event(events, PodNotice)
             assert isinstance(event, PodNotice)
             lines.append(event.message)
-            assert event.job_id == container.job_id
+            assert event.pod_id == container.pod_id
     assert any(line.startswith(f"pulling image {name}: 1 layers") for line in lines)
 
 
 async def test_a_pod_can_be_deleted_while_its_image_is_pulled(image_pods: ImagePods) -> None:
-    """Nobody waits for a registry to let go of a job."""
-    job_id = new_job_id()
+    """Deleting a pod does not wait for a registry."""
+    pod_id = new_pod_id()
     runtime = image_pods.pods.runtime
-    await runtime.create_pod(spec_of(job_id))
+    await runtime.create_pod(spec_of(pod_id))
     coming, came = asyncio.Event(), asyncio.Event()
     image = await image_pods.load("slow", [busybox()])
     at_once = image_pods.setup.images.ensure
 
-    async def slowly(name: str, tell):  # type: ignore[no-untyped-def]
+    async def slowly(name: str, report: Callable[[str], None]) -> Image:
         coming.set()
         await came.wait()
-        return await at_once(name, tell)
+        return await at_once(name, report)
 
     image_pods.setup.images.ensure = slowly  # type: ignore[method-assign]
-    wanted = asyncio.create_task(runtime.ensure_container(job_id, image), name="wanted")
+    wanted = asyncio.create_task(runtime.ensure_container(pod_id, image), name="wanted")
     await coming.wait()
-    await asyncio.wait_for(runtime.delete_pod(job_id), 20)
+    await asyncio.wait_for(runtime.delete_pod(pod_id), 20)
     came.set()
     with pytest.raises(Permanent) as refusal:
         await wanted
@@ -235,17 +235,17 @@ async def test_a_pod_can_be_deleted_while_its_image_is_pulled(image_pods: ImageP
 
 
 async def test_without_overlays_each_container_gets_a_copy(image_pods: ImagePods) -> None:
-    """As on a machine whose kernel or file system has none."""
+    """As on a machine whose kernel or file system has no overlays."""
     entries = [file("fixed", "x", mode=0o444), directory("closed", mode=0o500), file("closed/in", "y")]
     image = await image_pods.load("copied", [busybox(), entries, [link("l", "fixed")]], WorkingDir="/srv/app")
     root = image_pods.setup.root(await image_pods.setup.pull(image))
     before = listing(root)
-    image_pods.pods.runtime.roots.complaint = "overlays are switched off in this test"
-    job_id = new_job_id()
+    image_pods.pods.runtime.roots.known_overlay_problem = "overlays are switched off in this test"
+    pod_id = new_pod_id()
     runtime = image_pods.pods.runtime
     async with runtime.watch() as events:
-        await runtime.create_pod(spec_of(job_id, limits=Limits(workspace_bytes=1 << 20)))
-        container = await runtime.ensure_container(job_id, image)
+        await runtime.create_pod(spec_of(pod_id, limits=Limits(workspace_bytes=1 << 20)))
+        container = await runtime.ensure_container(pod_id, image)
         while True:
             event = await next_event(events, PodNotice)
             assert isinstance(event, PodNotice)
@@ -256,31 +256,16 @@ async def test_without_overlays_each_container_gets_a_copy(image_pods: ImagePods
     )
     assert listing(root) == before
     await asyncio.gather(*(image_pods.sh(container, "ls /") for _ in range(3)))
-    await runtime.delete_pod(job_id)
+    await runtime.delete_pod(pod_id)
 
 
 async def test_this_machine_has_overlays(image_pods: ImagePods) -> None:
-    """The tests above would pass with copies alone."""
+    """Without overlays, the tests above would only test copies."""
     container = await image_pods.container(await image_pods.load("over", [busybox()]))
     assert (await image_pods.sh(container, "cat /proc/mounts")).startswith("overlay / overlay ")
 
 
-async def test_without_images_a_runtime_says_so(tmp_path: Path) -> None:
-    data = tmp_path / "bare"
-    data.mkdir()
-    runtime = new_runtime(data)
-    bare = Pods(data, runtime)
-    try:
-        coordinator, _ = await bare.pod()
-        with pytest.raises(ImageUnavailable, match="only the machine's own programs"):
-            await runtime.ensure_container(coordinator.job_id, "node:20")
-    finally:
-        for state in await runtime.list_pods():
-            await runtime.delete_pod(state.job_id)
-        await runtime.close()
-
-
-async def test_records_name_the_image_as_it_was_asked_for(image_pods: ImagePods) -> None:
+async def test_the_container_record_has_the_image_name_as_requested(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("named", [busybox()]))
-    file_ = image_pods.pods.data / "pods" / container.job_id / "c" / "1" / "container.json"
+    file_ = image_pods.pods.data / "pods" / container.pod_id / "c" / "1" / "container.json"
     assert json.loads(file_.read_text())["image"] == "named"

@@ -1,4 +1,4 @@
-"""Credentials from everywhere they may be kept, and what is said where there are none."""
+"""Credentials from all sources, tokens, and the errors without them."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ from tests.adapters.images.tokens import (
     REFRESH_TOKEN,
     SERVICE,
     TokenService,
-    giving_tokens,
+    token_service_running,
 )
 from tests.support.waiting import wait_until_async
 
@@ -42,12 +42,12 @@ async def outsider(tmp_path: Path, closed_registry: Registry) -> AsyncIterator[I
         yield made
 
 
-async def test_without_credentials_a_closed_registry_says_what_to_do(
+async def test_missing_credentials_are_reported_with_a_hint(
     outsider: ImageSetup, closed_registry: Registry, private: str
 ) -> None:
-    said = await refusal(outsider, private)
-    assert f"registry {closed_registry.host} gives {private} to nobody without credentials" in said
-    assert f"docker login {closed_registry.host}" in said
+    message = await refusal(outsider, private)
+    assert f"pulling {private} from {closed_registry.host} requires credentials" in message
+    assert f"docker login {closed_registry.host}" in message
 
 
 def login(setup: ImageSetup, document: object) -> None:
@@ -55,7 +55,7 @@ def login(setup: ImageSetup, document: object) -> None:
 
 
 @pytest.mark.parametrize("key", ["{}", "http://{}", "https://{}/v1/"])
-async def test_what_docker_login_has_kept_is_used(
+async def test_credentials_of_docker_login_are_used(
     outsider: ImageSetup, closed_registry: Registry, private: str, key: str
 ) -> None:
     pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -63,21 +63,21 @@ async def test_what_docker_login_has_kept_is_used(
     assert (outsider.root(await outsider.pull(private)) / "x").read_text() == "1"
 
 
-async def test_a_wrong_password_is_told_from_none(
+async def test_a_wrong_password_is_reported_as_such(
     outsider: ImageSetup, closed_registry: Registry, private: str
 ) -> None:
     login(outsider, {"auths": {closed_registry.host: {"username": USER, "password": "wrong"}}})
-    said = await refusal(outsider, private)
-    assert "does not let these credentials read" in said
-    assert "wrong" not in said
+    message = await refusal(outsider, private)
+    assert "does not let these credentials read" in message
+    assert "wrong" not in message
 
 
-async def test_a_broken_login_is_told(outsider: ImageSetup, private: str) -> None:
+async def test_an_unreadable_config_json_is_reported(outsider: ImageSetup, private: str) -> None:
     (outsider.directory / "config.json").write_text("{")
     assert "config.json cannot be read" in await refusal(outsider, private)
 
 
-async def test_a_program_that_keeps_credentials_is_asked(
+async def test_a_credential_helper_is_used(
     outsider: ImageSetup, closed_registry: Registry, private: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker-credential-test"
@@ -94,9 +94,9 @@ async def test_a_program_that_keeps_credentials_is_asked(
 async def test_a_secret_of_danube_is_used(tmp_path: Path, closed_registry: Registry, private: str) -> None:
     rule = RegistrySpec(closed_registry.host, insecure=True, username=USER, password_secret="REGISTRY_PASSWORD")
     async with open_image_setup(tmp_path / "setup", rule) as setup:
-        said = await refusal(setup, private)
-        assert f"registry {closed_registry.host} needs the secret 'REGISTRY_PASSWORD'" in said
-        assert "danube secrets set REGISTRY_PASSWORD" in said
+        message = await refusal(setup, private)
+        assert f"registry {closed_registry.host} needs the secret 'REGISTRY_PASSWORD'" in message
+        assert "danube secrets set REGISTRY_PASSWORD" in message
         setup.secrets["REGISTRY_PASSWORD"] = PASSWORD.encode()
         await setup.pull(private)
         assert not any(PASSWORD.encode() in path.read_bytes() for path in setup.directory.rglob("*") if path.is_file())
@@ -104,7 +104,7 @@ async def test_a_secret_of_danube_is_used(tmp_path: Path, closed_registry: Regis
 
 @pytest.fixture
 def token_service(tmp_path: Path) -> Iterator[TokenService]:
-    with giving_tokens(tmp_path) as made:
+    with token_service_running(tmp_path) as made:
         yield made
 
 
@@ -121,7 +121,7 @@ def token_registry(tmp_path: Path, token_service: TokenService) -> Iterator[Regi
         yield running
 
 
-async def test_a_token_is_asked_for_once_and_used_for_everything(
+async def test_a_token_is_requested_once_for_all_requests(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
     async with open_image_setup(tmp_path / "setup", RegistrySpec(token_registry.host, insecure=True)) as setup:
@@ -131,7 +131,7 @@ async def test_a_token_is_asked_for_once_and_used_for_everything(
     assert token_service.asked == [("GET", {"service": SERVICE, "scope": "repository:token/app:pull"})]
 
 
-async def test_a_token_that_ends_is_asked_for_anew(
+async def test_an_expired_token_is_requested_again(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
     token_service.lifetime_seconds = 1
@@ -139,7 +139,7 @@ async def test_a_token_that_ends_is_asked_for_anew(
         login(setup, {"auths": {token_registry.host: {"username": USER, "password": PASSWORD}}})
         await setup.pull(f"{token_registry.host}/token/app:1")
         over = time.monotonic() + token_service.lifetime_seconds
-        await wait_until_async(lambda: time.monotonic() > over, 10, "the token to end")
+        await wait_until_async(lambda: time.monotonic() > over, 10, "the token to expire")
         before = len(token_service.asked)
         await setup.pull(f"{token_registry.host}/token/app:1")
         assert len(token_service.asked) == before + 1
@@ -149,8 +149,8 @@ async def test_public_images_need_a_token_and_no_account(
     tmp_path: Path, token_registry: Registry, token_service: TokenService
 ) -> None:
     async with open_image_setup(tmp_path / "setup", RegistrySpec(token_registry.host, insecure=True)) as setup:
-        said = await refusal(setup, f"{token_registry.host}/token/app:1")
-        assert "to nobody without credentials" in said
+        message = await refusal(setup, f"{token_registry.host}/token/app:1")
+        assert "requires credentials" in message
         token_service.open_to_all = True
         await setup.pull(f"{token_registry.host}/token/app:1")
 

@@ -1,4 +1,4 @@
-"""Layers that were made to do harm, or are broken: each is refused with its own sentence, and nothing of it stays."""
+"""Hostile and broken layers: each is refused with its own message, and leaves no files."""
 
 import contextlib
 import gzip
@@ -36,7 +36,7 @@ OUTSIDE = "outside-of-every-image"
 
 
 def raw(change: Callable[[bytearray], None]) -> Packed:
-    """A layer whose one header was changed by hand, with a checksum that is right."""
+    """A layer with one changed header and a valid checksum."""
     data = bytearray(archive([file("x", "content")]))
     change(data)
     data[148:156] = b" " * 8
@@ -93,22 +93,25 @@ HOSTILE: dict[str, tuple[Sequence[Sequence[Entry] | Packed], str]] = {
         [[link("out", "/etc"), hard_link("x", "out/hostname")]],
         "is a hard link to 'out/hostname', which is not in the image",
     ),
-    "a hard link to itself gone": ([[directory("d"), file("d/x"), hard_link("d", "d/x")]], "into what it replaces"),
-    "a file below a file": ([[file("a", "1"), file("a/b", "2")]], "lies below 'a', which is no directory"),
-    "a device": ([[device("disk")]], "'disk' is a device, which no image may bring"),
+    "a hard link into the directory that it replaces": (
+        [[directory("d"), file("d/x"), hard_link("d", "d/x")]],
+        "into what it replaces",
+    ),
+    "a file below a file": ([[file("a", "1"), file("a/b", "2")]], "is below 'a', which is not a directory"),
+    "a device": ([[device("disk")]], "'disk' is a device, which images must not have"),
     "a device through a link": ([[link("dev", "lib"), directory("lib"), device("dev/disk")]], "is a device"),
-    "a sparse file": ([raw(sparse_gnu)], "is a sparse file, which images do not have"),
+    "a sparse file": ([raw(sparse_gnu)], "is a sparse file, which is not supported"),
     "a sparse file of pax": ([[file("x", "1", pax={"GNU.sparse.major": "1"})]], "is a sparse file"),
     "a name that is too long": ([[file("n" * 300, "1")]], "has a name of more than 255 bytes"),
-    "a path that is too long": ([[file("/".join(["n" * 200] * 30), "1")]], "is no path that a file can have"),
-    "a path that is too deep": ([[file("/".join("d" * 300), "1")]], "lies 300 directories deep"),
-    "a header of gigabytes": ([raw(huge_extension)], f"at most {MAX_EXTENSION_BYTES} are read"),
+    "a path that is too long": ([[file("/".join(["n" * 200] * 30), "1")]], "is not a valid path"),
+    "a path that is too deep": ([[file("/".join("d" * 300), "1")]], "is 300 directories deep"),
+    "a header of gigabytes": ([raw(huge_extension)], f"the limit is {MAX_EXTENSION_BYTES}"),
     "a member of another kind": ([raw(unknown_kind)], "is of the unknown kind"),
-    "a mode that is no number": ([raw(no_number)], "stands where its archive has a number"),
-    "no archive": ([packed(b"<html>" + b"x" * 600)], "it is no tar archive, or a damaged one"),
+    "a mode that is not a number": ([raw(no_number)], "is not a number in its archive"),
+    "not an archive": ([packed(b"<html>" + b"x" * 600)], "it is not a tar archive, or it is damaged"),
     "a wrong diff_id": (
         [Packed(gzip.compress(archive([file("x", "1")])), _GZIP, _WRONG)],
-        f"and the configuration promises {_WRONG}",
+        f"its configuration has {_WRONG}",
     ),
     "a cut gzip stream": (
         [Packed(gzip.compress(archive([file("x", os.urandom(9999))]))[:-50], _GZIP, _WRONG)],
@@ -125,10 +128,10 @@ HOSTILE: dict[str, tuple[Sequence[Sequence[Entry] | Packed], str]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-async def test_it_is_refused_with_its_own_sentence(
+async def test_a_hostile_layer_is_refused_with_its_own_message(
     setup: ImageSetup, registry: Registry, tmp_path: Path, case: str
 ) -> None:
-    layers, said = HOSTILE[case]
+    layers, message = HOSTILE[case]
     tag = case.replace(" ", "-").replace("..", "dots")
     layout = Layout(tmp_path / "layout").image(tag, layers)
     name = f"{registry.host}/hostile/{tag.replace('_', '-')}:1"
@@ -136,7 +139,7 @@ async def test_it_is_refused_with_its_own_sentence(
     with pytest.raises(ImageUnavailable) as refusal:
         await setup.pull(name)
     error = refusal.value
-    assert said in str(error)
+    assert message in str(error)
     assert (error.reference, bool(error.hint)) == (Reason.IMAGE_PULL_FAILED, True)
     assert f"layer {len(layers)} of {len(layers)}" in str(error)
     assert setup.left_over() == []
@@ -145,13 +148,13 @@ async def test_it_is_refused_with_its_own_sentence(
     assert not Path(f"/tmp/{OUTSIDE}").exists()
 
 
-def test_every_sentence_is_another_one() -> None:
-    sentences = [said for _, said in HOSTILE.values()]
-    assert len(set(sentences)) >= len(sentences) - 10
+def test_messages_differ() -> None:
+    messages = [message for _, message in HOSTILE.values()]
+    assert len(set(messages)) >= len(messages) - 10
 
 
 @pytest.mark.parametrize(("compress", "media_type"), [(gzip.compress, _GZIP), (zstd.compress, _ZSTD)])
-async def test_a_bomb_is_stopped_before_it_has_filled_the_disk(
+async def test_a_decompression_bomb_is_stopped_at_the_limit(
     tmp_path: Path, registry: Registry, compress: Callable[[bytes], bytes], media_type: str
 ) -> None:
     bomb = Packed(compress(archive([file("bomb", b"\0" * (64 << 20))])), media_type, _WRONG)
@@ -164,7 +167,7 @@ async def test_a_bomb_is_stopped_before_it_has_filled_the_disk(
         assert setup.left_over() == []
 
 
-async def test_too_many_files(tmp_path: Path, registry: Registry) -> None:
+async def test_the_number_of_files_is_limited(tmp_path: Path, registry: Registry) -> None:
     layout = Layout(tmp_path / "layout").image("many", [[file(f"f{number}") for number in range(101)]])
     push(layout, "many", f"{registry.host}/hostile/many:1")
     rule = RegistrySpec(registry.host, insecure=True)
@@ -174,9 +177,7 @@ async def test_too_many_files(tmp_path: Path, registry: Registry) -> None:
         assert setup.left_over() == []
 
 
-async def test_what_a_link_leads_to_inside_is_written_inside(
-    setup: ImageSetup, registry: Registry, tmp_path: Path
-) -> None:
+async def test_links_are_resolved_inside_the_image(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     """An absolute link starts at the image's own root, and `..` ends there."""
     marker = tmp_path / "marker"
     marker.write_text("of the host")
@@ -194,7 +195,7 @@ async def test_what_a_link_leads_to_inside_is_written_inside(
     assert (root / top.lstrip("/")).is_dir()
 
 
-async def test_a_corrupted_blob_is_seen(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
+async def test_a_corrupted_blob_is_refused(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     made = packed(archive([file("x", os.urandom(5000))]))
     layout = Layout(tmp_path / "layout").image("corrupt", [made])
     push(layout, "corrupt", f"{registry.host}/hostile/corrupt:1")
@@ -202,12 +203,12 @@ async def test_a_corrupted_blob_is_seen(setup: ImageSetup, registry: Registry, t
     data = bytearray(blob.read_bytes())
     data[100] ^= 1
     blob.write_bytes(data)
-    with pytest.raises(ImageUnavailable, match="was changed on its way or in the registry"):
+    with pytest.raises(ImageUnavailable, match="was changed in transit or in the registry"):
         await setup.pull(f"{registry.host}/hostile/corrupt:1")
     assert setup.left_over() == []
 
 
-# --- the reader of archives, against the standard library's writer
+# --- the tar reader, with archives of the standard library
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -234,7 +235,7 @@ def test_archives_of_every_format_are_read(format: int) -> None:
     assert (found[-1].kind, found[-1].link) == (MemberKind.LINK, link_.linkname.encode())
 
 
-def test_random_bytes_are_refused_and_nothing_else_happens() -> None:
+def test_random_damage_raises_no_other_error() -> None:
     good = archive([file("x", "1" * 600), directory("d"), link("l", "x"), file("g" * 150, "2")])
     for at in range(0, len(good), 7):
         damaged = good[:at] + os.urandom(3) + good[at + 3 :]

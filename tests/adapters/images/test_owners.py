@@ -1,4 +1,4 @@
-"""Owners and users inside: only where a pod has more than one id."""
+"""Owners and users inside containers; only for pods with more than one id."""
 
 import pytest
 
@@ -9,8 +9,8 @@ from tests.adapters.images.containers import (
     ImagePods,
     busybox,
 )
-from tests.adapters.runtimes.sandbox.as_user import FIRST_LENT_ID
-from tests.adapters.runtimes.sandbox.pods import has_lent_ids
+from tests.adapters.runtimes.sandbox.as_user import FIRST_SUBORDINATE_ID
+from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
 
 OWNED = [
     file("owned", "x", user=1000, group=2000, mode=0o640),
@@ -19,25 +19,25 @@ OWNED = [
 ]
 
 
-async def test_owners_inside_are_the_images(image_pods: ImagePods) -> None:
+async def test_files_in_a_container_have_the_owners_of_the_image(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("owned", [busybox(), OWNED]))
     assert await image_pods.sh(container, "stat -c '%n %u:%g %a' /owned /setuid /spool /root /home/node /") == (
         "/owned 1000:2000 640\n/setuid 0:0 4755\n/spool 8:12 2775\n/root 0:0 700\n/home/node 1000:1000 755\n/ 0:0 755\n"
     )
 
 
-async def test_two_pods_share_an_image_and_no_ids_but_those_of_one_user(image_pods: ImagePods) -> None:
+async def test_two_pods_share_an_image_but_not_their_ids(image_pods: ImagePods) -> None:
     image = await image_pods.load("ids", [busybox(), OWNED])
     one, other = await image_pods.container(image), await image_pods.container(image)
     for container in (one, other):
         await image_pods.sh(container, "chown 5:6 /owned && echo y > /workspace/mine && chown 7 /workspace/mine")
     owners = [
-        (image_pods.pods.data / "pods" / container.job_id / "workspace" / "mine").stat().st_uid
+        (image_pods.pods.data / "pods" / container.pod_id / "workspace" / "mine").stat().st_uid
         for container in (one, other)
     ]
-    assert (owners[0] == owners[1]) == has_lent_ids()
+    assert (owners[0] == owners[1]) == has_subordinate_ids()
     root = image_pods.setup.root(await image_pods.setup.pull(image))
-    assert (root / "owned").stat().st_uid == (FIRST_LENT_ID + 999 if has_lent_ids() else 1000)
+    assert (root / "owned").stat().st_uid == (FIRST_SUBORDINATE_ID + 999 if has_subordinate_ids() else 1000)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def test_programs_run_as_the_images_user(image_pods: ImagePods, user: str,
     assert (int(fields["CapEff"], 16), int(fields["CapPrm"], 16), int(fields["CapAmb"], 16)) == (0, 0, 0)
 
 
-async def test_the_images_user_may_work_and_no_more(image_pods: ImagePods) -> None:
+async def test_the_images_user_has_few_rights(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("worker", [busybox(), OWNED], User="node"))
     await image_pods.sh(container, "touch /workspace/x ~/x /tmp/x && cat /owned")
     for refused in (
@@ -72,7 +72,7 @@ async def test_the_images_user_may_work_and_no_more(image_pods: ImagePods) -> No
     assert await image_pods.sh(container, "echo the supervisor lives") == "the supervisor lives\n"
 
 
-async def test_root_inside_is_root_of_its_files(image_pods: ImagePods) -> None:
+async def test_root_in_a_container_may_change_owners(image_pods: ImagePods) -> None:
     container = await image_pods.container(await image_pods.load("root", [busybox(), OWNED]))
     await image_pods.sh(
         container,
@@ -85,10 +85,8 @@ async def test_root_inside_is_root_of_its_files(image_pods: ImagePods) -> None:
 
 
 @pytest.mark.parametrize("complaint", [None, "overlays are switched off in this test"])
-async def test_a_working_directory_in_a_home_that_is_closed_to_others(
-    image_pods: ImagePods, complaint: str | None
-) -> None:
-    image_pods.pods.runtime.roots.complaint = complaint
+async def test_a_working_directory_in_a_private_home(image_pods: ImagePods, complaint: str | None) -> None:
+    image_pods.pods.runtime.roots.known_overlay_problem = complaint
     closed = [directory("home/node", user=1000, group=2000, mode=0o700)]
     image = await image_pods.load("closed", [busybox(), closed], User="node", WorkingDir="/home/node/app/new")
     container = await image_pods.container(image)
@@ -98,14 +96,14 @@ async def test_a_working_directory_in_a_home_that_is_closed_to_others(
 
 
 async def test_a_copy_keeps_owners_too(image_pods: ImagePods) -> None:
-    image_pods.pods.runtime.roots.complaint = "overlays are switched off in this test"
+    image_pods.pods.runtime.roots.known_overlay_problem = "overlays are switched off in this test"
     container = await image_pods.container(await image_pods.load("copy", [busybox(), OWNED], User="node"))
     assert await image_pods.sh(container, "stat -c '%n %u:%g %a' /owned /setuid /spool; id -un") == (
         "/owned 1000:2000 640\n/setuid 0:0 4755\n/spool 8:12 2775\nnode\n"
     )
 
 
-async def test_accounts_behind_a_link_of_the_image(image_pods: ImagePods) -> None:
+async def test_account_files_behind_links(image_pods: ImagePods) -> None:
     layer = [entry for entry in busybox() if entry.name not in ("etc/passwd", "etc/group")]
     moved = [
         file("store/accounts/passwd", PASSWD),

@@ -1,4 +1,4 @@
-"""The store on disk: what is kept, what makes room, what a killed process leaves, and several processes at once."""
+"""The image store: limits, leftovers of killed processes, several processes at once, archives."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ from tests.adapters.images.building import (
     push,
     run,
 )
-from tests.adapters.images.faults import spoiling, waits
+from tests.adapters.images.faults import faulty_server, waits
 from tests.adapters.images.registry import Registry
 from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.support.waiting import wait_until
@@ -45,7 +45,7 @@ MEGABYTE = 1 << 20
 
 
 async def load(setup: ImageSetup, path: Path, name: str) -> Image:
-    """An image of a file, under a name."""
+    """Loads an image from a file under a name."""
     with open_archive(path, setup.directory) as opened:
         (archived,) = opened.images(MACHINE)
         (image,) = await setup.images.load(archived, [name])
@@ -61,7 +61,7 @@ def roots(setup: ImageSetup) -> Sequence[Path]:
     return list((setup.directory / "images").glob("*/roots/*"))
 
 
-async def test_room_is_made_by_removing_what_was_used_longest_ago(tmp_path: Path, registry: Registry) -> None:
+async def test_the_least_recently_used_images_are_removed_first(tmp_path: Path, registry: Registry) -> None:
     for number in range(4):
         layout = layout_of(tmp_path / str(number), file("data", os.urandom(MEGABYTE)))
         push(layout, "latest", f"{registry.host}/store/room{number}:1")
@@ -81,13 +81,13 @@ async def test_room_is_made_by_removing_what_was_used_longest_ago(tmp_path: Path
 
 
 def let_time_pass(setup: ImageSetup) -> None:
-    """As if what is there had been used an hour ago, in the same order."""
+    """Sets the last use of everything in the store back by an hour."""
     for path in (*roots(setup), *(setup.directory / "images" / "layers").iterdir()):
         used = path.stat().st_mtime - 3600
         os.utime(path, (used, used))
 
 
-async def test_what_came_from_a_file_is_never_removed_to_make_room(tmp_path: Path) -> None:
+async def test_an_image_from_a_file_is_never_removed_to_make_room(tmp_path: Path) -> None:
     async with open_image_setup(tmp_path / "setup", bounds=ImageBounds(store_bytes=MEGABYTE)) as setup:
         for number in range(3):
             layout = layout_of(tmp_path / str(number), file("data", os.urandom(MEGABYTE)))
@@ -97,7 +97,7 @@ async def test_what_came_from_a_file_is_never_removed_to_make_room(tmp_path: Pat
         assert len(setup.store.list()) == 3
 
 
-async def test_an_image_in_use_is_not_removed_until_its_pod_is_gone(tmp_path: Path) -> None:
+async def test_an_image_in_use_is_kept_until_its_pod_is_removed(tmp_path: Path) -> None:
     async with open_image_setup(tmp_path / "setup") as setup:
         image = await load(setup, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/used")
         pod = tmp_path / "pod"
@@ -113,7 +113,7 @@ async def test_an_image_in_use_is_not_removed_until_its_pod_is_gone(tmp_path: Pa
         assert roots(setup) == []
 
 
-async def test_a_name_of_the_same_files_keeps_them(tmp_path: Path) -> None:
+async def test_files_are_kept_while_a_name_refers_to_them(tmp_path: Path) -> None:
     async with open_image_setup(tmp_path / "setup") as setup:
         path = layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar")
         for name in ("local/one", "local/other"):
@@ -126,14 +126,14 @@ async def test_a_name_of_the_same_files_keeps_them(tmp_path: Path) -> None:
         assert not setup.store.remove("registry.invalid/local/other:latest")
 
 
-async def test_a_held_image_that_was_removed_is_told(tmp_path: Path) -> None:
+async def test_holding_a_removed_image_returns_none(tmp_path: Path) -> None:
     async with open_image_setup(tmp_path / "setup") as setup:
         image = await load(setup, layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar"), "local/gone")
         setup.store.remove(image.name)
         assert setup.store.hold(image, tmp_path) is None
 
 
-async def test_directories_that_forbid_everything_are_removed_too(tmp_path: Path) -> None:
+async def test_directories_without_permissions_are_removed(tmp_path: Path) -> None:
     async with open_image_setup(tmp_path / "setup") as setup:
         entries = [directory("a", mode=0), file("a/b/c", "x", mode=0), directory("d", mode=0o555), file("d/e", "y")]
         image = await load(setup, layout_of(tmp_path / "l", *entries).file(tmp_path / "l.tar"), "local/closed")
@@ -168,15 +168,15 @@ def pulling(setup: Path, host: str, name: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-async def test_a_pull_that_was_killed_leaves_nothing_for_the_next_one(tmp_path: Path, registry: Registry) -> None:
+async def test_leftovers_of_a_killed_pull_are_removed(tmp_path: Path, registry: Registry) -> None:
     layers = [[file(f"data{number}", os.urandom(MEGABYTE))] for number in range(3)]
     layout = Layout(tmp_path / "layout").image("latest", layers)
     push(layout, "latest", f"{registry.host}/store/killed:1")
     last = digest(packed(archive(layers[2])).data)
     directory_ = tmp_path / "setup"
-    with spoiling(registry.host, lambda request: None) as server:
+    with faulty_server(registry.host, lambda request: None) as server:
         released = threading.Event()
-        server.spoil = lambda request: waits(released, request) if last in request.path else None
+        server.fault_of = lambda request: waits(released, request) if last in request.path else None
         name = f"{server.host}/store/killed:1"
         process = pulling(directory_, server.host, name)
         new = directory_ / "images" / "new"
@@ -184,9 +184,9 @@ async def test_a_pull_that_was_killed_leaves_nothing_for_the_next_one(tmp_path: 
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert list(new.iterdir())
-        wait_until(lambda: not workers_on(new), 30, "the unpacker to see that nobody wants it")
+        wait_until(lambda: not workers_on(new), 30, "the unpacker to end, since its pull was killed")
         released.set()
-        server.spoil = lambda request: None
+        server.fault_of = lambda request: None
         async with open_image_setup(directory_, RegistrySpec(server.host, insecure=True)) as setup:
             assert list(new.iterdir()) == []
             image = await setup.pull(name)
@@ -194,7 +194,7 @@ async def test_a_pull_that_was_killed_leaves_nothing_for_the_next_one(tmp_path: 
 
 
 def workers_on(new: Path) -> list[str]:
-    """Processes that have something below a directory open."""
+    """Open files below a directory, of any process."""
     found = []
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
@@ -216,7 +216,7 @@ async def test_two_processes_pull_the_same_image(tmp_path: Path, registry: Regis
         assert len(roots(setup)) == 1
 
 
-async def test_a_root_that_a_power_failure_may_have_torn_is_made_anew(tmp_path: Path) -> None:
+async def test_a_root_that_a_power_failure_may_have_damaged_is_unpacked_again(tmp_path: Path) -> None:
     path = layout_of(tmp_path / "l", file("x", "1")).file(tmp_path / "l.tar")
     async with open_image_setup(tmp_path / "setup") as setup:
         await load(setup, path, "local/torn")
@@ -228,20 +228,20 @@ async def test_a_root_that_a_power_failure_may_have_torn_is_made_anew(tmp_path: 
         await load(setup, path, "local/torn")
 
 
-async def test_a_layer_that_a_power_failure_has_spoiled_is_pulled_again(tmp_path: Path, registry: Registry) -> None:
+async def test_a_layer_that_a_power_failure_has_damaged_is_pulled_again(tmp_path: Path, registry: Registry) -> None:
     base = [file("base", os.urandom(5000))]
     for number in ("1", "2"):
         layout = Layout(tmp_path / number).image("latest", [base, [file("own", number)]])
-        push(layout, "latest", f"{registry.host}/store/spoiled:{number}")
+        push(layout, "latest", f"{registry.host}/store/damaged:{number}")
     async with open_image_setup(tmp_path / "setup", RegistrySpec(registry.host, insecure=True)) as setup:
-        await setup.pull(f"{registry.host}/store/spoiled:1")
+        await setup.pull(f"{registry.host}/store/damaged:1")
         layer = setup.directory / "images" / "layers" / digest(packed(archive(base)).data)[7:]
         layer.write_bytes(b"\0" * layer.stat().st_size)
-        image = await setup.pull(f"{registry.host}/store/spoiled:2")
+        image = await setup.pull(f"{registry.host}/store/damaged:2")
         assert (setup.root(image) / "base").read_bytes() == base[0].content
 
 
-async def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, registry: Registry) -> None:
+async def test_a_full_disk_is_reported_and_leaves_no_files(tmp_path: Path, registry: Registry) -> None:
     if os.geteuid() != 0:
         return await disk_full_for_a_user(tmp_path)
     small = tmp_path / "small"
@@ -260,7 +260,7 @@ async def test_a_full_disk_is_told_and_nothing_stays(tmp_path: Path, registry: R
 
 
 async def disk_full_for_a_user(tmp_path: Path) -> None:
-    """An ordinary user mounts nothing: the same by a layer that is not there."""
+    """Without root there is no small file system to mount; a missing layer fails at the same point."""
     async with open_image_setup(tmp_path / "setup") as setup:
         layers = [PackedLayer(tmp_path / "missing", 0, 5, f"sha256:{'0' * 64}")]
 
@@ -273,7 +273,7 @@ async def disk_full_for_a_user(tmp_path: Path) -> None:
         assert setup.left_over() == []
 
 
-async def test_a_store_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+async def test_an_unusable_store_is_reported(tmp_path: Path) -> None:
     (tmp_path / "setup").mkdir()
     (tmp_path / "setup" / "images").write_text("a file")
     with pytest.raises(Permanent) as refusal:
@@ -323,23 +323,23 @@ def test_an_archive_of_several_architectures_and_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("damage", "message"),
     [
-        (lambda path: path.write_bytes(b"x" * 2000), "no tar archive"),
+        (lambda path: path.write_bytes(b"x" * 2000), "not a tar archive"),
         (lambda path: path.write_bytes(b""), "neither an index.json nor a manifest.json"),
         (lambda path: path.write_bytes(archive([file("manifest.json", "{}")])), "names no image"),
-        (lambda path: path.write_bytes(archive([file("manifest.json", "[")])), "no JSON"),
+        (lambda path: path.write_bytes(archive([file("manifest.json", "[")])), "not JSON"),
         (lambda path: path.write_bytes(archive([file("index.json", '{"manifests": []}')])), "names no image"),
         (lambda path: path.write_bytes(path.read_bytes()[:6000]), "it ends in the middle of a file"),
         (lambda path: path.unlink(), "No such file"),
     ],
 )
-def test_a_file_that_is_no_archive_of_images(tmp_path: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_not_an_archive_of_images(tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
     path = layout_of(tmp_path / "l", file("x", "1" * 9000)).file(tmp_path / "l.tar")
-    spoil(path)
+    damage(path)
     with pytest.raises(ImageUnavailable) as refusal, open_archive(path, tmp_path) as opened:
         opened.images(MACHINE)
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert str(path) in str(refusal.value)
 
 
@@ -348,7 +348,7 @@ async def test_a_changed_archive_is_refused(tmp_path: Path) -> None:
     manifest = next(path for path in (tmp_path / "l/blobs/sha256").iterdir() if b'"layers"' in path.read_bytes())
     manifest.write_bytes(manifest.read_bytes().replace(b"schemaVersion", b"schemaversion"))
     async with open_image_setup(tmp_path / "setup") as setup:
-        with pytest.raises(ImageUnavailable, match="is something else"):
+        with pytest.raises(ImageUnavailable, match="has another digest"):
             await load(setup, layout.file(tmp_path / "l.tar"), "local/x")
         assert setup.left_over() == []
 

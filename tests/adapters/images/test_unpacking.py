@@ -1,4 +1,4 @@
-"""Images pushed by skopeo, pulled and unpacked by Danube, beside what umoci makes of the same images: the same tree."""
+"""Images that skopeo pushes and Danube pulls and unpacks, compared with the trees that umoci unpacks."""
 
 import gzip
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.images.store import ONE_OWNER
+from danube_pkg.adapters.images.store import SINGLE_OWNER
 from danube_pkg.core.images.reference import Image
 from danube_pkg.core.images.registries import RegistrySpec
 from tests.adapters.images.building import (
@@ -50,7 +50,7 @@ BASE = [
     Entry("run/pipe", kind=tarfile.FIFOTYPE, mode=0o600),
     file("empty", user=65534, group=65534),
 ]
-"""A little of everything that images have."""
+"""One member of each kind that images have."""
 
 CHANGES = [
     file("etc/.wh.shadow"),
@@ -72,7 +72,7 @@ OPAQUE_AMONG_NEW = [
     file("usr/.wh..wh..opq"),
     file("usr/share/second", "behind it"),
     file("etc/.wh.passwd"),
-    file("etc/passwd", "hidden and brought by the same layer"),
+    file("etc/passwd", "hidden and written by the same layer"),
     hard_link("etc/passwd-", "etc/passwd"),
 ]
 
@@ -82,16 +82,19 @@ IMAGES: dict[str, Sequence[Sequence[Entry]]] = {
     "busybox": [busybox()],
     "default-user": [busybox(), [file("home/node/mine", "x", user=1000, group=1000, mode=0o600)]],
     "no-shell": [[file("program", b"\x7fELF", mode=0o755)]],
-    "whiteouts-of-nothing": [[file("a", "1")], [file(".wh.b"), file("deep/er/.wh.c"), file(".wh.a"), file("a", "2")]],
-    "everything-goes": [BASE, [file(".wh..wh..opq"), file("left", "alone")]],
+    "whiteouts-without-files": [
+        [file("a", "1")],
+        [file(".wh.b"), file("deep/er/.wh.c"), file(".wh.a"), file("a", "2")],
+    ],
+    "everything-hidden": [BASE, [file(".wh..wh..opq"), file("left", "alone")]],
     "root-of-its-own": [[directory("./", mode=0o700, user=5), file("./x", "1")]],
-    "notes-of-an-old-storage": [[file("a", "1")], [file(".wh..wh.plnk/1"), directory(".wh..wh.orph"), file("b", "2")]],
+    "files-of-aufs": [[file("a", "1")], [file(".wh..wh.plnk/1"), directory(".wh..wh.orph"), file("b", "2")]],
     "five-thousand-files": [[file(f"d{number % 50}/f{number}", str(number)) for number in range(5000)]],
 }
 
 
 def expected(layout: Layout, tag: str, directory_: Path) -> list[str]:
-    """The listing of what umoci makes of it."""
+    """The listing of the tree that umoci unpacks."""
     words = ["--rootless"] if os.geteuid() != 0 else []
     run("umoci", "unpack", *words, "--image", f"{layout.path}:{tag}", str(directory_))
     return listing(directory_ / "rootfs")
@@ -104,9 +107,7 @@ async def pulled(setup: ImageSetup, registry: Registry, layout: Layout, tag: str
 
 
 @pytest.mark.parametrize("tag", IMAGES)
-async def test_the_tree_is_the_one_that_umoci_makes(
-    setup: ImageSetup, registry: Registry, tmp_path: Path, tag: str
-) -> None:
+async def test_the_tree_is_the_one_of_umoci(setup: ImageSetup, registry: Registry, tmp_path: Path, tag: str) -> None:
     user = "node" if tag == "default-user" else ""
     layout = Layout(tmp_path / "layout").image(tag, IMAGES[tag], config={"User": user})
     image = await pulled(setup, registry, layout, tag)
@@ -117,7 +118,7 @@ async def test_the_tree_is_the_one_that_umoci_makes(
 
 
 @pytest.mark.parametrize("packing", ["none", "gzip", "zstd"])
-async def test_every_packing_gives_the_same(
+async def test_each_compression_gives_the_same_tree(
     setup: ImageSetup, registry: Registry, tmp_path: Path, packing: str
 ) -> None:
     layout = Layout(tmp_path / "layout").image("packed", [BASE], packing=packing)
@@ -127,7 +128,7 @@ async def test_every_packing_gives_the_same(
 
 
 async def test_a_layer_of_several_streams(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
-    """As parallel packers write them, with bytes behind the archive's end."""
+    """As parallel compressors write them, with bytes after the archive's end."""
     data = archive(BASE) + b"\0" * 5000
     whole = packed(data)
     streams = b"".join(gzip.compress(data[at : at + 4000], mtime=0) for at in range(0, len(data), 4000))
@@ -144,7 +145,7 @@ async def test_docker_manifests_are_read_as_well(setup: ImageSetup, registry: Re
     assert listing(setup.root(image)) == expected(layout, "docker", tmp_path / "umoci")
 
 
-async def test_of_several_architectures_this_machines_is_taken(
+async def test_the_architecture_of_this_machine_is_chosen(
     setup: ImageSetup, registry: Registry, tmp_path: Path
 ) -> None:
     layout = Layout(tmp_path / "layout")
@@ -159,9 +160,11 @@ async def test_of_several_architectures_this_machines_is_taken(
     assert listing(setup.root(image)) == expected(alone, "one", tmp_path / "umoci")
 
 
-async def test_owners_are_kept_where_there_is_one_id(registry: Registry, tmp_path: Path) -> None:
-    """As extended attributes, in the form that umoci and others have agreed on."""
-    async with open_image_setup(tmp_path / "one", RegistrySpec(registry.host, insecure=True), owners=ONE_OWNER) as one:
+async def test_owners_are_stored_as_attributes_if_there_is_one_id(registry: Registry, tmp_path: Path) -> None:
+    """In the format that umoci and other tools use."""
+    async with open_image_setup(
+        tmp_path / "one", RegistrySpec(registry.host, insecure=True), owners=SINGLE_OWNER
+    ) as one:
         layout = Layout(tmp_path / "layout").image("owners", [[file("x", "1", user=1000, group=300), file("y", "2")]])
         image = await pulled(one, registry, layout, "owners")
         root = one.root(image)
@@ -170,24 +173,22 @@ async def test_owners_are_kept_where_there_is_one_id(registry: Registry, tmp_pat
         assert (root / "x").stat().st_uid == os.geteuid()
 
 
-async def test_ids_that_no_pod_has_are_nobodys(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
+async def test_ids_beyond_those_of_pods_are_mapped(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout").image("far", [[file("x", "1", user=1000660000, group=70000)]])
     image = await pulled(setup, registry, layout, "far")
     status = (setup.root(image) / "x").stat()
     assert (status.st_uid, status.st_gid) in ((65534, 65534), (os.geteuid(), os.getegid()))
 
 
-async def test_device_nodes_of_dev_are_passed_over(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
-    """Root file systems have them, and a container has a /dev of its own."""
+async def test_device_nodes_in_dev_are_ignored(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
+    """Root file systems have them, but a container has its own /dev."""
     null = Entry("dev/null", kind=tarfile.CHRTYPE, mode=0o666)
     layout = Layout(tmp_path / "layout").image("dev", [[directory("dev"), null, file("x", "1")]])
     image = await pulled(setup, registry, layout, "dev")
     assert [line.split()[0] for line in listing(setup.root(image))] == ["dev", "x"]
 
 
-async def test_attributes_that_steer_an_overlay_are_left_out(
-    setup: ImageSetup, registry: Registry, tmp_path: Path
-) -> None:
+async def test_attributes_of_overlayfs_are_left_out(setup: ImageSetup, registry: Registry, tmp_path: Path) -> None:
     noted = file(
         "x",
         "1",

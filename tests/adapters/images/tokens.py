@@ -1,4 +1,4 @@
-"""A token service as a registry's documentation describes it, for a real registry that believes in its key."""
+"""A token service as the registry's documentation describes it, for a real registry that trusts its key."""
 
 import base64
 import datetime
@@ -21,12 +21,12 @@ from cryptography.x509.oid import NameOID
 from tests.adapters.images.registry import PASSWORD, USER
 
 ISSUER, SERVICE = "issuer-of-tests", "registry-of-tests"
-REFRESH_TOKEN = "kept-by-a-helper"
+REFRESH_TOKEN = "stored-by-a-helper"
 
 
 @dataclass
 class TokenService:
-    """url: where tokens are given. asked: the queries that came, with who asked. open_to_all: nobody needs a password."""
+    """asked: method and query of each request. open_to_all: tokens are issued without a password."""
 
     url: str
     certificate: Path
@@ -57,8 +57,8 @@ def _url(data: bytes) -> str:
 
 
 @contextmanager
-def giving_tokens(directory: Path) -> Iterator[TokenService]:
-    """The service, until the block is left."""
+def token_service_running(directory: Path) -> Iterator[TokenService]:
+    """Runs the service until the block ends."""
     signer = _Signer()
     basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
@@ -88,7 +88,7 @@ def giving_tokens(directory: Path) -> Iterator[TokenService]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *words: object) -> None:
-            """Nothing: `asked` has it."""
+            """Does not log: `asked` has it."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     certificate = directory / "token.pem"

@@ -1,4 +1,4 @@
-"""The applied configuration in a real database: it holds exactly what was desired, ids stay, what leaves is marked."""
+"""The applied configuration in a real database: the desired state, stable ids, removed objects that are marked."""
 
 import itertools
 import tempfile
@@ -24,7 +24,7 @@ from danube_pkg.core.configuration.state import Applied, PipelineDefinition, Sta
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.identity.access import Level, Scope
 from danube_pkg.core.identity.people import BrowserSession, Token
-from tests.core.jobs.states import states
+from tests.core.configuration.states import states
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def apply(store: SqliteConfiguration, desired: State, revision: str = "r1"
 
 @given(following=st.lists(states(), min_size=1, max_size=4))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-async def test_the_database_holds_exactly_what_was_desired_last(following: list[State]) -> None:
+async def test_the_database_holds_exactly_the_state_that_was_applied_last(following: list[State]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         database = Database(Path(directory) / "danube.db")
         try:
@@ -83,7 +83,7 @@ def rows(database: Database, table: str) -> list[dict[str, object]]:
     return [dict(row) for row in database.read(f"SELECT * FROM {table} ORDER BY 1, 2")]
 
 
-async def test_the_tables_that_others_read_are_filled(database: Database, store: SqliteConfiguration) -> None:
+async def test_the_tables_for_other_readers_are_filled(database: Database, store: SqliteConfiguration) -> None:
     await apply(store, FULL)
     (user,) = rows(database, "users")
     assert (user["email"], user["name"], user["configured"], user["removed_at"]) == (ALICE.email, "alice", 1, None)
@@ -98,7 +98,7 @@ async def test_the_tables_that_others_read_are_filled(database: Database, store:
     ]
 
 
-async def test_what_leaves_is_marked_and_keeps_its_id_when_it_comes_back(
+async def test_a_removed_object_is_marked_and_keeps_its_id_when_it_is_added_again(
     database: Database, store: SqliteConfiguration
 ) -> None:
     await apply(store, FULL)
@@ -120,7 +120,7 @@ async def test_what_leaves_is_marked_and_keeps_its_id_when_it_comes_back(
         assert all(row["removed_at"] is None for row in rows(database, table))
 
 
-async def test_who_leaves_is_logged_out_everywhere_for_good(database: Database, store: SqliteConfiguration) -> None:
+async def test_a_removed_user_is_logged_out_everywhere_for_good(database: Database, store: SqliteConfiguration) -> None:
     await apply(store, FULL)
     person = str(rows(database, "users")[0]["id"])
     session = BrowserSession("s", person, "password", (), "", "", 1.0, 1.0, 1e12)
@@ -131,7 +131,7 @@ async def test_who_leaves_is_logged_out_everywhere_for_good(database: Database, 
     assert rows(database, "sessions") == rows(database, "tokens") == []
 
 
-async def test_a_person_whom_an_issuer_brought_is_no_part_of_the_configuration(
+async def test_a_user_of_an_issuer_only_is_not_part_of_the_configuration(
     database: Database, store: SqliteConfiguration
 ) -> None:
     def bring(connection: object) -> None:
@@ -147,7 +147,7 @@ async def test_a_person_whom_an_issuer_brought_is_no_part_of_the_configuration(
     assert guest["removed_at"] is None
 
 
-async def test_a_line_that_moved_is_known_without_a_change(database: Database, store: SqliteConfiguration) -> None:
+async def test_a_moved_line_is_stored_without_a_change(database: Database, store: SqliteConfiguration) -> None:
     await apply(store, FULL)
     moved = State(
         FULL.config,

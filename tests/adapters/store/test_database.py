@@ -1,4 +1,4 @@
-"""The database: what was answered is on disk, together where it can be, each on its own where one fails."""
+"""The database's writer: what was answered is on disk, transactions share commits, and each fails alone."""
 
 import asyncio
 import sqlite3
@@ -24,7 +24,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def team(name: str) -> Callable[[sqlite3.Connection], str]:
-    """A transaction that adds one."""
+    """A transaction that adds one team."""
 
     def work(connection: sqlite3.Connection) -> str:
         connection.execute("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 0)", (name, name))
@@ -38,47 +38,47 @@ def teams(database: Database) -> list[str]:
 
 
 class Hold:
-    """Keeps the writer busy, so that what comes meanwhile waits together."""
+    """Blocks the writer, so that transactions wait and are committed together."""
 
     def __init__(self, database: Database) -> None:
-        self._go = threading.Event()
-        self._begun = threading.Event()
+        self._released = threading.Event()
+        self._started = threading.Event()
         self.commits: list[str] = []
         self._database = database
         self._task = asyncio.create_task(database.write(self._wait), name="hold")
 
     def _wait(self, connection: sqlite3.Connection) -> None:
-        self._begun.set()
+        self._started.set()
         connection.set_trace_callback(lambda sql: self.commits.append(sql) if sql == "COMMIT" else None)
-        assert self._go.wait(10)
+        assert self._released.wait(10)
 
     @classmethod
     async def on(cls, database: Database) -> "Hold":
-        """The writer is busy when this returns."""
+        """The writer is blocked when this returns."""
         made = cls(database)
-        await wait_until_async(made._begun.is_set, 10, "the writer to be busy")
+        await wait_until_async(made._started.is_set, 10, "the writer to be busy")
         return made
 
     async def until_waiting(self, count: int) -> None:
-        await wait_until_async(lambda: self._database._letters.qsize() == count, 10, f"{count} to wait")
+        await wait_until_async(lambda: self._database._waiting.qsize() == count, 10, f"{count} to wait")
 
-    async def let_go(self) -> None:
-        self._go.set()
+    async def release(self) -> None:
+        self._released.set()
         await self._task
 
 
-async def test_what_waits_together_is_committed_together(database: Database) -> None:
+async def test_transactions_that_wait_together_are_committed_together(database: Database) -> None:
     hold = await Hold.on(database)
     names = [f"team-{number:03}" for number in range(100)]
     asked = [asyncio.create_task(database.write(team(name)), name=name) for name in names]
     await hold.until_waiting(100)
-    await hold.let_go()
+    await hold.release()
     assert await asyncio.gather(*asked) == names
     assert teams(database) == names
     assert len(hold.commits) == 2, "one for the first, one for all others"
 
 
-async def test_one_that_fails_undoes_only_itself(database: Database) -> None:
+async def test_a_failing_transaction_is_rolled_back_alone(database: Database) -> None:
     def half(connection: sqlite3.Connection) -> None:
         team("half")(connection)
         raise Conflict("no", "not like this")
@@ -89,14 +89,14 @@ async def test_one_that_fails_undoes_only_itself(database: Database) -> None:
         for number, work in enumerate([team("one"), half, team("one"), team("two"), lambda c: c.execute("nonsense")])
     ]
     await hold.until_waiting(5)
-    await hold.let_go()
+    await hold.release()
     ends = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(end) for end in ends] == [str, Conflict, Defect, str, Defect]
     assert teams(database) == ["one", "two"]
 
 
-async def test_a_refusal_is_not_told_before_what_it_rests_on_is_there(database: Database) -> None:
-    """Or, when the group cannot be committed, it would rest on nothing."""
+async def test_an_error_is_returned_only_after_the_commit_that_it_depends_on(database: Database) -> None:
+    """The group may fail to commit, and the error would then depend on something that was not written."""
 
     def second(connection: sqlite3.Connection) -> None:
         if connection.execute("SELECT 1 FROM teams WHERE id = 'one'").fetchone():
@@ -114,12 +114,12 @@ async def test_a_refusal_is_not_told_before_what_it_rests_on_is_there(database: 
         *(asyncio.create_task(database.write(team(f"t{number}")), name="more") for number in range(50)),
     ]
     await hold.until_waiting(52)
-    await hold.let_go()
+    await hold.release()
     await asyncio.gather(*asked)
     assert "one" in asked[1].result()
 
 
-async def test_whatever_a_transaction_does_the_writer_goes_on(database: Database) -> None:
+async def test_the_writer_survives_whatever_a_transaction_raises(database: Database) -> None:
     def leaves(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
         raise RuntimeError("a bug")
@@ -129,12 +129,12 @@ async def test_whatever_a_transaction_does_the_writer_goes_on(database: Database
     assert await database.write(team("one")) == "one"
 
 
-async def test_a_caller_that_leaves_does_not_take_its_transaction_along(database: Database) -> None:
+async def test_a_cancelled_caller_does_not_cancel_its_transaction(database: Database) -> None:
     hold = await Hold.on(database)
     asked = asyncio.create_task(database.write(team("one")), name="asked")
     await hold.until_waiting(1)
     await end_all(asked)
-    await hold.let_go()
+    await hold.release()
     await database.write(team("two"))
     assert teams(database) == ["one", "two"]
 
@@ -152,7 +152,7 @@ async def test_a_full_disk_loses_nothing_that_was_answered(database: Database) -
     works = [team("beside"), large, team("behind")]
     asked = [asyncio.create_task(database.write(work), name=f"write {n}") for n, work in enumerate(works)]
     await hold.until_waiting(3)
-    await hold.let_go()
+    await hold.release()
     ends = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(ends[1], StorageFull)
     assert f"free space on the file system of {database.path.parent}" in ends[1].hint
@@ -164,10 +164,10 @@ async def test_a_full_disk_loses_nothing_that_was_answered(database: Database) -
     assert {"before", "after", blob} <= set(teams(database))
 
 
-async def test_everything_that_was_asked_for_is_committed_before_the_end(tmp_path: Path) -> None:
+async def test_close_commits_all_waiting_transactions(tmp_path: Path) -> None:
     database = Database(tmp_path / "danube.db")
     asked = [asyncio.create_task(database.write(team(f"t{n}")), name=f"write {n}") for n in range(20)]
-    await wait_until_async(lambda: len(teams(database)) == 20 or database._letters.qsize(), 10, "some of them")
+    await wait_until_async(lambda: len(teams(database)) == 20 or database._waiting.qsize(), 10, "some of them")
     await database.close()
     assert await asyncio.gather(*asked) == [f"t{n}" for n in range(20)]
     await database.close()
@@ -175,13 +175,13 @@ async def test_everything_that_was_asked_for_is_committed_before_the_end(tmp_pat
         await database.write(team("late"))
 
 
-async def test_too_many_that_wait_are_told_to_come_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database._letters, "maxsize", 2)
+async def test_a_transaction_above_the_limit_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database._waiting, "maxsize", 2)
     hold = await Hold.on(database)
     asked = [asyncio.create_task(database.write(team(f"t{n}")), name=f"write {n}") for n in range(3)]
-    with pytest.raises(Unavailable, match="transactions wait already"):
+    with pytest.raises(Unavailable, match="transactions are already waiting"):
         await asked[2]
-    await hold.let_go()
+    await hold.release()
     assert await asyncio.gather(*asked[:2]) == ["t0", "t1"]
 
 
@@ -203,16 +203,16 @@ async def test_a_database_that_another_program_locks_says_so(tmp_path: Path, mon
     await database.close()
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_another_kind_of_file_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "danube.db"
-    path.write_bytes(b"something else entirely, and long enough to be looked at" * 50)
+    path.write_bytes(b"something else entirely, and long enough to be read" * 50)
     with pytest.raises(Permanent) as refusal:
         Database(path)
     assert refusal.value.reference == "database-corrupt"
     assert path.read_bytes().startswith(b"something else")
 
 
-def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(Permanent) as refusal:
         Database(tmp_path / "nowhere" / "danube.db")
     assert str(tmp_path / "nowhere") in refusal.value.hint

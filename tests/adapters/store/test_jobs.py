@@ -1,6 +1,8 @@
 """Jobs in the store: what is written is what is read, whatever is in it."""
 
 import itertools
+import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -19,6 +21,7 @@ from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.records import replace
 
@@ -58,7 +61,7 @@ def steps_of(draw: st.DrawFn, job_id: str) -> tuple[Step, ...]:
         status=st.sampled_from(Status),
         container=st.none() | st.integers(0, 99),
         memory_kills=st.integers(0, 99),
-        asked_at=TIMES,
+        requested_at=TIMES,
         started_at=TIMES,
         finished_at=TIMES,
         end=st.none() | ENDS,
@@ -80,10 +83,7 @@ def jobs_with(draw: st.DrawFn, job_id: str) -> Job:
                 Trigger,
                 type=st.sampled_from(["manual", "webhook", "cron", "pipeline"]),
                 actor=TEXT,
-                ref=TEXT,
-                branch=TEXT,
-                tag=TEXT,
-                commit_sha=TEXT,
+                revision=st.builds(Revision, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT),
                 params=st.dictionaries(TEXT, TEXT, max_size=3),
                 pull_request=st.none() | st.dictionaries(TEXT, TEXT | st.integers(0, 9), max_size=2),
             ),
@@ -111,6 +111,7 @@ def jobs_with(draw: st.DrawFn, job_id: str) -> Job:
             started_at=TIMES,
             deadline_at=TIMES,
             finished_at=TIMES,
+            pod_id=TEXT,
             steps=steps_of(job_id),
         )
     )
@@ -136,6 +137,34 @@ def a_job(job_id: str, **changes: object) -> Job:
 
 def a_step(job_id: str, sequence: int, **changes: object) -> Step:
     return replace(Step(step_id(job_id, sequence), sequence, "name", "host"), **changes)  # type: ignore[arg-type]
+
+
+async def test_a_job_that_an_older_version_stored_is_read(database: Database, jobs: SqliteJobs) -> None:
+    """Its trigger has the fields of the revision beside its own."""
+    await jobs.create_jobs([a_job("01a")])
+    old = {
+        "type": "webhook",
+        "actor": "alice",
+        "ref": "refs/heads/main",
+        "branch": "main",
+        "tag": "",
+        "commit_sha": "c0ffee",
+        "params": {"target": "staging"},
+        "pull_request": None,
+        "rerun_of": "",
+        "origin": "github:d1",
+        "commit_message": "fix",
+        "commit_author": "Alice",
+    }
+
+    def store(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE jobs SET trigger = ? WHERE id = '01a'", (json.dumps(old),))
+
+    await database.write(store)
+    job = await SqliteJobs(database).load_job("01a")
+    assert job is not None
+    revision = Revision("c0ffee", "refs/heads/main", "main", commit_message="fix", commit_author="Alice")
+    assert job.trigger == Trigger("webhook", "alice", revision, {"target": "staging"}, origin="github:d1")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -246,7 +275,7 @@ async def test_every_filter_gives_what_a_scan_would(jobs: SqliteJobs) -> None:
     ]
     await SqlitePipelines(jobs._database).apply_pipelines(known, "1")
     for number in range(400):
-        trigger = Trigger("manual", "alice", branch=random.choice(["main", "a", "b"]))
+        trigger = Trigger("manual", "alice", Revision(branch=random.choice(["main", "a", "b"])))
         pipeline, ended = random.choice(known), random.choice(list(Status))
         job = a_job(f"{number:04}", pipeline=pipeline.name, pipeline_id=pipeline.id, status=ended, trigger=trigger)
         every.append(job)
@@ -264,7 +293,7 @@ def fits(job: Job, wanted: JobFilter) -> bool:
     return (
         (wanted.pipelines is None or job.pipeline in wanted.pipelines)
         and wanted.status in (None, job.status)
-        and wanted.branch in (None, job.trigger.branch)
+        and wanted.branch in (None, job.trigger.revision.branch)
         and (wanted.before is None or job.id < wanted.before)
     )
 

@@ -1,4 +1,4 @@
-"""The schema: every column that it promises, what goes with what, and how it grows."""
+"""The schema: its columns, constraints, indexes and migrations."""
 
 import sqlite3
 from pathlib import Path
@@ -26,18 +26,18 @@ PROMISED = {
 ROWS = """
 INSERT INTO users (id, email, name, oidc_subject, created_at, updated_at) VALUES ('u', 'u@example.org', 'U', 'sub', 0, 0), ('v', 'v@example.org', 'V', NULL, 0, 0);
 INSERT INTO teams (id, name, created_at) VALUES ('t', 't', 0), ('t2', 't2', 0);
-INSERT INTO team_members VALUES ('t', 'u', 'admin'), ('t', 'v', 'member'), ('t2', 'v', 'member');
+INSERT INTO team_members (team_id, user_id, role) VALUES ('t', 'u', 'admin'), ('t', 'v', 'member'), ('t2', 'v', 'member');
 INSERT INTO pipelines (id, name, team_id, repo_url, created_at, updated_at, settings)
     VALUES ('p', 'p', 't', 'r', 0, 0, '{}'), ('p2', 'p2', NULL, 'r', 0, 0, '{}');
-INSERT INTO pipeline_permissions VALUES ('p', 't', 'write'), ('p', 't2', 'read'), ('p2', 't2', 'admin');
+INSERT INTO pipeline_permissions (pipeline_id, team_id, level) VALUES ('p', 't', 'write'), ('p', 't2', 'read'), ('p2', 't2', 'admin');
 INSERT INTO jobs (id, pipeline_id, trigger_type, status, log_path, created_at, pipeline, phase, reason, message,
     generation, effect_count, trigger, settings)
     VALUES ('j', 'p2', 'webhook', 'success', 'l', 0, 'p2', 'closed', '', '', 0, 0, '{}', '{}');
 INSERT INTO steps (id, job_id, name, sequence, status, image, checked, retries, timeout_seconds, attempt, phase)
     VALUES ('j-0001', 'j', 's', 1, 'success', 'host', 1, 0, 0, 1, 'ended');
-INSERT INTO artifacts VALUES ('a', 'j', 'report', 'report.tar.gz', 1, 0, 'hash');
-INSERT INTO effects VALUES ('j', 1, 0, 'create-pod', 0);
-INSERT INTO secret_reads VALUES ('j', 1, 'TOKEN', 0, 'TOKEN');
+INSERT INTO artifacts (id, job_id, name, path, size_bytes, created_at, sha256) VALUES ('a', 'j', 'report', 'report.tar.gz', 1, 0, 'hash');
+INSERT INTO effects (job_id, position, generation, kind, done_at) VALUES ('j', 1, 0, 'create-pod', 0);
+INSERT INTO secret_reads (job_id, sequence, key, at, name) VALUES ('j', 1, 'TOKEN', 0, 'TOKEN');
 """
 
 
@@ -53,14 +53,14 @@ def count(connection: sqlite3.Connection, table: str) -> int:
 
 
 @pytest.mark.parametrize("table", PROMISED)
-def test_every_promised_column_is_there(connection: sqlite3.Connection, table: str) -> None:
+def test_every_specified_column_exists(connection: sqlite3.Connection, table: str) -> None:
     columns = {row["name"]: row for row in connection.execute(f"PRAGMA table_info({table})")}
     assert set(PROMISED[table].split()) <= set(columns)
     if "id" in columns:
         assert (columns["id"]["type"], columns["id"]["pk"]) == ("TEXT", 1)
 
 
-def test_defaults_are_as_promised(connection: sqlite3.Connection) -> None:
+def test_defaults_are_as_specified(connection: sqlite3.Connection) -> None:
     row = connection.execute("SELECT * FROM pipelines WHERE id = 'p'").fetchone()
     assert (row["config_path"], row["max_duration_seconds"], row["workspace_size_gb"]) == ("danubefile.py", 3600, 5)
     assert row["branch_filter"] == "[]"
@@ -76,19 +76,20 @@ def test_defaults_are_as_promised(connection: sqlite3.Connection) -> None:
         "INSERT INTO pipeline_permissions VALUES ('p2', 't', 'execute')",
         "UPDATE jobs SET trigger_type = 'wind'",
         "UPDATE jobs SET pipeline_id = 'no such pipeline'",
-        "INSERT INTO artifacts VALUES ('b', 'j', 'report', 'x', 1, 0, 'other')",
+        "INSERT INTO artifacts (id, job_id, name, path, size_bytes, created_at, sha256) "
+        "VALUES ('b', 'j', 'report', 'x', 1, 0, 'other')",
         "INSERT INTO steps (id, job_id, name, sequence, status, image, checked, retries, timeout_seconds, attempt, phase) "
         "SELECT 'j-0002', job_id, name, sequence, status, image, 1, 0, 0, 1, phase FROM steps",
         "DELETE FROM pipelines WHERE id = 'p2'",
         "UPDATE jobs SET created_at = 'yesterday'",
     ],
 )
-def test_what_must_not_be_is_refused(connection: sqlite3.Connection, statement: str) -> None:
+def test_invalid_rows_are_refused(connection: sqlite3.Connection, statement: str) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute(statement)
 
 
-def test_two_values_of_one_secret_are_refused_global_ones_too(connection: sqlite3.Connection) -> None:
+def test_two_values_of_one_secret_are_refused_also_for_global_ones(connection: sqlite3.Connection) -> None:
     add = "INSERT INTO secrets (id, pipeline_id, key, value_encrypted, created_at, updated_at) VALUES (?, ?, 'K', x'', 0, 0)"
     for number, pipeline in enumerate(["p", "p2", None]):
         connection.execute(add, (f"s{number}", pipeline))
@@ -96,7 +97,7 @@ def test_two_values_of_one_secret_are_refused_global_ones_too(connection: sqlite
             connection.execute(add, (f"again{number}", pipeline))
 
 
-def test_what_belongs_together_goes_together(connection: sqlite3.Connection) -> None:
+def test_dependent_rows_are_deleted_together(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM users WHERE id = 'u'")
     assert count(connection, "team_members") == 2
     connection.execute("DELETE FROM teams WHERE id = 't'")
@@ -120,12 +121,12 @@ def test_what_belongs_together_goes_together(connection: sqlite3.Connection) -> 
         "SELECT * FROM jobs WHERE pipeline = 'p' AND status = 'failure' ORDER BY id DESC LIMIT 50",
     ],
 )
-def test_what_is_asked_often_has_an_index(connection: sqlite3.Connection, query: str) -> None:
+def test_frequent_queries_use_an_index(connection: sqlite3.Connection, query: str) -> None:
     plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
     assert all("USING INDEX" in step or "USING COVERING INDEX" in step for step in plan), plan
 
 
-def test_no_table_takes_a_value_of_another_type(connection: sqlite3.Connection) -> None:
+def test_no_table_accepts_a_value_of_another_type(connection: sqlite3.Connection) -> None:
     tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
     own = [row for row in tables if not row["name"].startswith("sqlite_")]
     assert [row["name"] for row in own if "STRICT" not in row["sql"]] == []
@@ -141,7 +142,29 @@ async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
         await database.close()
 
 
-async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_job_of_an_older_server_keeps_its_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods bore their job's id before they had ids of their own; a job that has not started has no pod."""
+    (before,) = (number for number, text in enumerate(MIGRATIONS) if "ADD COLUMN pod_id" in text)
+    with monkeypatch.context() as older:
+        older.setattr(database_module, "MIGRATIONS", MIGRATIONS[:before])
+        connection = database_module._connect(tmp_path / "danube.db", read_only=False)
+        database_module._migrate(connection, tmp_path / "danube.db")
+    connection.executescript(ROWS)
+    connection.execute("UPDATE jobs SET started_at = 1")
+    connection.execute(
+        "INSERT INTO jobs (id, pipeline_id, trigger_type, status, log_path, created_at, pipeline, phase, reason, message, "
+        "generation, effect_count, trigger, settings) SELECT 'queued', pipeline_id, trigger_type, 'pending', log_path, "
+        "created_at, pipeline, 'queued', reason, message, generation, effect_count, trigger, settings FROM jobs"
+    )
+    connection.commit()
+    connection.close()
+    database = Database(tmp_path / "danube.db")
+    rows = database.read("SELECT id, pod_id FROM jobs ORDER BY id")
+    assert [tuple(row) for row in rows] == [("j", "j"), ("queued", "")]
+    await database.close()
+
+
+async def test_a_newer_schema_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     database = Database(tmp_path / "danube.db")
     await database.write(lambda connection: connection.execute("INSERT INTO schema_version VALUES (99, 0)") and None)
     await database.close()
@@ -153,13 +176,13 @@ async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "danube.db").read_bytes() == before
 
 
-async def test_a_step_that_fails_leaves_the_schema_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_migration_leaves_the_schema_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (*MIGRATIONS, "CREATE TABLE first (x INTEGER) STRICT; CREATE TABLE first (x INTEGER) STRICT;")
     monkeypatch.setattr(database_module, "MIGRATIONS", broken)
     with pytest.raises(Exception, match="already exists"):
         Database(tmp_path / "danube.db")
-    mended = (*MIGRATIONS, "CREATE TABLE first (x INTEGER) STRICT; CREATE TABLE second (x INTEGER) STRICT;")
-    monkeypatch.setattr(database_module, "MIGRATIONS", mended)
+    fixed = (*MIGRATIONS, "CREATE TABLE first (x INTEGER) STRICT; CREATE TABLE second (x INTEGER) STRICT;")
+    monkeypatch.setattr(database_module, "MIGRATIONS", fixed)
     database = Database(tmp_path / "danube.db")
     assert database.read("SELECT max(version) FROM schema_version")[0][0] == len(MIGRATIONS) + 1
     assert database.read("SELECT * FROM second") == []

@@ -1,4 +1,4 @@
-"""Secrets in the store: one value in use, the others known until they are forgotten."""
+"""Secrets in the store: one current value, the retired ones kept until they are forgotten."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def value(secret_id: str, name: SecretName, at: float) -> StoredSecret:
     return StoredSecret(secret_id, name, f"encrypted {secret_id}".encode(), at, at)
 
 
-async def test_a_secret_may_come_before_its_pipeline_and_global_ones_stand_apart(secrets: SqliteSecrets) -> None:
+async def test_a_secret_may_be_set_before_its_pipeline_and_is_separate_from_global_ones(secrets: SqliteSecrets) -> None:
     await secrets.put_secret(value("g", GLOBAL, 1))
     await secrets.put_secret(value("o", OWN, 2))
     assert await secrets.load_secret(GLOBAL) == value("g", GLOBAL, 1)
@@ -40,7 +40,7 @@ async def test_a_secret_may_come_before_its_pipeline_and_global_ones_stand_apart
 
 
 @pytest.mark.parametrize("name", [GLOBAL, OWN])
-async def test_a_replaced_value_is_retired_whole(secrets: SqliteSecrets, name: SecretName) -> None:
+async def test_a_replaced_value_is_retired(secrets: SqliteSecrets, name: SecretName) -> None:
     for number in range(4):
         await secrets.put_secret(value(f"s{number}", name, float(number)))
     assert await secrets.load_secret(name) == value("s3", name, 3)
@@ -51,7 +51,7 @@ async def test_a_replaced_value_is_retired_whole(secrets: SqliteSecrets, name: S
     assert known["s1"].name == name, "it is part of what the value is bound to"
 
 
-async def test_what_another_pipelines_job_could_read_is_no_business_of_this_one(secrets: SqliteSecrets) -> None:
+async def test_other_pipelines_secrets_are_not_masked(secrets: SqliteSecrets) -> None:
     for secret_id, pipeline in (("g", None), ("o", "hello"), ("x", "other")):
         name = SecretName(pipeline, "K")
         await secrets.put_secret(value(secret_id, name, 1))
@@ -59,7 +59,7 @@ async def test_what_another_pipelines_job_could_read_is_no_business_of_this_one(
     assert {one.id for one in await secrets.maskable_secrets("hello")} == {"g", "g2", "o", "o2"}
 
 
-async def test_a_removed_value_is_retired_and_its_name_is_free(secrets: SqliteSecrets) -> None:
+async def test_a_removed_value_is_retired_and_its_name_is_unset(secrets: SqliteSecrets) -> None:
     await secrets.put_secret(value("s", OWN, 1))
     assert await secrets.delete_secret(OWN, 5.0)
     assert not await secrets.delete_secret(OWN, 6.0)
@@ -69,9 +69,7 @@ async def test_a_removed_value_is_retired_and_its_name_is_free(secrets: SqliteSe
     assert len(await secrets.maskable_secrets("hello")) == 2
 
 
-async def test_forgetting_takes_what_was_retired_before_and_nothing_else(
-    secrets: SqliteSecrets, database: Database
-) -> None:
+async def test_forgetting_deletes_only_values_retired_before_then(secrets: SqliteSecrets, database: Database) -> None:
     for number in range(5):
         await secrets.put_secret(value(f"s{number}", OWN, float(number)))
     assert await secrets.forget_retired_secrets(3.0) == 2
@@ -84,6 +82,6 @@ async def test_forgetting_takes_what_was_retired_before_and_nothing_else(
     assert {one.id for one in await secrets.maskable_secrets("hello")} == {"s4"}
 
 
-async def test_the_store_never_shows_a_value_by_accident(secrets: SqliteSecrets) -> None:
+async def test_the_repr_of_a_stored_secret_hides_its_value(secrets: SqliteSecrets) -> None:
     await secrets.put_secret(value("s", OWN, 1))
     assert "encrypted" not in repr(await secrets.load_secret(OWN))

@@ -12,7 +12,7 @@ from danube_pkg.core.configuration.plan import described
 from danube_pkg.core.configuration.state import PipelineDefinition, State, Team, User
 from danube_pkg.core.errors import Defect, SourceLocation
 from danube_pkg.core.identity.access import Level, TeamRole
-from tests.core.jobs.states import states
+from tests.core.configuration.states import states
 
 
 @settings(max_examples=40, deadline=None)

@@ -63,3 +63,20 @@ def test_whoever_does_not_have_the_key_cannot_mend_the_chain() -> None:
     forged = replace(entries[2].happening, actor="mallory")
     entries[2] = AuditEntry(3, forged, chained(b"another key", entries[1].hash, 3, forged))
     assert check(entries, 5).broken_at == 3
+
+
+def test_the_chain_of_earlier_versions_stays_whole() -> None:
+    """Hashes that were stored: what is hashed may never change by a byte, or every audit log would seem forged."""
+    events = [
+        AuditEvent(1.5, "alice", "trigger", "app", details={"path": "/1", "name": "Zoë", "half": "\udc80"}),
+        AuditEvent(2.0, "local-administrator", "drain", outcome="not-allowed", address="127.0.0.1", request_id="r1"),
+    ]
+    stored = [
+        "fa55b96f5ce3ece0032da2cd5510d54784b19ea1dcc2d2e928b23bd11d4ffbdf",
+        "39e086c0d93d1188ddc0c545a54474e0b50b368e424453e7f8eddb1efafd6fba",
+    ]
+    entries = [
+        AuditEntry(number, event, bytes.fromhex(text))
+        for number, (event, text) in enumerate(zip(events, stored, strict=True), 1)
+    ]
+    assert check(entries, 2) == ChainState(2)

@@ -1,4 +1,4 @@
-"""Names of images, their manifests, and whom their programs run as: text in, values or a sentence out."""
+"""Image names, manifests, configurations and users: text in, values or an error out."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ DIGEST = f"sha256:{'ab' * 32}"
         ("[::1]:5000/app", "[::1]:5000/app:latest"),
     ],
 )
-def test_what_a_name_means(name: str, full: str) -> None:
+def test_a_name_is_completed(name: str, full: str) -> None:
     assert str(parse_reference(name, HUB)) == full
     assert str(parse_reference(full, "other.example")) == full
 
@@ -58,34 +58,34 @@ def test_another_default_registry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
-        ("", "no name of a repository"),
+        ("", "not a repository name"),
         ("Node:20", "names are in lower case: node:20"),
-        ("node:", "is no tag"),
-        ("node:a b", "is no tag"),
-        ("node:" + "x" * 129, "is no tag"),
-        ("node@sha256:abc", "is no digest"),
-        ("node@sha512:" + "0" * 128, "is no digest"),
-        ("registry.example/", "no name of a repository"),
-        ("registry.example/../etc", "no name of a repository"),
-        ("registry.example/a//b", "no name of a repository"),
-        ("user:word@registry.example/a", "is no digest"),
-        ("-x.example/a", "is no host"),
-        ("https://registry.example/a", "is no host"),
+        ("node:", "is not a tag"),
+        ("node:a b", "is not a tag"),
+        ("node:" + "x" * 129, "is not a tag"),
+        ("node@sha256:abc", "is not a digest"),
+        ("node@sha512:" + "0" * 128, "is not a digest"),
+        ("registry.example/", "not a repository name"),
+        ("registry.example/../etc", "not a repository name"),
+        ("registry.example/a//b", "not a repository name"),
+        ("user:word@registry.example/a", "is not a digest"),
+        ("-x.example/a", "is not a host"),
+        ("https://registry.example/a", "is not a host"),
         ("registry.example/" + "a" * 300, "more than 255 characters"),
     ],
 )
-def test_a_name_that_is_none(name: str, said: str) -> None:
+def test_an_invalid_name_is_refused_with_its_invalid_part(name: str, message: str) -> None:
     with pytest.raises(ImageUnavailable) as refusal:
         parse_reference(name, HUB)
     error = refusal.value
-    assert said in f"{error} {error.hint}"
+    assert message in f"{error} {error.hint}"
     assert error.reference == Reason.IMAGE_PULL_FAILED
     assert error.hint
 
 
-def test_where_registries_are() -> None:
+def test_endpoints_of_registries() -> None:
     assert [one.url for one in endpoints_of("registry.example", ())] == ["https://registry.example"]
     assert [one.url for one in endpoints_of(HUB, ())] == ["https://registry-1.docker.io"]
     specs = (
@@ -132,34 +132,34 @@ def test_a_manifest_of_either_kind_is_read() -> None:
         assert [one.size for one in found.layers] == [size]
 
 
-def test_the_media_type_of_the_answer_counts_where_the_document_has_none() -> None:
+def test_the_media_type_of_the_response_is_used_if_the_document_has_none() -> None:
     found = read_manifest(b'{"manifests": []}', "x", "application/vnd.oci.image.index.v1+json; charset=utf-8")
     assert found == Index(())
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
-        (b"<html>", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"[]", "not what it should be"),
-        (b"x" * (5 << 20), "at most"),
-        (b'{"schemaVersion": 1}', "schema 1"),
-        (manifest(mediaType="application/vnd.wasm"), "no image's manifest"),
-        (manifest(config={"mediaType": "application/vnd.helm", "digest": DIGEST, "size": 1}), "no container image"),
+        (b"<html>", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"x" * (5 << 20), "the limit is"),
+        (b'{"schemaVersion": 1}', "schema version 1"),
+        (manifest(mediaType="application/vnd.wasm"), "not the media type of an image manifest"),
+        (manifest(config={"mediaType": "application/vnd.helm", "digest": DIGEST, "size": 1}), "not a container image"),
         (manifest(layers=[]), "no layers"),
         (manifest(layers=[layer()] * (MAX_LAYERS + 1)), "127"),
         (manifest(layers=[layer(media_type="application/encrypted")]), "cannot be unpacked"),
         (manifest(layers=[layer(media_type="application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")]), "cannot be"),
         (manifest(layers=[layer(size=-1)]), "a size"),
-        (manifest(layers=[{**layer(), "digest": "sha256:../../etc/passwd"}]), "digest belongs"),
+        (manifest(layers=[{**layer(), "digest": "sha256:../../etc/passwd"}]), "is not a sha256 digest"),
         (manifest(layers={}), "not a list"),
     ],
 )
-def test_a_manifest_that_cannot_be_used_says_why(data: bytes, said: str) -> None:
+def test_an_unusable_manifest_is_refused_with_its_cause(data: bytes, message: str) -> None:
     with pytest.raises(ImageUnavailable) as refusal:
         read_manifest(data, "x")
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 def on(architecture: str, variant: str = "", os: str = "linux") -> Descriptor:
@@ -182,10 +182,10 @@ def test_the_platform_of_the_machine_is_chosen(machine: str, offered: list[Descr
     assert choose(Index(tuple(offered)), platform_of(machine), "x") == chosen
 
 
-def test_another_machines_image_is_refused_with_what_there_is() -> None:
+def test_an_image_for_another_platform_is_refused_with_those_it_has() -> None:
     with pytest.raises(ImageUnavailable) as refusal:
         choose(Index((on("arm64", "v8"), on("unknown", os="unknown"))), platform_of("x86_64"), "x")
-    assert "it is there for linux/arm64/v8; this machine is linux/amd64" in str(refusal.value)
+    assert "it is available for linux/arm64/v8; this machine is linux/amd64" in str(refusal.value)
     with pytest.raises(ImageUnavailable):
         check_platform(Platform("linux", "arm64"), platform_of("x86_64"), "x")
 
@@ -209,23 +209,23 @@ def one_layer() -> Manifest:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ({"rootfs": {"diff_ids": []}}, "names 0 layers, its manifest 1"),
-        ({"rootfs": {"diff_ids": ["md5:1"]}}, "digest belongs"),
+        ({"rootfs": {"diff_ids": ["md5:1"]}}, "is not a sha256 digest"),
         ({"rootfs": {"diff_ids": [DIGEST]}, "config": {"Env": "A=b"}}, "environment"),
-        ({"rootfs": {"diff_ids": [DIGEST]}, "config": {"Env": ["A=\0"]}}, "no text"),
-        ({"rootfs": {"diff_ids": [DIGEST]}, "config": {"User": 5}}, "User is no text"),
+        ({"rootfs": {"diff_ids": [DIGEST]}, "config": {"Env": ["A=\0"]}}, "is not text"),
+        ({"rootfs": {"diff_ids": [DIGEST]}, "config": {"User": 5}}, "'User' is not text"),
         ({}, "rootfs"),
     ],
 )
-def test_a_configuration_that_cannot_be_used(document: dict[str, Any], said: str) -> None:
+def test_an_unusable_configuration_is_refused(document: dict[str, Any], message: str) -> None:
     with pytest.raises(ImageUnavailable) as refusal:
         read_configuration(json.dumps(document).encode(), one_layer(), "x")
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_the_chain_is_the_specifications() -> None:
+def test_the_chain_id_is_computed_as_specified() -> None:
     """ChainID(L0|L1) = Digest(ChainID(L0) + " " + DiffID(L1)); the value was computed by sha256sum."""
     a, b = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
     two = read_manifest(manifest(layers=[layer(), layer()]), "x")
@@ -255,7 +255,7 @@ GROUP = "root:x:0:\nnode:x:1001:\ndocker:x:998:other,node\nwheel:x:10:node\n"
         ("1234:5678", "1234:5678", "/"),
     ],
 )
-def test_whom_an_image_runs_as(user: str, ids: str, home: str) -> None:
+def test_the_user_of_an_image_is_resolved_by_its_accounts(user: str, ids: str, home: str) -> None:
     found = find_user(image(user), PASSWD, GROUP)
     assert (str(found), found.home) == (ids, home)
 
@@ -265,13 +265,17 @@ def image(user: str) -> Image:
 
 
 @pytest.mark.parametrize(
-    ("user", "said"),
-    [("nobody", "/etc/passwd has no such user"), ("root:staff", "/etc/group has no such group"), ("70000", "to 65535")],
+    ("user", "message"),
+    [
+        ("postgres", "/etc/passwd has no such user"),
+        ("root:staff", "/etc/group has no such group"),
+        ("70000", "to 65535"),
+    ],
 )
-def test_a_user_that_cannot_be(user: str, said: str) -> None:
+def test_an_unknown_user_is_refused(user: str, message: str) -> None:
     with pytest.raises(ImageUnavailable) as refusal:
         find_user(image(user), PASSWD, GROUP)
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 def test_an_image_without_accounts_runs_as_root() -> None:

@@ -1,4 +1,4 @@
-"""Why a job is as it is, in sentences that name the next thing to do."""
+"""Explanations of a job, with the command to run next."""
 
 import pytest
 
@@ -8,9 +8,10 @@ from danube_pkg.core.jobs.queue import Obstacle, QueuePosition
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
-JOB = Job("02", "id-app", "app", Trigger("manual", "alice", commit_sha="c0ffee" * 6), PipelineSettings("/x"), 0.0)
+JOB = Job("02", "id-app", "app", Trigger("manual", "alice", Revision("c0ffee" * 6)), PipelineSettings("/x"), 0.0)
 
 
 HOLDING = replace(JOB, id="00", pipeline="slow", phase=Phase.RUNNING)
@@ -21,47 +22,47 @@ HOLDING = replace(JOB, id="00", pipeline="slow", phase=Phase.RUNNING)
     [
         (
             QueuePosition(Obstacle.SERVER_LIMIT, 2, 1, (HOLDING,)),
-            "The server has 1 place (max_concurrent_jobs), taken by slow (00).",
+            "The server may run 1 job at a time (max_concurrent_jobs); now slow (00).",
         ),
         (
             QueuePosition(Obstacle.PIPELINE_LIMIT, 2, 3, (HOLDING,) * 7),
-            "app has 3 places of its own (max_concurrent_jobs), taken by",
+            "app may run 3 jobs at a time (max_concurrent_jobs); now slow (00),",
         ),
         (
             QueuePosition(Obstacle.GROUP, 2, 1, (HOLDING,), "group deploy"),
-            "At most one job of its concurrency group deploy runs, and",
+            "At most one job of its concurrency group deploy runs at a time; now",
         ),
-        (QueuePosition(Obstacle.NO_FOLLOW_UP, 2), "A place is free; it starts in a moment."),
+        (QueuePosition(Obstacle.NOTHING, 2), "Nothing is in its way; it starts in a moment."),
     ],
 )
-def test_the_queue_names_what_is_in_the_way_and_the_place_in_the_order(waiting: QueuePosition, sentence: str) -> None:
+def test_a_waiting_job_names_its_obstacle_and_its_position(waiting: QueuePosition, sentence: str) -> None:
     found = explain(JOB, waiting, "")
     assert found.lines[0] == "The job waits in the queue; it is number 2 in the order of starting."
     assert found.lines[1].startswith(sentence)
     assert (found.position, found.waits_for) == (2, waiting.obstacle)
 
 
-def test_of_many_in_the_way_some_are_named_and_all_are_counted() -> None:
+def test_some_of_many_blockers_are_named_and_the_others_counted() -> None:
     holding = tuple(replace(HOLDING, id=f"{number:02}") for number in range(9))
     assert explain(JOB, QueuePosition(Obstacle.SERVER_LIMIT, 1, 9, holding), "").lines[1].endswith("(04) and 4 more.")
 
 
-def test_who_waits_for_a_group_is_led_to_the_job_that_holds_it() -> None:
+def test_a_job_that_waits_for_a_group_hints_at_the_job_that_holds_it() -> None:
     assert explain(JOB, QueuePosition(Obstacle.GROUP, 1, 1, (HOLDING,), "group deploy"), "").hint == "danube explain 00"
 
 
-def test_draining_is_said_before_the_queue() -> None:
-    found = explain(JOB, QueuePosition(Obstacle.NO_FOLLOW_UP, 1), "alice@example.com")
+def test_draining_is_named_before_the_queue() -> None:
+    found = explain(JOB, QueuePosition(Obstacle.NOTHING, 1), "alice@example.com")
     assert "alice@example.com is draining" in found.lines[1]
     assert found.hint == "danube resume"
 
 
-def test_an_approval_that_is_missing() -> None:
+def test_a_missing_approval_hints_at_the_command() -> None:
     found = explain(replace(JOB, reason=Reason.APPROVAL_REQUIRED), QueuePosition(Obstacle.APPROVAL), "")
     assert found.hint.startswith("danube approve 02 c0ffee")
 
 
-def test_a_failure_ends_with_what_mends_it() -> None:
+def test_a_failure_hints_at_its_fix() -> None:
     failed = replace(
         JOB, phase=Phase.CLOSED, status=Status.FAILURE, reason=Reason.OUT_OF_MEMORY, message="it used too much"
     )
@@ -70,5 +71,8 @@ def test_a_failure_ends_with_what_mends_it() -> None:
     assert "memory_mb" in found.hint
 
 
-def test_a_green_job_says_why_it_is_green() -> None:
-    assert "record of its end" in explain(replace(JOB, phase=Phase.CLOSED, status=Status.SUCCESS), None, "").lines[0]
+def test_a_success_names_the_records_it_rests_on() -> None:
+    assert (
+        "authentic record of its end"
+        in explain(replace(JOB, phase=Phase.CLOSED, status=Status.SUCCESS), None, "").lines[0]
+    )

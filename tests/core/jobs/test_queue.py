@@ -1,4 +1,4 @@
-"""Who starts next: limits, groups, priority, and turns; by examples and by what holds whatever comes."""
+"""Which jobs start next: limits, groups, priority and turns, by examples and by properties of random queues."""
 
 import itertools
 from collections import Counter
@@ -10,27 +10,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danube_pkg.core.jobs.concurrency import group_of, superseded
+from danube_pkg.core.jobs.concurrency import group_of, superseded_jobs
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.queue import (
-    HOLDS_A_PLACE,
-    PATIENCE,
+    HOLDS_A_SLOT,
+    MAX_STARTS_PASSED_OVER,
     Obstacle,
-    Turns,
-    choose,
-    why_waiting,
+    StartHistory,
+    choose_next,
+    queue_position,
 )
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
-MAIN = Trigger("webhook", "alice", ref="refs/heads/main", branch="main")
+MAIN = Trigger("webhook", "alice", Revision(ref="refs/heads/main", branch="main"))
 numbers = itertools.count(1)
 
 
 def a_job(pipeline: str = "a", phase: Phase = Phase.QUEUED, trigger: Trigger = MAIN, **changes: Any) -> Job:
-    """The next job of a pipeline; what is no field of a job is one of its settings."""
+    """The next job of a pipeline. changes: its reason, and any of its settings."""
     own = {name: changes.pop(name) for name in ("reason",) if name in changes}
     return Job(
         f"{next(numbers):06}", pipeline, pipeline, trigger, PipelineSettings("repo", **changes), 0.0, phase=phase, **own
@@ -38,59 +39,61 @@ def a_job(pipeline: str = "a", phase: Phase = Phase.QUEUED, trigger: Trigger = M
 
 
 def a_proposal(number: int = 7, approved: bool = False, **changes: Any) -> Job:
-    trigger = replace(MAIN, branch="", ref=f"refs/pull/{number}/head", pull_request={"number": number, "fork": True})
+    trigger = replace(
+        MAIN, revision=Revision(ref=f"refs/pull/{number}/head"), pull_request={"number": number, "fork": True}
+    )
     return a_job(trigger=trigger, reason=Reason.QUEUED if approved else Reason.APPROVAL_REQUIRED, **changes)
 
 
-def started(jobs: list[Job], most: int, turns: Turns | None = None) -> list[str]:
+def started(jobs: list[Job], most: int, history: StartHistory | None = None) -> list[str]:
     names = {job.id: job.pipeline for job in jobs}
-    return [names[job_id] for job_id in choose(jobs, most, turns or Turns()).start]
+    return [names[job_id] for job_id in choose_next(jobs, most, history or StartHistory()).start]
 
 
-def test_the_oldest_start_first_and_no_more_than_there_are_places() -> None:
+def test_the_oldest_start_first_and_no_more_than_the_limit_allows() -> None:
     jobs = [a_job(phase=Phase.RUNNING), *(a_job() for _ in range(3))]
-    assert choose(jobs[::-1], 3, Turns()).start == (jobs[1].id, jobs[2].id)
-    assert choose(jobs, 1, Turns()).start == ()
+    assert choose_next(jobs[::-1], 3, StartHistory()).start == (jobs[1].id, jobs[2].id)
+    assert choose_next(jobs, 1, StartHistory()).start == ()
 
 
-def test_places_go_to_pipelines_in_turn_not_to_whoever_queued_most() -> None:
+def test_slots_go_to_pipelines_in_turn_however_many_jobs_each_has_queued() -> None:
     jobs = [*(a_job("a") for _ in range(5)), *(a_job("b") for _ in range(2)), a_job("c")]
     assert started(jobs, 6) == ["a", "b", "c", "a", "b", "a"]
 
 
-def test_turns_are_remembered_when_a_place_becomes_free() -> None:
+def test_turns_are_remembered_when_a_slot_becomes_free() -> None:
     jobs = [*(a_job("a") for _ in range(3)), a_job("b")]
-    first = choose(jobs, 1, Turns())
+    first = choose_next(jobs, 1, StartHistory())
     left = [job for job in jobs if job.id not in first.start]
-    assert started(left, 1, first.turns) == ["b"]
+    assert started(left, 1, first.history) == ["b"]
 
 
-def test_the_higher_priority_goes_first_until_others_were_passed_over_too_often() -> None:
-    low, turns = a_job("low"), Turns()
+def test_the_higher_priority_starts_first_until_others_were_passed_over_too_often() -> None:
+    low, history = a_job("low"), StartHistory()
     before: list[str] = []
     while low.id not in before:
-        choice = choose([low, *(a_job("urgent", priority=100) for _ in range(2))], 1, turns)
-        before, turns = [*before, *choice.start], choice.turns
-    assert len(before) == PATIENCE + 1
+        choice = choose_next([low, *(a_job("urgent", priority=100) for _ in range(2))], 1, history)
+        before, history = [*before, *choice.start], choice.history
+    assert len(before) == MAX_STARTS_PASSED_OVER + 1
 
 
-def test_a_pipelines_own_limit_leaves_places_to_others() -> None:
+def test_a_pipelines_own_limit_leaves_slots_to_others() -> None:
     jobs = [*(a_job("a", max_concurrent_jobs=2) for _ in range(5)), *(a_job("b") for _ in range(2))]
     assert Counter(started(jobs, 10)) == {"a": 2, "b": 2}
 
 
 def test_at_most_one_job_of_a_group_runs_and_another_group_does_not_wait_for_it() -> None:
-    main, topic = MAIN, replace(MAIN, branch="topic")
+    main, topic = MAIN, replace(MAIN, revision=Revision(branch="topic"))
     deploys = [a_job("a", trigger=one, concurrency_group="deploy-${branch}") for one in (main, main, topic)]
-    assert choose(deploys, 10, Turns()).start == (deploys[0].id, deploys[2].id)
+    assert choose_next(deploys, 10, StartHistory()).start == (deploys[0].id, deploys[2].id)
     shared = [a_job(name, concurrency_group="deploy") for name in ("a", "b")]
-    assert choose(shared, 10, Turns()).start == (shared[0].id,)
+    assert choose_next(shared, 10, StartHistory()).start == (shared[0].id,)
 
 
-@pytest.mark.parametrize("phase", sorted(HOLDS_A_PLACE))
-def test_a_group_is_free_only_when_the_pod_is_gone(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", sorted(HOLDS_A_SLOT))
+def test_a_group_is_free_only_when_the_pod_is_deleted(phase: Phase) -> None:
     jobs = [a_job(phase=phase, concurrency_group=""), a_job(concurrency_group="")]
-    assert choose(jobs, 10, Turns()).start == ()
+    assert choose_next(jobs, 10, StartHistory()).start == ()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_a_group_is_free_only_when_the_pod_is_gone(phase: Phase) -> None:
         ("deploy", MAIN, "group deploy"),
         ("d-${branch}", MAIN, "group d-main"),
         ("d-${ref}", MAIN, "group d-refs/heads/main"),
-        ("d-${branch}", replace(MAIN, branch="", tag="v1"), "group d-v1"),
+        ("d-${branch}", replace(MAIN, revision=Revision(tag="v1")), "group d-v1"),
         ("d-${branch}", a_proposal(7).trigger, "group d-pull/7"),
         ("pr-${pull_request}", a_proposal(7).trigger, "group pr-7"),
         ("pr-${pull_request}", MAIN, "group pr-"),
@@ -111,12 +114,12 @@ def test_a_groups_name(template: str | None, trigger: Trigger, expected: str) ->
     assert group_of(a_job(trigger=trigger, concurrency_group=template)) == expected
 
 
-def test_a_proposal_that_waits_for_approval_is_in_nobodys_way() -> None:
+def test_a_proposal_that_waits_for_approval_delays_no_other_job() -> None:
     jobs = [a_proposal(concurrency_group="", max_concurrent_jobs=1), a_job(concurrency_group="")]
-    assert choose(jobs, 1, Turns()).start == (jobs[1].id,)
+    assert choose_next(jobs, 1, StartHistory()).start == (jobs[1].id,)
 
 
-# --- what a newer job makes needless
+# --- jobs that a newer one supersedes
 
 NEWEST: dict[str, Any] = {"concurrency_group": "deploy", "cancel_in_progress": True}
 
@@ -125,24 +128,24 @@ def test_a_newer_job_of_its_group_ends_the_older_ones_that_wait_or_run() -> None
     phases = (Phase.RUNNING, Phase.CONCLUDING, Phase.QUEUED, Phase.QUEUED)
     jobs = [a_job(phase=phase, **NEWEST) for phase in phases]
     other = a_job("b", phase=Phase.RUNNING)
-    assert superseded([*jobs, other]) == ((jobs[0].id, jobs[3].id), (jobs[2].id, jobs[3].id))
+    assert superseded_jobs([*jobs, other]) == ((jobs[0].id, jobs[3].id), (jobs[2].id, jobs[3].id))
 
 
-def test_a_group_that_does_not_say_so_ends_nothing() -> None:
+def test_a_group_without_cancel_in_progress_ends_nothing() -> None:
     jobs = [a_job(phase=Phase.RUNNING, concurrency_group="deploy"), a_job(concurrency_group="deploy")]
-    assert superseded(jobs) == ()
+    assert superseded_jobs(jobs) == ()
 
 
-def test_a_strangers_proposal_ends_nothing_until_it_is_approved() -> None:
+def test_an_untrusted_proposal_ends_nothing_until_it_is_approved() -> None:
     running = a_job(phase=Phase.RUNNING, **NEWEST)
-    assert superseded([running, a_proposal(**NEWEST)]) == ()
+    assert superseded_jobs([running, a_proposal(**NEWEST)]) == ()
     approved = a_proposal(approved=True, **NEWEST)
-    assert superseded([running, approved]) == ((running.id, approved.id),)
+    assert superseded_jobs([running, approved]) == ((running.id, approved.id),)
 
 
-def test_a_newer_commit_of_a_pull_request_makes_the_proposal_needless_that_nobody_approved() -> None:
+def test_a_newer_commit_of_a_pull_request_supersedes_its_unapproved_job() -> None:
     old, other, approved, new = a_proposal(7), a_proposal(8), a_proposal(7, approved=True), a_proposal(7)
-    assert superseded([old, other, approved, new]) == ((old.id, new.id),)
+    assert superseded_jobs([old, other, approved, new]) == ((old.id, new.id),)
 
 
 # --- why a job waits
@@ -156,12 +159,12 @@ def test_a_waiting_job_says_what_it_waits_for() -> None:
     jobs = [running, group, own, free, a_proposal()]
 
     def waits(job: Job, most: int = 10) -> tuple[Obstacle, int, tuple[Job, ...]]:
-        found = why_waiting(job, jobs, most, Turns())
+        found = queue_position(job, jobs, most, StartHistory())
         return found.obstacle, found.position, found.blockers
 
     assert waits(group) == (Obstacle.GROUP, 1, (running,))
     assert waits(own) == (Obstacle.PIPELINE_LIMIT, 3, (running,))
-    assert waits(free) == (Obstacle.NO_FOLLOW_UP, 2, ())
+    assert waits(free) == (Obstacle.NOTHING, 2, ())
     assert waits(free, 1) == (Obstacle.SERVER_LIMIT, 2, (running,))
     assert waits(jobs[-1]) == (Obstacle.APPROVAL, 0, ())
 
@@ -170,27 +173,27 @@ def test_a_waiting_job_says_what_it_waits_for() -> None:
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=30))
 def test_positions_are_the_order_in_which_jobs_really_start(pipelines: list[str]) -> None:
     jobs = [a_job(name) for name in pipelines]
-    order = choose(jobs, len(jobs), Turns()).start
-    positions = {job.id: why_waiting(job, jobs, 0, Turns()).position for job in jobs}
+    order = choose_next(jobs, len(jobs), StartHistory()).start
+    positions = {job.id: queue_position(job, jobs, 0, StartHistory()).position for job in jobs}
     assert [positions[job_id] for job_id in order] == list(range(1, len(jobs) + 1))
 
 
-# --- what holds whatever comes
+# --- properties of any sequence of arrivals and ends
 
 
 @dataclass
 class QueueModel:
-    """A server's places, with jobs that arrive, end and are cancelled in any order."""
+    """A server's slots, with jobs that arrive, end and are cancelled in any order."""
 
     most: int
     limits: Mapping[str, int]
     jobs: dict[str, Job] = field(default_factory=dict)
-    turns: Turns = field(default_factory=Turns)
+    history: StartHistory = field(default_factory=StartHistory)
     starts: list[Job] = field(default_factory=list)
 
     def admit(self) -> None:
-        choice = choose(list(self.jobs.values()), self.most, self.turns)
-        self.turns = choice.turns
+        choice = choose_next(list(self.jobs.values()), self.most, self.history)
+        self.history = choice.history
         for job_id in choice.start:
             self.starts.append(self.jobs[job_id])
             self.jobs[job_id] = replace(self.jobs[job_id], phase=Phase.RUNNING)
@@ -206,7 +209,7 @@ class QueueModel:
         ready = {
             job.pipeline for job in self.jobs.values() if job.phase is Phase.QUEUED and self.could_start(job, running)
         }
-        assert len(running) == self.most or not ready, "no place is left empty"
+        assert len(running) == self.most or not ready, "no slot is left empty"
 
     def could_start(self, job: Job, running: list[Job]) -> bool:
         own = sum(one.pipeline == job.pipeline for one in running)
@@ -243,7 +246,7 @@ def test_no_limit_is_ever_exceeded_and_order_holds(
     for action in todo:
         model.act(*action)
     for same in _by_pipeline_and_group(model.starts):
-        assert same == sorted(same), "within a pipeline and a group jobs start as they came"
+        assert same == sorted(same), "within a pipeline and a group jobs start in the order of arrival"
 
 
 def _by_pipeline_and_group(starts: list[Job]) -> Iterator[list[str]]:
@@ -257,7 +260,7 @@ def _by_pipeline_and_group(starts: list[Job]) -> Iterator[list[str]]:
 def test_a_lone_pipelines_job_starts_after_a_bounded_number_of_other_jobs_ends(
     most: int, others: int, priority: int, picks: list[int]
 ) -> None:
-    """However many jobs the others keep queueing, and however urgent theirs are."""
+    """However many jobs the others queue, and whatever their priority."""
     model = QueueModel(most, dict.fromkeys([*"vwxyz"[:others], "lone"], 0))
     flood = [name for name in model.limits if name != "lone"]
 
@@ -273,5 +276,5 @@ def test_a_lone_pipelines_job_starts_after_a_bounded_number_of_other_jobs_ends(
         arrivals()
         model.act("end", "", None, 0, next(pick))
         ends += 1
-        bound = others + most if not priority else PATIENCE + others
+        bound = others + most if not priority else MAX_STARTS_PASSED_OVER + others
         assert ends <= bound

@@ -1,4 +1,4 @@
-"""The rules of a job's life, pushed through `decide` one event at a time."""
+"""The rules of a job's life, by events that are passed to `decide` one after the other."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
+from danube_pkg.core.jobs.decision import IllegalEvent
 from danube_pkg.core.jobs.effects import Effect, EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
+from danube_pkg.core.jobs.outcome import publish
 from danube_pkg.core.jobs.steps import StepPhase
-from danube_pkg.core.jobs.transitions import TRANSITIONS, IllegalEvent, decide
+from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status
@@ -37,17 +39,17 @@ def after(*events: ev.JobEvent, job: Job | None = None) -> tuple[Job, list[Effec
 
 def a_step(sequence: int, **asked: object) -> list[ev.JobEvent]:
     return [
-        ev.StepAsked(sequence, f"step {sequence}", "host", **asked),  # type: ignore[arg-type]
+        ev.StepRequested(sequence, f"step {sequence}", "host", **asked),  # type: ignore[arg-type]
         ev.StepPlaced(sequence, 1, 1),
         ev.StepStarted(sequence, 1, NOW),
     ]
 
 
-RUNNING: Sequence[ev.JobEvent] = (ev.Admitted(), ev.PodReady(0))
+RUNNING: Sequence[ev.JobEvent] = (ev.Admitted("pod"), ev.PodReady(0))
 CLOSING: Sequence[ev.JobEvent] = (ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted())
 
 
-def test_a_job_whose_steps_succeeded_becomes_green_only_when_its_log_is_closed() -> None:
+def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() -> None:
     job, owed = after(*RUNNING, *a_step(1), ev.StepEnded(1, 1, GREEN), ev.Finished())
     assert (job.status, job.outcome, job.phase) == (Status.RUNNING, Status.SUCCESS, Phase.CONCLUDING)
     assert [effect.kind for effect in owed] == [
@@ -93,7 +95,7 @@ def test_a_job_whose_steps_succeeded_becomes_green_only_when_its_log_is_closed()
             Reason.STEP_TIMEOUT,
         ),
         ([ev.DeadlinePassed()], Status.TIMEOUT, Reason.JOB_TIMEOUT),
-        ([ev.CancelAsked("me")], Status.CANCELLED, Reason.CANCELLED),
+        ([ev.CancelRequested("me")], Status.CANCELLED, Reason.CANCELLED),
     ],
 )
 def test_each_end_has_its_status_and_reason(events: list[ev.JobEvent], status: Status, reason: Reason) -> None:
@@ -102,7 +104,7 @@ def test_each_end_has_its_status_and_reason(events: list[ev.JobEvent], status: S
     assert status is Status.SUCCESS or job.message
 
 
-def test_every_reason_that_is_an_end_says_what_to_try_next() -> None:
+def test_every_reason_of_an_end_has_a_hint() -> None:
     waits = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.SUPERSEDED}
     assert set(Reason) - waits == set(HINTS)
 
@@ -118,11 +120,11 @@ def test_a_failed_attempt_goes_back_to_waiting_while_its_author_allows_it() -> N
     assert job.outcome is Status.FAILURE
 
 
-def test_a_repeated_call_is_the_same_step_and_another_content_is_refused() -> None:
+def test_a_repeated_call_is_the_same_step_and_another_content_is_rejected() -> None:
     job, _ = after(*RUNNING, *a_step(1))
-    assert after(ev.StepAsked(1, "step 1", "host"), job=job)[0] is job
+    assert after(ev.StepRequested(1, "step 1", "host"), job=job)[0] is job
     with pytest.raises(Conflict, match="is now"):
-        after(ev.StepAsked(1, "another", "host"), job=job)
+        after(ev.StepRequested(1, "another", "host"), job=job)
 
 
 def test_a_placed_step_is_never_placed_again() -> None:
@@ -130,15 +132,15 @@ def test_a_placed_step_is_never_placed_again() -> None:
     assert after(ev.StepPlaced(1, 1, 7), job=job)[0] is job
 
 
-def test_what_ends_a_job_makes_earlier_effects_stale() -> None:
-    job, owed = after(ev.Admitted(), ev.CancelAsked("me"))
+def test_the_end_of_a_job_makes_earlier_effects_stale() -> None:
+    job, owed = after(ev.Admitted("pod"), ev.CancelRequested("me"))
     assert owed[0].generation != job.generation
     assert all(effect.generation == job.generation for effect in owed[1:])
     assert [effect.position for effect in owed] == [1, 2, 3, 4]
 
 
 def test_a_job_that_is_cancelled_in_the_queue_owes_nothing() -> None:
-    job, owed = after(ev.CancelAsked("me"))
+    job, owed = after(ev.CancelRequested("me"))
     assert (job.status, job.phase, owed) == (Status.CANCELLED, Phase.CLOSED, [])
 
 
@@ -153,19 +155,19 @@ def test_a_log_is_not_closed_while_a_step_is_open() -> None:
 
 
 def test_an_ending_job_takes_no_new_steps() -> None:
-    job, _ = after(*RUNNING, ev.CancelAsked("me"))
+    job, _ = after(*RUNNING, ev.CancelRequested("me"))
     with pytest.raises(Conflict, match="ending"):
-        after(ev.StepAsked(1, "late", "host"), job=job)
+        after(ev.StepRequested(1, "late", "host"), job=job)
 
 
 ENDS = st.sampled_from([GREEN, RED, ev.StepEnd(Status.FAILURE, Reason.INFRASTRUCTURE_LOST)])
 EVENTS = st.one_of(
-    st.just(ev.Admitted()),
+    st.just(ev.Admitted("pod")),
     st.just(ev.PodReady(0)),
     st.just(ev.PodFailed(Reason.POD_FAILED, "x")),
-    st.just(ev.CancelAsked("me")),
+    st.just(ev.CancelRequested("me")),
     st.just(ev.DeadlinePassed()),
-    st.builds(ev.StepAsked, st.integers(1, 2), st.just("s"), st.just("host"), st.booleans(), st.integers(0, 1)),
+    st.builds(ev.StepRequested, st.integers(1, 2), st.just("s"), st.just("host"), st.booleans(), st.integers(0, 1)),
     st.builds(ev.StepPlaced, st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
     st.builds(ev.StepStarted, st.integers(0, 2), st.integers(1, 2), st.just(NOW)),
     st.builds(ev.StepEnded, st.integers(0, 2), st.integers(1, 2), ENDS),
@@ -178,12 +180,16 @@ EVENTS = st.one_of(
 )
 
 
-BEGINNINGS: list[list[ev.JobEvent]] = [[], [*RUNNING], [*RUNNING, ev.StepAsked(1, "s", "host"), ev.StepPlaced(1, 1, 1)]]
-"""Most orders of events never come as far as a running job."""
+BEGINNINGS: list[list[ev.JobEvent]] = [
+    [],
+    [*RUNNING],
+    [*RUNNING, ev.StepRequested(1, "s", "host"), ev.StepPlaced(1, 1, 1)],
+]
+"""Random events alone hardly ever reach a running job."""
 
 
 @given(st.sampled_from(BEGINNINGS), st.lists(EVENTS, max_size=40))
-def test_no_order_of_events_makes_a_job_green_that_did_not_earn_it(
+def test_no_order_of_events_makes_a_success_without_its_conditions(
     begin: list[ev.JobEvent], events: list[ev.JobEvent]
 ) -> None:
     job, finished_green = a_job(), False
@@ -201,11 +207,32 @@ def test_no_order_of_events_makes_a_job_green_that_did_not_earn_it(
             ended = job
     if job.status is Status.SUCCESS:
         assert finished_green
-        # After its Finish the coordinator's own program decides nothing any more, however it leaves.
-        assert not any(step.is_red for step in job.steps if step.sequence != COORDINATOR_SEQUENCE)
+        # After Finish the end of the coordinator's own program does not count.
+        assert not any(step.fails_job for step in job.steps if step.sequence != COORDINATOR_SEQUENCE)
     if job.status.ended:
         assert not job.open_steps
 
 
 def test_the_table_names_only_events_and_phases_that_exist() -> None:
     assert all(isinstance(phase, Phase) and issubclass(event, ev.JobEvent) for phase, event in TRANSITIONS)
+
+
+def test_no_event_is_both_ignored_and_acted_on_in_one_phase() -> None:
+    ignored = {(phase, event) for event, phases in IGNORED.items() for phase in phases}
+    assert not ignored & TRANSITIONS.keys()
+
+
+@pytest.mark.parametrize(
+    "late", [ev.CancelRequested("me"), ev.DeadlinePassed(), ev.Finished(), ev.PodReady(0), ev.StepPlaced(1, 1, 2)]
+)
+def test_a_late_event_changes_nothing_once_the_outcome_is_decided(late: ev.JobEvent) -> None:
+    job, _ = after(*RUNNING, *a_step(1), ev.StepEnded(1, 1, GREEN), ev.Finished())
+    for event in CLOSING:
+        assert decide(job, late, NOW + 2) == (job, ())
+        job, _ = after(event, job=job)
+    assert decide(job, late, NOW + 2) == (job, ())
+
+
+def test_a_status_is_not_published_without_an_outcome() -> None:
+    with pytest.raises(IllegalEvent):
+        publish(a_job(phase=Phase.CONCLUDING), ev.LogClosed({}), NOW)

@@ -25,6 +25,7 @@ from danube_pkg.core.repositories.git_authentication import (
     HttpsToken,
     SshKey,
 )
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
     EntrySource,
@@ -44,7 +45,7 @@ RULES = {
     "gitlab": GitlabToken("b", "https://git.example.org", "token", ("git.example.org/*",)),
     "gitea": HttpsToken("c", "token", ("git.example.org/*",), forge="gitea"),
 }
-MAIN = Trigger("webhook", "alice", "refs/heads/main", "main", commit_sha=SHA)
+MAIN = Trigger("webhook", "alice", Revision(SHA, "refs/heads/main", "main"))
 
 
 def a_job(status: Status = Status.PENDING, reason: Reason = Reason.QUEUED, **changes: Any) -> Job:
@@ -77,7 +78,7 @@ def test_a_commits_status_is_told_where_a_rule_knows_the_forge(kind: str) -> Non
     [
         a_job(settings=PipelineSettings("/srv/app")),
         a_job(settings=PipelineSettings("https://elsewhere.example.org/team/app")),
-        a_job(trigger=replace(MAIN, commit_sha="")),
+        a_job(trigger=replace(MAIN, revision=Revision())),
     ],
 )
 def test_where_no_forge_is_known_or_no_commit_nobody_is_told(job: Job) -> None:
@@ -162,7 +163,7 @@ def test_a_proposals_end_starts_nothing() -> None:
     "event",
     [
         CronMoment("app", "0 3 * * *", NOW),
-        PipelineEnded("app", "01j", "success", URL, SHA, "refs/heads/main", "main", ""),
+        PipelineEnded("app", "01j", "success", URL, Revision(SHA, "refs/heads/main", "main")),
     ],
 )
 def test_what_is_no_webhook_is_stored_and_read_again(event: CronMoment | PipelineEnded) -> None:

@@ -1,8 +1,11 @@
 """Entries of the inbox: as they are stored, and as people read them."""
 
+import json
+
 import pytest
 
 from danube_pkg.core.errors import Defect
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
     InboxEvent,
@@ -33,7 +36,7 @@ EVENTS: list[tuple[InboxEvent, str]] = [
     (BranchDeleted(APP, "old", "alice"), "end of branch old of Team/App by alice"),
     (PULL, "pull request 7 from a fork of Team/App opened by bob"),
     (CronMoment("app", "30 2 * * *", 1.0), "the clock of app: 30 2 * * *"),
-    (PipelineEnded("app", "01j", "success", "/srv/app", SHA, "", "", ""), "the end of app job 01j: success"),
+    (PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)), "the end of app job 01j: success"),
     (Ping(), "ping"),
     (Ignored("star created"), "star created"),
 ]
@@ -46,6 +49,71 @@ def test_an_event_is_stored_and_read(event: InboxEvent, words: str) -> None:
     assert repository_of(event) == ("Team/App" if "Team/App" in words else "")
 
 
-def test_what_nobody_has_written_is_a_defect() -> None:
-    with pytest.raises(Defect, match="no known kind"):
-        event_from_json('{"kind": "Sunrise"}')
+REPOSITORY = '{"name":"Team/App","urls":["https://git.example.org/team/app.git","git@git.example.org:team/app.git"]}'
+ROWS: list[tuple[str, InboxEvent]] = [
+    (
+        f'{{"kind":"Push","repository":{REPOSITORY},"branch":"main","commit_sha":"{SHA}","actor":"alice",'
+        '"message":"fix \\u00fc","changed":["a","b"],"subject":"fix","author":"Zo\\u00eb"}',
+        Push(APP, "main", SHA, "alice", "fix ü", ("a", "b"), "fix", "Zoë"),
+    ),
+    (
+        f'{{"kind":"Push","repository":{REPOSITORY},"branch":"main","commit_sha":"{SHA}","actor":"",'
+        '"message":"","changed":null,"subject":"","author":""}',
+        Push(APP, "main", SHA, ""),
+    ),
+    (
+        f'{{"kind":"TagPush","repository":{REPOSITORY},"tag":"v1","commit_sha":"{SHA}","actor":"alice",'
+        '"message":"","subject":"","author":""}',
+        TagPush(APP, "v1", SHA, "alice"),
+    ),
+    (
+        f'{{"kind":"BranchDeleted","repository":{REPOSITORY},"branch":"old","actor":"alice"}}',
+        BranchDeleted(APP, "old", "alice"),
+    ),
+    (
+        f'{{"kind":"PullRequest","repository":{REPOSITORY},"number":7,"change":"opened","commit_sha":"{SHA}",'
+        '"ref":"refs/pull/7/head","source_branch":"topic","target_branch":"main","fork":true,"actor":"bob",'
+        '"base_sha":"","source_repository":"","title":"","message":"","url":"","subject":"","author":""}',
+        PULL,
+    ),
+    (
+        '{"kind":"CronMoment","pipeline":"app","schedule":"30 2 * * *","moment":1.0}',
+        CronMoment("app", "30 2 * * *", 1.0),
+    ),
+    (
+        f'{{"kind":"PipelineEnded","pipeline":"app","job_id":"01j","status":"success","repository":"/srv/app",'
+        f'"revision":{{"commit_sha":"{SHA}","ref":"","branch":"","tag":"","commit_message":"","commit_author":""}}}}',
+        PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)),
+    ),
+    ('{"kind":"Ping"}', Ping()),
+    ('{"kind":"Ignored","what":"star created"}', Ignored("star created")),
+]
+
+
+@pytest.mark.parametrize(("row", "event"), ROWS)
+def test_rows_of_earlier_versions_are_read_unchanged(row: str, event: InboxEvent) -> None:
+    assert event_from_json(row) == event
+    assert json.loads(event_to_json(event)) == json.loads(row), "and written as they were"
+
+
+def test_the_end_of_a_pipeline_is_read_from_a_row_without_a_revision() -> None:
+    row = (
+        '{"kind":"PipelineEnded","pipeline":"app","job_id":"01j","status":"success","repository":"/srv/app",'
+        f'"commit_sha":"{SHA}","ref":"refs/heads/main","branch":"main","tag":"","commit_message":"fix"}}'
+    )
+    revision = Revision(SHA, "refs/heads/main", "main", commit_message="fix")
+    assert event_from_json(row) == PipelineEnded("app", "01j", "success", "/srv/app", revision)
+
+
+def test_a_row_without_the_fields_that_came_later_is_read() -> None:
+    row = f'{{"kind":"TagPush","repository":{REPOSITORY},"tag":"v1","commit_sha":"{SHA}","actor":"alice"}}'
+    assert event_from_json(row) == TagPush(APP, "v1", SHA, "alice")
+
+
+@pytest.mark.parametrize(
+    "row", ['{"kind": "Sunrise"}', "{}", "", "[]", '{"kind": "Ignored", "what": 1}', '{"kind": "CronMoment"}']
+)
+def test_a_row_that_no_version_has_written_is_a_defect(row: str) -> None:
+    with pytest.raises(Defect, match="unknown entry") as caught:
+        event_from_json(row)
+    assert caught.value.reference == "inbox-entry-unknown"

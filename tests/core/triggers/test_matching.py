@@ -6,6 +6,7 @@ import pytest
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import PipelineEnded
 from danube_pkg.core.triggers.matching import (
     NotMeant,
@@ -37,7 +38,7 @@ TAG = TagPush(REPOSITORY, "v1", SHA, "alice")
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob"
 )
-ENDED = PipelineEnded("test", "01j", "success", URL, SHA, "refs/heads/main", "main", "")
+ENDED = PipelineEnded("test", "01j", "success", URL, Revision(SHA, "refs/heads/main", "main"))
 
 
 def pipeline(*kinds: TriggerKind, name: str = "app", repository: str = URL, **spec: Any) -> PipelineDefinition:
@@ -184,7 +185,7 @@ def test_a_pull_requests_job_is_on_no_branch_and_knows_that_it_is_a_forks() -> N
     found = judge(PULL, pipeline(TriggerKind.PULL_REQUEST))
     assert isinstance(found, Start)
     trigger = found.trigger
-    assert (trigger.branch, trigger.ref, trigger.commit_sha) == ("", "refs/pull/7/head", SHA)
+    assert (trigger.revision.branch, trigger.revision.ref, trigger.revision.commit_sha) == ("", "refs/pull/7/head", SHA)
     assert trigger.pull_request is not None
     assert (trigger.pull_request["fork"], trigger.pull_request["source_branch"]) == (True, "topic")
 
@@ -225,10 +226,14 @@ def test_the_end_of_another_pipeline_starts_what_waits_for_that_end(
 def test_what_follows_in_the_same_repository_is_of_the_same_commit_and_keeps_to_its_branches() -> None:
     found = judge_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
     assert isinstance(found, Start)
-    assert (found.trigger.commit_sha, found.trigger.branch, found.trigger.type) == (SHA, "main", "pipeline")
+    assert (found.trigger.revision.commit_sha, found.trigger.revision.branch, found.trigger.type) == (
+        SHA,
+        "main",
+        "pipeline",
+    )
     main = pipeline(branch_filter=("main",))
-    assert isinstance(judge_end(replace(ENDED, branch="topic"), main), NotMeant)
-    assert judge_end(replace(ENDED, branch="", tag="v1"), main) == NotMeant(
+    assert isinstance(judge_end(replace(ENDED, revision=Revision(SHA, branch="topic")), main), NotMeant)
+    assert judge_end(replace(ENDED, revision=Revision(SHA, tag="v1")), main) == NotMeant(
         "app", "its branch_filter (main) names branches, and this is on none"
     )
 
@@ -236,4 +241,4 @@ def test_what_follows_in_the_same_repository_is_of_the_same_commit_and_keeps_to_
 def test_what_follows_in_another_repository_is_its_newest_commit() -> None:
     found = judge_end(ENDED, pipeline(repository="https://git.example.org/team/deploy", branch_filter=("main",)))
     assert isinstance(found, Start)
-    assert (found.trigger.commit_sha, found.trigger.ref) == ("", "")
+    assert found.trigger.revision == Revision()

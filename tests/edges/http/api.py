@@ -35,15 +35,17 @@ from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.identity.access import Access
+from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
-from tests.fakes.sources import ReadableCommit
+from tests.fakes.sources import FakeSources
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
@@ -115,13 +117,6 @@ class StandingDex:
         return ""
 
 
-class NoChanges:
-    """`core.triggers.ports.ChangedFiles` without any pull request."""
-
-    async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        return None
-
-
 class Api:
     """A running HTTP server with its services and store."""
 
@@ -178,7 +173,8 @@ class Api:
 
     def tokens(self) -> Tokens:
         database = self.parts.store.database
-        return Tokens(SqliteTokens(database), self.store, self.parts.store.clock, self.parts.store.new_id, os.urandom)
+        parts = BearerParts(self.store, self.parts.store.clock, self.parts.store.new_id, os.urandom)
+        return Tokens(SqliteTokens(database), parts)
 
     async def with_session(self, name: str, *, age_seconds: float = 0.0) -> Caller:
         """The browser of a user who logged in so long ago."""
@@ -196,7 +192,7 @@ class Api:
             id=self.parts.store.new_id(),
             pipeline_id=f"id-{pipeline}",
             pipeline=pipeline,
-            trigger=Trigger("manual", "carol", branch="main", commit_sha=COMMIT),
+            trigger=Trigger("manual", "carol", Revision(COMMIT, branch="main")),
             settings=PipelineSettings("/nowhere"),
             created_at=now,
             phase=Phase.CLOSED,
@@ -213,7 +209,7 @@ class Api:
         """A job that stays in the queue, since this server starts none."""
         known = await self.parts.store.pipelines.load_pipeline(pipeline)
         assert isinstance(known, Pipeline)
-        trigger = Trigger("webhook", "carol", commit_sha=COMMIT, pull_request={"fork": True} if fork else None)
+        trigger = Trigger("webhook", "carol", Revision(COMMIT), pull_request={"fork": True} if fork else None)
         reason = Reason.APPROVAL_REQUIRED if fork else Reason.QUEUED
         return await self.parts.jobs.engine.submit(known, trigger, reason=reason)
 
@@ -246,7 +242,7 @@ async def open_api(
         applied = limited_to(0)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, KnownValues(), audit=audit)
-        sources = ReadableCommit(COMMIT)
+        sources = FakeSources(COMMIT, missing_refs=["gone"])
         jobs = engine_on(store, applied, fake_runtime(path), sources, secrets=secrets)
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
@@ -254,17 +250,17 @@ async def open_api(
         (path / "config").mkdir(exist_ok=True)
         source = ConfigurationDirectory(repository, GitSources(path / "repos"))
         configured = SqliteConfiguration(store.database, store.new_id)
-        configuration = ConfigurationSync(repository, source, configured, applied, store.clock)
+        configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
         access = Access(SqliteAccess(store.database), applied)
         own_dex: Dex | None = None
         if dex is not None:
             upstream = HttpUpstream(dex.url)
             stack.push_async_callback(upstream.close)
-            own_dex = Dex(dex, SqliteAccess(store.database), StandingDex(), upstream, applied)
+            own_dex = Dex(dex, SqliteAccess(store.database), StandingDex(), upstream, applied, store.timing)
         parts = ServerParts(
             store=store,
             jobs=jobs,
-            triggers=build_triggers(store, jobs, NoChanges(), configuration),
+            triggers=build_triggers(store, jobs, sources, configuration),
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, issuer)),
             configuration=configuration,
             conditions=ServerConditions(*([own_dex] if own_dex is not None else [])),

@@ -3,6 +3,7 @@
 from danube_pkg.adapters.store import SqliteInbox
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     CronMoment,
     EntrySource,
@@ -32,7 +33,7 @@ async def add_settled(
     for one in outcomes:
         pipeline = await api.parts.store.pipelines.load_pipeline(one.pipeline)
         if one.result is Result.STARTED and pipeline is not None:
-            starts.append((pipeline, Trigger("webhook", "alice", commit_sha=COMMIT, origin=entry.origin)))
+            starts.append((pipeline, Trigger("webhook", "alice", Revision(COMMIT), origin=entry.origin)))
     await api.parts.jobs.engine.submit_all(starts, NO_FOLLOW_UP, Settlement(entry, NIGHT + 1, outcomes, note))
     return entry.id
 

@@ -97,7 +97,7 @@ class GrowingLog:
     async def begin(cls, api: Api, job: Job) -> "GrowingLog":
         """Open the log as the engine does, so that its followers notice."""
         engine = api.parts.jobs.engine
-        return cls(api, job, await engine.open_log(engine.live(job.id)))
+        return cls(api, job, await api.parts.jobs.resources.log(engine.active_job(job.id)))
 
     def print(self, data: bytes) -> None:
         self.output.feed(self.offset, data)
@@ -106,7 +106,7 @@ class GrowingLog:
     async def end(self) -> None:
         """Close the log and cancel the job."""
         await self.log.close()
-        await self.api.parts.jobs.engine.live(self.job.id).apply(ev.CancelAsked("a test"))
+        await self.api.parts.jobs.engine.active_job(self.job.id).apply(ev.CancelRequested("a test"))
 
 
 async def test_a_stream_begins_with_a_snapshot_and_ends_with_the_job(api: Api, job: Job) -> None:

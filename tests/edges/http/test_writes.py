@@ -6,6 +6,7 @@ import pytest
 
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.services.identity import passwords
 from tests.edges.http.api import COMMIT, Api, Caller
 
@@ -160,7 +161,7 @@ async def test_an_approval_is_for_one_commit(api: Api, alice: Caller) -> None:
 
 
 async def test_a_rerun_is_a_new_job_with_the_same_commit_and_parameters(api: Api, alice: Caller) -> None:
-    trigger = Trigger("manual", "bob", "refs/heads/main", "main", commit_sha=COMMIT, params={"target": "staging"})
+    trigger = Trigger("manual", "bob", Revision(COMMIT, "refs/heads/main", "main"), {"target": "staging"})
     job = await api.job("app", status=Status.FAILURE, reason=Reason.STEP_FAILED, trigger=trigger)
     again = (await alice.post(f"/api/v1/jobs/{job.id}/rerun")).json
     assert (again["trigger"]["commit_sha"], again["trigger"]["branch"]) == (COMMIT, "main")

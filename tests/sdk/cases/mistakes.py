@@ -1,4 +1,4 @@
-"""A danubefile full of mistakes: mypy finds each of them, on the line that is marked with its name, and nothing else."""
+"""A danubefile full of mistakes: mypy reports each on the line that is marked with its code, and no other."""
 
 from danube import artifact  # error: attr-defined
 from danube import artifacts, ctx, pipeline, secrets, step

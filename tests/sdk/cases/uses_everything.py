@@ -1,4 +1,4 @@
-"""A danubefile that uses every word of the SDK. mypy --strict passes on it, and a test runs it."""
+"""A danubefile that uses the whole SDK. mypy --strict accepts it, and a test runs it."""
 
 from collections.abc import Mapping
 

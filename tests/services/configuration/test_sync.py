@@ -15,6 +15,7 @@ from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.errors import SourceLocation, StorageFull
 from danube_pkg.edges.http.views.forge_links import file_url
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from tests.support.waiting import wait_until_async
@@ -52,7 +53,9 @@ class Desk:
         configuration = AppliedConfiguration(*await self.store.load_state())
         configuration.listen(self._count)
         source = ConfigurationDirectory(self.repository, self.sources)
-        self.configuration = ConfigurationSync(self.repository, source, self.store, configuration, SystemClock())
+        self.configuration = ConfigurationSync(
+            self.repository, source, self.store, configuration, Timing(SystemClock())
+        )
 
     def _count(self) -> None:
         self.applied += 1

@@ -9,6 +9,8 @@ from danube_pkg.adapters.store import Database, SqliteAccess
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.identity.dex import DexSettings
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.services.identity.dex import Dex
 from tests.support.waiting import wait_until_async, wait_until_true
 
@@ -42,7 +44,7 @@ async def test_a_full_disk_is_a_condition_and_the_next_configuration_is_taken(tm
     runner, database = Runner(), Database(tmp_path / "danube.db")
     settings = DexSettings(external_url="https://danube.test", client_secret="a secret of the client")
     applied = AppliedConfiguration()
-    dex = Dex(settings, SqliteAccess(database), runner, Healthy(), applied)
+    dex = Dex(settings, SqliteAccess(database), runner, Healthy(), applied, Timing(SystemClock()))
     following = asyncio.create_task(dex.follow(), name="dex")
     try:
         await wait_until_true(dex.conditions, 10, "the full disk to be noticed")

@@ -1,4 +1,4 @@
-"""What a coordinator asks for and gets, repeated, interrupted, and over a restart of the server."""
+"""A coordinator's calls: repeated, interrupted, and over a restart of the server."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.tasks import end_all
-from danube_pkg.services.jobs import active_job as live_module
+from danube_pkg.services.jobs import step_memory
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import EndContainer, Exit, Hang, Print, Process, Wait, attempts, plays
 from tests.services.stores import PIPELINE
@@ -29,9 +29,9 @@ def asked(command: str, sequence: int = 1, *, name: str = "step", retries: int =
 
 
 async def running_job(setup: EngineSetup) -> str:
-    """A job whose coordinator hangs, so that the test asks in its place."""
+    """A job whose coordinator hangs, so that the test calls in its place."""
     job = await setup.engine.submit(PIPELINE, TRIGGER)
-    await setup.engine.live(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
+    await setup.engine.active_job(job.id).wait_until(lambda job: job.phase is Phase.RUNNING)
     return job.id
 
 
@@ -66,12 +66,12 @@ async def test_a_step_that_prints_nothing_has_an_empty_output(tmp_path: Path) ->
         assert (await setup.coordination.run_step(job_id, asked("true"))).output == b""
 
 
-async def test_a_log_tells_an_end_only_when_it_is_recorded(tmp_path: Path) -> None:
-    """A server that dies before may leave the record to nobody, and the step to its next attempt."""
-    goes_on = asyncio.Event()
+async def test_a_log_shows_an_end_only_when_it_is_stored(tmp_path: Path) -> None:
+    """If the server is killed before, the record may be lost, and the step gets its next attempt."""
+    continues = asyncio.Event()
 
     async def make(process: Process) -> int:
-        await goes_on.wait()
+        await continues.wait()
         await process.write(b"made\n")
         return 0
 
@@ -80,11 +80,11 @@ async def test_a_log_tells_an_end_only_when_it_is_recorded(tmp_path: Path) -> No
     async with open_engine_setup(tmp_path, machine) as setup:
         job_id = await running_job(setup)
         call = asyncio.create_task(setup.coordination.run_step(job_id, asked("make")), name="call")
-        await setup.engine.live(job_id).wait_until(
+        await setup.engine.active_job(job_id).wait_until(
             lambda job: [step.phase for step in job.steps[1:]] == [StepPhase.STARTED]
         )
         setup.jobs.hold()
-        goes_on.set()
+        continues.set()
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the end's commit")
         log = setup.logs.path(job_id).read_text()
         assert ("made\n" in log, "--- step 1 success" in log) == (True, False)
@@ -93,8 +93,10 @@ async def test_a_log_tells_an_end_only_when_it_is_recorded(tmp_path: Path) -> No
         await wait_until_async(lambda: "--- step 1 success" in setup.logs.path(job_id).read_text(), 10, "its last line")
 
 
-async def test_outputs_do_not_pile_up_and_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "MAX_KEPT_OUTPUT_BYTES", 3000)
+async def test_kept_outputs_are_bounded_and_the_others_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_memory, "MAX_KEPT_OUTPUT_BYTES", 3000)
     machine = FakeMachine()
     async with open_engine_setup(tmp_path, machine) as setup:
         job_id = await running_job(setup)
@@ -103,9 +105,9 @@ async def test_outputs_do_not_pile_up_and_are_asked_for_again(tmp_path: Path, mo
             machine.commands[f"print {number}"] = plays(Print(output))
             outcome = await setup.coordination.run_step(job_id, asked(f"print {number}", number))
             assert outcome.output == output
-        memories = setup.engine.live(job_id).steps.values()
-        assert sum(len(memory.output or b"") for memory in memories) <= 3000
-        assert not [memory for memory in memories if memory.request is not None and memory.output is not None]
+        memory = setup.engine.active_job(job_id).steps
+        assert memory.kept_output_bytes <= 3000
+        assert [memory.request_of(number) for number in outputs] == [None] * len(outputs)
         for number, output in outputs.items():
             assert (await setup.coordination.run_step(job_id, asked(f"print {number}", number))).output == output
 
@@ -122,7 +124,7 @@ async def test_a_lost_attempt_has_no_output_of_the_one_before(tmp_path: Path) ->
         assert (outcome.attempt, outcome.end.reason, outcome.output) == (2, Reason.EVICTED, None)
 
 
-async def test_a_secret_that_came_in_between_does_not_make_a_repeated_call_another(tmp_path: Path) -> None:
+async def test_a_repeated_call_is_the_same_though_a_secret_was_read_in_between(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["deploy"] = plays()
     async with open_engine_setup(tmp_path, machine) as setup:
@@ -134,13 +136,13 @@ async def test_a_secret_that_came_in_between_does_not_make_a_repeated_call_anoth
         assert await setup.coordination.run_step(job_id, request) == first
         later = asked("deploy", 2, name="again to correct-horse")
         await setup.coordination.run_step(job_id, later)
-        assert [step.name for step in setup.engine.live(job_id).job.steps[1:]] == [
+        assert [step.name for step in setup.engine.active_job(job_id).job.steps[1:]] == [
             "deploy to correct-horse",
             "again to ***",
         ]
 
 
-async def test_what_a_pod_says_is_redacted_before_it_is_kept(tmp_path: Path) -> None:
+async def test_text_from_a_pod_is_redacted_before_it_is_stored(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         await setup.secrets.set(SecretName(None, "TOKEN"), b"correct-horse", "me")
         job_id = await running_job(setup)
@@ -153,8 +155,8 @@ async def test_what_a_pod_says_is_redacted_before_it_is_kept(tmp_path: Path) -> 
         assert b"correct-horse" not in setup.logs.path(job_id).read_bytes()
 
 
-async def test_a_stop_after_a_restart_brings_the_last_words_too(tmp_path: Path) -> None:
-    """The new server never saw the step's command, and its coordinator has not come again."""
+async def test_a_stop_after_a_restart_also_logs_the_last_output(tmp_path: Path) -> None:
+    """The new server does not have the step's command, and the coordinator has not repeated its call."""
 
     async def polite(process: Process) -> int:
         await process.write(b"begun\n")
@@ -170,7 +172,7 @@ async def test_a_stop_after_a_restart_brings_the_last_words_too(tmp_path: Path) 
     async with open_engine_setup(tmp_path, machine, keep_pods=True) as setup:
         job_id = await running_job(setup)
         call = asyncio.create_task(setup.coordination.run_step(job_id, asked("polite")), name="call")
-        await wait_until_async(lambda: b"begun" in setup.logs.path(job_id).read_bytes(), 10, "its first words")
+        await wait_until_async(lambda: b"begun" in setup.logs.path(job_id).read_bytes(), 10, "its first output")
         await end_all(call)
     async with open_engine_setup(tmp_path, machine) as setup:
         await setup.engine.cancel(job_id, "me")
@@ -180,7 +182,7 @@ async def test_a_stop_after_a_restart_brings_the_last_words_too(tmp_path: Path) 
     assert machine.starts[step_id(job_id, 1), 1] == 1
 
 
-async def test_a_step_that_no_supervisor_has_claimed_waits_for_the_repeated_call(tmp_path: Path) -> None:
+async def test_a_step_that_no_supervisor_knows_waits_for_the_repeated_call(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["make"] = plays(Print(b"made\n"))
     async with open_engine_setup(tmp_path, machine, keep_pods=True) as setup:
@@ -196,7 +198,7 @@ async def test_a_step_that_no_supervisor_has_claimed_waits_for_the_repeated_call
     assert machine.starts[step_id(job_id, 1), 1] == 1
 
 
-async def test_a_token_is_good_for_as_long_as_its_job(tmp_path: Path) -> None:
+async def test_a_token_is_valid_until_its_job_ends(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         job_id = await running_job(setup)
         token = setup.keys.job_token(job_id)
@@ -211,7 +213,7 @@ async def test_a_token_is_good_for_as_long_as_its_job(tmp_path: Path) -> None:
             setup.coordination.authenticate(token)
 
 
-async def test_an_ending_job_gives_and_takes_nothing_more(tmp_path: Path) -> None:
+async def test_an_ending_job_rejects_secrets_and_steps(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["hang"] = plays(Hang())
     async with open_engine_setup(tmp_path, machine) as setup:
@@ -224,7 +226,7 @@ async def test_an_ending_job_gives_and_takes_nothing_more(tmp_path: Path) -> Non
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the cancel's commit")
         setup.jobs.let_go()
         await cancelling
-        with pytest.raises(Conflict, match="reads no more secrets"):
+        with pytest.raises(Conflict, match="secrets cannot be read"):
             await setup.coordination.read_secret(job_id, 1, "TOKEN")
         with pytest.raises(Conflict, match="takes no more steps"):
             await setup.coordination.run_step(job_id, asked("hang", 2))

@@ -26,7 +26,7 @@ async def has_phase(setup: EngineSetup, job_id: str, phase: Phase) -> None:
     await wait_until_true(reached, 20, f"{job_id} to be {phase}")
 
 
-async def test_a_job_whose_caller_left_is_taken_up_all_the_same(tmp_path: Path) -> None:
+async def test_a_job_becomes_active_though_its_caller_was_cancelled(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         setup.jobs.hold()
         caller = asyncio.create_task(setup.engine.submit(PIPELINE, TRIGGER), name="caller")
@@ -34,11 +34,11 @@ async def test_a_job_whose_caller_left_is_taken_up_all_the_same(tmp_path: Path) 
         await end_all(caller)
         setup.jobs.let_go()
         await wait_until_async(lambda: setup.machine.pods, 20, "its pod")
-        (job_id,) = setup.machine.pods
-        assert setup.engine.live(job_id).job.trigger == TRIGGER
+        (pod,) = setup.machine.pods.values()
+        assert setup.engine.active_job(pod.spec.job_id).job.trigger == TRIGGER
 
 
-async def test_a_job_that_could_not_be_written_is_not_there(tmp_path: Path) -> None:
+async def test_a_job_that_could_not_be_stored_does_not_exist(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         setup.jobs.failures = [StorageFull("full", "no room")]
         with pytest.raises(StorageFull):
@@ -48,7 +48,7 @@ async def test_a_job_that_could_not_be_written_is_not_there(tmp_path: Path) -> N
 
 
 async def test_two_calls_for_one_reserved_id_are_one_job(tmp_path: Path) -> None:
-    """A caller left and came again with its idempotency key, while its first job was being written."""
+    """A caller repeated its request with the same idempotency key, while its first job was being stored."""
     async with open_engine_setup(tmp_path) as setup:
         setup.jobs.hold()
         first = asyncio.create_task(setup.engine.submit(PIPELINE, TRIGGER, job_id="reserved"), name="first")
@@ -56,11 +56,11 @@ async def test_two_calls_for_one_reserved_id_are_one_job(tmp_path: Path) -> None
         await wait_until_async(lambda: setup.jobs.waiting == 2, 10, "both commits")
         setup.jobs.let_go()
         assert {(await first).id, (await second).id} == {"reserved"}
-        live = setup.engine.live("reserved")
-        await live.wait_until(lambda job: job.phase is Phase.RUNNING)
+        active = setup.engine.active_job("reserved")
+        await active.wait_until(lambda job: job.phase is Phase.RUNNING)
         again = await setup.engine.submit(PIPELINE, TRIGGER, job_id="reserved")
-        assert (again.phase, setup.engine.live("reserved") is live) == (Phase.RUNNING, True)
-        assert list(setup.machine.pods) == ["reserved"]
+        assert (again.phase, setup.engine.active_job("reserved") is active) == (Phase.RUNNING, True)
+        assert [pod.spec.job_id for pod in setup.machine.pods.values()] == ["reserved"]
 
 
 async def test_a_full_disk_at_admission_does_not_end_admission(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_a_full_disk_at_admission_does_not_end_admission(tmp_path: Path) -
         await has_phase(setup, job.id, Phase.RUNNING)
 
 
-async def test_a_cancel_at_the_moment_of_admission_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+async def test_a_cancel_at_the_moment_of_admission_delays_no_other_job(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         setup.limit(0)
         first = await setup.engine.submit(PIPELINE, TRIGGER)
@@ -81,24 +81,24 @@ async def test_a_cancel_at_the_moment_of_admission_keeps_nobody_else_waiting(tmp
         cancelling = asyncio.create_task(setup.engine.cancel(first.id, "me"), name="cancel")
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the cancel's commit")
         setup.limit(2)
-        await wait_until_async(lambda: setup.engine.live(first.id)._mailbox.qsize(), 10, "the admission behind it")
+        await wait_until_async(lambda: setup.engine.active_job(first.id).mailbox.waiting, 10, "the admission behind it")
         setup.jobs.let_go()
         assert (await cancelling).status is Status.CANCELLED
         await has_phase(setup, second.id, Phase.RUNNING)
 
 
-async def test_asking_something_of_a_job_that_is_just_being_closed_is_answered(tmp_path: Path) -> None:
+async def test_a_request_for_a_job_that_is_being_closed_is_answered(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         setup.limit(0)
         job = await setup.engine.submit(PIPELINE, TRIGGER)
-        live = setup.engine.live(job.id)
+        active = setup.engine.active_job(job.id)
         setup.jobs.hold()
         asked = [asyncio.create_task(setup.engine.cancel(job.id, f"p{n}"), name=f"cancel {n}") for n in range(3)]
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the commit")
         setup.jobs.let_go()
         ends = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
-        assert {type(end) for end in ends} <= {type(live.job), Unavailable}
-        assert live.job.cancelled_by == "p0"
+        assert {type(end) for end in ends} <= {type(active.job), Unavailable}
+        assert active.job.cancelled_by == "p0"
         with pytest.raises(Conflict):
             await setup.engine.cancel(job.id, "late")
         with pytest.raises(NotFound):
@@ -111,11 +111,13 @@ async def test_a_closed_job_leaves_nothing_in_memory(tmp_path: Path) -> None:
         await has_phase(setup, job.id, Phase.RUNNING)
         await setup.engine.cancel(job.id, "me")
         await has_phase(setup, job.id, Phase.CLOSED)
-        held = (setup.engine._live, setup.engine._tasks, setup.jobs._saved, setup.logs._open, setup.machine.pods)
-        await wait_until_async(lambda: not any(held), 10, "everything of it to be let go")
+        stored = (setup.jobs._saved, setup.logs._open, setup.machine.pods)
+        await wait_until_async(
+            lambda: not (setup.engine.open_jobs or setup.engine.jobs_with_tasks or any(stored)), 10, "it to be removed"
+        )
 
 
-async def test_a_stopping_server_answers_whoever_waits(tmp_path: Path) -> None:
+async def test_a_stopping_server_answers_every_caller(tmp_path: Path) -> None:
     async with open_engine_setup(tmp_path) as setup:
         setup.limit(0)
         job = await setup.engine.submit(PIPELINE, TRIGGER)

@@ -58,7 +58,7 @@ async def ended(danube: TriggerServer, end: ev.JobEvent, delivery: str, branch: 
     """A job of that branch, from a push to its end."""
     await danube.receive(Push(REPOSITORY, branch, SHA, "alice"), delivery)
     job = (await danube.jobs())[-1]
-    return await advance(danube, job, ev.Admitted(), ev.PodReady(0), end, *CLOSING)
+    return await advance(danube, job, ev.Admitted("pod"), ev.PodReady(0), end, *CLOSING)
 
 
 async def configured(danube: TriggerServer, notification: Notification, **config: Any) -> None:

@@ -152,7 +152,9 @@ async def test_a_wrong_token_is_a_condition_and_once_it_is_mended_the_same_statu
 
         await eventually(is_shown, "the condition")
         (condition,) = await outbox.conditions()
-        assert "https://git.example.org/api/v1 takes nothing from this server" in condition.what
+        assert (
+            "statuses to forge https://git.example.org/api/v1 are failing: the forge refused the cred" in condition.what
+        )
         assert condition.hint == "set it again"
         receiver.refuse = lambda entry: None
         await all_done(danube, moving=True)
@@ -184,7 +186,7 @@ async def test_a_pause_that_a_forge_asks_for_is_kept_for_all_of_it(tmp_path: Pat
     ("error", "outcome"),
     [
         (Permanent("forge-refused", "no such commit"), "refused: no such commit"),
-        (NotFound("forge-unknown", "no forge is known"), "nobody to tell: no forge is known"),
+        (NotFound("forge-unknown", "no forge is known"), "no receiver: no forge is known"),
     ],
 )
 async def test_what_no_other_try_would_change_is_tried_once(tmp_path: Path, error: Exception, outcome: str) -> None:

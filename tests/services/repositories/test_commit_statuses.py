@@ -75,7 +75,10 @@ async def advance(danube: TriggerServer, job: Job, *events: ev.JobEvent) -> Job:
 
 async def run(danube: TriggerServer, job: Job) -> Job:
     """To its end, each state told before the next."""
-    for events in ([ev.Admitted(), ev.PodReady(0)], [FINISHED, ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted()]):
+    for events in (
+        [ev.Admitted("pod"), ev.PodReady(0)],
+        [FINISHED, ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted()],
+    ):
         await all_sent(danube)
         job = await advance(danube, job, *events)
     await all_sent(danube)
@@ -118,7 +121,9 @@ async def test_a_storm_passes_and_the_order_holds(tmp_path: Path, kind: str) -> 
         await configured(danube, kind, forge)
         forge.answers = [BAD_GATEWAY, Answer(503), Answer(500, '{"message": "oops"}'), BAD_GATEWAY, Answer(504)]
         job = await push(danube, forge)
-        job = await advance(danube, job, ev.Admitted(), ev.PodReady(0), FINISHED, ev.StepsStopped(), ev.LogClosed({}))
+        job = await advance(
+            danube, job, ev.Admitted("pod"), ev.PodReady(0), FINISHED, ev.StepsStopped(), ev.LogClosed({})
+        )
         await all_sent(danube, move=30)
         assert forge.answers == []
         assert forge.states()[-1] in ("failure", "failed")

@@ -15,6 +15,7 @@ from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import HttpsToken
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
     EntrySource,
     InboxEntry,
@@ -63,7 +64,7 @@ async def test_a_delivery_becomes_one_job_of_each_pipeline_that_it_concerns(tmp_
         await danube.configure(APP, a_pipeline("second", TriggerKind.PUSH), a_pipeline("tags", TriggerKind.TAG))
         assert await danube.receive(PUSH)
         jobs = await danube.jobs()
-        assert [(job.pipeline, job.status, job.trigger.commit_sha) for job in jobs] == [
+        assert [(job.pipeline, job.status, job.trigger.revision.commit_sha) for job in jobs] == [
             ("app", Status.PENDING, SHA),
             ("second", Status.PENDING, SHA),
         ]
@@ -103,7 +104,7 @@ async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path
         entry = (await danube.inbox.open_entries(0, 1))[0]
         pipeline = await danube.pipelines.load_pipeline("app")
         assert pipeline is not None
-        trigger = Trigger("webhook", "alice", commit_sha=SHA, origin=entry.origin)
+        trigger = Trigger("webhook", "alice", Revision(SHA), origin=entry.origin)
         settled = Settlement(entry, NOON, [PipelineOutcome("app", Result.STARTED)])
         first = await danube.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
         again = await danube.engine.submit_all([(pipeline, trigger)], NO_FOLLOW_UP, settled)
@@ -155,7 +156,7 @@ async def test_a_tag_starts_what_names_tags(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("release", TriggerKind.TAG))
         await danube.receive(TagPush(REPOSITORY, "v1", SHA, "alice"))
-        assert [(job.trigger.tag, job.trigger.branch) for job in await danube.jobs()] == [("v1", "")]
+        assert [(job.trigger.revision.tag, job.trigger.revision.branch) for job in await danube.jobs()] == [("v1", "")]
 
 
 # --- proposals of strangers
@@ -172,7 +173,7 @@ async def test_a_forks_job_waits_for_the_approval_of_its_exact_commit_and_gets_n
         approved = await approve(danube.engine, job, SHA, "alice")
         assert (approved.reason, approved.message) == (Reason.QUEUED, "approved by alice")
         await danube.secret("TOKEN", b"never for strangers")
-        with pytest.raises(Forbidden, match="not given to code from a fork"):
+        with pytest.raises(Forbidden, match="code from a fork may not read"):
             await danube.secrets.read_for_job(approved, 1, "TOKEN")
         assert await danube.told() == ["status app pending approval-required", "status app pending queued"]
 
@@ -224,7 +225,11 @@ async def test_a_pull_request_of_the_repository_itself_waits_for_nobody(tmp_path
         await danube.configure(APP)
         await danube.receive(PULL)
         (job,) = await danube.jobs()
-        assert (job.reason, job.trigger.branch, job.trigger.ref) == (Reason.QUEUED, "", "refs/pull/7/head")
+        assert (job.reason, job.trigger.revision.branch, job.trigger.revision.ref) == (
+            Reason.QUEUED,
+            "",
+            "refs/pull/7/head",
+        )
 
 
 @pytest.mark.parametrize(("changed", "count"), [(("docs/a.md",), 1), (("src/app.py",), 0), (None, 1)])
@@ -233,16 +238,16 @@ async def test_a_pull_requests_files_are_found_out_where_they_decide(
 ) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
-        danube.repositories.changed = changed
+        danube.sources.changed = changed
         await danube.receive(PULL)
-        assert danube.repositories.asked == [f"{URL} main..{SHA}"]
+        assert danube.sources.requests == [f"{URL} main..{SHA}"]
         assert len(await danube.jobs()) == count
 
 
 async def test_where_the_files_cannot_be_found_out_it_runs(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
-        danube.repositories.away = Unavailable("forge-unreachable", "it is away")
+        danube.sources.failure = Unavailable("forge-unreachable", "it does not answer")
         await danube.receive(PULL)
         assert len(await danube.jobs()) == 1
 
@@ -264,7 +269,11 @@ async def test_the_end_of_a_job_starts_what_waits_for_it_exactly_once(tmp_path: 
         await danube.engine.cancel(job.id, "alice")
         await danube.settled()
         follower = (await danube.jobs())[1]
-        assert (follower.pipeline, follower.trigger.type, follower.trigger.commit_sha) == ("clean", "pipeline", SHA)
+        assert (follower.pipeline, follower.trigger.type, follower.trigger.revision.commit_sha) == (
+            "clean",
+            "pipeline",
+            SHA,
+        )
         assert follower.trigger.actor == f"app job {job.id}"
         assert await danube.outcome(job.id, EntrySource.PIPELINE) == "clean: started"
         assert len(await danube.jobs()) == 2
@@ -286,24 +295,24 @@ async def test_a_proposals_end_starts_nothing(tmp_path: Path) -> None:
 async def test_a_repository_that_is_away_is_asked_again(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        danube.repositories.away = Unavailable("forge-unreachable", "it is away")
+        danube.sources.failure = Unavailable("forge-unreachable", "it does not answer")
         await danube.receive(PUSH)
         (job,) = await danube.jobs()
         await danube.engine.cancel(job.id, "alice")
 
         async def was_asked() -> bool:
-            return bool(danube.repositories.asked) and danube.clock.next_wake is not None
+            return bool(danube.sources.requests) and danube.clock.next_wake is not None
 
         await eventually(was_asked, "the repository to be asked")
-        danube.repositories.away = None
+        danube.sources.failure = None
         await danube.settled(moving=True)
-        assert [job.trigger.commit_sha for job in await danube.jobs()] == [SHA, NEWEST]
+        assert [job.trigger.revision.commit_sha for job in await danube.jobs()] == [SHA, NEWEST]
 
 
 async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        danube.repositories.away = Permanent("source-unavailable", "there is no such repository")
+        danube.sources.failure = Permanent("source-unavailable", "there is no such repository")
         await danube.receive(PUSH)
         (job,) = await danube.jobs()
         await danube.engine.cancel(job.id, "alice")
@@ -314,7 +323,7 @@ async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) 
 async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
-        danube.repositories.away = ZeroDivisionError("a bug")
+        danube.sources.failure = ZeroDivisionError("a bug")
         await danube.receive(PUSH)
         (job,) = await danube.jobs()
         await danube.engine.cancel(job.id, "alice")
@@ -335,7 +344,7 @@ async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, capl
         async with danube.triggers.running():
 
             async def is_said() -> bool:
-                return "inbox-unreadable" in caplog.messages
+                return "inbox-read-failed" in caplog.messages
 
             await eventually(is_said, "the failure to be said")
             event = event_to_json(PUSH)

@@ -41,9 +41,9 @@ def moments(danube: TriggerServer, pipeline: str = "app") -> list[str]:
 async def pass_time(danube: TriggerServer, until: float, step: float = 600.0) -> None:
     """Time goes on, with a look at the clocks at each step, which is shorter than any schedule's interval."""
     while danube.clock.now() < until:
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         danube.clock.move(min(step, until - danube.clock.now()))
-    await danube.schedules.strike()
+    await danube.schedules.start_due()
 
 
 async def test_a_clock_starts_a_job_of_the_newest_commit_of_the_default_branch(tmp_path: Path) -> None:
@@ -52,11 +52,15 @@ async def test_a_clock_starts_a_job_of_the_newest_commit_of_the_default_branch(t
         await pass_time(danube, JUNE + 1.5 * DAY, 3600)
         await danube.settled()
         (first, second) = await danube.jobs()
-        assert (first.trigger.type, first.trigger.commit_sha, first.trigger.branch) == ("cron", NEWEST, "main")
+        assert (first.trigger.type, first.trigger.revision.commit_sha, first.trigger.revision.branch) == (
+            "cron",
+            NEWEST,
+            "main",
+        )
         assert first.trigger.actor == "schedule 0 3 * * *"
         assert second.trigger.origin == f"cron:app {JUNE + DAY + 3 * 3600:.0f}"
         assert moments(danube) == ["06-01 03:00", "06-02 03:00"]
-        assert danube.repositories.asked == [URL, URL]
+        assert danube.sources.requests == [URL, URL]
 
 
 async def test_every_schedule_of_a_pipeline_counts_and_one_moment_starts_one_job(tmp_path: Path) -> None:
@@ -79,15 +83,15 @@ async def test_after_downtime_the_newest_missed_moment_runs_once(tmp_path: Path)
     pipeline = a_pipeline("app", cron("0 3 * * *"))
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(pipeline)
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
     async with open_trigger_server(tmp_path, MovedClock(JUNE + 9.5 * DAY)) as danube:
         await danube.configure(pipeline)
-        await danube.schedules.strike()
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
+        await danube.schedules.start_due()
         assert moments(danube) == ["06-10 03:00"]
     async with open_trigger_server(tmp_path, MovedClock(JUNE + 9.6 * DAY)) as danube:
         await danube.configure(pipeline)
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         assert moments(danube) == ["06-10 03:00"], "and not again after another restart"
 
 
@@ -96,11 +100,11 @@ async def test_a_moment_that_was_taken_before_the_server_died_is_not_taken_again
     pipeline, moment = a_pipeline("app", cron("0 3 * * *")), JUNE + 3 * 3600
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(pipeline)
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         danube.clock.move_to(moment + 1)
         assert await danube.triggers.receive_moment(CronMoment("app", "0 3 * * *", moment), "0 3 * * *")
         await danube.inbox.remember_moment("app", "0 3 * * *", JUNE)
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         await danube.settled()
         assert len(await danube.jobs()) == 1
 
@@ -108,12 +112,12 @@ async def test_a_moment_that_was_taken_before_the_server_died_is_not_taken_again
 async def test_while_the_server_is_drained_clocks_stand_still(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(a_pipeline("app", cron("0 * * * *")))
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         await danube.draining.drain("a test")
         await pass_time(danube, JUNE + 5.5 * 3600)
         assert moments(danube) == []
         await danube.draining.resume()
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         assert moments(danube) == ["06-01 05:00"]
 
 
@@ -125,7 +129,7 @@ async def test_jitter_is_the_same_each_time(tmp_path: Path) -> None:
         late: dict[str, set[float]] = {name: set() for name in names}
         seen = 0
         while danube.clock.now() < JUNE + 3 * DAY:
-            await danube.schedules.strike()
+            await danube.schedules.start_due()
             rows = danube.database.read("SELECT key, received_at FROM inbox ORDER BY id")
             for row in rows[seen:]:
                 name, moment = row["key"].split(" ")
@@ -161,7 +165,7 @@ async def test_a_year_on_a_moved_clock_has_every_moment_once(tmp_path: Path) -> 
     begin = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
     async with open_trigger_server(tmp_path, MovedClock(begin), running=False) as danube:
         await danube.configure(a_pipeline("app", cron("0 4 * * sun"), cron("15 14 1 * *"), cron("0 0 29 2 *")))
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         danube.clock.move(1)
         await pass_time(danube, begin + 365 * DAY - 2, 6 * 3600)
         found = moments(danube)
@@ -203,10 +207,10 @@ async def test_the_loop_wakes_for_a_moment_and_for_a_new_configuration(tmp_path:
 async def test_a_time_zone_that_is_missing_is_a_condition(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(a_pipeline("app", cron("* * * * *", timezone="Middle/Earth")))
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         (condition,) = await danube.schedules.conditions()
         assert condition.reference == "time-zone-missing"
         assert "apt-get install tzdata" in condition.hint
         await danube.configure(a_pipeline("app"))
-        await danube.schedules.strike()
+        await danube.schedules.start_due()
         assert (await danube.schedules.conditions()) == ()

@@ -62,7 +62,7 @@ async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path
         (condition,) = await hooks.conditions()
         assert condition.reference == "hooks-refused"
         assert condition.what.startswith(
-            "webhooks of github are refused since 2027-01-15 12:00 UTC: this delivery's sig"
+            "webhooks of github have been refused since 2027-01-15 12:00 UTC: this delivery's sig"
         )
         assert condition.what.endswith("(3 in a row)")
         assert condition.hint == "set the same value here and at the forge: danube secrets set new"
@@ -75,7 +75,7 @@ async def test_a_forge_for_which_no_secret_is_named_is_told_what_to_write(tmp_pa
         hooks = hooks_of(danube)
         await refuse(hooks)
         (condition,) = await hooks.conditions()
-        assert "config.yaml names no secret of github" in condition.what
+        assert "config.yaml names no secret for github" in condition.what
         assert "webhooks: [{forge: github, secrets: [NAME]}]" in condition.hint
 
 
@@ -104,4 +104,4 @@ async def test_the_configurations_own_repository_needs_no_pipeline(tmp_path: Pat
         assert (await hooks.receive(Forge.GITHUB, headers(push(own)), push(own))).is_new
         await danube.settled()
         assert danube.pushed == [(own, "main")]
-        assert "lets the server look there" in await danube.outcome()
+        assert "a push to the configuration repository starts a sync" in await danube.outcome()

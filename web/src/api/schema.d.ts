@@ -1591,8 +1591,8 @@ export interface components {
             branch: string;
             /** @description The tag; empty for a branch and for a bare commit. */
             tag: string;
-            /** @description The full hash of the commit. */
-            commit_sha: string;
+            /** @description The full hash; null until it is resolved, and for a directory without Git. */
+            commit_sha: string | null;
             /** @description The first line of the commit's message; empty until it is known. */
             commit_message: string;
             /** @description The name of the commit's author; empty until it is known. */

@@ -1,11 +1,12 @@
 """The embedded runtime: pods as Linux namespaces on this machine, by bubblewrap and two small static programs.
 
-It must not know a job's state, only pods; what both runtimes share is pure and stands in `core/runtimes/pods.py`.
+`runtime.py` implements the port over `pods.py`, `containers.py`, `limits.py` and `pod_egress.py`. It must not know a
+job's state, only pods; what all runtimes share is pure and belongs to `core/runtimes`.
 """
 
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
-from danube_pkg.adapters.runtimes.sandbox.file_permissions import closed_to_pods
+from danube_pkg.adapters.runtimes.sandbox.file_permissions import unreadable_for_pods
 from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
 from danube_pkg.adapters.runtimes.sandbox.launch import PROXY_USER, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
@@ -16,10 +17,10 @@ __all__ = [
     "PROXY_USER",
     "SandboxRuntime",
     "SandboxSettings",
-    "closed_to_pods",
     "find_bubblewrap",
     "find_cgroups",
     "has_ids_for_pods",
     "map_of_user",
     "seccomp_program",
+    "unreadable_for_pods",
 ]

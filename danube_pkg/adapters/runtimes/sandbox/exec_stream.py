@@ -1,4 +1,4 @@
-"""A program in a container, reached through the container's exec socket: three pipes and one answer of five bytes."""
+"""Runs a program in a container through its exec socket: two pipes, and five bytes that say how it ended."""
 
 import array
 import contextlib
@@ -18,18 +18,21 @@ _F_SETPIPE_SZ = 1031
 
 
 def open_exec(container: Container, directory: Path, argv: Sequence[str]) -> "PipeStream":
-    """Connect and hand over the program. The socket's path may be longer than an address can be: go through its directory."""
-    place = os.open(directory, os.O_PATH | os.O_DIRECTORY) if directory.is_dir() else -1
-    if place < 0:
+    """Start the program. directory: the container's. Raises NotFound `container-gone`, Unavailable.
+
+    The socket's path may be longer than a socket address, so it is reached through its directory's descriptor.
+    """
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY) if directory.is_dir() else -1
+    if opened < 0:
         raise _gone(container)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pipes: list[int] = []
     try:
         connection.setblocking(False)
-        connection.connect(f"/proc/self/fd/{place}/exec.sock")
+        connection.connect(f"/proc/self/fd/{opened}/exec.sock")
         pipes += os.pipe2(os.O_CLOEXEC) + os.pipe2(os.O_CLOEXEC)
         in_read, in_write, out_read, out_write = pipes
-        with contextlib.suppress(OSError):  # beyond the user's pipe quota the default size does as well
+        with contextlib.suppress(OSError):  # beyond the user's pipe quota the default size must do
             fcntl.fcntl(out_read, _F_SETPIPE_SZ, READ_BYTES)
         passed = array.array("i", [in_read, out_write, out_write])
         connection.sendmsg([b"\0".join(word.encode() for word in argv) + b"\0"], [_rights(passed)])
@@ -38,10 +41,12 @@ def open_exec(container: Container, directory: Path, argv: Sequence[str]) -> "Pi
         for descriptor in pipes:
             os.close(descriptor)
         if isinstance(error, BlockingIOError):
-            raise Unavailable("exec-busy", "the container has too many programs at once", cause=str(error)) from error
+            raise Unavailable(
+                "exec-busy", "too many programs are being started in the container at once", cause=str(error)
+            ) from error
         raise _gone(container) from error
     finally:
-        os.close(place)
+        os.close(opened)
     os.close(in_read)
     os.close(out_write)
     return PipeStream(connection, in_write, out_read)
@@ -52,11 +57,11 @@ def _rights(descriptors: "array.array[int]") -> tuple[int, int, bytes]:
 
 
 def _gone(container: Container) -> NotFound:
-    return NotFound("container-gone", f"container {container.number} of job {container.job_id} does not live any more")
+    return NotFound("container-gone", f"container {container.number} of pod {container.pod_id} has ended")
 
 
 class PipeStream:
-    """`ExecStream` over raw non-blocking pipes: big reads, no buffer of its own."""
+    """`ExecStream` over non-blocking pipes: large reads, no buffer of its own."""
 
     def __init__(self, connection: socket.socket, stdin: int, stdout: int) -> None:
         self._connection = connection
@@ -80,7 +85,7 @@ class PipeStream:
             except BlockingIOError:
                 await wait_writable(self._stdin)
             except BrokenPipeError as error:
-                raise Unavailable("exec-closed", "the program does not read its input any more") from error
+                raise Unavailable("exec-closed", "the program no longer reads its input") from error
 
     async def close_input(self) -> None:
         if self._stdin >= 0:
@@ -90,15 +95,15 @@ class PipeStream:
     async def wait(self) -> int:
         while True:
             try:
-                answer = self._connection.recv(5)
+                ending = self._connection.recv(5)
                 break
             except BlockingIOError:
                 await wait_readable(self._connection.fileno())
             except OSError as error:
-                raise Unavailable("exec-lost", "the container is gone", cause=str(error)) from error
-        if len(answer) != 5:
-            raise Unavailable("exec-lost", "the container ended before its program said how it ended")
-        kind, value = struct.unpack("<cI", answer)
+                raise Unavailable("exec-lost", "the container has ended", cause=str(error)) from error
+        if len(ending) != 5:
+            raise Unavailable("exec-lost", "the container ended before the program's exit was reported")
+        kind, value = struct.unpack("<cI", ending)
         return int(value) if kind == b"X" else 128 + int(value)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which of Danube's own files the users of pods cannot read."""
+"""Finds those of Danube's own files that the users of pods cannot read."""
 
 import stat
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap, hom
 from danube_pkg.adapters.runtimes.sandbox.launch import has_ids_for_pods
 
 
-def closed_to_pods(program: CoordinatorProgram) -> Sequence[Path]:
-    """What of Danube's own files a pod's user cannot read, as after a checkout by a root whose umask is 077.
+def unreadable_for_pods(program: CoordinatorProgram) -> Sequence[Path]:
+    """The paths that a pod's user needs and cannot read, as after a checkout by root with umask 077.
 
-    Empty where pods have the server's own user. Raises HostLacks where there is no bubblewrap.
+    Empty where pods have the server's own user. Raises HostLacks without bubblewrap.
     """
     if not has_ids_for_pods():
         return ()

@@ -1,6 +1,7 @@
-"""The image `host`: the machine's own programs, read-only, by an allowlist; never its state, its homes or its sockets.
+"""The image `host`: the machine's own programs, read-only, by an allowlist; never its state, home directories or
+sockets.
 
-`/usr` with the links that lead into it, named files of `/etc`, the Python that runs Danube, and what `danube.toml` adds.
+That is `/usr` with the links into it, named files of `/etc`, the Python that runs Danube, and what `danube.toml` adds.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,10 @@ HOME = "/home/danube"
 
 
 class RootFileSystem(Record):
-    """How a container's root is put together: (source, place) to bind read-only, links (target, place), own files."""
+    """What a container's root consists of.
+
+    binds: (source, path) of read-only mounts. links: (target, path) of symbolic links. files: (path, content).
+    """
 
     binds: Sequence[tuple[Path, str]]
     links: Sequence[tuple[str, str]]
@@ -42,7 +46,7 @@ class RootFileSystem(Record):
 
 
 def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_network: bool) -> RootFileSystem:
-    """The machine's own programs. `user`: the id that steps run as inside."""
+    """The root of the machine's own programs. extra: further paths of the host. user: the user id of steps."""
     binds = [(Path("/usr"), "/usr")]
     links = []
     for name in _LINKS:
@@ -65,9 +69,9 @@ def host_root(python_prefix: Path, extra: Sequence[Path], *, user: int, host_net
 
 
 def _own_files(user: int, host_network: bool) -> list[tuple[str, str]]:
-    people = {0: ("root", HOME), user: ("root" if user == 0 else "danube", HOME), 65534: ("nobody", "/nonexistent")}
-    passwd = "".join(f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/sh\n" for uid, (name, home) in people.items())
-    group = "".join(f"{name if name != 'nobody' else 'nogroup'}:x:{uid}:\n" for uid, (name, _) in people.items())
+    users = {0: ("root", HOME), user: ("root" if user == 0 else "danube", HOME), 65534: ("nobody", "/nonexistent")}
+    passwd = "".join(f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/sh\n" for uid, (name, home) in users.items())
+    group = "".join(f"{name if name != 'nobody' else 'nogroup'}:x:{uid}:\n" for uid, (name, _) in users.items())
     files = [("/etc/passwd", passwd), ("/etc/group", group), ("/etc/hostname", "danube\n")]
     if not host_network:
         files.append(("/etc/hosts", "127.0.0.1 localhost danube\n::1 localhost\n"))

@@ -1,8 +1,8 @@
-"""Which user ids a pod has on this machine: a range of its own, as root; the range that this user was given by /etc/subuid and
-/etc/subgid, for all his pods; or his own id alone.
+"""The user ids that a pod has on this machine. A server run by root gives each pod a range of its own; another user's
+pods share the subordinate range of /etc/subuid and /etc/subgid, or have that user's id alone.
 
-A subordinate range is mapped by newuidmap and newgidmap, which may do what the user may not. Whether they do is tried once,
-since a machine that has them can still refuse (a container without rights, a file system without setuid).
+A subordinate range is mapped by newuidmap and newgidmap, which are setuid. Whether they work is tried once, since a
+machine that has them can still refuse (a container without capabilities, a file system mounted nosuid).
 """
 
 import functools
@@ -17,12 +17,16 @@ from danube_pkg.kit.records import Record
 IDS_OF_A_POD = 65536
 
 TRY_SECONDS = 20.0
-"""Milliseconds on a quiet machine."""
+"""It takes milliseconds on an idle machine."""
 
 
 class IdMap(Record):
-    """users, groups: for danube-ns. first_user, first_group: of the subordinate range, 0 where there is none; id 1 of a pod is
-    the first of it, id 0 is who we are. problem, hint: why a pod has one id only, "" where it has all."""
+    """How a pod's ids are mapped to those of this machine.
+
+    users, groups: arguments of danube-ns. first_user, first_group: where the subordinate range begins, which is id 1
+    of a pod (id 0 is the server's user); 0 without a range. problem, hint: why a pod has one id only; "" where it has
+    all.
+    """
 
     users: str
     groups: str
@@ -36,29 +40,29 @@ class IdMap(Record):
         """Whether a pod has all of the ids that images use."""
         return not self.problem
 
-    def within(self, program: Path) -> tuple[str, ...]:
-        """The words before a command that works on files of all these owners. program: danube-ns."""
+    def userns_command(self, program: Path) -> tuple[str, ...]:
+        """A command prefix: a program behind it may work on files of all these owners. program: danube-ns."""
         return (str(program), "within", self.users, self.groups, "--")
 
 
 def map_of_pod(base: int) -> IdMap:
-    """The ids from `base` on; for root alone."""
+    """A range from `base` on; only root may map it."""
     text = f"0 {base} {IDS_OF_A_POD}"
     return IdMap(text, text)
 
 
 @functools.cache
 def map_of_user(program: Path) -> IdMap:
-    """The map of whom the server runs as, who is not root. program: danube-ns, with which it is tried."""
+    """The map for pods of the server's user, who is not root. program: danube-ns, with which it is tried."""
     user, group = os.geteuid(), os.getegid()
     tools = [shutil.which(name) for name in ("newuidmap", "newgidmap")]
     ranges = [_first_of(Path(file), user) for file in ("/etc/subuid", "/etc/subgid")]
     if not all(tools):
-        return _one_id("newuidmap and newgidmap are not here", "apt-get install uidmap")
+        return _one_id("newuidmap and newgidmap are not installed", "apt-get install uidmap")
     if not all(ranges):
         count, name = IDS_OF_A_POD - 1, _name_of(user)
         return _one_id(
-            f"/etc/subuid and /etc/subgid give {name} no {count} ids",
+            f"/etc/subuid and /etc/subgid do not give {name} {count} ids",
             f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
         )
     (first_user, first_group), count = ranges, IDS_OF_A_POD - 1
@@ -70,7 +74,7 @@ def map_of_user(program: Path) -> IdMap:
     )
     try:
         tried = subprocess.run(
-            [*found.within(program), "/bin/sh", "-c", ":"],
+            [*found.userns_command(program), "/bin/sh", "-c", ":"],
             env={},
             cwd="/",
             capture_output=True,
@@ -81,8 +85,8 @@ def map_of_user(program: Path) -> IdMap:
     except (OSError, subprocess.TimeoutExpired) as error:
         return _one_id(f"the subordinate ids cannot be used: {error}", "danube doctor")
     if tried.returncode != 0:
-        said = " ".join(tried.stderr.split())
-        return _one_id(f"the subordinate ids cannot be used: {said}", "apt-get install --reinstall uidmap")
+        cause = " ".join(tried.stderr.split())
+        return _one_id(f"the subordinate ids cannot be used: {cause}", "apt-get install --reinstall uidmap")
     return found
 
 
@@ -91,7 +95,7 @@ def _one_id(problem: str, hint: str) -> IdMap:
 
 
 def _first_of(file: Path, user: int) -> int:
-    """Of a range that is large enough, by the user's name or number (subuid(5)); 0 where there is none."""
+    """The first id of the user's range if it is large enough, by name or number (subuid(5)); 0 where there is none."""
     try:
         lines = file.read_text(errors="replace").splitlines()
     except OSError:
@@ -99,8 +103,8 @@ def _first_of(file: Path, user: int) -> int:
     for line in lines:
         owner, _, numbers = line.partition(":")
         first, _, count = numbers.partition(":")
-        is_his = owner in (_name_of(user), str(user)) and first.isdecimal() and count.isdecimal()
-        if is_his and int(first) and int(count) >= IDS_OF_A_POD - 1:
+        is_own = owner in (_name_of(user), str(user)) and first.isdecimal() and count.isdecimal()
+        if is_own and int(first) and int(count) >= IDS_OF_A_POD - 1:
             return int(first)
     return 0
 

@@ -1,7 +1,7 @@
-"""The root of a container that has an image of its own: what lies over the image's files, and who runs in it.
+"""The root of a container that has an image: what is mounted over the image's files, the environment, and the copy.
 
-The image itself is shared by all pods and never written to. Where this machine has overlays, a container's changes are a
-layer of its own in the pod's directory; elsewhere it gets a copy of the image.
+The image itself is shared by all pods and never written to. Where this machine has overlays, a container's changes
+are a layer in the pod's directory; elsewhere the container gets a copy of the image.
 """
 
 import errno
@@ -21,24 +21,25 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Overlay(Record):
-    """Directories that make one root: `upper` on `lower`, seen at `target`."""
+    """Directories of one overlay mount: `upper` over `lower`, mounted at `target`."""
 
     target: Path
     lower: Path
     upper: Path
     work: Path
 
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
+        """The order in which danube-ns takes them."""
         return [str(path) for path in (self.target, self.lower, self.upper, self.work)]
 
 
 def image_root(image: Image, user: ImageUser, *, host_network: bool) -> RootFileSystem:
-    """What every container has beside its image's files: the environment, and the files that name this machine."""
+    """What every container has beside its image's files: the environment, the host's name and addresses."""
     environment = dict(image.config.environment)
     environment.setdefault("PATH", _PATH)
     environment.setdefault("HOME", user.home)
     if user.user != 0 and "GIT_CONFIG_COUNT" not in environment:
-        # The workspace is root's, and Git trusts only a tree of the user's own unless it is told.
+        # The workspace belongs to root, and Git trusts only trees of the user who runs it unless configured otherwise.
         environment |= {
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "safe.directory",
@@ -56,7 +57,7 @@ def image_root(image: Image, user: ImageUser, *, host_network: bool) -> RootFile
 
 
 def overlay_of(directory: Path, lower: Path, owner: int) -> Overlay:
-    """The directories of a container's own layer, new and empty."""
+    """Creates the directories of a container's layer. owner: user and group id, 0 for the server's own."""
     overlay = Overlay(directory / "root", lower, directory / "upper", directory / "work")
     for path in (overlay.target, overlay.upper, overlay.work):
         path.mkdir(exist_ok=True, mode=0o755)
@@ -66,13 +67,17 @@ def overlay_of(directory: Path, lower: Path, owner: int) -> Overlay:
 
 
 def copy_image(lower: Path, target: Path, owner: int | None) -> int:
-    """The image's files once more, as the pod's own; their size in bytes. owner: as in `RootPlaces`. Blocks for the disk. Raises
-    StorageFull, Permanent."""
+    """Copies the image's files for one container and returns their size in bytes. owner: as in `MountPoints`.
+
+    Blocks for the disk. Raises StorageFull, Permanent.
+    """
     try:
         return _copy_tree(lower, target, owner)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("disk-full", "there is no room for a copy of the image", cause=str(error)) from error
+            raise StorageFull(
+                "disk-full", "the disk is full: no room for a copy of the image", cause=str(error)
+            ) from error
         raise Permanent(Reason.POD_FAILED, "the image could not be copied", cause=str(error)) from error
 
 
@@ -96,7 +101,7 @@ def _copy_tree(lower: Path, target: Path, owner: int | None) -> int:
                 linked[found.st_dev, found.st_ino] = path
                 total += _copy_one(Path(entry.path), path, found, owner)
     for path, found in reversed(directories):
-        _dress(path, found, owner)
+        _copy_attributes(path, found, owner)
     return total
 
 
@@ -111,12 +116,12 @@ def _copy_one(source: Path, path: Path, found: os.stat_result, owner: int | None
     elif stat.S_ISREG(found.st_mode):
         shutil.copyfile(source, path, follow_symlinks=False)
     else:  # reading a device might never end
-        raise OSError(errno.EINVAL, "no file that an image can have", str(source))
-    _dress(path, found, owner)
+        raise OSError(errno.EINVAL, "this kind of file is not supported in an image", str(source))
+    _copy_attributes(path, found, owner)
     return found.st_blocks * 512
 
 
-def _dress(path: Path, found: os.stat_result, owner: int | None) -> None:
+def _copy_attributes(path: Path, found: os.stat_result, owner: int | None) -> None:
     if owner is not None:
         os.chown(path, owner + found.st_uid, owner + found.st_gid)
     path.chmod(stat.S_IMODE(found.st_mode))

@@ -1,7 +1,7 @@
-"""Starting a pod's processes: the holder of its namespaces and a container in them. Never by fork from the server.
+"""Starts a pod's processes: the holder of its namespaces, and PID 1 of its containers. Never by fork from the server.
 
-Each of them ends by itself unless the server confirms it, and the server does so after writing down that it exists. So a
-server that is killed at any moment leaves no process that nobody knows of.
+Each of them ends by itself unless the server confirms it, which the server does after it has recorded the process. So a
+server that is killed at any moment leaves no process without a record.
 """
 
 import asyncio
@@ -13,40 +13,44 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox.bubblewrap import ContainerPlan, bubblewrap_words, find_bubblewrap, home_of
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
+    ContainerPlan,
+    bubblewrap_arguments,
+    find_bubblewrap,
+    home_of,
+)
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD, IdMap
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.core.errors import HostLacks, Permanent, Unavailable
 
 START_SECONDS = 20.0
-"""Milliseconds on a quiet machine; a machine that swaps still gets there."""
+"""It takes milliseconds on an idle machine; a machine that swaps needs seconds."""
 
 _LOG = "start.log"
-"""What a container's start printed, which is nothing when all is well."""
+"""What the start of a container printed: empty unless it failed."""
 
 FIRST_POD_USER = 0x70000000
-"""Above what systemd gives to its own containers, so that no two programs hand out the same ids."""
+"""Above the ranges that systemd gives to its containers, so that no id is given out twice."""
 
 PROXY_USER = FIRST_POD_USER - 1
-"""Whom the egress proxy runs as: nobody else, and no id of a pod."""
+"""The user id of the egress proxy, which no pod and no other process has."""
 
 MAX_PODS = 8192
-"""So many ranges of ids fit above FIRST_POD_USER."""
+"""This many ranges of ids fit above FIRST_POD_USER."""
 
-
-Record = Callable[[ProcessMark], None]
-"""Writes down that a process exists."""
+WriteRecord = Callable[[ProcessMark], None]
+"""Records that a process exists."""
 
 
 class Confirmation:
-    """A pipe whose reading end goes to a new process: a byte says that it may stay, the end of the pipe that it must not."""
+    """A pipe whose reading end a new process gets: a byte means that it may stay, end of file that it must exit."""
 
     def __init__(self) -> None:
         self.descriptor, self._write = os.pipe2(os.O_CLOEXEC)
 
     def confirm(self) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it has ended already, which whoever watches it will say
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, which its watch reports
             os.write(self._write, b"1")
 
     def close(self) -> None:
@@ -56,7 +60,7 @@ class Confirmation:
 
 @contextlib.contextmanager
 def confirmation() -> Iterator[Confirmation]:
-    """A confirmation whose pipe is closed at the end, so that what was not confirmed ends."""
+    """A confirmation whose pipe is closed at the end, so that a process that was not confirmed exits."""
     made = Confirmation()
     try:
         yield made
@@ -65,7 +69,7 @@ def confirmation() -> Iterator[Confirmation]:
 
 
 def has_ids_for_pods() -> bool:
-    """Whether this process may give each pod a range of ids: root, and not the root of a container that has few itself."""
+    """Whether this process may give each pod a range of ids: as root, outside a container that has few ids."""
     if os.geteuid() != 0:
         return False
     last = FIRST_POD_USER + MAX_PODS * IDS_OF_A_POD
@@ -75,7 +79,7 @@ def has_ids_for_pods() -> bool:
 
 async def start_holder(
     program: Path,
-    record: Record,
+    write_record: WriteRecord,
     ids: IdMap,
     *,
     user_base: int,
@@ -83,7 +87,7 @@ async def start_holder(
     cgroup_files: Sequence[Path],
     log: Path,
 ) -> None:
-    """A process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks."""
+    """Start the process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks."""
     network = "host" if host_network else "none"
     with log.open("ab") as errors, confirmation() as kept:
         process = await asyncio.create_subprocess_exec(
@@ -94,13 +98,13 @@ async def start_holder(
         output, _ = await process.communicate()
         mark = ProcessMark.of(int(output)) if output.strip() else None
         if mark is None:
-            raise why_no_namespace(log.read_text(errors="replace").strip())
-        record(mark)
+            raise namespace_error(log.read_text(errors="replace").strip())
+        write_record(mark)
         kept.confirm()
 
 
-def why_no_namespace(said: str) -> HostLacks:
-    """What of the host stands against user namespaces, with the command that mends it."""
+def namespace_error(cause: str) -> HostLacks:
+    """Why this machine refuses user namespaces, with the command that allows them. cause: what danube-ns printed."""
     checks = (
         ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
         ("/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
@@ -110,35 +114,35 @@ def why_no_namespace(said: str) -> HostLacks:
             "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         ),
     )
-    for path, bad, mend in checks:
+    for path, bad, fix in checks:
         file = Path(path)
         if file.exists() and file.read_text().strip() == bad:
             return HostLacks(
                 "user-namespaces-off",
-                f"this machine does not let users make namespaces ({path} is {bad})",
-                cause=said,
-                hint=mend,
+                f"this machine does not allow user namespaces ({path} is {bad})",
+                cause=cause,
+                hint=fix,
             )
     return HostLacks(
-        "user-namespaces-refused", "the pod's namespaces could not be made", cause=said, hint="danube doctor"
+        "user-namespaces-refused", "the pod's namespaces could not be created", cause=cause, hint="danube doctor"
     )
 
 
 def bind_exec_socket(directory: Path) -> socket.socket:
-    """The container's exec socket, listening; its path may be longer than a socket address can be."""
-    place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    """The container's exec socket, listening. Its path may be longer than a socket address: see `open_exec`."""
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         with contextlib.suppress(FileNotFoundError):
             (directory / "exec.sock").unlink()
-        listening.bind(f"/proc/self/fd/{place}/exec.sock")
+        listening.bind(f"/proc/self/fd/{opened}/exec.sock")
         (directory / "exec.sock").chmod(0o600)
         listening.listen(256)
     except BaseException:
         listening.close()
         raise
     finally:
-        os.close(place)
+        os.close(opened)
     return listening
 
 
@@ -147,14 +151,17 @@ async def start_container(
     holder: ProcessMark,
     plan: ContainerPlan,
     directory: Path,
-    record: Record,
+    write_record: WriteRecord,
     *,
     host_network: bool,
     cgroup_files: Sequence[Path],
     rlimits: Sequence[str],
     heartbeat_seconds: float,
 ) -> None:
-    """PID 1 of a new container. It gets the listening exec socket, and belongs to nobody once this returns."""
+    """Start PID 1 of a new container, which gets the listening exec socket and is not a child of this process.
+
+    directory: the container's own. rlimits: `name=value`. Raises Permanent `pod-failed`, Unavailable.
+    """
     with confirmation() as kept:
         joined = [
             "enter", str(holder.pid), "host" if host_network else "none",
@@ -165,35 +172,35 @@ async def start_container(
         pid = await _start_init(program, joined, plan, directory, kept.descriptor, idle)
         mark = ProcessMark.of(pid) if pid else None
         if mark is None:
-            said = _said(directory)
-            raise Permanent("pod-failed", "the container could not be started", cause=said, hint="danube doctor")
-        record(mark)
+            cause = _start_log(directory)
+            raise Permanent("pod-failed", "the container could not be started", cause=cause, hint="danube doctor")
+        write_record(mark)
         kept.confirm()
 
 
 async def _start_init(
     program: Path, joined: Sequence[str], plan: ContainerPlan, directory: Path, confirm_fd: int, idle: Sequence[str]
 ) -> int:
-    """Its process id; 0 when there is none. joined: danube-ns' words that say what it joins. idle: options of
-    `danube-step idle`, in addition to the exec socket and the user."""
+    """Its process id; 0 when it did not start. joined: arguments of danube-ns, what the process joins. idle: options of
+    `danube-step idle` beside the exec socket and the user."""
     listening = bind_exec_socket(directory)
     info_read, info_write = os.pipe2(os.O_CLOEXEC)
     filters = [_memory_file(data) for data in (seccomp_program(),) if data]
     files = [_memory_file(text.encode()) for _, text in plan.image.files]
     mounts = plan.all_mounts()
     staged = plan.staged
-    places = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
+    sources = [f"/mnt/{index}" if staged else str(mount.source) for index, mount in enumerate(mounts)]
     stages = [word for mount in mounts for word in ("--stage", str(mount.source))] if staged else []
     bubblewrap = find_bubblewrap()
-    if staged:  # a checkout below /root has it where the pod's user cannot go
+    if staged:  # a checkout below /root has it where the pod's user cannot read
         stages += ["--stage", str(home_of(bubblewrap))]
         bubblewrap = Path(f"/mnt/{len(mounts)}") / bubblewrap.relative_to(home_of(bubblewrap))
-    arguments = bubblewrap_words(
-        plan, places, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files
+    arguments = bubblewrap_arguments(
+        plan, sources, info_fd=info_write, seccomp_fd=filters[0] if filters else -1, data_fds=files
     )
     arguments += ["idle", "--exec-fd", str(listening.fileno()), *idle]
     arguments += ["--user", plan.user] if plan.user else []
-    stages = [*(["--overlay", *plan.overlay.words()] if plan.overlay is not None else []), *stages]
+    stages = [*(["--overlay", *plan.overlay.arguments()] if plan.overlay is not None else []), *stages]
     try:
         with (directory / _LOG).open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
@@ -209,11 +216,13 @@ async def _start_init(
     try:
         return await _child_pid(info_read)
     except TimeoutError as error:
-        raise Unavailable("container-slow", "the container did not start in time", cause=_said(directory)) from error
+        raise Unavailable(
+            "container-slow", "the container did not start in time", cause=_start_log(directory)
+        ) from error
 
 
 async def _child_pid(descriptor: int) -> int:
-    """bubblewrap's `--info-fd` JSON comes in pieces; its end is the end of the pipe. 0 when it said nothing."""
+    """The `child-pid` of the JSON that bubblewrap writes to `--info-fd`, in several writes; 0 when it wrote nothing."""
     reader = asyncio.StreamReader()
     pipe = os.fdopen(descriptor, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -236,5 +245,5 @@ def _memory_file(data: bytes) -> int:
     return descriptor
 
 
-def _said(directory: Path) -> str:
+def _start_log(directory: Path) -> str:
     return (directory / _LOG).read_text(errors="replace").strip()[-500:] or f"no message ({sys.platform})"

@@ -1,7 +1,10 @@
-"""A pod on disk: `pods/<job>/pod.json`, `workspace/`, and `c/<number>/` with a container's root, state and exec socket.
+"""A pod on disk: `pods/<pod_id>/pod.json`, `workspace/`, and `c/<number>/` with a container's root, state and exec
+socket.
 
-State files are written atomically after what they describe exists; a process counts as alive when its id and its start
-time are both right, so that a reused id is never taken for a pod's.
+A pod that was created before pods had ids of their own has its job's id, which is the name of its directory too.
+
+State files are written atomically after what they describe exists. A process is identified by its id and its start
+time, so that a reused id is never taken for a pod's process.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.runtimes.pods import (
     Container,
     ContainerRole,
@@ -25,13 +28,14 @@ from danube_pkg.kit.trees import remove_tree
 
 
 class ProcessMark(Record):
-    """A process that may have outlived the server: its id and its start time in clock ticks since boot."""
+    """A process that may outlive the server: its id and its start time in clock ticks since boot."""
 
     pid: int
     start: int
 
     @classmethod
     def of(cls, pid: int) -> "ProcessMark | None":
+        """The running process with that id; None where there is none, or a zombie."""
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
@@ -42,23 +46,27 @@ class ProcessMark(Record):
         return ProcessMark.of(self.pid) == self
 
     def kill(self) -> None:
-        """Through a descriptor that was right when it was opened, so that an id used again is never hit."""
+        """SIGKILL through a pidfd of this very process, so that a reused id is never hit."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return
         try:
             if self.lives():
-                with contextlib.suppress(ProcessLookupError):  # it ended between the two calls: that was the wish
+                with contextlib.suppress(ProcessLookupError):  # it has ended between the two calls
                     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         finally:
             os.close(descriptor)
 
 
 class PodRecord(Record):
-    """user_base: the host id that root of the pod is; 0 where the pod runs as the server's own user. full_ids: it has all the
-    ids that images use."""
+    """What is recorded of a pod.
 
+    user_base: the host's user id for the pod's root; 0 where the pod runs as the server's own user. full_ids: the pod
+    has all ids that images use.
+    """
+
+    pod_id: str
     job_id: str
     holder: ProcessMark
     user_base: int
@@ -68,8 +76,8 @@ class PodRecord(Record):
     full_ids: bool
 
     @property
-    def has_lent_ids(self) -> bool:
-        """Whether its files have owners whose rights the server has not: those that its user was given for such use."""
+    def has_subordinate_ids(self) -> bool:
+        """Whether its files have owners of the subordinate range, whose rights the server's process has not."""
         return self.full_ids and not self.user_base
 
     @property
@@ -78,18 +86,21 @@ class PodRecord(Record):
 
 
 class ContainerRecord(Record):
-    """One container instance and its PID 1."""
+    """One container instance, the job of its pod ("" for none), and its PID 1."""
 
     container: Container
+    job_id: str
     init: ProcessMark
 
 
 class PodDirectory:
     """Paths and records of one pod."""
 
-    def __init__(self, pods: Path, job_id: str) -> None:
-        self.path = pods / job_id
-        self.job_id = job_id
+    def __init__(self, pods: Path, pod_id: str) -> None:
+        if pod_id in ("", ".", "..") or "/" in pod_id:  # another directory than its own would be removed with the pod
+            raise Defect("pod-id-invalid", f"{pod_id!r} cannot be the id of a pod")
+        self.path = pods / pod_id
+        self.pod_id = pod_id
         self.workspace = self.path / "workspace"
 
     def container(self, number: int) -> Path:
@@ -106,7 +117,7 @@ class PodDirectory:
         network = Network(data["network"])
         base = data["user_base"]
         full = data.get("full_ids", base != 0)
-        return PodRecord(data["job_id"], holder, base, network, tuple(data["allowlist"]), limits, full)
+        return PodRecord(self.pod_id, data["job_id"], holder, base, network, tuple(data["allowlist"]), limits, full)
 
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
@@ -114,41 +125,42 @@ class PodDirectory:
         write_atomically(self.container(container.number) / "container.json", json.dumps(state).encode())
 
     def containers(self) -> Iterator[ContainerRecord]:
-        """Every instance that was ever complete, oldest first, living or not."""
+        """Every instance that was ever started, oldest first, running or not."""
+        pod = self.read_pod()
+        job_id = pod.job_id if pod is not None else ""
         for number in self.numbers():
             data = _read(self.container(number) / "container.json")
             if data is not None:
-                container = Container(self.job_id, number, ContainerRole(data["role"]), data["image"])
-                yield ContainerRecord(container, ProcessMark(data["pid"], data["start"]))
+                container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
+                yield ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
 
     def numbers(self) -> list[int]:
-        """Numbers that are taken, also by a torn creation."""
+        """Numbers that are taken, also by an interrupted creation."""
         directory = self.path / "c"
         return sorted(int(path.name) for path in directory.iterdir()) if directory.is_dir() else []
 
     def write_copied(self, number: int, size_bytes: int) -> None:
-        """What the copy of an image takes, where a container needs one: it is not the job's doing."""
+        """Record the size of a container's copy of its image, which does not count as the job's."""
         write_atomically(self.container(number) / "copied.json", json.dumps({"bytes": size_bytes}).encode())
 
     def copied_bytes(self) -> int:
-        """The same of all containers."""
+        """The size of the copies of all containers."""
         found = (_read(self.container(number) / "copied.json") for number in self.numbers())
         return sum(int(data["bytes"]) for data in found if data is not None)
 
-    def remove(self, within: Sequence[str] = ()) -> None:
-        """Everything, whatever modes and owners a step has left; symbolic links are never followed. Raises Unavailable.
-        within: words before a command that has the rights of all these owners.
+    def remove(self, userns_command: Sequence[str] = ()) -> None:
+        """Remove the directory, whatever modes and owners a step has left; symbolic links are never followed.
 
-        Its processes have ended, so nobody changes a directory into a link meanwhile. What a torn creation is still about
-        to make is gone the next time.
+        The pod's processes have ended, so no directory becomes a link meanwhile. userns_command: as in SandboxPods.
+        Raises Unavailable, also when an interrupted creation adds a file meanwhile.
         """
         if not self.path.is_dir():
             return
         try:
-            remove_tree(self.path, within)
+            remove_tree(self.path, userns_command)
         except OSError as error:
             raise Unavailable(
-                "pod-busy", f"the files of job {self.job_id} are not gone yet", cause=str(error)
+                "pod-busy", f"the files of pod {self.pod_id} could not be removed yet", cause=str(error)
             ) from error
 
 
@@ -161,15 +173,15 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def directory_bytes(path: Path) -> tuple[int, bool]:
-    """What a tree takes on disk, and whether all of it was seen; what vanishes while it is counted does not count."""
-    total, places, whole = 0, [str(path)], True
-    while places:
+    """Bytes that a tree takes on disk, and whether all of it could be read. Vanishing files do not count."""
+    total, ahead, whole = 0, [str(path)], True
+    while ahead:
         try:
-            with os.scandir(places.pop()) as entries:
+            with os.scandir(ahead.pop()) as entries:
                 for entry in entries:
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
-                        places.append(entry.path)
+                        ahead.append(entry.path)
         except FileNotFoundError:
             continue
         except PermissionError:

@@ -1,7 +1,8 @@
-"""The system calls that no container needs and that have broken sandboxes before, as a classic BPF program.
+"""A filter for system calls that no container needs and that sandbox escapes have used, as a classic BPF program.
 
-Denied calls fail with EPERM (ENOSYS for clone3, so that libc falls back to clone, whose flags can be seen). A call by
-another architecture's table is killed. Layout: linux/seccomp.h, linux/bpf_common.h; numbers: the kernel's tables.
+Denied calls fail with EPERM (ENOSYS for clone3, so that libc falls back to clone, whose flags a filter can read). A
+call in another architecture's numbering kills the process. Layout: linux/seccomp.h, linux/bpf_common.h; numbers: the
+kernel's tables.
 """
 
 import platform
@@ -15,12 +16,12 @@ _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 _NUMBER, _ARCHITECTURE, _ARGUMENT_0 = 0, 4, 16
 _CLONE_NEWUSER = 0x10000000
 _FAMILIES = (15, 38, 40)
-"""AF_KEY, AF_ALG, AF_VSOCK. Not AF_PACKET: nobody in a pod has the right to it, which the kernel asks for first, and what is
-refused here does not come to the supervisor, which counts the attempts."""
+"""AF_KEY, AF_ALG, AF_VSOCK. Not AF_PACKET: the kernel already refuses it without a capability that no pod has, and the
+supervisor, which counts the attempts, would not see what is refused here."""
 
 
 class _Table(Record):
-    """The numbers of one architecture."""
+    """The system call numbers of one architecture. audit: its AUDIT_ARCH value."""
 
     audit: int
     x32: bool
@@ -32,7 +33,7 @@ class _Table(Record):
 
 
 _COMMON = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
-"""io_uring_*, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr: alike everywhere."""
+"""io_uring_*, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr: alike on every architecture."""
 
 # fmt: off
 _TABLES = {
@@ -53,7 +54,7 @@ request_key, keyctl, perf_event_open, open_by_handle_at, setns, bpf, userfaultfd
 
 
 def seccomp_program(machine: str | None = None) -> bytes:
-    """The filter for bubblewrap's `--seccomp`; empty for a machine whose numbers are not known here."""
+    """The filter for bubblewrap's `--seccomp`; b"" for an architecture without a table. machine: by `uname -m`."""
     table = _TABLES.get(machine or platform.machine())
     if table is None:
         return b""

@@ -1,4 +1,4 @@
-"""What the sandbox runtime is told when it is made."""
+"""The settings of the sandbox runtime."""
 
 from pathlib import Path
 
@@ -7,18 +7,22 @@ from danube_pkg.kit.records import Record
 
 
 class SandboxSettings(Record):
-    """data_dir: pods live in `pods/` below it. grpc_directory: holds the server's socket; mounted into coordinators only.
-    supervisor, namespaces: the static programs danube-step and danube-ns. python_prefix: the Python that runs Danube.
-    extra_host_paths: what `danube.toml` adds to the image `host`. workspace_check_seconds: between two looks at the sizes of
-    pods, where the file system has no quota. heartbeat_seconds: between two heartbeats of a supervisor whose step prints
-    nothing."""
+    """How the sandbox works on one data directory."""
 
     data_dir: Path
+    """`pods/` below it has a directory for each pod."""
     grpc_directory: Path
+    """Has the socket of the coordinators' server; mounted into coordinators only."""
     supervisor: Path
+    """The static program danube-step."""
     namespaces: Path
+    """The static program danube-ns."""
     program: CoordinatorProgram
     python_prefix: Path
+    """The Python that runs Danube."""
     extra_host_paths: tuple[Path, ...] = ()
+    """What `danube.toml` adds to the image `host`."""
     workspace_check_seconds: float = 5.0
+    """Between two checks of the size of workspaces, where the file system has no quota."""
     heartbeat_seconds: float = 2.0
+    """Between two heartbeats of a supervisor whose step prints nothing."""

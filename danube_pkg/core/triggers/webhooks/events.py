@@ -15,7 +15,7 @@ class WebhookRepository(Record):
     urls: tuple[str, ...]
 
 
-class Push(Record):
+class Push(Record, tag_field="kind", tag="Push"):
     """New commits on a branch. commit_sha: the branch's head now; message, subject (its first line), author: that commit's.
 
     changed: paths that the commits added, changed or removed; None where the forge did not tell all of them.
@@ -31,7 +31,7 @@ class Push(Record):
     author: str = ""
 
 
-class TagPush(Record):
+class TagPush(Record, tag_field="kind", tag="TagPush"):
     """A tag that was made or moved; commit_sha is the commit that it leads to."""
 
     repository: WebhookRepository
@@ -43,7 +43,7 @@ class TagPush(Record):
     author: str = ""
 
 
-class BranchDeleted(Record):
+class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
     """A branch is gone; nothing starts."""
 
     repository: WebhookRepository
@@ -59,7 +59,7 @@ class PullRequestChange(StrEnum):
     CLOSED = "closed"
 
 
-class PullRequest(Record):
+class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     """A pull request of GitHub, Gitea and Forgejo, a merge request of GitLab.
 
     commit_sha: the head of what is proposed; base_sha: what the target branch was at, "" where the forge does not say.
@@ -85,11 +85,11 @@ class PullRequest(Record):
     author: str = ""
 
 
-class Ping(Record):
+class Ping(Record, tag_field="kind", tag="Ping"):
     """The forge tries whether its webhook arrives."""
 
 
-class Ignored(Record):
+class Ignored(Record, tag_field="kind", tag="Ignored"):
     """An authentic delivery of which nothing follows. what: the forge's word for it."""
 
     what: str

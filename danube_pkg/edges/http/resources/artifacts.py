@@ -1,7 +1,5 @@
 """Artifacts of jobs: lists and downloads."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import quote
 
 from danube_pkg.core.errors import NotFound
@@ -10,8 +8,6 @@ from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.views.artifacts import ArtifactList, artifact_view
-
-CHUNK_BYTES = 256 * 1024
 
 
 class ArtifactsResource(Resource):
@@ -29,11 +25,10 @@ class OneArtifact(Resource):
     async def GET(self, request: Request) -> Response:
         """The artifact's bytes. `Range` with the ETag in `If-Range` continues a download."""
         artifact = await self.services.artifacts.find(request.job.id, request.arguments["artifact"])
-        path = Path(self.services.artifact_directory) / artifact.job_id / artifact.file_name
         etag = f'"sha256:{artifact.sha256}"'
         if revalidated(request, etag):
             return Response(304, b"", (("etag", etag),))
-        if not path.exists():
+        if not self.services.artifacts.has_bytes(artifact):
             raise NotFound(
                 "artifact-gone",
                 f"the file of the artifact {artifact.name!r} was deleted",
@@ -48,12 +43,4 @@ class OneArtifact(Resource):
             ("cache-control", "private, no-cache"),
             ("content-length", str(end - begin)),
         )
-        return Response(status, _file(path, begin, end), headers)
-
-
-async def _file(path: Path, begin: int, end: int) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(begin)
-        while begin < end and (chunk := file.read(min(CHUNK_BYTES, end - begin))):
-            yield chunk
-            begin += len(chunk)
+        return Response(status, self.services.artifacts.read(artifact, begin, end), headers)

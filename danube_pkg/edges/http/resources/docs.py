@@ -5,11 +5,11 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
-from danube_pkg.edges.http.server.bodies import to_json
 from danube_pkg.edges.http.server.caching import entity_tag, unless_known
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.server.security import PAGE_POLICY
+from danube_pkg.kit.records import encode_json
 
 STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
@@ -40,7 +40,7 @@ class OpenApi(Resource):
     @answers(200, 304)
     async def GET(self, request: Request) -> Response:
         """The OpenAPI 3.1 document of this server."""
-        return _cached(request, to_json(self.services.api_document()), "application/json", PAGE_POLICY)
+        return _cached(request, encode_json(self.services.api_document()), "application/json", PAGE_POLICY)
 
 
 class Docs(Resource):

@@ -15,10 +15,10 @@ from typing import Any
 
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.steps import Step
-from danube_pkg.edges.http.server.bodies import to_json
 from danube_pkg.edges.http.server.messages import Frame, Sink
 from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.views.jobs import job_detail, job_summary, step_view
+from danube_pkg.kit.records import encode_json
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 
 SLOW_BYTES = 1024**2
@@ -38,7 +38,7 @@ _log = logging.getLogger("danube.http")
 def event(name: str, data: Any, offset: int | None = None) -> bytes:
     """One server-sent event (WHATWG HTML, section 9.2); JSON has no line break of its own."""
     identity = b"id: %d\n" % offset if offset is not None else b""
-    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), identity, to_json(data))
+    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), identity, encode_json(data))
 
 
 def log_event(text: str, offset: int) -> bytes:

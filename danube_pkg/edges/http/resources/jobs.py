@@ -4,7 +4,7 @@ from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.identity.access import Action, can
-from danube_pkg.core.jobs.explanation import about, explain
+from danube_pkg.core.jobs.explanation import explain, summary_of
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.reasons import Status
@@ -61,7 +61,7 @@ class OneJob(Resource):
         """One job with its steps."""
         job, applied = request.job, self.services.applied
         may = tuple(action for action in Action if can(request.actor, action, request.thing))
-        return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.commit_sha))
+        return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha))
 
 
 class JobCancel(Resource):
@@ -108,4 +108,4 @@ class JobExplanation(Resource):
         job = request.job
         waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
         found = explain(job, waiting, self.services.draining.by)
-        return Explanation(about(job), found.lines, found.hint, found.position or None, found.waits_for)
+        return Explanation(summary_of(job), found.lines, found.hint, found.position or None, found.waits_for)

@@ -31,7 +31,7 @@ class Me(Resource):
             teams=dict(actor.teams),
             scopes=None if actor.scopes is None else tuple(sorted(actor.scopes)),
             may=tuple(action for action in Action if can(actor, action)),
-            may_somewhere=tuple(sorted(await self.services.access.somewhere(actor))),
+            may_somewhere=tuple(sorted(await self.services.access.allowed_anywhere(actor))),
             csrf_token=request.csrf_token,
         )
 

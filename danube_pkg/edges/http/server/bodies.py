@@ -1,62 +1,37 @@
-"""JSON in and out through records.
+"""JSON bodies and queries as records.
 
-Bodies and queries are read with the reader of configuration documents (`core.documents`), so that the answer to a wrong
-one names every mistake at once, in the same words. An answer is a record whose fields are the keys of the JSON object.
-The OpenAPI document is made from the same records, so it cannot differ from what the server does.
+Requests are read with the reader of configuration documents (`core.documents.records`), so that the answer to a wrong
+one names every mistake at once, in the same words. Answers are records whose fields are the keys. The OpenAPI document
+is made from the same records, so it cannot differ from what the server does.
 """
 
 import json
-import types
 import typing
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from danube_pkg.core.documents.marked import Findings, Marked, rule_of
-from danube_pkg.core.documents.records import read_record
+from danube_pkg.core.documents.marked import Findings
+from danube_pkg.core.documents.records import marked, optional, read_record, typed_fields
 from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.edges.http.server.messages import InputInvalid, Response
-from danube_pkg.kit.records import fields
+from danube_pkg.kit.records import encode_json
 
 Model = TypeVar("Model")
 
 MAX_DEPTH = 20
-"""Levels of nesting in a body; no endpoint takes more than four."""
+"""Levels of nested JSON in a request; no request body needs more than four."""
 
 MAX_QUERY_FIELDS = 50
-
-_known: dict[type[Any], tuple[str, ...]] = {}
-"""The names of the fields of each record that was sent; there are as many as the API has."""
-
-
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    if kind not in _known:
-        _known[kind] = tuple(one.name for one in fields(kind))
-    return _known[kind]
-
-
-def _as_mapping(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return {name: getattr(value, name) for name in _names(type(value))}
-
-
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_as_mapping).encode
-
-
-def to_json(value: Any) -> bytes:
-    """Records, and what JSON has, as UTF-8. Lone surrogates, which UTF-8 cannot encode, become question marks."""
-    return _encode(value).encode("utf-8", errors="replace")
 
 
 def json_response(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """A response with the value as JSON."""
-    return Response(status, to_json(value), (("content-type", "application/json"), *headers))
+    return Response(status, encode_json(value), (("content-type", "application/json"), *headers))
 
 
 def read_body(kind: type[Model], data: bytes) -> Model:
-    """The body as that record; an empty body is an empty object. Raises Invalid, InputInvalid."""
+    """The request body as that record; an empty body is an empty object. Raises Invalid, InputInvalid."""
     try:
         value = json.loads(data, parse_constant=_refuse_constant) if data.strip() else {}
     except (ValueError, RecursionError) as error:
@@ -66,7 +41,7 @@ def read_body(kind: type[Model], data: bytes) -> Model:
             cause=str(error),
             hint="send a JSON object, as described at /docs",
         ) from error
-    return _read(kind, _marked(value, SourceLocation("body"), 0), "the body")
+    return _read(kind, value, "body")
 
 
 def read_query(kind: type[Model], text: str) -> Model:
@@ -77,8 +52,8 @@ def read_query(kind: type[Model], text: str) -> Model:
 
 @lru_cache(maxsize=1024)
 def _query(kind: Any, text: str) -> Any:
-    """Cached, since pages repeat their queries and the result is immutable."""
-    hints = _scalars(kind)
+    """Cached: pages repeat their queries, and records cannot change."""
+    known = typed_fields(kind)
     values: dict[str, Any] = {}
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS, errors="strict")
@@ -90,21 +65,8 @@ def _query(kind: Any, text: str) -> Any:
             hint="encode it as a form: name=value&name=value",
         ) from error
     for name, value in pairs:
-        values[name] = _from_text(value, hints.get(name))
-    return _read(kind, _marked(values, SourceLocation("query"), 0), "the query")
-
-
-@lru_cache(maxsize=256)
-def _scalars(kind: Any) -> Mapping[str, Any]:
-    """The type of each field by the key in the query; X for `X | None`."""
-    hints = typing.get_type_hints(kind)
-    return {rule_of(one).key or one.name: _without_none(hints[one.name]) for one in fields(kind)}
-
-
-def _without_none(hint: Any) -> Any:
-    if isinstance(hint, types.UnionType):
-        return next(one for one in typing.get_args(hint) if one is not types.NoneType)
-    return hint
+        values[name] = _from_text(value, optional(known[name][1]) if name in known else None)
+    return _read(kind, values, "query")
 
 
 def _from_text(text: str, expected: Any) -> Any:
@@ -116,35 +78,45 @@ def _from_text(text: str, expected: Any) -> Any:
     return text
 
 
-def _read(kind: type[Model], node: Marked, what: str) -> Model:
+def _read(kind: type[Model], value: Any, place: str) -> Model:
+    _check(value)
     findings = Findings()
-    found = read_record(kind, node, findings)
+    found = read_record(kind, marked(value, SourceLocation(place)), findings)
     if found is None:
-        raise InputInvalid(what, findings.sorted())
+        raise InputInvalid(f"the {place}", findings.sorted())
     return found
 
 
-def _marked(value: Any, place: SourceLocation, depth: int) -> Marked:
+def _check(value: Any, depth: int = 0) -> None:
+    """Raises Invalid for nesting that is too deep, and for texts that are not Unicode."""
     if depth > MAX_DEPTH:
         raise Invalid(
             "body-too-deep",
             f"the body is nested deeper than {MAX_DEPTH} levels",
-            hint="the endpoint's body is described at /docs",
+            hint="the body is described at /docs",
         )
     if isinstance(value, dict):
-        return Marked({str(key): _marked(one, place, depth + 1) for key, one in value.items()}, place, {})
-    if isinstance(value, list):
-        return Marked(tuple(_marked(one, place, depth + 1) for one in value), place, {})
-    if isinstance(value, str) and not value.isascii():
+        for key, one in value.items():
+            _check_text(key)
+            _check(one, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _check(one, depth + 1)
+    elif isinstance(value, str):
         _check_text(value)
-    return Marked(value, place, {})
 
 
 def _check_text(value: str) -> None:
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Invalid("text-invalid", "a text holds half of a surrogate pair", hint="encode texts as UTF-8") from error
+        raise Invalid(
+            "text-invalid",
+            "a text holds half of a surrogate pair, which is not a character",
+            hint="encode texts as UTF-8",
+        ) from error
 
 
 def _refuse_constant(word: str) -> None:

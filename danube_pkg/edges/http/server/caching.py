@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Hashable
 from hashlib import blake2b
 from typing import Any
 
-from danube_pkg.edges.http.server.bodies import to_json
 from danube_pkg.edges.http.server.compression import compress, takes_gzip
 from danube_pkg.edges.http.server.messages import Request, Response
+from danube_pkg.kit.records import encode_json
 
 MAX_BYTES = 8 * 1024**2
 """About three hundred pages of lists; a team uses a dozen."""
@@ -76,7 +76,7 @@ def revalidated(request: Request, etag: str) -> bool:
 
 def json_answer(request: Request, value: Any) -> Response:
     """JSON with an ETag, compressed if the client accepts gzip."""
-    body, coding = to_json(value), dict[str, str]()
+    body, coding = encode_json(value), dict[str, str]()
     if takes_gzip(request):
         body, coding = compress(body), {"content-encoding": "gzip"}
     headers = {

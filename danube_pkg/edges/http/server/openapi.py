@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from danube_pkg import __version__
+from danube_pkg.core.documents.json_schema import JsonSchemas
 from danube_pkg.core.documents.marked import about
 from danube_pkg.core.identity.access import RULES, Need
 from danube_pkg.core.identity.idempotency import KEY_PATTERN
 from danube_pkg.edges.http.server.resource import JSON, BoundHandler, Route
-from danube_pkg.edges.http.server.schema import Schemas
+from danube_pkg.edges.http.server.schema import api_schemas
 from danube_pkg.kit.records import Record
 
 TEXTS: Mapping[int, str] = {
@@ -70,7 +71,7 @@ class Problem(Record):
 
 def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[str, str]) -> dict[str, Any]:
     """The whole document. patterns: the regular expression of each path parameter, by name."""
-    schemas = Schemas()
+    schemas = api_schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route, endpoint in endpoints:
         operation = _operation(route, endpoint, schemas, patterns)
@@ -86,7 +87,7 @@ def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[
         },
         "paths": paths,
         "components": {
-            "schemas": schemas.components,
+            "schemas": schemas.definitions,
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -99,7 +100,9 @@ def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[
     }
 
 
-def _operation(route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]) -> dict[str, Any]:
+def _operation(
+    route: "Route", endpoint: BoundHandler, schemas: JsonSchemas, patterns: Mapping[str, str]
+) -> dict[str, Any]:
     first, _, rest = endpoint.text.partition("\n")
     need = RULES[route.action].need
     operation: dict[str, Any] = {
@@ -135,7 +138,7 @@ def tag_of(path: str) -> str:
 
 
 def _parameters(
-    route: "Route", endpoint: BoundHandler, schemas: Schemas, patterns: Mapping[str, str]
+    route: "Route", endpoint: BoundHandler, schemas: JsonSchemas, patterns: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
@@ -168,7 +171,7 @@ def _query_parameter(name: str, schema: dict[str, Any], *, required: bool) -> di
     return {"name": name, "in": "query", "required": required, "description": text, "schema": schema}
 
 
-def _responses(route: "Route", endpoint: BoundHandler, schemas: Schemas) -> dict[str, Any]:
+def _responses(route: "Route", endpoint: BoundHandler, schemas: JsonSchemas) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status in endpoint.answer.statuses:
         found[str(status)] = {"description": TEXTS[status]}

@@ -31,7 +31,9 @@ class TriggerView(Record):
     ref: Annotated[str, about("The ref that led to the commit: refs/heads/main, for example.")]
     branch: Annotated[str, about("The branch; empty for a tag and for a bare commit.")]
     tag: Annotated[str, about("The tag; empty for a branch and for a bare commit.")]
-    commit_sha: Annotated[str, about("The full hash of the commit.")]
+    commit_sha: Annotated[
+        str | None, about("The full hash; null until it is resolved, and for a directory without Git.")
+    ]
     commit_message: Annotated[str, about("The first line of the commit's message; empty until it is known.")]
     commit_author: Annotated[str, about("The name of the commit's author; empty until it is known.")]
     params: Annotated[Mapping[str, str], about("The job's parameters, `ctx.params` in the danubefile.")]
@@ -140,17 +142,17 @@ def _summary_fields(job: Job) -> dict[str, Any]:
 
 
 def _trigger_view(job: Job) -> TriggerView:
-    one = job.trigger
+    one, revision = job.trigger, job.trigger.revision
     pull = one.pull_request
     return TriggerView(
         type=one.type,
         actor=one.actor,
-        ref=one.ref,
-        branch=one.branch,
-        tag=one.tag,
-        commit_sha=one.commit_sha,
-        commit_message=one.commit_message,
-        commit_author=one.commit_author,
+        ref=revision.ref,
+        branch=revision.branch,
+        tag=revision.tag,
+        commit_sha=revision.commit_sha or None,
+        commit_message=revision.commit_message,
+        commit_author=revision.commit_author,
         params=one.params,
         rerun_of=one.rerun_of,
         pull_request=_pull_request_view(pull) if pull is not None else None,

@@ -9,7 +9,7 @@ from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.configuration.trigger_descriptions import trigger_in_words
 from danube_pkg.core.documents.marked import about
 from danube_pkg.core.identity.access import Thing
-from danube_pkg.core.jobs.filters import Run
+from danube_pkg.core.jobs.filters import RunSummary
 from danube_pkg.core.jobs.statistics import Statistics
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Status
@@ -106,7 +106,7 @@ class StatisticsView(Record):
     queued_seconds_median: Annotated[float | None, about("Median time in the queue; null if there is none.")]
 
 
-def pipeline_view(pipeline: Pipeline, newest: tuple[Run, ...]) -> PipelineView:
+def pipeline_view(pipeline: Pipeline, newest: tuple[RunSummary, ...]) -> PipelineView:
     """The pipeline with its last runs."""
     return PipelineView(**_summary_fields(pipeline), newest=tuple(map(_run_view, newest)))
 
@@ -155,7 +155,7 @@ def _summary_fields(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def _run_view(run: Run) -> RunView:
+def _run_view(run: RunSummary) -> RunView:
     return RunView(
         run.id, run.status, run.branch, iso(run.created_at), iso_or_none(run.started_at), iso_or_none(run.finished_at)
     )

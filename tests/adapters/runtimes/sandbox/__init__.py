@@ -1,1 +1,1 @@
-"""What only the embedded runtime promises: isolation, limits, survival. Each test runs as root and as an ordinary user."""
+"""What only the embedded runtime promises: isolation, limits, survival; run as root and as an ordinary user."""

@@ -1,9 +1,10 @@
-"""Running something as an ordinary user, who has no control groups and nothing to stage with; with one id, or with ids that he
-was given for his pods.
+"""Runs a command as an ordinary user, without control groups and privileged mounts; with one id, or with subordinate
+ids.
 
-What a test needs may lie where such a user cannot go (a Python below /root). The child gets a mount namespace in which those
-directories are empty but for what is needed, and in which the user has an account and subordinate ids where he shall have some;
-nothing of this machine is changed. Someone who is that user already simply runs it.
+Directories that a test needs may not be readable for such a user (a Python below /root). The child gets a mount
+namespace in which they are replaced by directories with what is needed, and in which the user has an account and, if
+wanted, subordinate ids; nothing of this machine is changed. Where the tests run as an ordinary user already, the
+command runs as it.
 """
 
 import os
@@ -19,21 +20,21 @@ from pathlib import Path
 from build_steps.supervisor import build_supervisor
 
 USER = 1234
-FIRST_LENT_ID = 0x6FFF0000
-"""Of a range that nobody else has: below the ids of pods that root gives away."""
+FIRST_SUBORDINATE_ID = 0x6FFF0000
+"""The range below the ids that root gives to pods, which no other user has."""
 
 ROOT = Path(__file__).resolve().parents[4]
 NEEDED = sorted({Path(sys.base_prefix), Path(sys.prefix), ROOT})
 
 
 def closed_directory(path: Path) -> Path | None:
-    """The outermost directory on the way to `path` that others may not walk through."""
-    ways = [*reversed(path.parents), path]
-    return next((way for way in ways if not way.stat().st_mode & stat.S_IXOTH), None)
+    """The outermost directory of a path that other users may not search; None if they can reach the path."""
+    directories = [*reversed(path.parents), path]
+    return next((one for one in directories if not one.stat().st_mode & stat.S_IXOTH), None)
 
 
-def opening(needed: Sequence[Path]) -> str:
-    """Shell commands that leave of every closed directory what is needed, reachable."""
+def exposing_commands(needed: Sequence[Path]) -> str:
+    """Shell commands that replace every closed directory by one that has only the needed paths, readable."""
     closed = {path: directory for path in needed if (directory := closed_directory(path)) is not None}
     lines = ["set -e", "mount -t tmpfs -o mode=755 none /mnt"]
     for number, path in enumerate(closed):
@@ -44,11 +45,11 @@ def opening(needed: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
-def lending() -> str:
-    """Shell commands that give the user a name and a range of ids, in this mount namespace alone."""
-    person, ids = f"danube-test:x:{USER}:{USER}::/:/bin/sh", f"danube-test:{FIRST_LENT_ID}:65536"
+def account_commands() -> str:
+    """Shell commands that give the user an account and a range of ids, in this mount namespace alone."""
+    account, ids = f"danube-test:x:{USER}:{USER}::/:/bin/sh", f"danube-test:{FIRST_SUBORDINATE_ID}:65536"
     return (
-        f"{{ cat /etc/passwd; echo {person}; }} > /mnt/passwd; echo {ids} > /mnt/ids\n"
+        f"{{ cat /etc/passwd; echo {account}; }} > /mnt/passwd; echo {ids} > /mnt/ids\n"
         "mount --bind /mnt/passwd /etc/passwd; mount --bind /mnt/ids /etc/subuid; mount --bind /mnt/ids /etc/subgid"
     )
 
@@ -59,10 +60,12 @@ def run_as_ordinary_user(
     *,
     directory: Path | None = None,
     seconds: float = 300,
-    lent_ids: bool = False,
+    subordinate_ids: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as that user in a home of its own, beside a copy of `tree` (or in `directory`); both outputs in one text.
-    lent_ids: he has subordinate ids, which takes root to arrange."""
+    """Run a command as that user and return both outputs in one text.
+
+    It runs in a new home, beside a copy of `tree`, or in `directory`. subordinate_ids: needs root to arrange.
+    """
     for program in ("danube-step", "danube-ns"):
         build_supervisor(program)
     with tempfile.TemporaryDirectory(prefix="danube-user-", ignore_cleanup_errors=True) as name:
@@ -75,7 +78,7 @@ def run_as_ordinary_user(
                 os.chown(path, USER, USER)
             become = f"exec setpriv --reuid {USER} --regid {USER} --clear-groups --"
             command = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c"]
-            script = f"{opening(NEEDED)}\n{lending() if lent_ids else ''}\ncd {shlex.quote(str(directory or home))}\n{become} {shlex.join(words)}"
+            script = f"{exposing_commands(NEEDED)}\n{account_commands() if subordinate_ids else ''}\ncd {shlex.quote(str(directory or home))}\n{become} {shlex.join(words)}"
         else:
             command, script = ["/bin/sh", "-c"], f"cd {shlex.quote(str(directory or home))} && {shlex.join(words)}"
         return subprocess.run(

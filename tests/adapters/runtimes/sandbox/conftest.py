@@ -1,4 +1,4 @@
-"""A runtime for each test. The driver that repeats the suite as an ordinary user is for root only: another is that user."""
+"""A runtime for each test. Only root repeats the suite as an ordinary user: every other user is one."""
 
 import os
 from collections.abc import AsyncIterator

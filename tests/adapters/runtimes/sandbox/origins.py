@@ -1,4 +1,4 @@
-"""One real HTTPS server for the clients that people use: files from memory, and Git repositories by `git http-backend`."""
+"""A real HTTPS server for common clients: files from memory, and Git repositories by `git http-backend`."""
 
 import gzip
 import os
@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 
 class Origin(ThreadingHTTPServer):
-    """files: path → content. repositories: what `git http-backend` serves below /git/."""
+    """files: path → content. repositories: the directory that `git http-backend` serves below /git/."""
 
     daemon_threads = True
     files: Mapping[str, bytes]
     repositories: Path
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that leaves is no news."""
+        """A client that disconnects is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Tests look into the ledger instead."""
+        """Tests read the ledger instead."""
 
 
 @contextmanager

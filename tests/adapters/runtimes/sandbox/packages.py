@@ -1,4 +1,4 @@
-"""The smallest package of each kind that its package manager takes."""
+"""The smallest package of each kind that its package manager accepts."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ import zipfile
 from email.utils import formatdate
 
 NAME = "danube-demo"
-"""A name that no registry has; it is only ever asked of servers on the loopback."""
+"""A name that no registry has; it is requested from servers on the loopback only."""
 
 GO_MODULE = "demo.example/demo"
 

@@ -1,4 +1,4 @@
-"""Pods for tests: a runtime on a directory of its own, short ways to run a command in a container, and an end for all of it."""
+"""Pods for tests: a runtime on a directory of its own, and helpers that run commands in containers."""
 
 import asyncio
 import secrets
@@ -20,25 +20,27 @@ from danube_pkg.core.runtimes.pods import (
     PodEvent,
     PodSpec,
 )
+from tests.fakes.egress import NoProxies
+from tests.fakes.images import NoImages
 
 TOKEN = "token-of-the-test"
 CHECK_SECONDS = 0.1
-"""Between two looks at a workspace's size: soon, so that tests are."""
+"""Between two checks of a workspace's size; short, so that tests are."""
 
 HEARTBEAT_SECONDS = 0.05
-"""Of a supervisor: soon, so that tests that wait for one are."""
+"""Between two heartbeats of a supervisor; short, so that tests that wait for one are."""
 
 EVENT_SECONDS = 30.0
 
 
-def has_lent_ids() -> bool:
-    """Whether pods have subordinate ids of an ordinary user. Root in them is that user, so what belongs to him is not closed to
-    it by not being anybody's in there."""
+def has_subordinate_ids() -> bool:
+    """Whether pods have subordinate ids of an ordinary user. Root in such a pod is that user, so files of the user
+    are not protected by having an owner that the pod does not know."""
     return not has_ids_for_pods() and map_of_user(build_supervisor("danube-ns")).is_full
 
 
 def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
-    """A runtime's settings over this tree's programs. host_paths: what the image `host` has of this machine besides."""
+    """A runtime's settings with this tree's programs. host_paths: further paths of this machine in the image `host`."""
     sockets = data / "run" / "grpc"
     sockets.mkdir(parents=True, exist_ok=True)
     return SandboxSettings(
@@ -55,19 +57,30 @@ def settings_of(data: Path, host_paths: Sequence[Path] = ()) -> SandboxSettings:
 
 
 def new_runtime(data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()) -> SandboxRuntime:
-    """What a server makes when it starts: a second one on the same directory is a restarted server."""
-    return SandboxRuntime(settings_of(data, host_paths), proxies=proxies)
+    """The runtime of a server that has just started: a second one on the same directory is a restarted server's."""
+    return SandboxRuntime(settings_of(data, host_paths), NoImages(), proxies or NoProxies())
 
 
-def new_job_id() -> str:
-    """Control groups are the whole machine's, so two test runs must not name the same pod."""
+def new_pod_id() -> str:
+    """Random: control groups are shared by the whole machine, so two test runs must not use the same id."""
     return f"test-{secrets.token_hex(6)}"
 
 
+def job_of(pod_id: str) -> str:
+    """The job of a test's pod, unless the test names another one: never the pod's own id."""
+    return f"job-of-{pod_id}"
+
+
 def spec_of(
-    job_id: str, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
+    pod_id: str,
+    *,
+    job_id: str | None = None,
+    limits: Limits | None = None,
+    network: Network = Network.NONE,
+    allowlist: Sequence[str] = (),
 ) -> PodSpec:
-    return PodSpec(job_id, "pipeline", limits or Limits(), network, TOKEN, tuple(allowlist))
+    job_id = job_of(pod_id) if job_id is None else job_id
+    return PodSpec(pod_id, job_id, "pipeline", limits or Limits(), network, TOKEN, tuple(allowlist))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +94,12 @@ class Pods:
         self, *, limits: Limits | None = None, network: Network = Network.NONE, allowlist: Sequence[str] = ()
     ) -> tuple[Container, Container]:
         """A new pod: its coordinator and its first worker."""
-        spec = spec_of(new_job_id(), limits=limits, network=network, allowlist=allowlist)
+        spec = spec_of(new_pod_id(), limits=limits, network=network, allowlist=allowlist)
         coordinator = await self.runtime.create_pod(spec)
-        return coordinator, await self.runtime.ensure_container(coordinator.job_id, HOST_IMAGE)
+        return coordinator, await self.runtime.ensure_container(coordinator.pod_id, HOST_IMAGE)
 
     async def shell(self, container: Container, command: str, given: bytes = b"") -> tuple[int, bytes]:
-        """Exit code and everything printed."""
+        """The exit code, and everything printed."""
         return await self.run(container, "/bin/sh", "-c", command, given=given)
 
     async def python(self, container: Container, program: str) -> tuple[int, bytes]:
@@ -116,14 +129,14 @@ class Pods:
 async def open_pods(
     data: Path, proxies: EgressProxies | None = None, host_paths: Sequence[Path] = ()
 ) -> AsyncIterator[Pods]:
-    """A runtime whose pods are all gone afterwards, whatever the test did."""
+    """A runtime whose pods are removed at the end, whatever the test did."""
     data.mkdir(exist_ok=True)
     runtime = new_runtime(data, proxies, host_paths)
     try:
         yield Pods(data, runtime)
     finally:
         for state in await runtime.list_pods():
-            await runtime.delete_pod(state.job_id)
+            await runtime.delete_pod(state.pod_id)
         await runtime.close()
 
 

@@ -1,4 +1,4 @@
-"""The way out of a pod, from inside of a step: what is allowed works, and each way around it ends nowhere and is written down."""
+"""The egress of a pod, tried from a step: what is allowed works; attempts around the proxy fail and are recorded."""
 
 import asyncio
 import errno
@@ -19,12 +19,13 @@ from danube_pkg.core.egress.policy import (
     Verdict,
     proxy_environment,
 )
+from danube_pkg.core.errors import Defect
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, Network
 from danube_pkg.core.runtimes.supervisor import StepSpec, encode_request
 from tests.adapters.egress.certificates import Authority, make_authority
 from tests.adapters.egress.proxies import NAMES, SECONDS
-from tests.adapters.runtimes.sandbox.pods import new_job_id, new_runtime, spec_of
-from tests.adapters.runtimes.sandbox.ways_out import WaysOut, open_ways_out
+from tests.adapters.runtimes.sandbox.egress_pods import EgressPods, open_egress_pods
+from tests.adapters.runtimes.sandbox.pods import job_of, new_pod_id, new_runtime, spec_of
 from tests.core.egress.test_client_hello import in_records, real_hello
 from tests.support.waiting import wait_until_async
 
@@ -40,7 +41,7 @@ def connect(target, data=b"", step=None):
         proxy.sendall(data[at : at + 1])
     return answer, proxy
 """
-"""The beginning of programs that speak to the proxy themselves."""
+"""The beginning of programs that connect to the proxy themselves."""
 
 
 @pytest.fixture(scope="module")
@@ -49,28 +50,28 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest_asyncio.fixture
-async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[WaysOut]:
-    async with open_ways_out(tmp_path, authority) as made:
+async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[EgressPods]:
+    async with open_egress_pods(tmp_path, authority) as made:
         yield made
 
 
 def trusting(authority: Authority) -> str:
-    """A command that brings the authority into the workspace."""
+    """A command that writes the authority's certificate into the workspace."""
     return f"cat > /workspace/authority.pem <<'END'\n{authority.authority.read_text()}END\n"
 
 
 # --- what is allowed
 
 
-async def test_an_allowed_host_answers_with_nothing_configured(out: WaysOut, authority: Authority) -> None:
+async def test_an_allowed_host_is_reached_without_configuration(out: EgressPods, authority: Authority) -> None:
     worker = await out.worker()
     await out.shell(worker, trusting(authority))
     assert await out.shell(worker, f"{CURL} https://files.test:{out.port}/") == (0, "hello")
-    (contact,) = await out.written(worker, 1)
+    (contact,) = await out.wait_for_ledger(worker, 1)
     assert (contact.verdict, contact.reason, contact.host) == (Verdict.ALLOWED, EgressReason.LISTED, "files.test")
 
 
-async def test_a_step_is_known_by_the_address_it_was_given(out: WaysOut, authority: Authority) -> None:
+async def test_a_step_is_identified_by_the_address_of_its_proxy(out: EgressPods, authority: Authority) -> None:
     worker = await out.worker()
     await out.shell(worker, trusting(authority))
     given = " ".join(f"{name}={value}" for name, value in proxy_environment(300).items())
@@ -78,7 +79,7 @@ async def test_a_step_is_known_by_the_address_it_was_given(out: WaysOut, authori
     assert [contact.step for contact in out.ledger(worker)] == [300]
 
 
-async def test_every_container_of_a_pod_has_it_and_other_networks_do_not(out: WaysOut) -> None:
+async def test_every_container_of_a_pod_has_the_proxy_and_other_networks_have_none(out: EgressPods) -> None:
     print_proxy = "import os; print(os.environ.get('HTTPS_PROXY'), os.environ.get('no_proxy'))"
     for container in await out.pods.pod(network=Network.ALLOWLIST):
         expected = f"http://127.0.0.1:{PROXY_PORT} localhost,127.0.0.1,::1\n"
@@ -91,7 +92,7 @@ async def test_every_container_of_a_pod_has_it_and_other_networks_do_not(out: Wa
     assert await out.python(closed, refused) == "111\n"
 
 
-async def test_each_pod_has_a_list_of_its_own(out: WaysOut) -> None:
+async def test_each_pod_has_its_own_allowlist(out: EgressPods) -> None:
     first, second = await out.worker(), await out.worker(f"other.test:{out.port}")
     program = CONNECT + f"print(connect('other.test:{out.port}')[0].split()[1].decode())"
     assert (await out.python(first, program), await out.python(second, program)) == ("403\n", "200\n")
@@ -99,14 +100,14 @@ async def test_each_pod_has_a_list_of_its_own(out: WaysOut) -> None:
     assert [contact.verdict for contact in out.ledger(second)] == [Verdict.ALLOWED]
 
 
-async def test_to_learn_lets_through_and_records(out: WaysOut) -> None:
+async def test_learning_allows_and_records(out: EgressPods) -> None:
     worker = await out.worker(network=Network.LEARN)
     program = CONNECT + f"print(connect('evil.test:{out.port}')[0].split()[1].decode())"
     assert await out.python(worker, program) == "200\n"
     assert out.ledger(worker)[0].reason is EgressReason.LEARNED
 
 
-# --- each way around it
+# --- attempts around it
 
 
 REFUSED = {
@@ -119,10 +120,10 @@ REFUSED = {
     "169.254.169.254:80": EgressReason.METADATA_ADDRESS,
     "private.test:443": EgressReason.LOOPBACK_ADDRESS,
 }
-"""What is refused to a pod whose list has `private.test`, a name that leads inwards."""
+"""What is refused to a pod whose allowlist has `private.test`, a name that resolves to a private address."""
 
 
-async def test_a_place_that_is_not_allowed_is_refused(out: WaysOut) -> None:
+async def test_a_destination_that_is_not_allowed_is_refused(out: EgressPods) -> None:
     worker = await out.worker("private.test")
     program = CONNECT + f"for target in {list(REFUSED)!r}: print(connect(target, step=9)[0].decode().splitlines()[0])"
     lines = (await out.python(worker, program)).splitlines()
@@ -133,8 +134,8 @@ async def test_a_place_that_is_not_allowed_is_refused(out: WaysOut) -> None:
     assert {(contact.verdict, contact.step) for contact in contacts} == {(Verdict.REFUSED, 9)}
 
 
-async def test_a_handshake_for_another_name_is_refused_however_it_is_cut(out: WaysOut) -> None:
-    """In packets of one byte, and in records of nine."""
+async def test_a_handshake_for_another_name_is_refused_however_it_is_divided(out: EgressPods) -> None:
+    """In packets of one byte, and in TLS records of nine."""
     worker = await out.worker()
     for data in (real_hello("evil.test"), in_records(real_hello("evil.test"), 9)):
         program = CONNECT + (
@@ -142,12 +143,12 @@ async def test_a_handshake_for_another_name_is_refused_however_it_is_cut(out: Wa
             "print(answer.split()[1].decode(), proxy.recv(99).hex())"
         )
         assert await out.python(worker, program) == f"200 {ACCESS_DENIED.hex()}\n"
-    for contact in await out.written(worker, 2):
+    for contact in await out.wait_for_ledger(worker, 2):
         assert (contact.reason, contact.server_name) == (EgressReason.SERVER_NAME_DIFFERS, "evil.test")
 
 
-async def test_the_servers_own_ports_are_closed(out: WaysOut) -> None:
-    """By the loopback, by this machine's other addresses, and by a listed name that leads there."""
+async def test_the_servers_own_ports_are_closed(out: EgressPods) -> None:
+    """By the loopback, by this machine's other addresses, and by a listed name that resolves to one."""
     with socket.create_server(("127.0.0.1", 0)) as own:
         port = own.getsockname()[1]
         worker = await out.worker(f"private.test:{port}")
@@ -158,7 +159,7 @@ async def test_the_servers_own_ports_are_closed(out: WaysOut) -> None:
 
 
 def own_addresses() -> list[str]:
-    """An address of this machine beside the loopback, where it has one: the one that packets to the outside would bear."""
+    """The source address of packets to other machines, where this machine has one beside the loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -167,7 +168,7 @@ def own_addresses() -> list[str]:
         return [probe.getsockname()[0]]
 
 
-async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: WaysOut) -> None:
+async def test_nothing_is_reached_without_the_proxy_and_each_attempt_is_counted(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -181,15 +182,15 @@ async def test_past_the_proxy_there_is_nothing_and_each_attempt_is_counted(out: 
         "      attempt(four, udp, ('224.0.0.251', 5353)))\n"
     )
     assert await out.python(worker, program) == " ".join(["ENETUNREACH"] * 5) + "\n"
-    await out.setup.proxies.settle(worker.job_id, 4)
-    # A proxy that is still starting counts when it has started, and nobody waits for that but this test.
+    await out.setup.proxies.settle(job_of(worker.pod_id), 4)
+    # A proxy that is starting counts once it has started; only this test waits for that.
     await wait_until_async(lambda: out.ledger(worker), 30, "the kernel's count to be in the ledger")
     (contact,) = out.ledger(worker)
     assert (contact.way, contact.reason, contact.step) == (Way.DIRECT, EgressReason.NO_ROUTE, 4)
     assert contact.attempts >= 5
 
 
-async def test_a_socket_that_goes_around_addresses_cannot_even_be_made(out: WaysOut) -> None:
+async def test_a_socket_without_addresses_cannot_be_created(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -205,10 +206,10 @@ async def test_a_socket_that_goes_around_addresses_cannot_even_be_made(out: Ways
         "import socket, struct; one = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)\n"
         f"one.send({new_link!r}); print(struct.unpack_from('i', one.recv(999), 16)[0])"
     )
-    assert await out.python(worker, ask) == f"{-errno.EPERM}\n"  # the network's own settings are not the step's
+    assert await out.python(worker, ask) == f"{-errno.EPERM}\n"  # a step may not change the network's settings
 
 
-async def test_a_step_that_asks_for_such_a_socket_is_in_the_ledger(out: WaysOut) -> None:
+async def test_attempts_to_create_such_a_socket_are_in_the_ledger(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -225,12 +226,12 @@ async def test_a_step_that_asks_for_such_a_socket_is_in_the_ledger(out: WaysOut)
         assert (contact.way, contact.verdict, contact.reason, contact.step) == expected
 
 
-def attempts_of(out: WaysOut, worker: Container) -> int:
-    """How many the ledger tells of, one by one or counted."""
+def attempts_of(out: EgressPods, worker: Container) -> int:
+    """The number of attempts in the ledger, entries and counts together."""
     return sum(contact.attempts for contact in out.ledger(worker))
 
 
-async def test_a_name_that_is_asked_for_by_dns_is_refused_and_known(out: WaysOut) -> None:
+async def test_a_name_that_is_resolved_by_dns_is_refused_and_recorded(out: EgressPods) -> None:
     worker = await out.worker()
     program = "import socket\ntry: socket.getaddrinfo('what-was-stolen.evil.test', 443)\nexcept socket.gaierror: print('no')\n"
     assert await out.python(worker, program) == "no\n"
@@ -238,7 +239,7 @@ async def test_a_name_that_is_asked_for_by_dns_is_refused_and_known(out: WaysOut
     assert (contact.way, contact.host, contact.reason) == (Way.DNS, "what-was-stolen.evil.test", EgressReason.DNS)
 
 
-async def test_a_step_cannot_stand_in_the_place_of_the_proxy(out: WaysOut) -> None:
+async def test_a_step_cannot_replace_the_proxy(out: EgressPods) -> None:
     worker = await out.worker()
     program = (
         "import errno, socket\n"
@@ -254,11 +255,11 @@ async def test_a_step_cannot_stand_in_the_place_of_the_proxy(out: WaysOut) -> No
     assert printed.endswith("danube-step\n")
 
 
-# --- who outlives whom
+# --- restarts and kills
 
 
-async def test_the_way_out_of_a_pod_needs_no_server(out: WaysOut) -> None:
-    """The runtime is let go, and a connection that is open goes on as well as a new one."""
+async def test_the_egress_of_a_pod_needs_no_server(out: EgressPods) -> None:
+    """The runtime is closed; an open connection continues, and a new one works."""
     worker = await out.worker()
     await out.pods.runtime.close()
     await out.setup.proxies.close()
@@ -266,7 +267,7 @@ async def test_the_way_out_of_a_pod_needs_no_server(out: WaysOut) -> None:
     assert await out.python(worker, program) == "200\n"
 
 
-async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: WaysOut) -> None:
+async def test_a_killed_proxy_is_replaced_for_running_pods(out: EgressPods) -> None:
     async with out.pods.runtime.watch():
         worker = await out.worker()
         program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
@@ -275,13 +276,13 @@ async def test_a_proxy_that_was_killed_is_replaced_and_living_pods_with_it(out: 
         os.kill(process, signal.SIGKILL)
         await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
         async with asyncio.timeout(SECONDS):
-            while worker.job_id not in await out.setup.proxies.served():
+            while job_of(worker.pod_id) not in await out.setup.proxies.served():
                 continue
         assert await out.python(worker, program) == "200\n"
         assert [contact.verdict for contact in out.ledger(worker)] == [Verdict.ALLOWED] * 2
 
 
-async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(out: WaysOut) -> None:
+async def test_a_restarted_server_keeps_served_pods_and_serves_the_others(out: EgressPods) -> None:
     worker = await out.worker()
     program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
     (process,) = out.setup.processes()
@@ -295,29 +296,29 @@ async def test_a_restarted_server_finds_what_is_served_and_serves_what_is_not(ou
         async with restarted.watch():
             await wait_until_async(lambda: out.setup.processes() not in ([process], []), SECONDS, "another proxy")
             async with asyncio.timeout(SECONDS):
-                while worker.job_id not in await out.setup.proxies.served():
+                while job_of(worker.pod_id) not in await out.setup.proxies.served():
                     continue
             assert await out.python(worker, program) == "200\n"
     finally:
         await restarted.close()
 
 
-async def test_a_creation_that_was_interrupted_before_its_way_out_is_completed(out: WaysOut) -> None:
+async def test_a_creation_that_was_interrupted_before_its_egress_is_completed(out: EgressPods) -> None:
     spec = spec_of(
-        new_job_id(), network=Network.ALLOWLIST, allowlist=[f"files.test:{out.port}", f"127.0.0.1:{out.port}"]
+        new_pod_id(), network=Network.ALLOWLIST, allowlist=[f"files.test:{out.port}", f"127.0.0.1:{out.port}"]
     )
-    torn = new_runtime(out.pods.data)  # without proxies it stops where the way out would be opened
-    with pytest.raises(Exception, match="without an egress proxy"):
-        await torn.create_pod(spec)
-    await torn.close()
+    interrupted = new_runtime(out.pods.data)  # its proxies serve no pod, so it stops where egress would be opened
+    with pytest.raises(Defect, match="serves no pod"):
+        await interrupted.create_pod(spec)
+    await interrupted.close()
     await out.pods.runtime.create_pod(spec)
-    worker = await out.pods.runtime.ensure_container(spec.job_id, HOST_IMAGE)
+    worker = await out.pods.runtime.ensure_container(spec.pod_id, HOST_IMAGE)
     program = CONNECT + f"print(connect('files.test:{out.port}')[0].split()[1].decode())"
     assert await out.python(worker, program) == "200\n"
 
 
-async def test_a_deleted_pod_leaves_no_proxy_behind(out: WaysOut) -> None:
+async def test_a_deleted_pod_leaves_no_proxy_behind(out: EgressPods) -> None:
     worker = await out.worker()
-    await out.pods.runtime.delete_pod(worker.job_id)
+    await out.pods.runtime.delete_pod(worker.pod_id)
     await out.setup.proxies.close()
     await out.setup.wait_no_process()

@@ -1,6 +1,6 @@
-"""The programs that people's builds are made of, against real servers on the loopback, with nothing configured for the proxy.
+"""Common build tools against real servers on the loopback, with nothing configured for the proxy.
 
-What each of them is told is where the server under test is and whose certificate to trust: its own authority is no public one.
+Each is configured with the server's URL and with the test's certificate authority, which is not a public one.
 """
 
 import os
@@ -17,6 +17,7 @@ from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.runtimes.pods import Container
 from tests.adapters.egress.certificates import Authority, make_authority
 from tests.adapters.egress.proxies import NAMES
+from tests.adapters.runtimes.sandbox.egress_pods import EgressPods, open_egress_pods
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
 from tests.adapters.runtimes.sandbox.packages import (
     GO_MODULE,
@@ -27,18 +28,17 @@ from tests.adapters.runtimes.sandbox.packages import (
     node_registry,
     python_index,
 )
-from tests.adapters.runtimes.sandbox.ways_out import WaysOut, open_ways_out
 
 TRUST = "/workspace/authority.pem"
 
 
 def toolchain() -> Path | None:
-    """Of Rust, where rustup keeps it in a home, which the image `host` has only when it is named."""
+    """Rust's toolchain in a home directory, where rustup keeps it: the image `host` has it only as an extra path."""
     if shutil.which("rustc") is None or shutil.which("cargo", path="/usr/bin:/bin"):
         return None
-    asked = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=False)
-    found = Path(asked.stdout.strip())
-    return found if asked.returncode == 0 and os.access(found / "bin" / "cargo", os.X_OK) else None
+    printed = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=False)
+    found = Path(printed.stdout.strip())
+    return found if printed.returncode == 0 and os.access(found / "bin" / "cargo", os.X_OK) else None
 
 
 RUST = toolchain()
@@ -88,12 +88,12 @@ PRINTED = {
     "cargo": "from the crate\n",
 }
 IMPATIENT = "PIP_RETRIES=0 npm_config_fetch_retries=0"
-"""For what will not get better."""
+"""No retries, for requests that are refused each time."""
 
 ALWAYS = ("curl", "git")
-"""These are among the packages of the Makefile's tests; the others are tried where the image `host` has them."""
+"""These are among the packages that the tests need; the others are tested where the image `host` has them."""
 
-HERE = sorted(
+INSTALLED = sorted(
     {
         *ALWAYS,
         *(name for name in COMMANDS if shutil.which(name, path=f"{sys.base_prefix}/bin:/usr/bin:/bin")),
@@ -108,13 +108,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest_asyncio.fixture
-async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[WaysOut]:
-    async with open_ways_out(tmp_path, authority, [RUST] if RUST else []) as made:
+async def out(tmp_path: Path, authority: Authority) -> AsyncIterator[EgressPods]:
+    async with open_egress_pods(tmp_path, authority, [RUST] if RUST else []) as made:
         yield made
 
 
 def make_repository(directory: Path) -> None:
-    """`app.git` with one file, by Git itself."""
+    """`app.git` with one file, created by Git itself."""
     work = directory / "work"
     script = (
         f"git init -q -b main {work} && cd {work} && echo hello > hello && git add hello"
@@ -126,7 +126,7 @@ def make_repository(directory: Path) -> None:
 
 
 def fill(files: dict[str, bytes], url: str) -> None:
-    """All that the clients ask for."""
+    """Everything that the clients request."""
     files |= {
         "/hello": b"hello\n",
         **python_index(),
@@ -137,17 +137,17 @@ def fill(files: dict[str, bytes], url: str) -> None:
     }
 
 
-async def worker_for(out: WaysOut, authority: Authority, origin: Origin) -> Container:
-    """A worker that may reach the server by one name, and trusts its authority."""
+async def worker_for(out: EgressPods, authority: Authority, origin: Origin) -> Container:
+    """A worker that may reach the server by one name, and has the certificate of its authority."""
     entries = (f"files.test:{origin.server_port}", f"127.0.0.1:{origin.server_port}")
     worker = await out.worker(*entries)
     await out.pods.shell(worker, f"cat > {TRUST}", authority.authority.read_bytes())
     return worker
 
 
-@pytest.mark.parametrize("client", HERE)
-async def test_it_works_over_tls_with_nothing_configured(
-    out: WaysOut, authority: Authority, tmp_path: Path, client: str
+@pytest.mark.parametrize("client", INSTALLED)
+async def test_a_client_works_over_tls_without_configuration(
+    out: EgressPods, authority: Authority, tmp_path: Path, client: str
 ) -> None:
     make_repository(tmp_path)
     files: dict[str, bytes] = {}
@@ -161,9 +161,9 @@ async def test_it_works_over_tls_with_nothing_configured(
     assert {(one.verdict, one.port, one.way) for one in contacts} == {(Verdict.ALLOWED, origin.server_port, "connect")}
 
 
-@pytest.mark.parametrize("client", [name for name in HERE if name in ("curl", "wget", "apt-get", "git")])
-async def test_it_works_over_plain_http_with_nothing_configured(
-    out: WaysOut, authority: Authority, tmp_path: Path, client: str
+@pytest.mark.parametrize("client", [name for name in INSTALLED if name in ("curl", "wget", "apt-get", "git")])
+async def test_a_client_works_over_plain_http_without_configuration(
+    out: EgressPods, authority: Authority, tmp_path: Path, client: str
 ) -> None:
     make_repository(tmp_path)
     files: dict[str, bytes] = {}
@@ -175,9 +175,9 @@ async def test_it_works_over_plain_http_with_nothing_configured(
     assert {(one.verdict, one.way) for one in out.ledger(worker)} == {(Verdict.ALLOWED, "http")}
 
 
-@pytest.mark.parametrize("client", HERE)
-async def test_a_host_that_is_not_listed_is_refused_and_known(
-    out: WaysOut, authority: Authority, tmp_path: Path, client: str
+@pytest.mark.parametrize("client", INSTALLED)
+async def test_a_host_that_is_not_listed_is_refused_and_recorded(
+    out: EgressPods, authority: Authority, tmp_path: Path, client: str
 ) -> None:
     with serving({}, tmp_path, authority.server_context()) as origin:
         worker = await worker_for(out, authority, origin)

@@ -1,4 +1,4 @@
-"""What a step must not reach, each tried from inside a step by the shortest way that would work without the sandbox."""
+"""What a step must not reach, each tried from a step by the shortest program that would succeed without the sandbox."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.runtimes.pods import Network
-from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_lent_ids
+from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids
 
 ALLOWED_IN_ROOT = {
     ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "workspace",
@@ -27,16 +27,16 @@ def refused(result, *errors):
     number = ctypes.get_errno()
     assert result == -1 and number in errors, (result, errno.errorcode.get(number, number))
 """
-"""The beginning of the programs below: a call that must fail, and how."""
+"""The beginning of the programs below: calls a function that must fail with one of these errors."""
 
 
 async def succeeds(pods: Pods, program: str) -> None:
-    """A Python program of assertions, run as a step of a new pod."""
+    """Run a Python program of assertions as a step of a new pod."""
     _, worker = await pods.pod()
     assert await pods.python(worker, REFUSED + program) == (0, b"")
 
 
-async def test_the_root_holds_what_is_allowed_and_nothing_else(pods: Pods) -> None:
+async def test_the_root_has_only_what_is_allowed(pods: Pods) -> None:
     for container in await pods.pod():
         _, printed = await pods.shell(container, "ls -A /; ls -A /home; ls -A $HOME")
         names = set(printed.decode().split())
@@ -46,7 +46,7 @@ async def test_the_root_holds_what_is_allowed_and_nothing_else(pods: Pods) -> No
         assert code != 0
 
 
-async def test_the_servers_files_are_not_there(pods: Pods) -> None:
+async def test_the_servers_files_are_not_visible(pods: Pods) -> None:
     (pods.data / "danube.db").write_text("the database")
     coordinator, worker = await pods.pod()
     for container in (coordinator, worker):
@@ -54,29 +54,29 @@ async def test_the_servers_files_are_not_there(pods: Pods) -> None:
         assert (await pods.shell(container, "find / -xdev -name danube.db 2>/dev/null"))[1] == b""
 
 
-async def test_no_socket_of_the_host_is_to_be_found(pods: Pods) -> None:
-    """The coordinator sees the server's own socket and no other; a worker sees none."""
+async def test_no_socket_of_the_host_is_visible(pods: Pods) -> None:
+    """The coordinator sees the server's socket and no other; a worker sees none."""
     path = pods.data / "run" / "grpc" / "api.sock"
     place = os.open(path.parent, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"/proc/self/fd/{place}/api.sock")
         os.close(place)
         coordinator, worker = await pods.pod()
-        look = "find / -path /proc -prune -o -type s -print 2>/dev/null; true"
-        assert await pods.shell(worker, look) == (0, b"")
-        assert await pods.shell(coordinator, look) == (0, b"/.danube/run/api.sock\n")
+        search = "find / -path /proc -prune -o -type s -print 2>/dev/null; true"
+        assert await pods.shell(worker, search) == (0, b"")
+        assert await pods.shell(coordinator, search) == (0, b"/.danube/run/api.sock\n")
 
 
-async def test_another_jobs_workspace_is_not_there(pods: Pods) -> None:
+async def test_another_pods_workspace_is_not_visible(pods: Pods) -> None:
     _, one = await pods.pod()
     _, other = await pods.pod()
     await pods.shell(one, "echo secret > /workspace/mine && chmod -R 777 /workspace")
-    code, _ = await pods.shell(other, f"cat {pods.data}/pods/{one.job_id}/workspace/mine")
+    code, _ = await pods.shell(other, f"cat {pods.data}/pods/{one.pod_id}/workspace/mine")
     assert code != 0
     assert (await pods.shell(other, "ls -A /workspace"))[1] == b""
 
 
-async def test_only_the_containers_own_processes_are_seen(pods: Pods) -> None:
+async def test_only_the_containers_own_processes_are_visible(pods: Pods) -> None:
     _, worker = await pods.pod()
     _, other = await pods.pod()
     stream = await pods.runtime.exec(other, ("/bin/sleep", "998877"))
@@ -87,7 +87,7 @@ async def test_only_the_containers_own_processes_are_seen(pods: Pods) -> None:
     assert int(printed.split()[-1]) < 10
 
 
-async def test_the_token_is_the_coordinators_only(pods: Pods) -> None:
+async def test_only_the_coordinator_has_the_token(pods: Pods) -> None:
     coordinator, worker = await pods.pod()
     assert await pods.shell(coordinator, "cat /.danube/token") == (0, TOKEN.encode())
     code, printed = await pods.shell(
@@ -97,9 +97,15 @@ async def test_the_token_is_the_coordinators_only(pods: Pods) -> None:
     assert b"token" not in printed.replace(b"/.danube/token", b"").replace(b"No such file", b"")
 
 
-async def test_the_supervisor_can_be_run_and_not_read_or_changed(pods: Pods) -> None:
+async def test_the_supervisor_can_be_executed_but_not_read_or_changed(pods: Pods) -> None:
     _, worker = await pods.pod()
-    for attempt in ("chmod 777", "rm -f", "truncate -s 0", "cp -f /bin/true", *(() if has_lent_ids() else ("cat",))):
+    for attempt in (
+        "chmod 777",
+        "rm -f",
+        "truncate -s 0",
+        "cp -f /bin/true",
+        *(() if has_subordinate_ids() else ("cat",)),
+    ):
         code, _ = await pods.shell(worker, f"{attempt} /.danube/danube-step > /tmp/read")
         assert code != 0, attempt
     assert await pods.shell(worker, "wc -c < /tmp/read") == (0, b"0\n")
@@ -112,7 +118,7 @@ async def test_the_programs_of_the_host_are_read_only(pods: Pods) -> None:
         assert code != 0, place
 
 
-async def test_the_host_is_not_reached_by_its_loopback(pods: Pods) -> None:
+async def test_the_hosts_loopback_is_not_reached(pods: Pods) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         await succeeds(
@@ -136,7 +142,7 @@ async def test_an_abstract_socket_of_the_host_is_not_reached(pods: Pods) -> None
         )
 
 
-async def test_the_hosts_network_is_given_only_where_it_is_asked_for(pods: Pods) -> None:
+async def test_only_the_host_network_reaches_the_host(pods: Pods) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         greeter = threading.Thread(target=lambda: listening.accept()[0].sendall(b"from the host"), daemon=True)
         greeter.start()
@@ -147,7 +153,7 @@ async def test_the_hosts_network_is_given_only_where_it_is_asked_for(pods: Pods)
         assert (await pods.shell(worker, "cmp /etc/hosts /dev/null"))[0] == 1
 
 
-async def test_no_rights_over_the_network(pods: Pods) -> None:
+async def test_no_privileges_over_the_network(pods: Pods) -> None:
     await succeeds(
         pods,
         "for family, kind in ((17, 3), (38, 5), (40, 1), (15, 3)):\n"
@@ -184,13 +190,13 @@ async def test_only_harmless_devices(pods: Pods) -> None:
         ("reboot", 169, 142),
     ],
 )
-async def test_a_call_that_no_step_needs_is_refused(pods: Pods, call: str, x86_64: int, aarch64: int) -> None:
+async def test_a_system_call_that_no_step_needs_is_refused(pods: Pods, call: str, x86_64: int, aarch64: int) -> None:
     number = {"x86_64": x86_64, "aarch64": aarch64}[os.uname().machine]
     await succeeds(pods, f"refused(libc.syscall({number}, 0, 0, 0, 0, 0), errno.EPERM)  # {call}\n")
 
 
 async def test_no_namespaces_and_no_way_around_the_filter(pods: Pods) -> None:
-    """clone3 hides its flags from a filter, so it does not exist; without a user namespace the others need rights."""
+    """A filter cannot read the flags of clone3, so that call fails with ENOSYS. Other namespaces need privileges."""
     await succeeds(
         pods,
         "for flags in (0x10000000, 0x00020000, 0x40000000, 0x10020000, 0x20000000):\n"
@@ -199,14 +205,14 @@ async def test_no_namespaces_and_no_way_around_the_filter(pods: Pods) -> None:
     )
 
 
-async def test_the_other_table_of_calls_ends_the_program(pods: Pods) -> None:
-    """x32 on x86_64: the same machine code with bit 30 set would go around every number of the filter."""
+async def test_system_calls_of_another_architecture_kill_the_program(pods: Pods) -> None:
+    """x32 on x86_64: with bit 30 set, a call has a number that the filter's list does not have."""
     _, worker = await pods.pod()
     code, _ = await pods.python(worker, REFUSED + "libc.syscall(0x40000000 | 39)\n")
     assert code == (128 + 31 if os.uname().machine == "x86_64" else 0)
 
 
-async def test_the_supervisor_cannot_be_traced_or_looked_into(pods: Pods) -> None:
+async def test_the_supervisor_cannot_be_traced_or_inspected(pods: Pods) -> None:
     await succeeds(
         pods,
         "PTRACE_SEIZE = 0x4206\n"
@@ -219,11 +225,15 @@ async def test_the_supervisor_cannot_be_traced_or_looked_into(pods: Pods) -> Non
         "    try: os.readlink(f'/proc/1/{name}')\n"
         "    except OSError: pass\n"
         "    else: raise AssertionError(name)\n"
-        + ("" if has_lent_ids() else "try: os.listdir('/proc/1/fd')\nexcept OSError: pass\nelse: raise AssertionError"),
+        + (
+            ""
+            if has_subordinate_ids()
+            else "try: os.listdir('/proc/1/fd')\nexcept OSError: pass\nelse: raise AssertionError"
+        ),
     )
 
 
-async def test_rights_are_few_and_cannot_grow(pods: Pods) -> None:
+async def test_capabilities_are_few_and_cannot_grow(pods: Pods) -> None:
     for container in await pods.pod():
         _, printed = await pods.shell(container, "cat /proc/self/status")
         status = dict(line.split(":\t", 1) for line in printed.decode().splitlines() if ":\t" in line)
@@ -234,14 +244,14 @@ async def test_rights_are_few_and_cannot_grow(pods: Pods) -> None:
         assert groups <= {"0", "65534"}
 
 
-async def test_kernel_settings_are_not_the_steps_to_change(pods: Pods) -> None:
+async def test_kernel_settings_cannot_be_changed(pods: Pods) -> None:
     _, worker = await pods.pod()
     for file in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/kernel/x"):
         assert (await pods.shell(worker, f"echo x > {file}"))[0] != 0, file
 
 
-async def test_ordinary_work_goes_on_inside(pods: Pods) -> None:
-    """The bounds above would be easy to have by breaking everything."""
+async def test_ordinary_programs_work(pods: Pods) -> None:
+    """A sandbox in which nothing works would pass the tests above."""
     _, worker = await pods.pod()
     code, printed = await pods.shell(
         worker,
@@ -254,8 +264,8 @@ async def test_ordinary_work_goes_on_inside(pods: Pods) -> None:
     assert (code, lines[0], lines[2:]) == (0, "42", ["through", "/home/danube", "1"])
 
 
-async def test_a_program_that_gives_up_its_rights_still_finds_its_files(pods: Pods) -> None:
-    """What apt's downloads and databases under test do: their user is not the owner of the root."""
+async def test_a_program_that_drops_its_privileges_can_read_its_files(pods: Pods) -> None:
+    """As apt's downloads and databases under test do: their user is not the owner of the root."""
     _, worker = await pods.pod()
     assert await pods.shell(worker, "stat -c %a / /etc /home /.danube /dev") == (0, b"755\n" * 5)
     assert await pods.shell(worker, "stat -c %a /tmp") == (0, b"1777\n")

@@ -1,4 +1,4 @@
-"""Bounds of a pod: what stops a step that takes too much, and how the server learns of it."""
+"""Limits of a pod: what stops a step that uses too much, and what the server learns of it."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import ContainerEnded, Limits, PodNotice
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
-    new_job_id,
+    new_pod_id,
     new_runtime,
     next_event,
     spec_of,
@@ -22,7 +22,7 @@ TAKE_MEMORY = "taken = bytearray(512 << 20); print(len(taken))"
 
 
 async def test_too_much_memory_ends_the_program_and_not_the_container(pods: Pods) -> None:
-    """With control groups the kernel counts the kill; with rlimits the program is refused the memory."""
+    """With control groups the kernel counts the kill; with rlimits the program's allocation fails."""
     _, worker = await pods.pod(limits=Limits(memory_bytes=256 * MEGABYTE))
     before = await pods.runtime.memory_kills(worker)
     code, printed = await pods.python(worker, TAKE_MEMORY)
@@ -32,16 +32,16 @@ async def test_too_much_memory_ends_the_program_and_not_the_container(pods: Pods
     assert await pods.shell(worker, "true") == (0, b"")
 
 
-async def test_a_memory_kill_is_told_from_the_other_containers(pods: Pods) -> None:
+async def test_a_memory_kill_counts_for_its_container_only(pods: Pods) -> None:
     coordinator, worker = await pods.pod(limits=Limits(memory_bytes=256 * MEGABYTE))
     await pods.python(worker, TAKE_MEMORY)
     assert await pods.runtime.memory_kills(coordinator) == 0
 
 
-@pytest.mark.parametrize("bound", [60])
-async def test_the_number_of_processes_is_bounded(pods: Pods, bound: int) -> None:
-    """A fork bomb meets the bound; the pod goes on afterwards, and the machine never notices."""
-    _, worker = await pods.pod(limits=Limits(processes=bound))
+@pytest.mark.parametrize("limit", [60])
+async def test_the_number_of_processes_is_limited(pods: Pods, limit: int) -> None:
+    """A fork bomb reaches the limit of its pod, which works afterwards; the machine is not affected."""
+    _, worker = await pods.pod(limits=Limits(processes=limit))
     code, printed = await pods.python(
         worker,
         "import os, signal\n"
@@ -56,7 +56,7 @@ async def test_the_number_of_processes_is_bounded(pods: Pods, bound: int) -> Non
         "print(len(children))\n",
     )
     assert code == 0, printed
-    assert bound / 2 < int(printed) < bound
+    assert limit / 2 < int(printed) < limit
     assert await pods.shell(worker, "true") == (0, b"")
 
 
@@ -69,16 +69,16 @@ async def test_a_full_workspace_ends_the_pods_containers(pods: Pods) -> None:
             event = await next_event(events, ContainerEnded)
             assert isinstance(event, ContainerEnded)
             assert event.reason is Reason.WORKSPACE_FULL
-            holds = re.search(r"holds (\d+) MB, the bound is 8 MB", event.message)
+            holds = re.search(r"holds (\d+) MB, the limit is 8 MB", event.message)
             assert holds, event.message
-            assert 8 <= int(holds[1]) <= 20, "it may be looked at while it still grows"
+            assert 8 <= int(holds[1]) <= 20, "it may be measured while it still grows"
             ended.add(event.container)
         await stream.close()
     assert ended == {coordinator, worker}
 
 
-async def test_what_is_closed_to_the_server_counts_and_is_removed_as_well(pods: Pods) -> None:
-    """Where a step can give files away, it can give away a directory that nobody else may look into."""
+async def test_directories_that_the_server_cannot_read_count_and_are_removed(pods: Pods) -> None:
+    """Where a step can change owners, it can give a directory to a user whose files the server cannot read."""
     _, worker = await pods.pod(limits=Limits(workspace_bytes=8 * MEGABYTE))
     async with pods.runtime.watch() as events:
         give_away = "mkdir d && head -c 20000000 /dev/zero > d/big; chown -R 5:6 d; chmod 700 d; sleep 1000"
@@ -87,29 +87,30 @@ async def test_what_is_closed_to_the_server_counts_and_is_removed_as_well(pods: 
         assert isinstance(event, ContainerEnded)
         assert event.reason is Reason.WORKSPACE_FULL
         await stream.close()
-    await pods.runtime.delete_pod(worker.job_id)
+    await pods.runtime.delete_pod(worker.pod_id)
     assert list((pods.data / "pods").iterdir()) == []
 
 
-async def test_a_workspace_is_still_watched_after_a_restart(pods: Pods) -> None:
+async def test_a_workspace_is_still_checked_after_a_restart(pods: Pods) -> None:
     _, worker = await pods.pod(limits=Limits(workspace_bytes=8 * MEGABYTE))
     await pods.runtime.close()
     restarted = new_runtime(pods.data)
     async with restarted.watch() as events:
-        await pods.shell(worker, "head -c 20000000 /dev/zero > big")
+        stream = await restarted.exec(worker, ("/bin/sh", "-c", "head -c 20000000 /dev/zero > big"))
         event = await next_event(events, ContainerEnded)
         assert isinstance(event, ContainerEnded)
         assert event.reason is Reason.WORKSPACE_FULL
+        await stream.close()  # the container may end before the shell's exit is reported, so that is not awaited
     await restarted.close()
 
 
-async def test_the_job_is_told_where_only_weaker_bounds_are_in_force(pods: Pods) -> None:
+async def test_the_job_gets_a_notice_where_only_weaker_limits_apply(pods: Pods) -> None:
     async with pods.runtime.watch() as events:
-        coordinator = await pods.runtime.create_pod(spec_of(new_job_id(), limits=Limits(memory_bytes=256 * MEGABYTE)))
+        coordinator = await pods.runtime.create_pod(spec_of(new_pod_id(), limits=Limits(memory_bytes=256 * MEGABYTE)))
         process = pods.runtime.container_process(coordinator)
         if ROOT:
             with open(f"/proc/{process}/cgroup") as groups:
-                assert f"/danube/{coordinator.job_id}/0" in groups.read()
+                assert f"/danube/{coordinator.pod_id}/0" in groups.read()
         else:
             notice = await next_event(events, PodNotice)
             assert isinstance(notice, PodNotice)

@@ -1,0 +1,173 @@
+"""Creates the containers of a pod: their root, what is mounted into it, and PID 1 in the pod's namespaces."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
+    UNPRIVILEGED_USER,
+    ContainerPlan,
+    Mount,
+    prepare_root,
+    scratch_mounts,
+)
+from danube_pkg.adapters.runtimes.sandbox.container_roots import ContainerRoot, ContainerRoots, HeldImage
+from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
+from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
+from danube_pkg.adapters.runtimes.sandbox.launch import start_container
+from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
+from danube_pkg.adapters.runtimes.sandbox.mount_points import WORKSPACE
+from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, ProcessMark
+from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods, write_token
+from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
+from danube_pkg.core.egress.policy import proxy_environment
+from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, ContainerRole
+
+SUPERVISOR_PATH = "/.danube/danube-step"
+"""Where the supervisor is mounted in every container."""
+
+Notify = Callable[[PodRecord, str], None]
+"""Publishes a line for the log of a pod's job."""
+
+
+class SandboxContainers:
+    """Creates containers in pods that run."""
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        pods: SandboxPods,
+        roots: ContainerRoots,
+        limits: PodLimits,
+        watch: ContainerWatch,
+        notify: Notify,
+    ) -> None:
+        self._settings = settings
+        self._pods = pods
+        self._roots = roots
+        self._limits = limits
+        self._watch = watch
+        self._notify = notify
+
+    def running(self, pod: PodDirectory, role: ContainerRole, image: str) -> Container | None:
+        """The running container of that role and image, watched from now on."""
+        for known in pod.containers():
+            if (known.container.role, known.container.image) == (role, image) and known.init.lives():
+                self._watch.add(known)
+                return known.container
+        return None
+
+    async def create_coordinator(self, pod: PodDirectory, record: PodRecord, token: str) -> Container:
+        """The coordinator's container, with its program, its token and the server's socket."""
+        container = Container(pod.pod_id, 0, ContainerRole.COORDINATOR, HOST_IMAGE)
+        directory = self._make_directory(pod, record, container)
+        mounts = [
+            Mount(write_token(directory, token, record.user_base), "/.danube/token"),
+            Mount(self._settings.grpc_directory, "/.danube/run"),
+            *(Mount(source, target) for source, target in self._settings.program.mounts),
+        ]
+        environment = tuple(self._settings.program.environment.items())
+        return await self._create(pod, record, container, mounts, environment, None)
+
+    async def create_worker(
+        self, pod: PodDirectory, record: PodRecord, image: str, held: HeldImage | None
+    ) -> Container:
+        """A new worker. held: the image; None for the machine's own programs."""
+        container = Container(pod.pod_id, max([0, *pod.numbers()]) + 1, ContainerRole.WORKER, image)
+        self._make_directory(pod, record, container)
+        return await self._create(pod, record, container, (), (), held)
+
+    def _make_directory(self, pod: PodDirectory, record: PodRecord, container: Container) -> Path:
+        directory = pod.container(container.number)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prepare_root(directory, record.user_base)
+        return directory
+
+    async def _create(
+        self,
+        pod: PodDirectory,
+        record: PodRecord,
+        container: Container,
+        own_mounts: Sequence[Mount],
+        own_environment: Sequence[tuple[str, str]],
+        held: HeldImage | None,
+    ) -> Container:
+        """own_mounts, own_environment: what this container has and others of the pod have not."""
+        directory = pod.container(container.number)
+        supervisor = await asyncio.to_thread(self._supervisor_copy)
+        mounts = [
+            Mount(supervisor, SUPERVISOR_PATH),
+            Mount(pod.workspace, WORKSPACE, writable=True),
+            *(scratch_mounts(directory) if held is None else ()),
+            *own_mounts,
+        ]
+        if held is None:
+            root = self._host_root(record)
+        else:
+            root = await self._image_root(held, pod, record, container.number, mounts)
+        proxy = proxy_environment(None).items() if record.network.through_proxy else ()
+        plan = ContainerPlan(
+            root=directory / "root",
+            image=root.files,
+            mounts=mounts,
+            environment=(*proxy, *own_environment),
+            full_id_map=record.full_ids,
+            staged=record.user_base != 0,
+            command=(SUPERVISOR_PATH,),
+            overlay=root.overlay,
+            working_directory=root.working_directory,
+            user=root.user,
+        )
+        await self._start(pod, record, container, plan)
+        return container
+
+    def _host_root(self, record: PodRecord) -> ContainerRoot:
+        """The machine's own programs."""
+        user = 0 if record.full_ids else UNPRIVILEGED_USER
+        settings = self._settings
+        return ContainerRoot(
+            host_root(settings.python_prefix, settings.extra_host_paths, user=user, host_network=record.host_network)
+        )
+
+    async def _image_root(
+        self, held: HeldImage, pod: PodDirectory, record: PodRecord, number: int, mounts: Sequence[Mount]
+    ) -> ContainerRoot:
+        def notify(message: str) -> None:
+            self._notify(record, message)
+
+        if not record.full_ids:
+            ids = self._pods.shared_ids
+            notify(f"ids: {ids.problem}, so images have one user, who is not root; {ids.hint}")
+        return await self._roots.make(held, pod, record, number, mounts, notify)
+
+    async def _start(self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan) -> None:
+        def write_record(init: ProcessMark) -> None:
+            known = ContainerRecord(container, record.job_id, init)
+            pod.write_container(known)
+            self._watch.add(known)
+
+        await start_container(
+            self._settings.namespaces,
+            record.holder,
+            plan,
+            pod.container(container.number),
+            write_record,
+            host_network=record.host_network,
+            cgroup_files=self._limits.container_groups(container, record.limits),
+            rlimits=self._limits.rlimits(record.limits),
+            heartbeat_seconds=self._settings.heartbeat_seconds,
+        )
+
+    def _supervisor_copy(self) -> Path:
+        """A copy that pods may execute and not read. Another version is another file: running pods keep theirs."""
+        source = self._settings.supervisor.stat()
+        copy = self._settings.data_dir / "run" / f"danube-step-{source.st_mtime_ns:x}"
+        if not copy.exists():
+            temporary = copy.with_suffix(".new")
+            temporary.unlink(missing_ok=True)
+            shutil.copyfile(self._settings.supervisor, temporary)
+            temporary.chmod(0o111)
+            os.replace(temporary, copy)
+        return copy

@@ -1,0 +1,122 @@
+"""The egress of a pod: sockets created in its network and served from outside by an egress proxy.
+
+Nothing of it runs in the pod or is visible there: a process of the host holds sockets that belong to the pod's
+network. So no step can end or replace it, and the socket that a connection arrives on says which pod it is from.
+
+Proxies know a pod by its job: the ledger that they write, what they mask in it and the step of a connection are the
+job's.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox.pod_files import PodRecord
+from danube_pkg.core.egress.policy import PROXY_PORT
+from danube_pkg.core.egress.ports import EgressProxies
+from danube_pkg.core.errors import Defect, PlatformError, Unavailable
+from danube_pkg.core.runtimes.pods import Network, PodSockets
+from danube_pkg.kit.backoff import Backoff
+
+RETRY_CAP_SECONDS = 30.0
+"""At most this long between two attempts to replace a proxy that ends again and again."""
+
+_log = logging.getLogger("danube.sandbox")
+
+
+class PodEgress:
+    """Hands pods to the egress proxies, and hands them over again when a proxy has ended."""
+
+    def __init__(self, namespaces: Path, proxies: EgressProxies) -> None:
+        self._namespaces = namespaces
+        self._proxies = proxies
+
+    async def open(self, record: PodRecord) -> None:
+        """Have a pod served if its network goes through a proxy. Raises Permanent, Unavailable."""
+        if not record.network.through_proxy:
+            return
+        if not record.job_id:
+            raise Defect("egress-without-job", f"pod {record.pod_id} has no job whose egress ledger could be written")
+        with contextlib.ExitStack() as stack:
+            sockets = await self._sockets(record, stack)
+            learn = record.network is Network.LEARN
+            await self._proxies.serve(record.job_id, record.allowlist, sockets, learn=learn)
+
+    async def restore(self, records: Sequence[PodRecord]) -> None:
+        """Open what no proxy serves. All are tried before the first failure is raised."""
+        wanted = [record for record in records if record.network.through_proxy]
+        if not wanted:
+            return
+        served = await self._proxies.served()
+        failures: list[PlatformError] = []
+        for record in wanted:
+            if record.job_id in served or not record.holder.lives():
+                continue
+            _log.warning("way-out-reopened", extra={"fields": {"job": record.job_id, "pod": record.pod_id}})
+            try:
+                await self.open(record)
+            except PlatformError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def keep(self, running: Callable[[], Sequence[PodRecord]]) -> None:
+        """Restore now, and whenever a proxy has ended, until cancelled; with backoff while proxies end at once."""
+        backoff = Backoff(0.1, RETRY_CAP_SECONDS, random.random)
+        while True:
+            try:
+                await self.restore(running())
+            except PlatformError as error:
+                _log.error("way-out-closed", extra={"fields": {"cause": str(error)}})
+                await asyncio.sleep(backoff.next())
+                continue
+            started = asyncio.get_running_loop().time()
+            await self._proxies.wait_lost()
+            if asyncio.get_running_loop().time() - started > RETRY_CAP_SECONDS:
+                backoff.reset()
+            else:
+                await asyncio.sleep(backoff.next())
+
+    async def _sockets(self, record: PodRecord, stack: contextlib.ExitStack) -> PodSockets:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            process = await asyncio.create_subprocess_exec(
+                str(self._namespaces), "listen", str(record.holder.pid), str(PROXY_PORT), str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+                env={}, cwd="/", pass_fds=(theirs.fileno(),),
+            )  # fmt: skip
+            _, errors = await process.communicate()
+            theirs.close()
+            _, descriptors, _, _ = socket.recv_fds(ours, 1, 2, socket.MSG_CMSG_CLOEXEC)
+        stack.callback(_close, descriptors)
+        if len(descriptors) != 2:
+            cause = errors.decode(errors="replace").strip()
+            raise Unavailable("egress-not-opened", f"the egress of pod {record.pod_id} cannot be opened", cause=cause)
+        try:
+            holder = stack.enter_context(_descriptor(os.pidfd_open(record.holder.pid)))
+            counters = [
+                stack.enter_context(_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+                for name in ("snmp", "snmp6")
+                if (path := Path(f"/proc/{record.holder.pid}/net/{name}")).exists()
+            ]
+        except (ProcessLookupError, FileNotFoundError) as error:
+            raise Unavailable("egress-not-opened", f"pod {record.pod_id} has ended") from error
+        return PodSockets(descriptors[0], descriptors[1], holder, tuple(counters))
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _descriptor(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

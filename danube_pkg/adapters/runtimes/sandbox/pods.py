@@ -1,0 +1,129 @@
+"""Creates and removes what a pod is before it has a container: its directory, its user ids, and the process that
+holds its namespaces.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
+from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD, IdMap, map_of_pod, map_of_user
+from danube_pkg.adapters.runtimes.sandbox.launch import FIRST_POD_USER, MAX_PODS, has_ids_for_pods, start_holder
+from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
+from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
+from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
+from danube_pkg.core.errors import Permanent, Unavailable
+from danube_pkg.core.runtimes.pods import Network, PodSpec
+
+
+class SandboxPods:
+    """The pods of a data directory. `pods/` below it has a directory for each, named by the pod's id."""
+
+    def __init__(self, settings: SandboxSettings, limits: PodLimits, watch: ContainerWatch) -> None:
+        self._directory = settings.data_dir / "pods"
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._namespaces = settings.namespaces
+        self._limits = limits
+        self._watch = watch
+        self._has_id_ranges = has_ids_for_pods()
+        self.shared_ids = IdMap("", "") if self._has_id_ranges else map_of_user(settings.namespaces)
+        """The ids that all pods share, where they have no ranges of their own."""
+        self.userns_command: tuple[str, ...] = ()
+        """A command prefix: a program behind it may work on files of all owners in a pod. () if the server may."""
+        if not self._has_id_ranges and self.shared_ids.is_full:
+            self.userns_command = self.shared_ids.userns_command(settings.namespaces)
+
+    def directory(self, pod_id: str) -> PodDirectory:
+        return PodDirectory(self._directory, pod_id)
+
+    def all(self) -> Sequence[PodDirectory]:
+        """Every pod's directory by id, of interrupted creations too."""
+        return [self.directory(path.name) for path in sorted(self._directory.iterdir()) if path.is_dir()]
+
+    def running(self) -> list[PodRecord]:
+        """The pods whose namespaces are held."""
+        records = [pod.read_pod() for pod in self.all()]
+        return [record for record in records if record is not None and record.holder.lives()]
+
+    def running_record(self, pod: PodDirectory) -> PodRecord:
+        """Raises Permanent `pod-lost` for a pod that does not run."""
+        record = pod.read_pod()
+        if record is None or not record.holder.lives():
+            raise Permanent("pod-lost", f"pod {pod.pod_id} has ended or was removed")
+        return record
+
+    async def create(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
+        """Make the directory and start the holder, which is recorded before it may stay. Raises HostLacks."""
+        pod.path.mkdir(mode=0o700, exist_ok=True)
+        user_base = self._free_user_base() if self._has_id_ranges else 0
+        ids = map_of_pod(user_base) if user_base else self.shared_ids
+        pod.workspace.mkdir(exist_ok=True)
+        pod.workspace.chmod(0o777)  # images run as other users too; the directories above are closed to other users
+        if user_base:
+            os.chown(pod.workspace, user_base, user_base)
+        made: list[PodRecord] = []
+
+        def write_record(holder: ProcessMark) -> None:
+            record = PodRecord(
+                pod_id=spec.pod_id,
+                job_id=spec.job_id,
+                holder=holder,
+                user_base=user_base,
+                network=spec.network,
+                allowlist=spec.allowlist,
+                limits=spec.limits,
+                full_ids=ids.is_full,
+            )
+            pod.write_pod(record)
+            made.append(record)
+
+        await start_holder(
+            self._namespaces,
+            write_record,
+            ids,
+            user_base=user_base,
+            host_network=spec.network is Network.HOST,
+            cgroup_files=self._limits.holder_groups(spec.pod_id, spec.limits),
+            log=pod.path / "holder.log",
+        )
+        return made[0]
+
+    def _free_user_base(self) -> int:
+        """The first id of a range that no pod has."""
+        taken = {record.user_base for pod in self.all() if (record := pod.read_pod()) is not None}
+        for slot in range(MAX_PODS):
+            base = FIRST_POD_USER + slot * IDS_OF_A_POD
+            if base not in taken:
+                return base
+        raise Unavailable("too-many-pods", f"{MAX_PODS} pods exist", hint="lower max_concurrent_jobs")
+
+    async def remove(self, pod: PodDirectory) -> None:
+        """End every process of a pod, then remove its control groups and its directory. Raises Unavailable."""
+        self._watch.forget(pod.pod_id)
+        record = pod.read_pod()
+        await self._end([*(known.init for known in pod.containers()), *([record.holder] if record is not None else [])])
+        while left := [mark for pid in self._limits.processes(pod.pod_id) if (mark := ProcessMark.of(pid))]:
+            await self._end(left)
+        self._limits.remove(pod.pod_id)
+        await asyncio.to_thread(pod.remove, self.userns_command)
+
+    async def _end(self, marks: Sequence[ProcessMark]) -> None:
+        """Kill these processes; when the first process of a PID namespace ends, the kernel kills the others in it."""
+        for mark in marks:
+            mark.kill()
+        for mark in marks:
+            await self._watch.wait_ended(mark)
+
+
+def write_token(directory: Path, token: str, owner: int) -> Path:
+    """A new file with the job token that only its owner may read. owner: a user id of this machine, 0 for the
+    server's."""
+    file = directory / "token"
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o400)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(token)
+        if owner:
+            os.fchown(descriptor, owner, owner)
+    return file

@@ -1,0 +1,70 @@
+"""Work on a container's files by a process with the rights of all their owners. Where the server is an ordinary user,
+only a process in a user namespace has those. One JSON request on standard input, one JSON response on standard
+output.
+
+    {"verb": "prepare", "target": …, "lower": … or null, "directories": […], "files": […], "start": …} → {"starts":
+    bool} {"verb": "copy", "lower": …, "target": …}                                                          →
+    {"bytes": n} {"verb": "measure", "target": …}                                                                   →
+    {"bytes": n}
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from danube_pkg.adapters.runtimes.sandbox.image_root import copy_image
+from danube_pkg.adapters.runtimes.sandbox.mount_points import MountPoints, make_mount_points
+from danube_pkg.adapters.runtimes.sandbox.pod_files import directory_bytes
+from danube_pkg.core.errors import Permanent, StorageFull
+from danube_pkg.core.reasons import Reason
+
+
+async def run_in_user_namespace(userns_command: Sequence[str], request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The response to one request. userns_command: as in SandboxPods. Raises StorageFull, Permanent."""
+    home = str(Path(__file__).absolute().parents[4])
+    process = await asyncio.create_subprocess_exec(
+        *userns_command, sys.executable, "-P", "-m", "danube_pkg.adapters.runtimes.sandbox.user_namespace",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": home, "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"}, cwd="/",
+    )  # fmt: skip
+    output, errors = await process.communicate(json.dumps(request).encode())
+    if output:
+        response: Mapping[str, Any] = json.loads(output)
+    else:
+        response = {"failed": errors.decode(errors="replace").strip()[-500:]}
+    if "full" in response:
+        raise StorageFull("disk-full", str(response["full"]))
+    if "failed" in response:
+        cause = str(response["failed"])
+        raise Permanent(Reason.POD_FAILED, "the files of the container could not be created", cause=cause)
+    return response
+
+
+def _handle(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    target = Path(request["target"])
+    if request["verb"] == "measure":
+        return {"bytes": directory_bytes(target)[0]}
+    lower = request["lower"]
+    if request["verb"] == "copy":
+        return {"bytes": copy_image(Path(lower), target, 0)}
+    mount_points = MountPoints(target, Path(lower) if lower is not None else None, 0)
+    make_mount_points(mount_points, directories=request["directories"], files=request["files"])
+    return {"starts": mount_points.start_directory(request["start"])}
+
+
+def main() -> None:
+    """One request from standard input; every failure is a response too."""
+    try:
+        response = _handle(json.load(sys.stdin))
+    except StorageFull as error:
+        response = {"full": str(error)}
+    except (Permanent, OSError) as error:
+        response = {"failed": str(error)}
+    json.dump(response, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""How a job ends: what decides its outcome, what it owes then, and when its status becomes public.
+
+    outcome decided ──STOP_STEPS──▶ StepsStopped ──CLOSE_LOG──▶ LogClosed ──▶ status public ──DELETE_POD──▶ closed
+       (conclude)                                              (log_closed)     (publish)
+
+What must happen between a whole log and a public status (signing of provenance, for one) is an effect of its own in
+`EFFECTS_OF_THE_END`, behind CLOSE_LOG, with a phase of its own between CONCLUDING and ENDED: `log_closed` then leads to
+that phase, and the rule of that effect's event calls `publish`.
+"""
+
+from danube_pkg.core.jobs import events as ev
+from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing
+from danube_pkg.core.jobs.effects import EffectKind
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
+from danube_pkg.core.jobs.steps import describe_failure
+from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.kit.records import replace
+
+EFFECTS_OF_THE_END = (EffectKind.STOP_STEPS, EffectKind.CLOSE_LOG, EffectKind.DELETE_POD)
+"""What a job owes when its outcome is decided, in this order, each once the one before is done."""
+
+
+def conclude(job: Job, status: Status, reason: Reason, message: str) -> Decision:
+    """Decide the outcome, once: no rule calls this for a job that has one. The status is not public yet."""
+    concluded = replace(
+        job, phase=Phase.CONCLUDING, outcome=status, reason=reason, message=message, generation=job.generation + 1
+    )
+    return owing(concluded, *EFFECTS_OF_THE_END)
+
+
+def log_closed(job: Job, event: ev.LogClosed, now: float) -> Decision:
+    """The log is whole. Raises IllegalEvent while a step is open: its output would be missing from the log."""
+    if job.open_steps:
+        raise IllegalEvent(job, event)
+    ranges = event.step_ranges
+    steps = tuple(
+        replace(step, log_begin=ranges[step.sequence][0], log_end=ranges[step.sequence][1])
+        if step.sequence in ranges
+        else step
+        for step in job.steps
+    )
+    return publish(replace(job, steps=steps), event, now)
+
+
+def publish(job: Job, event: ev.JobEvent, now: float) -> Decision:
+    """The outcome becomes the public status. Raises IllegalEvent where no outcome was decided."""
+    if job.outcome is None:
+        raise IllegalEvent(job, event)
+    return replace(job, phase=Phase.ENDED, status=job.outcome, finished_at=now), ()
+
+
+def pod_deleted(job: Job, event: ev.PodDeleted, now: float) -> Decision:
+    """Nothing of the job is left outside of the store."""
+    return replace(job, phase=Phase.CLOSED), ()
+
+
+# --- what decides the outcome
+
+
+def finished(job: Job, event: ev.Finished, now: float) -> Decision:
+    """The coordinator's Finish: a success if the function returned, no step is open, and no checked step failed."""
+    for step in job.open_steps:
+        if step.sequence != COORDINATOR_SEQUENCE and event.failure is None:
+            message = f"step {step.sequence} {step.name!r} was still open when the pipeline function returned"
+            return conclude(job, Status.FAILURE, Reason.STEP_OPEN, message)
+    cause = job.step(event.failure.step) if event.failure and event.failure.step else None
+    failed = [step for step in job.steps if step.sequence != COORDINATOR_SEQUENCE and step.fails_job]
+    if cause is not None and cause.fails_job:
+        return conclude(job, *describe_failure(cause))
+    if event.failure is not None:
+        return conclude(job, Status.FAILURE, event.failure.reason, event.failure.message)
+    if failed:
+        return conclude(job, *describe_failure(failed[0]))
+    return conclude(job, Status.SUCCESS, Reason.NONE, "")
+
+
+def coordinator_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
+    """The coordinator's process ended without a Finish: never a success, whatever its exit code."""
+    end = event.end
+    if end.reason in (Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.POD_LOST, Reason.INFRASTRUCTURE_LOST):
+        return conclude(job, Status.FAILURE, end.reason, f"the danubefile's own process is gone: {end.message}")
+    if end.reason is Reason.STEP_TIMEOUT:
+        return deadline_passed(job, event, now)
+    how = end.message or f"exit code {end.exit_code}"
+    message = f"the danubefile's process left before its pipeline function returned ({how})"
+    return conclude(job, Status.FAILURE, Reason.SCRIPT_EXITED, message)
+
+
+def deadline_passed(job: Job, event: ev.JobEvent, now: float) -> Decision:
+    """The message names the steps that were running."""
+    seconds = job.settings.max_duration_seconds
+    running = [step.name for step in job.open_steps if step.sequence != COORDINATOR_SEQUENCE]
+    during = f" during {', '.join(repr(name) for name in running[:3])}" if running else ""
+    return conclude(job, Status.TIMEOUT, Reason.JOB_TIMEOUT, f"the job took longer than its {seconds} s{during}")
+
+
+def cancelled(job: Job, event: ev.CancelRequested, now: float) -> Decision:
+    """A job that has, or soon has, a pod."""
+    return conclude(replace(job, cancelled_by=event.by), Status.CANCELLED, event.reason, _by_whom(event))
+
+
+def cancelled_in_queue(job: Job, event: ev.CancelRequested, now: float) -> Decision:
+    """A job that waits has neither pod nor log: it is closed at once and owes nothing."""
+    ended = replace(
+        job,
+        phase=Phase.CLOSED,
+        status=Status.CANCELLED,
+        outcome=Status.CANCELLED,
+        reason=event.reason,
+        message=f"{_by_whom(event)} before it started",
+        cancelled_by=event.by,
+        finished_at=now,
+    )
+    return ended, ()
+
+
+def _by_whom(event: ev.CancelRequested) -> str:
+    return f"{'superseded' if event.reason is Reason.SUPERSEDED else 'cancelled'} by {event.by}"

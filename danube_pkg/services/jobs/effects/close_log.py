@@ -1,0 +1,32 @@
+"""CLOSE_LOG: the rest of every step's output, the job's last line, and the index."""
+
+from danube_pkg.core.jobs.effects import EffectKind
+from danube_pkg.core.jobs.events import JobEvent, LogClosed
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
+from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.log_lines import write_job_end, write_step_end
+from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.resources import JobResources
+
+
+class CloseLog:
+    """An `EffectHandler`."""
+
+    kind = EffectKind.CLOSE_LOG
+
+    def __init__(self, ports: EnginePorts, resources: JobResources) -> None:
+        self._ports = ports
+        self._resources = resources
+
+    async def perform(self, active: ActiveJob) -> JobEvent:
+        log = await self._resources.log(active)
+        job = active.job
+        for step in job.steps:
+            for attempt in range(1, step.attempt + 1):
+                log.step_output(step.sequence, attempt).finish()
+            if step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
+                write_step_end(log, step.sequence, step.attempt, step.end)
+        await self._ports.egress.note_job(job, log)
+        write_job_end(log, job, self._ports.clock.now())
+        await log.close()
+        return LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps})

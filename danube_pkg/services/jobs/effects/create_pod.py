@@ -1,0 +1,58 @@
+"""CREATE_POD: the job's pod with its coordinator's container."""
+
+import logging
+
+from danube_pkg.core.errors import HostLacks, Permanent, Retryable
+from danube_pkg.core.jobs.effects import EffectKind
+from danube_pkg.core.jobs.events import JobEvent, PodFailed, PodReady
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.reasons import Reason, reason_named
+from danube_pkg.core.runtimes.pods import Limits, PodSpec
+from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.resources import JobResources
+
+_log = logging.getLogger("danube.effects")
+
+
+class CreatePod:
+    """An `EffectHandler`. A permanent failure, and a bug, end the job: PodFailed."""
+
+    kind = EffectKind.CREATE_POD
+
+    def __init__(self, ports: EnginePorts, resources: JobResources) -> None:
+        self._ports = ports
+        self._resources = resources
+
+    async def perform(self, active: ActiveJob) -> JobEvent:
+        try:
+            await self._resources.log(active)
+            container = await self._ports.runtime.create_pod(pod_spec(active.job, self._ports))
+        except Retryable:
+            raise
+        except Permanent as error:
+            return _pod_failed(error)
+        except Exception as error:  # noqa: BLE001 - retrying a bug would keep the job's slot until its deadline
+            fields = {"job": active.job.id, "effect": str(self.kind), "cause": str(error)}
+            _log.exception("effect-failed", extra={"fields": fields})
+            return PodFailed(Reason.POD_FAILED, f"the pod could not be created: {error}")
+        return PodReady(container.number)
+
+
+def pod_spec(job: Job, ports: EnginePorts) -> PodSpec:
+    """The pod of a job, by the settings that it was created with."""
+    settings = job.settings
+    limits = Limits(
+        memory_bytes=settings.memory_mb * 1024**2,
+        cpu_cores=settings.cpu,
+        workspace_bytes=settings.workspace_size_gb * 1024**3,
+    )
+    token = ports.keys.job_token(job.id)
+    return PodSpec(job.pod_id, job.id, job.pipeline, limits, settings.network, token, settings.egress_allowlist)
+
+
+def _pod_failed(error: Permanent) -> PodFailed:
+    """A runtime's permanent errors have a Reason as their reference where one fits."""
+    hint = f"; {error.hint}" if error.hint else ""
+    general = Reason.HOST_LACKS if isinstance(error, HostLacks) else Reason.POD_FAILED
+    return PodFailed(reason_named(error.reference, general), f"{error}{hint}")

@@ -1,0 +1,64 @@
+"""The lines that the server itself writes into a job's log. Each has a key, so that a repeated one is written once."""
+
+from danube_pkg.core.artifacts.artifact import Artifact
+from danube_pkg.core.jobs.events import StepEnd
+from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.steps import Step
+from danube_pkg.core.logs.ports import JobLog
+from danube_pkg.core.repositories.ports import SourceTree
+from danube_pkg.core.repositories.urls import without_login
+
+MAX_LINE_LENGTH = 120
+"""For text of a pipeline's author in a heading; the whole is in the record."""
+
+
+def write_source(log: JobLog, job: Job, source: SourceTree) -> None:
+    """How the code was read, and what the source has to report about it."""
+    if source.rule:
+        where = f"{without_login(job.settings.repository)} at {source.commit_sha}"
+        log.note("source", 0, f"--- source {where}, read with: {source.rule}")
+    for notice in source.notices:
+        log.note(f"source:{notice}", 0, f"--- {' '.join(notice.split())}")
+
+
+def write_notice(log: JobLog, message: str) -> None:
+    """A report of the runtime, such as the progress of a pull."""
+    log.note(f"notice:{message}", 0, f"--- {message}")
+
+
+def write_step_start(log: JobLog, sequence: int, attempt: int, name: str, image: str) -> None:
+    """The line before a step's output."""
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    log.note(f"start:{sequence}:{attempt}", sequence, f'--- step {sequence} "{one_line(name)}" ({image}){again}')
+
+
+def write_step_end(log: JobLog, sequence: int, attempt: int, end: StepEnd) -> None:
+    """The line after a step's output."""
+    took = f" in {end.wall_us / 1e6:.1f} s" if end.wall_us else ""
+    why = f": {end.message}" if end.message else f": exit code {end.exit_code}" if end.exit_code else ""
+    log.note(f"end:{sequence}:{attempt}", sequence, f"--- step {sequence} {end.status}{took}{why}")
+
+
+def write_stopping(log: JobLog, step: Step) -> None:
+    """A step is being stopped. Raises StorageFull."""
+    log.note(f"stop:{step.sequence}", step.sequence, f"--- stopping {one_line(step.name)}")
+
+
+def write_artifact(log: JobLog, artifact: Artifact) -> None:
+    """An artifact was stored."""
+    text = f"--- artifact {artifact.name}: {artifact.size_bytes} bytes, sha256 {artifact.sha256}"
+    log.note(f"artifact:{artifact.name}", 0, text)
+
+
+def write_job_end(log: JobLog, job: Job, now: float) -> None:
+    """The log's last line."""
+    took = f" in {now - job.started_at:.1f} s" if job.started_at is not None else ""
+    reason = f" ({job.reason})" if job.reason else ""
+    why = f": {one_line(job.message)}" if job.message else ""
+    log.note("job-end", 0, f"--- job {job.outcome}{reason}{took}{why}")
+
+
+def one_line(text: str) -> str:
+    """Without line breaks and control characters, cut to MAX_LINE_LENGTH."""
+    cleaned = "".join(c if c.isprintable() else " " for c in text)
+    return cleaned if len(cleaned) <= MAX_LINE_LENGTH else cleaned[: MAX_LINE_LENGTH - 3] + "..."

@@ -1,0 +1,45 @@
+"""What a job has outside of the store: its log and its source tree, each opened when it is first needed."""
+
+from functools import partial
+
+from danube_pkg.core.jobs.events import SourceOpened
+from danube_pkg.core.logs.ports import JobLog
+from danube_pkg.core.repositories.ports import SourceTree
+from danube_pkg.services.jobs.active_job import ActiveJob
+from danube_pkg.services.jobs.log_lines import write_source
+from danube_pkg.services.jobs.masks import MaskSource
+from danube_pkg.services.jobs.ports import EnginePorts
+from danube_pkg.services.jobs.source_trees import JobSource
+
+
+class JobResources:
+    """Opens them for all jobs; each active job holds its own."""
+
+    def __init__(self, ports: EnginePorts, masks: MaskSource) -> None:
+        self._ports = ports
+        self._masks = masks
+
+    async def log(self, active: ActiveJob) -> JobLog:
+        """The job's log, which masks every secret that the job could read, and the job's own token."""
+        return await active.log_opened_by(partial(self._open_log, active))
+
+    async def _open_log(self, active: ActiveJob) -> JobLog:
+        job = active.job
+        secrets = await self._masks.values(job)
+        return self._ports.logs.open(job.id, secrets=secrets, limit_bytes=job.settings.log_limit_mb * 1024**2)
+
+    async def mask(self, active: ActiveJob, value: bytes) -> None:
+        """From now on this value too, in the log and in the egress ledger."""
+        log = await self.log(active)
+        log.set_secrets([*await self._masks.values(active.job), value])
+        await self._ports.egress.mask(active.job)
+
+    def source(self, active: ActiveJob) -> JobSource:
+        """The job's source tree."""
+        opened = partial(self._source_opened, active)
+        return active.source_made_by(lambda: JobSource(self._ports.sources, active.job, opened))
+
+    async def _source_opened(self, active: ActiveJob, source: SourceTree) -> None:
+        await active.apply(SourceOpened(source.rule, source.commit_message, source.commit_author))
+        if source.rule or source.notices:
+            write_source(await self.log(active), active.job, source)

@@ -1,0 +1,60 @@
+"""Events in the log: the same lines as `logging` itself writes, with fewer words in the code."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from danube_pkg.kit.logs import EventLog, JsonLines
+
+NAME = "danube.test-events"
+
+
+@pytest.fixture(name="stream")
+def json_lines() -> Iterator[io.StringIO]:
+    """What the logger `NAME` writes from level info on."""
+    stream, logger = io.StringIO(), logging.getLogger(NAME)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines(lambda text: text))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield stream
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    """Each line's object, without its time."""
+    found = [json.loads(line) for line in stream.getvalue().splitlines()]
+    return [{name: value for name, value in one.items() if name != "time"} for one in found]
+
+
+def test_an_event_is_written_like_a_record_with_fields(stream: io.StringIO) -> None:
+    EventLog(NAME).info("job-queued", job="01", event_count=2)
+    logging.getLogger(NAME).info("job-queued", extra={"fields": {"job": "01", "event_count": 2}})
+    ours, theirs = lines(stream)
+    assert ours == theirs
+    assert ours == {"level": "info", "logger": NAME, "event": "job-queued", "job": "01", "event_count": 2}
+
+
+def test_levels_apply_and_an_exception_has_its_traceback(stream: io.StringIO) -> None:
+    log = EventLog(NAME)
+    log.debug("not-written")
+    log.warning("a-warning")
+    log.error("an-error", cause="x")
+    try:
+        raise ZeroDivisionError("a bug")
+    except ZeroDivisionError:
+        log.exception("a-bug", job="01")
+    warning, error, bug = lines(stream)
+    assert (warning["level"], error["level"], error["cause"]) == ("warning", "error", "x")
+    assert (bug["level"], bug["job"]) == ("error", "01")
+    assert "ZeroDivisionError: a bug" in str(bug["error"])
+
+
+def test_records_name_the_line_that_wrote_them(caplog: pytest.LogCaptureFixture) -> None:
+    EventLog(NAME).warning("here")
+    (record,) = caplog.records
+    assert record.funcName == "test_records_name_the_line_that_wrote_them"

@@ -1,0 +1,73 @@
+"""A pytest plugin: which tests share a worker, which start first, and which take longer than an everyday test should.
+
+`make test` runs several workers (pytest-xdist, `--dist loadgroup`). Tests of one group run one after the other in one
+worker, because they share something expensive; every other test goes to the next free worker. Without xdist, groups do
+nothing.
+"""
+
+import os
+from collections.abc import Iterable
+
+import pytest
+
+GROUPS = {
+    "tests/web/": "web",
+    "tests/adapters/git/": "git",
+    "tests/edges/http/test_document.py": "document",
+    "tests/build_steps/test_zipapp.py": "zipapp",
+    "tests/build_steps/test_run_example.py": "example",
+    "tests/sdk/test_typing.py": "typing",
+}
+"""The beginning of a path → the group of its tests: one browser and server, one SSH server, one generated document, one
+package, one port."""
+
+FIRST = (
+    "test_as_ordinary_user.py",
+    "tests/e2e/",
+    "tests/adapters/runtimes/",
+    "tests/adapters/images/",
+    "tests/contract/",
+)
+"""Parts of paths whose tests take longest. They start first, so that no worker is alone with one at the end."""
+
+EVERYDAY_SECONDS = 5.0
+"""What a test may take on a quiet machine without a reason (`@pytest.mark.slow("why")`)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put each test into its group, and the slowest folders first."""
+    for item in items:
+        for prefix, group in GROUPS.items():
+            if item.nodeid.startswith(prefix):
+                item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: next((place for place, part in enumerate(FIRST) if part in item.nodeid), len(FIRST)))
+
+
+class SlowTests:
+    """Collects the everyday tests that took too long and have no reason, in the process that reports."""
+
+    def __init__(self, workers: int) -> None:
+        self.bound_seconds = EVERYDAY_SECONDS * max(1.0, workers / (os.cpu_count() or 1))
+        self._found: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.duration > self.bound_seconds and not _has_reason(report.keywords):
+            self._found[report.nodeid] = report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._found:
+            return
+        terminalreporter.section("slow tests without a reason", yellow=True)
+        for name, seconds in sorted(self._found.items(), key=lambda one: -one[1]):
+            terminalreporter.line(f"{seconds:7.2f}s {name}")
+        terminalreporter.line('  hint: make it faster, or say why: @pytest.mark.slow("why")')
+
+
+def _has_reason(keywords: Iterable[str]) -> bool:
+    return bool({"slow", "long"} & set(keywords))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Report in the process that has a terminal; a worker has none."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SlowTests(int(getattr(config.option, "numprocesses", None) or 0)), "slow-tests")
