@@ -75,7 +75,7 @@ def measure() -> list[Figure]:
 async def _measure(directory: Path, port: int) -> list[Figure]:
     async with open_proxies(directory) as setup:
         pod = await setup.pod([f"127.0.0.1:{port}"])
-        await pod.ask(f"127.0.0.1:{port}")
+        await pod.connect(f"127.0.0.1:{port}")
         return await asyncio.to_thread(_figures, setup, pod, port)
 
 

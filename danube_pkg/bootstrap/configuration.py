@@ -5,7 +5,7 @@ from danube_pkg.adapters.store import SqliteConfiguration, SqliteSecrets
 from danube_pkg.bootstrap.repositories import RepositoryParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.configuration.settings import Settings, in_force
+from danube_pkg.core.configuration.settings import Settings, effective_settings
 from danube_pkg.core.repositories.urls import is_remote
 from danube_pkg.kit.records import Record
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
@@ -45,7 +45,7 @@ async def open_configuration(
     )
     if not is_remote(repository.url):
         await sync.sync()
-    server = in_force(settings.server, settings.written, applied.config, flags)
+    server = effective_settings(settings.server, settings.written, applied.config, flags)
     running = RunningSettings(server, settings.written, flags, applied.config)
     missing = MissingSecrets(applied, repository, SqliteSecrets(store.database))
     return ConfigurationParts(sync, running, (RestartConditions(running, applied), missing, reporter))

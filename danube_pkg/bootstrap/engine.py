@@ -119,7 +119,7 @@ async def open_engine(
     sources: Sources,
     observer: JobObserver,
 ) -> AsyncIterator[EngineParts]:
-    """Running, and reachable by coordinators; jobs go on when the block is left."""
+    """The engine, running and reachable by coordinators; jobs continue when the block is left."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)

@@ -1,28 +1,38 @@
-"""Every error that Danube tells a person, as one tree; the command line, the API and the log render the same object.
+"""Every error that Danube reports, as one tree. The command line, the API and the log render the same object.
 
-    DanubeError
-    ├── Permanent                 trying again changes nothing until somebody mends the cause (422: understood, and not possible)
-    │   ├── Invalid               the input is wrong (400, bad usage); carries a place: file, line
-    │   │   └── ConfigurationInvalid   many findings at once, each with its place
-    │   ├── Forbidden             who asks may not (403); Unauthenticated (401) when nobody was named
-    │   ├── NotFound              no such thing, or none that the caller may see (404)
-    │   ├── Conflict              the thing is in a state that does not allow it (409)
-    │   ├── TooLarge              over a bound (413)
-    │   └── HostLacks             the machine lacks something; the hint is the command that mends it
-    ├── Retryable                 the same call may succeed later (503)
-    │   ├── Unavailable           a component is not reachable now
-    │   │   └── Throttled         it asks for a pause, and says how long
-    │   └── StorageFull           no room on disk; nothing was lost, the writer waits
-    └── Defect                    Danube broke one of its own rules; never the user's fault (500)
+    PlatformError                          what failed, why, and what fixes it (status 500)
+    ├── Permanent                          a retry changes nothing until the cause is fixed (422)
+    │   ├── Invalid                        the input is wrong; has a place in a file where there is one (400)
+    │   │   ├── ConfigurationInvalid       all findings in a configuration, each with its place
+    │   │   ├── core.triggers.ParamsInvalid          all findings in the parameters of a start
+    │   │   └── edges.http.server.InputInvalid       all findings in a request
+    │   ├── Unauthenticated                no credentials, or wrong ones (401)
+    │   │   └── core.identity.LoginRefused           an issuer's response failed a check
+    │   ├── Forbidden                      the caller may not do it (403)
+    │   ├── NotFound                       it does not exist, or the caller may not see it (404)
+    │   ├── Conflict                       the object's state does not allow the request (409)
+    │   ├── TooLarge                       over a limit (413)
+    │   ├── HostLacks                      this machine lacks something; the hint is the command that installs it (503)
+    │   ├── core.identity.IssuerUnusable   an issuer's discovery document is not usable (502)
+    │   ├── core.images.ImageUnavailable   an image cannot be pulled
+    │   └── those of the HTTP server       method not allowed, key reused, too many tries
+    ├── Retryable                          the same call may succeed later (503)
+    │   ├── Unavailable                    a component is not reachable
+    │   │   ├── Throttled                  it is rate-limiting; says when to try again (429)
+    │   │   └── cli.AnswerLost             the connection broke before the response
+    │   └── StorageFull                    no space on disk; nothing was lost, the writer waits (507)
+    └── Defect                             Danube broke one of its own rules; never the user's fault (500)
+        └── IllegalEvent, ProtocolViolation, InauthenticRecord
 
-Retryable and permanent are types, not flags. A third party's exception is translated where it enters, `raise … from`.
+Retryable and permanent are types, not flags. An exception of a third party is translated where it enters, `raise …
+from`.
 """
 
 from danube_pkg.kit.records import Record
 
 
 class SourceLocation(Record):
-    """Where in the user's files something stands. `line` counts from 1; 0 means the whole file."""
+    """A place in a user's file. line: counts from 1; 0 means the whole file."""
 
     file: str
     line: int = 0
@@ -32,12 +42,13 @@ class SourceLocation(Record):
 
 
 class PlatformError(Exception):
-    """What failed, why, and what mends it.
+    """What failed, why, and what fixes it.
 
     reference: stable kebab-case name that documentation and scripts can rely on.
-    what: one sentence that says what was refused or failed.
-    cause: why, where `what` does not say it already.
-    hint: the command or the change that mends it.
+    what: one sentence: what was refused or what failed.
+    cause: why, where `what` does not already say it.
+    hint: the command or the change that fixes it.
+    place: where in a user's file, if it is about a file.
     """
 
     status = 500
@@ -61,7 +72,7 @@ class PlatformError(Exception):
 
 
 class Permanent(PlatformError):
-    """Trying again changes nothing until somebody mends the cause."""
+    """A retry changes nothing until the cause is fixed."""
 
     status = 422
 
@@ -83,37 +94,37 @@ class ConfigurationInvalid(Invalid):
 
 
 class Unauthenticated(Permanent):
-    """Nobody was named, or the proof was wrong."""
+    """The request has no credentials, or wrong ones."""
 
     status = 401
 
 
 class Forbidden(Permanent):
-    """Who asks may not."""
+    """The caller may not do it."""
 
     status = 403
 
 
 class NotFound(Permanent):
-    """There is no such thing, or none that the caller may see."""
+    """It does not exist, or the caller may not see it."""
 
     status = 404
 
 
 class Conflict(Permanent):
-    """The thing is in a state that does not allow the request."""
+    """The object is in a state that does not allow the request."""
 
     status = 409
 
 
 class TooLarge(Permanent):
-    """Over a bound."""
+    """The input is over a limit."""
 
     status = 413
 
 
 class HostLacks(Permanent):
-    """The machine lacks something; the hint is the command that mends it."""
+    """This machine lacks something; the hint is the command that installs it."""
 
     status = 503
 
@@ -125,11 +136,11 @@ class Retryable(PlatformError):
 
 
 class Unavailable(Retryable):
-    """A component cannot be reached now."""
+    """A component is not reachable."""
 
 
 class Throttled(Unavailable):
-    """Who was asked wants to be left alone for `retry_seconds`."""
+    """The other side is rate-limiting; it accepts requests again after `retry_seconds`."""
 
     status = 429
 
@@ -139,7 +150,7 @@ class Throttled(Unavailable):
 
 
 class StorageFull(Retryable):
-    """No room on disk. Nothing was lost: the writer waits until there is room."""
+    """No space on disk. Nothing was lost: the writer waits until there is space."""
 
     status = 507
 

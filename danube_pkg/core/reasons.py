@@ -1,13 +1,13 @@
-"""Why a job or a step is as it is: stable words beside the status, each with what a person can do about it.
+"""Status and reason of jobs and steps: the reason is a stable word that says why the status is what it is.
 
-A reason never decides anything; the status does. `HINTS` gives the next thing to try for each reason that is an end.
+Only the status decides anything; reasons are for users. `HINTS` says what to try next for each reason that ends a job.
 """
 
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The public state of a job and of a step. The last four are ends."""
+    """The public state of a job or a step. The last four are final."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -22,7 +22,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why; stable, kebab-case, part of the API."""
+    """Why a job or a step has its status. Values are stable, kebab-case and part of the API."""
 
     NONE = ""
     QUEUED = "queued"
@@ -52,7 +52,7 @@ class Reason(StrEnum):
 
 
 def reason_named(reference: str, default: Reason) -> Reason:
-    """The reason with that name; an error's reference may be one."""
+    """The reason with that name, or the default; an error's reference may be a reason."""
     return next((reason for reason in Reason if reason == reference), default)
 
 
@@ -61,16 +61,16 @@ HINTS: dict[Reason, str] = {
     Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",
     Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
-    Reason.SCRIPT_ERROR: "mend the line that the traceback names; run it here with: danube run",
-    Reason.SCRIPT_INVALID: "mend the syntax at the line named; check with: python3 -m py_compile danubefile.py",
+    Reason.SCRIPT_ERROR: "fix the line that the traceback names; run it here with: danube run",
+    Reason.SCRIPT_INVALID: "fix the syntax error at the line named; check with: python3 -m py_compile danubefile.py",
     Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
-    Reason.SCRIPT_EXITED: "let the function return instead of leaving the interpreter; raise an exception to fail",
+    Reason.SCRIPT_EXITED: "let the function return instead of calling exit(); raise an exception to fail",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",
     Reason.INFRASTRUCTURE_LOST: "rerun the job: danube rerun JOB; if it happens again: danube doctor",
-    Reason.POD_LOST: "rerun the job: danube rerun JOB; look for what removed its pod",
+    Reason.POD_LOST: "rerun the job: danube rerun JOB; find out what removed its pod",
     Reason.POD_FAILED: "see the cause; check this machine with: danube doctor",
     Reason.IMAGE_PULL_FAILED: "check the image's name and the registry's credentials",
-    Reason.OUT_OF_MEMORY: "give the pipeline more: resources.memory_mb, or let the command use less",
+    Reason.OUT_OF_MEMORY: "raise the pipeline's resources.memory_mb, or make the command use less",
     Reason.EVICTED: "rerun the job: danube rerun JOB; the node was short of a resource",
     Reason.WORKSPACE_FULL: "raise the pipeline's workspace_size_gb, or remove files that later steps do not need",
     Reason.SOURCE_UNAVAILABLE: "check that the repository and the ref exist and that Danube may read them",

@@ -1,7 +1,7 @@
-"""The protocols through which services reach the outside world. Adapters implement them; `bootstrap/root.py` joins the two.
+"""The port of the job store: jobs, their steps, the effects that they owe and the follow-ups of their changes.
 
-Each docstring states call order, concurrency, idempotency and errors; the contract suites in `tests/contract` hold every
-implementation, the fakes included, to it.
+Every change of a job is one transaction with everything that follows from it. The docstrings give call order,
+concurrency, idempotency and errors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,46 +16,48 @@ from danube_pkg.core.triggers.ports import Settlement
 
 
 class JobStore(Protocol):
-    """Jobs, their steps and the effects they owe. One writer: the engine, which calls for one job one at a time."""
+    """Jobs, their steps and the effects that they owe. The engine is the only writer, with one call at a time per
+    job."""
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
+        self, jobs: Sequence[Job], follow_up: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
-        """New jobs, what is told of them, and the entry of the inbox that they settle: one transaction.
+        """Store new jobs, their follow-up and the inbox entry that they settle, in one transaction.
 
-        Where there is a job of that id, or the pipeline has one of that origin, it stays and is the answer in the new one's place.
+        A job with that id, or of that origin in the pipeline, that is already stored stays and is returned in the place
+        of the new one.
         """
         ...
 
     async def load_job(self, job_id: str) -> Job | None: ...
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), follow_up: FollowUp = NO_FOLLOW_UP
     ) -> None:
-        """The new state with its steps, the effect that led to it marked done, the new effects, and what is told of it: one
-        transaction."""
+        """Store a job's new state and steps, mark the effect that led to it done, add the new effects and the
+        follow-up, in one transaction."""
         ...
 
     async def unfinished_jobs(self) -> Sequence[Job]:
-        """Jobs that have not ended or that still owe effects, oldest first."""
+        """Jobs that have not ended, and ended jobs that still owe effects; oldest first."""
         ...
 
     async def owed_effects(self, job_id: str) -> Sequence[Effect]:
-        """Effects not done yet, in the order in which they were decided."""
+        """A job's effects that are not done, in the order in which they were decided."""
         ...
 
     async def list_jobs(self, wanted: JobFilter) -> Sequence[Job]:
-        """Newest first, without their steps; each filter combination is answered from an index."""
+        """Newest first, without steps. Every combination of filters has an index."""
         ...
 
     async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[RunSummary]]:
-        """The newest few of each pipeline, newest first."""
+        """The newest `each` jobs of each pipeline, newest first."""
         ...
 
     async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
-        """Of a pipeline's newest jobs."""
+        """The times of a pipeline's newest jobs."""
         ...
 
     def version(self) -> int:
-        """Another number whenever anything that is stored has changed: what an answer may be kept for."""
+        """A number that changes whenever any stored row has changed; responses are cached by it."""
         ...

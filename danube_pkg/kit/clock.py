@@ -1,4 +1,5 @@
-"""The real clock. Whatever needs time takes a clock as an argument, so that tests can give it another one."""
+"""The clock as a port, and the real one. Code that needs time takes a clock as an argument, so that tests can replace
+it."""
 
 import asyncio
 import time
@@ -6,7 +7,7 @@ from typing import Protocol
 
 
 class SystemClock:
-    """Wall time for records, a monotonic one for durations."""
+    """The clock of this machine."""
 
     def now(self) -> float:
         return time.time()
@@ -19,7 +20,7 @@ class SystemClock:
 
 
 class Clock(Protocol):
-    """Time. `now` is Unix seconds for records; `monotonic` for durations. `sleep` is the only way to wait for time."""
+    """Time. now: Unix seconds, for timestamps. monotonic: seconds, for durations. sleep: the only way to wait."""
 
     def now(self) -> float: ...
     def monotonic(self) -> float: ...

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, fsynced, renamed."""
+"""Atomic writing of files: written to a temporary file, fsynced, renamed."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace the file's content in one step that survives a crash at any moment."""
+    """Replace a file's content, so that after a crash at any time it has either the old or the new content."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -22,7 +22,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make renames and new names in a directory survive a power failure."""
+    """Make renames and new names in a directory durable across a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Identifiers as text that sort by time: ULIDs (https://github.com/ulid/spec) in lower case, 26 characters."""
+"""Identifiers that sort by time: ULIDs (https://github.com/ulid/spec) in lower case, 26 characters."""
 
 import threading
 from collections.abc import Callable
@@ -7,15 +7,15 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def sortable_id(now: float, randomness: bytes) -> str:
-    """`now` in Unix seconds, ten random bytes → 26 characters of Crockford's base 32."""
+    """An identifier in Crockford's base 32. now: Unix seconds. randomness: ten random bytes."""
     return _text(_number(now, randomness))
 
 
 class SortableIds:
-    """Makes identifiers that sort in the order in which they are made ("Monotonicity" of the specification): also those of one
-    millisecond, and while a clock that was set back has not caught up. What is newer decides which commit is built last.
+    """Creates identifiers that sort in the order of creation ("Monotonicity" in the specification), also within one
+    millisecond and after the clock was set back. The order decides which of two jobs is the newer one.
 
-    now: Unix seconds. randomness: so many random bytes. May be called from any thread.
+    now: gives Unix seconds. randomness: gives so many random bytes. May be called from any thread.
     """
 
     def __init__(self, now: Callable[[], float], randomness: Callable[[int], bytes]) -> None:
@@ -30,7 +30,7 @@ class SortableIds:
             return _text(self._last)
 
     def continue_after(self, known: str) -> None:
-        """What is made from now on sorts behind that one, which another process may have made."""
+        """Let new identifiers sort after a known one, which another process may have created."""
         number = 0
         for letter in known:
             number = number << 5 | _ALPHABET.index(letter)

@@ -1,10 +1,11 @@
-"""What the system lets one process have."""
+"""Limits of the process (RLIMIT_…)."""
 
 import resource
 
 
 def raise_open_files() -> int:
-    """As many open files as the hard limit allows; the soft one is meant for programs that use select(2). Gives the number."""
+    """Raise the soft limit of open files to the hard one, and return it. The default soft limit is meant for programs
+    that use select(2)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

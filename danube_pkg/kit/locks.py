@@ -1,4 +1,5 @@
-"""One process a directory: an advisory lock that ends with the process, however that ends."""
+"""A lock file, so that only one process uses a directory: an advisory lock that the kernel releases with the
+process."""
 
 import fcntl
 import os
@@ -6,7 +7,7 @@ from pathlib import Path
 
 
 class Locked(Exception):
-    """Another process holds it; `holder` is its process id, 0 when it is not known."""
+    """Another process holds the lock. holder: its process id, 0 where it is not known."""
 
     def __init__(self, path: Path, holder: int) -> None:
         super().__init__(f"{path} is held by process {holder}")
@@ -14,7 +15,7 @@ class Locked(Exception):
 
 
 class FileLock:
-    """Held from construction to `release`. Raises Locked."""
+    """A lock that is held from construction to `release`. Raises Locked."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

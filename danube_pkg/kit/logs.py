@@ -1,7 +1,7 @@
-"""A process's own log: one JSON object a line, or a form for people on a terminal.
+"""The log of a process: one JSON object per line, or a readable format on a terminal.
 
-A record's message is a short name of what happened (`job-queued`); its details are `extra={"fields": {…}}`. Every line goes
-through `redact` as its last station, so that nothing secret can be written by any logger, a library's included.
+A record's message is the name of an event (`job-queued`); its details are in `extra={"fields": {…}}`. Every line passes
+through `redact` last, so that no logger, also none of a library, can write a secret.
 """
 
 import json
@@ -51,10 +51,10 @@ class HumanLines(logging.Formatter):
 
 
 def set_up_logging(stream: TextIO, wanted: str, redact: Redact) -> None:
-    """Write every logger's records to `stream`. Raises ValueError for words that are not understood.
+    """Write the records of all loggers to `stream`. Raises ValueError for unknown words in `wanted`.
 
-    wanted: words with commas between them: a level for all (`debug`, `info`, `warning`, `error`), `NAME=LEVEL` for one
-    logger, and `json` or `human` for the form; JSON is the default where the stream is no terminal.
+    wanted: words separated by commas: a level for all loggers (`debug`, `info`, `warning`, `error`), `NAME=LEVEL` for
+    one logger, `json` or `human` for the format, which is JSON by default unless the stream is a terminal.
     """
     human = stream.isatty()
     levels: dict[str, int] = {"": logging.INFO}
@@ -65,7 +65,7 @@ def set_up_logging(stream: TextIO, wanted: str, redact: Redact) -> None:
         elif level in _LEVELS and bool(name) == bool(equals):
             levels[name] = logging.getLevelNamesMapping()[level.upper()]
         else:
-            raise ValueError(f"{word!r} is none of {', '.join(_LEVELS)}, NAME=LEVEL, json, human")
+            raise ValueError(f"{word!r} is not one of {', '.join(_LEVELS)}, NAME=LEVEL, json, human")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(HumanLines(redact) if human else JsonLines(redact))
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Waiting until a descriptor can be read or written, in an event loop that does not own it."""
+"""Waits until a file descriptor that asyncio does not own can be read or written."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from typing import Any
 
 
 async def wait_readable(descriptor: int) -> None:
-    """One waiter a descriptor."""
+    """Wait until the descriptor can be read. A descriptor has at most one reader that waits."""
     loop = asyncio.get_running_loop()
     await _wait(descriptor, loop.add_reader, loop.remove_reader)
 
 
 async def wait_writable(descriptor: int) -> None:
-    """One waiter a descriptor."""
+    """Wait until the descriptor can be written. A descriptor has at most one writer that waits."""
     loop = asyncio.get_running_loop()
     await _wait(descriptor, loop.add_writer, loop.remove_writer)
 

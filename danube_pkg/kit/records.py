@@ -8,7 +8,7 @@ value out of repr().
 
 import json
 import typing
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, dataclass_transform
 
 import msgspec
 from msgspec import field
@@ -124,12 +124,8 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 """One decoder for each type, made when it is first needed: making it resolves the annotations of all nested records."""
 
 
-@overload
-def decode_json(data: bytes | str, kind: type[Decoded]) -> Decoded: ...
-@overload
-def decode_json(data: bytes | str, kind: Any) -> Any: ...
-def decode_json(data: bytes | str, kind: Any) -> Any:
-    """The inverse of `encode_json`. kind: a record, a union of records with tags, or any type that has annotations.
+def decode_json(data: bytes | str, kind: type[Decoded]) -> Decoded:
+    """The inverse of `encode_json`. kind: a record, a union of records with tags (in a cast), or another annotation.
 
     Missing fields get their defaults and unknown ones are ignored, so rows of other versions can be read. Raises
     ValueError for data that is not JSON or does not have that type; the message names the field.
@@ -137,14 +133,15 @@ def decode_json(data: bytes | str, kind: Any) -> Any:
     if kind not in _decoders:
         _decoders[kind] = msgspec.json.Decoder(kind)
     try:
-        return _decoders[kind].decode(data)
+        found: Decoded = _decoders[kind].decode(data)
+        return found
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
     except msgspec.DecodeError:
         return _decode_leniently(data, kind)
 
 
-def _decode_leniently(data: bytes | str, kind: Any) -> Any:
+def _decode_leniently(data: bytes | str, kind: type[Decoded]) -> Decoded:
     """Decode with the standard library, which accepts escaped lone surrogates: earlier versions stored those."""
     try:
         return msgspec.convert(json.loads(data), kind)

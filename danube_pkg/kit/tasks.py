@@ -1,7 +1,7 @@
-"""Tasks that have a name and an owner.
+"""Tasks with a name and an owner.
 
-A `TaskOwner` starts tasks whose set changes while it lives (one a job, one a follower), keeps hold of each, hands a
-failure to one function instead of losing it, and ends what is left when it is closed.
+A `TaskOwner` starts a changing set of tasks (one per job, one per follower), keeps references to them, passes each
+failure to one function, and cancels the remaining tasks when it is closed.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ def logged(log: logging.Logger) -> OnFailure:
 
 
 class TaskOwner:
-    """Owns every task that it started; `on_failure(name, error)` hears of each one that raised."""
+    """Owns the tasks that it starts. `on_failure(name, error)` is called for each task that raises."""
 
     def __init__(self, on_failure: OnFailure) -> None:
         self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order in which they were started
@@ -46,19 +46,19 @@ class TaskOwner:
             self._on_failure(task.get_name(), error)
 
     async def finish(self) -> None:
-        """Start nothing more and wait until all has ended by itself."""
+        """Start no more tasks, and wait until all have ended by themselves."""
         self._closed = True
         if self._tasks:
             await asyncio.wait(set(self._tasks))
 
     async def close(self) -> None:
-        """Cancel what is left and wait for it."""
+        """Cancel the remaining tasks and wait until they have ended."""
         self._closed = True
         await end_all(*self._tasks)
 
 
 async def end_all(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they have ended; their failures are their owner's to report."""
+    """Cancel tasks and wait until they have ended. Their owner reports their failures."""
     for task in tasks:
         task.cancel()
     if tasks:
@@ -66,8 +66,8 @@ async def end_all(*tasks: asyncio.Task[Any]) -> None:
 
 
 async def until(end: Coroutine[Any, Any, object], work: Coroutine[Any, Any, Answer], *, name: str) -> Answer | None:
-    """The result of `work`, or None when `end` came first. Both have ended when this returns or raises; whatever one of
-    them raised is raised as it is."""
+    """The result of `work`, or None where `end` completed first. Both have ended when this returns or raises; an
+    exception of either is raised."""
     tasks = working, ending = (
         asyncio.get_running_loop().create_task(work, name=name),
         asyncio.get_running_loop().create_task(end, name=f"end of {name}"),

@@ -1,6 +1,6 @@
-"""Removing whole directory trees, whatever modes and owners they have been left with.
+"""Removes directory trees, whatever modes and owners their files have.
 
-`python -m danube_pkg.kit.trees DIRECTORY` does it in a process of its own.
+`python -m danube_pkg.kit.trees DIRECTORY` does it in a separate process.
 """
 
 import os
@@ -13,10 +13,11 @@ from pathlib import Path
 
 
 def remove_tree(top: Path, within: Sequence[str] = ()) -> None:
-    """Everything below and the directory itself; symbolic links are never followed. Raises OSError.
+    """Remove a directory and everything below it; symbolic links are not followed. Raises OSError.
 
-    Nobody else may change the tree meanwhile. A directory without its owner's rights gets them first, since not even the owner
-    can empty it otherwise. within: words before a command that may do what this process may not, where there are some.
+    No other process may change the tree meanwhile. Directories that their owner may not change get permissions first.
+    within: a command prefix that runs a command with the permissions that this process lacks; tried after a
+    PermissionError.
     """
     try:
         _remove(top)

@@ -1,8 +1,8 @@
-"""What jobs reached and were refused: into the log beside the step that asked, and out again for people.
+"""Egress of jobs: refusals in the job's log beside their step, and reports of all contacts.
 
-The ledger itself is written by the proxy, which goes on without a server; here it is only read. Names in it are a program's
-own words, so they are masked like everything else that comes out of a pod: by the proxy, which is told what to mask before a
-job has it, and once more in reports, which know what has become a secret since.
+The proxy writes the ledger, also without a server; here it is only read. Names in it come from programs, so they are
+masked: by the proxy, which gets the masks before a job can read a value, and again in reports, for values that have
+become secrets since.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from danube_pkg.core.secrets.ports import SecretValues
 from danube_pkg.kit.records import Record
 
 MAX_NOTES = 50
-"""Refusals that a log tells of; a program that tries a hundred places is told of in `danube explain`."""
+"""Limit of refusals in a job's log; `danube explain` has all of them."""
 
 
 class EgressReport(Record):
-    """needed: the allowlist without which what the job reached would be refused."""
+    """needed: the allowlist entries that the job's connections need."""
 
     contacts: Sequence[Contact]
     destinations: Sequence[Destination]
@@ -38,7 +38,7 @@ class EgressReport(Record):
 
 
 class Egress:
-    """For all jobs; it holds no state."""
+    """Egress of all jobs; it has no state."""
 
     def __init__(self, proxies: EgressProxies, ledgers: EgressLedgers, secrets: SecretValues) -> None:
         self._proxies = proxies
@@ -46,22 +46,22 @@ class Egress:
         self._secrets = secrets
 
     def environment(self, job: Job, sequence: int) -> Mapping[str, str]:
-        """What a step needs to find the proxy, and to be known to it as this step."""
+        """The environment variables with which a step uses the proxy and is identified by it."""
         return proxy_environment(sequence) if job.settings.network.through_proxy else {}
 
     async def mask(self, job: Job) -> None:
-        """What the job can have read by now is masked in its ledger from here on. Raises Unavailable, Permanent."""
+        """Masks the values that the job can have read by now in its ledger. Raises Unavailable, Permanent."""
         if job.settings.network.through_proxy:
             await self._proxies.mask(job.id)
 
     async def note_step(self, job: Job, log: JobLog, sequence: int) -> None:
-        """At the end of a step: what it was refused, and what only the pod is known to have tried meanwhile."""
+        """Logs refusals at the end of a step, including those without a known step."""
         if job.settings.network.through_proxy:
             await self._proxies.settle(job.id, sequence)
             await self._note(job, log, lambda step: step in (None, sequence))
 
     async def note_job(self, job: Job, log: JobLog) -> None:
-        """At the end of a job: whatever was not told yet."""
+        """Logs the remaining refusals at the end of a job."""
         if job.settings.network.through_proxy:
             await self._note(job, log, lambda step: True)
 
@@ -73,14 +73,14 @@ class Egress:
             if not belongs(latest.step):
                 continue
             if number >= MAX_NOTES:
-                log.note("egress:more", 0, f"--- egress refused: and more; see danube explain {job.id} --egress")
+                log.note("egress:more", 0, f"--- egress refused: more than these; see danube explain {job.id} --egress")
                 return
-            who = f"step {latest.step}: " if latest.step else ""
+            prefix = f"step {latest.step}: " if latest.step else ""
             key = f"egress:{latest.step}:{latest.way}:{latest.host}:{latest.port}:{latest.reason}"
-            log.note(key, latest.step or 0, f"--- {who}{note(latest)}")
+            log.note(key, latest.step or 0, f"--- {prefix}{note(latest)}")
 
     async def report(self, job: Job) -> EgressReport:
-        """All that is known of a job's way out."""
+        """All contacts of a job."""
         masks = HostMasks(host_forms(await self._secrets.values_to_mask(job.pipeline)))
         contacts = [masked(one, masks) for one in await asyncio.to_thread(self._ledgers.read, job.id)]
         return EgressReport(contacts, by_destination(contacts), needed_allowlist(contacts))

@@ -132,7 +132,7 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
     listed = await shell.danube("token", "list")
     assert "script" in listed
     assert token not in listed
-    assert "this token is not for trigger" in await shell.danube(
+    assert "this token may not be used for trigger" in await shell.danube(
         "trigger", "app", code=3, DANUBE_TOKEN=token, DANUBE_SERVER=api.address
     )
     (identity,) = [line.split()[0] for line in listed.splitlines() if "script" in line]
@@ -188,12 +188,14 @@ async def test_a_commit_message_is_shown_without_control_characters(api: Api, sh
     assert "Alice" in one
 
 
-async def test_a_job_whose_commit_is_not_resolved_is_listed(api: Api, shell: Shell) -> None:
-    job = await api.job("app", trigger=Trigger("manual", "alice", Revision("", branch="main")))
+async def test_a_job_without_a_commit_is_shown_and_found_by_no_commit(api: Api, shell: Shell) -> None:
+    trigger = Trigger("webhook", "alice", Revision(branch="topic"), pull_request={"fork": True})
+    job = await api.job("app", trigger=trigger, status=Status.FAILURE)
     data = str(api.path)
-    assert (await shell.danube("jobs", "--data", data)).split()[0] == job.id
-    assert "main" in await shell.danube("jobs", job.id, "--data", data)
-    assert "no job among the newest" in await shell.danube("rerun", "--failed", COMMIT, "--data", data, code=3)
+    assert "topic" in await shell.danube("jobs", "--data", data)
+    assert "topic" in await shell.danube("jobs", job.id, "--data", data)
+    assert "no job among" in await shell.danube("rerun", "--failed", COMMIT, "--data", data, code=3)
+    assert "not known yet" in await shell.danube("approve", job.id, COMMIT, "--data", data, code=3)
 
 
 async def test_a_list_has_the_requested_length_over_several_pages(api: Api, shell: Shell) -> None:

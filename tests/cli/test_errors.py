@@ -30,10 +30,11 @@ async def api(api: Api) -> Api:
 async def test_each_finding_has_a_line_and_its_hint(api: Api, shell: Shell) -> None:
     words = ("trigger", "app", "--param", f"first={TOO_LONG}", "--param", f"second={TOO_LONG}")
     shown = await shell.danube(*words, "--data", str(api.path), code=2)
-    assert shown == "".join(
-        f"danube: the parameter {name!r} is longer than 8192 characters\n  hint: give the job an address instead\n"
-        for name in ("first", "second")
-    )
+    first, first_hint, second, second_hint = shown.splitlines()
+    assert first.startswith("danube: the parameter 'first' is longer than")
+    assert second.startswith("danube: the parameter 'second' is longer than")
+    assert first_hint == second_hint
+    assert first_hint.startswith("  hint: ")
 
 
 async def test_each_finding_is_a_json_document(api: Api, shell: Shell) -> None:

@@ -1,4 +1,4 @@
-"""What a danubefile says of itself without being run."""
+"""The outline of a danubefile, which is not run."""
 
 import textwrap
 
@@ -67,7 +67,7 @@ def test_every_way_to_import_the_sdk_is_known(text: str) -> None:
     assert (outline.name, [one.name for one in outline.steps]) == ("A", ["x"])
 
 
-def test_what_only_looks_like_the_sdk_is_not_listed() -> None:
+def test_names_of_other_modules_are_not_listed() -> None:
     outline, _ = read(
         "from danube import pipeline\nfrom other import step\n@pipeline(name='A')\ndef a(): step.run('x'); self.step.run('y')\n"
     )
@@ -79,29 +79,29 @@ def test_what_only_looks_like_the_sdk_is_not_listed() -> None:
     ("text", "finding"),
     [
         ("x = 1\n", "danubefile.py: no function is marked with @pipeline"),
-        ("def build(:\n", "danubefile.py:1: no valid Python: invalid syntax"),
-        ("x = '\0'\n", "danubefile.py: no valid Python: it has NUL bytes, as text in UTF-16 has: save it as UTF-8"),
+        ("def build(:\n", "danubefile.py:1: not valid Python: invalid syntax"),
+        ("x = '\0'\n", "danubefile.py: not valid Python: it has NUL bytes, as UTF-16 text does: save it as UTF-8"),
         (
             "from danube import pipeline\n@pipeline(name='A')\ndef a(): ...\n@pipeline(name='B')\ndef b(): ...\n",
-            "danubefile.py:4: b is a second @pipeline; the first is a in line 3",
+            "danubefile.py:4: b is a second @pipeline; the first is a on line 3",
         ),
         ("from danube import pipeline\n@pipeline\ndef a(): ...\n", "danubefile.py:2: @pipeline needs a name"),
         (
             "from danube import pipeline\n@pipeline(name='A')\nasync def a(): ...\n",
-            "danubefile.py:3: a is async; a pipeline is not",
+            "danubefile.py:3: a is async; a pipeline must not be",
         ),
         (
             "from danube import pipeline\n@pipeline(name='A')\ndef a(target): ...\n",
-            "danubefile.py:3: a takes arguments; a pipeline has none",
+            "danubefile.py:3: a takes arguments; a pipeline must not",
         ),
         (
             "from danube import pipeline\ndef outer():\n  @pipeline(name='A')\n  def a(): ...\n",
             "danubefile.py: no function is marked with @pipeline",
         ),
-        ("(" * 5000 + ")" * 5000, "danubefile.py:1: no valid Python: too many nested parentheses"),
+        ("(" * 5000 + ")" * 5000, "danubefile.py:1: not valid Python: too many nested parentheses"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_line(text: str, finding: str) -> None:
+def test_each_mistake_is_reported_at_its_line(text: str, finding: str) -> None:
     _, findings = read(text)
     assert findings == [finding]
 

@@ -114,6 +114,4 @@ def test_every_way_out_of_a_step_is_refused_and_written_down(world: World, origi
     assert by_step[None] == [("refused", "dns")]
     assert [by_step[number] for number in (5, 6, 7)] == [[("refused", "no-route")]] * 3
     assert by_step[8] == [("refused", "raw-socket")]
-    assert "--- step 8: egress refused: a raw socket, which would go past the proxy, is given to no step" in world.log(
-        job
-    )
+    assert "--- step 8: egress refused: steps have no raw sockets, since they would bypass the proxy" in world.log(job)

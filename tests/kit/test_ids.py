@@ -1,4 +1,4 @@
-"""Identifiers sort in the order in which they were made: what is newer decides which commit is built last."""
+"""Identifiers sort in the order of their creation, which decides which commit is built last."""
 
 from collections.abc import Callable, Iterable
 from random import Random
@@ -17,7 +17,7 @@ def clock(times: Iterable[float]) -> Callable[[], float]:
 
 
 @given(TIMES, st.integers())
-def test_each_sorts_behind_all_before_it_however_the_clock_goes(times: list[float], seed: int) -> None:
+def test_ids_are_sorted_with_any_clock(times: list[float], seed: int) -> None:
     ids = SortableIds(clock(times), Random(seed).randbytes)
     made = [ids() for _ in times]
     assert made == sorted(set(made))
@@ -31,7 +31,7 @@ def test_a_hundred_in_one_millisecond_keep_their_order() -> None:
 
 
 @given(st.floats(1e9, 4e9), st.floats(1e9, 4e9), st.binary(min_size=10, max_size=10))
-def test_the_next_process_goes_on_behind_what_it_finds(before: float, now: float, randomness: bytes) -> None:
+def test_the_next_process_continues_after_the_last_id(before: float, now: float, randomness: bytes) -> None:
     found = sortable_id(before, randomness)
     ids = SortableIds(lambda: now, Random(2).randbytes)
     ids.continue_after(found)

@@ -9,6 +9,7 @@ import pytest
 from danube_pkg.kit.loops import Bugs, Pauses, Streak, Timing, for_ever, until_done
 from danube_pkg.kit.tasks import end_all
 from tests.support.moved_clock import MovedClock
+from tests.support.waiting import wait_until_async
 
 LOG = logging.getLogger("danube.tests.loops")
 PAUSES = Pauses(first=1.0, cap=4.0)
@@ -24,7 +25,7 @@ class CountingClock(MovedClock):
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.move(seconds)
-        await asyncio.sleep(0)
+        await asyncio.to_thread(bool)  # other tasks run meanwhile
 
 
 @pytest.fixture
@@ -181,11 +182,9 @@ async def test_an_event_ends_the_pause_after_a_failure() -> None:
 
     streak = Streak("upload", timing, PAUSES, log=LOG)
     loop = asyncio.create_task(for_ever(work, streak, timing, expected=(OSError,), wake=wake), name="loop")
+    await wait_until_async(lambda: failed.is_set() and clock.next_wake is not None, 10, "the pause")
+    wake.set()
     async with asyncio.timeout(10):
-        await failed.wait()
-        while clock.next_wake is None:
-            await asyncio.sleep(0)
-        wake.set()
         await done.wait()
     assert clock.now() == 0.0
     await end_all(loop)

@@ -1,4 +1,4 @@
-"""Retry-After: a number of seconds or a date, always bounded; anything else is no value."""
+"""Retry-After: a number of seconds or a date, always bounded; any other text is not a value."""
 
 import pytest
 
@@ -27,5 +27,5 @@ def test_a_value_is_read_and_bounded(header: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "header", ["", "²", "٣", "-1", "1.5", "1e9", "9" * 400, "soon", "Tue, 14 Nov 99999 22:13:20 GMT", "\0"]
 )
-def test_anything_else_is_no_value(header: str) -> None:
+def test_any_other_text_is_not_a_value(header: str) -> None:
     assert retry_after_seconds(header, NOW, max_seconds=100.0) is None

@@ -151,7 +151,7 @@ def test_a_second_member_of_the_same_name_is_never_written_through_the_first(
     assert victim.read_bytes() == b"kept"
 
 
-@pytest.mark.parametrize("data", [b"this is no tar at all" * 100, b"", b"\0" * 100])
+@pytest.mark.parametrize("data", [b"this is not a tar archive" * 100, b"", b"\0" * 100])
 def test_a_stream_that_is_not_a_tar_archive_is_refused(workspace: Path, data: bytes) -> None:
     with pytest.raises(BadSource, match="cannot be read"):
         unpack(in_chunks(data), workspace)

@@ -106,10 +106,10 @@ def all_of(*names: str) -> None:
 
 
 def test_a_started_step_runs_in_the_background(session: RecordingSession) -> None:
-    go_on = threading.Event()
+    released = threading.Event()
 
     def waits(call: StepCall) -> StepResult:
-        assert go_on.wait(30)
+        assert released.wait(30)
         return StepResult(call.name, "success", 0, 0.1)
 
     session.ends["slow"] = waits
@@ -117,7 +117,7 @@ def test_a_started_step_runs_in_the_background(session: RecordingSession) -> Non
     assert not handle.done
     step.run("make", name="quick")
     assert session.ended == ["quick"]
-    go_on.set()
+    released.set()
     assert handle.wait().ok
     assert handle.done
 

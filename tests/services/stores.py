@@ -1,4 +1,4 @@
-"""The real store in a directory of its own, and one whose commits wait or fail when a test wants it."""
+"""The real store in a directory of its own, and one whose commits wait or fail on request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -37,7 +37,7 @@ class UnrulyJobs(SqliteJobs):
     def hold(self) -> None:
         self._open.clear()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self._open.set()
 
     async def _pass(self) -> None:
@@ -48,16 +48,16 @@ class UnrulyJobs(SqliteJobs):
             raise self.failures.pop(0)
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
+        self, jobs: Sequence[Job], follow_up: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         await self._pass()
-        return await super().create_jobs(jobs, told, settled)
+        return await super().create_jobs(jobs, follow_up, settled)
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), follow_up: FollowUp = NO_FOLLOW_UP
     ) -> None:
         await self._pass()
-        await super().save_job(job, done=done, owed=owed, told=told)
+        await super().save_job(job, done=done, owed=owed, follow_up=follow_up)
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ async def test_the_same_upload_twice_is_one_artifact(setup: ArtifactSetup) -> No
 
 async def test_other_content_under_the_same_name_is_refused(setup: ArtifactSetup) -> None:
     await setup.upload(b"content")
-    with pytest.raises(Conflict, match="another content"):
+    with pytest.raises(Conflict, match="other content"):
         await setup.upload(b"something else")
     assert await setup.kept() == b"content"
 

@@ -1,4 +1,4 @@
-"""Secrets: given to jobs, masked for as long as a job could show them, then forgotten."""
+"""Secrets: read by jobs, masked for as long as a job could show them, then forgotten."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +24,7 @@ OWN = SecretName(PIPELINE.name, "TOKEN")
 
 
 class Clock:
-    """Stands still until a test moves it."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -36,11 +36,11 @@ class Clock:
         return self.time
 
     async def sleep(self, seconds: float) -> None:
-        raise AssertionError("secrets wait for nothing")
+        raise AssertionError("secrets never sleep")
 
 
 class Vault:
-    """The service over the real store and cipher."""
+    """The service with the real store and cipher."""
 
     def __init__(self, database: Database, overrides: dict[str, bytes] | None = None) -> None:
         self.clock = Clock()
@@ -68,8 +68,8 @@ def vault(database: Database) -> Vault:
     return Vault(database)
 
 
-async def test_who_was_given_a_value_last_is_known_by_the_secret_and_not_by_its_key(vault: Vault) -> None:
-    await vault.secrets.set(GLOBAL, b"for everybody", "me")
+async def test_the_last_read_is_kept_for_each_secret_and_not_for_each_key(vault: Vault) -> None:
+    await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
     assert await vault.secrets.last_read(GLOBAL) is None
     await vault.secrets.read_for_job(JOB, 1, "TOKEN")
     vault.clock.time = 2000.0
@@ -82,35 +82,37 @@ async def test_who_was_given_a_value_last_is_known_by_the_secret_and_not_by_its_
     assert await vault.secrets.last_read(OWN) == SecretRead(JOB.id, "hello", 2000.0)
 
 
-async def test_a_pipelines_own_value_comes_before_the_global_one(vault: Vault) -> None:
-    await vault.secrets.set(GLOBAL, b"for everybody", "me")
-    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN") == b"for everybody"
+async def test_a_pipelines_own_value_takes_precedence_over_the_global_one(vault: Vault) -> None:
+    await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
+    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN") == b"for all pipelines"
     await vault.secrets.set(OWN, b"only for hello", "me")
     assert await vault.secrets.read_for_job(JOB, 2, "TOKEN") == b"only for hello"
     other = a_job("02job", pipeline="another")
-    assert await vault.masked() == {b"for everybody", b"only for hello"}
-    assert set(await vault.secrets.values_to_mask(other.pipeline)) == {b"for everybody"}
+    assert await vault.masked() == {b"for all pipelines", b"only for hello"}
+    assert set(await vault.secrets.values_to_mask(other.pipeline)) == {b"for all pipelines"}
     assert [str(one.name) for one in await vault.secrets.list(PIPELINE.name)] == ["hello/TOKEN"]
 
 
-async def test_an_unset_secret_says_how_to_set_it(vault: Vault) -> None:
+async def test_an_unset_secrets_hint_has_the_command(vault: Vault) -> None:
     with pytest.raises(NotFound) as refusal:
         await vault.secrets.read_for_job(JOB, 1, "TOKEN")
     assert "danube secrets set TOKEN --pipeline hello" in refusal.value.hint
 
 
-async def test_values_of_one_run_are_found_first_and_stored_nowhere(database: Database, tmp_path: Path) -> None:
+async def test_values_of_one_run_take_precedence_and_are_not_stored(database: Database, tmp_path: Path) -> None:
     vault = Vault(database, {"TOKEN": b"of-this-run-only"})
-    await vault.secrets.set(GLOBAL, b"for everybody", "me")
+    await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
     assert await vault.secrets.read_for_job(JOB, 1, "TOKEN") == b"of-this-run-only"
-    assert await vault.masked() == {b"for everybody", b"of-this-run-only"}
+    assert await vault.masked() == {b"for all pipelines", b"of-this-run-only"}
     assert not any(b"of-this-run-only" in path.read_bytes() for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("value", "kind"), [(b"abc", Invalid), (b"  abc \n", Invalid), (b"x" * (64 * 1024 + 1), TooLarge)]
 )
-async def test_what_cannot_be_masked_or_kept_is_refused(vault: Vault, value: bytes, kind: type[Exception]) -> None:
+async def test_values_that_cannot_be_masked_or_stored_are_refused(
+    vault: Vault, value: bytes, kind: type[Exception]
+) -> None:
     with pytest.raises(kind) as refusal:
         await vault.secrets.set(GLOBAL, value, "me")
     assert value.decode().strip()[:40] not in str(refusal.value) or len(value) < 4
@@ -118,7 +120,7 @@ async def test_what_cannot_be_masked_or_kept_is_refused(vault: Vault, value: byt
 
 
 async def test_every_read_is_recorded_once(vault: Vault, database: Database) -> None:
-    await vault.secrets.set(GLOBAL, b"for everybody", "me")
+    await vault.secrets.set(GLOBAL, b"for all pipelines", "me")
     for sequence in (1, 2, 2, 2):
         vault.clock.time += 1
         await vault.secrets.read_for_job(JOB, sequence, "TOKEN")
@@ -145,7 +147,7 @@ async def test_replaced_and_removed_values_stay_masked_until_they_are_forgotten(
     assert await vault.masked() == set()
 
 
-async def test_a_value_under_another_key_keeps_no_job_from_its_log(vault: Vault) -> None:
+async def test_an_undecipherable_value_does_not_prevent_masking_the_others(vault: Vault) -> None:
     await vault.with_key(b"\1" * 32).set(GLOBAL, b"cannot be read", "me")
     await vault.secrets.set(OWN, b"can be read", "me")
     assert await vault.masked() == {b"can be read"}
@@ -176,7 +178,7 @@ async def test_a_replaced_value_is_forgotten_when_the_last_job_that_could_know_i
         assert set(await setup.secrets.values_to_mask(PIPELINE.name)) == {b"the second"}
 
 
-def test_the_servers_own_log_knows_every_value_that_it_has_held() -> None:
+def test_the_servers_own_log_masks_every_value_that_it_has_held() -> None:
     known = KnownValues()
     assert known.redact("nothing to hide") == "nothing to hide"
     known.add(b"hunter2-hunter2")

@@ -1,4 +1,4 @@
-"""A forge's API on loopback as GitHub has it: installation tokens for an App that names itself rightly, commit statuses."""
+"""A forge's API on loopback, like GitHub's: installation tokens for an App with a valid JWT, commit statuses."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from joserfc.jwk import RSAKey
 
 
 class GithubApi:
-    """`with GithubApi(app_id="1") as api`. tokens: those that it gave out; statuses: (path, authorization, body) of each."""
+    """`with GithubApi(app_id="1") as api`. tokens: the issued ones; statuses: (path, authorization, body) of each."""
 
     def __init__(self, app_id: str, *, token_seconds: float = 3600) -> None:
         self.app_id = app_id

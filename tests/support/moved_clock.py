@@ -4,7 +4,7 @@ import asyncio
 
 
 class MovedClock:
-    """`kit.clock.Clock`. Whoever sleeps wakes when `move` has gone far enough, in the order of their times."""
+    """`kit.clock.Clock`. Sleepers wake when `move` has passed their times, in the order of these."""
 
     def __init__(self, now: float) -> None:
         self._now = now
@@ -25,11 +25,11 @@ class MovedClock:
 
     @property
     def next_wake(self) -> float | None:
-        """When the first sleeper wants to wake."""
+        """The time of the first sleeper."""
         return min((at for at, future in self._sleepers if not future.done()), default=None)
 
     def move(self, seconds: float) -> None:
-        """Time goes on."""
+        """Let time pass."""
         self.move_to(self._now + seconds)
 
     def move_to(self, now: float) -> None:

@@ -40,8 +40,8 @@ def store_on(
     jobs: JobStore | None = None,
     randomness: Callable[[], float] = random.random,
 ) -> Store:
-    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own; randomness:
-    for the pauses between retries."""
+    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own;
+    randomness: for the pauses between retries."""
     return Store(
         path,
         Timing(clock, randomness),

@@ -1,4 +1,4 @@
-"""The inside of a server as far as jobs come to be and are told of: stores, engine, inbox, clocks, outbox; no pods, no HTTP.
+"""The parts of a server that start and report jobs: stores, engine, inbox, schedules, outbox; no pods, no HTTP.
 
 async with open_trigger_server(tmp_path) as danube:
     danube.configure(a_pipeline("app", TriggerSpec(TriggerKind.PUSH)))
@@ -58,7 +58,7 @@ def a_pipeline(name: str, *kinds: TriggerKind | TriggerSpec, repository: str = U
 
 
 class TriggerServer:
-    """What a test reaches. Its engine has no place, so that jobs stay where they are until a test acts on them."""
+    """The parts for a test. The engine starts no job, so that jobs stay as they are until a test acts on them."""
 
     def __init__(self, database: Database, path: Path, clock: MovedClock, sources: FakeSources) -> None:
         self.clock, self.sources = clock, sources
@@ -81,7 +81,7 @@ class TriggerServer:
         return False
 
     async def configure(self, *pipelines: PipelineDefinition, **config: Any) -> None:
-        """As if the configuration repository said this now."""
+        """Apply a configuration with these pipelines, as if a sync had read it."""
         spec = ConfigSpec(**{"max_concurrent_jobs": 0, **config})
         self.applied.replace(State(spec, {}, {}, {one.name: one for one in pipelines}), Applied())
         known = [pipeline_of(one, spec, f"id-{one.name}") for one in pipelines]
@@ -91,13 +91,13 @@ class TriggerServer:
         await self.secrets.set(SecretName(None, name), value, "test")
 
     async def receive(self, event: WebhookEvent, delivery: str = "d1", forge: Forge = Forge.GITHUB) -> bool:
-        """A delivery, and whatever follows from it."""
+        """Receive a delivery, and wait until it is settled."""
         new = await self.triggers.receive(WebhookDelivery(forge, delivery, event))
         await self.settled()
         return new
 
     async def settled(self, *, moving: bool = False) -> None:
-        """Until nothing in the inbox is open, and the engine has taken up what was made of it."""
+        """Wait until the inbox is settled and the engine has the new jobs. moving: the clock advances meanwhile."""
 
         async def is_empty() -> bool:
             self.clock.move(1 if moving else 0)
@@ -107,19 +107,19 @@ class TriggerServer:
         await eventually(is_empty, "the inbox to be empty")
 
     async def outcome(self, delivery: str = "d1", source: str = Forge.GITHUB) -> str:
-        """A line for each pipeline, or what is to be said of the whole."""
+        """A line for each pipeline, or the note about the whole entry."""
         entry = await self.inbox.entry(source, delivery)
         assert isinstance(entry, InboxEntry)
         return "\n".join([f"{one.pipeline}: {one.why or one.result}" for one in entry.outcomes] or [entry.note])
 
     async def jobs(self) -> list[Job]:
-        """All, oldest first."""
+        """All jobs, oldest first."""
         rows = self.database.read("SELECT id FROM jobs ORDER BY id")
         found = [await self.engine.find(row["id"]) for row in rows]
         return [job for job in found if job is not None]
 
-    async def told(self) -> list[str]:
-        """What the outbox owes, oldest first: kind, pipeline, status, reason."""
+    async def outbox_lines(self) -> list[str]:
+        """The outbox, oldest first, a line for each entry: kind, pipeline, status, reason."""
         rows = self.database.read(
             "SELECT kind, json_extract(news, '$.pipeline') AS pipeline, json_extract(news, '$.status') AS status, "
             "json_extract(news, '$.reason') AS reason FROM outbox ORDER BY id"
@@ -131,7 +131,7 @@ class TriggerServer:
 async def open_trigger_server(
     path: Path, clock: MovedClock | None = None, *, running: bool = True
 ) -> AsyncIterator[TriggerServer]:
-    """On a data directory, which may have been used before. running: whether the inbox's loop goes."""
+    """On a data directory, which may have been used before. running: whether the inbox's loop runs."""
     async with AsyncExitStack() as stack:
         database = Database(path / "danube.db")
         stack.push_async_callback(database.close)
@@ -144,7 +144,7 @@ async def open_trigger_server(
 
 @asynccontextmanager
 async def delivering(danube: TriggerServer, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
-    """With the outbox's loop."""
+    """Runs the outbox's loop."""
     outbox = Outbox(danube.outbox_store, danube.timing, senders, danube.observer.outbox_added)
     async with outbox.running():
         yield outbox

@@ -44,10 +44,15 @@ def no_module_docstring(source: Source) -> Iterator[str]:
         yield "1: no docstring says what this module is for"
 
 
+def _is_overload(node: ast.AST) -> bool:
+    """A signature whose documentation is that of the implementation below it."""
+    return any(isinstance(one, ast.Name) and one.id == "overload" for one in getattr(node, "decorator_list", ()))
+
+
 def no_docstring(source: Source) -> Iterator[str]:
     """A public function or class without a docstring; cli/main.py describes each command's `arguments` and `main`."""
     allowed = {"arguments", "main"} if source.name.startswith("danube_pkg/cli/") else set()
-    documented = [node for node in source.module.body if isinstance(node, _Documented)]
+    documented = [node for node in source.module.body if isinstance(node, _Documented) and not _is_overload(node)]
     for node in documented:
         if not node.name.startswith("_") and node.name not in allowed and not ast.get_docstring(node):
             yield f"{node.lineno}: {node.name} has no docstring"

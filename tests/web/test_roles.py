@@ -196,7 +196,7 @@ def test_an_administrator_drains_and_resumes(site: Site, visitors: Visitors) -> 
     page = visitors.page("admin", "/queue")
     parts = ["database", "disk", "pods", "configuration", "webhooks", "schedules", "notifications", "login"]
     expect(page.locator(".subsystem b")).to_have_text(parts)
-    expect(page.locator(".subsystem", has_text="configuration")).to_contain_text("the newest commit is in force")
+    expect(page.locator(".subsystem", has_text="configuration")).to_contain_text("the newest commit is applied")
     page.get_by_role("button", name="Drain server").click()
     page.get_by_role("button", name="Yes").click()
     expect(page.get_by_text("Draining: no new job starts. Started by admin@example.com")).to_be_visible()

@@ -1,4 +1,7 @@
-"""Reading configuration: `danube.toml`, and a directory or branch of YAML. It parses and finds places; meaning is core's affair."""
+"""Reads the configuration: `danube.toml`, and a directory or a Git branch with YAML.
+
+It parses and finds places; what a configuration means is decided in `core/configuration`.
+"""
 
 from danube_pkg.adapters.configuration.directory import (
     ConfigurationDirectory,

@@ -1,7 +1,7 @@
-"""The configuration's YAML files: from a plain directory as it is on disk, or from a branch of a Git repository.
+"""The configuration's YAML files, read from a plain directory on disk or from a branch of a Git repository.
 
-Read are `config.yaml`, `users.yaml`, `teams.yaml` and `pipelines/*.yaml`, nothing else. Symbolic links do not lead outside a
-directory, and are not followed at all in a commit.
+Only `config.yaml`, `users.yaml`, `teams.yaml` and `pipelines/*.yaml` are read. A symbolic link that leads outside the
+directory is refused; in a commit no link is followed.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ TOP_FILES = ("config.yaml", "users.yaml", "teams.yaml")
 PIPELINES = "pipelines"
 MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 64 * 1024**2
-"""Of all files together: ten thousand pipelines have ten."""
+"""The size of all files together; ten thousand pipelines have ten MiB."""
 
 
 class Repositories(Sources, SourceFiles, Protocol):
-    """What a configuration in Git is read through."""
+    """The ports through which a configuration in Git is read."""
 
 
 class ConfigurationDirectory:
-    """Implements `ConfigurationSource`; `sources` is only asked where the url is a Git repository."""
+    """`core.configuration.ports.ConfigurationSource`. sources: used only where the URL is a Git repository."""
 
     def __init__(self, repository: ConfigRepository, sources: Repositories) -> None:
         self._repository = repository
@@ -53,39 +53,39 @@ class ConfigurationDirectory:
         return await asyncio.to_thread(_read_commit, found, revision.commit_sha, self._base)
 
     def parse(self, files: Mapping[str, bytes]) -> ConfigurationFiles:
-        """Files that somebody sent; names that are none of a configuration's are left out, as they would be in the repository."""
+        """Parse files that a client sent. Files with other names are left out, as they are in the repository."""
         wanted = {name: data for name, data in files.items() if _is_wanted(name)}
         return _parsed(wanted, "", self._base, Findings())
 
     @property
     def _base(self) -> str:
-        """Relative repositories count from it; "" for a configuration that lies on another machine."""
+        """The directory from which relative repositories start; "" for a configuration that is not on this machine."""
         return "" if is_remote(self._repository.url) else self._repository.url
 
 
 def read_directory(path: Path) -> ConfigurationFiles:
-    """What a plain directory says; places are relative to it. Raises Permanent where there is none."""
+    """The configuration in a plain directory; places are relative to it. Raises Permanent without such a directory."""
     files, findings = _files_below(path)
     return _parsed(files, "", str(path.absolute()), findings)
 
 
 def validate_directory(path: Path) -> Sequence[Invalid]:
-    """All that is wrong with a configuration directory; empty when a server would apply it."""
+    """All findings about a configuration directory; empty where a server would apply it."""
     files = read_directory(path)
     findings = Findings()
     findings.extend(files.findings)
     if not files.documents and not findings:
         findings.add(
             SourceLocation(str(path)),
-            "no configuration is here",
-            hint=f"expected are {', '.join(TOP_FILES)} and {PIPELINES}/*.yaml; a starter is made by: danube init --config",
+            "this directory has no configuration",
+            hint=f"add {', '.join(TOP_FILES)} or {PIPELINES}/*.yaml; create a first one with: danube init --config",
         )
         return findings.sorted()
     return read_configuration(files)[1]
 
 
 def configuration_files(path: Path) -> Mapping[str, bytes]:
-    """The files of a configuration directory as they are, for a server that is asked about them."""
+    """The content of the files of a configuration directory, to be sent to a server."""
     return _files_below(path)[0]
 
 
@@ -103,7 +103,7 @@ def _files_below(path: Path) -> tuple[dict[str, bytes], Findings]:
     findings = Findings()
     if not path.is_dir():
         raise Permanent(
-            "configuration-missing", f"there is no configuration directory {path}", hint=f"make it: mkdir -p {path}"
+            "configuration-missing", f"there is no configuration directory {path}", hint=f"create it: mkdir -p {path}"
         )
     root = path.resolve()
     names = [name for name in TOP_FILES if os.path.lexists(root / name)]
@@ -116,16 +116,18 @@ def _files_below(path: Path) -> tuple[dict[str, bytes], Findings]:
             findings.add(
                 SourceLocation(name),
                 "a symbolic link leads outside the configuration",
-                hint="put the file itself there",
+                hint="replace it by the file",
             )
         elif not file.is_file():
-            findings.add(SourceLocation(name), "this is no regular file", hint="put the file itself there")
+            findings.add(SourceLocation(name), "this is not a regular file", hint="replace it by a file")
         else:
             try:
                 with file.open("rb") as opened:
                     files[name] = opened.read(MAX_FILE_BYTES + 1)
             except OSError as error:
-                findings.add(SourceLocation(name), f"the file cannot be read: {error.strerror}", hint="check its mode")
+                findings.add(
+                    SourceLocation(name), f"the file cannot be read: {error.strerror}", hint="check its permissions"
+                )
     return files, findings
 
 
@@ -136,7 +138,7 @@ def _read_commit(found: Sequence[SourceFile], revision: str, base: str) -> Confi
     for name in _at_most(sorted(known), findings):
         if known[name].is_link:
             findings.add(
-                SourceLocation(name), "a symbolic link is not followed in a commit", hint="put the file itself there"
+                SourceLocation(name), "a symbolic link is not followed in a commit", hint="replace it by the file"
             )
         else:
             files[name] = known[name].data
@@ -144,10 +146,10 @@ def _read_commit(found: Sequence[SourceFile], revision: str, base: str) -> Confi
 
 
 def _at_most(names: Sequence[str], findings: Findings) -> Iterable[str]:
-    """The names that are read; one that would be forgotten, or too many, is a finding."""
+    """The names of files to read. Names that end in .yml, which are not read, and too many names are findings."""
     for name in names:
         if name.endswith(".yml"):
-            findings.add(SourceLocation(name), "the file would not be read", hint="rename it to end in .yaml")
+            findings.add(SourceLocation(name), "this file is not read", hint="rename it to end in .yaml")
     wanted = [name for name in names if name.endswith(".yaml")]
     if len(wanted) > MAX_FILES:
         findings.add(
@@ -166,7 +168,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _digest(files: Mapping[str, bytes]) -> str:
-    """The revision of files that no commit names."""
+    """The revision of files that are not in a commit."""
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(f"{name}\0{len(files[name])}\0".encode())
@@ -182,7 +184,7 @@ def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Find
         total += len(files[name])
         if total > MAX_TOTAL_BYTES:
             what = f"all files together have more than {MAX_TOTAL_BYTES // 1024**2} MiB"
-            findings.add(SourceLocation(name), what, hint="divide them among several servers")
+            findings.add(SourceLocation(name), what, hint="use several servers")
             break
         found = parse_yaml(files[name], name, findings)
         documents.extend(found)
@@ -193,10 +195,10 @@ def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Find
 
 @cache
 def _timezones() -> frozenset[str]:
-    """Names that this machine knows; none where it has no time zone database, and then they are not checked."""
+    """The time zones that this machine knows; empty without a time zone database, so that they are not checked."""
     return frozenset(zoneinfo.available_timezones())
 
 
 def _is_repository(path: Path) -> bool:
-    """A work tree or a bare repository: then its branch counts, not what lies on disk."""
+    """Whether it is a work tree or a bare repository, of which a branch is read and not the files on disk."""
     return (path / ".git").exists() or ((path / "HEAD").is_file() and (path / "objects").is_dir())

@@ -1,7 +1,7 @@
 """YAML text → marked documents: a C parser, no objects, no duplicate keys, nothing that could grow without bound.
 
-Only text, numbers, booleans, null, lists and mappings with text keys exist; anything else is a finding at its line. A key
-is its text as written, so that `on:` is not the boolean that YAML 1.1 reads there.
+Only text, numbers, booleans, null, lists and mappings with text keys exist; anything else is a finding at its line. A
+key is its text as written, so that `on:` is not the boolean that YAML 1.1 reads there.
 """
 
 import re
@@ -14,13 +14,13 @@ from danube_pkg.core.documents.marked import Findings, Marked
 from danube_pkg.core.errors import SourceLocation
 
 MAX_FILE_BYTES = 1024**2
-"""Ten thousand lines and more; what is larger is data that somebody committed by mistake."""
+"""More than ten thousand lines; a larger file is data that was committed by mistake."""
 
 MAX_NODES = 100_000
-"""Per file, aliases counted as often as they are used: a few lines of nested aliases would be billions otherwise."""
+"""Per file; an alias counts as often as it is used, since a few lines of nested aliases could expand to billions."""
 
 MAX_DEPTH = 40
-"""The schema needs six."""
+"""Levels of nesting; the schema needs six."""
 
 _BORDER = re.compile(r"(---|\.\.\.)(\s|$)")
 
@@ -30,14 +30,16 @@ _TEXTS = {f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value", 
 
 
 class _TooMuch(Exception):
-    """A bound was reached; the sentence is for people."""
+    """A limit was exceeded; the message is shown to users."""
 
 
 def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]:
-    """The documents of one file. What is wrong goes to `findings`; the documents before a syntax error are returned."""
+    """The documents of one file. Mistakes are added to `findings`; the documents before a syntax error are returned."""
     if len(data) > MAX_FILE_BYTES:
         findings.add(
-            SourceLocation(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read", hint="divide it"
+            SourceLocation(file),
+            f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read",
+            hint="divide the file",
         )
         return ()
     try:
@@ -56,10 +58,10 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
         context = f" ({error.context})" if error.context else ""
         line = mark.line + 1 if mark else 0
         findings.add(
-            SourceLocation(file, line), f"no valid YAML: {error.problem}{context}", hint="check the indentation there"
+            SourceLocation(file, line), f"not valid YAML: {error.problem}{context}", hint="check the indentation there"
         )
     except yaml.YAMLError as error:
-        findings.add(SourceLocation(file), f"no valid YAML: {error}", hint="look for control characters")
+        findings.add(SourceLocation(file), f"not valid YAML: {error}", hint="look for control characters")
     except _TooMuch as error:
         findings.add(SourceLocation(file), str(error), hint="write it without aliases, or divide the file")
     except RecursionError:
@@ -68,7 +70,7 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
 
 
 def document_texts(data: bytes, documents: Sequence[Marked]) -> Mapping[SourceLocation, str]:
-    """What was written of each document of a file, comments included, by where it begins."""
+    """The text of each document of a file, with its comments, by the place where the document begins."""
     lines = data.decode("utf-8", "replace").splitlines()
     found = {}
     for one in documents:
@@ -91,7 +93,7 @@ def _nodes(text: str) -> Iterator[yaml.Node]:
 
 
 class _Converter:
-    """One file's nodes as marked values; counts them."""
+    """Converts the nodes of one file to marked values, and counts them."""
 
     def __init__(self, file: str, findings: Findings) -> None:
         self._file = file
@@ -102,7 +104,7 @@ class _Converter:
     def convert(self, node: yaml.Node, depth: int) -> Marked:
         self._count += 1
         if self._count > MAX_NODES:
-            raise _TooMuch(f"more than {MAX_NODES} values, those of aliases counted")
+            raise _TooMuch(f"more than {MAX_NODES} values, counting those of aliases")
         if depth > MAX_DEPTH:
             raise _TooMuch(f"nested deeper than {MAX_DEPTH} levels")
         place = self._place(node)
@@ -124,7 +126,7 @@ class _Converter:
             if key in values:
                 first = keys[key].line
                 self._findings.add(
-                    key_place, f"{key!r} is there twice, first in line {first}", hint="remove one of them"
+                    key_place, f"{key!r} appears twice, first on line {first}", hint="remove one of them"
                 )
                 continue
             keys[key] = key_place
@@ -141,7 +143,7 @@ class _Converter:
         try:
             return self._constructor.construct_object(node)
         except ValueError as error:
-            self._findings.add(place, f"{node.value!r} is no value: {error}", hint='put it in quotes: "…"')
+            self._findings.add(place, f"{node.value!r} is not a valid value: {error}", hint='put it in quotes: "…"')
             return str(node.value)
 
     def _place(self, node: yaml.Node) -> SourceLocation:

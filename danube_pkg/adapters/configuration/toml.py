@@ -1,6 +1,6 @@
-"""`danube.toml` → `Settings`, with every mistake at once and at its line.
+"""Reads `danube.toml` as `Settings` and reports every mistake with its line.
 
-The standard library's reader gives no lines, so they are looked up in the text afterwards: by table and key.
+The standard library's parser gives no lines, so they are looked up in the text afterwards, by table and key.
 """
 
 import re
@@ -35,7 +35,7 @@ def find_settings(explicit: Path | None = None) -> Path:
     raise Invalid(
         "settings-missing",
         f"there is no {' and no '.join(str(one) for one in candidates)}",
-        hint='name one with --config FILE, or write one: [config_repo] with url = "a directory or a Git repository"',
+        hint='name a file with --config FILE, or write one: [config_repo] with url = "a directory or a Git repository"',
     )
 
 
@@ -54,7 +54,7 @@ def _read(path: Path, findings: Findings) -> Settings | None:
         data = path.read_bytes()
     except OSError as error:
         findings.add(
-            SourceLocation(file), f"the file cannot be read: {error.strerror}", hint="check its name and its mode"
+            SourceLocation(file), f"the file cannot be read: {error.strerror}", hint="check its name and permissions"
         )
         return None
     if len(data) > MAX_FILE_BYTES:
@@ -69,11 +69,11 @@ def _read(path: Path, findings: Findings) -> Settings | None:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+)", str(error))
         place = SourceLocation(file, int(found[1]) if found else text.count("\n") + 1)
-        findings.add(place, f"no valid TOML: {error}", hint='texts are in quotes: key = "value"')
+        findings.add(place, f"not valid TOML: {error}", hint='texts are in quotes: key = "value"')
         return None
     lines = _lines(text)
     directory = path.absolute().parent
-    # What the record refuses must not hide a missing file.
+    # A finding about the record must not hide one about a missing file.
     _check_files(
         document,
         directory,
@@ -85,13 +85,13 @@ def _read(path: Path, findings: Findings) -> Settings | None:
         findings.add(
             SourceLocation(file, lines.get("dex.program", 0)),
             "dex needs server.external_url, with https or on this machine",
-            hint='under [server]: external_url = "https://ci.example.org", as people reach this server',
+            hint='add the URL by which users reach this server, under [server]: external_url = "https://ci.example.org"',
         )
     return None if settings is None else _with_paths(replace(settings, written=frozenset(lines)), directory)
 
 
 def _browsers_may_log_in(external_url: str) -> bool:
-    """Not where everybody between them and the server could read the password."""
+    """Whether browsers send passwords encrypted, or to this machine."""
     parts = urlsplit(external_url)
     return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
@@ -123,7 +123,7 @@ def _marked(value: Any, path: str, file: str, lines: Mapping[str, int]) -> Marke
 def _check_files(
     document: Mapping[str, Any], directory: Path, place: Callable[[str], SourceLocation], findings: Findings
 ) -> None:
-    """What the file names must be there; values of another type are the record's affair."""
+    """Check that the named files and directories exist; reading the record checks the types of values."""
 
     def text(table: str, key: str) -> str:
         values = document.get(table)
@@ -138,11 +138,11 @@ def _check_files(
         findings.add(
             place("config_repo.url"),
             f"config_repo.url: there is no directory {found}",
-            hint=f"make it: mkdir -p {found}",
+            hint=f"create it: mkdir -p {found}",
         )
     elif has_password(url):
-        what = "config_repo.url holds a login"
-        findings.add(place("config_repo.url"), what, hint="remove it, and name a secret: token_secret = …")
+        what = "config_repo.url contains credentials"
+        findings.add(place("config_repo.url"), what, hint="remove them, and name a secret: token_secret = …")
     if bool(text("tls", "certificate")) != bool(text("tls", "key")):
         findings.add(place("tls"), "tls needs both certificate and key", hint="name both files, or neither")
     for table, key in (("tls", "certificate"), ("tls", "key"), ("runtime", "kubeconfig"), ("dex", "program")):
@@ -157,7 +157,7 @@ def _absolute(text: str, directory: Path) -> str:
 
 
 def _with_paths(settings: Settings, directory: Path) -> Settings:
-    """Paths absolute."""
+    """The settings with absolute paths."""
     url, tls, dex = settings.config_repo.url, settings.tls, settings.dex
     if not is_remote(url):
         url = _absolute(url.removeprefix("file://"), directory)

@@ -69,7 +69,7 @@ class ChildDex:
         self._configuration = configuration
         self._changed.set()
 
-    def trouble(self) -> str:
+    def last_failure(self) -> str:
         return self._trouble
 
     async def close(self) -> None:

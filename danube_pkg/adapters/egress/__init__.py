@@ -1,7 +1,7 @@
-"""The way out of pods: a proxy that is a process of its own, and what the server needs to start it and to read its ledger.
+"""Egress of pods: the proxy, which is a process of its own, and the server's side that starts it and reads its ledger.
 
-`program` and what it imports run in the proxy, without rights and without the server's data; `proxies` and `ledgers` run in
-the server. Decisions are `core.egress.policy`; nothing here knows a job's state.
+`program` and its imports run in the proxy, without rights and without the server's data; `proxies` and `ledgers` run in
+the server. Decisions are in `core.egress.policy`; this package must not know a job's state.
 """
 
 from danube_pkg.adapters.egress.ledgers import FileLedgers

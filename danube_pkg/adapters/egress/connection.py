@@ -1,8 +1,8 @@
-"""One connection of a program in a pod: what it asks for, and then either an answer that helps or a way out.
+"""One connection of a program in a pod: reads its request, then relays it or answers with the refusal.
 
-`CONNECT host:port` gives a tunnel, `GET http://host/path` is passed on. A tunnel to port 80 that turns out to be plain HTTP
-is read as such, since some clients ask for a tunnel always: every request in it must be for the tunnel's host. A supervisor
-says `REPORT raw-socket`, and wants nothing.
+`CONNECT host:port` opens a tunnel, `GET http://host/path` is forwarded. Plain HTTP in a tunnel to port 80 is parsed,
+since some clients always use tunnels: each request in it must be for the tunnel's host. `REPORT raw-socket` is the
+message of a supervisor, which expects no response.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ import socket
 
 import h11
 
+from danube_pkg.adapters.egress.enforcement import NO_TARGET, EgressEnforcer, NotConnected, OutboundConnection
 from danube_pkg.adapters.egress.forward import Forwarding
-from danube_pkg.adapters.egress.gate import NO_TARGET, Gate, Passage, Stopped
-from danube_pkg.adapters.egress.relay import IDLE_SECONDS, both_until_idle, break_off, relay_one_way, send_all
+from danube_pkg.adapters.egress.relay import IDLE_SECONDS, both_until_idle, relay_one_way, reset_on_close, send_all
 from danube_pkg.core.egress.client_hello import (
     ACCESS_DENIED,
     MalformedHello,
@@ -36,13 +36,13 @@ from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.records import Record, replace
 
 HEAD_BYTES = 64 * 1024
-"""Of a request's head: some clients send cookies and tokens of many KiB."""
+"""Limit of a request's head: some clients send cookies and tokens of many KiB."""
 
 HEAD_SECONDS = 60.0
-"""For a head, or a ClientHello, to come whole once it has begun."""
+"""Timeout for a complete request head or ClientHello."""
 
-FAREWELL_SECONDS = 2.0
-"""For a refused client to read its answer."""
+LINGER_SECONDS = 2.0
+"""Time for a refused client to read its response."""
 
 READ_BYTES = 256 * 1024
 
@@ -59,38 +59,38 @@ class PodConnection(Record):
     async def read(self) -> bytes:
         return await asyncio.get_running_loop().sock_recv(self.connection, READ_BYTES)
 
-    async def say_no(self, answer: bytes) -> None:
-        """The last that is said. What the client still sends is read for a moment: closing over it would take the answer away."""
+    async def refuse(self, answer: bytes) -> None:
+        """Sends the last response, then reads for a moment: closing with unread input would discard the response."""
         await send_all(self.connection, answer)
-        with contextlib.suppress(OSError, TimeoutError):  # gone already
+        with contextlib.suppress(OSError, TimeoutError):  # the client has closed it already
             self.connection.shutdown(socket.SHUT_WR)
-            async with asyncio.timeout(FAREWELL_SECONDS):
+            async with asyncio.timeout(LINGER_SECONDS):
                 while await self.read():
                     continue
 
 
-async def serve_client(gate: Gate, client: PodConnection) -> None:
-    """From the first byte to the last. Raises OSError when the client is gone, TimeoutError when it is too slow."""
+async def serve_client(enforcer: EgressEnforcer, client: PodConnection) -> None:
+    """Serves a client until its end. Raises OSError if the client disconnects, TimeoutError if it is too slow."""
     protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
     try:
         request = await _read_request(client, protocol)
         if request is None:
             return
         if request.method == b"CONNECT":
-            await _tunnel(gate, client, request.target, protocol.trailing_data[0])
+            await _tunnel(enforcer, client, request.target, protocol.trailing_data[0])
         elif (request.method, request.target) == (b"REPORT", b"raw-socket"):
-            gate.asked_for_raw_sockets(reported_attempts(request), client.step)
+            enforcer.record_raw_sockets(reported_attempts(request), client.step)
         else:
-            await Forwarding(gate, client.connection, client.step, protocol).serve(request)
-    except Stopped as stopped:
-        await client.say_no(refusal(stopped.contact))
+            await Forwarding(enforcer, client.connection, client.step, protocol).serve(request)
+    except NotConnected as refused:
+        await client.refuse(refusal(refused.contact))
     except h11.RemoteProtocolError:
-        bad = gate.stopped(gate.contact(Way.CONNECT, client.step, NO_TARGET, bad_request()))
-        await client.say_no(refusal(bad.contact))
+        invalid = enforcer.record_refusal(enforcer.contact(Way.CONNECT, client.step, NO_TARGET, bad_request()))
+        await client.refuse(refusal(invalid.contact))
 
 
 async def _read_request(client: PodConnection, protocol: h11.Connection) -> h11.Request | None:
-    """None when the client leaves without asking for anything, as clients that keep connections ready do."""
+    """The request's head; None if the client disconnects first, as clients with spare connections do."""
     async with asyncio.timeout(HEAD_SECONDS):
         while (event := protocol.next_event()) is h11.NEED_DATA:
             protocol.receive_data(await client.read())
@@ -98,19 +98,22 @@ async def _read_request(client: PodConnection, protocol: h11.Connection) -> h11.
 
 
 def reported_attempts(request: h11.Request) -> int:
-    """What a supervisor says of its step (`supervisor/raw-sockets.c`), which does not wait for an answer. A step can say it as
-    well, of itself or of another one: all it gets is a refusal more in the ledger of its own job."""
-    told = dict(request.headers).get(b"attempts", b"")
-    return max(1, int(told)) if _COUNT.fullmatch(told) else 1
+    """The refused attempts that a supervisor reports of its step (`supervisor/raw-sockets.c`), without waiting for a
+    response.
+
+    A step can forge the report, for itself or another step: that only adds a refusal to its own job's ledger.
+    """
+    reported = dict(request.headers).get(b"attempts", b"")
+    return max(1, int(reported)) if _COUNT.fullmatch(reported) else 1
 
 
 def bad_request() -> Decision:
-    """What cannot be understood is let out in no case."""
+    """The decision for a request that cannot be parsed."""
     return Decision(Verdict.REFUSED, EgressReason.BAD_REQUEST)
 
 
 def refusal(contact: Contact) -> bytes:
-    """The whole answer; the error's words for machines are those of RFC 9209."""
+    """The whole HTTP response. Its Proxy-Status header is that of RFC 9209."""
     body = page(contact).encode()
     kind = "http_request_denied" if contact.verdict is Verdict.REFUSED else "destination_unavailable"
     head = (
@@ -121,70 +124,79 @@ def refusal(contact: Contact) -> bytes:
     return head.encode("ascii", errors="replace") + body
 
 
-async def _tunnel(gate: Gate, client: PodConnection, authority: bytes, early: bytes) -> None:
+async def _tunnel(enforcer: EgressEnforcer, client: PodConnection, authority: bytes, early: bytes) -> None:
     try:
         target = parse_target(authority.decode("ascii"))
     except (Invalid, UnicodeDecodeError):
-        raise gate.stopped(gate.contact(Way.CONNECT, client.step, NO_TARGET, bad_request())) from None
-    passage = await gate.pass_out(Way.CONNECT, client.step, target)
+        raise enforcer.record_refusal(enforcer.contact(Way.CONNECT, client.step, NO_TARGET, bad_request())) from None
+    outbound = await enforcer.open_connection(Way.CONNECT, client.step, target)
     try:
         await send_all(client.connection, _ESTABLISHED)
-        await _Tunnel(gate, client, target, passage, early).run()
+        await _Tunnel(enforcer, client, target, outbound, early).run()
     finally:
-        gate.close(passage)
+        enforcer.close(outbound)
 
 
 class _Tunnel:
-    """Nothing goes out before its first bytes are known to be for the tunnel's host; what comes in comes in at once, for
-    protocols in which the server speaks first."""
+    """A tunnel that sends nothing out before its first bytes are checked to be for the tunnel's host.
 
-    def __init__(self, gate: Gate, client: PodConnection, target: EgressTarget, passage: Passage, early: bytes) -> None:
-        self._gate = gate
+    Input from the server is relayed at once, for protocols in which the server sends first.
+    """
+
+    def __init__(
+        self,
+        enforcer: EgressEnforcer,
+        client: PodConnection,
+        target: EgressTarget,
+        outbound: OutboundConnection,
+        early: bytes,
+    ) -> None:
+        self._enforcer = enforcer
         self._client = client
         self._target = target
-        self._passage = passage
+        self._outbound = outbound
         self._held = bytearray(early)
 
     async def run(self) -> None:
         client_first = self._target.port in (TLS_PORT, HTTP_PORT)
         if client_first:
             async with asyncio.timeout(IDLE_SECONDS):
-                known = await self._let_pass()
-            if not known or not self._held:
+                passed = await self._check_first_bytes()
+            if not passed or not self._held:
                 return
             if self._target.port == HTTP_PORT and not looks_like_tls(self._held):
                 await self._forward()
                 return
-        loop, traffic = asyncio.get_running_loop(), self._passage.traffic
+        loop, traffic = asyncio.get_running_loop(), self._outbound.traffic
         inwards = loop.create_task(
-            relay_one_way(self._passage.connection, self._client.connection, traffic.received), name="egress inwards"
+            relay_one_way(self._outbound.connection, self._client.connection, traffic.received), name="egress inwards"
         )
-        outwards = loop.create_task(self._outwards(known=client_first), name="egress outwards")
+        outwards = loop.create_task(self._outwards(checked=client_first), name="egress outwards")
         if await both_until_idle(outwards, inwards, traffic) is not None:
-            for side in (self._client.connection, self._passage.connection):
-                break_off(side)
+            for side in (self._client.connection, self._outbound.connection):
+                reset_on_close(side)
 
-    async def _outwards(self, *, known: bool) -> None:
-        if not known and not await self._let_pass():
+    async def _outwards(self, *, checked: bool) -> None:
+        if not checked and not await self._check_first_bytes():
             raise ConnectionAbortedError("the tunnel was refused")
-        await send_all(self._passage.connection, self._held)
-        self._passage.traffic.sent(len(self._held))
-        await relay_one_way(self._client.connection, self._passage.connection, self._passage.traffic.sent)
+        await send_all(self._outbound.connection, self._held)
+        self._outbound.traffic.sent(len(self._held))
+        await relay_one_way(self._client.connection, self._outbound.connection, self._outbound.traffic.sent)
 
-    async def _let_pass(self) -> bool:
-        """Hold the first bytes until they are known; False when they were refused. The end of the stream decides nothing."""
+    async def _check_first_bytes(self) -> bool:
+        """Holds the first bytes until they are checked. Returns False if they are refused; an empty stream passes."""
         if not self._held:
             self._held += await self._client.read()
         if not self._held:
             return True
         if looks_like_tls(self._held):
-            return await self._let_tls_pass()
+            return await self._check_tls()
         if self._target.port == TLS_PORT:
             await self._refuse(Decision(Verdict.REFUSED, EgressReason.NOT_TLS), "")
             return False
         return True
 
-    async def _let_tls_pass(self) -> bool:
+    async def _check_tls(self) -> bool:
         try:
             async with asyncio.timeout(HEAD_SECONDS):
                 while (hello := read_client_hello(self._held)) is None:
@@ -195,26 +207,26 @@ class _Tunnel:
         except (MalformedHello, TimeoutError):
             await self._refuse(Decision(Verdict.REFUSED, EgressReason.SERVER_NAME_MISSING), "")
             return False
-        decision = self._gate.policy.decide_server_name(self._target, hello.server_name)
+        decision = self._enforcer.policy.decide_server_name(self._target, hello.server_name)
         if decision.verdict is Verdict.ALLOWED:
             return True
         await self._refuse(decision, hello.server_name or "")
         return False
 
     async def _refuse(self, decision: Decision, server_name: str) -> None:
-        """Too late for HTTP: an alert where TLS has begun, an HTTP answer where something else has."""
+        """Refuses within the tunnel: with a TLS alert if TLS has begun, otherwise with an HTTP response."""
         contact = replace(
-            self._passage.contact,
+            self._outbound.contact,
             verdict=decision.verdict,
             reason=decision.reason,
             allow=decision.allow,
             server_name=server_name,
         )
-        contact = self._gate.stopped_late(contact).contact
-        await self._client.say_no(ACCESS_DENIED if looks_like_tls(self._held) else refusal(contact))
+        contact = self._enforcer.record_late_refusal(contact).contact
+        await self._client.refuse(ACCESS_DENIED if looks_like_tls(self._held) else refusal(contact))
 
     async def _forward(self) -> None:
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         protocol.receive_data(bytes(self._held))
-        forwarding = Forwarding(self._gate, self._client.connection, self._client.step, protocol)
-        await forwarding.serve_tunnel(self._target, self._passage)
+        forwarding = Forwarding(self._enforcer, self._client.connection, self._client.step, protocol)
+        await forwarding.serve_tunnel(self._target, self._outbound)

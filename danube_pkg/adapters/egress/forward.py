@@ -1,7 +1,7 @@
-"""Plain HTTP passed on, request by request: each is decided by the host that it is for, whatever connection it came over.
+"""Forwards plain HTTP request by request; each is decided by its own host.
 
-h11 stands on both sides, so that what is passed on is framed anew and a request cannot hide in another one. A connection to
-the outside is kept for the next request to the same place. No `Via` is added: servers answer differently to it.
+h11 parses both sides, so that messages are framed again and a request cannot hide in another one (request smuggling).
+An outbound connection is reused for the next request to the same target. No `Via` is added, since servers react to it.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import h11
 
-from danube_pkg.adapters.egress.gate import NO_TARGET, Gate, Passage, Stopped
+from danube_pkg.adapters.egress.enforcement import NO_TARGET, EgressEnforcer, NotConnected, OutboundConnection
 from danube_pkg.adapters.egress.relay import (
     IDLE_SECONDS,
     Traffic,
@@ -36,13 +36,13 @@ from danube_pkg.kit.tasks import end_all
 
 READ_BYTES = 256 * 1024
 RESPONSE_HEAD_BYTES = 256 * 1024
-"""Of what a server answers: many cookies and policies."""
+"""Limit of a response's head, which may have many cookies and policies."""
 
 _HOP_BY_HOP = {
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
     b"upgrade",
 }  # fmt: skip
-"""RFC 9110, section 7.6.1. Transfer-Encoding stays: h11 frames by it."""
+"""RFC 9110, section 7.6.1. Transfer-Encoding is kept, since h11 needs it for framing."""
 
 _UPGRADED = 101
 _ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([^#]*)")
@@ -51,23 +51,25 @@ Headers = list[tuple[bytes, bytes]]
 
 class _Upstream(Mutable):
     target: EgressTarget
-    passage: Passage
+    outbound: OutboundConnection
     protocol: h11.Connection
     used: bool = False
 
 
 class Forwarding:
-    """All requests of one client connection; `protocol` is its h11 side, past the first request's head or before it."""
+    """All requests of one client connection. protocol: its h11 state, before or after the first request's head."""
 
-    def __init__(self, gate: Gate, client: socket.socket, step: int | None, protocol: h11.Connection) -> None:
-        self._gate = gate
+    def __init__(
+        self, enforcer: EgressEnforcer, client: socket.socket, step: int | None, protocol: h11.Connection
+    ) -> None:
+        self._enforcer = enforcer
         self._client = client
         self._step = step
         self._protocol = protocol
         self._upstream: _Upstream | None = None
 
     async def serve(self, request: h11.Request) -> None:
-        """Requests in the proxy's form, each for any host. Raises Stopped for one that must not go out."""
+        """Serves requests in proxy form, each for any host. Raises NotConnected for one that is refused."""
         try:
             next_request: h11.Request | None = request
             while next_request is not None:
@@ -78,9 +80,9 @@ class Forwarding:
         finally:
             self._drop_upstream()
 
-    async def serve_tunnel(self, target: EgressTarget, passage: Passage) -> None:
-        """Requests in a tunnel, each for its host."""
-        self._upstream = _Upstream(target, passage, _client_side())
+    async def serve_tunnel(self, target: EgressTarget, outbound: OutboundConnection) -> None:
+        """Serves requests in a tunnel, each for the tunnel's host."""
+        self._upstream = _Upstream(target, outbound, _client_side())
         try:
             request = await self._next_request()
             while request is not None:
@@ -101,25 +103,25 @@ class Forwarding:
             raise self._refused(NO_TARGET, EgressReason.BAD_REQUEST) from None
         return target, found[2] if found[2].startswith(b"/") else b"/" + found[2]
 
-    def _refused(self, target: EgressTarget, reason: EgressReason, server_name: str = "") -> Stopped:
-        contact = self._gate.contact(Way.HTTP, self._step, target, Decision(Verdict.REFUSED, reason))
-        return self._gate.stopped(replace(contact, server_name=server_name))
+    def _refused(self, target: EgressTarget, reason: EgressReason, server_name: str = "") -> NotConnected:
+        contact = self._enforcer.contact(Way.HTTP, self._step, target, Decision(Verdict.REFUSED, reason))
+        return self._enforcer.record_refusal(replace(contact, server_name=server_name))
 
     def _check_host(self, target: EgressTarget, request: h11.Request) -> None:
         named = b"".join(value for name, value in request.headers if name == b"host")
         try:
-            asked = parse_target(named.decode("ascii"), HTTP_PORT)
+            host = parse_target(named.decode("ascii"), HTTP_PORT)
         except (Invalid, UnicodeDecodeError):
             raise self._refused(target, EgressReason.BAD_REQUEST) from None
         if not request.target.startswith((b"/", b"*")):
             raise self._refused(target, EgressReason.BAD_REQUEST)
-        if asked.host != target.host:
-            raise self._refused(target, EgressReason.HOST_DIFFERS, asked.host)
+        if host.host != target.host:
+            raise self._refused(target, EgressReason.HOST_DIFFERS, host.host)
 
-    # --- one request and its answer
+    # --- one request and its response
 
     async def _exchange(self, target: EgressTarget, path: bytes, request: h11.Request) -> h11.Request | None:
-        """Pass one on and its answer back; the next request, None when there is none."""
+        """Forwards one request and its response. Returns the next request, or None."""
         upstream = await self._reach(target)
         head = h11.Request(method=request.method, target=path, headers=_outgoing(target, request))
         await self._to_upstream(upstream, head)
@@ -135,31 +137,34 @@ class Forwarding:
         return await self._next_request()
 
     async def _both_ways(self, upstream: _Upstream) -> bool:
-        """The request's body out and the answer in, at once; True when the answer came whole. Raises OSError, Stopped."""
+        """Relays request body and response simultaneously. Returns True for a complete response.
+
+        Raises OSError, NotConnected.
+        """
         loop = asyncio.get_running_loop()
         body = loop.create_task(self._pass_body(upstream), name="egress request body")
-        answer = loop.create_task(self._pass_answer(upstream), name="egress answer")
-        idle = loop.create_task(until_idle(upstream.passage.traffic), name="egress idle")
+        response = loop.create_task(self._pass_response(upstream), name="egress response")
+        idle = loop.create_task(until_idle(upstream.outbound.traffic), name="egress idle")
         try:
-            pending = {body, answer, idle}
-            while not answer.done():
+            pending = {body, response, idle}
+            while not response.done():
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 if idle in done:
                     return False
                 if body in done:
                     body.result()
-            answer.result()
+            response.result()
             return True
         except (OSError, h11.RemoteProtocolError) as error:
             if self._protocol.our_state is not h11.SEND_RESPONSE or isinstance(error, h11.RemoteProtocolError):
                 raise
             failed = Decision(Verdict.FAILED, EgressReason.UNREACHABLE)
-            contact = upstream.passage.contact
-            raise self._gate.stopped(
+            contact = upstream.outbound.contact
+            raise self._enforcer.record_refusal(
                 replace(contact, verdict=failed.verdict, reason=failed.reason, allow=())
             ) from error
         finally:
-            await end_all(*(task for task in (body, answer, idle) if not task.done()))
+            await end_all(*(task for task in (body, response, idle) if not task.done()))
 
     async def _next_request(self) -> h11.Request | None:
         async with asyncio.timeout(IDLE_SECONDS):
@@ -167,19 +172,19 @@ class Forwarding:
         return event if isinstance(event, h11.Request) else None
 
     async def _reach(self, target: EgressTarget) -> _Upstream:
-        """The connection of the last request where it leads to the same place and lives, else a new one."""
+        """The last request's connection if it has the same target and is open, otherwise a new one."""
         kept = self._upstream
         if kept is not None:
-            if kept.target == target and not (kept.used and _has_ended(kept.passage.connection)):
+            if kept.target == target and not (kept.used and _has_ended(kept.outbound.connection)):
                 kept.used = True
                 return kept
             self._drop_upstream()
-        passage = await self._gate.pass_out(Way.HTTP, self._step, target)
-        self._upstream = _Upstream(target, passage, _client_side(), used=True)
+        outbound = await self._enforcer.open_connection(Way.HTTP, self._step, target)
+        self._upstream = _Upstream(target, outbound, _client_side(), used=True)
         return self._upstream
 
     def _release(self, upstream: _Upstream) -> None:
-        """Keep it for the next request if HTTP allows it."""
+        """Keeps the connection for the next request if HTTP allows it."""
         if upstream.protocol.our_state is h11.DONE and upstream.protocol.their_state is h11.DONE:
             upstream.protocol.start_next_cycle()
         else:
@@ -187,21 +192,21 @@ class Forwarding:
 
     def _drop_upstream(self) -> None:
         if self._upstream is not None:
-            self._gate.close(self._upstream.passage)
+            self._enforcer.close(self._upstream.outbound)
             self._upstream = None
 
     async def _pass_body(self, upstream: _Upstream) -> None:
-        """A server that does not want the rest of it says so in its answer, or ends without one: that is waited for."""
+        """Forwards the request body. If the server closes early, its response has the cause and is waited for."""
         event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED] = h11.PAUSED
         while not isinstance(event, h11.EndOfMessage):
             event = await self._client_event()
             if not isinstance(event, h11.Data | h11.EndOfMessage):
-                raise ConnectionAbortedError("the client left in the middle of its request")
-            out = event if isinstance(event, h11.Data) else h11.EndOfMessage()  # trailers may end at a proxy
+                raise ConnectionAbortedError("the client disconnected within its request")
+            out = event if isinstance(event, h11.Data) else h11.EndOfMessage()  # a proxy may drop trailers
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 await self._to_upstream(upstream, out)
 
-    async def _pass_answer(self, upstream: _Upstream) -> None:
+    async def _pass_response(self, upstream: _Upstream) -> None:
         while True:
             event = await self._upstream_event(upstream)
             if isinstance(event, h11.InformationalResponse):
@@ -224,21 +229,21 @@ class Forwarding:
                 await self._to_client(h11.EndOfMessage())
                 return
             else:
-                raise ConnectionAbortedError("the server ended without an answer")
+                raise ConnectionAbortedError("the server closed without a response")
 
     async def _relay_upgraded(self, upstream: _Upstream) -> None:
-        """A web socket: HTTP is over, and what both sides have sent too early goes first."""
-        passage, loop = upstream.passage, asyncio.get_running_loop()
-        inside, outside = self._protocol.trailing_data[0], upstream.protocol.trailing_data[0]
-        await send_all(passage.connection, inside)
-        await send_all(self._client, outside)
-        passage.traffic.sent(len(inside))
-        outwards = relay_one_way(self._client, passage.connection, passage.traffic.sent)
-        inwards = relay_one_way(passage.connection, self._client, passage.traffic.received)
+        """Relays a connection after an upgrade (web socket); data that was already received is sent first."""
+        outbound, loop = upstream.outbound, asyncio.get_running_loop()
+        inside, dialer = self._protocol.trailing_data[0], upstream.protocol.trailing_data[0]
+        await send_all(outbound.connection, inside)
+        await send_all(self._client, dialer)
+        outbound.traffic.sent(len(inside))
+        outwards = relay_one_way(self._client, outbound.connection, outbound.traffic.sent)
+        inwards = relay_one_way(outbound.connection, self._client, outbound.traffic.received)
         await both_until_idle(
             loop.create_task(outwards, name="egress outwards"),
             loop.create_task(inwards, name="egress inwards"),
-            passage.traffic,
+            outbound.traffic,
         )
 
     # --- bytes and events
@@ -251,15 +256,15 @@ class Forwarding:
     async def _upstream_event(self, upstream: _Upstream) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
             while (event := upstream.protocol.next_event()) is h11.NEED_DATA:
-                data = await asyncio.get_running_loop().sock_recv(upstream.passage.connection, READ_BYTES)
-                upstream.passage.traffic.received(len(data))
+                data = await asyncio.get_running_loop().sock_recv(upstream.outbound.connection, READ_BYTES)
+                upstream.outbound.traffic.received(len(data))
                 upstream.protocol.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise ConnectionAbortedError(f"the server's answer is not HTTP: {error}") from error
+            raise ConnectionAbortedError(f"the server's response is not HTTP: {error}") from error
         return event
 
     async def _to_upstream(self, upstream: _Upstream, event: h11.Event) -> None:
-        await _send(upstream.protocol, upstream.passage.connection, event, upstream.passage.traffic)
+        await _send(upstream.protocol, upstream.outbound.connection, event, upstream.outbound.traffic)
 
     async def _to_client(self, event: h11.Event) -> None:
         await _send(self._protocol, self._client, event, None)
@@ -278,7 +283,7 @@ def _client_side() -> h11.Connection:
 
 
 def _outgoing(target: EgressTarget, request: h11.Request) -> Headers:
-    """The host of the target in the place of any other, and nothing that was meant for the proxy."""
+    """The forwarded headers: Host is the target's, and headers for the proxy are removed."""
     host = target.host if target.port == HTTP_PORT else str(target)
     headers = [(b"host", host.encode()), *(pair for pair in _without_hops(request.headers) if pair[0] != b"host")]
     upgrade = [value for name, value in request.headers if name == b"upgrade"]
@@ -300,7 +305,7 @@ def _connection_words(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Whether the server has closed a connection that was kept, or has said something that nobody asked for."""
+    """Whether the server has closed an idle connection, or has sent data that was not requested."""
     try:
         connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:

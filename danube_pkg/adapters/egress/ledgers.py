@@ -1,6 +1,6 @@
-"""`logs/<job_id>.egress`: opened by the server, appended to by the proxy through that descriptor, read by the server.
+"""Egress ledgers, `logs/<job_id>.egress`: opened and read by the server, written by the proxy through that descriptor.
 
-Names are a program's own words, and a program may make a secret one. So the writer masks what it is told to before it writes.
+Host names come from programs, which may put a secret into one, so the writer masks them before it writes.
 """
 
 import os
@@ -19,7 +19,7 @@ from danube_pkg.core.egress.ledger import (
 from danube_pkg.core.errors import StorageFull
 
 SETTLE_DECISIONS = 2000
-"""Kept free below the bound for what is written aside: what was counted, and the names that were asked for by DNS."""
+"""Lines reserved below the limit for repeated attempts that were only counted, and for names in DNS queries."""
 
 _DECISION = b'"verdict":'
 
@@ -35,7 +35,7 @@ class FileLedgers:
         return self._directory / f"{job_id}.egress"
 
     def open(self, job_id: str) -> int:
-        """A descriptor that appends and can read what is there; its owner closes it. A line that was cut is closed."""
+        """A descriptor for reading and appending, which the caller closes. A truncated last line is terminated."""
         descriptor = os.open(self.path(job_id), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -51,7 +51,7 @@ class FileLedgers:
 
 
 class LedgerWriter:
-    """The proxy's side: whole lines, each in one write. masks: what no name in it may show, from now on."""
+    """The proxy's side: appends whole lines, each in one write. masks: applied to names from then on."""
 
     def __init__(self, job_id: str, descriptor: int) -> None:
         self._job_id = job_id
@@ -60,15 +60,15 @@ class LedgerWriter:
         self._torn = False
         self.masks = NO_MASKS
 
-    def decided(self, contact: Contact, *, keep_free: int = SETTLE_DECISIONS) -> None:
-        """Write a decision down. Raises StorageFull: at the ledger's bound, and where the disk has no room."""
+    def record_decision(self, contact: Contact, *, keep_free: int = SETTLE_DECISIONS) -> None:
+        """Appends a decision. Raises StorageFull at the ledger's limit or if the disk is full."""
         if self._decisions >= MAX_DECISIONS - keep_free:
             raise StorageFull("ledger-full", f"the egress ledger of job {self._job_id} has {MAX_DECISIONS} decisions")
         self._write(encode_decision(self._job_id, masked(contact, self.masks)))
         self._decisions += 1
 
-    def ended(self, contact: Contact) -> None:
-        """Write an end down; there is at most one for each decision, so the bound of those is enough. Raises StorageFull."""
+    def record_end(self, contact: Contact) -> None:
+        """Appends an end; there is at most one for each decision, so it has no limit of its own. Raises StorageFull."""
         self._write(encode_end(self._job_id, contact))
 
     def _write(self, line: bytes) -> None:
@@ -79,14 +79,14 @@ class LedgerWriter:
             raise StorageFull("ledger-not-written", "the egress ledger cannot be written", cause=str(error)) from error
         self._torn = written < len(data)
         if self._torn:
-            raise StorageFull("ledger-not-written", "the egress ledger cannot be written whole")
+            raise StorageFull("ledger-not-written", "the egress ledger could not be written completely")
 
     def close(self) -> None:
         os.close(self._descriptor)
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:
-    """Whole lines, as many as a megabyte holds."""
+    """The file in chunks of whole lines, up to a megabyte each."""
     offset = 0
     while chunk := os.pread(descriptor, 1 << 20, offset):
         whole = chunk.rpartition(b"\n")[0] or chunk

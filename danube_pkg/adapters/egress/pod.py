@@ -1,4 +1,4 @@
-"""One pod as the proxy serves it: the sockets in its network, its connections, and the process whose end is its end."""
+"""Serves one pod: the sockets in its network and its connections, until the process that holds the network ends."""
 
 import asyncio
 import errno
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import h11
 
 from danube_pkg.adapters.egress.connection import PodConnection, refusal, serve_client
-from danube_pkg.adapters.egress.gate import NO_TARGET, Gate
-from danube_pkg.adapters.egress.relay import break_off
+from danube_pkg.adapters.egress.enforcement import NO_TARGET, EgressEnforcer
+from danube_pkg.adapters.egress.relay import reset_on_close
 from danube_pkg.core.egress.dns import MAX_DATAGRAM_BYTES, read_question
 from danube_pkg.core.egress.host_masks import HostMasks
 from danube_pkg.core.egress.ledger import Way
@@ -25,35 +25,40 @@ from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
 
 MAX_CONNECTIONS = 256
-"""Of one pod at once. The busiest package managers keep some fifty; each connection takes six descriptors."""
+"""Simultaneous connections of one pod. Package managers keep up to about fifty; each one takes six descriptors."""
 
-FULL_SECONDS = 0.1
-"""Before the next try to accept, where this process has no descriptor left."""
+NO_DESCRIPTORS_SECONDS = 0.1
+"""Pause before the next accept() if this process has no free descriptor."""
 
 _log = logging.getLogger("danube.egress")
 
 
 class Pod:
-    """Serves until the holder ends or `close` is called; then everything of the pod is let go."""
+    """Serves until the holder ends or the task is cancelled; then all descriptors of the pod are closed."""
 
     def __init__(
-        self, gate: Gate, listener: socket.socket, names: socket.socket, holder: int, counters: Sequence[int]
+        self,
+        enforcer: EgressEnforcer,
+        listener: socket.socket,
+        names: socket.socket,
+        holder: int,
+        counters: Sequence[int],
     ) -> None:
-        self._gate = gate
+        self._enforcer = enforcer
         self._listener = listener
         self._names = names
         self._holder = holder
         self._counters = counters
-        self._past = 0
+        self._bypasses = 0
         self._clients = TaskOwner(self._failed)
         self._open = 0
 
     async def serve(self, ended: Callable[[], None]) -> None:
-        """Until the pod's end; `ended` is called then."""
+        """Returns at the pod's end, after a call of `ended`."""
         owner = TaskOwner(self._failed)
         try:
-            owner.start(f"listen {self._gate.job_id}", self._listen())
-            owner.start(f"names {self._gate.job_id}", self._answer_names())
+            owner.start(f"listen {self._enforcer.job_id}", self._listen())
+            owner.start(f"names {self._enforcer.job_id}", self._answer_names())
             await wait_readable(self._holder)
         finally:
             await owner.close()
@@ -63,7 +68,7 @@ class Pod:
                 end.close()
             for descriptor in (self._holder, *self._counters):
                 os.close(descriptor)
-            self._gate.release()
+            self._enforcer.release()
             ended()
 
     def _failed(self, name: str, error: BaseException) -> None:
@@ -77,7 +82,7 @@ class Pod:
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
                     raise
-                await asyncio.sleep(FULL_SECONDS)
+                await asyncio.sleep(NO_DESCRIPTORS_SECONDS)
                 continue
             self._clients.start("egress client", self._serve_one(connection))
 
@@ -87,54 +92,54 @@ class Pod:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client = PodConnection(connection, step_of_address(connection.getsockname()[0]))
             if self._open > MAX_CONNECTIONS:
-                await self._turn_away(client)
+                await self._refuse_client(client)
             else:
-                await serve_client(self._gate, client)
+                await serve_client(self._enforcer, client)
         except (OSError, TimeoutError, h11.ProtocolError) as error:
-            _log.debug("connection-lost", extra={"fields": {"job": self._gate.job_id, "cause": str(error)}})
-            break_off(connection)
+            _log.debug("connection-lost", extra={"fields": {"job": self._enforcer.job_id, "cause": str(error)}})
+            reset_on_close(connection)
         finally:
             self._open -= 1
             connection.close()
 
-    async def _turn_away(self, client: PodConnection) -> None:
+    async def _refuse_client(self, client: PodConnection) -> None:
         decision = Decision(Verdict.REFUSED, EgressReason.TOO_MANY_CONNECTIONS)
-        stopped = self._gate.stopped(self._gate.contact(Way.CONNECT, client.step, NO_TARGET, decision))
-        await client.say_no(refusal(stopped.contact))
+        refused = self._enforcer.record_refusal(self._enforcer.contact(Way.CONNECT, client.step, NO_TARGET, decision))
+        await client.refuse(refusal(refused.contact))
 
     async def _answer_names(self) -> None:
-        """Every question is refused at once, which a program understands sooner than silence."""
+        """Refuses each DNS query at once, so that programs need not wait for a timeout."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                datagram, place = await loop.sock_recvfrom(self._names, MAX_DATAGRAM_BYTES)
+                datagram, sender = await loop.sock_recvfrom(self._names, MAX_DATAGRAM_BYTES)
                 question = read_question(datagram)
                 if question is not None:
-                    self._gate.looked_up(question[0])
-                    await loop.sock_sendto(self._names, question[1], place)
-            except ConnectionError as error:  # who asked has left
-                _log.debug("question-lost", extra={"fields": {"job": self._gate.job_id, "cause": str(error)}})
+                    self._enforcer.record_dns_lookup(question[0])
+                    await loop.sock_sendto(self._names, question[1], sender)
+            except ConnectionError as error:  # the program has closed its socket
+                _log.debug("question-lost", extra={"fields": {"job": self._enforcer.job_id, "cause": str(error)}})
 
     @property
     def masks(self) -> HostMasks:
-        """What no name of this pod's may show."""
-        return self._gate.masks
+        """The masks for names of this pod."""
+        return self._enforcer.masks
 
     def mask(self, masks: HostMasks) -> None:
-        """From now on, these."""
-        self._gate.mask(masks)
+        """Replaces the masks."""
+        self._enforcer.mask(masks)
 
     def settle(self, step: int | None) -> None:
-        """Write down what was only counted since the last time, by the gate and by the kernel."""
-        self._gate.settle()
-        past = sum(_no_routes(descriptor) for descriptor in self._counters)
-        if past > self._past:
-            self._gate.went_past(past - self._past, step)
-            self._past = past
+        """Records attempts that were only counted since the last call, by the enforcer and by the kernel."""
+        self._enforcer.settle()
+        bypasses = sum(_no_routes(descriptor) for descriptor in self._counters)
+        if bypasses > self._bypasses:
+            self._enforcer.record_bypass(bypasses - self._bypasses, step)
+            self._bypasses = bypasses
 
 
 def _no_routes(descriptor: int) -> int:
-    """OutNoRoutes of /proc/net/snmp or Ip6OutNoRoutes of /proc/net/snmp6: attempts to send where no route leads."""
+    """OutNoRoutes of /proc/net/snmp or Ip6OutNoRoutes of /proc/net/snmp6: attempts to send without a route."""
     lines = os.pread(descriptor, 64 * 1024, 0).decode("ascii", errors="replace").splitlines()
     names, values = ([*(line.split() for line in lines if line.startswith("Ip: ")), [], []])[:2]
     if names:

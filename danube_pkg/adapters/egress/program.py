@@ -1,13 +1,13 @@
 """The proxy's process: `python -m danube_pkg.adapters.egress.program CONTROL_FD USER`.
 
-It is started by a server and needs none: pods are handed to it once, with every descriptor that it will ever use, and each
-is served until its holder ends. Without a pod it ends by itself. It runs as USER (0: as who started it), so that what speaks
-with the world has no rights over this machine, and its memory is closed to others.
+A server starts it and hands pods over with all their descriptors; then it does not need the server any more. Each pod
+is served until its holder ends; without a pod the process ends. It runs as USER (0: the user that started it), so that
+code that talks to other servers has no rights on this machine, and other processes cannot read its memory.
 """
 
 import asyncio
 import ctypes
-import encodings.idna  # noqa: F401 - names are encoded by it, and once the rights are gone it may not be found any more
+import encodings.idna  # noqa: F401 - encodes host names; it may not be readable after the rights are dropped
 import logging
 import os
 import resource
@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from danube_pkg.adapters.egress.control import DESCRIPTORS, read_masks, receive_packet, send_packet
-from danube_pkg.adapters.egress.gate import Gate
+from danube_pkg.adapters.egress.dialer import Dialer
+from danube_pkg.adapters.egress.enforcement import EgressEnforcer
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
-from danube_pkg.adapters.egress.outside import Outside
 from danube_pkg.adapters.egress.pod import Pod
 from danube_pkg.core.egress.policy import Policy
 from danube_pkg.core.logs.redaction import best_finder
@@ -30,7 +30,7 @@ from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
 
 IDLE_SECONDS = 30.0
-"""Without a pod, while a server is there: the next job need not wait for a start. It costs that server's machine 20 MB."""
+"""How long it runs without a pod while a server is connected, so that the next job need not wait; it takes 20 MB."""
 
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 
@@ -38,11 +38,11 @@ _log = logging.getLogger("danube.egress")
 
 
 class Proxy:
-    """All pods that were handed to this process, and the servers that are connected to it."""
+    """The pods of this process, and the servers that are connected to it."""
 
     def __init__(self) -> None:
         self._name = secrets.token_hex(4)
-        self._outside = Outside()
+        self._dialer = Dialer()
         self._pods: dict[str, Pod] = {}
         self._servers = 0
         self._changed = asyncio.Event()
@@ -52,7 +52,7 @@ class Proxy:
         _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
 
     async def run(self, listening: socket.socket) -> None:
-        """Until there is nothing left to do, or SIGTERM."""
+        """Returns when there are no more pods, or on SIGTERM."""
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -65,29 +65,29 @@ class Proxy:
         finally:
             listening.close()
             await self._owner.close()
-            self._outside.close()
+            self._dialer.close()
 
     async def _until_idle(self) -> None:
-        """Returns when there has been no pod for a while, or when the last pod and the last server have gone."""
-        begun = False
-        while self._pods or self._servers or not begun:
+        """Returns after IDLE_SECONDS without a pod, or when there is neither a pod nor a connected server."""
+        has_started = False
+        while self._pods or self._servers or not has_started:
             self._changed.clear()
             try:
                 async with asyncio.timeout(None if self._pods else IDLE_SECONDS):
                     await self._changed.wait()
             except TimeoutError:
                 return
-            begun = True
+            has_started = True
 
-    # --- the server's side
+    # --- requests of servers
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             connection, _ = await loop.sock_accept(listening)
-            self._owner.start("server", self._obey(connection))
+            self._owner.start("server", self._serve_server(connection))
 
-    async def _obey(self, connection: socket.socket) -> None:
+    async def _serve_server(self, connection: socket.socket) -> None:
         self._servers += 1
         self._changed.set()
         try:
@@ -128,19 +128,19 @@ class Proxy:
     def _serve(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         job_id = str(message["job"])
         given = dict(zip(DESCRIPTORS, descriptors, strict=False))
-        if job_id in self._pods:  # handed over twice by a server that was interrupted in between
+        if job_id in self._pods:  # a server that was interrupted hands it over twice
             for descriptor in descriptors:
                 os.close(descriptor)
             return
         policy = Policy(message["allowlist"], learn=message["learn"])
         ledger = LedgerWriter(job_id, given["ledger"])
         ledger.masks = read_masks(given["masks"])
-        gate = Gate(self._name, job_id, policy, message["hosts"], ledger, self._outside)
+        enforcer = EgressEnforcer(self._name, job_id, policy, message["hosts"], ledger, self._dialer)
         sockets = [socket.socket(fileno=given[name]) for name in ("listener", "names")]
         for one in sockets:
             one.setblocking(False)
         counters = [given[name] for name in ("counters", "counters6") if name in given]
-        pod = self._pods[job_id] = Pod(gate, sockets[0], sockets[1], given["holder"], counters)
+        pod = self._pods[job_id] = Pod(enforcer, sockets[0], sockets[1], given["holder"], counters)
 
         def ended() -> None:
             del self._pods[job_id]
@@ -155,7 +155,7 @@ class Proxy:
             pod.mask(masks)
 
     def redact(self, text: str) -> str:
-        """A line of this process's own log: whatever broke may have been about a name."""
+        """Masks a line of this process's log, which may contain host names."""
         for pod in self._pods.values():
             text = pod.masks.mask(text)
         return text
@@ -166,7 +166,7 @@ async def _until(event: asyncio.Event) -> None:
 
 
 def drop_rights(user: int) -> None:
-    """Become that user, for good; nobody may look into this process, and nothing that it starts can gain rights."""
+    """Becomes that user permanently. Other processes cannot read this one's memory, and no child can gain rights."""
     if user:
         os.setgroups([])
         os.setresgid(user, user, user)
@@ -177,10 +177,10 @@ def drop_rights(user: int) -> None:
 
 
 def main(control: int, user: int) -> None:
-    """Everything that is needed is loaded by now; what is left to read is the resolver's."""
+    """Runs the proxy. All modules are loaded before the rights are dropped; the resolver reads its files later."""
     proxy = Proxy()
     set_up_logging(sys.stderr, "warning", proxy.redact)
-    best_finder()  # loads its library while it can
+    best_finder()  # loads its library before the rights are dropped
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     drop_rights(user)

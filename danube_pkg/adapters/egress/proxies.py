@@ -1,8 +1,8 @@
-"""The server's side of the proxies: starts the one of this version, hands pods over, notices when one is gone.
+"""The server's side of egress proxies: starts the one of this version, hands pods over, detects when one has ended.
 
-A proxy listens on `run/egress/<generation>.sock`; the generation is the program's version, so that an upgraded server starts
-a proxy of its own for new pods, while the old one goes on until its last pod has ended. The server makes the socket and gives
-it to the proxy, so it can speak to it before it has begun.
+A proxy listens on `run/egress/<generation>.sock`. The generation is the program's version: an upgraded server starts
+its own proxy for new pods, while the old one continues until its last pod has ended. The server creates the socket and
+passes it to the proxy, so it can send requests before the proxy has started.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tasks import TaskOwner
 
 ANSWER_SECONDS = 10.0
-"""For a question to a proxy that has just been started on a busy machine; it is answered within microseconds otherwise."""
+"""Timeout of a request to a proxy that is just starting on a busy machine; otherwise it takes microseconds."""
 
 SETTLE_SECONDS = 1.0
-"""A step's end waits for it: what is written down later is only not that step's."""
+"""Timeout at a step's end; attempts that are recorded later are not assigned to that step."""
 
 _log = logging.getLogger("danube.egress")
 
 
 def proxy_command() -> Sequence[str]:
-    """The proxy in this Python; -P: never a module from the directory that the server was started in."""
+    """The command of the proxy. -P: the current directory is not searched for modules."""
     return (sys.executable, "-P", "-m", "danube_pkg.adapters.egress.program")
 
 
@@ -45,9 +45,12 @@ def no_groups() -> Sequence[Path]:
 
 
 class EgressSettings(Record):
-    """directory: of the control sockets and the proxies' log. launcher: danube-ns. user: whom the proxy runs as, 0 for the
-    server's own. cgroups: gives the `cgroup.procs` files that the proxy joins, outside of the server's unit. hosts: names
-    that have another address for pods than the machine's resolver says."""
+    """How proxies are started.
+
+    directory: of the control sockets and the proxies' log. launcher: danube-ns. user: the proxy's user id, 0 for the
+    server's. cgroups: returns the `cgroup.procs` files that the proxy joins, outside of the server's unit. hosts: IP
+    address by host name, in place of the resolver's.
+    """
 
     directory: Path
     launcher: Path
@@ -58,20 +61,22 @@ class EgressSettings(Record):
     hosts: Mapping[str, str] = field(default_factory=dict)
 
 
-async def no_forms(job_id: str) -> Collection[str]:
-    """Of a job that has no secrets."""
+async def no_secret_forms(job_id: str) -> Collection[str]:
+    """No masks, for jobs without secrets."""
     return ()
 
 
 class EgressProxyPool:
-    """`core.egress.ports.EgressProxies`. forms_of: what the names in a job's ledger must not show (`core.egress.host_masks.host_forms` of
-    everything that the job can have read by now); asked again whenever a pod is handed over."""
+    """`core.egress.ports.EgressProxies`.
+
+    forms_of: the `core.egress.host_masks.host_forms` of all values that a job can have read; called for each hand-over.
+    """
 
     def __init__(
         self,
         settings: EgressSettings,
         ledgers: FileLedgers,
-        forms_of: Callable[[str], Awaitable[Collection[str]]] = no_forms,
+        forms_of: Callable[[str], Awaitable[Collection[str]]] = no_secret_forms,
     ) -> None:
         self._settings = settings
         self._ledgers = ledgers
@@ -81,14 +86,14 @@ class EgressProxyPool:
         self._owner = TaskOwner(self._failed)
         self._starting = asyncio.Lock()
         self._masking = asyncio.Lock()
-        """Held from asking what to mask until it is told: what is told later never knows less."""
+        """Held while masks are read and sent, so that older masks never replace newer ones."""
         settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _failed(self, name: str, error: BaseException) -> None:
         _log.error("task-failed", exc_info=error, extra={"fields": {"task": name}})
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
-        """Hand a pod over; it is served as soon as the proxy gets to it. Raises Unavailable, Permanent."""
+        """Hands a pod over; it is served as soon as the proxy has received it. Raises Unavailable, Permanent."""
         message = {
             "verb": "serve",
             "job": job_id,
@@ -99,58 +104,62 @@ class EgressProxyPool:
         async with self._masking:
             with _closing(self._ledgers.open(job_id)) as ledger, _closing(await self._masks_file(job_id)) as masks:
                 proxy = await self._current()
-                proxy.tell(message, (sockets.listener, sockets.names, sockets.holder, ledger, masks, *sockets.counters))
+                proxy.send(message, (sockets.listener, sockets.names, sockets.holder, ledger, masks, *sockets.counters))
                 proxy.jobs.add(job_id)
 
     async def mask(self, job_id: str) -> None:
-        """Tell whoever may serve the pod. A proxy that ends meanwhile writes nothing any more, and the next one is told when
-        the pod is handed over. Raises Unavailable, Permanent."""
+        """Sends the masks to all proxies that may serve the pod. Raises Unavailable, Permanent.
+
+        A proxy that ends meanwhile writes nothing more, and the next one gets the masks with the pod.
+        """
         async with self._masking:
-            self._find_proxies()
+            self._find_earlier_proxies()
             with _closing(await self._masks_file(job_id)) as masks:
                 for proxy in list(self._proxies.values()):
                     try:
-                        await proxy.ask({"verb": "mask", "job": job_id}, (masks,))
+                        await proxy.request({"verb": "mask", "job": job_id}, (masks,))
                     except Unavailable:
-                        if not proxy.is_gone:
+                        if not proxy.has_ended:
                             raise
 
     async def _masks_file(self, job_id: str) -> int:
         return masks_file(await self._forms_of(job_id))
 
     async def served(self) -> frozenset[str]:
-        """The jobs whose pods are served by some proxy, also one that an earlier server has started."""
-        self._find_proxies()
+        """The jobs whose pods are served by any proxy, including those of an earlier server."""
+        self._find_earlier_proxies()
         for proxy in list(self._proxies.values()):
-            with contextlib.suppress(Unavailable):  # it has just ended, and its pods need another one
-                proxy.jobs = set((await proxy.ask({"verb": "pods"}))["pods"])
+            with contextlib.suppress(Unavailable):  # it has ended; its pods need another one
+                proxy.jobs = set((await proxy.request({"verb": "pods"}))["pods"])
         return frozenset(job_id for proxy in self._proxies.values() for job_id in proxy.jobs)
 
     async def wait_lost(self) -> None:
-        """Until a proxy has ended since the last call, of itself or not."""
+        """Returns when a proxy has ended since the last call."""
         await self._lost.wait()
         self._lost.clear()
 
     async def settle(self, job_id: str, step: int) -> None:
-        """What the kernel has counted of a job since the last time goes into the ledger as that step's. A proxy that is
-        still starting does it when it has started: nobody waits for that."""
+        """Records attempts that were only counted, as those of that step.
+
+        A proxy that is still starting does it later, without being waited for.
+        """
         for proxy in list(self._proxies.values()):
             if job_id in proxy.jobs:
-                with contextlib.suppress(Unavailable):  # what it counted is lost with it
-                    answer = proxy.begin_to_ask({"verb": "settle", "job": job_id, "step": step})
-                    if proxy.has_begun:
-                        await proxy.wait_answer(answer, SETTLE_SECONDS)
+                with contextlib.suppress(Unavailable):  # its counts are lost
+                    answer = proxy.start_request({"verb": "settle", "job": job_id, "step": step})
+                    if proxy.has_started:
+                        await proxy.wait_response(answer, SETTLE_SECONDS)
 
     async def close(self) -> None:
-        """Let go of the proxies. Those that have pods go on."""
+        """Disconnects from the proxies. Those with pods continue."""
         await self._owner.close()
         for proxy in self._proxies.values():
             proxy.close()
 
     # --- one process
 
-    def _find_proxies(self) -> None:
-        """Those that an earlier server has started."""
+    def _find_earlier_proxies(self) -> None:
+        """Connects to the proxies of earlier servers."""
         for path in sorted(self._settings.directory.glob("*.sock")):
             if path.stem not in self._proxies and (connection := self._connect(path)) is not None:
                 self._adopt(path.stem, connection)
@@ -169,16 +178,16 @@ class EgressProxyPool:
         self._owner.start(f"egress proxy {generation}", self._follow(generation, proxy))
 
     async def _follow(self, generation: str, proxy: "_Proxy") -> None:
-        with contextlib.suppress(Unavailable):  # gone already, which reading finds out
-            proxy.begin_to_ask({"verb": "pods"})  # the answer says that it has begun
-        await proxy.read_answers()
+        with contextlib.suppress(Unavailable):  # it has ended, which read_responses detects
+            proxy.start_request({"verb": "pods"})  # its response means that it has started
+        await proxy.read_responses()
         if self._proxies.get(generation) is proxy:
             del self._proxies[generation]
         proxy.close()
         self._lost.set()
 
     def _connect(self, path: Path) -> socket.socket | None:
-        """None when nobody listens; the path is then free."""
+        """A connection to the proxy at a path; None if there is none, and then the path is removed."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
             with _short_name(path) as name:
@@ -187,9 +196,9 @@ class EgressProxyPool:
             connection.close()
             path.unlink(missing_ok=True)
             return None
-        except BlockingIOError:  # its queue is full: it will read it some day
+        except BlockingIOError:  # its queue is full
             connection.close()
-            raise Unavailable("egress-proxy-busy", "the egress proxy takes no more connections") from None
+            raise Unavailable("egress-proxy-busy", "the egress proxy accepts no more connections") from None
         return connection
 
     async def _start(self, path: Path) -> socket.socket:
@@ -216,49 +225,51 @@ class EgressProxyPool:
 
 
 class _Proxy:
-    """A connection to one of them. Answers come in the order of the questions."""
+    """A connection to one proxy. Responses have the order of the requests."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._asked: deque[asyncio.Future[Mapping[str, Any]]] = deque()
-        self.is_gone = False
-        self.has_begun = False
+        self._pending: deque[asyncio.Future[Mapping[str, Any]]] = deque()
+        self.has_ended = False
+        self.has_started = False
         self.jobs: set[str] = set()
 
-    def tell(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
+    def send(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
             send_packet(self._connection, message, descriptors)
         except BlockingIOError as error:
-            raise Unavailable("egress-proxy-slow", "the egress proxy takes nothing more", cause=str(error)) from error
+            raise Unavailable(
+                "egress-proxy-slow", "the egress proxy accepts no more requests", cause=str(error)
+            ) from error
         except OSError as error:
-            self.is_gone = True
-            raise Unavailable("egress-proxy-lost", "the egress proxy is gone", cause=str(error)) from error
+            self.has_ended = True
+            raise Unavailable("egress-proxy-lost", "the egress proxy has ended", cause=str(error)) from error
 
-    async def ask(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> Mapping[str, Any]:
-        """Raises Unavailable when it does not answer."""
-        return await self.wait_answer(self.begin_to_ask(message, descriptors), ANSWER_SECONDS)
+    async def request(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> Mapping[str, Any]:
+        """Sends a request and returns the response. Raises Unavailable if there is none in time."""
+        return await self.wait_response(self.start_request(message, descriptors), ANSWER_SECONDS)
 
-    def begin_to_ask(
+    def start_request(
         self, message: Mapping[str, Any], descriptors: Sequence[int] = ()
     ) -> "asyncio.Future[Mapping[str, Any]]":
-        """The answer may be waited for, or not. Raises Unavailable when the proxy is gone."""
-        if self.is_gone:
-            raise Unavailable("egress-proxy-lost", "the egress proxy is gone")
-        self.tell(message, descriptors)
+        """Sends a request; the future has its response. Raises Unavailable if the proxy has ended."""
+        if self.has_ended:
+            raise Unavailable("egress-proxy-lost", "the egress proxy has ended")
+        self.send(message, descriptors)
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-        self._asked.append(answer)
+        self._pending.append(answer)
         return answer
 
-    async def wait_answer(self, answer: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any]:
-        """Raises Unavailable when it does not come."""
+    async def wait_response(self, answer: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any]:
+        """Waits for a response. Raises Unavailable if there is none in time."""
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(answer)
         except TimeoutError as error:
             raise Unavailable("egress-proxy-slow", "the egress proxy does not answer") from error
 
-    async def read_answers(self) -> None:
-        """Returns when the proxy has ended."""
+    async def read_responses(self) -> None:
+        """Reads responses until the proxy has ended."""
         try:
             while True:
                 try:
@@ -268,18 +279,18 @@ class _Proxy:
                     continue
                 if packet is None:
                     return
-                self.has_begun = True
-                answer = self._asked.popleft()
+                self.has_started = True
+                answer = self._pending.popleft()
                 if not answer.done():
                     answer.set_result(packet[0])
         except OSError as error:
             _log.info("egress-proxy-lost", extra={"fields": {"cause": str(error)}})
         finally:
-            self.is_gone = True
-            for answer in self._asked:
+            self.has_ended = True
+            for answer in self._pending:
                 if not answer.done():
-                    answer.set_exception(Unavailable("egress-proxy-lost", "the egress proxy is gone"))
-                    answer.exception()  # nobody may wait for it any more
+                    answer.set_exception(Unavailable("egress-proxy-lost", "the egress proxy has ended"))
+                    answer.exception()  # marks it as retrieved, since there may be no caller left
 
     def close(self) -> None:
         self._connection.close()
@@ -295,15 +306,15 @@ def _closing(descriptor: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _short_name(path: Path) -> Any:
-    """A unix address of a path that may be longer than an address can be."""
-    place = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    """A short name for a path that may be longer than a unix socket address can be."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{place}/{path.name}"
+        yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
-        os.close(place)
+        os.close(directory)
 
 
 def _environment() -> Mapping[str, str]:
-    """What Python needs to find this very program; nothing that the server was given."""
+    """The proxy's environment: the import path, and no variable of the server."""
     home = str(Path(danube_pkg.__file__).absolute().parents[1])
     return {"PYTHONPATH": home, "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"}

@@ -1,7 +1,7 @@
-"""Two sockets joined: what comes in on one goes out on the other, both ways, each way to its own end.
+"""Relays bytes between two sockets in both directions.
 
-The kernel moves the bytes (splice through a pipe), so that they are never in this process, and a side that does not read
-makes the other wait. The end of one direction is passed on as such (half-close); the other goes on.
+The kernel moves the bytes (splice through a pipe), so that they are never copied into this process, and backpressure is
+kept. The end of one direction is passed on as a half-close; the other direction continues.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from danube_pkg.kit.readiness import wait_readable, wait_writable
 from danube_pkg.kit.tasks import end_all
 
 SPLICE_BYTES = 64 * 1024
-"""What a pipe holds without asking for more; larger ones measured no faster, and a user may have few of them."""
+"""The default capacity of a pipe; larger ones are not faster, and users may have only few of them."""
 
 IDLE_SECONDS = 900.0
-"""Without a byte in either direction. A quarter of an hour: what a server may think about a large push."""
+"""Timeout without a byte in either direction; a server may process a large push for some minutes."""
 
 _SPLICE = getattr(os, "SPLICE_F_MOVE", 1) | getattr(os, "SPLICE_F_NONBLOCK", 2)
 
 
 class Traffic:
-    """Bytes each way, as seen from the pod."""
+    """Bytes in each direction, as seen from the pod."""
 
     def __init__(self) -> None:
         self.sent_bytes = 0
@@ -42,7 +42,7 @@ class Traffic:
 
 
 async def relay_one_way(source: socket.socket, sink: socket.socket, count: Callable[[int], None]) -> None:
-    """Everything from one socket to the other, then its end. Raises OSError when either is broken."""
+    """Relays from one socket to the other until the end, which is passed on. Raises OSError if either breaks."""
     source_end, sink_end = source.fileno(), sink.fileno()
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -65,12 +65,12 @@ async def relay_one_way(source: socket.socket, sink: socket.socket, count: Calla
     finally:
         os.close(read_end)
         os.close(write_end)
-    with contextlib.suppress(OSError):  # it is gone altogether, which its own direction finds out
+    with contextlib.suppress(OSError):  # it is closed; its own direction raises the error
         sink.shutdown(socket.SHUT_WR)
 
 
 async def until_idle(traffic: Traffic, seconds: float = IDLE_SECONDS) -> None:
-    """Returns when nothing has moved for so long."""
+    """Returns when no byte has moved for `seconds`."""
     seen = -1
     while seen != traffic.total_bytes:
         seen = traffic.total_bytes
@@ -78,20 +78,20 @@ async def until_idle(traffic: Traffic, seconds: float = IDLE_SECONDS) -> None:
 
 
 async def send_all(sink: socket.socket, data: bytes | bytearray | memoryview) -> None:
-    """Raises OSError; waits while the other side does not read."""
+    """Sends all data; waits while the peer does not read. Raises OSError."""
     if data:
         await asyncio.get_running_loop().sock_sendall(sink, data)
 
 
-def break_off(side: socket.socket) -> None:
-    """Closing it will be seen as a break and not as an end: half a download must not look like a whole one."""
+def reset_on_close(side: socket.socket) -> None:
+    """Makes close() send a reset: a truncated download must not look complete."""
     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def both_until_idle(
     outwards: "asyncio.Task[None]", inwards: "asyncio.Task[None]", traffic: Traffic
 ) -> BaseException | None:
-    """Wait for both directions; what broke one of them ends the other. The answer is that failure, None for a good end."""
+    """Waits for both directions; a failure of one ends the other. Returns that failure, None for a regular end."""
     idle = asyncio.get_running_loop().create_task(until_idle(traffic), name="egress idle")
     directions = {outwards, inwards}
     try:

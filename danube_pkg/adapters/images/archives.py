@@ -33,7 +33,7 @@ from danube_pkg.core.images.reference import ArchivedImage, ImageUnavailable, Pa
 from danube_pkg.kit.records import Record
 
 MAX_MEMBERS = 20_000
-"""More than a hundred images of a hundred layers have."""
+"""Limit of members in an archive: enough for a hundred images with a hundred layers each."""
 
 MAX_ARCHIVE_BYTES = 256 * 1024**3
 _FULL_NAME = "io.containerd.image.name"

@@ -1,7 +1,7 @@
-"""`keys/encryption.key` and what is derived from it (the cipher of secrets, job tokens, step keys), and `keys/git_deploy_key`.
+"""The keys of a server: `keys/encryption.key`, the keys derived from it, and `keys/git_deploy_key`.
 
-AES-256-GCM (NIST SP 800-38D) with a fresh 96-bit nonce each and the row's identity as associated data; derivation by
-HKDF-SHA256 (RFC 5869), one label a purpose, so that no key serves two.
+Secrets are encrypted with AES-256-GCM (NIST SP 800-38D), a new 96-bit nonce for each and the row's identity as
+associated data. Keys are derived by HKDF-SHA256 (RFC 5869) with one label for each purpose, so that no key has two.
 """
 
 import base64
@@ -34,7 +34,7 @@ _TOKEN_PREFIX = "dj1"
 
 
 class Keys:
-    """`core.jobs.ports.JobKeys`, and the cipher of secrets."""
+    """`core.jobs.ports.JobKeys`, the encryption of secrets and of login cookies, and derived keys."""
 
     def __init__(self, master: bytes) -> None:
         self._cipher = AESGCM(_derive(master, "secrets"))
@@ -46,12 +46,12 @@ class Keys:
 
     @classmethod
     def open(cls, directory: Path) -> "Keys":
-        """The keys of a data directory, made on first start. Raises Permanent when others could read the file."""
+        """The keys of a data directory, created on first start. Raises Permanent if other users can read the file."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = directory / "encryption.key"
         if not path.exists():
             write_atomically(path, base64.b64encode(os.urandom(32)) + b"\n")
-        _check_private(path, "whoever reads it can read every secret")
+        _check_private(path, "a user who reads it can decrypt every secret")
         try:
             master = base64.b64decode(path.read_bytes(), validate=False)
         except ValueError as error:
@@ -74,19 +74,19 @@ class Keys:
             raise Permanent(
                 "secret-undecipherable",
                 f"the secret {secret.name} cannot be decrypted",
-                cause="keys/encryption.key is another one than it was encrypted with, or the row was changed",
+                cause="it was encrypted with another keys/encryption.key, or the row was changed",
                 hint=f"restore keys/encryption.key, or set it again: danube secrets set {secret.name.key}",
             ) from error
 
-    # --- what travels in a browser
+    # --- login cookies
 
     def seal(self, text: str) -> str:
-        """Text that only this server can read or have written."""
+        """Encrypts text so that only this server can read or create it."""
         nonce = os.urandom(_NONCE_BYTES)
         return _url_safe(nonce + self._seal.encrypt(nonce, text.encode(), None))
 
     def unseal(self, text: str) -> str | None:
-        """None for what this server has not sealed."""
+        """The text that was sealed; None for anything that this server has not sealed."""
         try:
             data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             return self._seal.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None).decode()
@@ -109,22 +109,24 @@ class Keys:
 
 
 def open_deploy_key(directory: Path) -> str:
-    """The public half of `git_deploy_key`, one line as forges take it; the pair is made on first start (ed25519, OpenSSH's
-    format). Raises Permanent when others could read the private half."""
+    """The public key of `git_deploy_key` as one line for forges; the pair is created on first start (ed25519, OpenSSH).
+
+    Raises Permanent if other users can read the private key.
+    """
     private, public = directory / DEPLOY_KEY_NAME, directory / f"{DEPLOY_KEY_NAME}.pub"
     if not private.exists():
         key = Ed25519PrivateKey.generate()
         data = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         write_atomically(private, data)
-    _check_private(private, "whoever reads it can read every repository that trusts it")
+    _check_private(private, "a user who reads it can read every repository that trusts it")
     try:
         key_pair = load_ssh_private_key(private.read_bytes(), password=None)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise Permanent(
             "key-unusable",
-            f"{private} is no ssh key without a passphrase",
+            f"{private} is not an SSH key without a passphrase",
             cause=str(error),
-            hint=f"restore it from a backup, or remove it and {public}: a new one is made",
+            hint=f"restore it from a backup, or remove it and {public}: then a new one is created",
         ) from error
     line = key_pair.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii") + " danube"
     if not public.exists() or public.read_text("ascii", errors="replace").strip() != line:
@@ -137,7 +139,7 @@ def _check_private(path: Path, cause: str) -> None:
     if state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) & 0o077:
         raise Permanent(
             "key-readable",
-            f"{path} can be read by others (mode {stat.S_IMODE(state.st_mode):04o}, owner {state.st_uid})",
+            f"{path} is readable by other users (mode {stat.S_IMODE(state.st_mode):04o}, owner {state.st_uid})",
             cause=cause,
             hint=f"chown {os.geteuid()} {path} && chmod 600 {path}",
         )
@@ -156,4 +158,6 @@ def _url_safe(data: bytes) -> str:
 
 
 def _unusable(path: Path) -> Permanent:
-    return Permanent("key-unusable", f"{path} does not hold 32 bytes in base64", hint=f"restore {path} from a backup")
+    return Permanent(
+        "key-unusable", f"{path} does not contain 32 bytes in base64", hint=f"restore {path} from a backup"
+    )

@@ -1,4 +1,4 @@
-"""All jobs' logs: opened for writing once, read by anybody, followed by hundreds without slowing the writer."""
+"""All job logs: each is written by one writer, and read and followed by hundreds of readers that do not slow it."""
 
 import asyncio
 import os
@@ -17,11 +17,12 @@ from danube_pkg.core.logs.lines import Lines, Section
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
-"""Up to here a read comes from the page cache in less time than a thread takes to be asked."""
+"""Smaller reads take less time from the page cache than starting a thread."""
 
 
 class FileJobLogs:
-    """`core.logs.ports.JobLogs` below one directory. `now`: Unix seconds, for the index; `monotonic`: for waits."""
+    """`core.logs.ports.JobLogs` below one directory. now: Unix seconds, for the index. monotonic: seconds, for
+    waits."""
 
     def __init__(
         self, directory: Path, now: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
@@ -50,7 +51,8 @@ class FileJobLogs:
         self._open.pop(job_id, None)
 
     def abandon(self) -> None:
-        """Let go of every open log as a crash would; pods go on, the next server continues."""
+        """Close the files of all open logs as a crash would: jobs keep running, and the next server continues their
+        logs."""
         for log in list(self._open.values()):
             log.abandon()
         self._open.clear()
@@ -118,7 +120,7 @@ class FileJobLogs:
             while begin < size:
                 data = self._shared(job_id, begin, min(size, begin + CHUNK_BYTES))
                 if not data:
-                    return  # the file is not there any more
+                    return  # the file was removed
                 yield begin, data
                 begin += len(data)
             if log is None or log.closed:
@@ -128,7 +130,7 @@ class FileJobLogs:
                 await log.wait_changed()
 
     def _shared(self, job_id: str, begin: int, end: int) -> bytes:
-        """Hundreds of readers of the newest lines cost one read of the file."""
+        """The bytes of a range. The last one is cached, so that hundreds of followers read the newest lines once."""
         known, offset, data = self._latest
         if known == job_id and offset == begin and len(data) == end - begin:
             return data

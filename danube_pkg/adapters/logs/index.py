@@ -1,7 +1,9 @@
-"""The index of a log that nobody writes any more, read where it is needed: its last record, one in the middle, one step's.
+"""The index of a finished log, of which only the needed records are read: the last one, one by bisection, those of one
+step.
 
-A log of an hour may have a million records; a page that shows it asks for its size with every part that it fetches. So the
-size is the last record's, a time is found by halving, and only a step's byte ranges take a pass, which is kept.
+A log of an hour may have a million records, and a page that shows it requests its size with every part. So the size
+comes from the last record, a time is found by bisection, and only the byte ranges of a step need a pass over all
+records, which is cached.
 """
 
 import os
@@ -19,13 +21,13 @@ from danube_pkg.core.logs.index import (
 )
 
 KEPT_STEPS = 128
-"""Of steps whose ranges were asked for; a step mostly has one range, since it prints alone."""
+"""Steps whose ranges are cached; most steps have one range, since they print alone."""
 
 Ranges = list[tuple[int, int]]
 
 
 class LogIndex:
-    """Indexes below one directory. Safe to be asked from several threads."""
+    """Reads indexes. May be called from several threads."""
 
     def __init__(self) -> None:
         self._ranges: OrderedDict[tuple[Path, int, int], Ranges] = OrderedDict()
@@ -38,17 +40,17 @@ class LogIndex:
             continues = last is not None and last.begin == (before.end if before is not None else 0)
             if last is not None and continues and last.end <= log.stat().st_size:
                 return last.end
-        records = self.records(log)  # the end is torn
+        records = self.records(log)  # the last record is incomplete
         return records[-1].end if records else 0
 
     def records(self, log: Path) -> list[IndexRecord]:
-        """All of them."""
+        """All usable records of a log's index."""
         if not log.exists():
             return []
         return list(usable(log.with_suffix(".idx").read_bytes(), log.stat().st_size))
 
     def ranges(self, log: Path, step: int) -> Ranges:
-        """The byte ranges that a step printed, neighbours joined."""
+        """The byte ranges that a step printed; adjacent ones are joined."""
         if not log.exists():
             return []
         key = log, step, log.with_suffix(".idx").stat().st_size
@@ -77,7 +79,7 @@ class LogIndex:
 
 @contextmanager
 def _opened(log: Path) -> Iterator[tuple[int, int]]:
-    """The index's descriptor and how many records it has room for; of a log that is not there, none."""
+    """(descriptor of the index, number of its records); an empty file for a log that does not exist."""
     try:
         descriptor = os.open(log.with_suffix(".idx"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

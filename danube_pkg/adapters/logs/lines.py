@@ -1,4 +1,4 @@
-"""Lines of a log by number: what was counted once is kept, and continued where the log has grown."""
+"""Lines of a log by number: counts of line ends are cached, and continued where the log has grown."""
 
 import os
 import threading
@@ -21,26 +21,27 @@ from danube_pkg.core.logs.lines import (
 )
 
 KEPT_INDEXES = 256
-"""Of a log of 200 MB one is 25 KB."""
+"""Logs whose counts are cached; those of a log of 200 MB take 25 KB."""
 
 READ_BYTES = 1024**2
-"""Counted at once."""
+"""Bytes that are read and counted at once."""
 
 ANSWER_BYTES = 1024**2
-"""Of a log, in one answer; a screen shows a few KB."""
+"""Bytes of a log in one response; a screen shows a few KB."""
 
 Parts = Sequence[tuple[int, int]]
 
 
 class LineReader:
-    """Every thread may ask; one counts at a time."""
+    """Reads lines and sections. May be called from several threads, of which one counts at a time."""
 
     def __init__(self) -> None:
         self._indexes: OrderedDict[tuple[str, int | None], LineIndex] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, path: Path, known: LogMap, parts: Parts, step: int | None, first: int, count: int) -> Lines:
-        """`parts`: the byte ranges that are the log; `step`: whose they are, None where it is the whole."""
+        """Lines by number. parts: the byte ranges that count as the log. step: whose ranges they are, None for the
+        whole log."""
         size = sum(end - begin for begin, end in parts)
         if not size:
             return Lines(0, 0, 0, 0, False, (), ())
@@ -53,7 +54,7 @@ class LineReader:
             begin = _beginning(file.fileno(), parts, index, first)
             end = size if first + count >= total else _beginning(file.fileno(), parts, index, first + count)
             data = _read(file.fileno(), parts, begin, min(end, begin + ANSWER_BYTES))
-        if begin + len(data) < end:  # too long for one answer: whole lines of it, but one at least
+        if begin + len(data) < end:  # too long for one response: whole lines, but at least one
             data = data[: data.rfind(b"\n") + 1] or data
         found = shown_lines(data, begin)
         reached = begin + len(data)
@@ -113,7 +114,7 @@ def _read(file: int, parts: Parts, begin: int, end: int) -> bytes:
 
 
 def _marks(lines: Sequence[ShownLine], known: LogMap, parts: Parts) -> tuple[Mark, ...]:
-    """Where time, step or kind change, line by line; times to the millisecond."""
+    """The lines at which time (in milliseconds), step or kind change."""
     marks: list[Mark] = []
     place, at = 0, 0
     for number, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""The indexes of logs as columns, read once and continued where they have grown."""
+"""The indexes of logs as columns (`LogMap`): cached, and continued where an index has grown."""
 
 import threading
 from collections import OrderedDict
@@ -9,14 +9,14 @@ from danube_pkg.core.logs.index import RECORD_BYTES, records
 from danube_pkg.core.logs.lines import LogMap
 
 KEPT_MAPS = 16
-"""A long log's is 2 MB; those that people look at just now are few."""
+"""Maps that are cached; one of a long log takes 2 MB, and few logs are open in browsers at a time."""
 
 PIECE_BYTES = RECORD_BYTES * 8192
-"""Read at once."""
+"""Bytes of an index that are read at once."""
 
 
 class _Known:
-    """A map, and how much of the index file it is made of."""
+    """A map, and how much of the index file it contains."""
 
     def __init__(self) -> None:
         self.map = LogMap()
@@ -25,7 +25,8 @@ class _Known:
 
 
 class LogMaps:
-    """`path`: where a job's log is; its index lies beside it. Every thread may ask."""
+    """The maps of logs. path: gives the path of a job's log, beside which its index is. May be called from several
+    threads."""
 
     def __init__(self, path: Callable[[str], Path]) -> None:
         self._path = path
@@ -33,7 +34,7 @@ class LogMaps:
         self._lock = threading.Lock()
 
     def of(self, job_id: str) -> LogMap:
-        """The map as far as the log is readable now; empty where there is no log."""
+        """The map of a log's readable part; empty without a log."""
         with self._lock:
             log = self._path(job_id)
             index = log.with_suffix(".idx")
@@ -62,4 +63,4 @@ def _continue(known: _Known, index: Path, log_bytes: int) -> None:
             if whole:
                 known.end = whole[-1].end
             if len(whole) * RECORD_BYTES < len(piece):
-                return  # torn, or behind what is readable: looked at again next time
+                return  # incomplete, or beyond the readable part: read again next time

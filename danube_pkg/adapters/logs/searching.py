@@ -1,4 +1,4 @@
-"""Looking for a text in a log: one pass over the file with the speed of `re`, bounded in hits and in time."""
+"""Searching a text in a log: one pass over the file with `re`, bounded in hits and in time."""
 
 import re
 import time
@@ -9,14 +9,14 @@ from danube_pkg.core.logs.index import Found, Hit
 
 CHUNK_BYTES = 4 * 1024**2
 SECONDS = 2.0
-"""A log of 200 MB takes less than one; what a person waits for in a search field."""
+"""How long a user waits for a search; a log of 200 MB takes less than one second."""
 
 SHOWN_BYTES = 400
-"""Of a line: enough to see what it is."""
+"""Bytes of a line that a hit shows."""
 
 
 def search_file(path: Path, size: int, text: str, begin: int, limit: int, match_case: bool) -> Found:
-    """Lines that begin at `begin` or behind it, below `size`."""
+    """The lines that contain the text and begin at an offset from `begin` to `size`; at most `limit`."""
     if not path.exists() or begin >= size:
         return Found((), None)
     pattern = re.compile(re.escape(text.encode()), 0 if match_case else re.IGNORECASE)
@@ -33,7 +33,7 @@ def search_file(path: Path, size: int, text: str, begin: int, limit: int, match_
             end = len(data) if is_last else data.rfind(b"\n") + 1
             if end == 0:
                 if len(data) < CHUNK_BYTES * 2:
-                    rest = data  # a line longer than a chunk: look at it with what follows
+                    rest = data  # a line longer than a chunk: searched together with the next one
                     continue
                 end = len(data)
             line, full = _search_block(data[:end], at, line, pattern, limit, hits)
@@ -55,7 +55,7 @@ def _lines_before(file: BinaryIO, begin: int) -> int:
 def _search_block(
     block: bytes, at: int, line: int, pattern: re.Pattern[bytes], limit: int, hits: list[Hit]
 ) -> tuple[int, bool]:
-    """(lines before what follows, whether the limit is reached); appends to `hits`."""
+    """(number of lines before the next block, whether the limit is reached); appends to `hits`."""
     counted = position = 0
     while (match := pattern.search(block, position)) is not None:
         start = block.rfind(b"\n", 0, match.start()) + 1
@@ -73,6 +73,6 @@ def _search_block(
 
 
 def _behind(hit: Hit, data: bytes, at: int) -> int:
-    """Where the line after a hit begins."""
+    """The offset at which the line after a hit begins."""
     stop = data.find(b"\n", hit.offset - at)
     return at + (len(data) if stop < 0 else stop + 1)

@@ -1,8 +1,8 @@
-"""One job's log while it is written: from raw output to redacted bytes, then the index record that makes them readable.
+"""The writer of one job's log: masks raw output, appends it, then appends the index record that makes it readable.
 
-The order is the whole trick: bytes first, record behind them. A step's output keeps one buffer, the raw bytes that are not
-emitted yet; where it begins is the raw offset that the record carries. Parallel steps switch at line ends: while one's
-line is open the others' bytes wait in their buffers, for a bounded time and size.
+Bytes are written before their record, so a crash between the two loses nothing that was visible. A step keeps one
+buffer of raw bytes that are not yet written; its beginning is the raw offset in the record. Parallel steps alternate at
+line ends: while one step's line is open, the bytes of the others wait in their buffers, for a bounded time and size.
 """
 
 import asyncio
@@ -23,22 +23,23 @@ from danube_pkg.core.logs.index import (
 from danube_pkg.core.logs.redaction import Patterns, redact_text
 
 OPEN_LINE_SECONDS = 1.0
-"""A prompt without a line end may keep others waiting for this long; looked at whenever one of them is fed, be it nothing."""
+"""How long an open line, a prompt for example, may block other steps; checked whenever one of them is fed, even
+nothing."""
 
 WAITING_BYTES = 64 * 1024
-"""Or until another step has so much to say."""
+"""How much another step may have waiting before it interrupts an open line."""
 
 UNRECORDED_BYTES = 1024**2
-"""Beyond the log's bound the raw offset is recorded once for so many dropped bytes."""
+"""Beyond the log's size limit the raw offset is recorded once per so many dropped bytes."""
 
 WAKE_SECONDS = 0.005
-"""Readers are woken at most once in this time, however often a step prints."""
+"""Followers are woken at most once in this time, however often a step prints."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StepWriter:
-    """`core.logs.ports.StepOutput`: what one attempt of a step printed."""
+    """`core.logs.ports.StepOutput`: the output of one attempt of a step."""
 
     def __init__(self, log: "LogWriter", step: int, attempt: int, raw_offset: int) -> None:
         self._log = log
@@ -148,7 +149,7 @@ class LogWriter:
         return self._ranges.get(step, (0, 0))
 
     def set_secrets(self, values: Sequence[bytes]) -> None:
-        """Values are only ever added: what a job has read stays masked to its end."""
+        """Add values; none is removed, since what a job has read stays masked until it ends."""
         if not self._secrets.issuperset(values):
             self._secrets |= frozenset(values)
             self._patterns = Patterns(self._secrets)
@@ -157,7 +158,7 @@ class LogWriter:
         return redact_text(self._patterns, text)
 
     async def close(self) -> None:
-        """The sync of a large log takes as long as its disk does, so it has a thread; nothing is written meanwhile."""
+        """The fsync of a large log may take long, so it runs in a thread; nothing is written meanwhile."""
         if not self.closed:
             for step in self._steps.values():
                 step.finish()
@@ -175,7 +176,7 @@ class LogWriter:
             os.fsync(self._index)
 
     def abandon(self) -> None:
-        """Let go of the files as they are, as a crash would."""
+        """Close the files as they are, as a crash would."""
         self.closed = True
         if not self._released:
             self._released = True
@@ -186,7 +187,8 @@ class LogWriter:
     # --- writing
 
     def emit(self, step: StepWriter, *, final: bool = False) -> None:
-        """What of the step's pending bytes may go out now; then it is the turn of those that waited for its line to end."""
+        """Write what may be written of the step's pending bytes, then those of steps that waited for its line to
+        end."""
         self._emit_one(step, final=final)
         for other in self._steps.values():
             if self._line_open:
@@ -237,10 +239,10 @@ class LogWriter:
         return note_key("limit") in self._notes
 
     def _limit_text(self) -> str:
-        return f"--- the log's limit of {self._limit_bytes / 1024**2:g} MB is reached; what steps print after it is not kept"
+        return f"--- the log's limit of {self._limit_bytes / 1024**2:g} MB is reached; later output is dropped"
 
     def _close_line(self) -> None:
-        """A line end that belongs to no step, so that each step's own bytes stay exact."""
+        """End an open line with a byte that belongs to no step, so that each step's own bytes stay exact."""
         if self._line_open:
             self._append(b"\n", RecordKind.NOTE, 0)
         self._line_open = False
@@ -277,15 +279,15 @@ class LogWriter:
                 raise
             raise StorageFull(
                 "log-disk-full",
-                f"there is no room for {self.path.name}",
+                f"there is no space for {self.path.name}",
                 cause=str(error),
-                hint=f"free space on the file system of {self.path.parent}; the job waits and loses nothing",
+                hint=f"free space on the file system of {self.path.parent}; the job waits, and no output is lost",
             ) from error
 
     # --- readers
 
     async def wait_changed(self) -> None:
-        """Until there is more to read, or the log is closed."""
+        """Wait until there is more to read, or the log is closed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[future] = None
         try:

@@ -1,1 +1,1 @@
-"""SMTP."""
+"""Mail over SMTP."""

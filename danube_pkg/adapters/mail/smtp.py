@@ -1,7 +1,7 @@
-"""Mail through a server's SMTP submission (RFC 6409), with the standard library in a thread of its own.
+"""Sends mail by SMTP submission (RFC 6409), with the standard library in a thread.
 
-Without TLS mail goes to a server of this very machine only, and never with a login. smtplib is imported with the first
-message: it is two megabytes that most servers never need.
+Without TLS, mail is sent only to a server on this machine, and without a login. smtplib is imported with the first
+message, since it takes two megabytes that most servers do not need.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import smtplib
 
 TIMEOUT_SECONDS = 20.0
-"""For each answer of the server."""
+"""Timeout for each response of the server."""
 
 DEFAULT_PORT = 587
 
@@ -24,7 +24,10 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SmtpMail:
-    """`core.notifications.ports.Mail`. One connection a message: mails are rare. trust: further certificates, for tests and own CAs."""
+    """`core.notifications.ports.Mail`. Each message has its own connection, since mails are rare.
+
+    trust: replaces the default TLS settings, for tests and private certificate authorities.
+    """
 
     def __init__(self, trust: ssl.SSLContext | None = None) -> None:
         self._trust = trust
@@ -33,14 +36,14 @@ class SmtpMail:
         await asyncio.to_thread(self._send, server, password, message)
 
     def _send(self, server: SmtpSpec, password: str, message: EmailMessage) -> None:
-        import smtplib
+        import smtplib  # 2 MB, and only mail needs it
 
         host, port = _address(server.host)
         name = f"the mail server {server.host}"
         if not server.tls and (host not in _LOOPBACK or server.username):
             raise Permanent(
                 "mail-in-clear",
-                f"smtp.tls is false, and {name} is not on this machine, or wants a login",
+                f"smtp.tls is false, and {name} is not on this machine or needs a login",
                 hint="remove tls: false",
             )
         try:
@@ -53,21 +56,23 @@ class SmtpMail:
         except smtplib.SMTPAuthenticationError as error:
             raise Unauthenticated(
                 "mail-refused",
-                f"{name} refused the login",
-                cause=_said(error),
+                f"{name} rejected the login",
+                cause=_message(error),
                 hint=f"set the password again: danube secrets set {server.password_secret}",
             ) from error
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as error:
-            code, cause = _code(error), _said(error)
+            code, cause = _code(error), _message(error)
             if 500 <= code < 600:
                 raise Permanent(
-                    "mail-refused", f"{name} refused the message", cause=cause, hint="check sender and addresses"
+                    "mail-refused", f"{name} rejected the message", cause=cause, hint="check sender and addresses"
                 ) from error
-            raise Unavailable("mail-unreachable", f"{name} refused for now", cause=cause, hint="try again") from error
+            raise Unavailable(
+                "mail-unreachable", f"{name} rejected the message temporarily", cause=cause, hint="try again"
+            ) from error
         except smtplib.SMTPNotSupportedError as error:
             raise Permanent(
                 "mail-refused",
-                f"{name} does not speak as it is asked to",
+                f"{name} does not support STARTTLS or AUTH",
                 cause=str(error),
                 hint="smtp.tls needs STARTTLS, a login needs AUTH",
             ) from error
@@ -84,18 +89,20 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _code(error: "smtplib.SMTPException") -> int:
-    """The largest refusal: where one receiver is refused for good, the whole message is."""
-    import smtplib
+    """The highest status code: if one recipient is rejected permanently, the whole message is."""
+    import smtplib  # loaded already; see SmtpMail._send
 
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return max(code for code, _ in error.recipients.values())
     return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
 
 
-def _said(error: "smtplib.SMTPException") -> str:
-    import smtplib
+def _message(error: "smtplib.SMTPException") -> str:
+    import smtplib  # loaded already; see SmtpMail._send
 
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return "; ".join(f"{who}: {text.decode('utf-8', 'replace')}" for who, (_, text) in error.recipients.items())
+        return "; ".join(
+            f"{recipient}: {text.decode('utf-8', 'replace')}" for recipient, (_, text) in error.recipients.items()
+        )
     text = error.smtp_error if isinstance(error, smtplib.SMTPResponseException) else str(error)
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

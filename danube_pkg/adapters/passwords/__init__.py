@@ -1,1 +1,1 @@
-"""bcrypt hashes, checked in threads of their own."""
+"""Checks passwords against bcrypt hashes."""

@@ -1,4 +1,4 @@
-"""bcrypt in threads of its own: one check takes a quarter of a second of one core by design."""
+"""bcrypt in a thread of its own: one check takes a quarter of a second of one core by design."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -8,18 +8,18 @@ import bcrypt
 from danube_pkg.core.errors import Unavailable
 
 THREADS = 1
-"""Half of the machine that we budget for: logins must not stop the builds."""
+"""One core of a typical server with two, so that logins do not stop builds."""
 
 WAITING = 20
-"""Five seconds of work; beyond it a burst of logins is refused instead of growing."""
+"""Checks that may wait: five seconds of work. Further logins are refused, so that the queue is bounded."""
 
-NOBODY = b"$2b$12$eImiTXuWVxfM37uY4JANjOehvqIUfRTGYr7Xj6rGI0GWwMwJSdLsG"
-"""A hash whose password nobody knows: what an address without an account is checked against."""
+UNKNOWN_PASSWORD = b"$2b$12$eImiTXuWVxfM37uY4JANjOehvqIUfRTGYr7Xj6rGI0GWwMwJSdLsG"
+"""A hash of an unknown password, for logins with an unknown address."""
 
 
 def stand_in(like: str) -> bytes:
-    """A hash that no password fits, as slow to check as that one."""
-    return f"$2b${like[4:6]}$".encode() + NOBODY[7:]
+    """A hash that no password matches, with the cost factor of `like`."""
+    return f"$2b${like[4:6]}$".encode() + UNKNOWN_PASSWORD[7:]
 
 
 class BcryptPasswords:
@@ -28,19 +28,19 @@ class BcryptPasswords:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt")
         self._waiting = 0
-        self._nobody = NOBODY
+        self._stand_in = UNKNOWN_PASSWORD
 
     async def matches(self, password: str, hash_: str) -> bool:
         if self._waiting >= WAITING:
-            raise Unavailable("login-busy", "too many people log in at this moment", hint="try again in a few seconds")
+            raise Unavailable("login-busy", "too many logins at this moment", hint="try again in a few seconds")
         self._waiting += 1
         try:
             if hash_:
-                self._nobody = stand_in(hash_)  # an unknown address takes as long as the people here do
-            known = hash_.encode() or self._nobody
+                self._stand_in = stand_in(hash_)  # unknown addresses take as long as known ones
+            known = hash_.encode() or self._stand_in
             loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(self._threads, _check, password.encode(errors="replace"), known)
-            return right and bool(hash_)
+            is_right = await loop.run_in_executor(self._threads, _check, password.encode(errors="replace"), known)
+            return is_right and bool(hash_)
         finally:
             self._waiting -= 1
 
@@ -52,4 +52,4 @@ def _check(password: bytes, known: bytes) -> bool:
     try:
         return bcrypt.checkpw(password, known)
     except ValueError:
-        return False  # what stands in the configuration is no hash; its own check says so there
+        return False  # not a hash; the configuration's validation reports it

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.errors import Conflict
-from danube_pkg.core.identity.access import Level, TeamRole, Thing
+from danube_pkg.core.identity.access import Level, Target, TeamRole
 from danube_pkg.core.identity.people import Person
 
 _READABLE = """
@@ -89,7 +89,7 @@ class SqliteAccess:
         rows = self._database.read("SELECT name, groups FROM teams WHERE removed_at IS NULL AND groups <> '[]'")
         return {row["name"]: tuple(json.loads(row["groups"])) for row in rows}
 
-    async def thing(self, pipeline: str) -> Thing:
+    async def target(self, pipeline: str) -> Target:
         owner = self._database.read("SELECT team FROM pipelines WHERE name = ?", pipeline)
         rows = self._database.read(
             "SELECT teams.name, level FROM pipeline_permissions JOIN pipelines ON pipelines.id = pipeline_id "
@@ -97,7 +97,7 @@ class SqliteAccess:
             pipeline,
         )
         levels = {row["name"]: Level(row["level"]) for row in rows}
-        return Thing(pipeline, owner[0]["team"] if owner else "", levels)
+        return Target(pipeline, owner[0]["team"] if owner else "", levels)
 
     async def readable_pipelines(self, teams: Sequence[str]) -> frozenset[str]:
         rows = self._database.read(_READABLE, json.dumps(list(teams)))

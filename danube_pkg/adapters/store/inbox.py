@@ -30,7 +30,7 @@ class SqliteInbox:
         taken: bool = await self._database.write(lambda connection: write_entry(connection, entry))
         return taken
 
-    async def receive_moment(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
+    async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
             _remember(connection, pipeline, schedule, moment)
             return write_entry(connection, entry)
@@ -62,13 +62,13 @@ class SqliteInbox:
             found[entry].append(PipelineOutcome(pipeline, Result(result), why, job_id))
         return [_entry(row, tuple(found[row["id"]])) for row in rows]
 
-    async def last_moment(self, pipeline: str, schedule: str) -> float | None:
+    async def last_due_time(self, pipeline: str, schedule: str) -> float | None:
         rows = self._database.read(
             "SELECT moment FROM cron_moments WHERE pipeline = ? AND schedule = ?", pipeline, schedule
         )
         return rows[0]["moment"] if rows else None
 
-    async def remember_moment(self, pipeline: str, schedule: str, moment: float) -> None:
+    async def set_last_due_time(self, pipeline: str, schedule: str, moment: float) -> None:
         await self._database.write(lambda connection: _remember(connection, pipeline, schedule, moment))
 
     async def forget_settled(self, before: float) -> int:

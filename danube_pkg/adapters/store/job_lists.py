@@ -1,8 +1,8 @@
-"""The SQL of job lists: a million jobs, any combination of filters, and never a scan or a sort of more than a page.
+"""The SQL of job lists: any combination of filters over a million jobs, without a scan or a sort of more than a page.
 
-Each filter is turned into a set of keys, each of which is the beginning of an index that ends with the job's id. Only as
-many keys as a page has rows can contribute to it: those with the newest jobs. So one seek for each key, then one page for
-each of the keys that are left, merged.
+A filter becomes a set of keys, each a prefix of an index that ends with the job's id. At most as many keys as a page
+has rows can contribute to it: those with the newest jobs. So one seek for each key, then one page for each of those
+keys, merged.
 """
 
 import json
@@ -11,17 +11,18 @@ from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.reasons import Status
 
 LATEST = "~"
-"""Behind every id, which is of digits and lower-case letters."""
+"""Sorts after every id, which consists of digits and lower-case letters."""
 
 NEWEST_OF_EACH = """
-SELECT jobs.pipeline, jobs.id, jobs.status, jobs.branch, jobs.created_at, jobs.started_at, jobs.finished_at FROM json_each(?1) AS names CROSS JOIN jobs ON jobs.id IN (
+SELECT jobs.pipeline, jobs.id, jobs.status, jobs.branch, jobs.created_at, jobs.started_at, jobs.finished_at
+FROM json_each(?1) AS names CROSS JOIN jobs ON jobs.id IN (
     SELECT id FROM jobs WHERE pipeline = names.value ORDER BY id DESC LIMIT ?2)
 ORDER BY jobs.id DESC
 """
 
 
 def job_list_query(wanted: JobFilter) -> tuple[str, tuple[object, ...]]:
-    """A statement and its values."""
+    """A statement and the values of its parameters."""
     before, limit = wanted.before or LATEST, wanted.limit
     if wanted.branch is not None:
         statuses = [wanted.status] if wanted.status else list(Status)
@@ -41,7 +42,7 @@ def _names(wanted: JobFilter) -> str | None:
 
 
 def _pipelines(wanted: JobFilter) -> str:
-    """Without a filter every pipeline is a key of its own: there are thousands of them at most."""
+    """Without a filter every pipeline is a key: there are thousands at most."""
     if wanted.pipelines is None:
         return "(SELECT name AS value FROM pipelines WHERE ?4 IS NULL)"
     return "json_each(?4)"

@@ -37,14 +37,14 @@ class SqliteJobs:
         """The last saved state of each open job, so that a save writes only the steps that changed."""
 
     async def create_jobs(
-        self, jobs: Sequence[Job], told: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
+        self, jobs: Sequence[Job], follow_up: FollowUp = NO_FOLLOW_UP, settled: Settlement | None = None
     ) -> Sequence[Job]:
         def work(connection: sqlite3.Connection) -> dict[str, str]:
-            known = {job.id: there for job in jobs if (there := _made_before(connection, job))}
+            known = {job.id: found for job in jobs if (found := _existing_job(connection, job))}
             for job in jobs:
                 if job.id not in known:
                     _write_job(connection, job)
-            write_follow_up(connection, told, known)
+            write_follow_up(connection, follow_up, known)
             if settled is not None:
                 settle(connection, settled, {job.pipeline: known.get(job.id, job.id) for job in jobs})
             return known
@@ -55,7 +55,7 @@ class SqliteJobs:
         return [job for job in found if job is not None]
 
     async def save_job(
-        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), told: FollowUp = NO_FOLLOW_UP
+        self, job: Job, *, done: Effect | None = None, owed: Sequence[Effect] = (), follow_up: FollowUp = NO_FOLLOW_UP
     ) -> None:
         before = self._saved.get(job.id)
         known = set(before.steps) if before is not None else set()
@@ -72,7 +72,7 @@ class SqliteJobs:
                     (time.time(), done.job_id, done.position),
                 )
             _owe(connection, owed)
-            write_follow_up(connection, told)
+            write_follow_up(connection, follow_up)
 
         await self._database.write(work)
         if job.phase is Phase.CLOSED:
@@ -155,8 +155,8 @@ def _write_job(connection: sqlite3.Connection, job: Job) -> None:
     _upsert(connection, "jobs", values)
 
 
-def _made_before(connection: sqlite3.Connection, job: Job) -> str:
-    """The id of the job that stands for this one already, "" where there is none: by its id, or by its pipeline and origin."""
+def _existing_job(connection: sqlite3.Connection, job: Job) -> str:
+    """The id of the stored job with the same id, or the same pipeline and origin; "" where there is none."""
     wanted = (job.id, job.pipeline_id, job.trigger.origin)
     found = connection.execute(
         "SELECT id FROM jobs WHERE id = ? OR (pipeline_id = ? AND origin = ? AND origin <> '')", wanted
@@ -200,7 +200,7 @@ def _upsert(connection: sqlite3.Connection, table: str, values: dict[str, Any]) 
 
 
 def _owe(connection: sqlite3.Connection, effects: Sequence[Effect]) -> None:
-    """Again without harm: a commit that seemed to have failed may have happened, and is then repeated."""
+    """Idempotent: a commit that seemed to fail may have happened, and is then repeated."""
     connection.executemany(
         "INSERT INTO effects (job_id, position, generation, kind) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         [(effect.job_id, effect.position, effect.generation, effect.kind) for effect in effects],
@@ -234,7 +234,7 @@ def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:
 
 @lru_cache(maxsize=1024)
 def _settings(text: str) -> PipelineSettings:
-    """Shared by all jobs of one revision of a pipeline; a page of a list names few."""
+    """Cached: jobs of one revision of a pipeline have the same text."""
     return decode_json(text, PipelineSettings)
 
 

@@ -79,7 +79,7 @@ def write_follow_up(connection: sqlite3.Connection, follow_up: FollowUp, without
     for entry in follow_up.inbox:
         write_entry(connection, entry)
     for one in follow_up.outbox:
-        if not one.news.job_id or one.news.job_id not in without_jobs:
+        if not one.notification.job_id or one.notification.job_id not in without_jobs:
             _write(connection, one)
 
 
@@ -92,12 +92,12 @@ def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
             entry.kind,
             entry.target,
             entry.channel,
-            encode_json(entry.news).decode(),
+            encode_json(entry.notification).decode(),
             encode_json(entry.address).decode(),
             int(entry.only_after_failure),
             entry.created_at,
             entry.next_at,
-            f"{entry.target} {entry.news.job_id} {entry.news.status} {entry.news.reason}",
+            f"{entry.target} {entry.notification.job_id} {entry.notification.status} {entry.notification.reason}",
         ),
     )
 

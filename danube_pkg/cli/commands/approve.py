@@ -21,7 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     client = ApiClient(options)
     path = f"/api/v1/jobs/{quote(options.job, safe='')}"
-    commit = client.get(path)["trigger"]["commit_sha"] or ""
+    commit = client.get(path)["trigger"]["commit_sha"]
+    if commit is None:
+        what = "the job's commit is not known yet"
+        raise Conflict("commit-unknown", what, hint=f"danube explain {options.job}, then try again")
     if len(options.commit) < SHORTEST_COMMIT or not commit.startswith(options.commit.lower()):
         raise Conflict(
             "approval-of-another-commit",

@@ -1,5 +1,7 @@
-"""What a configuration repository may say and what it means: the schema as dataclasses, reading, checks, state, differences.
+"""The configuration: its schema as records, reading and checking documents, the resulting state, differences of two
+states.
 
-The schema is defined once, in `bootstrap/root.py`, `people.py`, `pipelines.py`, `git_authentication.py` and `notifications.py`; the
-validation, the JSON Schema and the reference page come from those definitions. Nothing here reads a file.
+The schema is defined once, in `config.py`, `people.py`, `pipelines.py`, `notifications.py` and
+`core/repositories/git_authentication.py`. Validation, the JSON Schema and the reference page are derived from these
+records. Nothing here reads a file.
 """

@@ -1,4 +1,5 @@
-"""The configuration that the server works by, as one object: the configuration sync writes it, everything else reads it."""
+"""The applied configuration as one object: the configuration sync replaces it, all other parts read it and listen to
+it."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,10 +11,11 @@ ConfigurationListener = Callable[[], None]
 
 
 class AppliedConfiguration:
-    """Made before everything that depends on it, from what the database says was applied last.
+    """Created before all parts that depend on it, from the state in the database.
 
-    own_secrets: keys of secrets that danube.toml reserves for the server, beside those that the configuration names.
-    Listeners are called after each change, in the order in which they were added; they must be quick and must not raise.
+    own_secrets: keys of secrets that danube.toml reserves for the server, in addition to those that the configuration
+    names. Listeners are called after each change, in the order in which they were added; they must be quick and must
+    not raise.
     """
 
     def __init__(
@@ -25,7 +27,7 @@ class AppliedConfiguration:
 
     @property
     def state(self) -> State:
-        """Server settings, people and pipelines; empty before the first configuration was applied."""
+        """Server settings, users, teams and pipelines; empty before the first configuration was applied."""
         return self._state
 
     @property
@@ -35,20 +37,20 @@ class AppliedConfiguration:
 
     @property
     def revision(self) -> Applied:
-        """Which revision it is, and since when it is applied."""
+        """The applied revision, with the time when it was applied."""
         return self._revision
 
     @property
     def named_secrets(self) -> frozenset[str]:
-        """Keys of secrets that the server uses itself; no job may read them."""
+        """Keys of secrets that the server itself uses; no job may read them."""
         return self._named_secrets
 
     def listen(self, listener: ConfigurationListener) -> None:
-        """Call it after each change from now on."""
+        """Call the listener after each change from now on."""
         self._listeners.append(listener)
 
     def replace(self, state: State, revision: Applied) -> None:
-        """Work by another configuration, which is stored already."""
+        """Make another configuration the applied one; it is already stored."""
         self._set(state, revision)
         for listener in self._listeners:
             listener()

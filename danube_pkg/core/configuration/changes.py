@@ -1,7 +1,7 @@
-"""What has to change so that the actual state becomes the desired one: `diff`, and what applying it gives: `apply`.
+"""The changes from the actual state to the desired one: `diff` computes them, `apply` carries them out.
 
-`apply(diff(desired, actual), actual) == desired`; the difference of equal states is empty. The store does in SQL what
-`apply` does here, and a test holds the two together.
+`apply(diff(desired, actual), actual) == desired`; the difference of equal states is empty. The store applies changes in
+SQL, and a test compares its result with that of `apply`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from danube_pkg.kit.records import HIDDEN, Record, is_record, replace
 
 
 class ObjectKind(StrEnum):
-    """In the order in which changes are applied: what others refer to comes first."""
+    """The kinds of objects, in the order in which changes are applied: referenced objects first."""
 
     CONFIG = "config"
     USER = "user"
@@ -25,7 +25,7 @@ class ObjectKind(StrEnum):
 
 
 class ChangeAction(StrEnum):
-    """What happens to a thing."""
+    """What happens to an object."""
 
     ADD = "add"
     CHANGE = "change"
@@ -33,7 +33,7 @@ class ChangeAction(StrEnum):
 
 
 class Change(Record):
-    """One thing that appears (`before` is None), disappears (`after` is None) or becomes another. key: as `State` has it."""
+    """One object that is added (`before` is None), removed (`after` is None) or changed. key: its key in `State`."""
 
     kind: ObjectKind
     key: str
@@ -56,7 +56,7 @@ CONFIG_KEY = "global"
 
 
 def diff(desired: State, actual: State) -> tuple[Change, ...]:
-    """The changes in the order in which they can be applied, sorted within each kind."""
+    """The changes in the order in which they must be applied, sorted by key within each kind."""
     changes: list[Change] = []
     if desired.config != actual.config:
         changes.append(Change(ObjectKind.CONFIG, CONFIG_KEY, actual.config, desired.config))
@@ -71,7 +71,7 @@ def diff(desired: State, actual: State) -> tuple[Change, ...]:
 
 
 def apply(changes: Sequence[Change], actual: State) -> State:
-    """The state after the changes. Raises Defect for changes that are not from this state."""
+    """The state after the changes. Raises Defect for changes that start from another state."""
     state = actual
     for change in changes:
         if change.kind is ObjectKind.CONFIG:
@@ -90,21 +90,21 @@ def apply(changes: Sequence[Change], actual: State) -> State:
 
 def _expect(found: Any, change: Change) -> None:
     if found != change.before:
-        raise Defect("change-out-of-place", f"{change.kind} {change.key!r} is not what the change starts from")
+        raise Defect("change-out-of-place", f"{change.kind} {change.key!r} differs from what the change starts from")
 
 
 class FieldChange(Record):
-    """One field that differs, by its path in a document: `spec.resources.cpu`. Values that must not be shown are "…"."""
+    """One field that differs. path: in a document, as `spec.resources.cpu`. before, after: "…" for hidden values.
+    restart: the change takes effect after a restart of the server."""
 
     path: str
     before: Any
     after: Any
     restart: bool = False
-    """In force only after the server was started again."""
 
 
 def changed_fields(before: Any, after: Any, path: str = "") -> tuple[FieldChange, ...]:
-    """The innermost fields in which two records of one type differ; lists and mappings as wholes."""
+    """The innermost fields in which two records of one type differ; lists and mappings are compared as wholes."""
     found: list[FieldChange] = []
     for key, (field, _) in typed_fields(type(after)).items():
         one, other = getattr(before, field.name), getattr(after, field.name)

@@ -1,4 +1,8 @@
-"""What holds between documents, and between the fields of one: names that are unique, references that lead somewhere."""
+"""Checks beyond single fields: unique names, references between documents, fields of a document that depend on each
+other.
+
+They run after all documents were read, so that the order of files does not matter.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -15,13 +19,13 @@ from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.core.repositories.git_authentication import SshKey
 
 MAX_PIPELINES = 10_000
-"""An organisation of that size has several Danubes; the list of pipelines is built for it."""
+"""The list of pipelines is designed for this many; larger organisations run several servers."""
 
 MAX_PORT = 65535
 
 
 def check_documents(documents: Sequence[TypedDocument], files: ConfigurationFiles, findings: Findings) -> None:
-    """Everything that the fields' own rules do not say."""
+    """Check everything that the rules of single fields do not cover."""
     _check_unique(documents, findings)
     _check_bounds(documents, findings)
     teams = {one.metadata.name for one in documents if isinstance(one.spec, TeamSpec)}
@@ -59,18 +63,19 @@ def _check_unique(documents: Sequence[TypedDocument], findings: Findings) -> Non
             place = one.document.place(path)
             first = seen.setdefault((kind, named), place)
             if first is not place:
-                findings.add(place, f"there is a {kind}{named} already, at {first}", hint="remove one")
+                findings.add(place, f"there is already a {kind}{named}, at {first}", hint="remove one of them")
 
 
 def _check_bounds(documents: Sequence[TypedDocument], findings: Findings) -> None:
     pipelines = [one for one in documents if isinstance(one.spec, PipelineSpec)]
     if len(pipelines) > MAX_PIPELINES:
         place = pipelines[MAX_PIPELINES].document.root.place
-        findings.add(place, f"more than {MAX_PIPELINES} pipelines", hint="divide them among several servers")
+        findings.add(place, f"more than {MAX_PIPELINES} pipelines", hint="use several servers")
 
 
 def _check_egress(one: TypedDocument, allowlist: Sequence[str], findings: Findings) -> None:
-    """Each entry, and the length of the list: the server's and a pipeline's are handed to the egress proxy together."""
+    """Check each entry, and the length of the list: the egress proxy gets the server's and a pipeline's list
+    together."""
     for index, entry in enumerate(allowlist):
         try:
             parse_entry(entry)
@@ -78,18 +83,18 @@ def _check_egress(one: TypedDocument, allowlist: Sequence[str], findings: Findin
             place = one.document.place(f"spec.egress_allowlist[{index}]")
             findings.add(place, f"spec.egress_allowlist[{index}]: {error.what}", hint=error.hint)
     if sum(map(len, allowlist)) > MAX_ALLOWLIST_BYTES // 2:
-        what = f"spec.egress_allowlist has more than {MAX_ALLOWLIST_BYTES // 2} letters"
-        findings.add(one.document.place("spec.egress_allowlist"), what, hint="name domains: **.example.org")
+        what = f"spec.egress_allowlist has more than {MAX_ALLOWLIST_BYTES // 2} characters"
+        findings.add(one.document.place("spec.egress_allowlist"), what, hint="use patterns of domains: **.example.org")
 
 
 def _check_cost(one: TypedDocument, spec: UserSpec, findings: Findings) -> None:
     low, high = BCRYPT_COSTS
     if spec.password_hash and not low <= (cost := int(spec.password_hash[4:6])) <= high:
-        why = "is guessed too fast" if cost < low else "makes every login take seconds"
+        why = "can be guessed too fast" if cost < low else "makes every login take seconds"
         findings.add(
             one.document.place("spec.password_hash"),
             f"spec.password_hash has the bcrypt cost {cost}, which {why}; it must be {low} to {high}",
-            hint="make one with: htpasswd -nBC 12 ''",
+            hint="create one with: htpasswd -nBC 12 ''",
         )
 
 
@@ -97,7 +102,7 @@ def _check_members(one: TypedDocument, spec: TeamSpec, emails: set[str], finding
     for index, member in enumerate(spec.members):
         place = one.document.place(f"spec.members[{index}]")
         if any(member.email.lower() == before.email.lower() for before in spec.members[:index]):
-            findings.add(place, f"team {one.metadata.name!r} names {member.email!r} twice", hint="remove one")
+            findings.add(place, f"team {one.metadata.name!r} has the member {member.email!r} twice", hint="remove one")
         elif emails and member.email.lower() not in emails:
             what = f"team {one.metadata.name!r}: there is no user {member.email!r}"
             findings.add(place, what, hint=nearest(member.email, sorted(emails)))
@@ -109,7 +114,9 @@ def _check_teams(one: TypedDocument, spec: PipelineSpec, teams: set[str], findin
     for path, team in named:
         if team not in teams:
             what = f"{path}: there is no team {team!r}"
-            findings.add(one.document.place(path), what, hint=nearest(team, sorted(teams)) if teams else "write one")
+            findings.add(
+                one.document.place(path), what, hint=nearest(team, sorted(teams)) if teams else "add it to teams.yaml"
+            )
     _check_twice(one, "spec.permissions", "team", spec.permissions, lambda each: each.team, findings)
 
 
@@ -121,7 +128,7 @@ def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> N
         path = f"spec.git_authentication[{index}]"
         if not rule.match_patterns:
             place = one.document.place(f"{path}.match_patterns")
-            findings.add(place, f"{path}.match_patterns is empty, so that the rule never matches", hint='write: ["*"]')
+            findings.add(place, f"{path}.match_patterns is empty, so the rule never matches", hint='write: ["*"]')
         if isinstance(rule, SshKey) and bool(rule.private_key_path) == bool(rule.private_key_secret):
             findings.add(
                 one.document.place(path),
@@ -131,7 +138,7 @@ def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> N
     for index, webhook in enumerate(spec.webhooks):
         if not webhook.secrets:
             place = one.document.place(f"spec.webhooks[{index}].secrets")
-            what = f"spec.webhooks[{index}].secrets is empty, so that no webhook would be believed"
+            what = f"spec.webhooks[{index}].secrets is empty, so every webhook would be refused"
             findings.add(place, what, hint='name a secret: ["github-webhook"]')
     logins = [
         (f"spec.registries[{at}]", each.username, each.password_secret) for at, each in enumerate(spec.registries)
@@ -142,7 +149,7 @@ def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> N
         if bool(username) != bool(secret):
             what = f"{path} needs both username and password_secret, or neither"
             findings.add(
-                one.document.place(path), what, hint="set it: danube secrets set NAME; and write its NAME here"
+                one.document.place(path), what, hint="set the secret: danube secrets set NAME; and write NAME here"
             )
     address = spec.server.bind_address
     if address and int(address.rpartition(":")[2]) > MAX_PORT:
@@ -157,7 +164,7 @@ def _check_twice(
     for index, each in enumerate(items):
         if name(each) in seen:
             place = one.document.place(f"{path}[{index}].{key}")
-            findings.add(place, f"{path}[{index}]: {key} {name(each)!r} is there twice", hint="remove one")
+            findings.add(place, f"{path}[{index}]: the {key} {name(each)!r} is used twice", hint="remove one")
         seen.add(name(each))
 
 
@@ -166,5 +173,5 @@ def _check_mail(one: TypedDocument, findings: Findings) -> None:
     for index, notification in enumerate(notifications):
         if isinstance(notification, EmailNotification):
             place = one.document.place(f"spec.notifications[{index}]")
-            what = f"spec.notifications[{index}]: e-mail needs a mail server, and the configuration names none"
+            what = f"spec.notifications[{index}]: e-mail needs a mail server, and the configuration has none"
             findings.add(place, what, hint="add to kind Config: smtp: {host: …, from: …}")

@@ -12,12 +12,12 @@ from danube_pkg.kit.records import Record, field
 
 
 class ServerSpec(Record):
-    """The last in precedence: a flag of `danube serve` goes first, then danube.toml, then this."""
+    """Settings of the server. A flag of `danube serve` takes precedence, then danube.toml, then these."""
 
     bind_address: Annotated[
         str,
         rule(
-            "Where HTTP is served.",
+            "The address on which HTTP is served.",
             restart=True,
             **(patterns.address | {"pattern": f"|{patterns.address['pattern']}", "example": "0.0.0.0:8080"}),
         ),
@@ -25,7 +25,7 @@ class ServerSpec(Record):
     data_dir: Annotated[
         str,
         rule(
-            "Where the server keeps its data. A running server cannot move: it says here where it should be.",
+            "The server's data directory. A running server does not move it: stop it, move the directory, change danube.toml.",
             pattern=r"|/.*",
             expects="an absolute path",
             example="/var/lib/danube",
@@ -33,7 +33,8 @@ class ServerSpec(Record):
         ),
     ] = ""
     external_url: Annotated[
-        str, rule("How people reach this server.", **(patterns.web_url | {"example": "https://ci.example.org"}))
+        str,
+        rule("The URL by which users reach this server.", **(patterns.web_url | {"example": "https://ci.example.org"})),
     ] = ""
 
 
@@ -43,19 +44,17 @@ class KubernetesSpec(Record):
     namespace: Annotated[
         str,
         rule(
-            "Where jobs' pods are made.",
+            "The namespace of the jobs' pods.",
             pattern=r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
             expects="the name of a namespace",
             restart=True,
         ),
     ] = "danube-jobs"
-    coordinator_image: Annotated[str, rule("What a pod's coordinator runs.", restart=True)] = (
-        "danube-coordinator:latest"
-    )
+    coordinator_image: Annotated[str, rule("The image of the coordinator.", restart=True)] = "danube-coordinator:latest"
 
 
 class RetentionSpec(Record):
-    """How long things are kept, in days."""
+    """How long logs, artifacts and images are kept, in days."""
 
     logs_days: Annotated[int, rule("Jobs' logs.", at_least=1, at_most=3650)] = 30
     artifacts_days: Annotated[int, rule("Jobs' artifacts.", at_least=1, at_most=3650)] = 14
@@ -63,51 +62,58 @@ class RetentionSpec(Record):
 
 
 class ObservabilitySpec(Record):
-    """What the server tells others of itself."""
+    """Metrics and traces of the server."""
 
     otel_endpoint: Annotated[
-        str, rule("Where traces go (OTLP).", restart=True, **(patterns.web_url | {"example": "http://localhost:4317"}))
+        str,
+        rule(
+            "The OTLP endpoint that receives traces.",
+            restart=True,
+            **(patterns.web_url | {"example": "http://localhost:4317"}),
+        ),
     ] = ""
-    metrics_enabled: Annotated[bool, rule("Whether /metrics answers.")] = True
+    metrics_enabled: Annotated[bool, rule("Whether /metrics is served.")] = True
     traces_enabled: Annotated[bool, rule("Whether traces are sent.", restart=True)] = False
 
 
 class WebhookSpec(Record):
-    """Whose webhooks are believed."""
+    """Webhooks of one forge that are accepted."""
 
-    forge: Annotated[Forge, rule("Which forge sends them.")]
+    forge: Annotated[Forge, rule("The forge that sends them.")]
     secrets: Annotated[
         tuple[str, ...],
-        rule("Secrets with which it signs; several while one is being replaced.", most=8, **patterns.secret),
+        rule("The secrets that sign them; several while one is being replaced.", most=8, **patterns.secret),
     ]
 
 
 class SmtpSpec(Record):
-    """Through which server mail is sent."""
+    """The mail server that sends notifications."""
 
-    host: Annotated[str, rule("The mail server, with its port (587 where none is named).", **patterns.host)]
+    host: Annotated[str, rule("The mail server, with its port (587 without one).", **patterns.host)]
     sender: Annotated[str, rule("The sender's address.", key="from", **patterns.email)]
-    username: Annotated[str, rule("With password_secret: the login.")] = ""
+    username: Annotated[str, rule("With password_secret: the user name.")] = ""
     password_secret: Annotated[str, rule("The secret with the password.", **patterns.secret)] = ""
-    tls: Annotated[bool, rule("STARTTLS is demanded; false only for a server on this machine.")] = True
+    tls: Annotated[bool, rule("Require STARTTLS; false only for a server on this machine.")] = True
 
 
 class OidcSpec(Record):
     """Login through an OpenID Connect issuer."""
 
     issuer: Annotated[str, rule("The issuer's URL, exactly as its tokens name it.", **patterns.web_url)]
-    client_id: Annotated[str, rule("As the issuer knows Danube.")]
+    client_id: Annotated[str, rule("Danube's client id at the issuer.")]
     client_secret_secret: Annotated[
         str, rule("The secret with the client's secret; none for a public client.", **patterns.secret)
     ] = ""
-    scopes: Annotated[tuple[str, ...], rule("What is asked for.")] = ("openid", "email", "profile")
-    groups_claim: Annotated[str, rule("The claim that lists a person's groups; teams name the ones they take.")] = ""
+    scopes: Annotated[tuple[str, ...], rule("The requested scopes.")] = ("openid", "email", "profile")
+    groups_claim: Annotated[
+        str, rule("The claim that lists a user's groups; teams name the groups that belong to them.")
+    ] = ""
 
 
 class AuthSpec(Record):
-    """How people log in."""
+    """How users log in."""
 
-    oidc: Annotated[OidcSpec | None, rule("An issuer; without one the users' own password hashes.")] = None
+    oidc: Annotated[OidcSpec | None, rule("An issuer; without one users log in with their passwords.")] = None
 
 
 class ConfigSpec(Record):
@@ -115,22 +121,26 @@ class ConfigSpec(Record):
 
     server: Annotated[ServerSpec, rule("Addresses and directories.")] = field(default_factory=ServerSpec)
     kubernetes: Annotated[KubernetesSpec, rule("The cluster.")] = field(default_factory=KubernetesSpec)
-    retention: Annotated[RetentionSpec, rule("How long things are kept.")] = field(default_factory=RetentionSpec)
+    retention: Annotated[RetentionSpec, rule("How long logs, artifacts and images are kept.")] = field(
+        default_factory=RetentionSpec
+    )
     observability: Annotated[ObservabilitySpec, rule("Metrics and traces.")] = field(default_factory=ObservabilitySpec)
     max_concurrent_jobs: Annotated[
         int,
-        rule("Jobs at the same time. Four is what a machine of two to four cores carries.", at_least=1, at_most=10_000),
+        rule(
+            "Jobs that run at the same time. Four suits a machine with two to four cores.", at_least=1, at_most=10_000
+        ),
     ] = 4
     egress_allowlist: Annotated[
-        tuple[str, ...], rule("Hosts that every job may reach; anything else is refused.", **patterns.egress)
+        tuple[str, ...], rule("Hosts that every job may reach; all others are denied.", **patterns.egress)
     ] = ()
     git_authentication: Annotated[
-        tuple[GitAuthentication, ...], rule("Credentials for repositories, the first that matches wins.")
+        tuple[GitAuthentication, ...], rule("Credentials for repositories; the first rule that matches is used.")
     ] = ()
-    registries: Annotated[tuple[RegistrySpec, ...], rule("Registries of images that need a login.")] = ()
-    webhooks: Annotated[tuple[WebhookSpec, ...], rule("Webhooks that are believed.")] = ()
+    registries: Annotated[tuple[RegistrySpec, ...], rule("Credentials for image registries.")] = ()
+    webhooks: Annotated[tuple[WebhookSpec, ...], rule("Webhooks that are accepted, by forge.")] = ()
     notifications: Annotated[
-        tuple[Notification, ...], rule("Who is told of every pipeline's jobs, beside those of the pipeline.")
+        tuple[Notification, ...], rule("Notifications about the jobs of every pipeline, beside the pipeline's own.")
     ] = ()
     smtp: Annotated[SmtpSpec | None, rule("Needed for notifications by e-mail.")] = None
-    auth: Annotated[AuthSpec, rule("How people log in.")] = field(default_factory=AuthSpec)
+    auth: Annotated[AuthSpec, rule("How users log in.")] = field(default_factory=AuthSpec)

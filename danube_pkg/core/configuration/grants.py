@@ -1,4 +1,5 @@
-"""Who may do what with which pipeline, person by person, and what a change of the configuration does to it: for `--plan`."""
+"""Which level each user has on each pipeline, and what a change of the configuration does to it; for `danube config
+--plan`."""
 
 from collections.abc import Mapping
 
@@ -7,13 +8,13 @@ from danube_pkg.core.identity.access import Level, TeamRole
 from danube_pkg.kit.records import Record
 
 EVERYTHING = "everything"
-"""The thing that a global administrator has admin on, in place of a pipeline's name."""
+"""Stands for a pipeline's name in the grant of a global administrator."""
 
 _ORDER = (Level.READ, Level.WRITE, Level.ADMIN)
 
 
 class GrantChange(Record):
-    """A person's access to a pipeline; None is none."""
+    """A user's level on a pipeline before and after a change; None: no access."""
 
     email: str
     pipeline: str
@@ -32,7 +33,7 @@ def grants(state: State) -> Mapping[tuple[str, str], Level]:
         for team_name, level in [*given, (pipeline.team, Level.ADMIN)]:
             for member in state.teams[team_name].members if team_name in state.teams else ():
                 key = (member.email, pipeline.name)
-                # As core.access has it: of `admin` only a team's admins can make full use.
+                # As in core/identity/access.py: `admin` has its full effect only for the team's admins.
                 own = Level.WRITE if level is Level.ADMIN and member.role is not TeamRole.ADMIN else level
                 if key not in found or _ORDER.index(found[key]) < _ORDER.index(own):
                     found[key] = own
@@ -40,7 +41,7 @@ def grants(state: State) -> Mapping[tuple[str, str], Level]:
 
 
 def changed_grants(before: State, after: State) -> tuple[GrantChange, ...]:
-    """Who gains or loses what, sorted by person and pipeline."""
+    """The grants that differ between two states, sorted by user and pipeline."""
     old, new = grants(before), grants(after)
     return tuple(
         GrantChange(email, pipeline, old.get((email, pipeline)), new.get((email, pipeline)))

@@ -1,4 +1,5 @@
-"""Marked documents → typed ones: the envelope (`apiVersion`, `kind`, `metadata`, `spec`) and each kind's own fields."""
+"""Typed documents from marked ones: the envelope (`apiVersion`, `kind`, `metadata`, `spec`) and the fields of each
+kind."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -27,22 +28,22 @@ _ENVELOPE = ("apiVersion", "kind", "metadata", "spec")
 
 
 class Metadata(Record):
-    """A document's name and, of a pipeline, its owner."""
+    """A document's name, and the team that owns a pipeline."""
 
     name: Annotated[
         str, rule("The name, unique among documents of its kind.", example="frontend-build", **patterns.name)
     ]
     team: Annotated[
-        str, rule("Of a pipeline: the team that owns it; nobody but global administrators where none is named.")
+        str, rule("For a pipeline: the team that owns it; without one only global administrators may use it.")
     ] = ""
 
 
 class ConfigurationFiles(Record):
-    """What an adapter read: parsed documents and what could not be parsed.
+    """What an adapter has read: the parsed documents, and findings about files that could not be parsed.
 
-    revision: a commit, or `dir-` and a hash of the content. base: the directory that relative repositories start from;
-    "" where the configuration is not on this machine's disk. timezones: names known on this machine; none: not checked.
-    texts: what was written, by the places of the documents.
+    revision: a commit, or `dir-` and a hash of the content. base: the directory from which relative repositories start,
+    "" where the configuration is not on this machine. timezones: the names that this machine knows; empty: they are not
+    checked. texts: the YAML text of each document, by its place.
     """
 
     revision: str
@@ -54,7 +55,7 @@ class ConfigurationFiles(Record):
 
 
 class TypedDocument(Record):
-    """One document; `document` knows the places of what it says."""
+    """One document as records. document: the marked document with the places of its fields."""
 
     kind: str
     metadata: Metadata
@@ -63,7 +64,8 @@ class TypedDocument(Record):
 
 
 def read_documents(nodes: Sequence[Marked], findings: Findings) -> list[TypedDocument]:
-    """Those that are right in themselves; what is wrong is in `findings`. An empty document is none."""
+    """The documents whose own fields are valid; everything else is added to `findings`. Empty documents are left
+    out."""
     read = [_read(Document(node), findings) for node in nodes if node.value is not None]
     return [one for one in read if one is not None]
 

@@ -1,4 +1,4 @@
-"""Who is told how a job ended."""
+"""Receivers of notifications about the ends of jobs, as configured."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -9,7 +9,7 @@ from danube_pkg.kit.records import Record
 
 
 class Occasion(StrEnum):
-    """When somebody is told."""
+    """When a notification is sent."""
 
     FAILURE = "failure"
     RECOVERY = "recovery"
@@ -17,19 +17,19 @@ class Occasion(StrEnum):
 
 
 _DEFAULT = (Occasion.FAILURE, Occasion.RECOVERY)
-_WHEN = rule("When: a job that failed, the first success after a failure, or every end.", key="on")
+_WHEN = rule("When it is sent: after a failure, after the first success following one, or always.", key="on")
 
 
 class EmailNotification(Record):
-    """A message by the server's `smtp`."""
+    """An e-mail, sent through the server's `smtp`."""
 
     TYPE: ClassVar[str] = "email"
-    to: Annotated[tuple[str, ...], rule("Addresses.", **patterns.email)]
+    to: Annotated[tuple[str, ...], rule("Addresses of the receivers.", **patterns.email)]
     when: Annotated[tuple[Occasion, ...], _WHEN] = _DEFAULT
 
 
 class SlackNotification(Record):
-    """A message to an incoming webhook as Slack has them (Mattermost and others take the same)."""
+    """A message to an incoming webhook of Slack, Mattermost and others with the same format."""
 
     TYPE: ClassVar[str] = "slack"
     url_secret: Annotated[str, rule("The secret that holds the webhook's URL.", **patterns.secret)]
@@ -37,10 +37,12 @@ class SlackNotification(Record):
 
 
 class WebhookNotification(Record):
-    """A signed POST of the job as JSON."""
+    """A signed POST request with the job as JSON."""
 
     TYPE: ClassVar[str] = "webhook"
-    url: Annotated[str, rule("Where to.", **(patterns.web_url | {"pattern": r"https?://[^\s/@]+(/\S*)?"}))]
+    url: Annotated[
+        str, rule("The URL of the receiver.", **(patterns.web_url | {"pattern": r"https?://[^\s/@]+(/\S*)?"}))
+    ]
     signing_secret: Annotated[str, rule("The secret that the message is signed with.", **patterns.secret)]
     when: Annotated[tuple[Occasion, ...], _WHEN] = _DEFAULT
 

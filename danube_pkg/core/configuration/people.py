@@ -8,17 +8,19 @@ from danube_pkg.core.identity.access import TeamRole
 from danube_pkg.kit.records import HIDDEN, Record
 
 BCRYPT_COSTS = (10, 16)
-"""Below ten a hash is guessed in hours, above sixteen a login takes seconds; Dex takes the same range."""
+"""Below ten passwords can be guessed in hours, above sixteen a login takes seconds. Dex accepts the same range."""
 
 
 class UserSpec(Record):
-    """Kind `User`: a person who may log in."""
+    """Kind `User`: a user who may log in."""
 
-    email: Annotated[str, rule("Who it is; a changed address is another person.", **patterns.email)]
+    email: Annotated[
+        str, rule("The user's address, which identifies them; a changed address is another user.", **patterns.email)
+    ]
     password_hash: Annotated[
         str,
         rule(
-            "bcrypt with a cost of 10 to 16 (made by: htpasswd -nBC 12 ''); empty for who logs in elsewhere.",
+            "bcrypt with a cost of 10 to 16 (created by: htpasswd -nBC 12 ''); empty for users who log in at an issuer.",
             pattern=r"|\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}",
             expects="a bcrypt hash",
             hidden=True,
@@ -29,22 +31,22 @@ class UserSpec(Record):
 
 
 class MemberSpec(Record):
-    """One member; the address alone is a member without a role of its own."""
+    """One member of a team; the address alone stands for a plain member."""
 
     SHORT: ClassVar[str] = "email"
-    email: Annotated[str, rule("A user's address.", **patterns.email)]
-    role: Annotated[TeamRole, rule("An admin may set the team's secrets and approve.")] = TeamRole.MEMBER
+    email: Annotated[str, rule("The user's address.", **patterns.email)]
+    role: Annotated[TeamRole, rule("The role: an admin may set secrets of the team's pipelines.")] = TeamRole.MEMBER
 
 
 class TeamSpec(Record):
-    """Kind `Team`: people who may do the same."""
+    """Kind `Team`: users with the same permissions."""
 
-    members: Annotated[tuple[MemberSpec, ...], rule("Its people.")] = ()
-    global_admin: Annotated[bool, rule("Its members may do everything everywhere.")] = False
+    members: Annotated[tuple[MemberSpec, ...], rule("Its members.")] = ()
+    global_admin: Annotated[bool, rule("Whether its members may do everything.")] = False
     groups: Annotated[
         tuple[str, ...],
         rule(
-            "Groups of the OIDC issuer whose people belong to this team as well.",
+            "Groups of the OIDC issuer whose members belong to this team too.",
             pattern=r"\S(.*\S)?",
             expects="a name",
         ),

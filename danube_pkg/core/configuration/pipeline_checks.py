@@ -1,4 +1,4 @@
-"""What holds between the fields of a pipeline, and between pipelines that start each other."""
+"""Checks of fields of a pipeline that depend on each other, and of pipelines that start each other."""
 
 import graphlib
 import re
@@ -11,7 +11,7 @@ from danube_pkg.core.repositories.urls import has_password, is_remote
 from danube_pkg.core.schedules import cron
 
 GROUP_WORDS = ("branch", "ref", "pull_request")
-"""What `${…}` in a concurrency group may stand for."""
+"""The names that `${…}` in a concurrency group may contain."""
 
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -26,7 +26,7 @@ _ONLY_WITH = {
 def check_pipeline(
     one: TypedDocument, spec: PipelineSpec, files: ConfigurationFiles, pipelines: set[str], findings: Findings
 ) -> None:
-    """pipelines: the names of all, which `on: pipeline` may mean."""
+    """Check one pipeline. pipelines: the names of all pipelines, to which `on: pipeline` may refer."""
     _check_repository(one, spec, files.base, findings)
     for index, trigger in enumerate(spec.triggers):
         _check_trigger(one, f"spec.triggers[{index}]", trigger, files.timezones, pipelines, findings)
@@ -40,14 +40,14 @@ def _check_repository(one: TypedDocument, spec: PipelineSpec, base: str, finding
     if not base and not is_remote(spec.repository) and not spec.repository.startswith(("/", "file:///")):
         findings.add(
             place,
-            "spec.repository is a relative directory, and this configuration lies on another machine",
+            "spec.repository is a relative directory, but the configuration is not on this machine",
             hint="write the repository's URL",
         )
     if has_password(spec.repository):
         findings.add(
             place,
-            "spec.repository holds a login",
-            hint="remove it, revoke it (whoever reads this file has seen it), and name a secret in git_authentication",
+            "spec.repository contains credentials",
+            hint="remove and revoke them (readers of this file have seen them), and name a secret in git_authentication",
         )
 
 
@@ -82,7 +82,7 @@ def _check_trigger(
 
 
 def _near_zone(name: str, timezones: frozenset[str]) -> str:
-    """There are hundreds: only a near one is named."""
+    """A hint with the nearest name; there are too many to list them all."""
     hint = nearest(name, sorted(timezones))
     return hint if hint.startswith("did") else "for example: Europe/Vienna"
 
@@ -91,7 +91,7 @@ def _check_param(one: TypedDocument, name: str, param: ParamSpec, findings: Find
     path = f"spec.params.{name}"
     place = one.document.place(path)
     if not _PARAM_NAME.fullmatch(name):
-        what = f"{path}: a parameter's name is made of letters, digits and '_', and does not begin with a digit"
+        what = f"{path}: a parameter's name may contain letters, digits and '_' and must not begin with a digit"
         findings.add(place, what, hint="for example: deploy_target")
     if (param.type is ParamType.CHOICE) != bool(param.choices):
         what = (
@@ -117,12 +117,12 @@ def _check_group(one: TypedDocument, spec: PipelineSpec, findings: Findings) -> 
     for word in re.findall(r"\$\{([^}]*)\}?", group):
         if word not in GROUP_WORDS:
             place = one.document.place("spec.concurrency.group")
-            what = f"spec.concurrency.group: ${{{word}}} is not known"
+            what = f"spec.concurrency.group: unknown variable ${{{word}}}"
             findings.add(place, what, hint=nearest(word, GROUP_WORDS))
 
 
 def check_cycles(documents: Sequence[TypedDocument], findings: Findings) -> None:
-    """Pipelines that would start each other for ever."""
+    """Refuse pipelines that would start each other endlessly."""
     known = {one.metadata.name: one for one in documents if isinstance(one.spec, PipelineSpec)}
     after = {name: [each.pipeline for _, each in _starters(one)] for name, one in known.items()}
     try:
@@ -134,7 +134,7 @@ def check_cycles(documents: Sequence[TypedDocument], findings: Findings) -> None
         at = next(at for at, each in _starters(one) if each.pipeline == starter)
         findings.add(
             one.document.place(f"spec.triggers[{at}]"),
-            f"pipelines would start each other for ever: {', then '.join(cycle)}",
+            f"pipelines would start each other endlessly: {', then '.join(cycle)}",
             hint="remove one of these triggers",
         )
 

@@ -1,4 +1,4 @@
-"""Kind `Pipeline`: which code, when, with which bounds, and who may do what with it."""
+"""Kind `Pipeline`: its repository, triggers, limits and permissions."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -13,7 +13,7 @@ from danube_pkg.kit.records import Record, field
 
 
 class TriggerKind(StrEnum):
-    """What starts a pipeline. `manual` is always possible; naming it says that nothing else does."""
+    """What starts a pipeline. A manual start is always possible; `manual` alone documents that nothing else does."""
 
     PUSH = "push"
     TAG = "tag"
@@ -24,7 +24,7 @@ class TriggerKind(StrEnum):
 
 
 class ParamType(StrEnum):
-    """What a parameter's value must be."""
+    """The type of a parameter's value."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -33,7 +33,7 @@ class ParamType(StrEnum):
 
 
 class PipelineEnd(StrEnum):
-    """Which end of another pipeline starts this one."""
+    """Which ends of another pipeline's jobs start this one."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -45,12 +45,12 @@ class TriggerSpec(Record):
 
     kind: Annotated[TriggerKind, rule("What starts the pipeline.", key="on", example="push")]
     schedule: Annotated[
-        str, rule("With `on: cron`: five fields as crontab(5) has them, or @daily and its like.", example="0 3 * * *")
+        str, rule("With `on: cron`: five fields as in crontab(5), or a nickname such as @daily.", example="0 3 * * *")
     ] = ""
     timezone: Annotated[
         str,
         rule(
-            "With `on: cron`: a name of the IANA time zone database; UTC where none is named.",
+            "With `on: cron`: a name of the IANA time zone database; UTC by default.",
             pattern=r"|[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+){0,2}",
             expects="the name of a time zone",
             example="Europe/Vienna",
@@ -59,34 +59,40 @@ class TriggerSpec(Record):
     jitter_seconds: Annotated[
         int,
         rule(
-            "With `on: cron`: up to this many seconds later, the same for this pipeline each time.",
+            "With `on: cron`: the longest delay in seconds; a pipeline has the same delay each time.",
             at_least=0,
             at_most=3600,
         ),
     ] = 0
-    pipeline: Annotated[str, rule("With `on: pipeline`: whose end starts this one.", pattern=f"|{patterns.NAME}")] = ""
+    pipeline: Annotated[
+        str, rule("With `on: pipeline`: the pipeline whose end starts this one.", pattern=f"|{patterns.NAME}")
+    ] = ""
     result: Annotated[PipelineEnd, rule("With `on: pipeline`: which end.")] = PipelineEnd.SUCCESS
 
 
 class PermissionSpec(Record):
-    """What one team may do; the owning team has admin without being named."""
+    """What one team may do; the owning team always has admin."""
 
     team: Annotated[str, rule("A team's name.")]
     level: Annotated[
         Level,
-        rule("read sees, write starts and cancels, admin sets secrets; of admin only the team's admins make full use."),
+        rule(
+            "read: see jobs; write: also start and cancel them; admin: also set secrets, which only the team's admins may."
+        ),
     ]
 
 
 class ResourceSpec(Record):
-    """Bounds of the whole pod."""
+    """Limits of the whole pod."""
 
-    cpu: Annotated[float, rule("Cores; 0 is no bound of its own.", at_least=0, at_most=1024)] = 0.0
-    memory_mb: Annotated[int, rule("Memory in MiB; 0 is no bound of its own.", at_least=0, at_most=16 * 1024**2)] = 0
+    cpu: Annotated[float, rule("CPU cores; 0: no limit for the pipeline.", at_least=0, at_most=1024)] = 0.0
+    memory_mb: Annotated[
+        int, rule("Memory in MiB; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2)
+    ] = 0
 
 
 class TolerationSpec(Record):
-    """As Kubernetes has them."""
+    """A toleration of Kubernetes."""
 
     key: Annotated[str, rule("The taint's key.")] = ""
     operator: Annotated[str, rule("Equal or Exists.", pattern="Equal|Exists", expects="Equal or Exists")] = "Equal"
@@ -94,7 +100,7 @@ class TolerationSpec(Record):
     effect: Annotated[
         str,
         rule(
-            "NoSchedule, PreferNoSchedule or NoExecute; all where none is named.",
+            "NoSchedule, PreferNoSchedule or NoExecute; empty: all effects.",
             pattern="|NoSchedule|PreferNoSchedule|NoExecute",
             expects="one of NoSchedule, PreferNoSchedule, NoExecute",
         ),
@@ -102,34 +108,34 @@ class TolerationSpec(Record):
 
 
 class ConcurrencySpec(Record):
-    """At most one job of a group runs."""
+    """A concurrency group, of which at most one job runs."""
 
     group: Annotated[
         str,
         rule(
-            "The group's name, which several pipelines may share; ${branch} stands for the job's branch. Empty: the pipeline.",
+            "The group's name, which pipelines may share; ${branch} is the job's branch. Empty: a group of this pipeline.",
             example="deploy-${branch}",
         ),
     ] = ""
-    cancel_in_progress: Annotated[bool, rule("A newer job cancels the one before it.")] = False
+    cancel_in_progress: Annotated[bool, rule("Whether a newer job cancels the older ones of its group.")] = False
 
 
 class ParamSpec(Record):
     """One parameter of a manual start."""
 
-    type: Annotated[ParamType, rule("What its value must be.")] = ParamType.TEXT
-    default: Annotated[str | None, rule("Taken where none is given, in quotes; none: it must be given.")] = None
-    choices: Annotated[tuple[str, ...], rule("With `type: choice`: the values that it may have.", most=100)] = ()
-    description: Annotated[str, rule("For the person who starts the job.")] = ""
+    type: Annotated[ParamType, rule("The type of its value.")] = ParamType.TEXT
+    default: Annotated[str | None, rule("The default, in quotes; a parameter without one is required.")] = None
+    choices: Annotated[tuple[str, ...], rule("With `type: choice`: the allowed values.", most=100)] = ()
+    description: Annotated[str, rule("Shown to users who start a job.")] = ""
 
 
 class PipelineSpec(Record):
-    """Kind `Pipeline`: one danubefile, when it runs, with which bounds."""
+    """Kind `Pipeline`: one danubefile with its triggers, limits and permissions."""
 
     repository: Annotated[
         str,
         rule(
-            "A Git repository's URL, or a directory of the server relative to the configuration's own.",
+            "The URL of a Git repository, or a directory on the server, relative to the configuration's directory.",
             pattern=r"\S(.*\S)?",
             expects="a URL or a directory",
             example="https://github.com/myorg/frontend",
@@ -137,15 +143,14 @@ class PipelineSpec(Record):
     ]
     branch_filter: Annotated[
         tuple[str, ...],
-        rule("Branches whose pushes count; * stops at /, ** does not. None named: all.", **patterns.branch),
+        rule("Branches whose pushes start it; * does not match /, ** does. Empty: all branches.", **patterns.branch),
     ] = ()
-    triggers: Annotated[tuple[TriggerSpec, ...], rule("What starts it beside people.", most=50)] = ()
+    triggers: Annotated[tuple[TriggerSpec, ...], rule("What starts it, besides manual starts.", most=50)] = ()
     paths: Annotated[
-        tuple[str, ...], rule("Only changes of such files start it, for repositories of many.", **patterns.path)
+        tuple[str, ...],
+        rule("Only changes of such files start it; for repositories with several projects.", **patterns.path),
     ] = ()
-    paths_ignore: Annotated[
-        tuple[str, ...], rule("Changes of nothing but such files do not start it.", **patterns.path)
-    ] = ()
+    paths_ignore: Annotated[tuple[str, ...], rule("Changes of only such files do not start it.", **patterns.path)] = ()
     script: Annotated[
         str,
         rule(
@@ -158,7 +163,7 @@ class PipelineSpec(Record):
     image: Annotated[
         str,
         rule(
-            "What steps run in unless they name another; `host` is the server's own programs.",
+            "The image of steps that name none; `host` provides the programs of the server's machine.",
             pattern=r"\S+",
             expects="the name of an image",
             example="python:3.12",
@@ -166,27 +171,37 @@ class PipelineSpec(Record):
     ] = HOST_IMAGE
     max_duration_seconds: Annotated[
         int,
-        rule("Then the job is ended. An hour: a hanging one is noticed the same day.", at_least=1, at_most=7 * 86400),
+        rule(
+            "A job's time limit in seconds. An hour: a job that hangs is noticed the same day.",
+            at_least=1,
+            at_most=7 * 86400,
+        ),
     ] = 3600
-    workspace_size_gb: Annotated[int, rule("Of /workspace, in GiB.", at_least=1, at_most=10_000)] = 5
-    log_limit_mb: Annotated[int, rule("Of the log, in MiB.", at_least=1, at_most=10_000)] = 200
+    workspace_size_gb: Annotated[int, rule("The size limit of /workspace in GiB.", at_least=1, at_most=10_000)] = 5
+    log_limit_mb: Annotated[int, rule("The size limit of the log in MiB.", at_least=1, at_most=10_000)] = 200
     max_concurrent_jobs: Annotated[
-        int, rule("Of this pipeline; 0 is no bound of its own.", at_least=0, at_most=10_000)
+        int,
+        rule(
+            "Jobs of this pipeline that run at the same time; 0: only the server's limit.", at_least=0, at_most=10_000
+        ),
     ] = 0
-    priority: Annotated[int, rule("Among waiting jobs; the higher goes first.", at_least=-100, at_most=100)] = 0
-    concurrency: Annotated[ConcurrencySpec | None, rule("Jobs that must not run beside each other.")] = None
-    resources: Annotated[ResourceSpec, rule("Bounds of the whole pod.")] = field(default_factory=ResourceSpec)
+    priority: Annotated[
+        int, rule("The priority of its waiting jobs; higher numbers start first.", at_least=-100, at_most=100)
+    ] = 0
+    concurrency: Annotated[ConcurrencySpec | None, rule("Jobs that must not run at the same time.")] = None
+    resources: Annotated[ResourceSpec, rule("Limits of the whole pod.")] = field(default_factory=ResourceSpec)
     egress_allowlist: Annotated[
-        tuple[str, ...], rule("Hosts that its jobs may reach, beside those of the server.", **patterns.egress)
+        tuple[str, ...],
+        rule("Hosts that its jobs may reach, beside those that every job may reach.", **patterns.egress),
     ] = ()
     params: Annotated[Mapping[str, ParamSpec], rule("Parameters of a manual start, by name.", most=50)] = field(
         default_factory=dict
     )
-    run_as_root: Annotated[bool, rule("On Kubernetes: root in the container, in a namespace of its own.")] = False
+    run_as_root: Annotated[bool, rule("On Kubernetes: run as root in the container, in a user namespace.")] = False
     node_selector: Annotated[Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20)] = field(
         default_factory=dict
     )
-    tolerations: Annotated[tuple[TolerationSpec, ...], rule("On Kubernetes: taints to stand.", most=20)] = ()
+    tolerations: Annotated[tuple[TolerationSpec, ...], rule("On Kubernetes: tolerations of taints.", most=20)] = ()
     runtime_class: Annotated[
         str,
         rule(
@@ -196,5 +211,5 @@ class PipelineSpec(Record):
         ),
     ] = ""
     permissions: Annotated[tuple[PermissionSpec, ...], rule("What other teams may do.")] = ()
-    notifications: Annotated[tuple[Notification, ...], rule("Who is told how its jobs ended.")] = ()
-    badge: Annotated[bool, rule("Whether its badge can be seen without a login.")] = False
+    notifications: Annotated[tuple[Notification, ...], rule("Notifications about the ends of its jobs.")] = ()
+    badge: Annotated[bool, rule("Whether its badge is public.")] = False

@@ -1,4 +1,4 @@
-"""What a configuration would change, for people: before it is pushed."""
+"""What applying a configuration would change, shown to users before they push it."""
 
 from danube_pkg.core.configuration.changes import Change, ChangeAction, ObjectKind, changed_fields, diff
 from danube_pkg.core.configuration.grants import GrantChange, changed_grants
@@ -11,7 +11,8 @@ from danube_pkg.kit.records import Record
 
 
 class ConfigurationPlan(Record):
-    """findings: what is wrong; then nothing else is known. secrets: names that the configuration has and this one had not."""
+    """The effect of a configuration. findings: what is wrong with it; the other fields are empty then. secrets: keys
+    that it names and the applied one does not."""
 
     findings: tuple[Invalid, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -20,7 +21,7 @@ class ConfigurationPlan(Record):
 
 
 def plan(files: ConfigurationFiles, actual: State) -> ConfigurationPlan:
-    """What applying these files to that state would do."""
+    """The effect of applying these files to that state."""
     desired, findings = read_configuration(files)
     if desired is None:
         return ConfigurationPlan(findings)
@@ -29,8 +30,8 @@ def plan(files: ConfigurationFiles, actual: State) -> ConfigurationPlan:
     return ConfigurationPlan((), diff(desired, actual), changed_grants(actual, desired), tuple(named))
 
 
-def described(change: Change) -> tuple[str, ...]:
-    """The change in lines: what, and for one that becomes another each field."""
+def describe_change(change: Change) -> tuple[str, ...]:
+    """A change in lines: the object, and each field of an object that is changed."""
     name = "the server's configuration" if change.kind is ObjectKind.CONFIG else f"{change.kind} {change.key}"
     if change.action is not ChangeAction.CHANGE:
         return (f"{change.action} {name}",)

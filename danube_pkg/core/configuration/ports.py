@@ -1,4 +1,4 @@
-"""Ports of the configuration: where its files come from, and where the applied state is stored."""
+"""Ports of the configuration: the source of its files, and the store of the applied state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -9,25 +9,29 @@ from danube_pkg.core.configuration.state import Applied, State
 
 
 class ConfigurationStore(Protocol):
-    """The state that was applied last, whole: a server knows it again while its repository is away."""
+    """The whole state that was applied last, so that a server can start while the repository is unreachable."""
 
-    async def load_state(self) -> tuple[State, Applied]: ...
+    async def load_state(self) -> tuple[State, Applied]:
+        """The state and its revision; both are empty before the first apply."""
+        ...
 
     async def apply_changes(self, changes: Sequence[Change], state: State, applied: Applied) -> None:
-        """In one transaction. Ids are stable for life; what leaves is marked, not deleted. `state` is what they lead to."""
+        """Store the changes in one transaction. An object keeps its id for ever; removed ones are marked, not deleted.
+        state: the result of the changes."""
         ...
 
 
 class ConfigurationSource(Protocol):
-    """Where the configuration is written."""
+    """Reads the files of the configuration."""
 
     async def read(self, unless: str = "") -> ConfigurationFiles | None:
-        """All of it as it is now, or None while its revision is `unless`; what cannot be parsed is in its findings.
+        """All files as they are now, or None while the revision is `unless`; findings name what cannot be parsed.
 
-        Raises Permanent, Unavailable when it cannot be reached.
+        Raises Permanent or Unavailable where the source cannot be read.
         """
         ...
 
     def parse(self, files: Mapping[str, bytes]) -> ConfigurationFiles:
-        """The same from files that somebody sent, as if they stood where the configuration is. Blocks: many take seconds."""
+        """Parse files that a client sent, as if they were in the configuration repository. Blocks, for seconds if they
+        are many."""
         ...

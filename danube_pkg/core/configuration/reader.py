@@ -1,4 +1,4 @@
-"""Marked documents → the desired state, or everything that is wrong with them, at once."""
+"""The desired state from the configuration's files, or all findings about them at once."""
 
 from danube_pkg.core.configuration.checks import check_documents
 from danube_pkg.core.configuration.kinds import ConfigurationFiles, read_documents
@@ -8,8 +8,8 @@ from danube_pkg.core.errors import Invalid
 
 
 def read_configuration(files: ConfigurationFiles) -> tuple[State | None, tuple[Invalid, ...]]:
-    """The desired state, or None and all that is wrong. References are checked after all documents were read, so that the
-    order of files does not matter."""
+    """(the desired state, ()) for valid files, else (None, all findings). References are checked after all documents
+    were read, so that the order of files does not matter."""
     findings = Findings()
     findings.extend(files.findings)
     documents = read_documents(files.documents, findings)

@@ -1,4 +1,5 @@
-"""The reference page of `docs/`: every key of `danube.toml` and of the configuration repository, from their dataclasses."""
+"""The reference page of `docs/`: every key of `danube.toml` and of the configuration repository, made from their
+records."""
 
 import typing
 from collections.abc import Iterator, Mapping
@@ -20,8 +21,8 @@ _TYPES = {str: "text", int: "whole number", float: "number", bool: "true or fals
 _HEAD = f"""# Configuration reference
 
 Made from the definitions that the server validates with: `python -m build_steps.reference_page` writes it, and a test
-compares the two. How the pieces fit is told in
-[Everything from Git](git.md). Each document of the configuration repository begins with `apiVersion: {API_VERSION}`.
+compares the two. [Everything from Git](git.md) explains how the parts fit together. Each document of the configuration
+repository begins with `apiVersion: {API_VERSION}`.
 """
 
 
@@ -55,13 +56,13 @@ def _nested(kind: type[Any], path: str, seen: set[type[Any]]) -> Iterator[str]:
                 continue
             seen.add(record)
             typed = f" with `type: {record.TYPE}`" if hasattr(record, "TYPE") else ""
-            short = f" Its {record.SHORT} alone may stand for it." if hasattr(record, "SHORT") else ""
+            short = f" It may be written as its {record.SHORT} alone." if hasattr(record, "SHORT") else ""
             yield f"### {name}{typed}\n\n{_doc(record)}{short}\n\n{_table(record)}"
             yield from _nested(record, name, seen)
 
 
 def records_in(hint: Any) -> tuple[type[Any], ...]:
-    """The records that a field of this annotation may hold."""
+    """The records that a field with this annotation may contain."""
     hint = optional(hint)
     origin = typing.get_origin(hint)
     if origin is tuple:
@@ -82,9 +83,9 @@ def _table(record: type[Any]) -> str:
     for key, (field, hint) in typed_fields(record).items():
         rules = rule_of(field)
         needed = field.default is MISSING and field.default_factory is MISSING
-        default = "needed" if needed else _default(field.default)
+        default = "required" if needed else _default(field.default)
         example = f" For example `{rules.example}`." if rules.example else ""
-        restart = " *In force after a restart.*" if rules.restart else ""
+        restart = " *Takes effect after a restart.*" if rules.restart else ""
         cells = (f"`{key}`", _type(hint, rules), default, f"{rules.about}{example}{restart}")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"

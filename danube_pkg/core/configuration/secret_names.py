@@ -1,4 +1,4 @@
-"""Which Danube secrets a configuration names: the server reads these for itself, and no job may."""
+"""The secrets that a configuration names: the server uses them itself, and no job may read them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from danube_pkg.kit.records import Record, fields, is_record
 
 
 class NamedSecret(Record):
-    """key: the secret's name; where: the field that names it, for people."""
+    """A secret that the configuration names. where: the field that names it, as messages show it."""
 
     key: str
     where: str

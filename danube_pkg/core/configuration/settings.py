@@ -1,7 +1,8 @@
-"""`danube.toml` as grouped, frozen records: what a server needs to know before it can read its configuration repository.
+"""The settings in `danube.toml`: what a server must know before it can read its configuration repository.
 
-Each field says its unit and why that default. Paths are text as the file has them until `danube_pkg.adapters.configuration`
-makes them absolute, relative to the file. What `danube.toml` leaves out, `config.yaml` may say: `in_force`.
+Each field has its unit and the reason of its default. Paths are as in the file until
+`danube_pkg.adapters.configuration` makes them absolute, relative to the file. `effective_settings` merges flags,
+`danube.toml` and `config.yaml`.
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ class RuntimeKind(StrEnum):
 
 
 class ConfigRepository(Record):
-    """`[config_repo]`: where the configuration is."""
+    """`[config_repo]`: the repository of the configuration."""
 
     url: Annotated[
         str,
@@ -37,41 +38,41 @@ class ConfigRepository(Record):
             example='"https://git.example.org/ops/danube-config.git"',
         ),
     ]
-    branch: Annotated[str, rule("Which branch counts; its default branch where none is named.")] = ""
+    branch: Annotated[str, rule("The branch that is read; empty: the repository's default branch.")] = ""
     sync_interval: Annotated[
         int,
         rule(
-            "Seconds between two looks. A minute: soon enough beside webhooks, kind to the forge.",
+            "Seconds between two reads. A minute: soon enough beside webhooks, without burdening the forge.",
             at_least=1,
             at_most=86400,
         ),
     ] = 60
-    username: Annotated[str, rule("With token_secret: the user name; many forges take any.")] = "git"
+    username: Annotated[str, rule("With token_secret: the user name; many forges accept any.")] = "git"
     token_secret: Annotated[
         str,
         rule(
-            "For https: the Danube secret with the token. It can be set before the first sync: danube secrets set.",
+            "For https: the secret with the token. It can be set before the first sync: danube secrets set.",
             **patterns.secret,
         ),
     ] = ""
 
 
 class ServerSettings(Record):
-    """`[server]`: addresses are `HOST:PORT`; port 0 takes any that is free."""
+    """`[server]`: addresses are `HOST:PORT`; port 0 is any free port."""
 
     bind_address: Annotated[
         str,
         rule(
-            "Where HTTP is served. Loopback: what is reachable from outside is a decision that somebody takes.",
+            "The address on which HTTP is served. Loopback, so that a server is only reachable from outside by choice.",
             restart=True,
             **(patterns.address | {"example": "127.0.0.1:8080"}),
         ),
     ] = "127.0.0.1:8080"
-    data_dir: Annotated[str, rule("Where everything is kept.", restart=True)] = "/var/lib/danube"
+    data_dir: Annotated[str, rule("The directory of all data.", restart=True)] = "/var/lib/danube"
     grpc_address: Annotated[
         str,
         rule(
-            "Where coordinators in a cluster connect; empty: a unix socket alone, which is all that the sandbox needs.",
+            "The address to which coordinators in a cluster connect; empty: only a unix socket, which the sandbox uses.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
         ),
@@ -79,7 +80,7 @@ class ServerSettings(Record):
     advertise_address: Annotated[
         str,
         rule(
-            "How coordinators in a cluster reach grpc_address.",
+            "The address by which coordinators in a cluster reach grpc_address.",
             restart=True,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
@@ -87,7 +88,7 @@ class ServerSettings(Record):
     external_url: Annotated[
         str,
         rule(
-            "How people reach this server; empty: as they asked for it.",
+            "The URL by which users reach this server; empty: the address of each request.",
             **(patterns.web_url | {"example": "https://ci.example.org"}),
         ),
     ] = ""
@@ -99,11 +100,11 @@ class RuntimeSettings(Record):
     kind: Annotated[RuntimeKind, rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True)] = (
         RuntimeKind.AUTO
     )
-    kubeconfig: Annotated[str, rule("How the cluster is reached.", restart=True)] = ""
+    kubeconfig: Annotated[str, rule("The file with the access to the cluster.", restart=True)] = ""
     host_paths: Annotated[
         tuple[str, ...],
         rule(
-            "What the image `host` shows beside the machine's own programs.",
+            "Directories that the image `host` contains beside the machine's programs.",
             pattern=r"/.+",
             expects="an absolute path",
             example="/opt/toolchain",
@@ -115,11 +116,11 @@ class RuntimeSettings(Record):
 class SourceSettings(Record):
     """`[sources]`: how application repositories are read."""
 
-    git: Annotated[GitProgram, rule("Who fetches: dulwich, or the host's git.")] = GitProgram.DULWICH
+    git: Annotated[GitProgram, rule("What fetches: dulwich, or the host's git.")] = GitProgram.DULWICH
     mirrors_limit_gb: Annotated[
         int,
         rule(
-            "Of repos/, in GiB; what was not used longest goes first. Twenty: hundreds of usual repositories.",
+            "The size limit of repos/ in GiB; above it the least recently used are removed. Twenty: hundreds of usual repositories.",
             at_least=1,
             at_most=10_000,
         ),
@@ -132,7 +133,7 @@ class RegistrySettings(Record):
     url: Annotated[
         str,
         rule(
-            "The registry; images name it by host and port, and http is spoken where the URL says so.",
+            "The registry's URL, with http or https; images name it by host and port.",
             pattern=r"|https?://[^\s/@]+",
             expects="a URL without a path",
             example="http://registry.test:5000",
@@ -142,7 +143,7 @@ class RegistrySettings(Record):
     default_host: Annotated[
         str,
         rule(
-            "Where an image without a host comes from (`node:20`). The hub, because that is what such a name means everywhere.",
+            "The registry of images without a host (`node:20`). The hub, as in other tools.",
             pattern=r"[^\s/@]+",
             expects="a host",
             example="registry.example.org",
@@ -151,7 +152,7 @@ class RegistrySettings(Record):
     ] = HUB
 
     def specs(self) -> tuple[RegistrySpec, ...]:
-        """What follows for the puller."""
+        """The registry as a rule for pulling images; empty without a registry."""
         scheme, _, host = self.url.partition("://")
         return (RegistrySpec(host, insecure=scheme == "http"),) if host else ()
 
@@ -162,7 +163,7 @@ class ImageSettings(Record):
     store_gb: Annotated[
         int,
         rule(
-            "What images may take of the disk, in GiB; above it what was used longest ago is removed. Forty: a few dozen usual images.",
+            "The size limit of images in GiB; above it the least recently used are removed. Forty: a few dozen usual images.",
             at_least=1,
             at_most=100_000,
             restart=True,
@@ -171,12 +172,12 @@ class ImageSettings(Record):
 
 
 class EgressHosts(Record):
-    """`[egress]`: how names lead to addresses for pods."""
+    """`[egress]`: how names are resolved for pods."""
 
     hosts: Annotated[
         Mapping[str, str],
         rule(
-            "Names that lead pods to another address than this machine's resolver says, as /etc/hosts would. An address of"
+            "Addresses of names for pods, which override this machine's resolver, as /etc/hosts does. An address of"
             " a private network must be in the allowlist as well.",
             pattern=r"[0-9A-Fa-f:.]+",
             expects="an IP address",
@@ -187,7 +188,7 @@ class EgressHosts(Record):
 
 
 class TlsSettings(Record):
-    """`[tls]`: PEM files of the server's certificate and key; both or none."""
+    """`[tls]`: PEM files of the server's certificate and key; both or neither."""
 
     certificate: Annotated[str, rule("The certificate with its chain.", restart=True)] = ""
     key: Annotated[str, rule("Its private key.", restart=True)] = ""
@@ -200,26 +201,29 @@ class DexProgram(Record):
     program: Annotated[
         str,
         rule(
-            "Dex's executable; empty: people log in with their passwords here, or at the issuer of config.yaml.",
+            "Dex's executable; empty: users log in with their passwords here, or at the issuer in config.yaml.",
             example="/usr/local/bin/dex",
             restart=True,
         ),
     ] = ""
-    listen: Annotated[str, rule("Where Dex itself listens; keep it on loopback.", restart=True, **patterns.address)] = (
-        "127.0.0.1:5556"
+    listen: Annotated[
+        str, rule("The address on which Dex listens; keep it on loopback.", restart=True, **patterns.address)
+    ] = "127.0.0.1:5556"
+    telemetry: Annotated[str, rule("The address of Dex's metrics.", restart=True, **patterns.address)] = (
+        "127.0.0.1:5558"
     )
-    telemetry: Annotated[str, rule("Where Dex's own metrics are.", restart=True, **patterns.address)] = "127.0.0.1:5558"
     storage: Annotated[str, rule("Dex's SQLite file; empty: dex/dex.db in the data directory.", restart=True)] = ""
 
 
 class Settings(Record):
-    """All of `danube.toml`. written: the keys that the file has, as `server.bind_address`: those go before config.yaml."""
+    """All of `danube.toml`. written: the keys in the file, as `server.bind_address`; they take precedence over
+    config.yaml."""
 
-    config_repo: Annotated[ConfigRepository, rule("Where the configuration is; all that is needed.")]
+    config_repo: Annotated[ConfigRepository, rule("The repository of the configuration; the only required table.")]
     server: Annotated[ServerSettings, rule("Addresses and directories.")] = field(default_factory=ServerSettings)
     runtime: Annotated[RuntimeSettings, rule("What makes pods.")] = field(default_factory=RuntimeSettings)
     sources: Annotated[SourceSettings, rule("Reading repositories.")] = field(default_factory=SourceSettings)
-    egress: Annotated[EgressHosts, rule("The way out of pods.")] = field(default_factory=EgressHosts)
+    egress: Annotated[EgressHosts, rule("Connections from pods.")] = field(default_factory=EgressHosts)
     tls: Annotated[TlsSettings, rule("The server's certificate.")] = field(default_factory=TlsSettings)
     dex: Annotated[DexProgram, rule("The login service.")] = field(default_factory=DexProgram)
     registry: Annotated[RegistrySettings, rule("A registry beside the server.")] = field(
@@ -230,16 +234,16 @@ class Settings(Record):
 
 
 SHARED = ("bind_address", "data_dir", "external_url")
-"""What both `danube.toml` and `config.yaml` may say of the server."""
+"""The settings of the server that both `danube.toml` and `config.yaml` may have."""
 
 
-def in_force(
+def effective_settings(
     settings: ServerSettings, written: frozenset[str], config: ConfigSpec, flags: frozenset[str]
 ) -> ServerSettings:
-    """The server's settings by precedence: what a flag said (`flags` names those), then danube.toml, then config.yaml.
+    """The server's settings by precedence: flags, then danube.toml, then config.yaml.
 
-    settings: from flags and file; `written` as in `Settings`. The data directory is never config.yaml's: who reads it has
-    one already.
+    settings: from flags and file. written: as in `Settings`. flags: the names of settings that a flag has set. The data
+    directory is never taken from config.yaml, since that is read after the directory was opened.
     """
     taken = {
         name: value
@@ -253,7 +257,8 @@ def in_force(
 
 
 class PendingSetting(Record):
-    """A setting that is not in force yet. running, configured: its values; hint: what brings it into force."""
+    """A setting in config.yaml that is not effective. running, configured: its two values. hint: what makes it
+    effective."""
 
     name: str
     running: str
@@ -261,23 +266,23 @@ class PendingSetting(Record):
     hint: str
 
 
-def waiting_for_restart(
+def pending_settings(
     running: ServerSettings, written: frozenset[str], spec: ServerSpec, flags: frozenset[str]
 ) -> tuple[PendingSetting, ...]:
-    """What config.yaml says of the server and what the running one does not do: because it needs a restart, or because
-    a flag or danube.toml says otherwise."""
+    """Server settings in config.yaml that the running server does not use: they need a restart, or a flag or
+    danube.toml takes precedence."""
     found = []
     for name in SHARED:
         wanted, current = getattr(spec, name), getattr(running, name)
         if not wanted or wanted == current:
             continue
         if name in flags:
-            hint = f"a flag of danube serve says {current}: leave it out, and restart"
+            hint = f"a flag of danube serve sets {current}: leave it out, and restart"
         elif f"server.{name}" in written:
-            hint = f"danube.toml says {current} and goes before config.yaml: make them the same"
+            hint = f"danube.toml sets {current} and takes precedence over config.yaml: make them the same"
         elif name == "data_dir":
             hint = "stop the server, move the directory, and write data_dir into danube.toml"
         else:
-            hint = "restart the server: jobs go on meanwhile"
+            hint = "restart the server; jobs keep running"
         found.append(PendingSetting(f"server.{name}", current, wanted, hint))
     return tuple(found)

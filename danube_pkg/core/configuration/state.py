@@ -1,6 +1,7 @@
-"""What a revision of the configuration says, as a whole: the server's settings, people, pipelines.
+"""The state that one revision of the configuration describes: server settings, users, teams, pipelines.
 
-The same type holds what is desired (from documents) and what is actual (from the database), so that the two can be compared.
+The desired state (from documents) and the actual one (from the database) have the same type, so that they can be
+compared.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,14 +22,14 @@ _NOWHERE = SourceLocation("")
 
 
 class Applied(Record):
-    """Which revision is in force; "" and None before the first. at: Unix seconds."""
+    """The applied revision; "" and None before the first one. at: Unix seconds."""
 
     revision: str = ""
     at: float | None = None
 
 
 class User(Record):
-    """A person, known by the address in lower case."""
+    """A user. email: in lower case; it identifies the user."""
 
     email: str
     name: str
@@ -36,7 +37,7 @@ class User(Record):
 
 
 class Team(Record):
-    """Members are ordered by address, each once."""
+    """A team. members: sorted by address, each once. groups: of the OIDC issuer."""
 
     name: str
     members: tuple[MemberSpec, ...] = ()
@@ -45,9 +46,9 @@ class Team(Record):
 
 
 class PipelineDefinition(Record, eq=False):
-    """A pipeline as configured; its repository is a URL or absolute.
+    """A pipeline as configured; its repository is a URL or an absolute path.
 
-    place: its line in the configuration; text: its YAML there. Neither counts when two definitions are compared.
+    place: its line in the configuration. text: its YAML there. Neither counts when two definitions are compared.
     """
 
     name: str
@@ -58,7 +59,7 @@ class PipelineDefinition(Record, eq=False):
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PipelineDefinition):
-            return NotImplemented
+            return False
         return (self.name, self.team, self.spec) == (other.name, other.team, other.spec)
 
     def __ne__(self, other: object) -> bool:
@@ -69,7 +70,7 @@ class PipelineDefinition(Record, eq=False):
 
 
 class State(Record):
-    """Everything, by key: users by address, the others by name."""
+    """The whole state: users by address, teams and pipelines by name."""
 
     config: ConfigSpec = field(default_factory=ConfigSpec)
     users: Mapping[str, User] = field(default_factory=dict)
@@ -78,7 +79,8 @@ class State(Record):
 
 
 def desired_state(documents: Iterable[TypedDocument], base: str, texts: Mapping[SourceLocation, str]) -> State:
-    """What checked documents mean. base: the directory that relative repositories start from; texts: by their places."""
+    """The state that valid documents describe. base: the directory from which relative repositories start. texts: the
+    YAML of documents by place."""
     config, users, teams = ConfigSpec(), {}, {}
     pipelines: dict[str, PipelineDefinition] = {}
     for one in documents:
@@ -105,12 +107,12 @@ def _team(name: str, spec: TeamSpec) -> Team:
 
 
 def _implied_users(teams: Mapping[str, Team]) -> dict[str, User]:
-    """Where no user is written down, people come from an issuer, and teams name them by their addresses alone."""
+    """The users of a configuration without any document of kind User: they log in at an issuer, and teams name them."""
     return {one.email: User(one.email, one.email) for team in teams.values() for one in team.members}
 
 
 def pipeline_of(definition: PipelineDefinition, config: ConfigSpec, pipeline_id: str) -> Pipeline:
-    """The pipeline as the engine sees it; config: what holds for every pipeline."""
+    """The pipeline as the engine uses it. config: the settings of the whole server."""
     spec = definition.spec
     schedules = (one.schedule for one in spec.triggers if one.kind is TriggerKind.CRON)
     return Pipeline(

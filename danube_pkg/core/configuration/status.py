@@ -1,13 +1,13 @@
-"""What became of the last look at the configuration."""
+"""The status of the configuration sync."""
 
 from danube_pkg.core.errors import Invalid, PlatformError
 from danube_pkg.kit.records import Record
 
 
 class ConfigurationStatus(Record):
-    """What a person asks: which revision is in force, which was seen last, and what is wrong with that one.
+    """The applied revision, the revision that was read last, and what is wrong with it.
 
-    problem: why the configuration could not be read at all; findings: what is wrong in it. Times are Unix seconds.
+    problem: why the configuration could not be read. findings: what is wrong in it. Times are Unix seconds.
     """
 
     applied_revision: str = ""
@@ -19,4 +19,5 @@ class ConfigurationStatus(Record):
 
     @property
     def ok(self) -> bool:
+        """Whether the revision that was read last is applied."""
         return self.problem is None and not self.findings and bool(self.applied_revision)

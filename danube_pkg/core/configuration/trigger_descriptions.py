@@ -1,9 +1,9 @@
-"""What starts a pipeline, in words."""
+"""Triggers of a pipeline described in words, for its page."""
 
 from collections.abc import Mapping, Sequence
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
-from danube_pkg.core.schedules.descriptions import cron_in_words
+from danube_pkg.core.schedules.descriptions import describe_cron
 
 _ENDS: Mapping[PipelineEnd, str] = {
     PipelineEnd.SUCCESS: "success",
@@ -12,8 +12,8 @@ _ENDS: Mapping[PipelineEnd, str] = {
 }
 
 
-def trigger_in_words(trigger: TriggerSpec, spec: PipelineSpec) -> str:
-    """ "A push to main or release/* that touches src/**"."""
+def describe_trigger(trigger: TriggerSpec, spec: PipelineSpec) -> str:
+    """The description of a trigger: "A push to main or release/* that touches src/**"."""
     match trigger.kind:
         case TriggerKind.PUSH:
             return f"A push to {_either(spec.branch_filter) or 'any branch'}{_files(spec)}"
@@ -23,12 +23,12 @@ def trigger_in_words(trigger: TriggerSpec, spec: PipelineSpec) -> str:
         case TriggerKind.TAG:
             return "A tag"
         case TriggerKind.CRON:
-            later = f", up to {trigger.jitter_seconds} s later" if trigger.jitter_seconds else ""
-            words = cron_in_words(trigger.schedule)
+            later = f", delayed by up to {trigger.jitter_seconds} s" if trigger.jitter_seconds else ""
+            words = describe_cron(trigger.schedule)
             return f"{words[0].upper()}{words[1:]} ({trigger.timezone or 'UTC'}){later}"
         case TriggerKind.PIPELINE:
             return f"The {_ENDS[trigger.result]} of {trigger.pipeline}"
-    return "Somebody, by hand"
+    return "A manual start"
 
 
 def _files(spec: PipelineSpec) -> str:

@@ -1,1 +1,4 @@
-"""Typed reading of YAML and TOML: values that know their line, rules of fields, records from documents. No configuration key is named here."""
+"""Reading of YAML, TOML and JSON as typed records: values that know their line, rules of fields, findings, JSON Schema.
+
+No key of any configuration is named here.
+"""

@@ -1,7 +1,9 @@
-"""JSON Schema (draft 2020-12, which OpenAPI 3.1 uses) of records: made from the annotations and rules that reading uses.
+"""JSON Schema (draft 2020-12, which OpenAPI 3.1 uses) of records: made from the annotations and rules that reading
+uses.
 
-The configuration's schema for editors and the OpenAPI document are made here, so that both say what `records.read_record`
-accepts. Each record becomes one named definition and is referred to; a record that refers to itself is possible.
+The configuration's schema for editors and the OpenAPI document are made here, so that both say what
+`records.read_record` accepts. Each record becomes one named definition and is referred to; a record that refers to
+itself is possible.
 """
 
 import inspect

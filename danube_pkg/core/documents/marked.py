@@ -1,4 +1,7 @@
-"""Documents whose every value knows its line, the rules that a record's field has for them, and what was found wrong."""
+"""Parsed documents whose values know their line, the rules of record fields, and the findings about a document.
+
+Nothing here knows a file format: adapters mark what they parse, `records` reads marked documents as records.
+"""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -8,14 +11,15 @@ from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.kit.records import Record
 
 MAX_FINDINGS = 200
-"""More than anybody mends before reading again; a document full of mistakes must not fill the memory."""
+"""More than users fix before they validate again; a document full of mistakes must not fill the memory."""
 
 MAX_ITEMS = 1000
-"""Of one list: no team has more members, no allowlist more lines that somebody has read."""
+"""Entries of one list: more than a team has members, or an allowlist entries that were ever reviewed."""
 
 
 class Marked(Record):
-    """A scalar, a tuple of `Marked`, or a mapping from key to `Marked`; `keys` are the places of a mapping's keys."""
+    """A value with its place. value: a scalar, a tuple of `Marked`, or a mapping from key to `Marked`. keys: the places
+    of a mapping's keys."""
 
     value: Any
     place: SourceLocation
@@ -23,12 +27,13 @@ class Marked(Record):
 
 
 class Document(Record):
-    """One document of a file, with the places by which later checks can name a field: `places["spec.script"]`."""
+    """One document of a file; checks look up the places of fields in it."""
 
     root: Marked
 
     def place(self, path: str) -> SourceLocation:
-        """Where a field stands, or the nearest thing around it that stands in the file: `spec.triggers[0].schedule`."""
+        """The place of a field by its path (`spec.triggers[0].schedule`), or of the innermost part of the path that the
+        file has."""
         node = self.root
         for word in path.replace("[", ".").replace("]", "").split("."):
             value = node.value
@@ -42,12 +47,12 @@ class Document(Record):
 
 
 class FieldRule(Record):
-    """What a field means and what its value must keep to beside its type.
+    """What a field means and what its value must satisfy beside its type.
 
-    about: for the reference page and for editors; with its unit. pattern: matched against the whole text, and told in
-    words by `expects`. key: the key in the document where a field of that name is not possible in Python (`kind`, `on`).
-    secret: the text names a Danube secret. hidden: the value is quoted nowhere. restart: a change is in force only after
-    the server was started again. most: entries of a list or mapping. internal: no key of a document.
+    about: for the reference page and editors, with the unit. pattern: must match the whole text; `expects` describes it
+    in messages. key: the key in documents where it differs from the field's name (`from`, `on`). secret: the value is
+    the name of a Danube secret. hidden: the value is never quoted. restart: a change takes effect only after a restart
+    of the server. most: entries of a list or mapping. internal: not a key of documents.
     """
 
     about: str = ""
@@ -65,7 +70,7 @@ class FieldRule(Record):
 
 
 def rule(about: str = "", **bounds: Any) -> FieldRule:
-    """The rule of a field, to stand beside its type in `Annotated`. about: what the field means, for readers."""
+    """The rule of a field, to be put beside its type in `Annotated`. about: what the field means, for users."""
     return FieldRule(about, **bounds)
 
 
@@ -78,7 +83,7 @@ _NO_RULE = FieldRule()
 
 
 def rule_of(field: Any) -> FieldRule:
-    """The rule of a dataclass's field; one without bounds where it has none."""
+    """The rule of a record's field; an empty rule where it has none."""
     return next((one for one in field.marks if isinstance(one, FieldRule)), _NO_RULE)
 
 
@@ -88,7 +93,7 @@ def key_of(field: Any) -> str:
 
 
 class Findings:
-    """What is wrong, in the order of the files; bounded."""
+    """Collects what is wrong with documents, at most MAX_FINDINGS; `sorted` gives them by file and line."""
 
     def __init__(self) -> None:
         self._found: list[Invalid] = []
@@ -114,4 +119,4 @@ def nearest(word: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"known here: {', '.join(sorted(known))}" if known else "nothing can be set here yet"
+    return f"known here: {', '.join(sorted(known))}" if known else "nothing can be set here"

@@ -1,4 +1,4 @@
-"""The texts of the schema that more than one noun uses: names, addresses, globs; as a pattern and in words."""
+"""Rules for texts that several kinds of documents use: names, addresses, globs; each as a pattern and in words."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ address: dict[str, Any] = {
     "pattern": r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}",
     "expects": "an address HOST:PORT",
 }
-web_url: dict[str, Any] = {"pattern": r"|https?://[^\s/@]+(/\S*)?", "expects": "a URL of http or https without a login"}
+web_url: dict[str, Any] = {
+    "pattern": r"|https?://[^\s/@]+(/\S*)?",
+    "expects": "a URL of http or https without credentials",
+}
 secret: dict[str, Any] = {
     "pattern": r"|[A-Za-z_][A-Za-z0-9_.-]{0,127}",
     "expects": "the name of a Danube secret, not its value",
@@ -27,12 +30,12 @@ host: dict[str, Any] = {
 }
 branch: dict[str, Any] = {
     "pattern": r"(?!.*(\.\.|//))[^\s~^:\\\[\x00-\x1f/][^\s~^:\\\[\x00-\x1f]*",
-    "expects": "the name of a branch, with * and ** where it may vary",
+    "expects": "the name of a branch, with * and ** as wildcards",
     "example": "release/*",
 }
 path: dict[str, Any] = {
     "pattern": r"(?!.*(^|/)\.\.(/|$))[^/\\\s\x00-\x1f][^\\\x00-\x1f]*",
-    "expects": "a path inside the repository, with * and ** where it may vary",
+    "expects": "a path inside the repository, with * and ** as wildcards",
     "example": "backend/api/**",
 }
 egress: dict[str, Any] = {

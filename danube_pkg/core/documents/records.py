@@ -1,10 +1,10 @@
-"""Typed records from marked documents, and back: a parsed file whose every value knows its line becomes frozen records.
+"""Records from marked documents, and back.
 
-A record's fields say what a document may hold: their annotations give the types (str, int, float, bool, an enumeration,
-`X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another record), a rule beside the type in `Annotated` the bounds. Members of a union of
-records are distinguished by the key `type` and each one's `TYPE`; a record with `SHORT` may be written as the value of
-that one field. The reader never stops at the first mistake: each becomes a finding with its place, what was expected and
-the nearest known key.
+A record defines what a document may contain: annotations give the types (str, int, float, bool, an enumeration, `X |
+None`, `tuple[X, ...]`, `Mapping[str, X]`, another record), and a rule beside the type in `Annotated` gives the bounds.
+The records of a union are distinguished by the key `type` and each record's `TYPE`; a record with `SHORT` may be
+written as the value of that one field. The reader does not stop at the first mistake: each becomes a finding with its
+place, what was expected and the nearest known key.
 """
 
 import re
@@ -31,16 +31,16 @@ AnyRecord = TypeVar("AnyRecord")
 
 _TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _WRONG = object()
-"""Stands for a value that was refused, so that None can be one."""
+"""Stands for a value that was refused; None may be a valid value."""
 
 
 def read_record(kind: type[AnyRecord], node: Marked, findings: Findings, path: str = "") -> AnyRecord | None:
-    """The record, or None when something in it is wrong; what is wrong is in `findings`."""
+    """The record, or None where something in it is wrong, which is added to `findings`."""
     return typing.cast("AnyRecord | None", _Reader(findings).record(kind, node, path))
 
 
 def plain(value: Any) -> Any:
-    """A record as JSON has it, by the keys of documents; what `marked` and `read_record` make the same record of."""
+    """A record as JSON values with the keys of documents; `marked` and `read_record` give the same record back."""
     if is_record(value):
         named = {TYPE_KEY: value.TYPE} if hasattr(value, "TYPE") else {}
         known = typed_fields(type(value))
@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def marked(value: Any, place: SourceLocation) -> Marked:
-    """JSON as a marked document, all of it at one place."""
+    """A JSON value as a marked document whose every value has the same place."""
     if isinstance(value, Mapping):
         return Marked({key: marked(one, place) for key, one in value.items()}, place, dict.fromkeys(value, place))
     if isinstance(value, list):
@@ -62,7 +62,7 @@ def marked(value: Any, place: SourceLocation) -> Marked:
 
 
 def variants(expected: Any) -> tuple[type[Any], ...]:
-    """The records of a union that `type` distinguishes; empty for any other annotation."""
+    """The records of a union that the key `type` distinguishes; empty for any other annotation."""
     if not isinstance(expected, types.UnionType):
         return ()
     records = tuple(one for one in typing.get_args(expected) if is_record(one))
@@ -78,11 +78,11 @@ def optional(expected: Any) -> Any:
 
 
 _typed: dict[type[Any], Mapping[str, tuple[Field, Any]]] = {}
-"""Of each record type, once: resolving annotations costs more than reading a record."""
+"""The result of `typed_fields` for each record type: looking up rules takes longer than reading a record."""
 
 
 def typed_fields(kind: type[Any]) -> Mapping[str, tuple[Field, Any]]:
-    """By the document's key: the field and its annotation."""
+    """The fields of a record and their annotations, by the document's key."""
     if kind not in _typed:
         _typed[kind] = {key_of(field): (field, field.type) for field in fields(kind) if not rule_of(field).internal}
     return _typed[kind]
@@ -160,7 +160,7 @@ class _Reader:
             self._findings.add(node.place, f"{name} must be a list, not {_described(node.value)}", hint=hint)
             return _WRONG
         if len(node.value) > rules.most:
-            self._findings.add(node.place, f"{name} has {len(node.value)} entries; at most {rules.most} are read")
+            self._findings.add(node.place, f"{name} has {len(node.value)} entries; at most {rules.most} are allowed")
             return _WRONG
         found = [self._value(item, one, rules, f"{name}[{index}]") for index, one in enumerate(node.value)]
         return _WRONG if any(one is _WRONG for one in found) else tuple(found)
@@ -170,14 +170,14 @@ class _Reader:
             self._findings.add(node.place, f"{name} must be a mapping, not {_described(node.value)}")
             return _WRONG
         if len(node.value) > rules.most:
-            self._findings.add(node.place, f"{name} has {len(node.value)} entries; at most {rules.most} are read")
+            self._findings.add(node.place, f"{name} has {len(node.value)} entries; at most {rules.most} are allowed")
             return _WRONG
         found = {key: self._value(item, one, rules, f"{name}.{key}") for key, one in node.value.items()}
         return _WRONG if any(one is _WRONG for one in found.values()) else found
 
     def _scalar(self, expected: Any, node: Marked, rules: FieldRule, name: str) -> Any:
         value = node.value
-        # Somebody may have written the secret itself where its name belongs.
+        # The user may have written the secret itself in the place of its name.
         quiet = rules.secret or rules.hidden
         if isinstance(expected, type) and issubclass(expected, StrEnum):
             words = [one.value for one in expected]
@@ -200,14 +200,14 @@ class _Reader:
             shown = "" if quiet else f", not {_shown(node.value)}"
             hint = f"for example: {rules.example}" if rules.example else ""
             if rules.secret:
-                hint = "set it: danube secrets set NAME; and write its NAME here"
+                hint = "set the secret: danube secrets set NAME; and write NAME here"
             self._findings.add(node.place, f"{name} {problem}{shown}", hint=hint)
             return _WRONG
         return value
 
 
 def _broken(value: Any, rules: FieldRule) -> str:
-    """How the value breaks a rule, or an empty text."""
+    """How the value breaks its rule; "" where it does not."""
     if isinstance(value, str):
         if rules.pattern and not re.fullmatch(rules.pattern, value):
             return f"must be {rules.expects}" if rules.expects else f"must match {rules.pattern}"
@@ -243,7 +243,7 @@ def _type_hint(expected: type[Any], value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """The value for people, short: a configuration may hold what should not have been there."""
+    """The value as messages quote it: short and without credentials in URLs, since it may be a misplaced secret."""
     if isinstance(value, Mapping | tuple | bool):
         return _described(value)
     text = re.sub(r"//[^/\s@]*@", "//…@", repr(value))

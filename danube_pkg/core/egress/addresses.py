@@ -1,7 +1,7 @@
-"""IP addresses by what lies behind them: the public internet, or something that a build has no business with.
+"""Classifies IP addresses: the public internet, or networks that builds must not reach by a name alone.
 
-The table is our own (IANA's special-purpose registries, RFC 6890 and its updates, and the clouds' metadata services), since
-the standard library's answers differ between its patch releases.
+The table is Danube's own (IANA's special-purpose registries, RFC 6890 and its updates, and the clouds' metadata
+services), since the standard library's answers differ between its patch releases.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Network = IPv4Network | IPv6Network
 
 
 class AddressKind(StrEnum):
-    """Everything but PUBLIC is reached only where it is listed as an address."""
+    """All kinds but PUBLIC are reachable only if the allowlist has the address itself."""
 
     PUBLIC = "public"
     PRIVATE = "private"
@@ -23,7 +23,7 @@ class AddressKind(StrEnum):
     MULTICAST = "multicast"
     RESERVED = "reserved"
     OWN = "own"
-    """One of this machine's own; only the machine knows, so `kind_of` never says it."""
+    """An address of this machine. `kind_of` never returns it, since only the machine knows its addresses."""
 
 
 _KINDS: tuple[tuple[AddressKind, Sequence[str]], ...] = (
@@ -56,11 +56,14 @@ _KINDS: tuple[tuple[AddressKind, Sequence[str]], ...] = (
 _TABLE = tuple((ip_network(text), kind) for kind, texts in _KINDS for text in texts)
 _GLOBAL_6 = IPv6Network("2000::/3")
 _TRANSLATED = IPv6Network("64:ff9b::/96")
-"""NAT64 (RFC 6052): the last four bytes are the IPv4 address that is meant."""
+"""NAT64 (RFC 6052): the last four bytes are the IPv4 address of the destination."""
 
 
 def parse_address(text: str) -> Address | None:
-    """An address as it is written, without a zone; None where it is none. An IPv4 address inside of an IPv6 one is itself."""
+    """Parses an address without a zone; None if it is not valid.
+
+    An IPv4-mapped IPv6 address becomes the IPv4 address.
+    """
     try:
         address = ip_address(text)
     except ValueError:
@@ -73,7 +76,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def kind_of(address: Address) -> AddressKind:
-    """What lies behind it, as far as the number tells."""
+    """The kind of an address by its number."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return kind_of(address.ipv4_mapped)

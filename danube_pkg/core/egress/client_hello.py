@@ -1,8 +1,8 @@
-"""The server name of a TLS connection, read from its ClientHello before anything of it is passed on (RFC 8446, RFC 6066).
+"""Reads the server name from the ClientHello of a TLS connection (RFC 8446, RFC 6066). Pure.
 
-The bytes may come cut anywhere: over TCP segments, and over TLS records. Whatever a server could read in another way than
-this module does (two names, an extension twice, lengths that do not add up) is malformed here and goes nowhere. With an
-encrypted ClientHello the outer name is what counts, since that is where the connection goes.
+The message may be split anywhere, over TCP segments and TLS records. Input that a server could parse in another way
+(two names, a repeated extension, inconsistent lengths) is malformed. With an encrypted ClientHello the outer name
+counts, since it determines the destination of the connection.
 """
 
 from collections.abc import Iterator
@@ -10,33 +10,33 @@ from collections.abc import Iterator
 from danube_pkg.kit.records import Record
 
 MAX_HELLO_BYTES = 64 * 1024
-"""Those of browsers with post-quantum keys have two KiB, with a resumed session's ticket a few more."""
+"""A ClientHello with post-quantum keys has 2 KiB, with a session ticket a few more."""
 
 HANDSHAKE_RECORD = 22
 MAX_RECORD_BYTES = 2**14
 _CLIENT_HELLO, _SERVER_NAME, _HOST_NAME = 1, 0, 0
 
 ACCESS_DENIED = b"\x15\x03\x03\x00\x02\x02\x31"
-"""A fatal alert, in clear, which is the last that a refused client gets: it knows then that somebody said no."""
+"""A fatal alert (access_denied) in plain text, which ends a refused connection."""
 
 
 class MalformedHello(Exception):
-    """TLS that could be understood in more than one way, or in none."""
+    """TLS input that is invalid or ambiguous."""
 
 
 class ClientHello(Record):
-    """server_name: in the letters that were sent; None where there is none."""
+    """server_name: as it was sent, in its letter case; None if there is none."""
 
     server_name: str | None
 
 
 def looks_like_tls(data: bytes | bytearray) -> bool:
-    """By its first byte: a handshake record. No text protocol begins with it."""
+    """Whether the first byte is that of a handshake record. No text protocol begins with it."""
     return data[:1] == bytes([HANDSHAKE_RECORD])
 
 
 def read_client_hello(data: bytes | bytearray) -> ClientHello | None:
-    """The ClientHello at the beginning of a stream; None while it is not whole. Raises MalformedHello."""
+    """The ClientHello at the beginning of a stream; None while it is incomplete. Raises MalformedHello."""
     message = bytearray()
     at = 0
     while len(message) < 4 or len(message) < 4 + _size(message):
@@ -64,7 +64,7 @@ def _size(message: bytearray) -> int:
 
 def _check_record_begin(record: bytes | bytearray) -> None:
     if record[:1] not in (b"", bytes([HANDSHAKE_RECORD])) or record[1:2] not in (b"", b"\x03"):
-        raise MalformedHello("a record that is not of the handshake")
+        raise MalformedHello("a record that is not a handshake record")
 
 
 def _check_begin(message: bytearray) -> None:
@@ -75,7 +75,7 @@ def _check_begin(message: bytearray) -> None:
 
 
 class _Reader:
-    """Lengths in front of their bytes, to the very end."""
+    """Reads length-prefixed vectors; raises MalformedHello beyond the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -83,7 +83,7 @@ class _Reader:
 
     def take(self, size: int) -> bytes:
         if size > len(self._data) - self._at:
-            raise MalformedHello("a length goes over the end")
+            raise MalformedHello("a length exceeds the message")
         self._at += size
         return self._data[self._at - size : self._at]
 
@@ -116,7 +116,7 @@ def _server_name(hello: _Reader) -> str | None:
         if kind == _SERVER_NAME:
             found = _host_name(value)
     if not hello.at_end:
-        raise MalformedHello("bytes behind the extensions")
+        raise MalformedHello("bytes after the extensions")
     return found
 
 
@@ -133,5 +133,5 @@ def _host_name(extension: _Reader) -> str:
         raise MalformedHello("not exactly one server name")
     text = name.rest().decode("ascii", errors="replace")
     if not text or not all(character.isalnum() or character in "-._" for character in text) or not text.isascii():
-        raise MalformedHello("a server name that is none")
+        raise MalformedHello("a server name that is not valid")
     return text

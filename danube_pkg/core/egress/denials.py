@@ -1,4 +1,4 @@
-"""What somebody is told who was not let out: a program in its HTTP answer, a person in the job's log and in `danube explain`."""
+"""Messages for denied egress: the proxy's HTTP response, the job log line, `danube explain`. Pure."""
 
 from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.egress.policy import EgressReason, Verdict, yaml_lines
@@ -13,12 +13,12 @@ _STATUS = {
 
 
 def status_of(contact: Contact) -> int:
-    """The HTTP status of the answer."""
+    """The HTTP status of the response."""
     return _STATUS.get(contact.reason, 403)
 
 
 def reason_phrase(contact: Contact) -> str:
-    """The one line that most clients show of an answer to CONNECT."""
+    """The reason phrase, which is all that most clients show of a response to CONNECT."""
     where = f"{contact.host}:{contact.port}" if contact.host else "a bad target"
     if contact.verdict is Verdict.FAILED:
         return f"Danube could not reach {where} ({contact.reason})"
@@ -27,7 +27,7 @@ def reason_phrase(contact: Contact) -> str:
 
 
 def page(contact: Contact) -> str:
-    """The body of the answer."""
+    """The body of the response."""
     text = f"{reason_phrase(contact).partition(';')[0]}: {contact.describe()}.\n"
     if contact.verdict is Verdict.REFUSED and contact.allow:
         text += (
@@ -39,7 +39,7 @@ def page(contact: Contact) -> str:
 
 
 def note(contact: Contact) -> str:
-    """A line of the job's log."""
+    """The line in the job's log."""
     if contact.reason is EgressReason.DNS:
         return f"egress refused: a program looked up {contact.host} by DNS: {contact.describe()}"
     if contact.reason in (EgressReason.NO_ROUTE, EgressReason.RAW_SOCKET):

@@ -1,9 +1,8 @@
-"""Masking secrets in the names of hosts, which are not written as logs are: clients lower them, and cut, encode or replace
-what no name can have.
+"""Masks secrets in host names, which clients change: they lower the case, and cut, encode or replace other characters.
 
-What is looked for is every form of `core.logs.redaction` as it would be written down where names are: in lower case, with `?` for
-every byte that no name has. Such a form does not lead back to a value with anything else in it, so whoever only has to mask
-names need not be given the values themselves.
+The masks are all forms of `core.logs.redaction` as they appear in names: in lower case, with `?` for each byte that
+names cannot have. Such a form does not reveal a value with other characters, so the proxy gets the forms and not the
+values.
 """
 
 import re
@@ -20,19 +19,19 @@ from danube_pkg.core.logs.redaction import (
 from danube_pkg.core.secrets.secret import MIN_VALUE_BYTES
 
 MAX_NAME_BYTES = 253
-"""Of a host's name (RFC 1035): nothing that is longer can stand in one."""
+"""Limit of a host name (RFC 1035); longer forms cannot appear in one."""
 
 MIN_PIECE_BYTES = 8
-"""A value in a host's place is cut where a URL's host ends; what is left of it is masked if it is at least as long as the
-lines that are masked alone."""
+"""A value that is used as a host is cut where the host of a URL ends. Its pieces are masked from this length on, which
+is that of lines that are masked alone."""
 
-_STRANGE = re.compile(rb"[^a-z0-9_.-]")
+_NOT_IN_NAMES = re.compile(rb"[^a-z0-9_.-]")
 _END_OF_HOST = re.compile(rb"[/?#@:\\\s]+")
 _PUNYCODE = "xn--"
 
 
 def host_forms(values: Iterable[bytes]) -> set[str]:
-    """Everything that must not stand in a name; ASCII."""
+    """The forms of values that must not appear in a name, in ASCII."""
     found: set[bytes] = set()
     for value in values:
         pieces = {piece for piece in _END_OF_HOST.split(value) if len(piece) >= MIN_PIECE_BYTES}
@@ -42,7 +41,7 @@ def host_forms(values: Iterable[bytes]) -> set[str]:
 
 
 def _folded(value: bytes) -> set[bytes]:
-    """As a name in letters of the world is prepared (RFC 3490, RFC 5895)."""
+    """The value as an internationalised name is prepared (RFC 3490, RFC 5895)."""
     try:
         text = value.strip().decode()
     except UnicodeDecodeError:
@@ -51,24 +50,24 @@ def _folded(value: bytes) -> set[bytes]:
 
 
 def _as_in_names(data: bytes) -> bytes:
-    """The same number of bytes, so that a place in one is that place in the other."""
-    return _STRANGE.sub(b"?", data.lower())
+    """The data as in names, with the same number of bytes, so that offsets are the same."""
+    return _NOT_IN_NAMES.sub(b"?", data.lower())
 
 
 class HostMasks:
-    """Masks texts that hold names: of a ledger, of the proxy's own log. forms: of `host_forms`."""
+    """Masks texts with host names, of a ledger or the proxy's log. forms: from `host_forms`."""
 
     def __init__(self, forms: Collection[str], finder: Callable[[Sequence[bytes]], Finder] | None = None) -> None:
         self._find = (finder or best_finder())(sorted(form.encode() for form in forms)) if forms else None
 
     def mask(self, text: str) -> str:
-        """The text without what must not stand in it. What stands in it as punycode is masked with the label's other letters."""
+        """The text with masks. A value in punycode is masked together with the rest of its label."""
         if self._find is None or not text:
             return text
         found = self._masked(text)
         if _PUNYCODE in found.lower():
-            spoken = ".".join(map(_spoken, found.split(".")))
-            if (without := self._masked(spoken)) != spoken:
+            decoded = ".".join(map(_decoded, found.split(".")))
+            if (without := self._masked(decoded)) != decoded:
                 return without
         return found
 
@@ -79,8 +78,8 @@ class HostMasks:
         return with_masks(data, unions(self._find(_as_in_names(data))), len(data)).decode(errors="replace")
 
 
-def _spoken(label: str) -> str:
-    """A label as people read it; itself where it is no punycode."""
+def _decoded(label: str) -> str:
+    """A punycode label decoded; any other label as it is."""
     if not label.lower().startswith(_PUNYCODE):
         return label
     try:
@@ -90,4 +89,4 @@ def _spoken(label: str) -> str:
 
 
 NO_MASKS = HostMasks(())
-"""Where there is nothing to hide."""
+"""No masks, for jobs without secrets."""

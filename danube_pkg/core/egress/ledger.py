@@ -1,8 +1,8 @@
-"""The egress ledger: what a job reached, what it was refused, and on behalf of which step; one JSON object a line.
+"""The egress ledger: which targets a job reached or was refused, and in which step; one JSON object a line.
 
-A line is one of two kinds. A decision (`verdict`) is written before the first byte leaves; a later one of the same
-connection, made when more is known of it, takes its place. An end (`end`) is written when the connection is over, and has
-the bytes each way. Lines are only ever appended; a connection without an end was still open, or its proxy was killed.
+A line is a decision or an end. A decision (`verdict`) is written before the first byte leaves; a later decision for
+the same connection replaces it. An end (`end`) is written when the connection is closed, with the bytes in each
+direction. Lines are only appended; a connection without an end is open, or its proxy was killed.
 """
 
 import json
@@ -16,28 +16,31 @@ from danube_pkg.core.egress.policy import EgressReason, Verdict, entry_for
 from danube_pkg.kit.records import Record, replace, to_builtins
 
 MAX_DECISIONS = 20_000
-"""Of one job: hundreds of times what a build connects, and what a server reads in a moment. At the bound the proxy refuses what
-it cannot write down any more."""
+"""Limit of one job: hundreds of times the connections of a build, and read by a server in a moment. At the limit the
+proxy refuses everything, since it cannot record it."""
 
-MAX_ALIKE = 20
-"""Refusals of the same place to the same step that are written one by one; the others are counted, and the count is written."""
+MAX_REPEATS = 20
+"""Refusals of one target in one step that are recorded one by one; of further ones, the count is recorded."""
 
 
 class Way(StrEnum):
-    """How somebody tried to get out."""
+    """How a program tried to connect."""
 
     CONNECT = "connect"
     HTTP = "http"
     DNS = "dns"
     DIRECT = "direct"
-    """Past the proxy, where no route leads: the kernel counts the attempts and knows no destination of them."""
+    """Without the proxy, so without a route: the kernel counts the attempts, but not their destinations."""
     RAW_SOCKET = "raw-socket"
-    """Past every protocol that has addresses: no such socket is made, so there is no destination either."""
+    """With a raw socket, which steps cannot open; there is no destination either."""
 
 
 class Contact(Record):
-    """One attempt to get out. time: Unix seconds. step: None where it is not known. server_name: of a TLS handshake that was
-    refused. attempts: more than 1 for what was only counted. ended_at: None while it is open."""
+    """One attempt to connect.
+
+    time: Unix seconds. step: None if unknown. server_name: of a refused TLS handshake. attempts: more than 1 for
+    attempts that were only counted. ended_at: None while the connection is open.
+    """
 
     time: float
     connection: str
@@ -56,31 +59,31 @@ class Contact(Record):
     ended_at: float | None = None
 
     def describe(self) -> str:
-        """Why, as the end of a sentence."""
+        """The cause, as the end of a sentence."""
         target = f"{self.host}:{self.port}"
         leads = "is" if self.address in ("", self.host) else f"leads to {self.address},"
-        return _SENTENCES[self.reason].format(
+        return _DESCRIPTIONS[self.reason].format(
             target=target, leads=leads, name=self.server_name or "no server", attempts=self.attempts
         )
 
 
 _INWARDS = "{target} {leads} {what}; such an address must be listed itself"
-_SENTENCES: Mapping[EgressReason, str] = {
+_DESCRIPTIONS: Mapping[EgressReason, str] = {
     EgressReason.LISTED: "the allowlist has it",
-    EgressReason.LEARNED: "no allowlist has it; it was let through to learn",
+    EgressReason.LEARNED: "the allowlist does not have it; it was allowed in order to learn",
     EgressReason.NOT_LISTED: "no line of the allowlist names {target}",
     EgressReason.PORT_NOT_LISTED: "the allowlist names its host, but not the port of {target}",
-    EgressReason.ADDRESS_NOT_LISTED: "{target} is an address, and no line of the allowlist holds it",
-    EgressReason.SERVER_NAME_DIFFERS: "the TLS handshake asked for {name}, the connection for {target}",
-    EgressReason.SERVER_NAME_MISSING: "the TLS handshake for {target} names no server, or not in a way that can be checked",
+    EgressReason.ADDRESS_NOT_LISTED: "{target} is an address, and no line of the allowlist contains it",
+    EgressReason.SERVER_NAME_DIFFERS: "the TLS handshake is for {name}, the connection for {target}",
+    EgressReason.SERVER_NAME_MISSING: "the TLS handshake for {target} has no server name, or one that cannot be checked",
     EgressReason.NOT_TLS: "what was sent to {target} is not TLS",
     EgressReason.HOST_DIFFERS: "a request over the connection to {target} was for the host {name}",
-    EgressReason.BAD_REQUEST: "it was not a request that can be understood",
+    EgressReason.BAD_REQUEST: "it is not a valid request",
     EgressReason.TOO_MANY_CONNECTIONS: "the job has too many connections open at once",
-    EgressReason.LEDGER_FULL: "the job's ledger is full, and nothing leaves that is not written down",
+    EgressReason.LEDGER_FULL: "the job's egress ledger is full, and connections must be recorded",
     EgressReason.DNS: "there is no DNS in a pod: a program must use HTTPS_PROXY, which resolves names for it",
-    EgressReason.NO_ROUTE: "attempts to go past the proxy: {attempts}; a pod has no network but its own loopback",
-    EgressReason.RAW_SOCKET: "a raw socket, which would go past the proxy, is given to no step",
+    EgressReason.NO_ROUTE: "attempts to bypass the proxy: {attempts}; a pod has no network but its own loopback",
+    EgressReason.RAW_SOCKET: "steps have no raw sockets, since they would bypass the proxy",
     EgressReason.NO_ADDRESS: "{target} has no address: its name could not be resolved",
     EgressReason.UNREACHABLE: "{target} could not be reached",
     **{
@@ -99,7 +102,7 @@ _SENTENCES: Mapping[EgressReason, str] = {
 
 
 def masked(contact: Contact, masks: HostMasks) -> Contact:
-    """The same attempt without what its names must not show."""
+    """The contact with masked names."""
     return replace(
         contact,
         host=masks.mask(contact.host),
@@ -127,7 +130,7 @@ def _line(data: Mapping[str, Any]) -> bytes:
 
 
 def read_ledger(lines: Iterable[bytes]) -> list[Contact]:
-    """Contacts in the order of their first decisions. A line that a crash has cut is passed over."""
+    """Contacts in the order of their first decisions. A line that a crash has truncated is skipped."""
     found: dict[str, Contact] = {}
     for line in lines:
         data = _read_line(line)
@@ -171,7 +174,7 @@ def _contact(data: Mapping[str, Any]) -> Contact:
 
 
 class Destination(Record):
-    """All contacts of one step with one place that ended alike; `latest` stands for them."""
+    """The contacts of one step with one target and the same verdict. latest: the last one."""
 
     latest: Contact
     contacts: int
@@ -182,7 +185,7 @@ class Destination(Record):
 
 
 def by_destination(contacts: Iterable[Contact]) -> list[Destination]:
-    """Grouped by step, place and verdict, in the order in which they were first seen."""
+    """Groups contacts by step, target and verdict, in the order of their first contact."""
     groups: dict[tuple[object, ...], list[Contact]] = {}
     for contact in contacts:
         key = (contact.step, contact.way is Way.DNS, contact.host, contact.port, contact.verdict, contact.reason)
@@ -201,7 +204,7 @@ def by_destination(contacts: Iterable[Contact]) -> list[Destination]:
 
 
 def needed_allowlist(contacts: Iterable[Contact]) -> list[str]:
-    """The entries without which these contacts would be refused: what was let through to learn, and what was used of a list.
+    """The entries that these contacts need: those that were learned, and those of the allowlist that were used.
 
     Names first, then addresses; sorted, so that the same run gives the same list.
     """
@@ -216,5 +219,5 @@ def needed_allowlist(contacts: Iterable[Contact]) -> list[str]:
 
 
 def refused(contacts: Iterable[Contact]) -> Sequence[Contact]:
-    """Those that Danube said no to."""
+    """The contacts that were refused."""
     return [contact for contact in contacts if contact.verdict is Verdict.REFUSED]

@@ -1,12 +1,12 @@
-"""What a pod may reach: the allowlist's language, and the decision about each attempt to get out.
+"""The egress policy: the syntax of allowlists, and the decision about each connection. Pure.
 
-An entry is a name (`github.com`), a pattern (`*.example.org`: exactly one label in front; `**.example.org`: any number of
-them; neither is `example.org` itself; `*`: every name), an address or a network (`10.1.2.3`, `10.0.0.0/8`, `[2001:db8::5]`),
-each with or without a port; without one it stands for 443 and 80. Patterns mean what they mean in a certificate and in
-Cilium's policies, so that a list says the same on every runtime. A name is not enough for an address that is not on the
-public internet: that must be listed as well, as an address.
+An entry is a name (`github.com`), a pattern (`*.example.org`: exactly one label in front; `**.example.org`: any number
+of them; neither is `example.org` itself; `*`: every name), an address or a network (`10.1.2.3`, `10.0.0.0/8`,
+`[2001:db8::5]`), each with or without a port; without one it stands for 443 and 80. Patterns match as in certificates
+and in Cilium's policies, so that a list means the same on every runtime. An address that is not on the public internet
+must be listed as an address; a name is not enough.
 
-Decisions are pure; resolving, connecting and recording are the proxy's affair.
+The proxy resolves, connects and records.
 """
 
 import re
@@ -25,15 +25,16 @@ from danube_pkg.core.errors import Invalid
 from danube_pkg.kit.records import Record
 
 DEFAULT_PORTS = (443, 80)
-"""What package managers, Git and registries speak."""
+"""The ports of package managers, Git and registries."""
 
 TLS_PORT, HTTP_PORT = DEFAULT_PORTS
 
 PROXY_PORT = 31280
-"""In the pod, on the loopback: squid's 3128 in a place where no service under test listens, below the ephemeral ports."""
+"""The proxy's port on the pod's loopback: squid's 3128 with a digit more, below the ephemeral ports, so that no service
+under test uses it."""
 
 MAX_ALLOWLIST_BYTES = 64 * 1024
-"""Some thousand lines. A list is handed to the proxy in one message; a longer one is not a list that anybody reads."""
+"""Thousands of lines. A list is sent to the proxy in one message."""
 
 MAX_NAME_LENGTH = 253
 
@@ -44,7 +45,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/-]*")
 
 
 class Verdict(StrEnum):
-    """FAILED is nobody's decision: it may be reached, and could not be."""
+    """FAILED: the connection is allowed, but could not be made."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -52,7 +53,7 @@ class Verdict(StrEnum):
 
 
 class EgressReason(StrEnum):
-    """Why; stable, part of the ledger and the API."""
+    """The reason of a verdict; stable, since ledger and API have it."""
 
     LISTED = "listed"
     LEARNED = "learned"
@@ -81,7 +82,10 @@ class EgressReason(StrEnum):
 
 
 class EgressTarget(Record):
-    """Where somebody wants to go. host: a name in lower case without a final dot, or an address; `address` then has it."""
+    """The target of a connection.
+
+    host: a name in lower case without a final dot, or an address, which `address` has too.
+    """
 
     host: str
     port: int
@@ -93,7 +97,7 @@ class EgressTarget(Record):
 
 
 class Decision(Record):
-    """allow: the entries that an allowlist would need for another verdict; none where no entry would help."""
+    """allow: the entries with which the allowlist would allow it; empty if no entry would."""
 
     verdict: Verdict
     reason: EgressReason
@@ -101,7 +105,7 @@ class Decision(Record):
 
 
 class Entry(Record):
-    """One line of an allowlist. Either `labels` (a name, the first one may be `*` or `**`) or a `network`."""
+    """One line of an allowlist: `labels` of a name (the first may be `*` or `**`), or a `network`."""
 
     labels: tuple[str, ...]
     network: Network | None
@@ -127,10 +131,10 @@ class Entry(Record):
 
 
 def parse_entry(text: str) -> Entry:
-    """One line of an allowlist. Raises Invalid that says what was meant."""
+    """Parses one line of an allowlist. Raises Invalid with a suggestion."""
     if "://" in text:
         host = text.partition("://")[2].partition("/")[0]
-        raise _wrong(text, "it is a URL, and paths cannot be seen inside of TLS", f"name the host alone: {host}")
+        raise _wrong(text, "it is a URL, and paths are encrypted by TLS", f"use only the host: {host}")
     place, port = _split_port(text)
     if port is not None and not 0 < port < 65536:
         raise _wrong(text, f"there is no port {port}", "ports are 1 to 65535")
@@ -147,15 +151,17 @@ def parse_entry(text: str) -> Entry:
         raise _wrong(text, "a star stands for whole labels at the beginning", "*.example.org, or **.example.org")
     if not all(_LABEL.fullmatch(label) for label in names) or len(place) > MAX_NAME_LENGTH:
         raise _wrong(
-            text, "it is no host name and no address", "for example: github.com, *.example.org, registry.corp:5000"
+            text,
+            "it is neither a host name nor an address",
+            "for example: github.com, *.example.org, registry.corp:5000",
         )
     if _NUMBER.fullmatch(names[-1]):
-        raise _wrong(text, "it is no address", "an IPv4 address has four numbers: 10.1.2.3")
+        raise _wrong(text, "it is not an address", "an IPv4 address has four numbers: 10.1.2.3")
     return Entry(tuple(labels), None, port)
 
 
 def parse_target(text: str, default_port: int | None = None) -> EgressTarget:
-    """`host:port` as a client names it. Raises Invalid; what is refused here cannot be written into a ledger either."""
+    """Parses `host:port` of a client. Raises Invalid; an invalid target does not appear in the ledger."""
     place, port = _split_port(text)
     port = default_port if port is None else port
     if port is None or not 0 < port < 65536:
@@ -167,7 +173,7 @@ def parse_target(text: str, default_port: int | None = None) -> EgressTarget:
     labels = name.split(".")
     if len(name) > MAX_NAME_LENGTH or not all(_LABEL.fullmatch(label) for label in labels):
         raise Invalid("egress-target-invalid", "the host is neither a name nor an address")
-    if _NUMBER.fullmatch(labels[-1]):  # what a resolver would take for an address in an old notation
+    if _NUMBER.fullmatch(labels[-1]):  # a resolver would accept it as an address in an old notation
         raise Invalid("egress-target-invalid", "an IPv4 address has four decimal numbers")
     return EgressTarget(name, port)
 
@@ -195,14 +201,14 @@ def _wrong(text: str, why: str, hint: str) -> Invalid:
 
 
 class Policy:
-    """An allowlist, and how it is kept. learn: let through and record what is on no list, this machine's own ports excepted."""
+    """An allowlist. learn: allows and records targets that are not listed, except those on this machine."""
 
     def __init__(self, entries: Iterable[str], *, learn: bool = False) -> None:
         self._entries = tuple(parse_entry(text) for text in entries)
         self.learn = learn
 
     def decide_target(self, target: EgressTarget) -> Decision:
-        """By what was asked for, before anything is resolved: a name that is not listed is never looked up."""
+        """Decides by the requested target, before a name is resolved: names that are not listed are never looked up."""
         if target.address is not None:
             return self.decide_address(target, target.address)
         named = [entry for entry in self._entries if entry.names(target.host)]
@@ -214,7 +220,7 @@ class Policy:
         return Decision(Verdict.REFUSED, reason, (entry_for(target.host, target.port),))
 
     def decide_address(self, target: EgressTarget, address: Address, *, own: bool = False) -> Decision:
-        """By one of the addresses behind the target, which is listed itself. own: it is one of this machine's."""
+        """Decides by one of the addresses of a target that is allowed. own: the address is one of this machine."""
         kind = kind_of(address)
         if own and kind in (AddressKind.PUBLIC, AddressKind.PRIVATE):
             kind = AddressKind.OWN
@@ -232,7 +238,7 @@ class Policy:
         return Decision(Verdict.REFUSED, reason, missing)
 
     def decide_server_name(self, target: EgressTarget, server_name: str | None) -> Decision:
-        """By the server name of a ClientHello. An address that is listed may be spoken to without one, or by a listed name."""
+        """Decides by the server name of a ClientHello. A listed address needs none, or a listed name."""
         if server_name is None:
             if target.address is not None:
                 return Decision(Verdict.ALLOWED, EgressReason.LISTED)
@@ -248,7 +254,7 @@ class Policy:
 
 
 def entry_for(host: str, port: int) -> str:
-    """The narrowest entry for it; 443 and 80 come as the entry without a port, as people write it."""
+    """The narrowest entry for a target. For 443 and 80 it has no port, as users write it."""
     address = parse_address(host)
     bracketed = f"[{host}]" if address is not None and address.version == 6 else host
     return host if port in DEFAULT_PORTS else f"{bracketed}:{port}"
@@ -262,24 +268,24 @@ def yaml_lines(entries: Sequence[str], indent: str = "") -> str:
 
 
 def proxy_environment(step: int | None) -> Mapping[str, str]:
-    """What makes programs use the proxy. The address says which step asks; None: nobody in particular."""
+    """Variables with which programs use the proxy. Its address identifies the step; None: no particular step."""
     proxy = f"http://{address_of_step(step)}:{PROXY_PORT}"
-    spared = "localhost,127.0.0.1,::1"
+    direct = "localhost,127.0.0.1,::1"
     return {
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy),
-        **dict.fromkeys(("NO_PROXY", "no_proxy"), spared),
-        "NODE_USE_ENV_PROXY": "1",  # or Node's own fetch would look at none of these
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
+        "NODE_USE_ENV_PROXY": "1",  # Node's fetch ignores the others without it
     }
 
 
 def address_of_step(step: int | None) -> str:
-    """127.1.0.0 and on: all of 127.0.0.0/8 is the pod's own loopback, so that each step can have its own address of it."""
+    """The proxy's address for a step, from 127.1.0.0 on: 127.0.0.0/8 is the pod's loopback, enough for all steps."""
     if step is None or step > 0xFFFF:
         return "127.0.0.1"
     return f"127.1.{step >> 8}.{step & 0xFF}"
 
 
 def step_of_address(address: str) -> int | None:
-    """The step that was told to come in by this address."""
+    """The step whose proxy address it is; None for others."""
     first, second, high, low = (int(number) for number in address.split("."))
     return high << 8 | low if (first, second) == (127, 1) else None

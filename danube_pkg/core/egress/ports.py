@@ -1,4 +1,4 @@
-"""The protocols about ways out of pods, as `core/store.py` has the others: the proxies, and the ledgers that they write."""
+"""Ports of egress: the proxies, and the ledgers that they write."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,40 +8,42 @@ from danube_pkg.core.runtimes.pods import PodSockets
 
 
 class EgressProxies(Protocol):
-    """The processes that let pods out; each outlives the server and ends with its last pod.
+    """The proxy processes; each outlives the server and ends with its last pod.
 
-    A runtime hands a pod over once and again whenever `wait_lost` returns and `served` does not name the job any more.
+    A runtime hands a pod over once, and again when `wait_lost` returns and `served` does not contain the job any more.
     """
 
     async def serve(self, job_id: str, allowlist: Sequence[str], sockets: PodSockets, *, learn: bool) -> None:
-        """Serve a pod until its holder ends; what was sent to its sockets before waits. Raises Unavailable, Permanent."""
+        """Serves a pod until its holder ends; earlier input on its sockets waits. Raises Unavailable, Permanent."""
         ...
 
     async def served(self) -> frozenset[str]:
-        """The jobs whose pods are served, also by a proxy that an earlier server has started."""
+        """The jobs whose pods are served, including those of an earlier server's proxies."""
         ...
 
     async def wait_lost(self) -> None:
-        """Until a proxy has ended since the last call."""
+        """Returns when a proxy has ended since the last call."""
         ...
 
     async def mask(self, job_id: str) -> None:
-        """From when this returns on, nothing that the job can have read by now comes into its ledger, which `serve` sees to by
-        itself. A job that no proxy serves has none that is written to. Raises Unavailable where that is not certain."""
+        """Masks the values that the job can have read by now in its ledger; they are masked when this returns.
+
+        `serve` does it by itself, and without a proxy no ledger is written. Raises Unavailable if it is not certain.
+        """
         ...
 
     async def settle(self, job_id: str, step: int) -> None:
-        """Write down, as that step's, what was only counted so far. Does nothing for a job that no proxy serves."""
+        """Records attempts that were only counted, as those of that step. Does nothing for a job without a proxy."""
         ...
 
     async def close(self) -> None:
-        """Let go of the proxies; pods are served on."""
+        """Disconnects from the proxies, which continue to serve pods."""
         ...
 
 
 class EgressLedgers(Protocol):
-    """`logs/<job_id>.egress`: what each job reached and was refused."""
+    """The ledgers, `logs/<job_id>.egress`: the contacts of each job."""
 
     def read(self, job_id: str) -> Sequence[Contact]:
-        """In the order in which the contacts began; none for a job that has no ledger."""
+        """The contacts in the order of their beginning; empty for a job without a ledger."""
         ...

@@ -1,10 +1,12 @@
-"""What is not as somebody wants it, without anything being broken: shown on the status page until it is mended."""
+"""Conditions: settings that do not work as configured, while the server itself works. They are shown until they are
+fixed."""
 
 from danube_pkg.kit.records import Record
 
 
 class Condition(Record):
-    """reference: kebab-case, stable. what: one sentence. hint: the command or the change that mends it."""
+    """One condition. reference: stable and kebab-case. what: one sentence. hint: the command or change that fixes
+    it."""
 
     reference: str
     what: str

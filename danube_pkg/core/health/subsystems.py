@@ -1,4 +1,4 @@
-"""How each part of the server is doing, from what is known of it: what it answers, what it says of itself, how jobs ended."""
+"""The state of each subsystem of the server, derived from its checks, its conditions and the ends of the last jobs."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -9,16 +9,16 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.kit.records import Record
 
 LOW_DISK_BYTES = 2 * 1024**3
-"""Below it the next artifact or image may not fit."""
+"""With less free space the next artifact or image may not fit."""
 
 LOW_DISK_SHARE = 0.05
 
 NEWEST_JOBS = 20
-"""That pods are judged by: enough for a few an hour, and old trouble is soon forgotten."""
+"""Jobs by which the subsystem of pods is judged: a few hours of a quiet server, so that old failures count no more."""
 
 
 class Part(StrEnum):
-    """A part of the server, as people know it."""
+    """The subsystems, by the names that the page and the API show."""
 
     DATABASE = "database"
     DISK = "disk"
@@ -31,7 +31,7 @@ class Part(StrEnum):
 
 
 class Subsystem(Record):
-    """says: one sentence; hint: what mends it, "" where nothing is to be mended."""
+    """The state of one subsystem. says: one sentence. hint: what fixes it, or ""."""
 
     part: Part
     ok: bool
@@ -48,13 +48,13 @@ _PART_OF: Mapping[str, Part] = {
     "dex-not-running": Part.LOGIN,
     "dex-not-answering": Part.LOGIN,
 }
-"""Of a condition, by its reference; the others are the configuration's."""
+"""The subsystem of a condition, by its reference; all other conditions belong to the configuration."""
 
 _LOST = {Reason.INFRASTRUCTURE_LOST, Reason.POD_LOST, Reason.POD_FAILED, Reason.HOST_LACKS, Reason.EVICTED}
 
 
 def from_conditions(conditions: Sequence[Condition]) -> list[Subsystem]:
-    """The parts that say of themselves what is wrong."""
+    """The subsystems whose state is known by their conditions."""
     found = []
     for part in (Part.WEBHOOKS, Part.SCHEDULES, Part.NOTIFICATIONS, Part.LOGIN):
         wrong = [one for one in conditions if _PART_OF.get(one.reference) is part]
@@ -68,7 +68,7 @@ def from_conditions(conditions: Sequence[Condition]) -> list[Subsystem]:
 
 
 def of_configuration(status: ConfigurationStatus, conditions: Sequence[Condition]) -> Subsystem:
-    """conditions: all of them; those of no other part are the configuration's, and no reason to call it ill."""
+    """The configuration's state. conditions: those of all subsystems; the configuration's own do not make it fail."""
     if status.problem is not None:
         return Subsystem(Part.CONFIGURATION, False, f"it cannot be read: {status.problem.what}", status.problem.hint)
     if not status.ok:
@@ -78,12 +78,14 @@ def of_configuration(status: ConfigurationStatus, conditions: Sequence[Condition
         )
         return Subsystem(Part.CONFIGURATION, False, says, "danube config status")
     waiting = sum(1 for one in conditions if one.reference not in _PART_OF)
-    says = "the newest commit is in force"
-    return Subsystem(Part.CONFIGURATION, True, f"{says}; it waits for {waiting} more" if waiting else says)
+    says = "the newest commit is applied"
+    if waiting:
+        says = f"{says}; {waiting} condition{'s' if waiting != 1 else ''} must be fixed"
+    return Subsystem(Part.CONFIGURATION, True, says)
 
 
 def of_disk(free_bytes: int, total_bytes: int) -> Subsystem:
-    """Where artifacts, logs and images lie."""
+    """The state of the file system with artifacts, logs and images."""
     free = f"{free_bytes / 1000**3:.1f} GB free"
     if free_bytes < LOW_DISK_BYTES or free_bytes < LOW_DISK_SHARE * total_bytes:
         return Subsystem(
@@ -96,9 +98,12 @@ def of_disk(free_bytes: int, total_bytes: int) -> Subsystem:
 
 
 def of_pods(newest: Sequence[Reason]) -> Subsystem:
-    """newest: why the last jobs ended, newest first. A pod that was lost just now is trouble; one before that succeeded, history."""
+    """The state of pods. newest: the reasons of the last ended jobs, newest first. It is not ok where the newest job
+    lost its pod; a lost pod before a job that ended normally does not count."""
     if not newest:
         return Subsystem(Part.PODS, True, "no job has ended yet")
     lost = sum(reason in _LOST for reason in newest)
-    says = f"{lost} of the last {len(newest)} jobs lost their pod" if lost else "the last jobs had what they needed"
+    says = "none of the last jobs lost its pod"
+    if lost:
+        says = f"{lost} of the last {len(newest)} jobs lost {'its pod' if lost == 1 else 'their pods'}"
     return Subsystem(Part.PODS, newest[0] not in _LOST, says, "danube doctor" if newest[0] in _LOST else "")

@@ -1,1 +1,2 @@
-"""Who a caller is and what they may do: access rules, people, sessions, tokens, OIDC, the audit chain. No HTTP."""
+"""Who a caller is and what they may do: access rules, users, sessions, tokens, OIDC, the chain of the audit log. No
+HTTP."""

@@ -1,10 +1,11 @@
-"""Who may do what: one table. Every route names its action; a test walks all of them with every kind of person.
+"""Authorisation: one table of actions and what each requires. Every route names its action; a test calls each as every
+kind of user.
 
-What somebody may do with a pipeline comes through teams: each permission gives a team a level, and the team that owns a
-pipeline has `admin`. Of a level `admin` only the team's `admin` members can make full use; for its other members it is
-`write`. Members of a team with `global_admin`, and whoever owns the server's unix socket, may do everything.
+Users get levels on a pipeline through their teams: each permission gives a team a level, and the team that owns a
+pipeline has `admin`. The level `admin` has its full effect for the team's `admin` members; for the other members it is
+`write`. Members of a team with `global_admin`, and the owner of the server's unix socket, may do everything.
 
-What a person may not see does not exist for them: it is absent from lists and answers 404 by its name.
+A pipeline that the caller may not see does not exist for them: lists leave it out, and its name gives 404.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from danube_pkg.kit.records import Record, field
 
 
 class Level(StrEnum):
-    """What a team may do with a pipeline; each includes the ones before it."""
+    """What a team may do with a pipeline; each level includes the ones before it."""
 
     READ = "read"
     WRITE = "write"
@@ -23,14 +24,14 @@ class Level(StrEnum):
 
 
 class TeamRole(StrEnum):
-    """What somebody is in a team."""
+    """A user's role in a team."""
 
     MEMBER = "member"
     ADMIN = "admin"
 
 
 class Scope(StrEnum):
-    """What an API token is for; it never gives more than its owner has."""
+    """What an API token may be used for; a token never permits more than its owner may do."""
 
     READ = "read"
     WRITE = "write"
@@ -40,9 +41,10 @@ class Scope(StrEnum):
 
 
 class Need(IntEnum):
-    """What an action takes, from least to most. The middle three are a level on the pipeline that it is done to."""
+    """What an action requires, from least to most. READ, WRITE and ADMIN are levels on the pipeline that it
+    concerns."""
 
-    NO_FOLLOW_UP = 0
+    NOTHING = 0
     LOGIN = 1
     READ = 2
     WRITE = 3
@@ -51,7 +53,7 @@ class Need(IntEnum):
 
 
 class Action(StrEnum):
-    """What a route does, in the words of a person."""
+    """What a route does. Error messages and the audit log show the value."""
 
     SEE_HEALTH = "see-health"
     SEE_PAGE = "see-page"
@@ -87,19 +89,19 @@ class Action(StrEnum):
 
 
 class ActionRule(Record):
-    """`scope` is what a token must have been made for; None: any token will do."""
+    """What an action requires. scope: the scope that a token must have; None: any token."""
 
     need: Need
     scope: Scope | None = None
 
 
 RULES: Mapping[Action, ActionRule] = {
-    Action.SEE_HEALTH: ActionRule(Need.NO_FOLLOW_UP),
-    Action.SEE_PAGE: ActionRule(Need.NO_FOLLOW_UP),
-    Action.SEE_METRICS: ActionRule(Need.NO_FOLLOW_UP),
-    Action.SEE_DOCUMENTATION: ActionRule(Need.NO_FOLLOW_UP),
-    Action.LOG_IN: ActionRule(Need.NO_FOLLOW_UP),
-    Action.RECEIVE_HOOK: ActionRule(Need.NO_FOLLOW_UP),
+    Action.SEE_HEALTH: ActionRule(Need.NOTHING),
+    Action.SEE_PAGE: ActionRule(Need.NOTHING),
+    Action.SEE_METRICS: ActionRule(Need.NOTHING),
+    Action.SEE_DOCUMENTATION: ActionRule(Need.NOTHING),
+    Action.LOG_IN: ActionRule(Need.NOTHING),
+    Action.RECEIVE_HOOK: ActionRule(Need.NOTHING),
     Action.SEE_SELF: ActionRule(Need.LOGIN),
     Action.END_OWN_SESSION: ActionRule(Need.LOGIN),
     Action.MANAGE_OWN_TOKENS: ActionRule(Need.LOGIN, Scope.ADMIN),
@@ -129,7 +131,7 @@ RULES: Mapping[Action, ActionRule] = {
 
 
 class ActorKind(StrEnum):
-    """Who asks: nobody that is known, the owner of the unix socket, or somebody of the configuration."""
+    """The kind of caller: unauthenticated, the owner of the unix socket, or a user of the configuration."""
 
     ANONYMOUS = "anonymous"
     LOCAL = "local-administrator"
@@ -137,7 +139,8 @@ class ActorKind(StrEnum):
 
 
 class Actor(Record):
-    """Who asks. `name` goes into the audit; `teams` are those that somebody is in; `scopes`: None without a token."""
+    """The caller. name: as the audit log shows it. teams: the user's role in each of their teams. scopes: None unless
+    authenticated by a token."""
 
     name: str
     kind: ActorKind
@@ -147,8 +150,11 @@ class Actor(Record):
     scopes: frozenset[Scope] | None = None
 
 
-class Thing(Record):
-    """What an action is done to: a pipeline with all that is its own, or the server itself where `pipeline` is empty."""
+class Target(Record):
+    """What an action concerns: a pipeline and everything that belongs to it, or the server where `pipeline` is empty.
+
+    owner: the owning team. levels: by team.
+    """
 
     pipeline: str = ""
     owner: str = ""
@@ -157,72 +163,75 @@ class Thing(Record):
 
 ANONYMOUS = Actor("anonymous", ActorKind.ANONYMOUS)
 LOCAL_ADMINISTRATOR = Actor("local-administrator", ActorKind.LOCAL, global_admin=True)
-SERVER = Thing()
+SERVER = Target()
 
 _NEED_OF_LEVEL = {Level.READ: Need.READ, Level.WRITE: Need.WRITE, Level.ADMIN: Need.ADMIN}
 
 
-def standing(actor: Actor, thing: Thing) -> Need:
-    """The most that somebody may with a thing, whatever their token is for."""
+def access_of(actor: Actor, target: Target) -> Need:
+    """The highest requirement that the caller meets for a target, regardless of the scopes of a token."""
     if actor.global_admin:
         return Need.GLOBAL_ADMIN
     if actor.kind is ActorKind.ANONYMOUS:
-        return Need.NO_FOLLOW_UP
-    return max((_through(team, role, thing) for team, role in actor.teams.items()), default=Need.LOGIN)
+        return Need.NOTHING
+    return max((_through(team, role, target) for team, role in actor.teams.items()), default=Need.LOGIN)
 
 
-def _through(team: str, role: TeamRole, thing: Thing) -> Need:
-    """What one membership gives."""
-    level = Level.ADMIN if team and team == thing.owner else thing.levels.get(team)
-    if not thing.pipeline or level is None:
+def _through(team: str, role: TeamRole, target: Target) -> Need:
+    """The requirement that one membership meets."""
+    level = Level.ADMIN if team and team == target.owner else target.levels.get(team)
+    if not target.pipeline or level is None:
         return Need.LOGIN
     return Need.WRITE if level is Level.ADMIN and role is not TeamRole.ADMIN else _NEED_OF_LEVEL[level]
 
 
-def can(actor: Actor, action: Action, thing: Thing = SERVER) -> bool:
-    """The one decision."""
+def can(actor: Actor, action: Action, target: Target = SERVER) -> bool:
+    """Whether the caller may do it: the only decision about access."""
     rule = RULES[action]
     in_scope = actor.scopes is None or rule.scope is None or rule.scope in actor.scopes
-    return in_scope and standing(actor, thing) >= rule.need
+    return in_scope and access_of(actor, target) >= rule.need
 
 
-def require(actor: Actor, action: Action, thing: Thing = SERVER) -> None:
-    """Raises Unauthenticated for a stranger, NotFound for what somebody may not see, Forbidden for what they may not do."""
-    if can(actor, action, thing):
+def require(actor: Actor, action: Action, target: Target = SERVER) -> None:
+    """Raises Unauthenticated for an unauthenticated caller, NotFound for a pipeline that the caller may not see,
+    Forbidden for an action that they may not do."""
+    if can(actor, action, target):
         return
     if actor.kind is ActorKind.ANONYMOUS:
         raise Unauthenticated(
             "login-required",
-            "this needs a login",
-            hint="danube login URL, or on the server itself its unix socket: --data DIR",
+            "this requires a login",
+            hint="log in: danube login URL; or use the unix socket on the server itself: --data DIR",
         )
-    if thing.pipeline and standing(actor, thing) < Need.READ:
-        raise unknown_pipeline(thing.pipeline)
+    if target.pipeline and access_of(actor, target) < Need.READ:
+        raise unknown_pipeline(target.pipeline)
     rule = RULES[action]
-    if standing(actor, thing) >= rule.need:
+    if access_of(actor, target) >= rule.need:
         raise Forbidden(
             "token-scope",
-            f"this token is not for {action}",
+            f"this token may not be used for {action}",
             cause=f"it needs the scope {rule.scope}",
-            hint=f"danube token create --scope {rule.scope}",
+            hint=f"create one: danube token create --scope {rule.scope}",
         )
-    raise Forbidden("not-allowed", f"{actor.name} may not {action}", cause=_cause(rule.need, thing), hint=_hint(thing))
+    raise Forbidden(
+        "not-allowed", f"{actor.name} may not {action}", cause=_cause(rule.need, target), hint=_hint(target)
+    )
 
 
 def unknown_pipeline(name: str) -> NotFound:
-    """The same words whether it is not there or not for the caller's eyes."""
+    """The error for a pipeline that does not exist or that the caller may not see: both must look the same."""
     return NotFound("pipeline-unknown", f"there is no pipeline {name!r}", hint="list them with: danube pipelines")
 
 
-def _cause(need: Need, thing: Thing) -> str:
+def _cause(need: Need, target: Target) -> str:
     if need is Need.GLOBAL_ADMIN:
-        return "it takes a member of a team with global_admin: true"
+        return "it requires membership of a team with global_admin: true"
     if need is Need.ADMIN:
-        return f"it takes an admin member of a team with the level admin on {thing.pipeline}"
-    return f"it takes a team with the level {need.name.lower()} on {thing.pipeline}"
+        return f"it requires an admin member of a team with the level admin on {target.pipeline}"
+    return f"it requires a team with the level {need.name.lower()} on {target.pipeline}"
 
 
-def _hint(thing: Thing) -> str:
-    if thing.pipeline:
-        return f"teams and levels are in the configuration repository: teams.yaml, pipelines/{thing.pipeline}.yaml"
+def _hint(target: Target) -> str:
+    if target.pipeline:
+        return f"teams and levels are in the configuration repository: teams.yaml, pipelines/{target.pipeline}.yaml"
     return "teams are in the configuration repository: teams.yaml"

@@ -1,7 +1,9 @@
-"""The audit's chain: each entry's hash covers its content and the hash before it, under a key that is not in the database.
+"""The audit log's chain of hashes: each entry's hash covers its content and the previous hash, with a key outside the
+database.
 
-A changed or removed row breaks the chain where it stood; one that is missing at the end shows because the sequence, which
-never repeats a number, has gone further than the rows.
+A changed or removed row breaks the chain at its place. Rows that are missing at the end are detected by the sequence
+number, which is never reused and has advanced further than the rows. The bytes that are hashed may never change: see
+`chained`.
 """
 
 import hashlib
@@ -13,11 +15,14 @@ from typing import Annotated
 from danube_pkg.kit.records import HIDDEN, Record, field, to_builtins
 
 FIRST = b"\0" * 32
-"""What stands before the first entry."""
+"""The previous hash of the first entry."""
 
 
 class AuditEvent(Record):
-    """Who did what to what, from where, when, by which request. `outcome`: done, or the refusal's reference."""
+    """Who did what to which target, when (Unix seconds), from which address, with which request.
+
+    outcome: `done`, or the reference of the error that refused it.
+    """
 
     at: float
     actor: str
@@ -30,21 +35,23 @@ class AuditEvent(Record):
 
 
 class AuditEntry(Record):
-    """A happening in its place."""
+    """An event with its place in the chain. sequence: counts from 1."""
 
     sequence: int
-    happening: AuditEvent
+    event: AuditEvent
     hash: Annotated[bytes, HIDDEN]
 
 
-def chained(key: bytes, before: bytes, sequence: int, happening: AuditEvent) -> bytes:
-    """The hash of an entry: HMAC-SHA256 over the one before, the number and the content as canonical JSON."""
-    content = json.dumps(to_builtins(happening), sort_keys=True, separators=(",", ":"))
+def chained(key: bytes, before: bytes, sequence: int, event: AuditEvent) -> bytes:
+    """The hash of an entry: HMAC-SHA256 over the previous hash, the sequence number (8 bytes, big-endian) and the event
+    as JSON with sorted keys and ASCII escapes, which the standard library writes. Stored chains depend on these
+    bytes."""
+    content = json.dumps(to_builtins(event), sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, before + sequence.to_bytes(8, "big") + content.encode(errors="replace"), hashlib.sha256)
 
 
 class ChainState(Record):
-    """What a check found. `broken_at`: the first sequence number that does not fit, 0 where all do."""
+    """The result of a check. broken_at: the first sequence number that does not fit, 0 for a whole chain."""
 
     entries: int
     broken_at: int = 0
@@ -55,7 +62,7 @@ class ChainState(Record):
 
 
 class ChainCheck:
-    """Fed with all entries in order, piece by piece, so that a long audit does not have to be in memory at once."""
+    """Checks a chain that is fed in order and in parts, so that a long audit log need not be in memory at once."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -65,7 +72,7 @@ class ChainCheck:
 
     def feed(self, entries: Iterable[AuditEntry]) -> None:
         for entry in entries:
-            expected = chained(self._key, self._before, entry.sequence, entry.happening)
+            expected = chained(self._key, self._before, entry.sequence, entry.event)
             fits = entry.sequence == self._count + 1 and hmac.compare_digest(expected, entry.hash)
             if not fits and not self._broken_at:
                 self._broken_at = self._count + 1
@@ -73,6 +80,6 @@ class ChainCheck:
             self._count = entry.sequence
 
     def finish(self, last_sequence: int) -> ChainState:
-        """`last_sequence`: the highest number that was ever given out."""
+        """The result. last_sequence: the highest sequence number that was ever assigned."""
         broken = self._broken_at or (self._count + 1 if self._count != last_sequence else 0)
         return ChainState(self._count, broken)

@@ -1,7 +1,7 @@
-"""Dex's configuration, rendered from the applied one: the same people in, the same text out.
+"""Dex's configuration file, rendered from the applied configuration: the same users give the same text.
 
-Dex reads static passwords only when it starts. So whoever runs Dex compares the text with what it last wrote and restarts
-Dex when they differ; a person's id is Danube's own, so that a restart, or a new password, changes nobody's subject.
+Dex reads static passwords only when it starts, so the service that runs Dex restarts it when the text has changed. A
+user's id in Dex is Danube's own, so that neither a restart nor a new password changes the subject of their tokens.
 """
 
 import json
@@ -17,7 +17,8 @@ HEALTH_PATH = f"{PATH}/healthz"
 
 
 class DexSettings(Record):
-    """`external_url`: Danube's own; Dex is behind its `/dex`. `listen`: where Dex itself listens, on loopback."""
+    """external_url: Danube's own; Dex is reached below its `/dex`. listen: the address where Dex itself listens, on
+    loopback. telemetry: the address of Dex's metrics. storage: Dex's SQLite file."""
 
     external_url: str
     client_secret: Annotated[str, HIDDEN]
@@ -33,17 +34,17 @@ class DexSettings(Record):
 
     @property
     def url(self) -> str:
-        """Where Dex itself is reached, without its path."""
+        """The base URL of Dex itself, without its path."""
         return f"http://{self.listen}"
 
     @property
     def client(self) -> ClientSettings:
-        """Danube as this Dex knows it."""
+        """Danube's client settings for this issuer."""
         return ClientSettings(self.issuer, self.client_id, self.client_secret, device_client_id=self.device_client_id)
 
 
 def render_dex(settings: DexSettings, people: Sequence[Person]) -> str:
-    """The whole file. It is JSON, which is YAML too, so that no name needs a quoting rule of its own."""
+    """The whole file. It is JSON, which is also YAML, so that names need no quoting rules of their own."""
     document = {
         "issuer": settings.issuer,
         "storage": {"type": "sqlite3", "config": {"file": settings.storage}},
@@ -59,8 +60,8 @@ def render_dex(settings: DexSettings, people: Sequence[Person]) -> str:
                 "redirectURIs": [f"{settings.external_url.rstrip('/')}/auth/callback"],
             },
             {
-                # A client of its own for device codes, because Dex shows a device client's secret to the browser. Versions
-                # differ in whether its own path for such logins has the prefix.
+                # A separate public client for device codes, because Dex shows a device client's secret to the browser.
+                # Dex versions differ in whether the path of such logins has the prefix.
                 "id": settings.device_client_id,
                 "name": "Danube's command line",
                 "public": True,

@@ -1,7 +1,7 @@
-"""Idempotency keys: a repeated POST with the same key is answered as the first one was, and does nothing a second time.
+"""Idempotency keys: a repeated POST with the same key gets the response of the first one and has no second effect.
 
-The key is reserved, together with the id that the new thing will have, before anything is done. So even a server that died
-between the deed and its answer finds, when the client asks again, that the thing is there already.
+The key is reserved, together with the id of the object that will be created, before anything is done. So a server that
+crashed between creating the object and answering finds the object by its id when the client repeats the request.
 """
 
 import re
@@ -9,16 +9,17 @@ import re
 from danube_pkg.kit.records import Record
 
 KEEP_SECONDS = 86400.0
-"""A client that retries for longer has given up."""
+"""A day: clients do not retry for longer."""
 
 MAX_KEYS = 10_000
-"""More than a day of a busy team's triggers; beyond it the oldest are forgotten."""
+"""More than a busy team's POST requests of a day; beyond it the oldest are deleted."""
 
 KEY_PATTERN = r"[\x21-\x7e]{1,128}"
 
 
 class Reservation(Record):
-    """`fingerprint`: SHA-256 of method, path and body; `status` and `body`: the answer, once it was given."""
+    """A key and what it was used for. fingerprint: SHA-256 of method, path and body. status, body: the response, once
+    there is one. created_at: Unix seconds."""
 
     actor: str
     key: str
@@ -30,5 +31,5 @@ class Reservation(Record):
 
 
 def is_key(text: str) -> bool:
-    """Whether a header can be a key."""
+    """Whether a header's value is a valid key."""
     return re.fullmatch(KEY_PATTERN, text) is not None

@@ -1,7 +1,7 @@
-"""OpenID Connect as rules: what is asked of an issuer, and every reason for which its answer is not believed.
+"""OpenID Connect without I/O: the requests to an issuer, and every check of its responses.
 
-OpenID Connect Core 1.0 section 3.1.3.7, RFC 7636 (PKCE), RFC 8628 (device code), RFC 9207 (`iss` in the callback). Whether a
-token's signature is good is an adapter's affair; the algorithms that may be used for it are named here.
+OpenID Connect Core 1.0 section 3.1.3.7, RFC 7636 (PKCE), RFC 8628 (device code), RFC 9207 (`iss` in the callback). The
+adapter verifies the signatures of tokens; the algorithms that it may accept are named here.
 """
 
 import base64
@@ -15,23 +15,23 @@ from danube_pkg.core.errors import Permanent, Unauthenticated
 from danube_pkg.kit.records import HIDDEN, Record, replace
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Asymmetric ones only: `none` proves nothing, and with HS256 whoever knows the public key could sign."""
+"""Asymmetric ones only: `none` proves nothing, and with HS256 the public key could be used to sign."""
 
 SKEW_SECONDS = 60.0
-"""By how much two clocks may differ."""
+"""By how much the clocks of the issuer and of this server may differ."""
 
 MAX_AGE_SECONDS = 600.0
-"""A token that was issued longer ago was not issued for this login."""
+"""A token that was issued earlier was not issued for this login."""
 
 LOGIN_SECONDS = 600.0
-"""Between leaving for the issuer and coming back."""
+"""The time that a user has at the issuer, between the redirect and the callback."""
 
 MAX_GROUPS = 200
 
 
 class ClientSettings(Record):
-    """Danube as the issuer knows it. `groups_claim`: "" where groups mean nothing; `secret`: "" for a public client.
-    `device_client_id`: a public client for logins by device code, "" where the same serves both."""
+    """Danube's registration at an issuer. groups_claim: "" where groups are not used; secret: "" for a public client.
+    device_client_id: a public client for logins by device code, "" where the same client is used."""
 
     issuer: str
     client_id: str
@@ -41,12 +41,12 @@ class ClientSettings(Record):
     device_client_id: str = ""
 
     def for_devices(self) -> "ClientSettings":
-        """The client that logs in by device code."""
+        """The settings of the client for device codes."""
         return replace(self, client_id=self.device_client_id, secret="") if self.device_client_id else self
 
 
 class IdentityDocument(Record):
-    """What discovery says of an issuer; `device_endpoint` is "" where it has no device code."""
+    """An issuer's discovery document. device_endpoint: "" where it does not support device codes."""
 
     issuer: str
     authorization_endpoint: str
@@ -56,7 +56,7 @@ class IdentityDocument(Record):
 
 
 class TokenAnswer(Record):
-    """What the token endpoint said: a token, or an error code of its own."""
+    """A response of the token endpoint: a token, or an error code of OAuth with its description."""
 
     id_token: Annotated[str, HIDDEN] = ""
     error: str = ""
@@ -64,7 +64,7 @@ class TokenAnswer(Record):
 
 
 class Attempt(Record):
-    """One login under way. It is kept in the browser's sealed cookie, not here."""
+    """One login in progress. It is kept in an encrypted cookie of the browser, not on the server. at: Unix seconds."""
 
     state: str
     nonce: str
@@ -74,7 +74,7 @@ class Attempt(Record):
 
 
 class Identity(Record):
-    """Whom the issuer names."""
+    """The user that a token names."""
 
     subject: str
     email: str
@@ -82,30 +82,30 @@ class Identity(Record):
 
 
 class LoginRefused(Unauthenticated):
-    """The issuer's answer is not believed; `reference` is the reason. People read one plain sentence, the log the cause."""
+    """A check of the issuer's response failed. Users see one sentence without details; the log has the cause."""
 
     def __init__(self, reference: str, cause: str) -> None:
         super().__init__(
             reference,
-            "the login did not succeed",
+            "the login failed",
             cause=cause,
-            hint="try again; if it stays so, show an administrator the request's id",
+            hint="try again; if it fails again, give an administrator the request id",
         )
 
 
 class IssuerUnusable(Permanent):
-    """What the issuer itself says cannot be used, whoever logs in."""
+    """The issuer's discovery document is not usable, so no user can log in."""
 
     status = 502
 
 
 def challenge(verifier: str) -> str:
-    """PKCE's S256."""
+    """The code challenge of a verifier by PKCE's method S256."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def authorization_url(document: IdentityDocument, client: ClientSettings, attempt: Attempt, redirect_uri: str) -> str:
-    """Where the browser is sent."""
+    """The URL to which the browser is redirected for a login."""
     query = urlencode(
         {
             "response_type": "code",
@@ -123,22 +123,23 @@ def authorization_url(document: IdentityDocument, client: ClientSettings, attemp
 
 
 def check_callback(attempt: Attempt, query: Mapping[str, str], issuer: str, now: float) -> str:
-    """The code. Raises LoginRefused."""
+    """The authorization code in a callback's query. now: Unix seconds. Raises LoginRefused."""
     if not hmac.compare_digest(attempt.state.encode(), query.get("state", "").encode(errors="replace")):
-        raise LoginRefused("oidc-state", "the answer belongs to another login")
+        raise LoginRefused("oidc-state", "the callback belongs to another login")
     if now > attempt.at + LOGIN_SECONDS:
         raise LoginRefused("oidc-late", f"the login took longer than {LOGIN_SECONDS:.0f} s")
     if query.get("iss", issuer) != issuer:
-        raise LoginRefused("oidc-issuer", "the answer names another issuer")
+        raise LoginRefused("oidc-issuer", "the callback names another issuer")
     if "error" in query:
-        raise LoginRefused("oidc-denied", f"the issuer said {query['error'][:100]!r}")
+        raise LoginRefused("oidc-denied", f"the issuer returned the error {query['error'][:100]!r}")
     if not query.get("code"):
-        raise LoginRefused("oidc-no-code", "the answer has no code")
+        raise LoginRefused("oidc-no-code", "the callback has no code")
     return query["code"]
 
 
 def check_claims(claims: Mapping[str, object], client: ClientSettings, nonce: str | None, now: float) -> Identity:
-    """Whom a token names whose signature is good. `nonce`: None where the flow has none. Raises LoginRefused."""
+    """The user in the claims of a token whose signature is valid. nonce: None for a flow without one. now: Unix
+    seconds. Raises LoginRefused."""
     if claims.get("iss") != client.issuer:
         raise LoginRefused("oidc-issuer", f"the token was issued by {claims.get('iss')!r}")
     audience = claims.get("aud")
@@ -153,11 +154,11 @@ def check_claims(claims: Mapping[str, object], client: ClientSettings, nonce: st
         raise LoginRefused("oidc-expired", "the token has expired")
     issued = _number(claims, "iat")
     if issued - SKEW_SECONDS > now or now > issued + MAX_AGE_SECONDS + SKEW_SECONDS:
-        raise LoginRefused("oidc-issued-at", "the token was issued at another time than now")
+        raise LoginRefused("oidc-issued-at", "the token was not issued just now")
     if "nbf" in claims and _number(claims, "nbf") - SKEW_SECONDS > now:
         raise LoginRefused("oidc-not-yet", "the token is not valid yet")
     if nonce is not None and not _same(nonce, claims.get("nonce")):
-        raise LoginRefused("oidc-nonce", "the token was made for another login")
+        raise LoginRefused("oidc-nonce", "the token was issued for another login")
     return _identity(claims, client)
 
 
@@ -186,13 +187,14 @@ def _same(expected: str, found: object) -> bool:
 
 
 def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocument:
-    """Discovery's answer. Raises IssuerUnusable when it is another issuer's, or would send secrets over plain http."""
+    """The discovery document as a record. Raises IssuerUnusable for another issuer's, and for endpoints over plain
+    http."""
 
     def endpoint(name: str, *, needed: bool = True) -> str:
         value = document.get(name)
         if not isinstance(value, str) or not value:
             if needed:
-                raise _unusable(issuer, f"it names no {name}")
+                raise _unusable(issuer, f"its discovery document has no {name}")
             return ""
         parts = urlsplit(value)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
@@ -200,7 +202,7 @@ def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocume
         return value
 
     if document.get("issuer") != issuer:
-        raise _unusable(issuer, f"the document is that of {document.get('issuer')!r}")
+        raise _unusable(issuer, f"its discovery document names the issuer {document.get('issuer')!r}")
     return IdentityDocument(
         issuer=issuer,
         authorization_endpoint=endpoint("authorization_endpoint"),
@@ -211,7 +213,7 @@ def read_document(issuer: str, document: Mapping[str, object]) -> IdentityDocume
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine, so that plain http goes over no wire."""
+    """Whether a URL's host is this machine, so that plain http is not sent over a network."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
@@ -220,5 +222,5 @@ def _unusable(issuer: str, cause: str) -> IssuerUnusable:
         "oidc-discovery",
         f"the issuer {issuer} cannot be used",
         cause=cause,
-        hint="in config.yaml: auth.oidc.issuer is the URL exactly as the issuer names itself",
+        hint="check auth.oidc.issuer in config.yaml: it must be the URL exactly as the issuer's tokens name it",
     )

@@ -1,7 +1,7 @@
-"""People as the server remembers them, and the proofs by which it knows them again: sessions and API tokens.
+"""Users as stored by the server, and how they authenticate: browser sessions and API tokens.
 
-A secret of either kind is 32 random bytes behind a prefix that secret scanners can look for. Only its SHA-256 is stored:
-with so much randomness nothing slower is needed, and a copy of the database lets nobody in.
+The secret of either is 32 random bytes behind a prefix that secret scanners can find. Only its SHA-256 is stored: for
+random values no slower hash is needed, and a copy of the database does not let anyone log in.
 """
 
 import base64
@@ -15,26 +15,26 @@ SESSION_PREFIX = "ds1_"
 TOKEN_PREFIX = "dt1_"
 
 SESSION_IDLE_SECONDS = 12 * 3600.0
-"""A working day away from the page ends the session."""
+"""A session ends when it was not used for a working day."""
 
 SESSION_SECONDS = 14 * 86400.0
-"""Whatever somebody does, after two weeks they prove again who they are."""
+"""A session ends after two weeks, however much it is used."""
 
 MAX_SESSIONS = 50
-"""Of one person; the oldest ends when another begins."""
+"""Sessions of one user; a new one ends the oldest."""
 
 MAX_TOKENS = 100
-"""Of one person: one for each machine and script, many times over."""
+"""Tokens of one user: more than one for each machine and script."""
 
 TOKEN_DAYS = 90
 MAX_TOKEN_DAYS = 366
 
 TOUCH_SECONDS = 60.0
-"""The last use is written at most so often: it is for people, and each write costs a commit."""
+"""How often the last use is written at most: each write costs a commit, and lists need no more."""
 
 
 class Person(Record):
-    """Somebody of the configuration. `subject`: the issuer's `sub`, bound at the first login."""
+    """A user. subject: the issuer's `sub`, bound at the first login. removed: no longer in the configuration."""
 
     id: str
     name: str
@@ -45,7 +45,8 @@ class Person(Record):
 
 
 class BrowserSession(Record):
-    """A browser's login. `method`: password or oidc; `groups`: what the issuer said of the person when they logged in."""
+    """A browser's login. method: password or oidc. groups: the user's groups at the issuer at the time of the login.
+    Times are Unix seconds."""
 
     id: str
     user_id: str
@@ -62,7 +63,7 @@ class BrowserSession(Record):
 
 
 class Token(Record):
-    """An API token. `used_at` is exact to a minute."""
+    """An API token. Times are Unix seconds; `used_at` is exact to a minute. used_from: the address of the last use."""
 
     id: str
     user_id: str
@@ -76,10 +77,10 @@ class Token(Record):
 
 
 def new_secret(prefix: str, randomness: bytes) -> str:
-    """`randomness`: SECRET_BYTES of it."""
+    """The secret of a new session or token. randomness: SECRET_BYTES random bytes."""
     return prefix + base64.urlsafe_b64encode(randomness).rstrip(b"=").decode()
 
 
 def secret_hash(secret: str) -> bytes:
-    """What is stored, and looked up by."""
+    """The SHA-256 by which a session or token is stored and looked up."""
     return hashlib.sha256(secret.encode(errors="replace")).digest()

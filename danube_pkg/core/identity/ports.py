@@ -1,9 +1,10 @@
-"""The ports of the API's own concerns: who somebody is, what they may, what they did. Beside those of jobs in `core.store`."""
+"""Ports of identity: users and access, sessions, tokens, the audit log, idempotency keys, passwords, issuers and
+Dex."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from danube_pkg.core.identity.access import Level, TeamRole, Thing
+from danube_pkg.core.identity.access import Level, Target, TeamRole
 from danube_pkg.core.identity.audit import AuditEntry, AuditEvent
 from danube_pkg.core.identity.idempotency import Reservation
 from danube_pkg.core.identity.oidc import ClientSettings, IdentityDocument, TokenAnswer
@@ -11,27 +12,27 @@ from danube_pkg.core.identity.people import BrowserSession, Person, Token
 
 
 class AccessStore(Protocol):
-    """Who may what, as the applied configuration says. Reads are small and immediate."""
+    """Users, teams and levels of the applied configuration. Reads are small and do not wait."""
 
     def version(self) -> int:
-        """Another number whenever anything that is stored has changed."""
+        """A number that changes whenever any stored row has changed; callers cache by it."""
         ...
 
     async def person_by_id(self, user_id: str) -> Person | None: ...
 
     async def person_by_email(self, email: str) -> Person | None:
-        """Nobody for one that left the configuration; letters' case does not count."""
+        """The user with that address, in any case; None for one that left the configuration."""
         ...
 
     async def person_by_subject(self, subject: str) -> Person | None: ...
     async def list_people(self) -> Sequence[Person]: ...
 
     async def bind_subject(self, user_id: str, subject: str) -> None:
-        """The issuer's name of a person, once. Raises Conflict when another is bound."""
+        """Bind the issuer's `sub` to a user at the first login. Raises Conflict when another one is bound."""
         ...
 
     async def memberships(self, user_id: str) -> Mapping[str, tuple[TeamRole, bool]]:
-        """Team → (role in it, whether the team is one of global administrators)."""
+        """Team → (the user's role in it, whether it is a team of global administrators)."""
         ...
 
     async def teams(self) -> Mapping[str, tuple[bool, Mapping[str, TeamRole]]]:
@@ -39,19 +40,19 @@ class AccessStore(Protocol):
         ...
 
     async def groups_of_teams(self) -> Mapping[str, tuple[str, ...]]:
-        """Team → groups of the issuer whose people belong to it as well; teams without any are left out."""
+        """Team → groups of the issuer whose members belong to it too; teams without such groups are left out."""
         ...
 
-    async def thing(self, pipeline: str) -> Thing:
-        """A pipeline with its owner and levels; without any where it is not known."""
+    async def target(self, pipeline: str) -> Target:
+        """A pipeline with its owner and levels; without them where there is no such pipeline."""
         ...
 
     async def readable_pipelines(self, teams: Sequence[str]) -> frozenset[str]:
-        """Pipelines on which one of the teams has any level, also those that left the configuration."""
+        """Pipelines on which one of the teams has any level, including those that left the configuration."""
         ...
 
     async def levels_of(self, teams: Sequence[str]) -> Sequence[tuple[str, Level]]:
-        """Which levels each of the teams has on any pipeline at all; that of an owner is admin."""
+        """(team, level) pairs: the levels that each of the teams has on any pipeline; an owner's is admin."""
         ...
 
 
@@ -59,7 +60,7 @@ class SessionStore(Protocol):
     """Sessions by the hash of their secret."""
 
     async def add_session(self, session: BrowserSession, hash_: bytes) -> None:
-        """Beyond `MAX_SESSIONS` of one person the oldest end."""
+        """Store a session; beyond `MAX_SESSIONS` of one user the oldest ones end."""
         ...
 
     async def session_by_hash(self, hash_: bytes) -> BrowserSession | None: ...
@@ -72,7 +73,7 @@ class TokenStore(Protocol):
     """API tokens by the hash of their secret."""
 
     async def add_token(self, token: Token, hash_: bytes) -> None:
-        """Raises Conflict beyond `MAX_TOKENS` of one person."""
+        """Store a token. Raises Conflict beyond `MAX_TOKENS` of one user."""
         ...
 
     async def token_by_hash(self, hash_: bytes) -> Token | None: ...
@@ -82,10 +83,10 @@ class TokenStore(Protocol):
 
 
 class AuditStore(Protocol):
-    """The audit, which only grows."""
+    """The audit log, to which entries are only added."""
 
-    async def append(self, happening: AuditEvent) -> None:
-        """On disk, chained to the entry before, when this returns."""
+    async def append(self, event: AuditEvent) -> None:
+        """Add an entry; it is on disk and chained to the previous one when this returns."""
         ...
 
     async def list_entries(
@@ -97,41 +98,42 @@ class AuditStore(Protocol):
     async def entries_after(self, sequence: int, limit: int) -> Sequence[AuditEntry]: ...
 
     async def last_sequence(self) -> int:
-        """The highest number ever given out."""
+        """The highest sequence number that was ever assigned."""
         ...
 
 
 class IdempotencyStore(Protocol):
-    """Keys of POST requests and what was answered to them."""
+    """Idempotency keys of POST requests with their responses."""
 
     async def reserve(self, wanted: Reservation) -> Reservation:
-        """What stands under the actor's key: the wanted one if there was none. Old ones are forgotten on the way."""
+        """The reservation of the actor's key: the given one if there was none. Expired ones are deleted."""
         ...
 
     async def keep_answer(self, reservation: Reservation, status: int, body: bytes) -> None: ...
 
     async def release(self, reservation: Reservation) -> None:
-        """Nothing was done: the key may be used again."""
+        """Delete a reservation whose request had no effect, so that the key may be used again."""
         ...
 
 
 class PasswordCheck(Protocol):
-    """bcrypt, away from the event loop."""
+    """Verification of bcrypt hashes, outside the event loop."""
 
     async def matches(self, password: str, hash_: str) -> bool:
-        """Takes the same time for an empty hash, which nothing matches. Raises Unavailable when too many wait."""
+        """Whether the password matches. An empty hash takes the same time and never matches, so that the time does not
+        reveal whether a user exists. Raises Unavailable when too many checks are waiting."""
         ...
 
 
 class IdentityProvider(Protocol):
-    """An OpenID Connect issuer, over HTTP. Raises Unavailable when it does not answer, IssuerUnusable when it answers wrongly."""
+    """An OpenID Connect issuer, over HTTP. Raises Unavailable without a response, IssuerUnusable for an invalid one."""
 
     async def discover(self, issuer: str) -> IdentityDocument: ...
 
     async def exchange(
         self, client: ClientSettings, document: IdentityDocument, form: Mapping[str, str]
     ) -> TokenAnswer:
-        """One call of the token endpoint."""
+        """One request to the token endpoint."""
         ...
 
     async def start_device(
@@ -141,28 +143,30 @@ class IdentityProvider(Protocol):
     async def claims(
         self, client: ClientSettings, document: IdentityDocument, id_token: str, *, fresh_keys: bool = False
     ) -> Mapping[str, object]:
-        """The claims of a token whose signature is good, by a pinned algorithm; nothing else of them is checked."""
+        """The claims of a token after its signature was verified with one of ALGORITHMS; the claims are not checked.
+        fresh_keys: fetch the issuer's keys again. Raises LoginRefused for a wrong signature."""
         ...
 
 
 class UpstreamHttp(Protocol):
-    """A program of our own behind a path of ours (Dex): requests go through as they are."""
+    """A reverse proxy to a program that the server runs below one of its paths (Dex)."""
 
     async def forward(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Sequence[tuple[str, str]], bytes]:
-        """Status, headers, body. Raises Unavailable when it does not answer."""
+        """Forward a request unchanged; returns status, headers and body. Raises Unavailable without a response."""
         ...
 
 
 class DexRunner(Protocol):
-    """Who runs Dex: a child program of the server; where there is a cluster, it may be a pod."""
+    """Runs Dex: as a child process of the server; in a cluster it may be a pod."""
 
     async def apply(self, configuration: str) -> None:
-        """From now on Dex runs with this file; it is begun again where it ran with another text. Dex answers some time after
-        this has returned."""
+        """Run Dex with this configuration file; restarts it where it ran with another text. Dex answers requests some
+        time after this has returned."""
         ...
 
-    def trouble(self) -> str:
-        """What it said last before it ended, whether it runs again or not; "" while it has not ended."""
+    def last_failure(self) -> str:
+        """The last output of the process before it ended by itself, even if it is running again; "" if it never
+        ended."""
         ...

@@ -95,9 +95,9 @@ class Images(Protocol):
     """Images for a runtime that unpacks them itself. An image that several callers want is pulled once.
 
     The one port that an adapter calls and a service implements. Pulling is a service, because it combines two adapters
-    (registry and store) and serves jobs and `danube image` alike. The runtime calls it, and not the engine, because only
-    the runtime knows when a pod needs an image and until when; a runtime whose nodes pull images never does. The adapter
-    imports the core alone, and `bootstrap/runtime.py` passes it the service.
+    (registry and store) and serves jobs and `danube image` alike. The runtime calls it, and not the engine, because
+    only the runtime knows when a pod needs an image and until when; a runtime whose nodes pull images never does. The
+    adapter imports the core alone, and `bootstrap/runtime.py` passes it the service.
 
     `ensure` returns when the image is in the store, and reports progress as lines for users. If it is cancelled, the
     pull stops unless another caller waits for it. Raises ImageUnavailable. `hold` and `read_file` as in `ImageStore`.

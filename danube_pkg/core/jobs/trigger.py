@@ -10,8 +10,8 @@ from danube_pkg.kit.records import Record, field
 class Trigger(Record):
     """What started a job. type: manual, webhook, cron or pipeline. actor: the user or process, for the audit log.
 
-    revision: the code that runs. rerun_of: the id of the job that it repeats. origin: the inbox entry that it was created
-    from, "" for none; a pipeline has at most one job of each.
+    revision: the code that runs. rerun_of: the id of the job that it repeats. origin: the inbox entry that it was
+    created from, "" for none; a pipeline has at most one job of each.
     """
 
     type: str
@@ -24,5 +24,6 @@ class Trigger(Record):
 
     @property
     def is_untrusted(self) -> bool:
-        """Whether the code is of authors who may not push to the repository: it gets no secrets and needs an approval."""
+        """Whether the code is of authors who may not push to the repository: it gets no secrets and needs an
+        approval."""
         return bool((self.pull_request or {}).get("fork"))

@@ -1,1 +1,1 @@
-"""Job logs: the index format, lines by number, redaction of secrets in a stream."""
+"""Job logs: the format of the index, lines by number, masking of secrets in a stream. Nothing here opens a file."""

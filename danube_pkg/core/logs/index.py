@@ -1,7 +1,8 @@
-"""The index beside a job's log: fixed-size records, one a flush, each covering the bytes that were appended before it.
+"""The index beside a job's log: records of fixed size, one for each append, which cover the bytes appended before them.
 
-A record names the time, the step, the byte range and the step's raw offset: that of the first raw byte which is not yet
-emitted. Bytes without a record do not exist for readers; `usable` says how much of a log and its index survived a crash.
+A record has the time, the step, the byte range and the step's raw offset: the offset of the first raw byte that was not
+yet written to the log. Readers see only bytes with a record; `usable` says how much of a log and its index survived a
+crash.
 """
 
 import struct
@@ -17,14 +18,15 @@ RECORD_BYTES = _BODY.size + _SUM.size
 
 
 class RecordKind(IntEnum):
-    """OUTPUT belongs to a step; NOTE is a line of Danube's own, written once per key."""
+    """OUTPUT: bytes that a step printed. NOTE: a line of Danube itself, written once per key."""
 
     OUTPUT = 1
     NOTE = 2
 
 
 class IndexRecord(Record):
-    """`time_us` since 1970; [begin, end) in the log; `key` names a note."""
+    """One record. time_us: microseconds since 1970. begin, end: the byte range [begin, end) in the log. key: of a
+    note."""
 
     time_us: int
     begin: int
@@ -43,7 +45,7 @@ class IndexRecord(Record):
 
 
 class Hit(Record):
-    """A line that holds what was looked for. `line` counts from 1; `offset` is that of its first byte."""
+    """A line that contains the searched text. line: counts from 1. offset: of its first byte."""
 
     line: int
     offset: int
@@ -51,14 +53,14 @@ class Hit(Record):
 
 
 class Found(Record):
-    """`next`: the offset from which to look on, None where all was looked at."""
+    """The result of a search. next: the offset from which to continue, None where the whole log was searched."""
 
     hits: tuple[Hit, ...]
     next: int | None
 
 
 def record_in(data: bytes, at: int = 0) -> IndexRecord | None:
-    """The record that stands there, None for one that is torn or wrong."""
+    """The record at an offset of the index; None for one that is incomplete or has a wrong checksum."""
     body = data[at : at + _BODY.size]
     if len(data) < at + RECORD_BYTES or _SUM.unpack_from(data, at + _BODY.size)[0] != zlib.crc32(body):
         return None
@@ -67,7 +69,8 @@ def record_in(data: bytes, at: int = 0) -> IndexRecord | None:
 
 
 def records(data: bytes, end: int = 0) -> Iterator[IndexRecord]:
-    """The records up to the first that is torn, wrong, or does not continue the one before, which ended at `end`."""
+    """The records up to the first that is incomplete, wrong, or does not continue the one before, which ended at
+    `end`."""
     for at in range(0, len(data) - RECORD_BYTES + 1, RECORD_BYTES):
         record = record_in(data, at)
         if record is None or record.begin != end:
@@ -77,10 +80,10 @@ def records(data: bytes, end: int = 0) -> Iterator[IndexRecord]:
 
 
 def usable(index: bytes, log_bytes: int) -> Sequence[IndexRecord]:
-    """The records whose bytes are all in the log; what lies behind them was never shown and is cut off."""
+    """The records whose bytes are all in the log. The bytes after them were never shown to readers and are cut off."""
     return [record for record in records(index) if record.end <= log_bytes]
 
 
 def note_key(text: str) -> int:
-    """64 bits that name a note in the index."""
+    """The key of a note in the index: 64 bits of its text."""
     return zlib.crc32(text.encode()) << 32 | zlib.adler32(text.encode())

@@ -1,7 +1,7 @@
-"""Lines of a log by number, without keeping where each one begins.
+"""Lines of a log by number, without storing the offset of each.
 
-For each block of a log the number of line ends before it is kept: 25 KB for a log of 200 MB. A line is then found by
-one search in these numbers and one look into one block. Logs only grow, so what was counted stays right.
+For each block of a log the number of line ends before it is kept: 25 KB for a log of 200 MB. A line is found by one
+binary search in these numbers and by reading one block. Logs only grow, so counts stay valid.
 """
 
 from array import array
@@ -12,17 +12,17 @@ from danube_pkg.core.logs.index import IndexRecord, RecordKind
 from danube_pkg.kit.records import Record
 
 BLOCK_BYTES = 64 * 1024
-"""Counting the line ends of one takes ten microseconds."""
+"""Counting the line ends of a block takes ten microseconds."""
 
 SHOWN_BYTES = 4096
-"""Of a line on a screen; nobody reads on, and a browser would be busy with it. The file has the whole."""
+"""Bytes of a line that the page shows; longer lines are not read and slow a browser down. The file has all of it."""
 
 MAX_SECTIONS = 2000
-"""As many as a job has steps; parallel steps that take turns more often cannot be folded from there on."""
+"""As many as a job has steps. When parallel steps alternate more often, the rest of the log cannot be folded."""
 
 
 class LineIndex:
-    """Line ends counted by blocks. `size_bytes`: how much of the log was looked at; `ends`: line ends in it."""
+    """Counts of line ends by block. size_bytes: how much of the log was counted; ends: the line ends in it."""
 
     def __init__(self) -> None:
         self._before = array("Q")
@@ -30,7 +30,7 @@ class LineIndex:
         self.ends = 0
 
     def extend(self, data: bytes) -> None:
-        """What follows in the log, in pieces of any size."""
+        """Count the next bytes of the log, in parts of any size."""
         at = 0
         while at < len(data):
             if self.size_bytes % BLOCK_BYTES == 0:
@@ -41,14 +41,14 @@ class LineIndex:
             at += len(piece)
 
     def block_of_line(self, line: int) -> tuple[int, int]:
-        """(offset of the block in which that line begins or the one before it ends, line ends before that block)."""
+        """(offset of the block in which the line begins or the previous one ends, line ends before that block)."""
         if line <= 0 or not self._before:
             return 0, 0
         block = bisect_right(self._before, line - 1) - 1
         return block * BLOCK_BYTES, self._before[block]
 
     def block_of_offset(self, offset: int) -> tuple[int, int]:
-        """(offset of the block that holds that byte, line ends before that block)."""
+        """(offset of the block that contains the byte, line ends before that block)."""
         if not self._before:
             return 0, 0
         block = min(offset // BLOCK_BYTES, len(self._before) - 1)
@@ -56,7 +56,7 @@ class LineIndex:
 
 
 def behind_line_end(block: bytes, number: int) -> int | None:
-    """Where in a block the byte behind its so-many-th line end is; 0 for none, None where it has fewer."""
+    """The offset in a block just after its `number`th line end; 0 for number 0, None where the block has fewer."""
     at = 0
     for _ in range(number):
         at = block.find(b"\n", at) + 1
@@ -66,7 +66,7 @@ def behind_line_end(block: bytes, number: int) -> int | None:
 
 
 class ShownLine(Record):
-    """A line as a screen shows it. offset: of its first byte in the log; cut: there is more of it in the file."""
+    """A line as the page shows it. offset: of its first byte in the log. cut: the file has more of it."""
 
     offset: int
     text: str
@@ -74,8 +74,8 @@ class ShownLine(Record):
 
 
 def shown_lines(data: bytes, offset: int) -> list[ShownLine]:
-    """Whole lines (the last one may still be open) as a terminal would leave them: a line that was drawn again with carriage
-    returns is what was drawn last."""
+    """The lines in the data, which begins at `offset`; the last one may have no line end. As in a terminal, of a line
+    with carriage returns only the text after the last one remains."""
     found: list[ShownLine] = []
     if not data:
         return found
@@ -90,7 +90,7 @@ def shown_lines(data: bytes, offset: int) -> list[ShownLine]:
 
 
 class LogMap:
-    """Which step wrote which bytes and when: the index of a log as columns, so that a long one stays small."""
+    """Which step wrote which bytes and when: the index of a log as columns, which need little memory for a long log."""
 
     def __init__(self) -> None:
         self._begins = array("Q")
@@ -100,7 +100,7 @@ class LogMap:
         self.size_bytes = 0
 
     def extend(self, records: Iterable[IndexRecord]) -> None:
-        """Records that follow those before; one that covers no bytes says nothing here."""
+        """Add the next records; a record without bytes is left out."""
         for record in records:
             if record.end > record.begin:
                 self._begins.append(record.begin)
@@ -113,15 +113,15 @@ class LogMap:
         return len(self._begins)
 
     def at(self, offset: int) -> tuple[int, int, bool]:
-        """(time in microseconds, step, whether it is a line of Danube's own) of a byte. Before the first record: zeros."""
+        """(time in microseconds, step, whether Danube itself wrote it) of a byte; zeros before the first record."""
         place = bisect_right(self._begins, offset) - 1
         if place < 0:
             return 0, 0, False
         return self._times[place], self._steps[place], bool(self._notes[place])
 
     def runs(self) -> Iterable[tuple[int, int]]:
-        """(offset, step) wherever another step goes on; 0 for what Danube says of the whole job. The line end that closes a
-        line for another step's sake is a byte of nobody's."""
+        """(offset, step) wherever the step changes; step 0 for Danube's own lines about the whole job. A single line
+        end that closes a line for another step belongs to none."""
         current = -1
         for begin, end, step in zip(self._begins, self._ends(), self._steps, strict=True):
             if step != current and (step or end - begin > 1):
@@ -135,7 +135,8 @@ class LogMap:
 
 
 class Mark(Record):
-    """From this line on (counted within an answer) lines are of that time, that step, and Danube's own or not."""
+    """Time, step and origin of the lines from `line` on, which counts within a response. note: Danube itself wrote
+    them."""
 
     line: int
     time_us: int
@@ -144,8 +145,9 @@ class Mark(Record):
 
 
 class Lines(Record):
-    """Some lines of a log. first: counts from 0; total: lines of the whole log, the open last one included; end: the offset
-    behind them; is_open: the last of them has no line end yet; size_bytes: of the whole log."""
+    """Some lines of a log. first: counts from 0. total: lines of the whole log, with the last one even if it has no
+    line end. size_bytes: of the whole log. end: the offset after these lines. is_open: the last of them has no line end
+    yet."""
 
     first: int
     total: int
@@ -157,7 +159,7 @@ class Lines(Record):
 
 
 class Section(Record):
-    """Lines of one step that stand together. first: counts from 0; lines: how many."""
+    """Consecutive lines of one step. first: counts from 0. lines: their number."""
 
     step: int
     first: int
@@ -165,7 +167,7 @@ class Section(Record):
 
 
 def sections(starts: Sequence[tuple[int, int]], total: int) -> tuple[Section, ...]:
-    """From (first line, step) in order to sections; the last one reaches to the end of `total` lines."""
+    """The sections that begin at these (first line, step), in order; the last one ends after `total` lines."""
     ends = [first for first, _ in starts[1:]] + [total]
     return tuple(
         Section(step, first, end - first) for (first, step), end in zip(starts, ends, strict=True) if end > first

@@ -1,9 +1,9 @@
-"""Masking secrets in a stream of bytes: every form of every value, across chunk and line borders.
+"""Masking secrets in a stream of bytes: every form of every value, across the borders of chunks and lines.
 
-`Patterns.mask` is pure: from the raw bytes that are not emitted yet it gives what may be emitted now, and how many raw
-bytes that was. It holds back from the leftmost place where a match could still grow, nothing else; the union of
-overlapping matches becomes one MASK. So the caller's state is one buffer, and "raw offset of the first byte that is not
-emitted" is a place where a fresh start gives the same output.
+`Patterns.mask` is pure: from the raw bytes that are not yet emitted it returns what may be emitted now, and how many
+raw bytes that covers. It holds back bytes only from the leftmost offset at which a match could still grow; overlapping
+matches become one MASK. So the caller's state is one buffer, and a restart at the first byte that was not emitted gives
+the same output.
 """
 
 import base64
@@ -16,18 +16,19 @@ from danube_pkg.core.secrets.secret import MIN_VALUE_BYTES
 MASK = b"***"
 
 MIN_LINE_BYTES = 8
-"""Lines of a multi-line value that are at least this long are masked alone too; shorter ones stand in logs by chance."""
+"""Lines of a multi-line value that are at least this long are also masked alone; shorter ones occur in logs by
+chance."""
 
 MAX_HELD_BYTES = 64 * 1024
-"""A union of matches that goes on for longer than this is masked piece by piece. What is held back is searched again with
-each chunk: somebody whose secret is `0000` and who prints a file of zeros must not stop the server."""
+"""A union of matches that is longer than this is masked in parts. The bytes that are held back are searched again with
+each chunk: a job with the secret `0000` that prints a file of zeros must not block the server."""
 
 Finder = Callable[[bytes], Sequence[tuple[int, int]]]
 """bytes → (start, end) of every match, overlapping ones included."""
 
 
 def forms_of(value: bytes) -> set[bytes]:
-    """Every form in which a value is looked for: itself, its long lines, base64, hex, URL, JSON."""
+    """Every form in which a value is masked: itself, its long lines, base64, hexadecimal, URL-encoded, JSON-encoded."""
     plain = {value, value.strip(), value.replace(b"\r\n", b"\n"), value.replace(b"\n", b"\r\n")}
     plain |= {line.strip() for line in value.splitlines() if len(line.strip()) >= MIN_LINE_BYTES}
     forms = set(plain)
@@ -71,7 +72,7 @@ def _json_forms(value: bytes) -> set[bytes]:
 
 
 class Patterns:
-    """What to mask. Made once for a set of values; `mask` keeps no state."""
+    """The forms of a set of values. Creating it takes time; `mask` keeps no state."""
 
     def __init__(self, values: Iterable[bytes], *, finder: Callable[[Sequence[bytes]], Finder] | None = None) -> None:
         forms: set[bytes] = set()
@@ -88,7 +89,8 @@ class Patterns:
         self._find_heads = make(sorted(self._heads))
 
     def mask(self, raw: bytes, *, final: bool = False) -> tuple[bytes, int]:
-        """(what may be emitted, how many raw bytes that covers). `final`: nothing follows, so nothing is held back."""
+        """(the masked bytes that may be emitted, how many raw bytes they cover). final: hold nothing back, since no
+        bytes follow."""
         if not self._forms or not raw:
             return raw, len(raw)
         united = unions(self._find(raw))
@@ -102,7 +104,7 @@ class Patterns:
         return with_masks(raw, united, hold), hold
 
     def _growing_from(self, raw: bytes) -> int:
-        """The leftmost place from which on everything is the beginning of a form that is longer."""
+        """The leftmost offset from which all remaining bytes are the beginning of a longer form."""
         offset = max(0, len(raw) - self._longest + 1)
         window = raw[offset:]
         for start, _ in sorted(self._find_heads(window)):
@@ -116,7 +118,7 @@ class Patterns:
 
 
 def unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Overlapping matches joined; matches that only touch stay apart, so that the output does not depend on the chunks."""
+    """Overlapping matches joined. Adjacent matches stay apart, so that the output does not depend on the chunks."""
     joined: list[tuple[int, int]] = []
     for start, end in sorted(matches):
         if joined and start < joined[-1][1]:
@@ -127,7 +129,7 @@ def unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def with_masks(raw: bytes, united: Sequence[tuple[int, int]], hold: int) -> bytes:
-    """The bytes up to `hold` with a mask for each of these unions that begins there."""
+    """The bytes before `hold`, with a mask for each union that begins there."""
     if not united or united[0][0] >= hold:
         return raw[:hold] if hold < len(raw) else raw
     parts, at = [], 0
@@ -140,13 +142,13 @@ def with_masks(raw: bytes, united: Sequence[tuple[int, int]], hold: int) -> byte
 
 
 def redact_text(patterns: Patterns, text: str) -> str:
-    """A whole text at once."""
+    """A whole text with secrets masked."""
     masked, _ = patterns.mask(text.encode(errors="surrogateescape"), final=True)
     return masked.decode(errors="replace")
 
 
 def plain_finder(forms: Sequence[bytes]) -> Finder:
-    """Without the library: slower, the same answers."""
+    """A finder without the library: slower, with the same results."""
 
     def find(raw: bytes) -> Sequence[tuple[int, int]]:
         found = []
@@ -161,7 +163,7 @@ def plain_finder(forms: Sequence[bytes]) -> Finder:
 
 
 def automaton_finder(forms: Sequence[bytes]) -> Finder:
-    """Aho-Corasick in one pass (ahocorasick_rs, 4 490 MB/s against 76 of `re`)."""
+    """A finder by the Aho-Corasick algorithm: one pass, 4 490 MB/s against 76 with `re`."""
     from ahocorasick_rs import BytesAhoCorasick  # may be missing: see best_finder
 
     automaton = BytesAhoCorasick(forms)
@@ -173,7 +175,7 @@ def automaton_finder(forms: Sequence[bytes]) -> Finder:
 
 
 def best_finder() -> Callable[[Sequence[bytes]], Finder]:
-    """The library where it is installed."""
+    """The finder of the library where it is installed, else the plain one."""
     try:
         import ahocorasick_rs  # noqa: F401 - only whether it is installed
     except ImportError:

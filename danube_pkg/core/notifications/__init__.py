@@ -1,1 +1,1 @@
-"""What must be reported when a job changes: the rules, the outbox and the text of messages."""
+"""Notifications about jobs: which ones follow from a change, the outbox that holds them, the text of messages."""

@@ -1,4 +1,8 @@
-"""How a job's end reads: as a mail, as a message in a chat, as JSON for another program. Pure; whoever delivers it adds the rest."""
+"""The text of notifications: a job's end as a mail, as a chat message, and as JSON for another program.
+
+Pure: senders add addresses, signatures and retries. The same notification always gives the same text, so that a
+repeated delivery can be recognised.
+"""
 
 import json
 from collections.abc import Mapping
@@ -10,53 +14,53 @@ from danube_pkg.core.notifications.outbox import JobNotification
 from danube_pkg.core.reasons import HINTS, Reason, Status, reason_named
 
 MAX_MESSAGE = 2000
-"""Of what a failed job says; the log has the rest."""
+"""Characters of a failed job's message; the log has the rest."""
 
 
-def headline(news: JobNotification, *, recovered: bool) -> str:
+def headline(notification: JobNotification, *, recovered: bool) -> str:
     """One line: which pipeline, how it ended, where."""
-    how = "succeeded again" if recovered else _HOW.get(news.status, str(news.status))
-    where = _where(news)
-    return f"{news.pipeline} {how}{f' on {where}' if where else ''}"
+    how = "succeeded again" if recovered else _HOW.get(notification.status, str(notification.status))
+    where = _where(notification)
+    return f"{notification.pipeline} {how}{f' on {where}' if where else ''}"
 
 
 _HOW: Mapping[Status, str] = {
     Status.SUCCESS: "succeeded",
     Status.FAILURE: "failed",
-    Status.TIMEOUT: "took too long",
+    Status.TIMEOUT: "timed out",
     Status.CANCELLED: "was cancelled",
 }
 
 
-def job_url(news: JobNotification, external_url: str) -> str:
-    """The job's page, "" where nobody said how the server is reached."""
-    return f"{external_url.rstrip('/')}/jobs/{news.job_id}" if external_url else ""
+def job_url(notification: JobNotification, external_url: str) -> str:
+    """The URL of the job's page; "" where no external URL is configured."""
+    return f"{external_url.rstrip('/')}/jobs/{notification.job_id}" if external_url else ""
 
 
 def mail(
-    news: JobNotification, sender: str, receivers: tuple[str, ...], external_url: str, *, recovered: bool
+    notification: JobNotification, sender: str, receivers: tuple[str, ...], external_url: str, *, recovered: bool
 ) -> EmailMessage:
-    """A message of plain text. A second try of the same entry has the same Message-ID, so that a reader shows one."""
+    """A message of plain text. A repeated delivery has the same Message-ID, so that mail programs show it once."""
     from email.headerregistry import Address  # its parser is large, and mails are rare
 
     message = EmailMessage()
     message["From"] = Address(display_name="Danube", addr_spec=sender)
     message["To"] = [Address(addr_spec=one) for one in receivers]
-    message["Subject"] = f"[danube] {_one_line(headline(news, recovered=recovered))}"
-    message["Message-ID"] = f"<{news.job_id}.{news.status}@danube>"
+    message["Subject"] = f"[danube] {_one_line(headline(notification, recovered=recovered))}"
+    message["Message-ID"] = f"<{notification.job_id}.{notification.status}@danube>"
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Danube-Job"] = news.job_id
-    message.set_content("\n".join(_lines(news, external_url, recovered=recovered)) + "\n")
+    message["X-Danube-Job"] = notification.job_id
+    message.set_content("\n".join(_lines(notification, external_url, recovered=recovered)) + "\n")
     return message
 
 
-def chat(news: JobNotification, external_url: str, *, recovered: bool) -> bytes:
-    """The body for an incoming webhook as Slack has them; Mattermost, Rocket.Chat and others take the same."""
-    url = job_url(news, external_url)
-    text = _escaped(headline(news, recovered=recovered))
-    lines = [f"{_MARK.get(news.status, '')} {f'<{url}|{text}>' if url else text}".strip()]
-    if news.message and news.status is not Status.SUCCESS:
-        lines.append(_escaped(news.message[:MAX_MESSAGE]))
+def chat(notification: JobNotification, external_url: str, *, recovered: bool) -> bytes:
+    """The body for an incoming webhook in Slack's format, which Mattermost, Rocket.Chat and others accept too."""
+    url = job_url(notification, external_url)
+    text = _escaped(headline(notification, recovered=recovered))
+    lines = [f"{_MARK.get(notification.status, '')} {f'<{url}|{text}>' if url else text}".strip()]
+    if notification.message and notification.status is not Status.SUCCESS:
+        lines.append(_escaped(notification.message[:MAX_MESSAGE]))
     return json.dumps({"text": "\n".join(lines)}).encode()
 
 
@@ -68,54 +72,54 @@ _MARK: Mapping[Status, str] = {
 }
 
 
-def document(news: JobNotification, external_url: str, *, recovered: bool) -> bytes:
-    """The body of the generic webhook: what the API says of a job, flat."""
+def document(notification: JobNotification, external_url: str, *, recovered: bool) -> bytes:
+    """The body of the generic webhook: a flat JSON object with the job's fields as the API names them."""
     return json.dumps(
         {
             "type": "job.ended",
-            "job": news.job_id,
-            "pipeline": news.pipeline,
-            "status": str(news.status),
-            "reason": news.reason,
-            "message": news.message,
+            "job": notification.job_id,
+            "pipeline": notification.pipeline,
+            "status": str(notification.status),
+            "reason": notification.reason,
+            "message": notification.message,
             "recovered": recovered,
-            "repository": news.repository,
-            "commit_sha": news.commit_sha,
-            "ref": news.ref,
-            "trigger": news.trigger,
-            "actor": news.actor,
-            "pull_request": news.pull_request,
-            "created_at": _iso(news.created_at),
-            "started_at": _iso(news.started_at),
-            "finished_at": _iso(news.finished_at),
-            "url": job_url(news, external_url) or None,
+            "repository": notification.repository,
+            "commit_sha": notification.commit_sha,
+            "ref": notification.ref,
+            "trigger": notification.trigger,
+            "actor": notification.actor,
+            "pull_request": notification.pull_request,
+            "created_at": _iso(notification.created_at),
+            "started_at": _iso(notification.started_at),
+            "finished_at": _iso(notification.finished_at),
+            "url": job_url(notification, external_url) or None,
         },
         separators=(",", ":"),
     ).encode()
 
 
-def _lines(news: JobNotification, external_url: str, *, recovered: bool) -> list[str]:
+def _lines(notification: JobNotification, external_url: str, *, recovered: bool) -> list[str]:
     facts: list[tuple[str, Any]] = [
-        ("Job", news.job_id),
-        ("Commit", news.commit_sha),
-        ("Where", _where(news)),
-        ("Started by", news.actor or news.trigger),
-        ("Ended", _iso(news.finished_at)),
+        ("Job", notification.job_id),
+        ("Commit", notification.commit_sha),
+        ("Where", _where(notification)),
+        ("Started by", notification.actor or notification.trigger),
+        ("Ended", _iso(notification.finished_at)),
     ]
-    lines = [headline(news, recovered=recovered) + ".", ""]
-    if news.message and news.status is not Status.SUCCESS:
-        lines += [news.message[:MAX_MESSAGE], ""]
-        hint = HINTS.get(reason_named(news.reason, Reason.NONE))
+    lines = [headline(notification, recovered=recovered) + ".", ""]
+    if notification.message and notification.status is not Status.SUCCESS:
+        lines += [notification.message[:MAX_MESSAGE], ""]
+        hint = HINTS.get(reason_named(notification.reason, Reason.NONE))
         lines += [f"What to try: {hint}", ""] if hint else []
     lines += [f"{name + ':':<12}{value}" for name, value in facts if value]
-    url = job_url(news, external_url)
-    return [*lines, "", url or f"danube logs {news.job_id}"]
+    url = job_url(notification, external_url)
+    return [*lines, "", url or f"danube logs {notification.job_id}"]
 
 
-def _where(news: JobNotification) -> str:
-    if news.pull_request is not None:
-        return f"pull request {news.pull_request.get('number')}"
-    return news.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+def _where(notification: JobNotification) -> str:
+    if notification.pull_request is not None:
+        return f"pull request {notification.pull_request.get('number')}"
+    return notification.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
 
 
 def _iso(seconds: float | None) -> str | None:
@@ -127,5 +131,5 @@ def _one_line(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """What Slack's text format gives a meaning to: nobody is to be paged by the name of a branch."""
+    """The text with Slack's control characters escaped, so that a branch's name cannot mention users."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

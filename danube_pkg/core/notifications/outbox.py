@@ -1,7 +1,8 @@
-"""The outbox: what Danube owes the world about its jobs, written down in the transaction that changed the job.
+"""The outbox: commit statuses and notifications that must be delivered, stored in the transaction that changed the job.
 
-An entry has a target: one commit's status under one name, or one receiver. Entries of one target are delivered in order,
-at least once; of statuses only the newest is. A channel is what several targets share: a forge, a mail server, a host.
+An entry has a target: one commit's status under one name, or one receiver. Entries of one target are delivered in order
+and at least once; of commit statuses only the newest. Targets that share a forge, a mail server or a host share a
+channel.
 """
 
 from collections.abc import Mapping
@@ -13,24 +14,23 @@ from danube_pkg.core.reasons import Status
 from danube_pkg.kit.records import Record, field
 
 KEEP_SECONDS = 7 * 86400
-"""How long a delivered entry is kept, for whoever wonders whether something was told."""
+"""How long a delivered entry is kept, so that operators can check whether something was sent."""
 
 GIVE_UP_SECONDS = 86400.0
-"""A day: a forge or mail server that is away longer than that is a matter for people, and what it would say is old."""
-
+"""A day: when a forge or mail server is unreachable for longer, operators must act, and the message is out of date."""
 
 FIRST_RETRY_SECONDS = 1.0
 RETRY_CAP_SECONDS = 300.0
-"""Five minutes: a forge that is back is told soon, one that is away is not hammered."""
+"""Five minutes: short enough for a forge that has recovered, long enough to spare one that is unreachable."""
 
 
 def longest_wait(attempts: int) -> float:
-    """Before the next try, after so many in vain; in seconds."""
+    """The longest pause before the next attempt, in seconds, after so many failed ones."""
     return min(RETRY_CAP_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts, 20))
 
 
 class OutboxKind(StrEnum):
-    """What is told to whom."""
+    """What is sent, which decides how."""
 
     STATUS = "status"
     EMAIL = "email"
@@ -39,7 +39,7 @@ class OutboxKind(StrEnum):
 
 
 class JobNotification(Record):
-    """What there is to tell of a job, as it was when it changed. Times are Unix seconds."""
+    """A job as it was when it changed: what messages are made of. Times are Unix seconds."""
 
     job_id: str
     pipeline: str
@@ -58,16 +58,17 @@ class JobNotification(Record):
 
 
 class OutboxEntry(Record):
-    """id: 0 until it is stored; ids grow in the order in which things happened.
+    """One message to one target. id: 0 until it is stored; ids grow in the order of the changes.
 
-    address: how the receiver is reached, names of secrets included and none of their values. only_after_failure: told only
-    if the job before it of that pipeline and ref did not succeed. next_at: not before; problem: why the last try failed.
+    address: how the receiver is reached; it may name secrets and never holds their values. only_after_failure: sent
+    only if the job before it, of the same pipeline and ref, did not succeed. created_at, next_at: Unix seconds; it is
+    not tried before `next_at`. problem: why the last attempt failed.
     """
 
     kind: OutboxKind
     target: str
     channel: str
-    news: JobNotification
+    notification: JobNotification
     created_at: float
     address: Mapping[str, Any] = field(default_factory=dict)
     only_after_failure: bool = False
@@ -78,7 +79,7 @@ class OutboxEntry(Record):
 
 
 def notification_of(job: Job) -> JobNotification:
-    """A job as others are told of it."""
+    """The notification about a job as it is now."""
     trigger = job.trigger
     return JobNotification(
         job_id=job.id,

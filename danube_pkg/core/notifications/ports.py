@@ -1,4 +1,4 @@
-"""Ports of notifications: the outbox, and the ways to send."""
+"""Ports of notifications: the store of the outbox, and the ways to send."""
 
 from collections.abc import Collection, Mapping, Sequence
 from email.message import EmailMessage
@@ -11,37 +11,40 @@ from danube_pkg.kit.records import HIDDEN, Record
 
 
 class OutboxStore(Protocol):
-    """What is owed to the world. Entries are added by the job store, in the transaction of what they tell."""
+    """Undelivered entries. The job store adds them, in the transaction of the job's change."""
 
     async def due_entries(self, now: float, limit: int, without: Collection[str] = ()) -> Sequence[OutboxEntry]:
-        """The oldest undelivered entry of each target, where its time has come; oldest first. without: these channels."""
+        """The oldest undelivered entry of each target whose `next_at` has passed; oldest first. without: channels to
+        skip."""
         ...
 
     async def next_due(self, after: float) -> float | None:
-        """The earliest time later than `after` at which an undelivered entry may be tried; None where there is none."""
+        """The earliest time (Unix seconds) after `after` at which an undelivered entry may be tried, or None."""
         ...
 
     async def newest_entry(self, target: str) -> OutboxEntry | None:
-        """The newest undelivered one of a target."""
+        """The newest undelivered entry of a target."""
         ...
 
     async def close_entry(self, entry: OutboxEntry, outcome: str, at: float) -> None:
-        """It is done with."""
+        """Mark it delivered or given up. outcome: one sentence for operators. at: Unix seconds."""
         ...
 
     async def postpone(self, entry: OutboxEntry, next_at: float, problem: str) -> None:
-        """One more try was in vain."""
+        """Record a failed attempt. next_at: Unix seconds of the next one."""
         ...
 
     async def end_before(self, pipeline: str, ref: str, job_id: str) -> Status | None:
-        """How the job before that one ended, of that pipeline and ref, cancelled ones apart."""
+        """How the previous job of that pipeline and ref ended; cancelled jobs do not count."""
         ...
 
-    async def forget_delivered(self, before: float) -> int: ...
+    async def forget_delivered(self, before: float) -> int:
+        """Delete entries that were closed before then (Unix seconds); returns their number."""
+        ...
 
 
 class HttpAnswer(Record):
-    """Header names are in lower case. body: at most as much as the sender takes."""
+    """Header names are in lower case. body: its beginning, as far as the sender reads."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,12 +52,12 @@ class HttpAnswer(Record):
 
 
 class OutboundHttp(Protocol):
-    """Requests to others' servers."""
+    """HTTP requests to receivers of notifications."""
 
     async def send(self, name: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
-        """One POST, whatever is answered. `name` is what people are told instead of a URL that may be a secret.
+        """One POST; any status is returned. name: stands in messages for the URL, which may be a secret.
 
-        Redirects are not followed. Raises Unavailable where there is no answer.
+        Redirects are not followed. Raises Unavailable where there is no response.
         """
         ...
 
@@ -63,5 +66,6 @@ class Mail(Protocol):
     """A mail server."""
 
     async def send(self, server: SmtpSpec, password: str, message: EmailMessage) -> None:
-        """Hand it over. Raises Permanent where the server refuses it for good, Unauthenticated for a wrong login, else Unavailable."""
+        """Hand over one message. Raises Permanent for a permanent refusal, Unauthenticated for wrong credentials, else
+        Unavailable."""
         ...

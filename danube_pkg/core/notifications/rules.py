@@ -1,6 +1,8 @@
-"""Who is told what when a job changes: its commit's status, notifications, and pipelines that wait for its end. Pure.
+"""What follows from a job's change: its commit's status, notifications, and an entry for pipelines that start at its
+end.
 
-`follow_up_of` compares a job before and after a change. What it says is stored in the same transaction as the change.
+`follow_up_of` compares a job before and after a change and returns what must be stored in the same transaction. Nothing
+here sends anything: the outbox and the inbox are worked off later, at least once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,11 +30,11 @@ from danube_pkg.core.triggers.matching import PipelineIndex, Skip
 from danube_pkg.kit.records import Record
 
 SKIPPED = "skipped"
-"""The reason of news that is of no job: its pipeline had nothing to do."""
+"""The reason of a notification without a job: its pipeline had nothing to do."""
 
 
 class FollowUp(Record):
-    """What is owed because of one change."""
+    """What must be delivered or started because of one change."""
 
     inbox: tuple[InboxEntry, ...] = ()
     outbox: tuple[OutboxEntry, ...] = ()
@@ -42,33 +44,34 @@ NO_FOLLOW_UP = FollowUp()
 
 
 def merged_follow_ups(*parts: FollowUp) -> FollowUp:
-    """All of them, in that order."""
+    """All entries of the parts, in that order."""
     return FollowUp(
         tuple(one for part in parts for one in part.inbox), tuple(one for part in parts for one in part.outbox)
     )
 
 
 def follow_up_of(before: Job | None, after: Job, state: State, index: PipelineIndex, now: float) -> FollowUp:
-    """before: None for a new job. index: of the state's pipelines."""
+    """What follows from a change. before: None for a new job. index: made of the state's pipelines. now: Unix
+    seconds."""
     outbox: list[OutboxEntry] = []
-    news = notification_of(after)
-    if before is None or commit_status(notification_of(before), "") != commit_status(news, ""):
-        outbox += _status(news, state, now)
+    notification = notification_of(after)
+    if before is None or commit_status(notification_of(before), "") != commit_status(notification, ""):
+        outbox += _status(notification, state, now)
     if not after.status.ended or (before is not None and before.status.ended):
         return FollowUp((), tuple(outbox)) if outbox else NO_FOLLOW_UP
     definition = state.pipelines.get(after.pipeline)
     own: Sequence[Notification] = definition.spec.notifications if definition is not None else ()
-    for notification in dict.fromkeys((*state.config.notifications, *own)):
-        outbox += _notification(notification, news, state, now)
-    # A proposal's job starts nothing: what follows, a deployment say, trusts the code that it is given.
-    follows = index.is_waited_for(after.pipeline) and after.trigger.pull_request is None
+    for receiver in dict.fromkeys((*state.config.notifications, *own)):
+        outbox += _notification(receiver, notification, state, now)
+    # A pull request's job starts nothing: the next pipeline, which may deploy, trusts the code that it gets.
+    follows = index.starts_others(after.pipeline) and after.trigger.pull_request is None
     return FollowUp((_ended(after, now),) if follows else (), tuple(outbox))
 
 
 def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) -> FollowUp:
-    """That a check which somebody may wait for has nothing to do."""
+    """The successful status of a skipped pipeline, so that a check that the forge requires is not awaited for ever."""
     trigger = skip.trigger
-    news = JobNotification(
+    notification = JobNotification(
         job_id="",
         pipeline=pipeline.name,
         status=Status.SUCCESS,
@@ -83,7 +86,7 @@ def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) 
         finished_at=now,
         pull_request=trigger.pull_request,
     )
-    return FollowUp((), tuple(_status(news, state, now))) if skip.reported else NO_FOLLOW_UP
+    return FollowUp((), tuple(_status(notification, state, now))) if skip.reported else NO_FOLLOW_UP
 
 
 _STATES: Mapping[Status, CommitState] = {
@@ -96,57 +99,63 @@ _STATES: Mapping[Status, CommitState] = {
 }
 
 
-def commit_status(news: JobNotification, external_url: str) -> CommitStatus:
-    """The status that a job gives its commit: what it is, why, and where to read more."""
-    url = f"{external_url.rstrip('/')}/jobs/{news.job_id}" if external_url and news.job_id else ""
-    return CommitStatus(_STATES[news.status], f"danube/{news.pipeline}", _description(news), url, news.ref)
+def commit_status(notification: JobNotification, external_url: str) -> CommitStatus:
+    """The status that a job gives its commit: state, reason and the job's page. external_url: "" where it is not
+    known."""
+    url = f"{external_url.rstrip('/')}/jobs/{notification.job_id}" if external_url and notification.job_id else ""
+    context = f"danube/{notification.pipeline}"
+    return CommitStatus(_STATES[notification.status], context, _description(notification), url, notification.ref)
 
 
-def _description(news: JobNotification) -> str:
+def _description(notification: JobNotification) -> str:
     took = ""
-    if news.started_at is not None and news.finished_at is not None:
-        took = f" after {max(0, round(news.finished_at - news.started_at))} s"
-    match news.status:
-        case Status.PENDING if news.reason == Reason.APPROVAL_REQUIRED:
-            return "waits for the approval of this commit by somebody with write"
+    if notification.started_at is not None and notification.finished_at is not None:
+        took = f" after {max(0, round(notification.finished_at - notification.started_at))} s"
+    match notification.status:
+        case Status.PENDING if notification.reason == Reason.APPROVAL_REQUIRED:
+            return "waits for approval of this commit (needs the level write)"
         case Status.PENDING:
             return "waits in the queue"
         case Status.RUNNING:
             return "is running"
-        case Status.SUCCESS if news.reason == SKIPPED:
-            return f"skipped: {news.message}"
+        case Status.SUCCESS if notification.reason == SKIPPED:
+            return f"skipped: {notification.message}"
         case Status.SUCCESS:
             return f"succeeded{took}"
-    how = {Status.FAILURE: "failed", Status.TIMEOUT: "took too long and was ended"}.get(news.status, str(news.status))
-    why = news.message or news.reason
+    how = {Status.FAILURE: "failed", Status.TIMEOUT: "timed out"}.get(notification.status, str(notification.status))
+    why = notification.message or notification.reason
     return f"{how}{took}: {why}" if why else f"{how}{took}"
 
 
-def _status(news: JobNotification, state: State, now: float) -> Iterator[OutboxEntry]:
-    project = forge_project(news.repository, state.config.git_authentication) if news.commit_sha else None
+def _status(notification: JobNotification, state: State, now: float) -> Iterator[OutboxEntry]:
+    project = (
+        forge_project(notification.repository, state.config.git_authentication) if notification.commit_sha else None
+    )
     if project is not None:
-        target = f"status {project.api_url} {project.project} {news.commit_sha} {news.pipeline}"
-        yield OutboxEntry(OutboxKind.STATUS, target, f"forge {project.api_url}", news, now)
+        target = f"status {project.api_url} {project.project} {notification.commit_sha} {notification.pipeline}"
+        yield OutboxEntry(OutboxKind.STATUS, target, f"forge {project.api_url}", notification, now)
 
 
-def _notification(notification: Notification, news: JobNotification, state: State, now: float) -> Iterator[OutboxEntry]:
-    wanted = set(notification.when)
-    if news.status is Status.CANCELLED:
+def _notification(
+    receiver: Notification, notification: JobNotification, state: State, now: float
+) -> Iterator[OutboxEntry]:
+    wanted = set(receiver.when)
+    if notification.status is Status.CANCELLED:
         occasion, only_after_failure = Occasion.ALWAYS in wanted, False
-    elif news.status is Status.SUCCESS:
+    elif notification.status is Status.SUCCESS:
         only_after_failure = Occasion.ALWAYS not in wanted
         occasion = not only_after_failure or Occasion.RECOVERY in wanted
     else:
         occasion, only_after_failure = bool(wanted & {Occasion.FAILURE, Occasion.ALWAYS}), False
     if not occasion:
         return
-    kind, target, channel, address = _receiver(notification, state)
-    yield OutboxEntry(kind, target, channel, news, now, address, only_after_failure)
+    kind, target, channel, address = _address(receiver, state)
+    yield OutboxEntry(kind, target, channel, notification, now, address, only_after_failure)
 
 
-def _receiver(notification: Notification, state: State) -> tuple[OutboxKind, str, str, Mapping[str, object]]:
-    """Kind, target, channel and address."""
-    match notification:
+def _address(receiver: Notification, state: State) -> tuple[OutboxKind, str, str, Mapping[str, object]]:
+    """Kind, target, channel and address of an entry for that receiver."""
+    match receiver:
         case EmailNotification(to=to):
             host = state.config.smtp.host if state.config.smtp is not None else ""
             return OutboxKind.EMAIL, f"email {' '.join(to)}", f"mail server {host}", {"to": list(to)}

@@ -1,1 +1,1 @@
-"""Repository URLs, forges, credentials and revisions. No Git."""
+"""Repositories: their URLs, forges, credentials and revisions. Nothing here runs Git."""

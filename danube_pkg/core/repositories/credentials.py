@@ -1,4 +1,4 @@
-"""Which credential reads which repository: the first rule of `git_authentication` that matches and can serve the URL's scheme."""
+"""Which credential is used for a repository: the first rule of `git_authentication` that matches its URL and scheme."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from danube_pkg.core.repositories.globs import matches_across
 from danube_pkg.core.repositories.urls import as_url, canonical, scheme_of
 
 DEPLOY_KEY = "deploy key"
-"""The name under which the server's own key is shown where no rule was used."""
+"""The rule's name that is shown where the server's own key was used and no rule."""
 
 CONFIG_TOKEN = "config_repo.token_secret"
 
@@ -17,7 +17,10 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def rule_for(repository: str, rules: Sequence[GitAuthentication]) -> GitAuthentication | None:
-    """Token rules serve http and https, key rules ssh; None where no rule does. Raises Permanent for a token in clear."""
+    """The rule for a repository, or None. Rules with tokens apply to http and https, those with keys to ssh.
+
+    Raises Permanent where a token would be sent unencrypted.
+    """
     name, scheme = canonical(repository), scheme_of(repository)
     for rule in rules:
         fits = scheme == "ssh" if isinstance(rule, SshKey) else scheme in ("http", "https")
@@ -29,7 +32,8 @@ def rule_for(repository: str, rules: Sequence[GitAuthentication]) -> GitAuthenti
 
 
 def refuse_clear_text(repository: str, rule: str) -> None:
-    """A token over plain http can be read by everybody on its way. Raises Permanent, but for this very machine."""
+    """Raises Permanent for a repository that is plain http, over which a token could be read, unless it is on this
+    machine."""
     if scheme_of(repository) == "http" and urlsplit(as_url(repository)).hostname not in _LOOPBACK:
         raise Permanent(
             "source-unavailable",

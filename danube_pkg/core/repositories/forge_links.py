@@ -1,7 +1,7 @@
-"""Where people look at a repository on its forge: the addresses of commits and of files at a line, as far as they can be known.
+"""Links to a repository's pages on its forge: commits, and files at a line.
 
-A forge is known by a rule of git_authentication with an API, by its host (github.com, codeberg.org), or by what the host is
-called (gitlab.example.org).
+The kind of forge is taken from a rule of git_authentication with an API, from a known host (github.com, codeberg.org),
+or from the first part of the host's name (gitlab.example.org).
 """
 
 import re
@@ -23,18 +23,18 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 class ForgePages(Record):
-    """A repository's pages. address: without a slash at its end."""
+    """The pages of a repository. address: its URL without a trailing slash."""
 
     forge: Forge
     address: str
 
     def commit(self, commit_sha: str) -> str:
-        """The page of a commit; "" for what is none."""
+        """The URL of a commit's page; "" for a text that is not a hash."""
         middle = "/-/commit" if self.forge is Forge.GITLAB else "/commit"
         return f"{self.address}{middle}/{commit_sha}" if _COMMIT.fullmatch(commit_sha) else ""
 
     def file(self, commit_sha: str, path: str, line: int = 0) -> str:
-        """The page of a file as a commit has it, at a line where one is named; "" for what is no commit."""
+        """The URL of a file's page in a commit, at a line unless it is 0; "" for a text that is not a hash."""
         if not _COMMIT.fullmatch(commit_sha) or not path:
             return ""
         middle = {Forge.GITHUB: "/blob", Forge.GITLAB: "/-/blob"}.get(self.forge, "/src/commit")
@@ -42,14 +42,14 @@ class ForgePages(Record):
 
 
 def forge_pages(repository: str, rules: Sequence[GitAuthentication] = ()) -> ForgePages | None:
-    """A repository's pages; None for a directory, and where nobody knows what its host is."""
+    """The pages of a repository; None for a directory, and for a host whose kind of forge is not known."""
     if not is_remote(repository):
         return None
     try:
         host, _, project = canonical(repository).partition("/")
         known = forge_project(repository, rules)
     except ValueError:
-        return None  # no URL, whatever it looks like: a stranger's
+        return None  # not a valid URL: it came from a delivery
     scheme = scheme_of(repository)
     if scheme not in ("http", "https"):
         scheme, host = "https", host.partition(":")[0]  # the port is that of ssh

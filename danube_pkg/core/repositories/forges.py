@@ -1,4 +1,4 @@
-"""Forges' APIs as far as Danube speaks to them: which forge a repository is on, and the requests, as data.
+"""The forges' APIs that Danube uses: which forge a repository is on, and requests as data. Nothing here sends any.
 
 GitHub: REST API, commit statuses and GitHub Apps. GitLab: commit status API v4. Gitea and Forgejo: API v1.
 """
@@ -20,7 +20,7 @@ from danube_pkg.kit.records import HIDDEN, Record, field
 
 
 class Forge(StrEnum):
-    """Whose webhooks and statuses."""
+    """The supported forges."""
 
     GITHUB = "github"
     GITLAB = "gitlab"
@@ -29,11 +29,11 @@ class Forge(StrEnum):
 
 
 MAX_DESCRIPTION = 140
-"""What GitHub takes; the others take more, and people read no more."""
+"""Characters of a description: GitHub's limit; the other forges allow more."""
 
 
 class CommitState(StrEnum):
-    """As Danube says it; each forge has words of its own."""
+    """The state of a commit status; `status_request` translates it into each forge's words."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -44,9 +44,9 @@ class CommitState(StrEnum):
 
 
 class CommitStatus(Record):
-    """One status of one commit. context: by it a forge knows a later status of the same thing. target_url: "" is none.
+    """One status of a commit. context: a later status with the same context replaces it. target_url: "" for none.
 
-    ref: on which branch or tag, where the forge wants to know (GitLab takes the first branch otherwise).
+    ref: the branch or tag, for GitLab, which would use the first branch otherwise.
     """
 
     state: CommitState
@@ -57,7 +57,7 @@ class CommitStatus(Record):
 
 
 class ForgeProject(Record):
-    """A repository on its forge. rule: whose credential the API takes."""
+    """A repository on its forge. rule: the rule whose credential is used for the API."""
 
     forge: Forge
     api_url: str
@@ -66,7 +66,7 @@ class ForgeProject(Record):
 
 
 class ApiRequest(Record):
-    """A POST of JSON. Headers with credentials are not shown."""
+    """A POST request with a JSON body. Its headers contain credentials, so repr() hides them."""
 
     url: str
     headers: Annotated[Mapping[str, str], HIDDEN]
@@ -82,7 +82,7 @@ _WORDS: Mapping[Forge, Mapping[CommitState, str]] = {
 
 
 def forge_project(repository: str, rules: Sequence[GitAuthentication]) -> ForgeProject | None:
-    """The forge of a repository: of the first rule with an API that matches it, by whichever scheme it is read."""
+    """A repository's forge, by the first matching rule that has an API, regardless of the scheme; None without one."""
     host, _, project = canonical(repository).partition("/")
     scheme = "http" if scheme_of(repository) == "http" else "https"
     for rule in rules:
@@ -123,7 +123,7 @@ def status_request(project: ForgeProject, commit_sha: str, status: CommitStatus,
 
 
 def installation_token_request(app: GithubApp, jwt: str, permissions: Mapping[str, str]) -> ApiRequest:
-    """The request for a token of an App's installation, with no more than these permissions."""
+    """The request for a token of an App's installation that has only these permissions."""
     headers = {"Authorization": f"Bearer {jwt}", "Accept": "application/vnd.github+json"}
     url = f"{app.api_url.rstrip('/')}/app/installations/{app.installation_id}/access_tokens"
     return ApiRequest(url, headers, {"permissions": dict(permissions)})

@@ -1,4 +1,7 @@
-"""Which credential reads which repository. The first rule that matches wins; none: the deploy key by ssh, no login by https."""
+"""The rules of `git_authentication`: which credential is used for which repositories; the first match applies.
+
+Without a match the server's deploy key is used for ssh, and no credential for https.
+"""
 
 from typing import Annotated, ClassVar
 
@@ -8,7 +11,7 @@ from danube_pkg.kit.records import Record
 
 _NAME = rule("Shown on a job's page as the rule that was used.", **patterns.name)
 _MATCH = rule(
-    "Repositories as HOST/PATH without scheme, login and .git; * stands for any text, / included.",
+    "Repositories as HOST/PATH without scheme, user and .git; * stands for any text, / included.",
     pattern=r"(?!\w+://)\S+",
     expects="HOST/PATH without a scheme",
     example="github.com/myorg/*",
@@ -16,7 +19,7 @@ _MATCH = rule(
 
 
 class GithubApp(Record):
-    """An installation of a GitHub App: tokens of one hour, made when they are needed."""
+    """An installation of a GitHub App; its tokens last one hour and are created when they are needed."""
 
     TYPE: ClassVar[str] = "github_app"
     name: Annotated[str, _NAME]
@@ -40,7 +43,7 @@ class GitlabToken(Record):
 
 
 class SshKey(Record):
-    """A private key, either as a file of the server or as a secret."""
+    """A private key, as a file on the server or as a secret."""
 
     TYPE: ClassVar[str] = "ssh_key"
     name: Annotated[str, _NAME]

@@ -5,12 +5,13 @@ from functools import lru_cache
 
 
 def matches(pattern: str, text: str) -> bool:
-    """`*` is any text but `/`, `**` any text, `?` one character but `/`; a leading `**/` may also be nothing."""
+    """Whether a pattern matches the whole text. `*`: any text without `/`; `**`: any text; `?`: one character but `/`;
+    a leading `**/` also matches the empty text."""
     return _compiled(pattern, False).fullmatch(text) is not None
 
 
 def matches_across(pattern: str, text: str) -> bool:
-    """The same where `*` is any text, `/` included; without regard to case, as hosts and forges have it."""
+    """The same where `*` matches `/` too, and the case does not count, as for hosts and forges."""
     return _compiled(pattern.lower(), True).fullmatch(text.lower()) is not None
 
 

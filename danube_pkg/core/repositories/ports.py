@@ -1,4 +1,4 @@
-"""The protocols of where code and configuration come from, and of the forges that hold them; `core/store.py` has the others."""
+"""Ports of repositories: reading them, the credentials for that, the APIs of forges, and commit statuses."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
@@ -8,29 +8,29 @@ from danube_pkg.core.repositories.revisions import Credential, Revision, SourceF
 
 
 class SourceTree(Protocol):
-    """One commit (or working tree) of an application repository, as a tar stream with a shallow `.git` where there is one."""
+    """One commit of a repository, or a working tree, as a tar stream; a commit's has a shallow `.git`."""
 
     @property
     def commit_sha(self) -> str: ...
 
     @property
     def rule(self) -> str:
-        """The rule by which it was read, "" for what needs none."""
+        """The rule of `git_authentication` that was used; "" for a local directory."""
         ...
 
     @property
     def commit_message(self) -> str:
-        """Its first line, bounded; "" where opening did not tell, which then resolving did."""
+        """The first line of the commit message, bounded; "" where only resolving the ref returned it."""
         ...
 
     @property
     def commit_author(self) -> str:
-        """Whose it is, bounded; "" likewise."""
+        """The author's name, bounded; "" where only resolving the ref returned it."""
         ...
 
     @property
     def notices(self) -> Sequence[str]:
-        """Sentences for the job's page; whole when the stream has ended."""
+        """Sentences for the job's page; complete when the stream has ended."""
         ...
 
     def stream(self) -> AsyncGenerator[bytes, None]:
@@ -39,46 +39,50 @@ class SourceTree(Protocol):
 
 
 class GitCredentials(Protocol):
-    """Who may read a repository."""
+    """The credentials of repositories."""
 
     async def credential_for(self, repository: str) -> Credential:
-        """What reads that repository now; raises Permanent for a secret that is not set, Unavailable for a forge that is away."""
+        """The current credential of a repository. Raises Permanent for a secret that is not set, Unavailable for a
+        forge that does not answer."""
         ...
 
 
 class ForgeApi(Protocol):
-    """Requests to forges' APIs."""
+    """Requests to the APIs of forges."""
 
     async def post(self, request: ApiRequest) -> Mapping[str, Any]:
-        """The answer's object. Raises Permanent for a refusal, Unavailable where trying again may help; neither quotes a token."""
+        """Send a request; returns the JSON object of the response. Raises Permanent for a refusal, Unavailable where a
+        retry may help. No error quotes a token."""
         ...
 
     def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
-        """The token with which a GitHub App names itself, good for minutes; raises Invalid for what is no RSA key."""
+        """The token by which a GitHub App authenticates, valid for minutes. Raises Invalid for a key that is not
+        RSA."""
         ...
 
 
 class CommitStatuses(Protocol):
-    """Statuses of commits on their forge."""
+    """Commit statuses on forges."""
 
     async def publish(self, repository: str, commit_sha: str, status: CommitStatus) -> None:
-        """Set it. Raises NotFound where no forge is known for that repository, else as `ForgeApi.post`."""
+        """Set a commit's status. Raises NotFound for a repository without a known forge, else as `ForgeApi.post`."""
         ...
 
 
 class SourceFiles(Protocol):
-    """Single files of a commit, without its whole tree."""
+    """Single files of a commit, read without its whole tree."""
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
-        """Those of these names that are there; `directory/*.yaml` names all such files of one directory."""
+        """The named files that exist in the commit; `directory/*.yaml` names all such files of one directory."""
         ...
 
 
 class Sources(Protocol):
-    """Where code comes from. Credentials stay here."""
+    """Reads repositories, whose credentials stay inside."""
 
     async def resolve(self, repository: str, ref: str) -> Revision:
-        """What the ref (branch, tag, hash; "" for the default branch) names now; raises Permanent `source-unavailable`."""
+        """The current revision of a ref: a branch, tag or hash, "" for the default branch. Raises Permanent
+        `source-unavailable`."""
         ...
 
     async def open(self, repository: str, commit_sha: str) -> SourceTree: ...

@@ -1,6 +1,6 @@
-"""Which code: a revision of an application repository, as a trigger pins it down, its files, and what reads it.
+"""Revisions of a repository, files of a commit, and the credential that reads them.
 
-Light on purpose: the process that does Git's work starts with it.
+It imports little on purpose: each process that runs Git starts with it.
 """
 
 import json
@@ -12,13 +12,13 @@ from danube_pkg.kit.records import HIDDEN, Record, fields, replace
 ANONYMOUS = "no login"
 
 MAX_MESSAGE = 200
-"""Of a commit's first line: Git's own advice is 50, and a list shows no more than a line."""
+"""Characters of a commit message's first line: Git recommends 50, and lists show one line."""
 
 MAX_AUTHOR = 100
 
 
 def first_line(text: str, most: int) -> str:
-    """The first line that says anything, without what cannot be printed, cut to `most` characters."""
+    """The first line that is not empty, with a space for each unprintable character, cut to `most` characters."""
     line = next((one for one in text.splitlines() if one.strip()), "").strip()
     line = "".join(letter if letter.isprintable() else " " for letter in line[: most + 1])
     return line if len(line) <= most else f"{line[: most - 1]}…"
@@ -27,9 +27,9 @@ def first_line(text: str, most: int) -> str:
 class Revision(Record):
     """A commit with the ref that led to it. `branch` or `tag` is the ref's short name where it is one.
 
-    commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a directory
-    without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they are known.
-    Text of untrusted origin.
+    commit_sha: 40 hexadecimal digits; "" where there is no commit: it is not resolved yet, or the repository is a
+    directory without Git. commit_message, commit_author: the commit's first line and its author, bounded; "" until they
+    are known. Text of untrusted origin.
     """
 
     commit_sha: str = ""
@@ -64,7 +64,8 @@ def with_revision(text: str) -> str:
 
 
 class SourceFile(Record):
-    """One file of a commit. size_bytes: its real size; data: at most as much as was asked for. is_link: data is a target."""
+    """One file of a commit. size_bytes: its whole size; data may be cut to a limit. is_link: data is the link's
+    target."""
 
     name: str
     data: Annotated[bytes, HIDDEN]
@@ -73,9 +74,9 @@ class SourceFile(Record):
 
 
 class Credential(Record):
-    """What one process needs to read one repository. It is handed over on standard input and never stored.
+    """The credential of one repository. A Git process gets it on standard input, and it is never stored.
 
-    rule: the name by which people know it. private_key: the key itself; private_key_path: a file of the server instead.
+    rule: the name that is shown to users. private_key: the key itself; private_key_path: a file on the server instead.
     """
 
     rule: str = ANONYMOUS
@@ -86,7 +87,8 @@ class Credential(Record):
 
 
 class GitProgram(StrEnum):
-    """Who fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster with large histories."""
+    """What fetches: dulwich, which needs nothing on the host, or the host's `git`, which is faster for large
+    histories."""
 
     DULWICH = "dulwich"
     HOST = "host"

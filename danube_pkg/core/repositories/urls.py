@@ -1,4 +1,4 @@
-"""Names of repositories: what is a URL, which URLs name the same repository, what a relative one means."""
+"""URLs of repositories: what is a URL, which URLs name the same repository, what a relative path means."""
 
 import posixpath
 import re
@@ -10,19 +10,19 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418}
 
 
 def is_remote(text: str) -> bool:
-    """Whether a repository's name is a URL (or scp's `user@host:path`) and not a directory of this machine."""
+    """Whether a repository is a URL (or scp's `user@host:path`) and not a directory of this machine."""
     return not text.startswith("file://") and _REMOTE.match(text) is not None
 
 
 def repository_from(text: str, base: str) -> str:
-    """A URL as it is; a directory absolute, relative ones counted from `base`."""
+    """A URL unchanged, a directory as an absolute path; relative ones start from `base`."""
     if is_remote(text):
         return text
     return posixpath.normpath(posixpath.join(base, text.removeprefix("file://")))
 
 
 def as_url(text: str) -> str:
-    """scp's `user@host:path` as the `ssh://` URL of the same repository; anything else as it is."""
+    """scp's `user@host:path` as the `ssh://` URL of the same repository; anything else unchanged."""
     if "://" in text or not is_remote(text) or not (match := _SCP.fullmatch(text)):
         return text
     user = f"{match['user']}@" if match["user"] else ""
@@ -31,14 +31,13 @@ def as_url(text: str) -> str:
 
 
 def scheme_of(text: str) -> str:
-    """In lower case; "file" for a directory."""
+    """The URL's scheme in lower case; "file" for a directory."""
     return urlsplit(as_url(text)).scheme.lower() if is_remote(text) else "file"
 
 
 def canonical(text: str) -> str:
-    """`host/path` by which rules and webhooks name a repository: no scheme, login, default port or `.git`, host in lower case.
-
-    A directory is its path.
+    """A repository as `host/path`, by which rules and webhooks name it: without scheme, user, default port and `.git`,
+    the host in lower case. A directory is its path.
     """
     if not is_remote(text):
         return text.removeprefix("file://").rstrip("/")
@@ -56,12 +55,12 @@ def canonical(text: str) -> str:
 
 
 def same_repository(one: str, other: str) -> bool:
-    """Whether two names mean one repository, however they are reached; hosts and paths without regard to case."""
+    """Whether two URLs name one repository, by any scheme and in any case."""
     return canonical(one).lower() == canonical(other).lower()
 
 
 def without_login(text: str) -> str:
-    """The URL without a user name and password; of ssh the user's name stays, which is no secret."""
+    """The URL without user name and password; for ssh the user name stays, which is not secret."""
     if not is_remote(text):
         return text
     if "://" not in text:
@@ -73,7 +72,7 @@ def without_login(text: str) -> str:
 
 
 def has_password(text: str) -> bool:
-    """Whether a URL carries a password; for https a user name alone may be a token as well."""
+    """Whether a URL contains a password; for http and https a user name alone may be a token."""
     if "://" not in text:
         return False
     parts = urlsplit(text)

@@ -1,1 +1,1 @@
-"""Cron expressions: their next moments, and their description for people."""
+"""Cron expressions: validation, the times that they match, and their description in words."""

@@ -1,7 +1,8 @@
-"""Cron expressions as crontab(5) has them, five fields or one of its nicknames: what is wrong with one, and its moments.
+"""Cron expressions as defined by crontab(5), five fields or a nickname: validation, and the times that they match.
 
-A moment is Unix seconds. Where clocks are changed it is as Debian's cron does it: a fixed time that is left out comes when
-the clock goes on, one that there is twice comes once; `*` follows the real hours. Time zones are passed in.
+Times are Unix seconds; time zones are passed in. At daylight saving changes it behaves as Debian's cron: a fixed time
+that the clock skips matches right after the change, one that the clock repeats matches once; `*` follows the elapsed
+hours.
 """
 
 import hashlib
@@ -30,32 +31,32 @@ _PART = re.compile(r"(?P<first>\*|[0-9]{1,2}|[a-z]{3})(-(?P<last>[0-9]{1,2}|[a-z
 
 
 def problem_with(expression: str) -> str:
-    """A sentence that says what is wrong, or an empty text."""
+    """What is wrong with an expression, in one sentence; "" for a valid one."""
     words = expression.lower().split()
     if expression.startswith("@"):
         known = ", ".join(sorted(NICKNAMES))
-        return "" if words[0] in NICKNAMES and len(words) == 1 else f"{expression!r} is none of {known}"
+        return "" if words[0] in NICKNAMES and len(words) == 1 else f"{expression!r} is not one of {known}"
     if len(words) != len(_FIELDS):
         return f"a cron schedule has five fields, not {len(words)}: minute hour day-of-month month day-of-week"
     for word, (name, low, high) in zip(words, _FIELDS, strict=True):
         for part in word.split(","):
             match = _PART.fullmatch(part)
             if match is None:
-                return f"{part!r} is no {name}"
+                return f"{part!r} is not a valid {name}"
             ends = [_number(match[end], name) for end in ("first", "last") if match[end] not in (None, "*")]
             if any(end is None or not low <= end <= high for end in ends):
-                return f"{part!r}: a {name} is from {low} to {high}"
+                return f"{part!r}: a {name} is a number from {low} to {high}"
             numbers = [end for end in ends if end is not None]
             if numbers != sorted(numbers):
                 return f"{part!r} ends before it begins"
             if match["first"] == "*" and match["last"] is not None:
-                return f"{part!r} is no {name}"
+                return f"{part!r} is not a valid {name}"
             if match["every"] is not None and not 1 <= int(match["every"]) <= high:
                 return f"{part!r}: a step is from 1 to {high}"
     try:
         CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError:
-        return f"{expression!r} never comes: none of its months has such a day"
+        return f"{expression!r} never matches: none of its months has such a day"
     return ""
 
 
@@ -67,20 +68,21 @@ def _number(word: str, name: str) -> int | None:
 
 
 LOOK_BACK_SECONDS = (3600, 86400, 32 * 86400, 367 * 86400, 8 * 366 * 86400)
-"""How far back the newest moment is looked for, step by step, so that no look makes more than some thousand moments. The
+"""How far back the latest time is searched, step by step, so that one search computes at most some thousand times. The
 last is the longest time between two 29ths of February."""
 
 
 class Schedule(Record):
-    """An expression without mistakes, and where its clock hangs. jitter_seconds: how much later at most it is acted on."""
+    """A valid expression and its time zone. jitter_seconds: the longest delay between a time and the start of its
+    job."""
 
     expression: str
     zone: tzinfo = UTC
     jitter_seconds: int = 0
 
 
-def next_moment(schedule: Schedule, after: float) -> float | None:
-    """The first moment later than `after`; None where there is none in fifty years."""
+def next_time(schedule: Schedule, after: float) -> float | None:
+    """The first matching time later than `after`; None where there is none in fifty years."""
     expression = NICKNAMES.get(schedule.expression.strip().lower(), schedule.expression)
     for at in CronSim(expression, datetime.fromtimestamp(after, schedule.zone)):
         moment = at.timestamp()
@@ -89,21 +91,21 @@ def next_moment(schedule: Schedule, after: float) -> float | None:
     return None
 
 
-def newest_moment(schedule: Schedule, after: float, until: float) -> float | None:
-    """The last moment later than `after` and not later than `until`; None where there is none.
+def latest_time(schedule: Schedule, after: float, until: float) -> float | None:
+    """The last matching time later than `after` and not later than `until`; None where there is none.
 
-    Of many that were missed it is the only one that is still younger than its interval: the next one has not come.
+    Of many missed times it is the only one whose interval has not passed: the next one is still to come.
     """
     for seconds in LOOK_BACK_SECONDS:
-        newest, moment = None, next_moment(schedule, max(after, until - seconds))
+        newest, moment = None, next_time(schedule, max(after, until - seconds))
         while moment is not None and moment <= until:
-            newest, moment = moment, next_moment(schedule, moment)
+            newest, moment = moment, next_time(schedule, moment)
         if newest is not None or until - seconds <= after:
             return newest
     return None
 
 
 def jitter_of(schedule: Schedule, name: str) -> float:
-    """How many seconds after its moments a schedule of that name is acted on: the same each time, spread over names."""
+    """The delay in seconds of a schedule with that name: always the same for one name, evenly spread over names."""
     digest = hashlib.sha256(f"{name}\0{schedule.expression}".encode()).digest()
     return float(int.from_bytes(digest[:8], "big") % (schedule.jitter_seconds + 1))

@@ -1,4 +1,5 @@
-"""A cron expression as a person would say it. Only for people: the moments are those of `core/schedules/cron.py`."""
+"""Cron expressions described in words, for the page and the command line. `core/schedules/cron.py` computes their
+times."""
 
 import calendar
 import re
@@ -7,26 +8,26 @@ from collections.abc import Callable, Sequence
 from danube_pkg.core.schedules.cron import NICKNAMES
 
 MAX_TIMES = 6
-"""Times of a day that are named one by one; more are said as minutes and hours."""
+"""Times of a day that are listed one by one; more are described as minutes and hours."""
 
 _PART = re.compile(r"(?P<first>\*|\w+)(-(?P<last>\w+))?(/(?P<every>\d+))?")
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def cron_in_words(expression: str) -> str:
-    """An expression without mistakes: "every day at 03:00", "every 15 minutes on Monday to Friday"."""
+def describe_cron(expression: str) -> str:
+    """The description of a valid expression: "every day at 03:00", "every 15 minutes on Monday to Friday"."""
     fields = NICKNAMES.get(expression.strip().lower(), expression).lower().split()
     minute, hour, day, month, weekday = fields
     time = _time(minute, hour)
     days = [
-        *([f"on day {_said(day, str)} of the month"] if day != "*" else []),
-        *([f"on {_said(weekday, _day)}"] if weekday != "*" else []),
+        *([f"on day {_describe_field(day, str)} of the month"] if day != "*" else []),
+        *([f"on {_describe_field(weekday, _day)}"] if weekday != "*" else []),
     ]
-    # Where both are restricted, cron takes a day that fits either.
+    # Where both are restricted, cron matches a day that fits either.
     when = " or ".join(days)
     if not when and time.startswith("at "):
         time = f"every day {time}"
-    months = f"in {_said(month, _month)}" if month != "*" else ""
+    months = f"in {_describe_field(month, _month)}" if month != "*" else ""
     return " ".join(filter(None, (time, when, months)))
 
 
@@ -36,23 +37,23 @@ def _time(minute: str, hour: str) -> str:
             return "every minute"
         if re.fullmatch(r"\*/\d+", minute):
             return f"every {minute[2:]} minutes"
-        return "every hour" if minute == "0" else f"every hour at minute {_said(minute, str)}"
+        return "every hour" if minute == "0" else f"every hour at minute {_describe_field(minute, str)}"
     minutes, hours = _numbers(minute), _numbers(hour)
     if minutes and hours and len(minutes) * len(hours) <= MAX_TIMES:
         return f"at {_joined([f'{one:02}:{other:02}' for one in hours for other in minutes])}"
-    at = "every minute" if minute == "*" else f"minute {_said(minute, str)}"
+    at = "every minute" if minute == "*" else f"minute {_describe_field(minute, str)}"
     if re.fullmatch(r"\*/\d+", hour):
         every = f"every {hour[2:]} hours"
         return every if minute == "0" else f"{every} at {at}"
-    return f"{at} of hour {_said(hour, str)}"
+    return f"{at} of hour {_describe_field(hour, str)}"
 
 
 def _numbers(field: str) -> Sequence[int]:
-    """The numbers of a field that lists nothing else; empty for any other."""
+    """The numbers of a field that is a list of numbers; empty for any other field."""
     return [int(part) for part in field.split(",")] if re.fullmatch(r"\d+(,\d+)*", field) else ()
 
 
-def _said(field: str, name: Callable[[str], str]) -> str:
+def _describe_field(field: str, name: Callable[[str], str]) -> str:
     return _joined([_part(part, name) for part in field.split(",")])
 
 

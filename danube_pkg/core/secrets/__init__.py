@@ -1,1 +1,1 @@
-"""Names and stored forms of secrets, and their ports."""
+"""Secrets: their names, their stored form, and the ports of their store and cipher."""

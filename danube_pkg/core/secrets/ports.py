@@ -1,4 +1,4 @@
-"""Ports of secrets: stored values, their cipher, and the values that a log must mask."""
+"""Ports of secrets: the store of encrypted values, the cipher, and the values that logs must mask."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,52 +7,54 @@ from danube_pkg.core.secrets.secret import SecretName, SecretRead, StoredSecret
 
 
 class SecretStore(Protocol):
-    """Encrypted values by name. The store never sees a clear value. `pipeline` is a name, which may not exist yet."""
+    """Encrypted values by name; the store never gets a clear value. pipeline: a name, of a pipeline that may not exist
+    yet."""
 
     async def put_secret(self, secret: StoredSecret) -> None:
-        """Write or replace. A replaced value is retired at the new one's `created_at`, not removed: masking still needs it."""
+        """Store or replace a value. The old one is retired at the new one's `created_at` and kept, since masking needs
+        it."""
         ...
 
     async def load_secret(self, name: SecretName) -> StoredSecret | None: ...
     async def list_secrets(self, pipeline: str | None) -> Sequence[StoredSecret]: ...
 
     async def delete_secret(self, name: SecretName, at: float) -> bool:
-        """Retire it; whether there was one."""
+        """Retire the value at that time (Unix seconds); returns whether there was one."""
         ...
 
     async def maskable_secrets(self, pipeline: str) -> Sequence[StoredSecret]:
-        """All that a job of that pipeline could have read: current and retired, its own and the global ones."""
+        """Every value that a job of that pipeline could have read: current and retired, its own and global."""
         ...
 
     async def forget_retired_secrets(self, before: float) -> int:
-        """Remove what was retired before that moment; how many values that were."""
+        """Delete values that were retired before then (Unix seconds); returns their number."""
         ...
 
     async def reads_of(self, job_id: str) -> Sequence[str]:
-        """The names of what a job read, each once, in the order of the first time."""
+        """The names of the secrets that a job read, each once, in the order of the first read."""
         ...
 
     async def last_read(self, name: SecretName) -> SecretRead | None:
-        """The newest, of the jobs that are still known."""
+        """The newest read of a secret by a job that is still stored."""
         ...
 
     async def record_read(self, job_id: str, sequence: int, name: SecretName, at: float) -> bool:
-        """That a job read it; False for a repeated call, which is the same read."""
+        """Record a read. Returns False where that sequence number was recorded before: it is the same read."""
         ...
 
 
 class SecretCipher(Protocol):
-    """Clear to stored and back; the identity of the row is bound to the value."""
+    """Encryption of values; a ciphertext is bound to the id and the name of its row."""
 
     def encrypt_secret(self, secret_id: str, name: SecretName, value: bytes) -> bytes: ...
     def decrypt_secret(self, secret: StoredSecret) -> bytes: ...
 
 
 class SecretValues(Protocol):
-    """What the log of a pipeline's job must mask."""
+    """The values that the logs of a pipeline's jobs must mask."""
 
     async def values_to_mask(self, pipeline: str) -> Sequence[bytes]: ...
 
     async def forget_retired(self, before: float) -> None:
-        """No job that was made before that moment is left: values that were replaced earlier need no masking any more."""
+        """Delete values that were retired before then (Unix seconds), since no job is left that was created earlier."""
         ...

@@ -1,4 +1,4 @@
-"""Names and stored forms of secrets. A clear value appears in no object of this module's making that outlives a call."""
+"""Names and stored forms of secrets. No object that this module makes holds a clear value longer than one call."""
 
 import re
 from typing import Annotated
@@ -7,16 +7,16 @@ from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.kit.records import HIDDEN, Record
 
 MAX_VALUE_BYTES = 64 * 1024
-"""A kubeconfig or a key chain fits many times; the redactor's work grows with it."""
+"""Much more than a kubeconfig or a key chain needs; masking takes longer the longer values are."""
 
 MIN_VALUE_BYTES = 4
-"""A shorter value cannot be masked without shredding every log that it stands in by chance."""
+"""A shorter value occurs in logs by chance, and masking it would make them unreadable."""
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
 class SecretName(Record):
-    """`pipeline` is a pipeline's name; None means the value is for every pipeline."""
+    """The name of a secret. pipeline: the pipeline that may read it; None: all pipelines may."""
 
     pipeline: str | None
     key: str
@@ -26,7 +26,7 @@ class SecretName(Record):
 
 
 class SecretRead(Record):
-    """That a job was given a value. at: Unix seconds."""
+    """One read of a secret by a job. at: Unix seconds."""
 
     job_id: str
     pipeline: str
@@ -34,7 +34,8 @@ class SecretRead(Record):
 
 
 class StoredSecret(Record):
-    """A row. `value_encrypted` is nonce ‖ ciphertext ‖ tag (AES-256-GCM), bound to `id` and name as associated data."""
+    """A row. value_encrypted: nonce ‖ ciphertext ‖ tag (AES-256-GCM), with `id` and name as associated data.
+    retired_at: when it was replaced or deleted; it is kept for masking. Times are Unix seconds."""
 
     id: str
     name: SecretName
@@ -45,30 +46,30 @@ class StoredSecret(Record):
 
 
 def check_key(key: str) -> str:
-    """The key, if it can be one; raises Invalid."""
+    """The key if it is valid; raises Invalid."""
     if not _KEY.fullmatch(key):
         raise Invalid(
             "secret-key-invalid",
-            f"{key!r} cannot name a secret",
+            f"{key!r} is not a valid name of a secret",
             cause="a key is 1 to 128 letters, digits, '_', '.', '-' and does not begin with a digit, '.' or '-'",
-            hint="danube secrets set DEPLOY_TOKEN",
+            hint="for example: danube secrets set DEPLOY_TOKEN",
         )
     return key
 
 
 def check_value(value: bytes) -> bytes:
-    """The value, if it can be kept and masked; raises Invalid or TooLarge. The message never quotes it."""
+    """The value if it can be stored and masked; raises Invalid or TooLarge. No message quotes it."""
     if len(value.strip()) < MIN_VALUE_BYTES:
         raise Invalid(
             "secret-too-short",
             f"the value has fewer than {MIN_VALUE_BYTES} characters",
-            cause="so short a value stands in logs by chance and cannot be masked reliably",
-            hint="store a longer secret; a value that need not be masked belongs into the step's env=",
+            cause="so short a value occurs in logs by chance and cannot be masked reliably",
+            hint="store a longer secret; pass a value that need not be masked with the step's env=",
         )
     if len(value) > MAX_VALUE_BYTES:
         raise TooLarge(
             "secret-too-large",
-            f"the value has {len(value)} bytes, the bound is {MAX_VALUE_BYTES}",
-            hint="keep large files in an object store and store the key to it",
+            f"the value has {len(value)} bytes; at most {MAX_VALUE_BYTES} are allowed",
+            hint="keep large files in an object store, and store its credential as the secret",
         )
     return value

@@ -1,1 +1,1 @@
-"""What starts a job: webhook deliveries, schedules and manual starts, matched against pipelines."""
+"""What starts jobs: webhook deliveries, schedules and ends of other pipelines; how they are matched with pipelines."""

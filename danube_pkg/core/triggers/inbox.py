@@ -1,10 +1,11 @@
-"""The inbox: everything that may start jobs without a person, written down before anybody is told that it was taken.
+"""The inbox: everything that may start jobs without a user, stored before its receipt is acknowledged.
 
-An entry is known by where it came from and its key there: a forge's delivery, a moment of a clock, the end of another
-pipeline's job. The same entry is taken once, however often it comes.
+An entry is identified by its source and a key: the id of a webhook delivery, a scheduled time, the id of another
+pipeline's job. The same entry is stored once, however often it is sent.
 """
 
 from enum import StrEnum
+from typing import cast
 
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.forges import Forge
@@ -18,14 +19,14 @@ from danube_pkg.core.triggers.webhooks.events import (
     TagPush,
     WebhookEvent,
 )
-from danube_pkg.kit.records import Record, decode_json, encode_json
+from danube_pkg.kit.records import Record, decode_json, encode_json, field
 
 KEEP_SECONDS = 30 * 86400
-"""How long an entry is known after it was dealt with. Forges let a delivery be sent again for at most two weeks."""
+"""How long an entry is kept after it was settled. Forges can repeat a delivery for at most two weeks."""
 
 
 class EntrySource(StrEnum):
-    """Where an entry came from."""
+    """What sent an entry."""
 
     GITHUB = Forge.GITHUB
     GITLAB = Forge.GITLAB
@@ -35,16 +36,16 @@ class EntrySource(StrEnum):
     PIPELINE = "pipeline"
 
 
-class CronMoment(Record, tag_field="kind", tag="CronMoment"):
-    """A pipeline's clock has struck. moment: Unix seconds, as the schedule has it, without jitter."""
+class ScheduleDue(Record, tag_field="kind", tag="CronMoment"):
+    """A pipeline's schedule is due. scheduled_at: Unix seconds, without jitter; stored rows call it `moment`."""
 
     pipeline: str
     schedule: str
-    moment: float
+    scheduled_at: float = field(name="moment")
 
 
 class PipelineEnded(Record, tag_field="kind", tag="PipelineEnded"):
-    """A job of a pipeline has ended, and others wait for that. status: its end."""
+    """A job has ended whose pipeline starts others. status: how it ended."""
 
     pipeline: str
     job_id: str
@@ -53,20 +54,21 @@ class PipelineEnded(Record, tag_field="kind", tag="PipelineEnded"):
     revision: Revision
 
 
-InboxEvent = WebhookEvent | CronMoment | PipelineEnded
+InboxEvent = WebhookEvent | ScheduleDue | PipelineEnded
 
 
 class Result(StrEnum):
-    """What an entry did to one pipeline."""
+    """The effect of an entry on one pipeline."""
 
     STARTED = "started"
     SKIPPED = "skipped"
-    NOT_MEANT = "not-meant"
+    NOT_MATCHED = "not-meant"
     REFUSED = "refused"
 
 
 class PipelineOutcome(Record):
-    """What became of an entry for one pipeline. why: one sentence, "" for one that started; job_id: the job that it got."""
+    """The effect of an entry on one pipeline. why: one sentence, "" where a job was started; job_id: that job, or
+    ""."""
 
     pipeline: str
     result: Result
@@ -75,8 +77,11 @@ class PipelineOutcome(Record):
 
 
 class InboxEntry(Record):
-    """One row. id: 0 until it is stored, grows with arrival. note: what became of it as a whole, where that is to be said;
-    outcomes: for each pipeline that it could have concerned; settled_at: None until then."""
+    """One row. id: 0 until it is stored; ids grow in the order of arrival. received_at, settled_at: Unix seconds.
+
+    note: a sentence about the entry as a whole, or "". outcomes: one for each pipeline that it could concern.
+    settled_at: None until all pipelines were matched and their jobs were created.
+    """
 
     source: EntrySource
     key: str
@@ -89,41 +94,42 @@ class InboxEntry(Record):
 
     @property
     def origin(self) -> str:
-        """By which a job knows what it was made of; a pipeline has one job of each."""
+        """What a job stores as its origin; a pipeline has one job for each origin."""
         return f"{self.source}:{self.key}"
 
 
 def lane_of(event: InboxEvent) -> str:
-    """Entries of one lane are dealt with one after the other, in the order of their arrival; lanes do not wait for each other."""
+    """The lane of an event. Entries of one lane are settled in the order of arrival; lanes do not wait for each
+    other."""
     match event:
         case Push() | TagPush() | BranchDeleted() | PullRequest():
             return f"repository {event.repository.name.lower()}"
-        case CronMoment() | PipelineEnded():
+        case ScheduleDue() | PipelineEnded():
             return f"pipeline {event.pipeline}"
     return ""
 
 
 def repository_of(event: InboxEvent) -> str:
-    """`owner/name` as its forge has it; "" for what comes from no forge."""
+    """The event's repository as its forge names it (`owner/name`); "" for an event that is not about a repository."""
     return event.repository.name if isinstance(event, Push | TagPush | BranchDeleted | PullRequest) else ""
 
 
-def event_in_words(event: InboxEvent) -> str:
-    """For people, on one line."""
+def describe_event(event: InboxEvent) -> str:
+    """The event in one line, as lists of deliveries and the log show it."""
     match event:
         case Push():
             found = f"push to {event.branch} of {event.repository.name} by {event.actor}"
         case TagPush():
             found = f"tag {event.tag} of {event.repository.name} by {event.actor}"
         case BranchDeleted():
-            found = f"end of branch {event.branch} of {event.repository.name} by {event.actor}"
+            found = f"branch {event.branch} of {event.repository.name} deleted by {event.actor}"
         case PullRequest():
             fork = " from a fork" if event.fork else ""
             found = f"pull request {event.number}{fork} of {event.repository.name} {event.change} by {event.actor}"
-        case CronMoment():
-            found = f"the clock of {event.pipeline}: {event.schedule}"
+        case ScheduleDue():
+            found = f"schedule of {event.pipeline}: {event.schedule}"
         case PipelineEnded():
-            found = f"the end of {event.pipeline} job {event.job_id}: {event.status}"
+            found = f"end of {event.pipeline} job {event.job_id}: {event.status}"
         case Ignored():
             found = event.what
         case Ping():
@@ -132,8 +138,8 @@ def event_in_words(event: InboxEvent) -> str:
 
 
 class InboxFilter(Record):
-    """Which entries a list shows. pipelines: with an outcome for one of these, None for all; before: an entry's id that the
-    list begins behind; repository: `owner/name` as the forge has it, in any case."""
+    """What a list of entries contains. pipelines: entries with an outcome for one of these, None for all. repository:
+    `owner/name` in any case. before: only entries with a smaller id, for the next page."""
 
     pipelines: frozenset[str] | None = None
     source: EntrySource | None = None
@@ -150,7 +156,7 @@ def event_to_json(event: InboxEvent) -> str:
 def event_from_json(text: str) -> InboxEvent:
     """The event of a stored form. Raises Defect for a row that no version of this program has written."""
     try:
-        event: InboxEvent = decode_json(_present_form(text), InboxEvent)
+        event = decode_json(_present_form(text), cast("type[InboxEvent]", InboxEvent))
     except ValueError as error:
         raise Defect(
             "inbox-entry-unknown", f"the inbox holds an unknown entry: {text[:60]}", cause=str(error)

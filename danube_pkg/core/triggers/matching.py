@@ -1,6 +1,7 @@
-"""Which pipelines an event starts, which it skips, and why: repository, kind of trigger, branch, files, `[skip ci]`.
+"""Which pipelines an event starts, which it skips, and why: by repository, kind of trigger, branch, files and `[skip
+ci]`.
 
-Nothing is guessed in favour of not running: where a forge does not say which files changed, a filter counts as met.
+When in doubt a pipeline runs: where the forge does not report which files changed, a filter of paths counts as met.
 """
 
 import re
@@ -26,23 +27,24 @@ from danube_pkg.core.triggers.webhooks.events import (
 from danube_pkg.kit.records import Record
 
 MAX_NAMES = 200
-"""Characters of a filter that are quoted: a sentence is kept for each pipeline of each delivery."""
+"""Characters of a filter that a sentence quotes: one is stored for each pipeline and delivery."""
 
 _SKIP_CI = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
 
 
 class Start(Record):
-    """The pipeline gets a job."""
+    """A job of the pipeline is created."""
 
     pipeline: str
     trigger: Trigger
 
 
 class Skip(Record):
-    """The pipeline is concerned and gets none. why: one sentence.
+    """The event matches the pipeline's triggers, but no job is created. why: one sentence.
 
-    reported: whether the forge is told that all is well: only where the change itself decides it, and not where a commit's
-    message asks for it, or whoever proposes code could wave a required check through.
+    reported: whether the commit gets a successful status. It does where the changed files decide, and it does not where
+    the commit message asks for it: otherwise the author of a pull request could pass a required check without running
+    it.
     """
 
     pipeline: str
@@ -51,18 +53,18 @@ class Skip(Record):
     reported: bool = False
 
 
-class NotMeant(Record):
-    """The pipeline is of that repository, and its definition wants no such event. why: one sentence."""
+class NotMatched(Record):
+    """The pipeline belongs to the event's repository, but its triggers do not include the event. why: one sentence."""
 
     pipeline: str
     why: str
 
 
-Verdict = Start | Skip | NotMeant
+Match = Start | Skip | NotMatched
 
 
 class PipelineIndex:
-    """The pipelines of one state of the configuration, found by what may start them."""
+    """The pipelines of one configuration, found by what may start them."""
 
     def __init__(self, pipelines: Iterable[PipelineDefinition]) -> None:
         self._by_repository: dict[str, list[PipelineDefinition]] = {}
@@ -77,14 +79,14 @@ class PipelineIndex:
                     self.schedules.append((one, trigger))
 
     def of_repository(self, repository: WebhookRepository) -> Sequence[PipelineDefinition]:
-        """Those of a repository by any of its addresses, each once, by name."""
+        """The pipelines of a repository, by any of its URLs; each once, sorted by name."""
         found: Mapping[str, PipelineDefinition] = {
             one.name: one for url in repository.urls for one in self._by_repository.get(_key(url), ())
         }
         return [found[name] for name in sorted(found)]
 
     def after(self, ended: PipelineEnded) -> Sequence[PipelineDefinition]:
-        """Those that start when that job has ended as it did, each once, by name."""
+        """The pipelines that this end of a job starts; each once, sorted by name."""
         found = {
             one.name: one
             for one, trigger in self._after.get(ended.pipeline, ())
@@ -93,18 +95,19 @@ class PipelineIndex:
         }
         return [found[name] for name in sorted(found)]
 
-    def is_waited_for(self, pipeline: str) -> bool:
-        """Whether the end of its jobs may start others."""
+    def starts_others(self, pipeline: str) -> bool:
+        """Whether the end of one of the pipeline's jobs may start other pipelines."""
         return pipeline in self._after
 
 
-def judge(event: WebhookEvent, pipeline: PipelineDefinition, changed: Sequence[str] | None = None) -> Verdict:
-    """What an event of a pipeline's own repository does to it.
+def match_event(event: WebhookEvent, pipeline: PipelineDefinition, changed: Sequence[str] | None = None) -> Match:
+    """What an event of the pipeline's own repository does to the pipeline.
 
-    changed: a pull request's files, where somebody found them out; no forge sends them.
+    changed: the changed files of a pull request where they are known; no forge sends them. Raises Defect for other
+    events.
     """
-    if why_not := _why_not_meant(event, pipeline.spec):
-        return NotMeant(pipeline.name, why_not)
+    if why_not := _mismatch(event, pipeline.spec):
+        return NotMatched(pipeline.name, why_not)
     match event:
         case Push():
             return _filtered(pipeline, push_trigger(event), event.message, event.changed)
@@ -112,29 +115,33 @@ def judge(event: WebhookEvent, pipeline: PipelineDefinition, changed: Sequence[s
             return _filtered(pipeline, tag_trigger(event), event.message, None)
         case PullRequest():
             return _filtered(pipeline, pull_request_trigger(event), event.message, changed)
-    raise Defect("event-unmatched", f"no rule says what {type(event).__name__} does to a pipeline")
+    raise Defect("event-unmatched", f"no rule matches {type(event).__name__} to a pipeline")
 
 
-def wants_changed_files(event: WebhookEvent, pipelines: Iterable[PipelineDefinition]) -> bool:
-    """Whether the files of a pull request would decide something."""
+def needs_changed_files(event: WebhookEvent, pipelines: Iterable[PipelineDefinition]) -> bool:
+    """Whether the event is a pull request whose changed files decide about one of the pipelines."""
     return isinstance(event, PullRequest) and any(
-        (one.spec.paths or one.spec.paths_ignore) and isinstance(judge(event, one), Start) for one in pipelines
+        (one.spec.paths or one.spec.paths_ignore) and isinstance(match_event(event, one), Start) for one in pipelines
     )
 
 
-def judge_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Verdict:
-    """What the end of another pipeline's job does. Of the same repository it is the same commit, else the newest."""
+def match_pipeline_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Match:
+    """What the end of another pipeline's job does to this pipeline.
+
+    The new job has the same commit where both pipelines have one repository, else the newest commit of the default
+    branch.
+    """
     spec = pipeline.spec
     if _key(spec.repository) != _key(ended.repository):
         return Start(pipeline.name, Trigger(type="pipeline", actor=_ended_by(ended)))
     branch = ended.revision.branch
-    if spec.branch_filter and not (branch and _is_meant(spec, branch)):
-        return NotMeant(pipeline.name, _outside(spec, branch))
+    if spec.branch_filter and not (branch and _branch_matches(spec, branch)):
+        return NotMatched(pipeline.name, _branch_mismatch(spec, branch))
     return Start(pipeline.name, Trigger("pipeline", _ended_by(ended), ended.revision))
 
 
 def push_trigger(event: Push) -> Trigger:
-    """As jobs know it."""
+    """The trigger of jobs that a push starts."""
     revision = Revision(
         event.commit_sha,
         f"refs/heads/{event.branch}",
@@ -146,7 +153,7 @@ def push_trigger(event: Push) -> Trigger:
 
 
 def tag_trigger(event: TagPush) -> Trigger:
-    """As jobs know it."""
+    """The trigger of jobs that a tag starts."""
     revision = Revision(
         event.commit_sha,
         f"refs/tags/{event.tag}",
@@ -158,7 +165,8 @@ def tag_trigger(event: TagPush) -> Trigger:
 
 
 def pull_request_trigger(event: PullRequest) -> Trigger:
-    """As jobs know it. It has no `branch`: a danubefile that deploys `main` must not take a proposal named so for it."""
+    """The trigger of a pull request's jobs. It has no `branch`: a danubefile that deploys `main` must not deploy a pull
+    request from a branch of that name."""
     return Trigger(
         type="webhook",
         actor=event.actor,
@@ -179,58 +187,58 @@ def _ended_by(ended: PipelineEnded) -> str:
     return f"{ended.pipeline} job {ended.job_id}"
 
 
-def _why_not_meant(event: WebhookEvent, spec: PipelineSpec) -> str:
-    """Why an event is none that a pipeline's definition names, "" where it is one."""
+def _mismatch(event: WebhookEvent, spec: PipelineSpec) -> str:
+    """Why the pipeline's triggers or branches do not include the event; "" where they do."""
     match event:
         case Push():
             kind, branch = TriggerKind.PUSH, event.branch
         case TagPush():
             kind, branch = TriggerKind.TAG, ""
         case PullRequest(change=PullRequestChange.CLOSED):
-            return "the end of a pull request starts nothing"
+            return "a closed pull request starts no job"
         case PullRequest():
             kind, branch = TriggerKind.PULL_REQUEST, event.target_branch
         case _:
-            return "the end of a branch starts nothing"
+            return "a deleted branch starts no job"
     if not _has(spec, kind):
-        return f"its triggers name no {kind}"
-    return _outside(spec, branch) if branch and not _is_meant(spec, branch) else ""
+        return f"its triggers do not include {kind}"
+    return _branch_mismatch(spec, branch) if branch and not _branch_matches(spec, branch) else ""
 
 
-def _outside(spec: PipelineSpec, branch: str) -> str:
-    what = f"does not match the branch {branch}" if branch else "names branches, and this is on none"
+def _branch_mismatch(spec: PipelineSpec, branch: str) -> str:
+    what = f"does not match the branch {branch}" if branch else "does not match a job without a branch"
     names = ", ".join(spec.branch_filter)
     return f"its branch_filter ({names if len(names) < MAX_NAMES else f'{names[:MAX_NAMES]}…'}) {what}"
 
 
-def _filtered(pipeline: PipelineDefinition, trigger: Trigger, message: str, changed: Sequence[str] | None) -> Verdict:
+def _filtered(pipeline: PipelineDefinition, trigger: Trigger, message: str, changed: Sequence[str] | None) -> Match:
     if found := _SKIP_CI.search(message):
-        return Skip(pipeline.name, trigger, f"the commit's message says {found.group(0)}")
-    if changed and not _touches(pipeline.spec, changed):
-        return Skip(pipeline.name, trigger, _why_not(pipeline.spec, changed), reported=True)
+        return Skip(pipeline.name, trigger, f"the commit message contains {found.group(0)}")
+    if changed and not _paths_match(pipeline.spec, changed):
+        return Skip(pipeline.name, trigger, _path_mismatch(pipeline.spec, changed), reported=True)
     return Start(pipeline.name, trigger)
 
 
-def _touches(spec: PipelineSpec, changed: Sequence[str]) -> bool:
+def _paths_match(spec: PipelineSpec, changed: Sequence[str]) -> bool:
     left = [path for path in changed if not any(matches(pattern, path) for pattern in spec.paths_ignore)]
     if not spec.paths:
         return bool(left)
     return any(matches(pattern, path) for path in left for pattern in spec.paths)
 
 
-def _why_not(spec: PipelineSpec, changed: Sequence[str]) -> str:
-    count = "the one file that changed is" if len(changed) == 1 else f"none of the {len(changed)} files that changed is"
-    negated = "not " if len(changed) == 1 else ""
-    if spec.paths:
-        return f"{count} {negated}among its paths"
-    return f"only files that it ignores changed ({len(changed)})"
+def _path_mismatch(spec: PipelineSpec, changed: Sequence[str]) -> str:
+    if not spec.paths:
+        return f"only files of its paths_ignore changed ({len(changed)})"
+    if len(changed) == 1:
+        return "the one changed file does not match its paths"
+    return f"none of the {len(changed)} changed files matches its paths"
 
 
 def _has(spec: PipelineSpec, kind: TriggerKind) -> bool:
     return any(trigger.kind is kind for trigger in spec.triggers)
 
 
-def _is_meant(spec: PipelineSpec, branch: str) -> bool:
+def _branch_matches(spec: PipelineSpec, branch: str) -> bool:
     return not spec.branch_filter or any(matches(pattern, branch) for pattern in spec.branch_filter)
 
 
@@ -238,4 +246,4 @@ def _key(repository: str) -> str:
     try:
         return canonical(repository).lower()
     except ValueError:
-        return f"not a URL: {repository}"  # a stranger's; no pipeline has it
+        return f"not a URL: {repository}"  # from a delivery; no pipeline has such a repository

@@ -1,4 +1,4 @@
-"""Parameters of a start by a person: what a pipeline declares against what was given. Every mistake is found at once."""
+"""Parameters of a manual start, checked against what the pipeline declares. All mistakes are reported at once."""
 
 import re
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from danube_pkg.core.errors import Invalid
 
 MAX_PARAMS = 50
 MAX_VALUE = 8 * 1024
-"""A parameter is a choice or a line; a file is fetched by the job."""
+"""Characters: a parameter is a choice or a line of text. A job fetches larger inputs itself."""
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 class ParamsInvalid(Invalid):
-    """All that is wrong with the parameters of one start; `findings` is never empty."""
+    """Every mistake in the parameters of one start; `findings` is never empty."""
 
     def __init__(self, findings: tuple[Invalid, ...]) -> None:
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
@@ -24,12 +24,14 @@ class ParamsInvalid(Invalid):
 
 
 def read_params(declared: Mapping[str, ParamSpec], given: Mapping[str, str]) -> dict[str, str]:
-    """The job's parameters, defaults included. A pipeline that declares none takes any. Raises ParamsInvalid."""
+    """The job's parameters with defaults. A pipeline that declares none accepts any. Raises ParamsInvalid."""
     findings = []
     if len(given) > MAX_PARAMS:
-        findings.append(_finding(f"{len(given)} parameters were given; at most {MAX_PARAMS} are taken", ""))
+        findings.append(_finding(f"{len(given)} parameters were given; at most {MAX_PARAMS} are accepted", ""))
     findings += [
-        _finding(f"the parameter {name!r} is longer than {MAX_VALUE} characters", "give the job an address instead")
+        _finding(
+            f"the parameter {name!r} is longer than {MAX_VALUE} characters", "pass a URL that the job can fetch instead"
+        )
         for name, value in given.items()
         if len(value) > MAX_VALUE
     ]
@@ -60,7 +62,7 @@ def read_params(declared: Mapping[str, ParamSpec], given: Mapping[str, str]) -> 
 
 
 def problem_with_value(spec: ParamSpec, value: str) -> str:
-    """What the value must be and is not, or an empty text."""
+    """What the value must be, where it is not that; "" for a valid value."""
     match spec.type:
         case ParamType.NUMBER if not NUMBER.fullmatch(value):
             return "a number"

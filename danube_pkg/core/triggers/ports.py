@@ -1,4 +1,4 @@
-"""The protocols of what starts jobs and of what is told about them; `ports.py` has the others and says how they are used."""
+"""Ports of triggers: the store of the inbox, and the changed files of a pull request."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,51 +8,57 @@ from danube_pkg.kit.records import Record
 
 
 class InboxStore(Protocol):
-    """What may start jobs. Settling an entry is the job store's: it belongs into the transaction that makes the jobs."""
+    """Entries of the inbox. The job store settles them, in the transaction that creates their jobs."""
 
     async def receive(self, entry: InboxEntry) -> bool:
-        """On disk when this returns. False where source and key were known before: nothing is written then."""
+        """Store the entry; it is on disk when this returns. Returns False, and writes nothing, for a known source and
+        key."""
         ...
 
-    async def receive_moment(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
-        """The same for a moment of a clock, which is the schedule's last one from then on, in one transaction."""
+    async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
+        """`receive` and `set_last_due_time` in one transaction. moment: the scheduled time in Unix seconds."""
         ...
 
     async def open_entries(self, after: int, limit: int) -> Sequence[InboxEntry]:
-        """Those that are not settled, oldest first, with an id larger than `after`."""
+        """Entries that are not settled and have an id larger than `after`; oldest first."""
         ...
 
     async def entry(self, source: str, key: str) -> InboxEntry | None: ...
 
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
-        """Newest first, settled or not; only a list without `pipelines` has those that are not settled."""
+        """Newest first. A list with `pipelines` contains settled entries alone, since only those have outcomes."""
         ...
 
-    async def last_moment(self, pipeline: str, schedule: str) -> float | None:
-        """The last moment of a schedule that was seen; None for one that is new."""
+    async def last_due_time(self, pipeline: str, schedule: str) -> float | None:
+        """The last scheduled time (Unix seconds) that was acted on; None for a new schedule."""
         ...
 
-    async def remember_moment(self, pipeline: str, schedule: str, moment: float) -> None: ...
+    async def set_last_due_time(self, pipeline: str, schedule: str, moment: float) -> None:
+        """Record a scheduled time as the last one that was acted on."""
+        ...
 
     async def forget_settled(self, before: float) -> int:
-        """Entries that were settled before then, in Unix seconds; how many there were."""
+        """Delete entries that were settled before then (Unix seconds); returns their number."""
         ...
 
 
 class ChangedFiles(Protocol):
-    """Which files a proposal changes, for pipelines that want to know."""
+    """The files that a pull request changes, for pipelines with filters of paths."""
 
     async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        """Between where the commit left the branch and the commit; None where there are too many to be told.
+        """The paths that differ between the commit and its merge base with the branch; None where there are too many.
 
-        Raises Permanent, Unavailable where the repository cannot be read.
+        Raises Permanent or Unavailable where the repository cannot be read.
         """
         ...
 
 
 class Settlement(Record):
-    """An entry of the inbox that is dealt with, and when (Unix seconds); outcomes without the jobs, which are made in the
-    same transaction, and what is to be said of it as a whole."""
+    """An inbox entry that is settled at that time (Unix seconds).
+
+    outcomes: without job ids, since the jobs are created in the same transaction. note: a sentence about the entry as a
+    whole.
+    """
 
     entry: InboxEntry
     at: float

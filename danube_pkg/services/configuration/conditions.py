@@ -6,7 +6,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import changed_fields
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.secret_names import named_secrets
-from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings, waiting_for_restart
+from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings, pending_settings
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.secrets.ports import SecretStore
 from danube_pkg.kit.records import Record
@@ -43,7 +43,7 @@ class RestartConditions:
                 f"{one.name} is {one.running}, and config.yaml says {one.configured}",
                 one.hint,
             )
-            for one in waiting_for_restart(running.server, running.written, config.server, running.flags)
+            for one in pending_settings(running.server, running.written, config.server, running.flags)
         ]
         found += [
             Condition(

@@ -13,8 +13,8 @@ from danube_pkg.core.identity.access import (
     Actor,
     ActorKind,
     Scope,
+    Target,
     TeamRole,
-    Thing,
     can,
 )
 from danube_pkg.core.identity.people import Person
@@ -82,13 +82,13 @@ class Access:
             scopes=scopes,
         )
 
-    async def thing(self, pipeline: str) -> Thing:
+    async def target(self, pipeline: str) -> Target:
         """A pipeline with the permission levels of teams on it."""
         cache, key = self.cache(), ("thing", pipeline)
         if key not in cache:
-            cache[key] = await self.store.thing(pipeline)
+            cache[key] = await self.store.target(pipeline)
         found = cache[key]
-        assert isinstance(found, Thing)
+        assert isinstance(found, Target)
         return found
 
     async def readable(self, actor: Actor) -> frozenset[str] | None:
@@ -108,8 +108,8 @@ class Access:
         key = ("anywhere", actor.global_admin, actor.kind, frozenset(actor.teams.items()), actor.scopes)
         if key not in cache:
             levels = await self.store.levels_of(sorted(actor.teams))
-            things = [SERVER, *(Thing("any", levels={team: level}) for team, level in levels)]
-            cache[key] = frozenset(action for action in Action for thing in things if can(actor, action, thing))
+            targets = [SERVER, *(Target("any", levels={team: level}) for team, level in levels)]
+            cache[key] = frozenset(action for action in Action for target in targets if can(actor, action, target))
         found = cache[key]
         assert isinstance(found, frozenset)
         return found

@@ -1,4 +1,4 @@
-"""Secrets of sessions and API tokens: whoever presents one is the user that it was made for, as long as it is valid."""
+"""Secrets of sessions and API tokens: a client that presents one acts as the user that it was made for."""
 
 from collections.abc import Callable
 

@@ -64,7 +64,7 @@ class Dex:
             async with asyncio.timeout(HEALTH_SECONDS):
                 status, _, _ = await self._upstream.forward("GET", HEALTH_PATH, {}, b"")
         except (PlatformError, TimeoutError) as error:
-            if last_message := self._runner.trouble():
+            if last_message := self._runner.last_failure():
                 return (Condition("dex-not-running", f"Dex is not running: {last_message}", HINT),)
             cause = error.cause if isinstance(error, PlatformError) else f"no answer within {HEALTH_SECONDS:.0f} s"
             return (Condition("dex-not-answering", f"Dex does not answer: {cause}", HINT),)

@@ -65,7 +65,7 @@ class ActiveJob:
         if job is self.job and done is None and not owed:
             return job
         follow_up = self._observer.follow_up_of(self.job, job) if job is not self.job else NO_FOLLOW_UP
-        await self._store.save_job(job, done=done, owed=owed, told=follow_up)
+        await self._store.save_job(job, done=done, owed=owed, follow_up=follow_up)
         self.job = job
         if done is not None:
             self._owed.remove(done)

@@ -149,8 +149,11 @@ class Outbox:
         await self._store.close_entry(entry, outcome, self._clock.now())
 
     async def _is_recovery(self, entry: OutboxEntry) -> bool:
-        news = entry.news
-        return await self._store.end_before(news.pipeline, news.ref, news.job_id) in (Status.FAILURE, Status.TIMEOUT)
+        notification = entry.notification
+        return await self._store.end_before(notification.pipeline, notification.ref, notification.job_id) in (
+            Status.FAILURE,
+            Status.TIMEOUT,
+        )
 
     async def _try_later(self, entry: OutboxEntry, error: BaseException) -> None:
         now = self._clock.now()
@@ -180,4 +183,4 @@ def _condition(entry: OutboxEntry, error: BaseException) -> Condition:
 
 
 def _fields(entry: OutboxEntry, cause: str) -> dict[str, object]:
-    return {"target": entry.target, "job": entry.news.job_id, "attempt": entry.attempts + 1, "cause": cause}
+    return {"target": entry.target, "job": entry.notification.job_id, "attempt": entry.attempts + 1, "cause": cause}

@@ -49,9 +49,11 @@ class Notifiers:
         }
 
     async def _status(self, entry: OutboxEntry) -> None:
-        news = entry.news
+        notification = entry.notification
         try:
-            await self._statuses.publish(news.repository, news.commit_sha, commit_status(news, self._external_url))
+            await self._statuses.publish(
+                notification.repository, notification.commit_sha, commit_status(notification, self._external_url)
+            )
         except Permanent as error:
             raise _retried_if_unset(error) from error
 
@@ -63,7 +65,9 @@ class Notifiers:
             )
         password = await self._secret(server.password_secret, "smtp") if server.password_secret else b""
         receivers = tuple(entry.address["to"])
-        message = mail(entry.news, server.sender, receivers, self._external_url, recovered=entry.only_after_failure)
+        message = mail(
+            entry.notification, server.sender, receivers, self._external_url, recovered=entry.only_after_failure
+        )
         await self._mail.send(server, password.decode("utf-8", "replace"), message)
 
     async def _slack(self, entry: OutboxEntry) -> None:
@@ -73,14 +77,14 @@ class Notifiers:
             raise Unauthenticated(
                 "receiver-refused", f"the secret {key!r} is not a URL", hint=f"set it again: danube secrets set {key}"
             )
-        body = chat(entry.news, self._external_url, recovered=entry.only_after_failure)
+        body = chat(entry.notification, self._external_url, recovered=entry.only_after_failure)
         await self._post(f"the webhook in the secret {key!r}", url, JSON, body)
 
     async def _webhook(self, entry: OutboxEntry) -> None:
         """Signed as specified by https://www.standardwebhooks.com; each retry has the same id."""
         url, secret = entry.address["url"], await self._secret(entry.address["signing_secret"], "a notification")
-        body = document(entry.news, self._external_url, recovered=entry.only_after_failure)
-        message_id, timestamp = f"msg_{entry.news.job_id}_{entry.id}", int(self._clock.now())
+        body = document(entry.notification, self._external_url, recovered=entry.only_after_failure)
+        message_id, timestamp = f"msg_{entry.notification.job_id}_{entry.id}", int(self._clock.now())
         headers = {
             **JSON,
             "webhook-id": message_id,

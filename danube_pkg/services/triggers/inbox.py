@@ -20,23 +20,23 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
-    CronMoment,
     EntrySource,
     InboxEntry,
     InboxEvent,
     PipelineEnded,
     PipelineOutcome,
     Result,
+    ScheduleDue,
     lane_of,
 )
 from danube_pkg.core.triggers.matching import (
-    NotMeant,
+    Match,
+    NotMatched,
     Skip,
     Start,
-    Verdict,
-    judge,
-    judge_end,
-    wants_changed_files,
+    match_event,
+    match_pipeline_end,
+    needs_changed_files,
 )
 from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore, Settlement
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
@@ -139,10 +139,10 @@ class Inbox:
         self._wake.set()
         return new
 
-    async def receive_moment(self, event: CronMoment, schedule: str) -> bool:
+    async def receive_due(self, event: ScheduleDue, schedule: str) -> bool:
         """The same for a moment of a schedule; one that two schedules of a pipeline share is received once."""
-        entry = InboxEntry(EntrySource.CRON, f"{event.pipeline} {event.moment:.0f}", event, self._clock.now())
-        new = await self._ports.inbox.receive_moment(entry, schedule, event.pipeline, event.moment)
+        entry = InboxEntry(EntrySource.CRON, f"{event.pipeline} {event.scheduled_at:.0f}", event, self._clock.now())
+        new = await self._ports.inbox.receive_due(entry, schedule, event.pipeline, event.scheduled_at)
         self._wake.set()
         return new
 
@@ -222,8 +222,8 @@ class Inbox:
         follow_ups: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
         for verdict in await self._verdicts(entry.event):
-            if isinstance(verdict, NotMeant):
-                outcomes.append(PipelineOutcome(verdict.pipeline, Result.NOT_MEANT, verdict.why))
+            if isinstance(verdict, NotMatched):
+                outcomes.append(PipelineOutcome(verdict.pipeline, Result.NOT_MATCHED, verdict.why))
                 continue
             pipeline = await self._ports.pipelines.load_pipeline(verdict.pipeline)
             if pipeline is None or pipeline.removed:
@@ -250,7 +250,7 @@ class Inbox:
     def _concerned(self, event: InboxEvent) -> Sequence[str]:
         """Names of the pipelines that an event may start."""
         match event:
-            case CronMoment():
+            case ScheduleDue():
                 return [event.pipeline]
             case PipelineEnded():
                 return [one.name for one in self._observer.index.after(event)]
@@ -258,25 +258,25 @@ class Inbox:
                 return []
         return [one.name for one in self._observer.index.of_repository(event.repository)]
 
-    async def _verdicts(self, event: InboxEvent) -> Sequence[Verdict]:
+    async def _verdicts(self, event: InboxEvent) -> Sequence[Match]:
         index = self._observer.index
         match event:
-            case CronMoment():
+            case ScheduleDue():
                 trigger = Trigger(type="cron", actor=f"schedule {event.schedule}")
                 return [Start(event.pipeline, trigger)]
             case PipelineEnded():
-                return [judge_end(event, one) for one in index.after(event)]
+                return [match_pipeline_end(event, one) for one in index.after(event)]
             case Ping() | Ignored():
                 return []
         definitions = index.of_repository(event.repository)
         changed = await self._changed_files(event, definitions)
-        return [judge(event, one, changed) for one in definitions]
+        return [match_event(event, one, changed) for one in definitions]
 
     async def _changed_files(
         self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
     ) -> Sequence[str] | None:
         """A pull request's files, where a pipeline filters by them. None for unknown: then every filter is met."""
-        if not isinstance(event, PullRequest) or not wants_changed_files(event, definitions):
+        if not isinstance(event, PullRequest) or not needs_changed_files(event, definitions):
             return None
         repository = definitions[0].spec.repository
         try:

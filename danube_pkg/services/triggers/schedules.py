@@ -13,10 +13,10 @@ from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.schedules.cron import (
     Schedule,
     jitter_of,
-    newest_moment,
-    next_moment,
+    latest_time,
+    next_time,
 )
-from danube_pkg.core.triggers.inbox import CronMoment
+from danube_pkg.core.triggers.inbox import ScheduleDue
 from danube_pkg.core.triggers.ports import InboxStore
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
@@ -86,17 +86,17 @@ class Schedules:
         """The Unix seconds at which this schedule is due again; infinite for never."""
         pipeline, name = key
         jitter = jitter_of(schedule, pipeline)
-        last = await self._inbox.last_moment(pipeline, name)
+        last = await self._inbox.last_due_time(pipeline, name)
         if last is None:
             last = now
-            await self._inbox.remember_moment(pipeline, name, last)
-        moment = newest_moment(schedule, last, now - jitter)
+            await self._inbox.set_last_due_time(pipeline, name, last)
+        moment = latest_time(schedule, last, now - jitter)
         if moment is not None:
-            new = await self._triggers.receive_moment(CronMoment(pipeline, expression, moment), name)
+            new = await self._triggers.receive_due(ScheduleDue(pipeline, expression, moment), name)
             late = round(now - jitter - moment, 1)
             _log.info("schedule-struck", pipeline=pipeline, late_seconds=late, new=new)
             last = moment
-        following = next_moment(schedule, last)
+        following = next_time(schedule, last)
         return following + jitter if following is not None else float("inf")
 
 
@@ -107,7 +107,7 @@ def next_start(pipeline: str, trigger: TriggerSpec, now: float) -> float | None:
     except (ZoneInfoNotFoundError, ValueError):
         return None
     jitter = jitter_of(schedule, pipeline)
-    following = next_moment(schedule, now - jitter)
+    following = next_time(schedule, now - jitter)
     return following + jitter if following is not None else None
 
 

@@ -7,7 +7,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import NotFound, Permanent, PlatformError, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import Forge
-from danube_pkg.core.triggers.inbox import event_in_words
+from danube_pkg.core.triggers.inbox import describe_event
 from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_delivery
 from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, WebhookRepository
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
@@ -81,7 +81,7 @@ class Webhooks:
                 return Received(delivery.id, is_meant=False)
         self._check_known(delivery.event.repository)
         new = await self._triggers.receive(delivery)
-        what = event_in_words(delivery.event)
+        what = describe_event(delivery.event)
         _log.info("hook-received", forge=forge, delivery=delivery.id, what=what, new=new)
         return Received(delivery.id, is_new=new)
 

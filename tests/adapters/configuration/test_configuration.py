@@ -9,8 +9,8 @@ from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
 from danube_pkg.core.configuration.settings import (
     RuntimeKind,
     ServerSettings,
-    in_force,
-    waiting_for_restart,
+    effective_settings,
+    pending_settings,
 )
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid
 
@@ -37,22 +37,22 @@ def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
     assert (settings.server.data_dir, settings.config_repo.sync_interval) == ("/var/lib/danube", 60)
 
 
-def test_all_mistakes_of_the_file_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_of_the_file_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "danube.toml").write_text(
         '[config_repo]\nurl = 5\nbrnach = "main"\n\n[server]\nbind_address = "nowhere"\n\n[runtime]\nkind = "docker"\n'
         'host_paths = ["relative"]\n\n[srever]\n'
     )
     with pytest.raises(ConfigurationInvalid) as refused:
         read_settings(tmp_path / "danube.toml")
-    told = [(one.place.line if one.place else 0, one.what, one.hint) for one in refused.value.findings]
-    assert [line for line, _, _ in told] == [2, 3, 6, 9, 10, 12]
-    assert told[2][1] == "server.bind_address must be an address HOST:PORT, not 'nowhere'"
-    assert told[1][1:] == ("unknown field config_repo.brnach", "did you mean 'branch'?")
-    assert "one of auto, kubernetes, sandbox" in told[3][1]
-    assert told[5][2] == "did you mean 'server'?"
+    found = [(one.place.line if one.place else 0, one.what, one.hint) for one in refused.value.findings]
+    assert [line for line, _, _ in found] == [2, 3, 6, 9, 10, 12]
+    assert found[2][1] == "server.bind_address must be an address HOST:PORT, not 'nowhere'"
+    assert found[1][1:] == ("unknown field config_repo.brnach", "did you mean 'branch'?")
+    assert "one of auto, kubernetes, sandbox" in found[3][1]
+    assert found[5][2] == "did you mean 'server'?"
 
 
-def test_missing_directories_and_files_are_told_at_once(tmp_path: Path) -> None:
+def test_missing_directories_and_files_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "danube.toml").write_text(
         '[config_repo]\nurl = "config"\n[runtime]\nkubeconfig = "kube"\n[tls]\ncertificate = "c.pem"\n'
     )
@@ -72,16 +72,16 @@ def test_a_wrong_type_does_not_hide_a_missing_file(tmp_path: Path) -> None:
     ]
 
 
-def test_a_login_in_the_address_of_the_configuration_is_refused(tmp_path: Path) -> None:
+def test_credentials_in_the_url_of_the_configuration_are_refused(tmp_path: Path) -> None:
     (tmp_path / "danube.toml").write_text('[config_repo]\nurl = "https://me:word@git.example.org/config"\n')
     with pytest.raises(ConfigurationInvalid) as refused:
         read_settings(tmp_path / "danube.toml")
-    assert "holds a login" in str(refused.value)
+    assert "contains credentials" in str(refused.value)
     assert "word" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["", "http://ci.example.org"])
-def test_dex_needs_an_address_at_which_passwords_are_safe(tmp_path: Path, url: str) -> None:
+def test_dex_needs_a_url_that_encrypts_passwords(tmp_path: Path, url: str) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "dex").touch()
     text = f'[config_repo]\nurl = "config"\n[server]\nexternal_url = "{url}"\n[dex]\nprogram = "dex"\n'
@@ -100,7 +100,7 @@ def test_the_keys_that_the_file_has_are_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "line"), [("[config_repo\n", 1), ("a = 1\nb = nope\n", 2), ("", 0)])
-def test_what_is_no_toml_or_empty_is_told(tmp_path: Path, text: str, line: int) -> None:
+def test_invalid_and_empty_files_are_reported(tmp_path: Path, text: str, line: int) -> None:
     (tmp_path / "danube.toml").write_text(text)
     with pytest.raises(ConfigurationInvalid) as refused:
         read_settings(tmp_path / "danube.toml")
@@ -109,7 +109,7 @@ def test_what_is_no_toml_or_empty_is_told(tmp_path: Path, text: str, line: int) 
     assert place.line == line
 
 
-def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Invalid, match=r"absent\.toml"):
         find_settings(tmp_path / "absent.toml")
@@ -125,16 +125,16 @@ def test_a_directory_is_validated_with_places_relative_to_it(tmp_path: Path) -> 
     (tmp_path / "pipelines" / "other.yml").write_text("")
     (tmp_path / "secret.yaml").write_text("not: read")
     (tmp_path / "users.yaml").symlink_to("/etc/hostname")
-    told = [str(one) for one in validate_directory(tmp_path)]
-    assert told == [
+    found = [str(one) for one in validate_directory(tmp_path)]
+    assert found == [
         "pipelines/bad.yaml:5: unknown field extra",
-        "pipelines/other.yml: the file would not be read",
+        "pipelines/other.yml: this file is not read",
         "users.yaml: a symbolic link leads outside the configuration",
     ]
 
 
-def test_an_empty_directory_is_no_configuration(tmp_path: Path) -> None:
-    assert "no configuration is here" in str(validate_directory(tmp_path)[0])
+def test_an_empty_directory_has_no_configuration(tmp_path: Path) -> None:
+    assert "this directory has no configuration" in str(validate_directory(tmp_path)[0])
 
 
 def test_the_examples_are_valid() -> None:
@@ -149,35 +149,39 @@ def test_links_and_dots_do_not_lead_outside(tmp_path: Path) -> None:
     (config / "pipelines" / "gone.yaml").symlink_to("nowhere.yaml")
     (config / "pipelines" / "inside.yaml").symlink_to("good.yaml")
     (config / "pipelines" / "directory.yaml").mkdir()
-    told = [str(one) for one in validate_directory(config)]
-    assert told == [
-        "pipelines/directory.yaml: this is no regular file",
-        "pipelines/gone.yaml: this is no regular file",
-        "pipelines/inside.yaml:3: there is a Pipeline 'good' already, at pipelines/good.yaml:3",
+    found = [str(one) for one in validate_directory(config)]
+    assert found == [
+        "pipelines/directory.yaml: this is not a regular file",
+        "pipelines/gone.yaml: this is not a regular file",
+        "pipelines/inside.yaml:3: there is already a Pipeline 'good', at pipelines/good.yaml:3",
         "pipelines/up.yaml: a symbolic link leads outside the configuration",
     ]
 
 
-def test_what_the_file_leaves_out_config_yaml_may_say() -> None:
-    said = ConfigSpec(server=ServerSpec(bind_address="0.0.0.0:80", data_dir="/data", external_url="https://ci.example"))
+def test_config_yaml_sets_what_the_file_leaves_out() -> None:
+    config = ConfigSpec(
+        server=ServerSpec(bind_address="0.0.0.0:80", data_dir="/data", external_url="https://ci.example")
+    )
     nothing = frozenset[str]()
-    taken = in_force(ServerSettings(), nothing, said, nothing)
+    taken = effective_settings(ServerSettings(), nothing, config, nothing)
     assert (taken.bind_address, taken.data_dir) == ("0.0.0.0:80", "/var/lib/danube")
     written = ServerSettings(bind_address="127.0.0.1:1")
-    assert in_force(written, frozenset({"server.bind_address"}), said, nothing).bind_address == "127.0.0.1:1"
-    assert in_force(written, nothing, said, frozenset({"bind_address"})).bind_address == "127.0.0.1:1"
+    assert (
+        effective_settings(written, frozenset({"server.bind_address"}), config, nothing).bind_address == "127.0.0.1:1"
+    )
+    assert effective_settings(written, nothing, config, frozenset({"bind_address"})).bind_address == "127.0.0.1:1"
 
 
-def test_what_waits_for_a_restart_says_what_brings_it_into_force() -> None:
+def test_pending_settings_say_what_makes_them_effective() -> None:
     spec = ServerSpec(bind_address="0.0.0.0:80", data_dir="/data", external_url="https://ci.example")
     running = ServerSettings(bind_address="127.0.0.1:1")
-    waiting = waiting_for_restart(running, frozenset({"server.external_url"}), spec, frozenset())
-    assert [(one.name, one.running, one.configured) for one in waiting] == [
+    pending = pending_settings(running, frozenset({"server.external_url"}), spec, frozenset())
+    assert [(one.name, one.running, one.configured) for one in pending] == [
         ("server.bind_address", "127.0.0.1:1", "0.0.0.0:80"),
         ("server.data_dir", "/var/lib/danube", "/data"),
         ("server.external_url", "", "https://ci.example"),
     ]
-    assert "restart the server" in waiting[0].hint
-    assert "move the directory" in waiting[1].hint
-    assert "danube.toml" in waiting[2].hint
-    assert "a flag" in waiting_for_restart(running, frozenset(), spec, frozenset({"bind_address"}))[0].hint
+    assert "restart the server" in pending[0].hint
+    assert "move the directory" in pending[1].hint
+    assert "danube.toml" in pending[2].hint
+    assert "a flag" in pending_settings(running, frozenset(), spec, frozenset({"bind_address"}))[0].hint

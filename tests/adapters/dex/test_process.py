@@ -46,7 +46,7 @@ async def test_a_dex_that_ends_is_started_again_and_logged_once(tmp_path: Path, 
         for number, pause in enumerate((0.1, 0.2, 0.4), start=1):
             await wait_for_pause(pause)
             assert starts() == number
-            assert dex.trouble() == "no database"
+            assert dex.last_failure() == "no database"
             if number == 3:
                 (tmp_path / "fixed").touch()
             clock.move(pause)
@@ -67,6 +67,6 @@ async def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path, log:
     try:
         await dex.apply("{}")
         await wait_until_async(lambda: "dex-failed" in events(log), 20, "the log entry")
-        assert dex.trouble() == f"{tmp_path}/dex: No such file or directory"
+        assert dex.last_failure() == f"{tmp_path}/dex: No such file or directory"
     finally:
         await dex.close()

@@ -1,1 +1,1 @@
-"""The egress proxy as a process: what it lets out, what it refuses, what it writes down, and whom it outlives."""
+"""Tests of `adapters/egress`, most of them with a proxy process."""

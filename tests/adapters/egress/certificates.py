@@ -1,4 +1,4 @@
-"""Certificates for servers under test: one authority, made anew for each run, and leaves for the names that are asked for."""
+"""Certificates for servers under test: a new authority for each run, and certificates for the requested names."""
 
 import datetime
 import ssl

@@ -1,4 +1,4 @@
-"""A setup for each test, and one authority for all of them."""
+"""A proxy setup for each test, and one certificate authority for all of them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,8 +14,8 @@ from tests.adapters.egress.proxies import NAMES, ProxySetup, open_proxies
 async def setup(tmp_path: Path) -> AsyncIterator[ProxySetup]:
     async with open_proxies(tmp_path) as made:
         yield made
-        complaints = made.complaints()
-    assert complaints == ""
+        logged = made.logged()
+    assert logged == ""
 
 
 @pytest.fixture(scope="session")

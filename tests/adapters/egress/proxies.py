@@ -1,5 +1,6 @@
-"""A proxy process with pods that are none: sockets on this machine's loopback in the place of a pod's, a sleeping process in
-the place of its holder. What is inside of a real pod is tried in `tests/adapters/runtimes/sandbox/test_egress.py`.
+"""A proxy process with simulated pods: sockets on this machine's loopback, and a sleeping process as the holder.
+
+Real pods are tested in `tests/adapters/runtimes/sandbox/test_egress.py`.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from tests.support.waiting import wait_until_async
 
 SECONDS = 30.0
 NAMES = ("files.test", "other.test", "a.sub.test", "private.test", "evil.test")
-"""Known to the proxy by its `hosts`, all on the loopback: which of them may be reached is the allowlists' affair."""
+"""Names in the proxy's `hosts`, all on loopback; the allowlists decide which are reachable."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def proxy_settings(directory: Path, *, generation: str = "test", user: int = 0) -> EgressSettings:
-    """Started as tests need it; all that differs from a server's is that names lead to the loopback."""
+    """Settings as a server's, except that names have loopback addresses."""
     hosts = dict.fromkeys(NAMES, "127.0.0.1")
     first, *rest = proxy_command()
     command = (first, "-X", f"danube-test={directory}", *rest)  # so that a test finds the process
@@ -45,7 +46,7 @@ def proxy_settings(directory: Path, *, generation: str = "test", user: int = 0) 
 
 @dataclass(slots=True)
 class Pod:
-    """What a client in the pod would have: the proxy's address; and what the test holds: the job, the holder."""
+    """A simulated pod. host, port: the proxy's address for its clients. names_port: for DNS queries."""
 
     job_id: str
     host: str
@@ -53,8 +54,8 @@ class Pod:
     names_port: int
     holder: asyncio.subprocess.Process
 
-    async def ask(self, target: str, data: bytes = b"") -> "Tunnel":
-        """CONNECT, with bytes behind it in the same packet."""
+    async def connect(self, target: str, data: bytes = b"") -> "Tunnel":
+        """Sends CONNECT, followed by `data` in the same packet."""
         reader, writer = await self.open()
         writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode() + data)
         async with asyncio.timeout(SECONDS):
@@ -65,7 +66,7 @@ class Pod:
         return await asyncio.open_connection(self.host, self.port)
 
     async def send(self, data: bytes) -> bytes:
-        """Bytes to the proxy, and everything that comes back."""
+        """Sends bytes to the proxy; returns everything that it sends."""
         reader, writer = await self.open()
         try:
             writer.write(data)
@@ -81,7 +82,7 @@ class Pod:
 
 @dataclass(slots=True)
 class Tunnel:
-    """An answer to CONNECT and the connection behind it."""
+    """A response to CONNECT and its connection."""
 
     status: int
     head: str
@@ -89,7 +90,7 @@ class Tunnel:
     writer: asyncio.StreamWriter
 
     async def read(self) -> bytes:
-        """Everything to the end; a break counts as the end."""
+        """Reads to the end; a reset counts as the end."""
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(SECONDS):
                 return await self.reader.read()
@@ -105,7 +106,7 @@ class Tunnel:
 
 @dataclass(slots=True)
 class ProxySetup:
-    """One directory, the server's side of the proxies, and the pods that were handed over. secrets: what jobs can have read."""
+    """The server's side of the proxies in one directory, and their pods. secrets: values to mask."""
 
     directory: Path
     proxies: EgressProxyPool
@@ -118,7 +119,7 @@ class ProxySetup:
         return await hand_over(self.proxies, self.pods, allowlist, learn=learn, step=step)
 
     async def server(self, serve: Serve, context: ssl.SSLContext | None = None) -> int:
-        """A server on the loopback; the answer is its port."""
+        """Starts a server on loopback; returns its port."""
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
         self.listening.append(server)
         port = server.sockets[0].getsockname()[1]
@@ -128,14 +129,14 @@ class ProxySetup:
     def ledger(self, pod: Pod) -> Sequence[Contact]:
         return self.ledgers.read(pod.job_id)
 
-    async def written(self, pod: Pod, count: int = 1, *, ended: bool = False) -> Sequence[Contact]:
-        """The ledger once it has so many contacts (all of which are over)."""
+    async def contacts(self, pod: Pod, count: int = 1, *, ended: bool = False) -> Sequence[Contact]:
+        """Waits until the ledger has `count` contacts (ended: all of them closed) and returns them."""
 
-        def there() -> bool:
+        def has_contacts() -> bool:
             found = self.ledger(pod)
             return len(found) >= count and not (ended and any(one.ended_at is None for one in found))
 
-        await wait_until_async(there, SECONDS, f"{count} contacts in the ledger")
+        await wait_until_async(has_contacts, SECONDS, f"{count} contacts in the ledger")
         found = self.ledger(pod)
         assert len(found) == count, found
         return found
@@ -143,17 +144,17 @@ class ProxySetup:
     def processes(self) -> list[int]:
         """The proxies of this directory."""
         found, mark = [], f"\0danube-test={self.directory}\0"
-        for place in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it has just ended
-                if mark in (place / "cmdline").read_text():
-                    found.append(int(place.name))
+        for directory in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # the process has ended
+                if mark in (directory / "cmdline").read_text():
+                    found.append(int(directory.name))
         return sorted(found)
 
     async def wait_no_process(self) -> None:
         await wait_until_async(lambda: not self.processes(), SECONDS, "the proxy's end")
 
-    def complaints(self) -> str:
-        """What the proxies have logged, which is nothing when all is well."""
+    def logged(self) -> str:
+        """The proxies' log, which has only warnings and errors."""
         log = self.directory / "run" / "egress" / "proxy.log"
         return log.read_text() if log.exists() else ""
 
@@ -161,7 +162,7 @@ class ProxySetup:
 async def hand_over(
     proxies: EgressProxyPool, pods: list[Pod], allowlist: Sequence[str], *, learn: bool = False, step: int | None = None
 ) -> Pod:
-    """A pod that is none: sockets on the loopback, at the address of a step."""
+    """Hands over a simulated pod with sockets on loopback, at the address of a step."""
     holder = await asyncio.create_subprocess_exec("sleep", "1000", stdout=asyncio.subprocess.DEVNULL)
     host, job_id = address_of_step(step), f"test-{secrets.token_hex(6)}"
     with (

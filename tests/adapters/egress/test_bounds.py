@@ -1,4 +1,4 @@
-"""Bounds of the proxy: connections of a pod, lines of a ledger, rights of the process; and names that are asked for by DNS."""
+"""Limits of the proxy: connections of a pod, lines of a ledger, rights of the process; and names in DNS queries."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from danube_pkg.adapters.runtimes.sandbox import PROXY_USER, has_ids_for_pods
 from danube_pkg.core.egress import ledger as ledgers
 from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.ledger import (
-    MAX_ALIKE,
+    MAX_REPEATS,
     Contact,
     Way,
     by_destination,
@@ -32,7 +32,7 @@ from tests.core.egress.test_dns import question
 CONTACT = Contact(1.0, "p-1", Way.CONNECT, 1, "a.example", 443, Verdict.ALLOWED, EgressReason.LISTED)
 
 
-async def test_too_many_connections_are_turned_away_and_room_is_made_again(setup: ProxySetup) -> None:
+async def test_the_number_of_connections_is_limited(setup: ProxySetup) -> None:
     pod = await setup.pod()
     held = [await pod.open() for _ in range(MAX_CONNECTIONS)]
     one_more = await pod.send(b"CONNECT files.test:443 HTTP/1.1\r\n\r\n")
@@ -40,46 +40,46 @@ async def test_too_many_connections_are_turned_away_and_room_is_made_again(setup
     for _, writer in held:
         writer.close()
     async with asyncio.timeout(SECONDS):
-        while (await pod.ask("files.test:443")).status == 503:
+        while (await pod.connect("files.test:443")).status == 503:
             continue
     assert setup.ledger(pod)[0].reason is EgressReason.TOO_MANY_CONNECTIONS
     assert setup.ledger(pod)[-1].reason is EgressReason.NOT_LISTED
 
 
-async def test_refusals_that_are_alike_are_counted_and_the_count_is_written(setup: ProxySetup) -> None:
-    """A program that tries for ever must not fill the ledger that the others need."""
+async def test_repeated_refusals_are_counted_and_the_count_is_recorded(setup: ProxySetup) -> None:
+    """A program that keeps trying must not fill the ledger."""
     pod = await setup.pod(step=2)
-    for _ in range(MAX_ALIKE + 7):
-        (await pod.ask("files.test:443")).close()
-    assert (await pod.ask("other.test:443")).status == 403
-    assert len(await setup.written(pod, MAX_ALIKE + 1)) == MAX_ALIKE + 1
+    for _ in range(MAX_REPEATS + 7):
+        (await pod.connect("files.test:443")).close()
+    assert (await pod.connect("other.test:443")).status == 403
+    assert len(await setup.contacts(pod, MAX_REPEATS + 1)) == MAX_REPEATS + 1
     await setup.proxies.settle(pod.job_id, 2)
-    last = (await setup.written(pod, MAX_ALIKE + 2))[-1]
+    last = (await setup.contacts(pod, MAX_REPEATS + 2))[-1]
     assert (last.host, last.attempts, last.step) == ("files.test", 7, 2)
     (of_files, _) = by_destination(setup.ledger(pod))
-    assert of_files.contacts == MAX_ALIKE + 7
+    assert of_files.contacts == MAX_REPEATS + 7
 
 
-async def test_what_a_supervisor_reports_is_a_refusal_of_its_step(setup: ProxySetup) -> None:
-    """A step may forge it: a refusal more is all that it gets, and however many there are, few are lines."""
+async def test_a_supervisors_report_is_a_refusal_of_its_step(setup: ProxySetup) -> None:
+    """A step can forge reports: they only add refusals, of which few are recorded one by one."""
     pod = await setup.pod(step=5)
-    for attempts in (b"3", b"x", b"9" * 99, *[b"2"] * MAX_ALIKE):
+    for attempts in (b"3", b"x", b"9" * 99, *[b"2"] * MAX_REPEATS):
         assert (
             await pod.send(b"REPORT raw-socket HTTP/1.1\r\nHost: danube\r\nAttempts: " + attempts + b"\r\n\r\n") == b""
         )
     await setup.proxies.settle(pod.job_id, 5)
-    found = await setup.written(pod, MAX_ALIKE + 1)
+    found = await setup.contacts(pod, MAX_REPEATS + 1)
     assert {(one.way, one.verdict, one.reason, one.step, one.host) for one in found} == {
         (Way.RAW_SOCKET, Verdict.REFUSED, EgressReason.RAW_SOCKET, 5, "")
     }
-    assert [one.attempts for one in found] == [3, 1, 1, *[2] * (MAX_ALIKE - 3), 6]
+    assert [one.attempts for one in found] == [3, 1, 1, *[2] * (MAX_REPEATS - 3), 6]
     (one,) = by_destination(found)
     assert (one.contacts, note(one.latest)) == (
-        5 + 2 * MAX_ALIKE, "egress refused: a raw socket, which would go past the proxy, is given to no step"
+        5 + 2 * MAX_REPEATS, "egress refused: steps have no raw sockets, since they would bypass the proxy"
     )  # fmt: skip
 
 
-async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(setup: ProxySetup) -> None:
+async def test_a_dns_query_is_refused_and_its_name_is_recorded_once(setup: ProxySetup) -> None:
     pod = await setup.pod(["files.test"])
     answers: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -98,17 +98,17 @@ async def test_a_question_by_dns_is_refused_and_the_name_is_written_down_once(se
     async with asyncio.timeout(SECONDS):
         await answers.get()
     transport.close()
-    found = await setup.written(pod, 2)
+    found = await setup.contacts(pod, 2)
     assert [(one.way, one.host, one.reason) for one in found] == [
         (Way.DNS, "secret-in-a-name.evil.test", EgressReason.DNS), (Way.DNS, "files.test", EgressReason.DNS),
     ]  # fmt: skip
 
 
-async def test_the_process_has_no_rights_and_shows_nothing_of_itself(tmp_path: Path) -> None:
+async def test_the_process_has_no_rights_and_its_memory_is_private(tmp_path: Path) -> None:
     user = PROXY_USER if has_ids_for_pods() else 0
     async with open_proxies(tmp_path, proxy_settings(tmp_path, user=user)) as setup:
         pod = await setup.pod()
-        assert (await pod.ask("files.test:443")).status == 403
+        assert (await pod.connect("files.test:443")).status == 403
         (process,) = setup.processes()
         status = status_of_process(process)
         expected = user or os.geteuid()
@@ -116,7 +116,7 @@ async def test_the_process_has_no_rights_and_shows_nothing_of_itself(tmp_path: P
         assert status["NoNewPrivs"] == "1"
         assert user == 0 or (int(status["CapEff"], 16), status["Groups"].split()) == (0, [])
         assert os.stat(f"/proc/{process}/environ").st_uid == 0  # not dumpable
-        assert (await setup.written(pod))[0].host == "files.test"
+        assert (await setup.contacts(pod))[0].host == "files.test"
 
 
 def test_a_full_ledger_refuses_what_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,32 +124,32 @@ def test_a_full_ledger_refuses_what_it_cannot_write(tmp_path: Path, monkeypatch:
     files = FileLedgers(tmp_path)
     writer = LedgerWriter("j", files.open("j"))
     for _ in range(3):
-        writer.decided(CONTACT, keep_free=1)
+        writer.record_decision(CONTACT, keep_free=1)
     with pytest.raises(StorageFull):
-        writer.decided(CONTACT, keep_free=1)
-    writer.ended(CONTACT)
+        writer.record_decision(CONTACT, keep_free=1)
+    writer.record_end(CONTACT)
     writer.close()
-    again = LedgerWriter("j", files.open("j"))  # another proxy, after this one: the bound is the job's
-    again.decided(CONTACT, keep_free=0)
+    again = LedgerWriter("j", files.open("j"))  # another proxy after this one: the limit is for the job
+    again.record_decision(CONTACT, keep_free=0)
     with pytest.raises(StorageFull):
-        again.decided(CONTACT, keep_free=0)
+        again.record_decision(CONTACT, keep_free=0)
     again.close()
     assert len(files.path("j").read_bytes().splitlines()) == 5
 
 
-def test_a_cut_line_is_closed_before_the_next_one(tmp_path: Path) -> None:
+def test_a_truncated_line_is_terminated_before_the_next_one(tmp_path: Path) -> None:
     files = FileLedgers(tmp_path)
     files.path("j").write_bytes(ledgers.encode_decision("j", CONTACT)[:40])
     writer = LedgerWriter("j", files.open("j"))
-    writer.decided(CONTACT)
+    writer.record_decision(CONTACT)
     writer.close()
     assert files.read("j") == [CONTACT]
     assert files.read("unknown") == ()
 
 
-def test_what_cannot_be_written_down_is_not_let_out(tmp_path: Path) -> None:
+def test_a_failed_write_raises_storage_full(tmp_path: Path) -> None:
     (tmp_path / "j.egress").touch()
     writer = LedgerWriter("j", os.open(tmp_path / "j.egress", os.O_RDONLY))
     with pytest.raises(StorageFull):
-        writer.decided(CONTACT)
+        writer.record_decision(CONTACT)
     writer.close()

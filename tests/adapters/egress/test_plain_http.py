@@ -1,4 +1,4 @@
-"""Plain HTTP through the proxy: passed on request by request, framed anew, each decided by its own host."""
+"""Plain HTTP through the proxy: forwarded request by request, framed again, each decided by its own host."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from tests.adapters.egress.proxies import SECONDS, ProxySetup
 
 @dataclass(slots=True)
 class Origin:
-    """An HTTP server: keeps what it was asked, answers with the path, or as the path says."""
+    """An HTTP server that records requests and answers with the path, or as the path names it."""
 
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     connections: int = 0
@@ -61,7 +61,7 @@ class Origin:
         return protocol.our_state is h11.DONE and protocol.their_state is h11.DONE
 
 
-async def test_a_request_is_passed_on_and_nothing_of_the_proxy_with_it(setup: ProxySetup) -> None:
+async def test_a_request_is_forwarded_without_headers_of_the_proxy(setup: ProxySetup) -> None:
     origin = Origin()
     port = await setup.server(origin)
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"], step=3)
@@ -72,14 +72,14 @@ async def test_a_request_is_passed_on_and_nothing_of_the_proxy_with_it(setup: Pr
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\n/a/b?c=d")
     assert origin.asked == [("GET", "/a/b?c=d", {"host": f"files.test:{port}", "x-mine": "1"}, b"")]
-    (contact,) = await setup.written(pod, ended=True)
+    (contact,) = await setup.contacts(pod, ended=True)
     assert (contact.way, contact.step, contact.verdict) == ("http", 3, Verdict.ALLOWED)
     assert contact.sent_bytes > 30
     assert contact.received_bytes > 30
 
 
 async def test_requests_of_one_connection_each_have_their_own_host(setup: ProxySetup) -> None:
-    """Pipelined, as apt does; the same place is reached over the same connection, and the first refusal ends them."""
+    """Pipelined, as by apt; a target is reached over one connection, and the first refusal ends them."""
     origin = Origin()
     port = await setup.server(origin)
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
@@ -93,11 +93,11 @@ async def test_requests_of_one_connection_each_have_their_own_host(setup: ProxyS
     assert origin.connections == 2
     assert answer.count(b"HTTP/1.1 200 ") == 3
     assert answer.count(b"HTTP/1.1 403 ") == 1
-    contacts = await setup.written(pod, 3)
+    contacts = await setup.contacts(pod, 3)
     assert [contact.host for contact in contacts] == ["files.test", "127.0.0.1", "evil.test"]
 
 
-async def test_bodies_go_both_ways_whatever_their_framing(setup: ProxySetup) -> None:
+async def test_bodies_are_relayed_with_any_framing(setup: ProxySetup) -> None:
     origin = Origin()
     port = await setup.server(origin)
     pod = await setup.pod([f"127.0.0.1:{port}"])
@@ -111,7 +111,7 @@ async def test_bodies_go_both_ways_whatever_their_framing(setup: ProxySetup) -> 
     assert [body for *_, body in origin.asked] == [b"hello world", b"hello"]
 
 
-async def test_a_client_that_waits_for_the_servers_word_gets_it(setup: ProxySetup) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(setup: ProxySetup) -> None:
     port = await setup.server(Origin())
     pod = await setup.pod([f"127.0.0.1:{port}"])
     reader, writer = await pod.open()
@@ -126,7 +126,7 @@ async def test_a_client_that_waits_for_the_servers_word_gets_it(setup: ProxySetu
     writer.close()
 
 
-async def test_what_an_old_server_ends_by_closing_is_whole_and_what_is_cut_is_not(setup: ProxySetup) -> None:
+async def test_a_body_ended_by_closing_is_complete_and_a_truncated_one_is_not(setup: ProxySetup) -> None:
     port = await setup.server(Origin())
     pod = await setup.pod([f"127.0.0.1:{port}"])
     old = await pod.send(f"GET http://127.0.0.1:{port}/old HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -164,15 +164,15 @@ async def test_what_an_old_server_ends_by_closing_is_whole_and_what_is_cut_is_no
         "\x16\x03\x01",
     ],
 )
-async def test_what_cannot_be_understood_is_refused_and_written_down(setup: ProxySetup, request_line: str) -> None:
+async def test_an_invalid_request_is_refused_and_recorded(setup: ProxySetup, request_line: str) -> None:
     pod = await setup.pod(["*", "files.test"])
     answer = await pod.send(f"{request_line}\r\nHost: files.test\r\n\r\n".encode("latin-1"))
     assert answer.startswith(b"HTTP/1.1 400 ")
-    (contact,) = await setup.written(pod)
+    (contact,) = await setup.contacts(pod)
     assert (contact.verdict, contact.reason) == (Verdict.REFUSED, EgressReason.BAD_REQUEST)
 
 
-async def test_a_head_without_end_is_not_collected_for_ever(setup: ProxySetup) -> None:
+async def test_an_endless_head_is_refused(setup: ProxySetup) -> None:
     pod = await setup.pod()
     reader, writer = await pod.open()
     writer.write(b"GET http://files.test/ HTTP/1.1\r\nX: ")

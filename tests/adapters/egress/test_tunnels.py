@@ -1,4 +1,4 @@
-"""CONNECT: what gets a tunnel, what is checked in it before the first byte leaves, and how it ends."""
+"""CONNECT: which requests get a tunnel, what is checked before the first byte leaves, and how tunnels end."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ GREETING = b"hello from outside"
 
 
 class Seen:
-    """A server that greets and keeps what it was sent."""
+    """A server that sends a greeting and records its input."""
 
     def __init__(self, *, greets: bool = True) -> None:
         self.data = bytearray()
@@ -61,33 +61,33 @@ def why(contact: Contact) -> tuple[Verdict, EgressReason]:
     return contact.verdict, contact.reason
 
 
-async def test_an_allowed_host_is_reached_through_tls_from_end_to_end(setup: ProxySetup, authority: Authority) -> None:
+async def test_an_allowed_host_is_reached_by_end_to_end_tls(setup: ProxySetup, authority: Authority) -> None:
     port = await setup.server(echo, authority.server_context())
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"], step=7)
-    tunnel = await pod.ask(f"files.test:{port}")
+    tunnel = await pod.connect(f"files.test:{port}")
     assert tunnel.status == 200
     await tunnel.start_tls(authority.client_context(), "files.test")
     tunnel.writer.write(b"over and back")
     async with asyncio.timeout(SECONDS):
         assert await tunnel.reader.readexactly(13) == b"over and back"
     tunnel.close()
-    contact = only(await setup.written(pod, ended=True))
+    contact = only(await setup.contacts(pod, ended=True))
     assert why(contact) == (Verdict.ALLOWED, EgressReason.LISTED)
     assert (contact.step, contact.host, contact.port, contact.address) == (7, "files.test", port, "127.0.0.1")
     assert contact.sent_bytes > 300
     assert contact.received_bytes > 300
 
 
-async def test_a_host_that_is_not_listed_is_refused_with_the_line_that_would_allow_it(setup: ProxySetup) -> None:
+async def test_a_host_that_is_not_listed_is_refused_with_the_entry_that_would_allow_it(setup: ProxySetup) -> None:
     seen = Seen()
     port = await setup.server(seen)
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
-    tunnel = await pod.ask(f"evil.test:{port}")
+    tunnel = await pod.connect(f"evil.test:{port}")
     assert tunnel.status == 403
     assert f"egress_allowlist: [evil.test:{port}]" in tunnel.head.splitlines()[0]
     body = (await tunnel.read()).decode()
     assert f"  egress_allowlist:\n    - evil.test:{port}\n" in body
-    contact = only(await setup.written(pod))
+    contact = only(await setup.contacts(pod))
     assert why(contact) == (Verdict.REFUSED, EgressReason.NOT_LISTED)
     assert (contact.step, contact.address, contact.allow) == (None, "", (f"evil.test:{port}",))
     assert seen.connections == 0
@@ -112,31 +112,31 @@ async def test_a_host_that_is_not_listed_is_refused_with_the_line_that_would_all
 )
 async def test_each_way_around_a_name_is_refused(setup: ProxySetup, target: str, reason: EgressReason) -> None:
     pod = await setup.pod(["files.test", "private.test"])
-    tunnel = await pod.ask(target)
+    tunnel = await pod.connect(target)
     assert tunnel.status in (400, 403)
     tunnel.close()
-    assert why(only(await setup.written(pod))) == (Verdict.REFUSED, reason)
+    assert why(only(await setup.contacts(pod))) == (Verdict.REFUSED, reason)
 
 
-async def test_a_tls_handshake_for_another_name_goes_nowhere(setup: ProxySetup, authority: Authority) -> None:
+async def test_a_tls_handshake_for_another_name_is_refused(setup: ProxySetup, authority: Authority) -> None:
     seen = Seen(greets=False)
     port = await setup.server(seen)
     pod = await setup.pod(["files.test", "other.test", f"files.test:{port}", f"127.0.0.1:{port}"])
     for name in ("evil.test", "other.test"):
-        tunnel = await pod.ask(f"files.test:{port}")
+        tunnel = await pod.connect(f"files.test:{port}")
         with pytest.raises(ssl.SSLError, match=r"ACCESS_DENIED|access denied"):
             await tunnel.start_tls(authority.client_context(), name)
         tunnel.close()
     await wait_until_async(lambda: seen.ended == 2, SECONDS, "both connections to end")
     assert (bytes(seen.data), seen.broken_off) == (b"", 2)
-    for contact, name in zip(await setup.written(pod, 2, ended=True), ("evil.test", "other.test"), strict=True):
+    for contact, name in zip(await setup.contacts(pod, 2, ended=True), ("evil.test", "other.test"), strict=True):
         assert why(contact) == (Verdict.REFUSED, EgressReason.SERVER_NAME_DIFFERS)
         assert (contact.server_name, contact.sent_bytes) == (name, 0)
         assert name in contact.describe()
 
 
 def cuts(hello: bytes) -> Iterator[list[bytes]]:
-    """The same bytes in many packets, and the same message in many records."""
+    """The same message in many packets, and in many records."""
     yield [hello[at : at + 1] for at in range(len(hello))]
     yield [in_records(hello, 11)]
     yield [in_records(hello, 1)[at : at + 7] for at in range(0, 6 * len(hello), 7)]
@@ -150,7 +150,7 @@ async def test_a_hello_in_pieces_is_read_like_a_whole_one(setup: ProxySetup, nam
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     expected = b""
     for number, parts in enumerate(cuts(real_hello(name)), start=1):
-        tunnel = await pod.ask(f"files.test:{port}")
+        tunnel = await pod.connect(f"files.test:{port}")
         for part in parts:
             tunnel.writer.write(part)
             await tunnel.writer.drain()
@@ -161,46 +161,46 @@ async def test_a_hello_in_pieces_is_read_like_a_whole_one(setup: ProxySetup, nam
             expected += b"".join(parts)
             assert await tunnel.read() == b""
         tunnel.close()
-        await setup.written(pod, number, ended=True)
+        await setup.contacts(pod, number, ended=True)
     assert seen.data == expected
 
 
-async def test_a_hello_without_a_name_is_for_listed_addresses_only(setup: ProxySetup, authority: Authority) -> None:
+async def test_only_listed_addresses_accept_a_hello_without_a_name(setup: ProxySetup, authority: Authority) -> None:
     port = await setup.server(echo, authority.server_context())
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
     context = authority.client_context()
     context.check_hostname = False
-    refused = await pod.ask(f"files.test:{port}")
+    refused = await pod.connect(f"files.test:{port}")
     with pytest.raises(ssl.SSLError):
         await refused.start_tls(context, None)
-    by_address = await pod.ask(f"127.0.0.1:{port}")
+    by_address = await pod.connect(f"127.0.0.1:{port}")
     await by_address.start_tls(context, None)
     for tunnel in (refused, by_address):
         tunnel.close()
-    first, second = await setup.written(pod, 2, ended=True)
+    first, second = await setup.contacts(pod, 2, ended=True)
     assert (why(first), why(second)) == (
         (Verdict.REFUSED, EgressReason.SERVER_NAME_MISSING), (Verdict.ALLOWED, EgressReason.LISTED),
     )  # fmt: skip
 
 
-async def test_a_server_may_speak_first(setup: ProxySetup) -> None:
-    """As SSH and mail do: what comes in waits for nothing."""
+async def test_a_server_may_send_first(setup: ProxySetup) -> None:
+    """As SSH and mail servers do: input is relayed at once."""
     seen = Seen()
     port = await setup.server(seen)
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}"])
-    tunnel = await pod.ask(f"files.test:{port}")
+    tunnel = await pod.connect(f"files.test:{port}")
     async with asyncio.timeout(SECONDS):
         assert await tunnel.reader.readexactly(len(GREETING)) == GREETING
     tunnel.writer.write(b"SSH-2.0-client")
     tunnel.writer.write_eof()
     assert await tunnel.read() == b""
     assert seen.data == b"SSH-2.0-client"
-    contact = only(await setup.written(pod, ended=True))
+    contact = only(await setup.contacts(pod, ended=True))
     assert (contact.sent_bytes, contact.received_bytes) == (14, len(GREETING))
 
 
 async def test_each_direction_has_its_own_end(setup: ProxySetup) -> None:
-    """A client that has said all still gets the answer, however long it is."""
+    """A client that has closed its direction still gets the whole response."""
     size = 5_000_000
 
     async def answer_at_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -212,25 +212,25 @@ async def test_each_direction_has_its_own_end(setup: ProxySetup) -> None:
 
     port = await setup.server(answer_at_the_end)
     pod = await setup.pod([f"127.0.0.1:{port}"])
-    tunnel = await pod.ask(f"127.0.0.1:{port}", b"que")
+    tunnel = await pod.connect(f"127.0.0.1:{port}", b"que")
     tunnel.writer.write(b"stion;;")
     tunnel.writer.write_eof()
     assert await tunnel.read() == b"question;;" * (size // 10)
     tunnel.close()
-    assert only(await setup.written(pod, ended=True)).received_bytes == size
+    assert only(await setup.contacts(pod, ended=True)).received_bytes == size
 
 
-async def test_a_break_is_passed_on_as_a_break(setup: ProxySetup) -> None:
-    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_reset_is_passed_on_as_a_reset(setup: ProxySetup) -> None:
+    async def reset_on_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"half of it")
         await writer.drain()
         await reader.readexactly(1)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
-    port = await setup.server(break_off)
+    port = await setup.server(reset_on_close)
     pod = await setup.pod([f"127.0.0.1:{port}"])
-    tunnel = await pod.ask(f"127.0.0.1:{port}")
+    tunnel = await pod.connect(f"127.0.0.1:{port}")
     async with asyncio.timeout(SECONDS):
         assert await tunnel.reader.readexactly(10) == b"half of it"
         tunnel.writer.write(b"x")
@@ -238,7 +238,7 @@ async def test_a_break_is_passed_on_as_a_break(setup: ProxySetup) -> None:
             await tunnel.reader.read()
 
 
-async def test_a_server_that_is_not_there_is_no_refusal(setup: ProxySetup) -> None:
+async def test_an_unreachable_server_is_not_a_refusal(setup: ProxySetup) -> None:
     port = await setup.server(echo)
     setup.listening.pop().close()
     pod = await setup.pod([f"files.test:{port}", f"127.0.0.1:{port}", "nowhere.invalid"])
@@ -246,21 +246,21 @@ async def test_a_server_that_is_not_there_is_no_refusal(setup: ProxySetup) -> No
         (f"files.test:{port}", EgressReason.UNREACHABLE),
         ("nowhere.invalid:443", EgressReason.NO_ADDRESS),
     ):
-        tunnel = await pod.ask(target)
+        tunnel = await pod.connect(target)
         assert tunnel.status == 502
         tunnel.close()
         assert why(setup.ledger(pod)[-1]) == (Verdict.FAILED, reason)
 
 
-async def test_to_learn_records_what_a_list_would_need(setup: ProxySetup) -> None:
+async def test_learning_records_the_entries_that_an_allowlist_needs(setup: ProxySetup) -> None:
     seen = Seen()
     port = await setup.server(seen)
     pod = await setup.pod([f"127.0.0.1:{port}"], learn=True)
-    tunnel = await pod.ask(f"files.test:{port}")
+    tunnel = await pod.connect(f"files.test:{port}")
     assert tunnel.status == 200
     tunnel.close()
-    metadata = await pod.ask("169.254.169.254:80")
+    metadata = await pod.connect("169.254.169.254:80")
     assert metadata.status == 403
-    learned, refused = await setup.written(pod, 2)
+    learned, refused = await setup.contacts(pod, 2)
     assert why(learned) == (Verdict.ALLOWED, EgressReason.LEARNED)
     assert why(refused) == (Verdict.REFUSED, EgressReason.METADATA_ADDRESS)

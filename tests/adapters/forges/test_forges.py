@@ -38,7 +38,7 @@ URL = "https://github.com/myorg/app"
 
 @dataclass
 class Clock:
-    """Time that the test moves; it begins now, since the forge looks at its own clock."""
+    """A clock that the test moves; it starts at the current time, which the forge uses."""
 
     at: float
 
@@ -53,8 +53,8 @@ class Clock:
 
 
 @dataclass
-class Desk:
-    """Everything that hands out credentials."""
+class ForgeSetup:
+    """Everything that provides credentials."""
 
     api: GithubApi
     clock: Clock
@@ -86,7 +86,7 @@ def github() -> Iterator[GithubApi]:
 
 
 @pytest.fixture
-async def desk(github: GithubApi, tmp_path: Path) -> AsyncIterator[Desk]:
+async def setup(github: GithubApi, tmp_path: Path) -> AsyncIterator[ForgeSetup]:
     github.tokens.clear()
     github.asked.clear()
     github.statuses.clear()
@@ -97,37 +97,37 @@ async def desk(github: GithubApi, tmp_path: Path) -> AsyncIterator[Desk]:
     keys = Keys.open(tmp_path / "keys")
     secrets = Secrets(SqliteSecrets(database), keys, clock, lambda: f"s{next(numbers)}", known)
     app = GithubApp("the-app", "4711", "1", "app-key", ("github.com/myorg/*",), api_url=github.url)
-    yield Desk(github, clock, forges, secrets, known, ConfigSpec(git_authentication=(app,)))
+    yield ForgeSetup(github, clock, forges, secrets, known, ConfigSpec(git_authentication=(app,)))
     await forges.close()
     await database.close()
 
 
-async def test_an_app_gives_a_token_that_is_kept_until_shortly_before_it_expires(desk: Desk) -> None:
-    await desk.put("app-key", desk.api.private_key)
-    credentials = desk.credentials
+async def test_an_app_token_is_cached_until_shortly_before_it_expires(setup: ForgeSetup) -> None:
+    await setup.put("app-key", setup.api.private_key)
+    credentials = setup.credentials
     first = await credentials.credential_for(URL)
-    assert first == Credential("the-app", "x-access-token", desk.api.tokens[0])
-    assert desk.known.redact(f"token {desk.api.tokens[0]}") == "token ***"
-    desk.clock.at += 60
+    assert first == Credential("the-app", "x-access-token", setup.api.tokens[0])
+    assert setup.known.redact(f"token {setup.api.tokens[0]}") == "token ***"
+    setup.clock.at += 60
     assert await credentials.credential_for(URL) == first
-    desk.api.token_seconds = 200
+    setup.api.token_seconds = 200
     try:
-        short = desk.credentials
+        short = setup.credentials
         one, other = await short.credential_for(URL), await short.credential_for(URL)
     finally:
-        desk.api.token_seconds = 3600
+        setup.api.token_seconds = 3600
     assert one != other, "a token that expires in less than five minutes is not used for another fetch"
 
 
-async def test_a_token_for_statuses_may_nothing_else(desk: Desk) -> None:
-    await desk.put("app-key", desk.api.private_key)
-    statuses = CommitStatusReporter(AppliedConfiguration(State(desk.config)), desk.credentials, desk.forges)
+async def test_a_token_for_statuses_has_no_other_permission(setup: ForgeSetup) -> None:
+    await setup.put("app-key", setup.api.private_key)
+    statuses = CommitStatusReporter(AppliedConfiguration(State(setup.config)), setup.credentials, setup.forges)
     await statuses.publish(URL, "c0ffee", CommitStatus(CommitState.SUCCESS, "danube/configuration", "applied"))
-    assert desk.api.asked == [{"permissions": {"statuses": "write"}}]
-    assert desk.api.statuses == [
+    assert setup.api.asked == [{"permissions": {"statuses": "write"}}]
+    assert setup.api.statuses == [
         (
             "/repos/myorg/app/statuses/c0ffee",
-            f"Bearer {desk.api.tokens[0]}",
+            f"Bearer {setup.api.tokens[0]}",
             {"state": "success", "description": "applied", "context": "danube/configuration"},
         )
     ]
@@ -135,60 +135,62 @@ async def test_a_token_for_statuses_may_nothing_else(desk: Desk) -> None:
         await statuses.publish("/srv/app", "c0ffee", CommitStatus(CommitState.SUCCESS, "x", "y"))
 
 
-async def test_one_request_makes_the_token_for_all_who_wait(desk: Desk) -> None:
-    await desk.put("app-key", desk.api.private_key)
-    credentials = desk.credentials
+async def test_simultaneous_callers_share_one_token_request(setup: ForgeSetup) -> None:
+    await setup.put("app-key", setup.api.private_key)
+    credentials = setup.credentials
     found = await asyncio.gather(*(credentials.credential_for(URL) for _ in range(20)))
-    assert len(desk.api.tokens) == len(set(found)) == 1
+    assert len(setup.api.tokens) == len(set(found)) == 1
 
 
-async def test_refusals_say_what_to_do_and_quote_no_key(desk: Desk) -> None:
+async def test_errors_have_a_hint_and_do_not_quote_the_key(setup: ForgeSetup) -> None:
     with pytest.raises(Permanent, match="needs the secret 'app-key', which is not set") as refused:
-        await desk.credentials.credential_for(URL)
+        await setup.credentials.credential_for(URL)
     assert refused.value.hint == "danube secrets set app-key"
-    await desk.put("app-key", "-----BEGIN RSA PRIVATE KEY-----\nMIIEow-not-a-key\n-----END RSA PRIVATE KEY-----\n")
+    await setup.put("app-key", "-----BEGIN RSA PRIVATE KEY-----\nMIIEow-not-a-key\n-----END RSA PRIVATE KEY-----\n")
     with pytest.raises(Invalid, match="is not an RSA key") as invalid:
-        await desk.credentials.credential_for(URL)
+        await setup.credentials.credential_for(URL)
     assert "MIIEow" not in f"{invalid.value} {invalid.value.hint}"
-    with GithubApi("other") as stranger:
-        await desk.put("app-key", stranger.private_key)
+    with GithubApi("other") as other_app:
+        await setup.put("app-key", other_app.private_key)
         with pytest.raises(Permanent, match="401"):
-            await desk.credentials.credential_for(URL)
+            await setup.credentials.credential_for(URL)
 
 
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, Permanent), (422, Permanent), (429, Unavailable), (503, Unavailable)]
 )
-async def test_what_a_forge_answers_is_worth_another_try_or_not(desk: Desk, status: int, kind: type[Exception]) -> None:
-    desk.api.answer_with = status
+async def test_a_forges_status_is_a_permanent_or_temporary_error(
+    setup: ForgeSetup, status: int, kind: type[Exception]
+) -> None:
+    setup.api.answer_with = status
     with pytest.raises(kind, match=str(status)):
-        await desk.forges.post(ApiRequest(f"{desk.api.url}/x", {"Authorization": "Bearer tok"}, {}))
+        await setup.forges.post(ApiRequest(f"{setup.api.url}/x", {"Authorization": "Bearer tok"}, {}))
     with pytest.raises(Unavailable):
-        await desk.forges.post(ApiRequest("http://127.0.0.1:1/x", {}, {}))
+        await setup.forges.post(ApiRequest("http://127.0.0.1:1/x", {}, {}))
 
 
 async def test_a_netrc_entry_for_the_forge_is_ignored(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setup: ForgeSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    await desk.put("app-key", desk.api.private_key)
-    assert (await desk.credentials.credential_for(URL)) == Credential("the-app", "x-access-token", desk.api.tokens[0])
+    await setup.put("app-key", setup.api.private_key)
+    assert (await setup.credentials.credential_for(URL)) == Credential("the-app", "x-access-token", setup.api.tokens[0])
 
 
-async def test_an_error_about_a_secret_url_does_not_quote_it(desk: Desk) -> None:
+async def test_an_error_about_a_secret_url_does_not_quote_it(setup: ForgeSetup) -> None:
     with pytest.raises(Unavailable) as failed:
-        await desk.forges.send("the chat", "http://127.0.0.1:1/secret", {}, b"")
+        await setup.forges.send("the chat", "http://127.0.0.1:1/secret", {}, b"")
     assert str(failed.value) == "the chat cannot be reached now: not reached"
     with pytest.raises(Unavailable) as failed:
-        await desk.forges.send("the chat", "http://secret:port/", {}, b"")
+        await setup.forges.send("the chat", "http://secret:port/", {}, b"")
     assert str(failed.value) == "the chat cannot be reached now: url invalid"
 
 
-async def test_each_rule_has_its_own_user_name(desk: Desk) -> None:
+async def test_each_rule_has_its_own_user_name(setup: ForgeSetup) -> None:
     for key in ("lab", "forge", "ssh"):
-        await desk.put(key, f"value of {key}\n")
-    desk.config = ConfigSpec(
+        await setup.put(key, f"value of {key}\n")
+    setup.config = ConfigSpec(
         git_authentication=(
             GitlabToken("the-lab", "https://gitlab.example.org", "lab", ("gitlab.example.org/*",)),
             HttpsToken("the-forge", "forge", ("code.example.org/*",), username="builder"),
@@ -196,7 +198,7 @@ async def test_each_rule_has_its_own_user_name(desk: Desk) -> None:
             SshKey("the-secret", ("secret.example.org/*",), private_key_secret="ssh"),
         )
     )
-    desk.repository = ConfigRepository("https://config.example.org/c.git", username="robot", token_secret="lab")
+    setup.repository = ConfigRepository("https://config.example.org/c.git", username="robot", token_secret="lab")
     expected = {
         "https://gitlab.example.org/a": Credential("the-lab", "oauth2", "value of lab"),
         "https://code.example.org/a": Credential("the-forge", "builder", "value of forge"),
@@ -207,11 +209,11 @@ async def test_each_rule_has_its_own_user_name(desk: Desk) -> None:
         "https://config.example.org/c": Credential("config_repo.token_secret", "robot", "value of lab"),
     }
     for url, credential in expected.items():
-        assert await desk.credentials.credential_for(url) == credential
+        assert await setup.credentials.credential_for(url) == credential
         assert "value of" not in repr(credential)
 
 
-def test_the_deploy_key_is_made_once_and_refused_when_others_could_read_it(tmp_path: Path) -> None:
+def test_the_deploy_key_is_created_once_and_refused_if_other_users_can_read_it(tmp_path: Path) -> None:
     line = open_deploy_key(tmp_path)
     assert line.startswith("ssh-ed25519 ")
     assert open_deploy_key(tmp_path) == line
@@ -222,11 +224,11 @@ def test_the_deploy_key_is_made_once_and_refused_when_others_could_read_it(tmp_p
     assert open_deploy_key(tmp_path) == line
     assert public.read_text().strip() == line
     private.chmod(0o640)
-    with pytest.raises(Permanent, match="can be read by others"):
+    with pytest.raises(Permanent, match="is readable by other users"):
         open_deploy_key(tmp_path)
     private.write_text("no key\n")
     private.chmod(0o600)
-    with pytest.raises(Permanent, match="is no ssh key"):
+    with pytest.raises(Permanent, match="is not an SSH key"):
         open_deploy_key(tmp_path)
     private.write_bytes(make_key(tmp_path / "ours").read_bytes())
     assert open_deploy_key(tmp_path) != line

@@ -1,4 +1,4 @@
-"""Parts of the tests of remote sources: credentials by the prefix of a URL, and what a source and the mirrors contain."""
+"""Parts of the tests of remote sources: credentials by the prefix of a URL; a source's files; the mirrors."""
 
 import asyncio
 import subprocess

@@ -77,7 +77,7 @@ async def test_an_unreadable_config_json_is_reported(outsider: ImageSetup, priva
     assert "config.json cannot be read" in await refusal(outsider, private)
 
 
-async def test_a_credential_helper_is_used(
+async def test_credentials_of_a_docker_credential_program_are_used(
     outsider: ImageSetup, closed_registry: Registry, private: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker-credential-test"

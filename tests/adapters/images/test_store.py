@@ -354,7 +354,7 @@ async def test_a_changed_archive_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_pull_and_a_removal_at_once(tmp_path: Path, registry: Registry) -> None:
-    """Whoever comes first: an image is whole or not there."""
+    """In either order, the image is complete or absent."""
     layout = layout_of(tmp_path / "l", file("x", "1"))
     push(layout, "latest", f"{registry.host}/store/race:1")
     name = f"{registry.host}/store/race:1"

@@ -1,4 +1,4 @@
-"""Keys: the one file that must not be read by others, and everything that comes from it."""
+"""Keys: the key file, which other users must not read, and everything derived from it."""
 
 import base64
 import os
@@ -20,7 +20,7 @@ def stored(keys: Keys, secret_id: str = "s1", name: SecretName = NAME, value: by
     return StoredSecret(secret_id, name, keys.encrypt_secret(secret_id, name, value), 1.0, 1.0)
 
 
-def test_the_key_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
+def test_the_key_is_created_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     first = Keys.open(tmp_path / "keys")
     path = tmp_path / "keys" / "encryption.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -33,7 +33,7 @@ def test_the_key_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610, 0o601])
-def test_a_key_that_others_could_read_is_refused(tmp_path: Path, mode: int) -> None:
+def test_a_key_that_other_users_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     Keys.open(tmp_path)
     (tmp_path / "encryption.key").chmod(mode)
     with pytest.raises(Permanent) as refusal:
@@ -44,7 +44,7 @@ def test_a_key_that_others_could_read_is_refused(tmp_path: Path, mode: int) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"not base64!", base64.b64encode(bytes(31)), base64.b64encode(bytes(33))])
-def test_a_key_that_is_none_is_refused_and_never_replaced(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_key_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "encryption.key"
     path.write_bytes(content)
     path.chmod(0o600)
@@ -54,14 +54,14 @@ def test_a_key_that_is_none_is_refused_and_never_replaced(tmp_path: Path, conten
     assert path.read_bytes() == content
 
 
-def test_a_value_is_never_encrypted_alike_twice_and_never_in_clear() -> None:
+def test_each_encryption_differs_and_does_not_contain_the_value() -> None:
     keys = Keys(os.urandom(32))
     found = {keys.encrypt_secret("s1", NAME, VALUE) for _ in range(100)}
     assert len(found) == len({one[:12] for one in found}) == 100
     assert not any(VALUE[:8] in one for one in found)
 
 
-def test_another_key_reads_nothing() -> None:
+def test_another_key_cannot_decrypt() -> None:
     with pytest.raises(Permanent) as refusal:
         Keys(b"\1" * 32).decrypt_secret(stored(Keys(bytes(32))))
     assert refusal.value.reference == "secret-undecipherable"
@@ -78,13 +78,13 @@ def test_another_key_reads_nothing() -> None:
     ],
 )
 def test_a_value_belongs_to_its_row(changed: dict[str, object]) -> None:
-    """Who can write the database cannot let one pipeline read another's value."""
+    """Write access to the database does not let a pipeline read another one's value."""
     keys = Keys(bytes(32))
     with pytest.raises(Permanent):
         keys.decrypt_secret(replace(stored(keys), **changed))  # type: ignore[arg-type]
 
 
-def test_every_changed_or_missing_byte_is_noticed() -> None:
+def test_each_changed_or_missing_byte_is_detected() -> None:
     keys = Keys(bytes(32))
     secret = stored(keys)
     for at in range(len(secret.value_encrypted)):
@@ -97,7 +97,7 @@ def test_every_changed_or_missing_byte_is_noticed() -> None:
             keys.decrypt_secret(replace(secret, value_encrypted=secret.value_encrypted[:size]))
 
 
-def test_a_job_token_names_its_job_and_cannot_be_made_up() -> None:
+def test_a_job_token_has_its_job_and_cannot_be_forged() -> None:
     keys, other = Keys(bytes(32)), Keys(b"\1" * 32)
     token = keys.job_token("01job")
     assert keys.check_job_token(token) == "01job"
@@ -108,7 +108,7 @@ def test_a_job_token_names_its_job_and_cannot_be_made_up() -> None:
             keys.check_job_token(one)
 
 
-def test_each_attempt_of_each_step_has_a_key_of_its_own() -> None:
+def test_each_attempt_of_each_step_has_its_own_key() -> None:
     keys = Keys(bytes(32))
     names = [("s", 1), ("s", 2), ("s1", 1), ("s\0001", 1), ("t", 1)]
     assert len({keys.step_key(*name) for name in names}) == len(names)

@@ -1,4 +1,4 @@
-"""Jobs' logs: nothing lost, nothing doubled, nothing secret, whatever is cut off and wherever."""
+"""Job logs: nothing is lost, written twice or left unmasked, wherever a crash or a full disk interrupts the writer."""
 
 import asyncio
 import errno
@@ -106,7 +106,7 @@ def test_the_beginning_of_a_secret_is_held_back_in_two_steps_at_once(logs: FileJ
     assert content(logs) == b"one\ntwo\n***\n" + SECRET[:5] + b" was none\n"
 
 
-def test_a_prompt_does_not_keep_others_waiting_for_ever(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_blocks_other_steps_for_a_bounded_time(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "OPEN_LINE_SECONDS", 0.0)
     log = opened(logs)
     log.step_output(1, 1).feed(0, b"name? ")
@@ -140,7 +140,7 @@ def test_seeded_parallel_crashes_keep_each_step_exact(tmp_path: Path) -> None:
             assert found == text.replace(SECRET, b"***"), f"seed {seed} step {n}"
 
 
-def test_the_limit_is_said_in_the_last_line_and_the_rest_is_consumed(logs: FileJobLogs) -> None:
+def test_the_limit_is_the_last_line_and_later_output_is_dropped(logs: FileJobLogs) -> None:
     log = opened(logs, limit=100)
     out = log.step_output(1, 1)
     for at in range(0, 3 << 20, 1 << 16):
@@ -173,7 +173,7 @@ def test_a_full_disk_loses_nothing(logs: FileJobLogs, monkeypatch: pytest.Monkey
         return written
 
     monkeypatch.setattr(os, "pwrite", pwrite)
-    with pytest.raises(StorageFull, match="no room"):
+    with pytest.raises(StorageFull, match="no space"):
         out.feed(7, b"while full\n")
     assert out.raw_offset == 7
     monkeypatch.undo()
@@ -182,7 +182,7 @@ def test_a_full_disk_loses_nothing(logs: FileJobLogs, monkeypatch: pytest.Monkey
     assert content(logs) == b"before\nwhile full\n"
 
 
-async def test_followers_see_everything_and_end_with_the_log(logs: FileJobLogs) -> None:
+async def test_followers_get_everything_and_end_with_the_log(logs: FileJobLogs) -> None:
     log = opened(logs)
 
     async def follow() -> bytes:
@@ -210,7 +210,7 @@ def test_a_secret_that_is_added_later_is_masked_from_then_on(logs: FileJobLogs) 
     assert content(logs) == b"a *** and ***\n"
 
 
-def test_a_beginning_of_a_secret_that_is_held_back_keeps_nobody(logs: FileJobLogs) -> None:
+def test_a_held_back_beginning_of_a_secret_blocks_no_other_step(logs: FileJobLogs) -> None:
     log = opened(logs)
     left, right = log.step_output(1, 1), log.step_output(2, 1)
     left.feed(0, b"whole line\n" + SECRET[:5])
@@ -221,7 +221,7 @@ def test_a_beginning_of_a_secret_that_is_held_back_keeps_nobody(logs: FileJobLog
     assert content(logs) == b"whole line\nbeside it\n" + SECRET[:5] + b" was no secret\n" + SECRET[:3] + b"\n"
 
 
-def test_a_closed_log_is_whole_and_takes_nothing_more(logs: FileJobLogs, tmp_path: Path) -> None:
+def test_a_closed_log_is_complete_and_drops_later_output(logs: FileJobLogs, tmp_path: Path) -> None:
     """Its descriptors may belong to another file by now."""
     log = opened(logs)
     out = log.step_output(1, 1)
@@ -235,7 +235,7 @@ def test_a_closed_log_is_whole_and_takes_nothing_more(logs: FileJobLogs, tmp_pat
     log.note("late", 1, "--- late")
     close(log)
     assert content(logs) == whole == b"all of it\n" + SECRET[:4] + b"\n"
-    assert out.raw_offset == 14, "what was not kept must not be acknowledged"
+    assert out.raw_offset == 14, "bytes that were dropped must not be acknowledged"
     assert os.read(other, 99) == os.read(another, 99) == b""
     os.close(other)
     os.close(another)
@@ -249,7 +249,7 @@ def test_a_log_that_could_not_be_synced_is_closed_again(logs: FileJobLogs, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageFull, match="no room"):
+    with pytest.raises(StorageFull, match="no space"):
         close(log)
     monkeypatch.undo()
     assert logs.open("j", secrets=[], limit_bytes=LIMIT) is log
@@ -258,7 +258,7 @@ def test_a_log_that_could_not_be_synced_is_closed_again(logs: FileJobLogs, monke
     assert not logs._open
 
 
-async def test_viewers_that_leave_are_forgotten(logs: FileJobLogs) -> None:
+async def test_followers_that_leave_are_removed(logs: FileJobLogs) -> None:
     log = opened(logs)
     for _ in range(20):
         with pytest.raises(TimeoutError):
@@ -275,7 +275,7 @@ async def test_a_log_that_was_removed_ends_its_followers(logs: FileJobLogs) -> N
         assert [part async for part in logs.follow("j", 0)] == []
 
 
-async def test_the_index_of_a_finished_log_answers_as_a_pass_over_it_would(tmp_path: Path) -> None:
+async def test_reading_parts_of_an_index_equals_a_pass_over_it(tmp_path: Path) -> None:
     moment = [0.0]
     logs = FileJobLogs(tmp_path / "logs", lambda: moment[0])
     log = opened(logs)

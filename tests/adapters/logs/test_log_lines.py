@@ -1,4 +1,4 @@
-"""Lines of real log files: while they grow, in long logs, of one step alone, and whose they are."""
+"""Lines of real log files: while they grow, in long logs, of one step, with their marks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def logs(tmp_path: Path) -> Iterator[FileJobLogs]:
 
 
 def write(logs: FileJobLogs, text: bytes, step: int = 1) -> None:
-    """What the step prints next."""
+    """Print a text as the next output of a step."""
     output = logs.open("j", secrets=[], limit_bytes=1 << 30).step_output(step, 1)
     output.feed(output.raw_offset, text)
 
@@ -31,7 +31,7 @@ async def texts(logs: FileJobLogs, first: int, count: int, step: int | None = No
     return [line.text for line in found.lines]
 
 
-async def test_a_log_that_is_not_there_has_no_lines(logs: FileJobLogs) -> None:
+async def test_a_log_that_does_not_exist_has_no_lines(logs: FileJobLogs) -> None:
     found = await logs.lines("j", -10, 10)
     assert (found.total, found.lines, found.is_open) == (0, (), False)
     assert await logs.sections("j") == ()
@@ -58,7 +58,7 @@ async def test_a_million_lines_from_anywhere(logs: FileJobLogs) -> None:
     assert await texts(logs, total + 7, 5) == []
 
 
-async def test_an_answer_has_a_bound_and_goes_on_where_it_stopped(logs: FileJobLogs) -> None:
+async def test_a_response_is_bounded_and_can_be_continued(logs: FileJobLogs) -> None:
     write(logs, b"x" * (2 * ANSWER_BYTES) + b"\n" + (b"y" * 1023 + b"\n") * 2048)
     found = await logs.lines("j", 0, 100)
     assert [(len(line.text), line.cut) for line in found.lines] == [(4096, True)]
@@ -68,7 +68,7 @@ async def test_an_answer_has_a_bound_and_goes_on_where_it_stopped(logs: FileJobL
     assert found.end == found.lines[0].offset + 1024 * 1024
 
 
-async def test_one_step_of_several_that_take_turns(logs: FileJobLogs) -> None:
+async def test_one_step_of_several_that_alternate(logs: FileJobLogs) -> None:
     log = logs.open("j", secrets=[], limit_bytes=1 << 30)
     log.note("start", 1, "--- step 1")
     write(logs, b"a1\na2\n", step=1)

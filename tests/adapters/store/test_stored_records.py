@@ -21,7 +21,7 @@ NOTIFICATION = (
 SETTINGS = (
     '{"repository": "https://g.example/a", "script": "danubefile.py", "image": "python:3.12", '
     '"max_duration_seconds": 60, "workspace_size_gb": 5, "memory_mb": 0, "cpu": 2, "network": "allowlist", '
-    '"egress_allowlist": ["pypi.org"], "log_limit_mb": 200, "max_concurrent_jobs": 0, "priority": 0, '
+    '"egress_allowlist": ["packages.example.org"], "log_limit_mb": 200, "max_concurrent_jobs": 0, "priority": 0, '
     '"concurrency_group": null, "cancel_in_progress": false}'
 )
 
@@ -87,7 +87,7 @@ async def test_a_pipelines_settings_of_an_earlier_version(database: Database) ->
         max_duration_seconds=60,
         cpu=2.0,
         network=Network.ALLOWLIST,
-        egress_allowlist=("pypi.org",),
+        egress_allowlist=("packages.example.org",),
     )
 
 

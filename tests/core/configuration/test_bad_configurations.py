@@ -1,4 +1,5 @@
-"""Every mistake in a configuration is told at its line in its own sentence: the table is in `bad_configurations/`."""
+"""Each mistake in a configuration is reported at its line in its own sentence: the tables are in
+`bad_configurations/`."""
 
 import textwrap
 import zoneinfo
@@ -33,7 +34,7 @@ GOOD = {
 
 
 def files_of(case: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The file that the mistake is in, and all files."""
+    """(the file with the mistake, all files by name)."""
     kind = next((one for one in TEMPLATES if one in case), None)
     if kind is None:
         file, text = case["file"], case["text"]
@@ -48,7 +49,7 @@ def files_of(case: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
-def test_a_mistake_is_told_at_its_line(case: Mapping[str, Any]) -> None:
+def test_a_mistake_is_reported_at_its_line(case: Mapping[str, Any]) -> None:
     file, files = files_of(case)
     findings, documents = Findings(), list[Marked]()
     for name in sorted(files):
@@ -62,6 +63,6 @@ def test_a_mistake_is_told_at_its_line(case: Mapping[str, Any]) -> None:
     ]
 
 
-def test_the_table_is_long_enough_and_says_each_thing_once() -> None:
+def test_the_tables_have_enough_cases_and_each_once() -> None:
     assert len(CASES) >= 60
     assert len({case["case"] for case in CASES}) == len(CASES)

@@ -1,4 +1,4 @@
-"""Differences of configurations: what they are made of, what applying them gives, and what they mean for people."""
+"""Differences of two configurations: computing, applying and describing them, and the grants that they change."""
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +8,7 @@ from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.grants import EVERYTHING, GrantChange, changed_grants
 from danube_pkg.core.configuration.people import MemberSpec
 from danube_pkg.core.configuration.pipelines import PermissionSpec, PipelineSpec, ResourceSpec
-from danube_pkg.core.configuration.plan import described
+from danube_pkg.core.configuration.plan import describe_change
 from danube_pkg.core.configuration.state import PipelineDefinition, State, Team, User
 from danube_pkg.core.errors import Defect, SourceLocation
 from danube_pkg.core.identity.access import Level, TeamRole
@@ -35,7 +35,7 @@ def test_applying_twice_changes_nothing(desired: State, actual: State) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(desired=states(), actual=states())
-def test_a_difference_names_each_thing_once_and_referred_ones_first(desired: State, actual: State) -> None:
+def test_a_difference_names_each_object_once_and_referenced_ones_first(desired: State, actual: State) -> None:
     changes = diff(desired, actual)
     assert len({(one.kind, one.key) for one in changes}) == len(changes)
     order = [*ObjectKind]
@@ -63,25 +63,25 @@ def test_a_change_is_described_field_by_field() -> None:
     after = pipeline("app", "b", image="python:3.12", resources=ResourceSpec(cpu=2))
     change = Change(ObjectKind.PIPELINE, "app", before, after)
     assert change.action is ChangeAction.CHANGE
-    assert described(change) == (
+    assert describe_change(change) == (
         "change pipeline app",
         "  team: a → b",
         "  image: host → python:3.12",
         "  resources.cpu: 0.0 → 2",
     )
     config = Change(ObjectKind.CONFIG, "global", ConfigSpec(), ConfigSpec(egress_allowlist=("a.example",)))
-    assert described(config) == ("change the server's configuration", "  egress_allowlist: none → [a.example]")
+    assert describe_change(config) == ("change the server's configuration", "  egress_allowlist: none → [a.example]")
 
 
 def test_a_password_hash_is_not_in_a_description() -> None:
     before, after = User("a@example.com", "a", "$2b$10$old"), User("a@example.com", "a", "$2b$10$new")
-    assert described(Change(ObjectKind.USER, "a@example.com", before, after)) == (
+    assert describe_change(Change(ObjectKind.USER, "a@example.com", before, after)) == (
         "change user a@example.com",
         "  password_hash: … → …",
     )
 
 
-def test_who_gains_and_loses_access_is_told_person_by_person() -> None:
+def test_gained_and_lost_access_is_listed_by_user() -> None:
     alice, bob = (MemberSpec(f"{name}@example.com", TeamRole.ADMIN) for name in ("alice", "bob"))
     carol = MemberSpec("carol@example.com")
     app = pipeline("app", "owners", permissions=(PermissionSpec("readers", Level.READ),))
@@ -98,7 +98,7 @@ def test_who_gains_and_loses_access_is_told_person_by_person() -> None:
         GrantChange("bob@example.com", "app", Level.READ, Level.ADMIN),
         GrantChange("bob@example.com", EVERYTHING, None, Level.ADMIN),
         GrantChange("bob@example.com", "new", None, Level.ADMIN),
-        # Of a team's `admin` only its admins can make full use.
+        # `admin` has its full effect only for the team's admins.
         GrantChange("carol@example.com", "app", None, Level.WRITE),
         GrantChange("carol@example.com", "new", None, Level.WRITE),
     )

@@ -1,4 +1,4 @@
-"""What a configuration means: typed states from documents, bounds of files, names of repositories, cron expressions."""
+"""The configuration: states from documents, limits of files, names of repositories, cron expressions."""
 
 import textwrap
 from pathlib import Path
@@ -125,14 +125,14 @@ def test_the_example_becomes_typed_pipelines_users_and_teams() -> None:
     assert HASH not in repr(state)
 
 
-def test_the_secrets_that_a_configuration_names_are_known_by_where_it_names_them() -> None:
+def test_named_secrets_are_listed_with_the_field_that_names_them() -> None:
     assert named_secrets(state_of(GOOD)) == (
         NamedSecret("github-app-myorg-key", "config: git_authentication[myorg-app].private_key_secret"),
         NamedSecret("gitlab-token", "config: git_authentication[gitlab-internal].token_secret"),
     )
 
 
-def test_a_record_survives_being_stored_as_json() -> None:
+def test_a_record_stored_as_json_is_read_unchanged() -> None:
     state = state_of(GOOD)
     for record in (state.config, state.pipelines["frontend-build"].spec):
         findings = Findings()
@@ -145,7 +145,7 @@ def test_defaults_are_those_of_the_engine() -> None:
     assert pipeline_of(pipeline, ConfigSpec(), "").settings == PipelineSettings("/app", network=Network.ALLOWLIST)
 
 
-def test_the_servers_allowlist_goes_before_the_pipelines_own() -> None:
+def test_the_servers_allowlist_precedes_the_pipelines_own() -> None:
     text = HEADER + "spec: {repository: ../app, egress_allowlist: [b.example, '*.c.example:8443', 10.0.0.0/8]}\n"
     settings = pipeline_of(state_of(text).pipelines["app"], ConfigSpec(), "").settings
     assert settings.allowing(["a.example", "b.example"]).egress_allowlist == (
@@ -154,13 +154,13 @@ def test_the_servers_allowlist_goes_before_the_pipelines_own() -> None:
     assert replace(settings, network=Network.NONE).allowing(["a.example"]).egress_allowlist == settings.egress_allowlist
 
 
-def test_an_allowlist_has_a_bound() -> None:
+def test_an_allowlist_has_a_limit() -> None:
     names = ", ".join("a" * 60 + ".example" for _ in range(600))
     _, findings = read(HEADER + f"spec: {{repository: ../app, egress_allowlist: [{names}]}}\n")
-    assert [one.what for one in findings] == ["spec.egress_allowlist has more than 32768 letters"]
+    assert [one.what for one in findings] == ["spec.egress_allowlist has more than 32768 characters"]
 
 
-def test_where_nobody_is_written_down_members_are_who_teams_name() -> None:
+def test_without_users_the_members_of_teams_are_the_users() -> None:
     state = state_of("apiVersion: danube.dev/v1\nkind: Team\nmetadata: {name: a}\nspec: {members: [Bob@Example.com]}\n")
     assert [*state.users] == ["bob@example.com"]
 
@@ -169,12 +169,12 @@ def spec(text: str) -> str:
     return f"{HEADER}spec:\n  repository: ../app\n{textwrap.indent(textwrap.dedent(text), '  ')}"
 
 
-def test_all_mistakes_are_told_at_once_in_their_order() -> None:
+def test_all_mistakes_are_reported_at_once_in_order() -> None:
     _, findings = read(spec("scirpt: a\nimage: 1\nlog_limit_mb: 0\n"))
     assert [one.place.line for one in findings if one.place] == [6, 7, 8]
 
 
-def test_a_file_full_of_mistakes_is_bounded() -> None:
+def test_the_number_of_findings_is_bounded() -> None:
     _, findings = read(HEADER + "spec:\n" + "".join(f"  key{number}: 1\n" for number in range(5000)))
     assert len(findings) == MAX_FINDINGS
 
@@ -189,7 +189,7 @@ def test_large_and_binary_files_are_refused() -> None:
     ]
 
 
-def test_aliases_that_would_blow_up_and_bottomless_nesting_are_refused() -> None:
+def test_aliases_that_expand_without_end_and_deep_nesting_are_refused() -> None:
     findings = Findings()
     laughs = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10))
     assert parse_yaml(f"l0: &l0 x\n{laughs}".encode(), "laughs.yaml", findings) == ()
@@ -198,14 +198,14 @@ def test_aliases_that_would_blow_up_and_bottomless_nesting_are_refused() -> None
     assert [str(one) for one in findings.sorted()] == [
         f"circle.yaml: nested deeper than {MAX_DEPTH} levels",
         f"deep.yaml: nested deeper than {MAX_DEPTH} levels",
-        f"laughs.yaml: more than {MAX_NODES} values, those of aliases counted",
+        f"laughs.yaml: more than {MAX_NODES} values, counting those of aliases",
     ]
 
 
 def test_a_relative_repository_needs_a_directory_to_start_from() -> None:
     state, findings = read(HEADER + "spec: {repository: ../app}\n", base="")
     assert state is None
-    assert "another machine" in str(findings[0])
+    assert "not on this machine" in str(findings[0])
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_repositories_start_from_the_configuration(text: str, expected: str) -> 
     assert repository_from(text, "/etc/danube") == expected
 
 
-def test_what_is_remote() -> None:
+def test_remote_repositories() -> None:
     assert is_remote("ssh://git@h/x")
     assert is_remote("example.org:myorg/app")
     assert not is_remote("./with:colon")
@@ -241,7 +241,7 @@ def test_what_is_remote() -> None:
         ("file:///srv/app/", "/srv/app"),
     ],
 )
-def test_a_repository_has_one_name_however_it_is_reached(text: str, expected: str) -> None:
+def test_a_repository_has_one_name_for_all_its_urls(text: str, expected: str) -> None:
     assert canonical(text) == expected
 
 
@@ -250,7 +250,7 @@ def test_the_same_repository_by_ssh_and_https() -> None:
     assert not same_repository("https://github.com/myorg/app", "https://github.com/myorg/app2")
 
 
-def test_a_login_in_a_url_is_seen() -> None:
+def test_credentials_in_a_url_are_detected() -> None:
     assert has_password("https://u:p@h/x")
     assert has_password("https://token@h/x")
     assert not has_password("ssh://git@h/x")
@@ -278,7 +278,7 @@ def every_record(kind: type[Any], seen: set[type[Any]]) -> set[type[Any]]:
     return seen
 
 
-def test_every_key_says_what_it_means_and_every_record_too() -> None:
+def test_every_key_and_every_record_is_documented() -> None:
     seen: set[type[Any]] = set()
     for kind in (*KINDS.values(), Metadata, Settings):
         every_record(kind, seen)

@@ -1,11 +1,11 @@
-"""Triggers as people say them."""
+"""Schedules and triggers described in words."""
 
 import pytest
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
-from danube_pkg.core.configuration.trigger_descriptions import trigger_in_words
+from danube_pkg.core.configuration.trigger_descriptions import describe_trigger
 from danube_pkg.core.schedules.cron import problem_with
-from danube_pkg.core.schedules.descriptions import cron_in_words
+from danube_pkg.core.schedules.descriptions import describe_cron
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from danube_pkg.core.schedules.descriptions import cron_in_words
 )
 def test_a_schedule_in_words(expression: str, words: str) -> None:
     assert problem_with(expression) == ""
-    assert cron_in_words(expression) == words
+    assert describe_cron(expression) == words
 
 
 @pytest.mark.parametrize(
@@ -44,24 +44,24 @@ def test_a_schedule_in_words(expression: str, words: str) -> None:
         (TriggerSpec(TriggerKind.PUSH), "A push to main or release/* that touches src/** and more than docs/**"),
         (TriggerSpec(TriggerKind.PULL_REQUEST), "A pull request to main or release/* that touches src/** and more than docs/**"),
         (TriggerSpec(TriggerKind.TAG), "A tag"),
-        (TriggerSpec(TriggerKind.MANUAL), "Somebody, by hand"),
+        (TriggerSpec(TriggerKind.MANUAL), "A manual start"),
         (TriggerSpec(TriggerKind.PIPELINE, pipeline="app", result=PipelineEnd.FAILURE), "The failure of app"),
         (TriggerSpec(TriggerKind.PIPELINE, pipeline="app", result=PipelineEnd.ALWAYS), "The end of app"),
         (
             TriggerSpec(TriggerKind.CRON, "0 3 * * *", "Europe/Vienna", 300),
-            "Every day at 03:00 (Europe/Vienna), up to 300 s later",
+            "Every day at 03:00 (Europe/Vienna), delayed by up to 300 s",
         ),
     ],
 )  # fmt: skip
 def test_a_trigger_in_words(trigger: TriggerSpec, words: str) -> None:
     spec = PipelineSpec("/app", branch_filter=("main", "release/*"), paths=("src/**",), paths_ignore=("docs/**",))
-    assert trigger_in_words(trigger, spec) == words
+    assert describe_trigger(trigger, spec) == words
 
 
-def test_without_filters_everything_counts() -> None:
-    assert trigger_in_words(TriggerSpec(TriggerKind.PUSH), PipelineSpec("/app")) == "A push to any branch"
+def test_a_trigger_without_filters() -> None:
+    assert describe_trigger(TriggerSpec(TriggerKind.PUSH), PipelineSpec("/app")) == "A push to any branch"
     ignoring = PipelineSpec("/app", paths_ignore=("*.md",))
     assert (
-        trigger_in_words(TriggerSpec(TriggerKind.PULL_REQUEST), ignoring)
+        describe_trigger(TriggerSpec(TriggerKind.PULL_REQUEST), ignoring)
         == "A pull request that touches more than *.md"
     )

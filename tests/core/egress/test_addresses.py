@@ -1,4 +1,4 @@
-"""What lies behind an address, over the borders of every range that a build has no business in."""
+"""The kinds of addresses, at the borders of each special range."""
 
 from ipaddress import ip_address
 
@@ -41,7 +41,7 @@ from danube_pkg.core.egress.addresses import AddressKind, kind_of, parse_address
         ("4000::1", AddressKind.RESERVED),
     ],
 )
-def test_each_range_is_known_to_its_borders(text: str, kind: AddressKind) -> None:
+def test_each_range_is_exact(text: str, kind: AddressKind) -> None:
     assert kind_of(ip_address(text)) is kind
 
 
@@ -55,11 +55,11 @@ def test_each_range_is_known_to_its_borders(text: str, kind: AddressKind) -> Non
         ("64:ff9b::808:808", AddressKind.PUBLIC),
     ],
 )
-def test_an_address_inside_of_another_is_what_counts(text: str, kind: AddressKind) -> None:
+def test_an_embedded_ipv4_address_counts(text: str, kind: AddressKind) -> None:
     assert kind_of(ip_address(text)) is kind
 
 
-def test_an_ipv4_address_in_disguise_is_parsed_as_itself_and_a_zone_is_refused() -> None:
+def test_a_mapped_ipv4_address_is_parsed_as_such_and_a_zone_is_refused() -> None:
     assert str(parse_address("::ffff:10.0.0.1")) == "10.0.0.1"
     assert parse_address("fe80::1%eth0") is None
     assert parse_address("127.1") is None
@@ -68,8 +68,8 @@ def test_an_ipv4_address_in_disguise_is_parsed_as_itself_and_a_zone_is_refused()
 
 
 @given(st.ip_addresses())
-def test_whatever_the_standard_library_calls_private_is_not_public_here(address: object) -> None:
-    """Its table is older than ours in both directions, but not where it counts."""
+def test_addresses_that_the_standard_library_calls_private_are_not_public(address: object) -> None:
+    """Its table is older than Danube's, but agrees on private addresses."""
     parsed = ip_address(str(address))
     if parsed.is_private and not (parsed.version == 6 and getattr(parsed, "ipv4_mapped", None)):
         assert kind_of(parsed) is not AddressKind.PUBLIC

@@ -1,4 +1,4 @@
-"""Reading the server name: real ClientHellos, cut at every byte, in records of every size, and bytes that are none."""
+"""Reading the server name: real ClientHellos, split at each byte, in records of each size, and invalid input."""
 
 import ssl
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from danube_pkg.core.egress.client_hello import (
 
 
 def real_hello(server_name: str | None, *, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> bytes:
-    """What OpenSSL sends."""
+    """A ClientHello of OpenSSL."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -50,7 +50,7 @@ def name_extension(*names: bytes, kind: int = 0) -> bytes:
 
 
 def made_hello(extensions: bytes | None, *, behind: bytes = b"", kind: int = 1) -> bytes:
-    """A ClientHello by hand; None leaves the extensions out altogether."""
+    """A ClientHello written by hand; None: without extensions."""
     body = b"\x03\x03" + bytes(32) + vector(1, b"") + vector(2, b"\x13\x01") + vector(1, b"\x00")
     if extensions is not None:
         body += vector(2, extensions) + behind
@@ -64,21 +64,21 @@ def test_the_name_is_found(newest: ssl.TLSVersion) -> None:
     assert read_client_hello(made_hello(None)) == ClientHello(None)
 
 
-def test_a_beginning_is_never_taken_for_the_whole() -> None:
-    """Every split point: nothing is said before the last byte, and what lies behind it changes nothing."""
+def test_an_incomplete_hello_is_not_parsed() -> None:
+    """At each split point: no result before the last byte, and later bytes do not change it."""
     for end in range(len(HELLO)):
         assert read_client_hello(HELLO[:end]) is None
     assert read_client_hello(HELLO + b"\x14\x03\x03\x00\x01\x01anything") == ClientHello("files.example.org")
 
 
-def test_records_of_every_size_hold_the_same_message() -> None:
+def test_records_of_each_size_have_the_same_message() -> None:
     for size in range(1, len(HELLO)):
         cut = in_records(HELLO, size)
         assert read_client_hello(cut) == ClientHello("files.example.org")
         assert read_client_hello(cut[:-1]) is None
 
 
-def test_a_name_in_an_encrypted_hello_is_not_what_counts() -> None:
+def test_the_outer_name_of_an_encrypted_hello_counts() -> None:
     """The outer name is the one that the network sees; the inner one is in another extension."""
     encrypted = (0xFE0D).to_bytes(2) + vector(2, b"\x00inner.example")
     outer = made_hello(encrypted + name_extension(b"outer.example"))
@@ -108,19 +108,19 @@ def malformed() -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("data", list(malformed()))
-def test_what_a_server_could_read_in_another_way_is_malformed(data: bytes) -> None:
+def test_ambiguous_input_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedHello):
         read_client_hello(data)
 
 
-def test_a_message_that_never_ends_is_not_collected_for_ever() -> None:
+def test_an_endless_message_is_malformed() -> None:
     drip = in_records(b"\x16\x03\x01\x00\x00" + b"\x01\x00\xff\xff" + bytes(70_000), 1)
     with pytest.raises(MalformedHello):
         read_client_hello(drip)
 
 
 @given(st.binary(max_size=300))
-def test_random_bytes_are_no_hello_and_no_crash(data: bytes) -> None:
+def test_random_bytes_raise_no_other_error(data: bytes) -> None:
     try:
         found = read_client_hello(b"\x16\x03\x01" + data)
     except MalformedHello:
@@ -129,7 +129,7 @@ def test_random_bytes_are_no_hello_and_no_crash(data: bytes) -> None:
 
 
 @given(st.integers(5, len(HELLO) - 1), st.integers(0, 255))
-def test_one_changed_byte_gives_another_answer_or_the_same_and_never_a_crash(at: int, value: int) -> None:
+def test_one_changed_byte_raises_no_other_error(at: int, value: int) -> None:
     changed = HELLO[:at] + bytes([value]) + HELLO[at + 1 :]
     try:
         found = read_client_hello(changed)
@@ -138,7 +138,7 @@ def test_one_changed_byte_gives_another_answer_or_the_same_and_never_a_crash(at:
     assert found is None or found.server_name is None or found.server_name.isascii()
 
 
-def test_what_is_no_tls_is_seen_at_its_first_byte() -> None:
+def test_tls_is_recognised_by_its_first_byte() -> None:
     for data in (b"GET / HTTP/1.1", b"SSH-2.0-OpenSSH", b"\x80\x2e\x01\x03\x01", b""):
         assert not looks_like_tls(data)
     assert looks_like_tls(HELLO[:1])

@@ -1,4 +1,4 @@
-"""DNS in a pod: each question is refused, and the name is known."""
+"""DNS in a pod: each query is refused, and its name is read."""
 
 import struct
 
@@ -15,7 +15,7 @@ def question(name: str, *, kind: int = 1, flags: int = 0x0100, additional: bytes
     return struct.pack(">HHHHHH", 0x1234, flags, *counts) + labels + b"\0" + struct.pack(">HH", kind, 1) + additional
 
 
-def test_a_question_is_refused_with_its_own_words() -> None:
+def test_a_query_is_refused_with_its_question() -> None:
     asked = question("Files.Example.org", kind=28)
     found = read_question(asked)
     assert found is not None
@@ -26,14 +26,14 @@ def test_a_question_is_refused_with_its_own_words() -> None:
     assert answer[12:] == asked[12:]
 
 
-def test_what_clients_add_is_not_repeated() -> None:
+def test_additional_records_are_not_repeated() -> None:
     asked = question("a.example", additional=b"\0\x00\x29\x04\xd0\0\0\0\0\0\0")
     found = read_question(asked)
     assert found is not None
     assert found[1][12:] == question("a.example")[12:]
 
 
-def test_strange_letters_in_a_name_do_not_reach_the_ledger() -> None:
+def test_other_characters_in_a_name_are_replaced() -> None:
     found = read_question(question("a\n\x1b[31m.example"))
     assert found is not None
     assert found[0] == "a???31m.example"
@@ -50,11 +50,11 @@ def test_strange_letters_in_a_name_do_not_reach_the_ledger() -> None:
         b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01",  # a pointer to itself
     ],
 )
-def test_what_is_no_question_is_passed_over(data: bytes) -> None:
+def test_anything_but_a_query_is_ignored(data: bytes) -> None:
     assert read_question(data) is None
 
 
 @given(st.binary(max_size=600))
-def test_random_bytes_are_answered_with_no_more_than_they_were(data: bytes) -> None:
+def test_a_response_is_not_longer_than_its_input(data: bytes) -> None:
     found = read_question(data)
     assert found is None or len(found[1]) <= len(data)

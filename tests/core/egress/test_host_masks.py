@@ -1,4 +1,4 @@
-"""A secret in a host's name is masked however a client writes it, and nothing else of the name is lost."""
+"""A secret in a host name is masked in each form that clients write, and the rest of the name is kept."""
 
 import base64
 
@@ -22,7 +22,7 @@ SECRET = b"Correct.Horse_9-Battery"
     ],
 )
 @pytest.mark.parametrize("finder", [None, plain_finder])
-def test_every_form_is_masked_in_any_case(name: str, finder: type | None) -> None:
+def test_each_form_is_masked_in_upper_and_lower_case(name: str, finder: type | None) -> None:
     masks = HostMasks(host_forms([SECRET, b"another-value"]), finder)
     assert masks.mask(f"a.{name}.example.org").startswith("a.***")
     assert masks.mask(f"a.{name}.example.org").endswith(".example.org")
@@ -43,11 +43,11 @@ def test_every_form_is_masked_in_any_case(name: str, finder: type | None) -> Non
         ("Großbuchstaben".encode(), "grossbuchstaben.test", "***.test"),
     ],
 )  # fmt: skip
-def test_what_a_client_makes_of_a_value_in_a_hosts_place_is_masked(value: bytes, name: str, left: str) -> None:
+def test_a_value_that_a_client_changes_as_a_host_is_masked(value: bytes, name: str, left: str) -> None:
     assert HostMasks(host_forms([value])).mask(name) == left
 
 
-def test_other_names_stay_as_they_are() -> None:
+def test_other_names_are_kept() -> None:
     masks = HostMasks(host_forms([SECRET, b"four"]))
     for name in ("files.test", "xn--fa-hia.example", "xn--.test", "xn--\udc80", "[::1]", "", "horse"):
         assert masks.mask(name) == name.encode(errors="surrogateescape").decode(errors="replace")
@@ -55,8 +55,8 @@ def test_other_names_stay_as_they_are() -> None:
     assert NO_MASKS.mask("files.test") == "files.test"
 
 
-def test_no_form_gives_away_what_no_name_can_have() -> None:
-    """Keys and the like come to whoever masks names as something that leads nowhere."""
+def test_forms_do_not_reveal_characters_that_names_cannot_have() -> None:
+    """The process that masks names cannot restore keys from their forms."""
     forms = host_forms([b"-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B+/\n", b"x" * 300])
     assert all(form.isascii() and form == form.lower() and len(form) <= 253 for form in forms)
     assert "miievqibadanbgkqhkig9w0b??" in forms

@@ -1,4 +1,4 @@
-"""The ledger's lines, what is made of them, and what people are told."""
+"""The ledger's lines, their groups, and messages about refusals."""
 
 import pytest
 
@@ -27,14 +27,14 @@ REFUSED = Contact(
 )  # fmt: skip
 
 
-def test_what_is_written_is_what_is_read() -> None:
+def test_a_contact_survives_writing_and_reading() -> None:
     ended = replace(ALLOWED, ended_at=9.0, sent_bytes=10, received_bytes=20)
     lines = [encode_decision("j", ALLOWED), encode_decision("j", REFUSED), encode_end("j", ended)]
     assert read_ledger(lines) == [ended, REFUSED]
     assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in lines)
 
 
-def test_a_later_decision_takes_the_place_of_an_earlier_one() -> None:
+def test_a_later_decision_replaces_an_earlier_one() -> None:
     later = replace(
         ALLOWED,
         time=5.0,
@@ -47,12 +47,12 @@ def test_a_later_decision_takes_the_place_of_an_earlier_one() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(encode_decision("j", ALLOWED)) - 1, 7))
-def test_a_line_that_a_crash_has_cut_takes_no_other_with_it(cut: int) -> None:
+def test_a_truncated_line_does_not_affect_others(cut: int) -> None:
     lines = [encode_decision("j", ALLOWED)[:cut] + b"\n", encode_decision("j", REFUSED)]
     assert read_ledger(lines) == [REFUSED]
 
 
-def test_contacts_are_joined_by_step_and_place_and_verdict() -> None:
+def test_contacts_are_grouped_by_step_target_and_verdict() -> None:
     again = replace(ALLOWED, time=7.0, connection="p-3", received_bytes=5, address="9.9.9.9")
     other = replace(ALLOWED, connection="p-4", step=4)
     found = by_destination([replace(ALLOWED, received_bytes=1), REFUSED, again, other])
@@ -62,7 +62,7 @@ def test_contacts_are_joined_by_step_and_place_and_verdict() -> None:
     assert (found[0].first_at, found[0].latest.time, found[0].addresses) == (1.0, 7.0, ("8.8.8.8", "9.9.9.9"))
 
 
-def test_the_needed_allowlist_has_names_then_addresses_and_nothing_that_was_refused() -> None:
+def test_the_needed_allowlist_has_names_then_addresses_without_refused_ones() -> None:
     private = replace(ALLOWED, connection="p-5", host="db.corp", port=5432, address="10.1.2.3")
     literal = replace(ALLOWED, connection="p-6", host="9.9.9.9", port=443, address="9.9.9.9")
     plain = replace(ALLOWED, connection="p-7", port=80)
@@ -72,7 +72,7 @@ def test_the_needed_allowlist_has_names_then_addresses_and_nothing_that_was_refu
     assert refused([ALLOWED, REFUSED]) == [REFUSED]
 
 
-def test_a_refusal_names_the_line_of_yaml_everywhere() -> None:
+def test_each_message_of_a_refusal_has_the_yaml_entry() -> None:
     assert status_of(REFUSED) == 403
     for text in (reason_phrase(REFUSED), page(REFUSED), note(REFUSED)):
         assert "evil.example:8443" in text
@@ -82,7 +82,7 @@ def test_a_refusal_names_the_line_of_yaml_everywhere() -> None:
 
 
 @pytest.mark.parametrize("reason", list(EgressReason))
-def test_each_reason_has_its_sentence(reason: EgressReason) -> None:
+def test_each_reason_has_a_description(reason: EgressReason) -> None:
     contact = replace(REFUSED, reason=reason, address="10.0.0.1", server_name="other.example", attempts=3)
     assert len(contact.describe()) > 10
     assert "{" not in contact.describe()

@@ -1,4 +1,4 @@
-"""The audit's chain: any change to any entry shows, at the entry."""
+"""The audit log's chain of hashes: a change to any entry is detected, at that entry."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ KEY = b"k" * 32
 def chain(count: int) -> list[AuditEntry]:
     entries, before = [], FIRST
     for sequence in range(1, count + 1):
-        happening = AuditEvent(float(sequence), "alice", "trigger", "app", details={"path": f"/{sequence}"})
-        before = chained(KEY, before, sequence, happening)
-        entries.append(AuditEntry(sequence, happening, before))
+        event = AuditEvent(float(sequence), "alice", "trigger", "app", details={"path": f"/{sequence}"})
+        before = chained(KEY, before, sequence, event)
+        entries.append(AuditEntry(sequence, event, before))
     return entries
 
 
@@ -35,12 +35,12 @@ def check(entries: list[AuditEntry], last: int, *, pieces: int = 3) -> ChainStat
 
 
 @given(st.integers(0, 30), st.integers(1, 7))
-def test_what_was_not_touched_is_whole(count: int, pieces: int) -> None:
+def test_an_unchanged_chain_is_whole(count: int, pieces: int) -> None:
     assert check(chain(count), count, pieces=pieces) == ChainState(count)
 
 
 @given(st.integers(1, 20), st.data())
-def test_a_removed_entry_shows_where_it_stood(count: int, data: st.DataObject) -> None:
+def test_a_removed_entry_is_detected_at_its_place(count: int, data: st.DataObject) -> None:
     gone = data.draw(st.integers(1, count))
     entries = [entry for entry in chain(count) if entry.sequence != gone]
     assert check(entries, count).broken_at == gone
@@ -49,24 +49,24 @@ def test_a_removed_entry_shows_where_it_stood(count: int, data: st.DataObject) -
 @given(
     st.integers(1, 20), st.sampled_from(["actor", "action", "target", "outcome", "address", "request_id"]), st.data()
 )
-def test_a_changed_entry_shows(count: int, name: str, data: st.DataObject) -> None:
+def test_a_changed_entry_is_detected(count: int, name: str, data: st.DataObject) -> None:
     entries = chain(count)
     at = data.draw(st.integers(0, count - 1))
     other: dict[str, Any] = {name: "mallory"}
-    changed = replace(entries[at].happening, **other)
-    entries[at] = replace(entries[at], happening=changed)
+    changed = replace(entries[at].event, **other)
+    entries[at] = replace(entries[at], event=changed)
     assert check(entries, count).broken_at == at + 1
 
 
-def test_whoever_does_not_have_the_key_cannot_mend_the_chain() -> None:
+def test_without_the_key_a_changed_chain_cannot_be_completed() -> None:
     entries = chain(5)
-    forged = replace(entries[2].happening, actor="mallory")
+    forged = replace(entries[2].event, actor="mallory")
     entries[2] = AuditEntry(3, forged, chained(b"another key", entries[1].hash, 3, forged))
     assert check(entries, 5).broken_at == 3
 
 
 def test_the_chain_of_earlier_versions_stays_whole() -> None:
-    """Hashes that were stored: what is hashed may never change by a byte, or every audit log would seem forged."""
+    """If a byte of what is hashed changed, every stored audit log would seem to be forged."""
     events = [
         AuditEvent(1.5, "alice", "trigger", "app", details={"path": "/1", "name": "Zoë", "half": "\udc80"}),
         AuditEvent(2.0, "local-administrator", "drain", outcome="not-allowed", address="127.0.0.1", request_id="r1"),

@@ -1,4 +1,4 @@
-"""Dex's configuration: the same people, the same text; nobody's subject changes."""
+"""Dex's configuration: the same users give the same text, and a user's subject never changes."""
 
 import json
 
@@ -12,11 +12,11 @@ ALICE = Person("id-1", "alice", "alice@example.com", "$2b$12$a")
 BOB = Person("id-2", 'bob "the: builder"', "bob@example.com", "$2b$12$b")
 
 
-def test_the_order_of_people_does_not_count() -> None:
+def test_the_order_of_users_does_not_matter() -> None:
     assert render_dex(SETTINGS, [ALICE, BOB]) == render_dex(SETTINGS, [BOB, ALICE])
 
 
-def test_it_is_yaml_and_whole() -> None:
+def test_the_file_is_yaml_with_clients_and_users() -> None:
     found = yaml.safe_load(render_dex(SETTINGS, [ALICE, BOB]))
     assert found == json.loads(render_dex(SETTINGS, [ALICE, BOB]))
     assert found["issuer"] == "https://ci.example.org/dex"
@@ -27,7 +27,7 @@ def test_it_is_yaml_and_whole() -> None:
     ]
 
 
-def test_who_left_or_has_no_password_is_not_in_it() -> None:
+def test_removed_users_and_users_without_a_password_are_left_out() -> None:
     gone = Person("id-3", "carol", "carol@example.com", "$2b$12$c", removed=True)
     elsewhere = Person("id-4", "dave", "dave@example.com")
     found = json.loads(render_dex(SETTINGS, [ALICE, gone, elsewhere]))

@@ -1,4 +1,4 @@
-"""Lines by number: whatever the pieces in which a log was read, and whatever its lines look like."""
+"""Lines by number, for any parts in which a log was read and any lines."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from danube_pkg.core.logs.lines import (
 
 
 def beginning_of(index: LineIndex, log: bytes, line: int) -> int | None:
-    """Where a line begins, found the way a reader does."""
+    """The offset at which a line begins, found as readers do."""
     block, before = index.block_of_line(line)
     inside = behind_line_end(log[block : block + BLOCK_BYTES], line - before)
     return None if inside is None else block + inside
@@ -40,25 +40,25 @@ def test_every_line_is_found_where_it_begins(lengths: list[int], pieces: list[in
     assert [beginning_of(index, log, line) for line in range(len(lengths) + 1)] == begins
 
 
-def test_a_block_with_fewer_line_ends_says_so() -> None:
+def test_a_block_with_fewer_line_ends() -> None:
     assert behind_line_end(b"one\ntwo", 0) == 0
     assert behind_line_end(b"one\ntwo", 1) == 4
     assert behind_line_end(b"one\ntwo", 2) is None
 
 
-def test_a_progress_bar_is_what_was_drawn_last() -> None:
+def test_of_a_progress_bar_the_last_state_is_shown() -> None:
     lines = shown_lines(b"start\n10 %\r50 %\r100 %\r\nend", 7)
     assert [line.text for line in lines] == ["start", "100 %", "end"]
     assert [line.offset for line in lines] == [7, 13, 30]
 
 
-def test_an_endless_line_is_cut_between_characters() -> None:
+def test_a_long_line_is_cut_between_characters() -> None:
     (line,) = shown_lines("é".encode() * SHOWN_BYTES, 0)
     assert line.cut
     assert line.text == "é" * (SHOWN_BYTES // 2)
 
 
-def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+def test_bytes_that_are_not_text_are_replaced() -> None:
     assert [line.text for line in shown_lines(b"a\xffb\n\n", 0)] == ["a�b", ""]
 
 
@@ -66,7 +66,7 @@ def record(begin: int, end: int, step: int, kind: RecordKind = RecordKind.OUTPUT
     return IndexRecord(time_us, begin, end, 0, 0, step, 1, kind)
 
 
-def test_bytes_are_known_by_their_step_and_their_time() -> None:
+def test_the_map_gives_step_and_time_of_a_byte() -> None:
     known = LogMap()
     known.extend(
         [
@@ -82,7 +82,7 @@ def test_bytes_are_known_by_their_step_and_their_time() -> None:
     assert known.size_bytes == 30
 
 
-def test_parallel_steps_take_turns() -> None:
+def test_parallel_steps_alternate() -> None:
     known = LogMap()
     known.extend(
         [record(0, 5, 0, RecordKind.NOTE), record(5, 9, 1), record(9, 10, 0, RecordKind.NOTE), record(10, 20, 2)]

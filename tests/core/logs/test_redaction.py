@@ -1,4 +1,4 @@
-"""Masking does not depend on how the stream is cut, and no form of a secret comes through."""
+"""Masking does not depend on the chunks of the stream, and no form of a secret passes."""
 
 import base64
 import json
@@ -66,7 +66,7 @@ def test_overlapping_values_become_one_mask() -> None:
     assert patterns.mask(b"xabcdefghix", final=True)[0] == b"x***x"
 
 
-def test_a_value_that_is_the_beginning_of_another_waits_for_it() -> None:
+def test_a_value_that_begins_a_longer_one_is_held_back() -> None:
     patterns = Patterns([b"token", b"token-long"])
     assert patterns.mask(b"a token") == (b"a ", 2)
     assert patterns.mask(b"token-lon") == (b"", 0)
@@ -81,7 +81,7 @@ def test_nothing_else_is_held_back() -> None:
     assert patterns.mask(b"this is se") == (b"this is ", 8)
 
 
-def test_an_endless_union_stays_bounded() -> None:
+def test_what_is_held_back_is_bounded() -> None:
     patterns = Patterns([b"aaaa"])
     held = b""
     for _ in range(40):
@@ -97,7 +97,7 @@ TEXTS = st.text("abc\n", max_size=80).map(str.encode)
 
 
 def reference(values: Sequence[bytes], raw: bytes) -> bytes:
-    """The rule said naively: every byte of a match is masked, touching unions apart."""
+    """The rule, implemented naively: every byte of a match is masked, adjacent unions apart."""
     forms = {form for value in values for form in forms_of(value)}
     matches = sorted((at, at + len(f)) for f in forms for at in range(len(raw)) if raw.startswith(f, at))
     out, end_of_union, at = b"", -1, 0
@@ -121,7 +121,7 @@ def test_the_output_does_not_depend_on_the_chunks(values: list[bytes], raw: byte
 
 
 @given(VALUES, TEXTS, st.integers(0, 80))
-def test_a_fresh_start_where_it_was_held_gives_the_same(values: list[bytes], raw: bytes, cut: int) -> None:
+def test_a_restart_at_the_held_back_bytes_gives_the_same(values: list[bytes], raw: bytes, cut: int) -> None:
     patterns = Patterns(values)
     emitted, consumed = patterns.mask(raw[:cut])
     assert emitted + patterns.mask(raw[consumed:], final=True)[0] == reference(values, raw)

@@ -1,4 +1,5 @@
-"""Who is told what when a job changes. How it reads and arrives is tested with real receivers, in tests/services/notifications."""
+"""What follows from a job's change. The text of messages and their delivery are tested in
+tests/services/notifications."""
 
 from typing import Any
 
@@ -27,9 +28,9 @@ from danube_pkg.core.repositories.git_authentication import (
 )
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
-    CronMoment,
     EntrySource,
     PipelineEnded,
+    ScheduleDue,
     event_from_json,
     event_to_json,
     lane_of,
@@ -61,16 +62,16 @@ def a_state(*rules: Any, notifications: tuple[Any, ...] = (), waiting: str = "")
     return State(ConfigSpec(git_authentication=tuple(rules)), {}, {}, pipelines)
 
 
-def told(before: Job | None, after: Job, state: State) -> FollowUp:
+def follow_up(before: Job | None, after: Job, state: State) -> FollowUp:
     return follow_up_of(before, after, state, PipelineIndex(state.pipelines.values()), NOW)
 
 
 @pytest.mark.parametrize("kind", RULES)
-def test_a_commits_status_is_told_where_a_rule_knows_the_forge(kind: str) -> None:
-    (entry,) = told(None, a_job(), a_state(RULES[kind])).outbox
+def test_a_commit_gets_a_status_where_a_rule_names_the_forge(kind: str) -> None:
+    (entry,) = follow_up(None, a_job(), a_state(RULES[kind])).outbox
     assert entry.kind is OutboxKind.STATUS
     assert entry.target.endswith(f"team/app {SHA} app")
-    assert (entry.news.status, entry.news.ref) == (Status.PENDING, "refs/heads/main")
+    assert (entry.notification.status, entry.notification.ref) == (Status.PENDING, "refs/heads/main")
 
 
 @pytest.mark.parametrize(
@@ -81,38 +82,38 @@ def test_a_commits_status_is_told_where_a_rule_knows_the_forge(kind: str) -> Non
         a_job(trigger=replace(MAIN, revision=Revision())),
     ],
 )
-def test_where_no_forge_is_known_or_no_commit_nobody_is_told(job: Job) -> None:
-    assert told(None, job, a_state(RULES["gitea"], SshKey("d", ("*",), "/key"))) == NO_FOLLOW_UP
+def test_without_a_forge_or_a_commit_no_status_is_sent(job: Job) -> None:
+    assert follow_up(None, job, a_state(RULES["gitea"], SshKey("d", ("*",), "/key"))) == NO_FOLLOW_UP
 
 
-def test_only_what_others_would_see_is_told() -> None:
+def test_only_a_visible_change_gives_a_new_status() -> None:
     state = a_state(RULES["gitea"])
     queued, running = a_job(), a_job(Status.RUNNING, Reason.PREPARING)
-    assert len(told(queued, running, state).outbox) == 1
-    assert told(running, replace(running, reason=Reason.NONE, generation=3), state) == NO_FOLLOW_UP
+    assert len(follow_up(queued, running, state).outbox) == 1
+    assert follow_up(running, replace(running, reason=Reason.NONE, generation=3), state) == NO_FOLLOW_UP
     waiting = a_job(reason=Reason.APPROVAL_REQUIRED)
-    assert len(told(waiting, queued, state).outbox) == 1, "an approval is seen"
+    assert len(follow_up(waiting, queued, state).outbox) == 1, "an approval is visible"
 
 
 @pytest.mark.parametrize(
     ("job", "description"),
     [
         (a_job(), "waits in the queue"),
-        (a_job(reason=Reason.APPROVAL_REQUIRED), "waits for the approval of this commit by somebody with write"),
+        (a_job(reason=Reason.APPROVAL_REQUIRED), "waits for approval of this commit (needs the level write)"),
         (a_job(Status.RUNNING), "is running"),
         (a_job(Status.SUCCESS, started_at=NOW, finished_at=NOW + 75.4), "succeeded after 75 s"),
         (
             a_job(Status.FAILURE, Reason.STEP_FAILED, message="'Test' failed: exit code 3"),
             "failed: 'Test' failed: exit code 3",
         ),
-        (a_job(Status.TIMEOUT, Reason.JOB_TIMEOUT), "took too long and was ended: job-timeout"),
+        (a_job(Status.TIMEOUT, Reason.JOB_TIMEOUT), "timed out: job-timeout"),
         (
             a_job(Status.CANCELLED, Reason.SUPERSEDED, message="superseded by job 02j"),
             "cancelled: superseded by job 02j",
         ),
     ],
 )
-def test_a_status_says_why(job: Job, description: str) -> None:
+def test_a_status_describes_the_reason(job: Job, description: str) -> None:
     status = commit_status(notification_of(job), "https://ci.example.org/")
     assert (status.description, status.context) == (description, "danube/app")
     assert status.target_url == "https://ci.example.org/jobs/01j"
@@ -123,16 +124,16 @@ ENDED = a_job(Status.SUCCESS, Reason.NONE)
 RUNNING = a_job(Status.RUNNING)
 
 
-def test_an_end_is_told_once() -> None:
+def test_the_end_of_a_job_is_reported_once() -> None:
     state = a_state(notifications=(SlackNotification("chat", (Occasion.ALWAYS,)),), waiting="app")
-    first = told(RUNNING, ENDED, state)
+    first = follow_up(RUNNING, ENDED, state)
     assert [one.kind for one in first.outbox] == [OutboxKind.SLACK]
     assert [one.source for one in first.inbox] == [EntrySource.PIPELINE]
-    assert told(ENDED, replace(ENDED, generation=5), state) == NO_FOLLOW_UP
+    assert follow_up(ENDED, replace(ENDED, generation=5), state) == NO_FOLLOW_UP
 
 
 @pytest.mark.parametrize(
-    ("when", "status", "told_of", "only_after_failure"),
+    ("when", "status", "sent", "only_after_failure"),
     [
         ((Occasion.FAILURE,), Status.FAILURE, True, False),
         ((Occasion.FAILURE,), Status.TIMEOUT, True, False),
@@ -145,27 +146,27 @@ def test_an_end_is_told_once() -> None:
         ((Occasion.ALWAYS,), Status.CANCELLED, True, False),
     ],
 )
-def test_occasions(when: tuple[Occasion, ...], status: Status, told_of: bool, only_after_failure: bool) -> None:
+def test_occasions(when: tuple[Occasion, ...], status: Status, sent: bool, only_after_failure: bool) -> None:
     state = a_state(notifications=(EmailNotification(("alice@example.org",), when),))
-    entries = told(RUNNING, a_job(status), state).outbox
-    assert [one.only_after_failure for one in entries] == ([only_after_failure] if told_of else [])
+    entries = follow_up(RUNNING, a_job(status), state).outbox
+    assert [one.only_after_failure for one in entries] == ([only_after_failure] if sent else [])
 
 
-def test_a_proposals_end_starts_nothing() -> None:
+def test_the_end_of_a_pull_requests_job_starts_nothing() -> None:
     state = a_state(waiting="app")
-    assert told(RUNNING, ENDED, state).inbox
-    proposal = replace(MAIN, pull_request={"number": 7, "fork": False})
-    assert told(replace(RUNNING, trigger=proposal), replace(ENDED, trigger=proposal), state) == NO_FOLLOW_UP
-    assert told(RUNNING, ENDED, a_state(waiting="other")) == NO_FOLLOW_UP
+    assert follow_up(RUNNING, ENDED, state).inbox
+    trigger = replace(MAIN, pull_request={"number": 7, "fork": False})
+    assert follow_up(replace(RUNNING, trigger=trigger), replace(ENDED, trigger=trigger), state) == NO_FOLLOW_UP
+    assert follow_up(RUNNING, ENDED, a_state(waiting="other")) == NO_FOLLOW_UP
 
 
 @pytest.mark.parametrize(
     "event",
     [
-        CronMoment("app", "0 3 * * *", NOW),
+        ScheduleDue("app", "0 3 * * *", NOW),
         PipelineEnded("app", "01j", "success", URL, Revision(SHA, "refs/heads/main", "main")),
     ],
 )
-def test_what_is_no_webhook_is_stored_and_read_again(event: CronMoment | PipelineEnded) -> None:
+def test_entries_without_a_delivery_are_stored_and_read(event: ScheduleDue | PipelineEnded) -> None:
     assert event_from_json(event_to_json(event)) == event
     assert lane_of(event) == "pipeline app"

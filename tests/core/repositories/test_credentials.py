@@ -1,4 +1,4 @@
-"""Which rule reads which repository, and which forge it is on."""
+"""Which rule applies to a repository, and which forge it is on."""
 
 import pytest
 
@@ -44,12 +44,12 @@ RULES: tuple[GitAuthentication, ...] = (APP, LAB, GITEA, PLAIN, KEY)
         ("/srv/app", None),
     ],
 )
-def test_the_first_rule_that_matches_and_can_serve_the_scheme_is_used(repository: str, rule: str | None) -> None:
+def test_the_first_rule_that_matches_url_and_scheme_is_used(repository: str, rule: str | None) -> None:
     found = rule_for(repository, RULES)
     assert (found.name if found is not None else None) == rule
 
 
-def test_a_token_is_not_sent_in_clear() -> None:
+def test_a_token_is_not_sent_unencrypted() -> None:
     with pytest.raises(Permanent, match="plain http") as refused:
         rule_for("http://gitlab.example.org/a/b", RULES)
     assert "https" in refused.value.hint
@@ -80,7 +80,7 @@ def test_a_token_is_not_sent_in_clear() -> None:
         ),
     ],
 )
-def test_each_forge_has_its_own_words(repository: str, url: str, headers: dict[str, str], state: str) -> None:
+def test_each_forge_has_its_own_request(repository: str, url: str, headers: dict[str, str], state: str) -> None:
     project = forge_project(repository, RULES)
     assert project is not None
     status = CommitStatus(CommitState.CANCELLED, "danube/app", "x" * 200, "https://ci.example.org/jobs/1")

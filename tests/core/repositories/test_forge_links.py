@@ -1,4 +1,4 @@
-"""Where a commit and a file can be looked at, for each forge, and for whom nobody knows."""
+"""Links to commits and files, for each forge and for unknown hosts."""
 
 import pytest
 
@@ -30,7 +30,7 @@ SHA = "c0ffee" + "0" * 34
         ),
     ],
 )
-def test_a_commit_and_a_line_of_a_file_have_their_pages(repository: str, commit: str, file: str) -> None:
+def test_commits_and_lines_of_files_have_links(repository: str, commit: str, file: str) -> None:
     pages = forge_pages(repository)
     assert pages is not None
     assert pages.commit(SHA) == commit + SHA
@@ -50,11 +50,11 @@ def test_a_commit_and_a_line_of_a_file_have_their_pages(repository: str, commit:
         "https://github.com/",
     ],
 )
-def test_nobody_knows_the_pages_of_anything_else(repository: str) -> None:
+def test_other_repositories_have_no_links(repository: str) -> None:
     assert forge_pages(repository) is None
 
 
-def test_a_rule_with_an_api_says_which_forge_a_host_is() -> None:
+def test_a_rule_with_an_api_decides_the_forge_of_a_host() -> None:
     rules = (
         GitlabToken("gl", "https://code.example.org", "token", ("code.example.org/*",)),
         HttpsToken("gt", "token", ("git.example.org/*",), forge="gitea"),

@@ -1,4 +1,4 @@
-"""Moments of cron expressions: a year of each, compared with an independent library, and both changes of the clocks."""
+"""Times of cron expressions: a year of each, compared with an independent library, and both daylight saving changes."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -13,15 +13,15 @@ from danube_pkg.core.schedules.cron import (
     NICKNAMES,
     Schedule,
     jitter_of,
-    newest_moment,
-    next_moment,
+    latest_time,
+    next_time,
     problem_with,
 )
 
 VIENNA = ZoneInfo("Europe/Vienna")
 NEW_YORK = ZoneInfo("America/New_York")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
-"""Its clocks are changed by half an hour."""
+"""Daylight saving time there is half an hour."""
 
 CHANGES = {
     VIENNA: {date(2026, 3, 29), date(2026, 10, 25)},
@@ -53,36 +53,36 @@ CRONTAB_5 = (
 """The examples of crontab(5), and what its text describes."""
 
 
-def moments(expression: str, zone: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:
-    moment = next_moment(Schedule(expression, zone), begin.timestamp())
-    while moment is not None and moment < end.timestamp():
-        yield datetime.fromtimestamp(moment, zone)
-        moment = next_moment(Schedule(expression, zone), moment)
+def times(expression: str, zone: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:
+    time = next_time(Schedule(expression, zone), begin.timestamp())
+    while time is not None and time < end.timestamp():
+        yield datetime.fromtimestamp(time, zone)
+        time = next_time(Schedule(expression, zone), time)
 
 
 def independent(expression: str, zone: tzinfo, begin: datetime, end: datetime) -> Iterator[datetime]:
     theirs = croniter(NICKNAMES.get(expression, expression), begin, max_years_between_matches=9)
-    while (moment := theirs.get_next(datetime)) < end:
-        yield moment
+    while (time := theirs.get_next(datetime)) < end:
+        yield time
 
 
 @pytest.mark.parametrize("expression", CRONTAB_5)
-def test_a_year_of_an_expression_is_as_an_independent_library_has_it(expression: str) -> None:
+def test_a_year_of_times_equals_that_of_an_independent_library(expression: str) -> None:
     begin, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
-    assert list(moments(expression, UTC, begin, end)) == list(independent(expression, UTC, begin, end))
+    assert list(times(expression, UTC, begin, end)) == list(independent(expression, UTC, begin, end))
 
 
 @pytest.mark.parametrize("zone", CHANGES, ids=str)
 @pytest.mark.parametrize("expression", CRONTAB_5)
-def test_so_it_is_in_time_zones_but_for_the_days_on_which_clocks_are_changed(expression: str, zone: ZoneInfo) -> None:
+def test_times_in_time_zones_equal_except_on_days_of_clock_changes(expression: str, zone: ZoneInfo) -> None:
     for day in CHANGES[zone]:
         change = datetime.combine(day, datetime.min.time(), zone)
         begin, end = change - timedelta(days=9), change + timedelta(days=9)
-        ours = list(moments(expression, zone, begin, end))
+        ours = list(times(expression, zone, begin, end))
         theirs = list(independent(expression, zone, begin, end))
         assert [one for one in ours if one.date() != day] == [one for one in theirs if one.date() != day]
         seconds = [one.timestamp() for one in ours]
-        assert seconds == sorted(set(seconds)), "never two for one moment"
+        assert seconds == sorted(set(seconds)), "no time twice"
 
 
 SPRING = (datetime(2026, 3, 29, tzinfo=VIENNA), datetime(2026, 3, 30, tzinfo=VIENNA))
@@ -91,7 +91,7 @@ AUTUMN = (datetime(2026, 10, 25, tzinfo=VIENNA), datetime(2026, 10, 26, tzinfo=V
 
 def in_utc(expression: str, day: tuple[datetime, datetime]) -> list[str]:
     begin, end = day[0] - timedelta(seconds=1), day[1]
-    return [one.astimezone(UTC).strftime("%H:%M") for one in moments(expression, VIENNA, begin, end)]
+    return [one.astimezone(UTC).strftime("%H:%M") for one in times(expression, VIENNA, begin, end)]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def in_utc(expression: str, day: tuple[datetime, datetime]) -> list[str]:
         ("@daily", ["23:00"]),
     ],
 )
-def test_when_an_hour_is_left_out(expression: str, expected: list[str]) -> None:
-    """At 02:00 it is 03:00, which is 01:00 UTC."""
+def test_when_the_clock_skips_an_hour(expression: str, expected: list[str]) -> None:
+    """02:00 does not exist: the clock goes from 01:59 to 03:00, which is 01:00 UTC."""
     assert in_utc(expression, SPRING) == expected
 
 
@@ -124,22 +124,22 @@ def test_when_an_hour_is_left_out(expression: str, expected: list[str]) -> None:
         ("@daily", ["22:00"]),
     ],
 )
-def test_when_an_hour_comes_twice(expression: str, expected: list[str]) -> None:
-    """At 03:00, which is 01:00 UTC, it is 02:00 again."""
+def test_when_the_clock_repeats_an_hour(expression: str, expected: list[str]) -> None:
+    """02:00 comes twice: the clock goes from 02:59 back to 02:00, which is 01:00 UTC."""
     assert in_utc(expression, AUTUMN) == expected
 
 
 @pytest.mark.parametrize("expression", ["30 2 * * *", "15 1-4 * * *", "0 2,3 * * *"])
-def test_when_an_hour_comes_twice_the_independent_library_has_one_moment_more_and_no_other(expression: str) -> None:
+def test_when_the_clock_repeats_an_hour_the_independent_library_repeats_the_time(expression: str) -> None:
     begin, end = AUTUMN[0] - timedelta(seconds=1), AUTUMN[1]
-    ours = {one.timestamp() for one in moments(expression, VIENNA, begin, end)}
+    ours = {one.timestamp() for one in times(expression, VIENNA, begin, end)}
     theirs = {one.timestamp() for one in independent(expression, VIENNA, begin, end)}
     again = theirs - ours
     assert ours < theirs
     assert again == {one + 3600 for one in ours if one + 3600 in again}
 
 
-# --- what was missed
+# --- missed times
 
 DAILY = Schedule("0 3 * * *")
 DAY = 86400.0
@@ -157,28 +157,28 @@ THREE = datetime(2026, 6, 1, 3, tzinfo=UTC).timestamp()
         (THREE - 5 * DAY, THREE - 60, THREE - DAY),
     ],
 )
-def test_of_many_missed_moments_the_newest_counts(since: float, now: float, expected: float | None) -> None:
-    assert newest_moment(DAILY, since, now) == expected
+def test_of_many_missed_times_the_latest_counts(since: float, now: float, expected: float | None) -> None:
+    assert latest_time(DAILY, since, now) == expected
 
 
-def test_a_moment_of_every_fourth_year_is_found_after_years() -> None:
+def test_a_time_of_every_fourth_year_is_found_after_years() -> None:
     leap = Schedule("0 0 29 2 *")
     since, now = (datetime(year, 3, 1, tzinfo=UTC).timestamp() for year in (2024, 2031))
-    assert newest_moment(leap, since, now) == datetime(2028, 2, 29, tzinfo=UTC).timestamp()
+    assert latest_time(leap, since, now) == datetime(2028, 2, 29, tzinfo=UTC).timestamp()
 
 
 @settings(deadline=None)
 @given(st.sampled_from(CRONTAB_5), st.floats(0, 40 * DAY), st.floats(0, 40 * DAY))
-def test_the_newest_moment_is_the_last_of_all_that_passed(expression: str, back: float, span: float) -> None:
+def test_the_latest_time_is_the_last_of_all_that_passed(expression: str, back: float, span: float) -> None:
     since = THREE - back
     schedule = Schedule(expression, VIENNA)
-    newest, moment = None, next_moment(schedule, since)
-    while moment is not None and moment <= since + span:
-        newest, moment = moment, next_moment(schedule, moment)
-    assert newest_moment(schedule, since, since + span) == newest
+    latest, time = None, next_time(schedule, since)
+    while time is not None and time <= since + span:
+        latest, time = time, next_time(schedule, time)
+    assert latest_time(schedule, since, since + span) == latest
 
 
-def test_jitter_is_the_same_each_time_and_another_for_others() -> None:
+def test_jitter_is_stable_for_a_name_and_differs_between_names() -> None:
     schedule = Schedule("0 3 * * *", jitter_seconds=600)
     found = [jitter_of(schedule, f"pipeline-{number}") for number in range(200)]
     assert found == [jitter_of(schedule, f"pipeline-{number}") for number in range(200)]
@@ -188,10 +188,10 @@ def test_jitter_is_the_same_each_time_and_another_for_others() -> None:
 
 
 @pytest.mark.parametrize("expression", ["0 0 30 2 *", "0 0 31 4,6,9,11 *"])
-def test_what_never_comes_is_refused(expression: str) -> None:
-    assert "never comes" in problem_with(expression)
+def test_a_date_that_does_not_exist_is_refused(expression: str) -> None:
+    assert "never matches" in problem_with(expression)
 
 
 @pytest.mark.parametrize("expression", CRONTAB_5)
-def test_what_is_right_is_not_refused(expression: str) -> None:
+def test_valid_expressions_are_accepted(expression: str) -> None:
     assert problem_with(expression) == ""

@@ -1,4 +1,4 @@
-"""Entries of the inbox: as they are stored, and as people read them."""
+"""Events of the inbox: their stored form, and their description."""
 
 import json
 
@@ -7,11 +7,11 @@ import pytest
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
-    CronMoment,
     InboxEvent,
     PipelineEnded,
+    ScheduleDue,
+    describe_event,
     event_from_json,
-    event_in_words,
     event_to_json,
     repository_of,
 )
@@ -30,13 +30,13 @@ SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
 APP = WebhookRepository("Team/App", ("https://git.example.org/team/app.git", "git@git.example.org:team/app.git"))
 PULL = PullRequest(APP, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob")
 EVENTS: list[tuple[InboxEvent, str]] = [
-    (Push(APP, "main", SHA, "alice", "mend it", ("a", "b")), "push to main of Team/App by alice"),
+    (Push(APP, "main", SHA, "alice", "fix it", ("a", "b")), "push to main of Team/App by alice"),
     (Push(APP, "main", SHA, ""), "push to main of Team/App"),
     (TagPush(APP, "v1", SHA, "alice"), "tag v1 of Team/App by alice"),
-    (BranchDeleted(APP, "old", "alice"), "end of branch old of Team/App by alice"),
+    (BranchDeleted(APP, "old", "alice"), "branch old of Team/App deleted by alice"),
     (PULL, "pull request 7 from a fork of Team/App opened by bob"),
-    (CronMoment("app", "30 2 * * *", 1.0), "the clock of app: 30 2 * * *"),
-    (PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)), "the end of app job 01j: success"),
+    (ScheduleDue("app", "30 2 * * *", 1.0), "schedule of app: 30 2 * * *"),
+    (PipelineEnded("app", "01j", "success", "/srv/app", Revision(SHA)), "end of app job 01j: success"),
     (Ping(), "ping"),
     (Ignored("star created"), "star created"),
 ]
@@ -45,7 +45,7 @@ EVENTS: list[tuple[InboxEvent, str]] = [
 @pytest.mark.parametrize(("event", "words"), EVENTS)
 def test_an_event_is_stored_and_read(event: InboxEvent, words: str) -> None:
     assert event_from_json(event_to_json(event)) == event
-    assert event_in_words(event) == words
+    assert describe_event(event) == words
     assert repository_of(event) == ("Team/App" if "Team/App" in words else "")
 
 
@@ -78,7 +78,7 @@ ROWS: list[tuple[str, InboxEvent]] = [
     ),
     (
         '{"kind":"CronMoment","pipeline":"app","schedule":"30 2 * * *","moment":1.0}',
-        CronMoment("app", "30 2 * * *", 1.0),
+        ScheduleDue("app", "30 2 * * *", 1.0),
     ),
     (
         f'{{"kind":"PipelineEnded","pipeline":"app","job_id":"01j","status":"success","repository":"/srv/app",'

@@ -1,4 +1,5 @@
-"""Which pipelines an event starts: one repository under its many names, kinds of trigger, branches, files, `[skip ci]`."""
+"""Which pipelines an event starts: one repository under its many names, kinds of trigger, branches, files, `[skip
+ci]`."""
 
 from typing import Any
 
@@ -9,13 +10,13 @@ from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import PipelineEnded
 from danube_pkg.core.triggers.matching import (
-    NotMeant,
+    NotMatched,
     PipelineIndex,
     Skip,
     Start,
-    judge,
-    judge_end,
-    wants_changed_files,
+    match_event,
+    match_pipeline_end,
+    needs_changed_files,
 )
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
@@ -33,7 +34,7 @@ URL = "https://git.example.org/Team/App"
 REPOSITORY = WebhookRepository(
     "Team/App", ("https://git.example.org/team/app.git", "ssh://git@git.example.org:2222/team/app")
 )
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "mend it", ("services/api/main.py", "docs/index.md"))
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", ("services/api/main.py", "docs/index.md"))
 TAG = TagPush(REPOSITORY, "v1", SHA, "alice")
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob"
@@ -47,7 +48,7 @@ def pipeline(*kinds: TriggerKind, name: str = "app", repository: str = URL, **sp
 
 
 def starts(event: WebhookEvent, one: PipelineDefinition, changed: tuple[str, ...] | None = None) -> bool:
-    return isinstance(judge(event, one, changed), Start)
+    return isinstance(match_event(event, one, changed), Start)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_one_repository_has_many_names(name: str) -> None:
         "/srv/team/app",
     ],
 )
-def test_another_repository_is_another(name: str) -> None:
+def test_similar_urls_are_other_repositories(name: str) -> None:
     assert PipelineIndex([pipeline(repository=name)]).of_repository(REPOSITORY) == []
 
 
@@ -93,33 +94,35 @@ def test_each_pipeline_of_a_repository_is_found_once_by_name() -> None:
 
 
 @pytest.mark.parametrize("event", [PUSH, TAG, PULL])
-def test_an_event_starts_what_names_its_kind_and_nothing_else(event: WebhookEvent) -> None:
+def test_an_event_starts_only_pipelines_with_its_kind_of_trigger(event: WebhookEvent) -> None:
     kinds = {Push: TriggerKind.PUSH, TagPush: TriggerKind.TAG, PullRequest: TriggerKind.PULL_REQUEST}
     wanted = kinds[type(event)]
     assert starts(event, pipeline(wanted))
     for kinds_of_another in [(), *((kind,) for kind in TriggerKind if kind is not wanted)]:
-        assert judge(event, pipeline(*kinds_of_another)) == NotMeant("app", f"its triggers name no {wanted}")
+        assert match_event(event, pipeline(*kinds_of_another)) == NotMatched(
+            "app", f"its triggers do not include {wanted}"
+        )
 
 
-def test_what_ends_starts_nothing() -> None:
+def test_deleted_branches_and_closed_pull_requests_start_nothing() -> None:
     every = pipeline(*TriggerKind)
     deleted, closed = BranchDeleted(REPOSITORY, "main", "alice"), replace(PULL, change=PullRequestChange.CLOSED)
-    assert judge(deleted, every) == NotMeant("app", "the end of a branch starts nothing")
-    assert judge(closed, every) == NotMeant("app", "the end of a pull request starts nothing")
+    assert match_event(deleted, every) == NotMatched("app", "a deleted branch starts no job")
+    assert match_event(closed, every) == NotMatched("app", "a closed pull request starts no job")
 
 
-def test_a_branch_that_is_not_meant_is_told_what_is() -> None:
+def test_a_branch_mismatch_names_the_filter() -> None:
     releases = pipeline(TriggerKind.PUSH, branch_filter=("main", "release/*"))
-    found = judge(replace(PUSH, branch="topic"), releases)
-    assert found == NotMeant("app", "its branch_filter (main, release/*) does not match the branch topic")
+    found = match_event(replace(PUSH, branch="topic"), releases)
+    assert found == NotMatched("app", "its branch_filter (main, release/*) does not match the branch topic")
     many = pipeline(TriggerKind.PUSH, branch_filter=tuple(f"release/{number}" for number in range(1000)))
-    assert isinstance(cut := judge(PUSH, many), NotMeant)
+    assert isinstance(cut := match_event(PUSH, many), NotMatched)
     assert cut.why.endswith("…) does not match the branch main")
     assert len(cut.why) < 300
 
 
 @pytest.mark.parametrize(
-    ("filters", "branch", "meant"),
+    ("filters", "branch", "starting"),
     [
         ((), "anything/at/all", True),
         (("main",), "main", True),
@@ -131,17 +134,17 @@ def test_a_branch_that_is_not_meant_is_told_what_is() -> None:
         (("**",), "a/b", True),
     ],
 )
-def test_branches_are_filtered_of_a_pull_request_by_its_target(
-    filters: tuple[str, ...], branch: str, meant: bool
+def test_branches_are_filtered_and_pull_requests_by_their_target(
+    filters: tuple[str, ...], branch: str, starting: bool
 ) -> None:
     one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST, TriggerKind.TAG, branch_filter=filters)
-    assert starts(replace(PUSH, branch=branch), one) is meant
-    assert starts(replace(PULL, target_branch=branch, source_branch="main"), one) is meant
+    assert starts(replace(PUSH, branch=branch), one) is starting
+    assert starts(replace(PULL, target_branch=branch, source_branch="main"), one) is starting
     assert starts(TAG, one), "a tag is on no branch"
 
 
 @pytest.mark.parametrize(
-    ("paths", "ignored", "meant"),
+    ("paths", "ignored", "starting"),
     [
         (("services/api/**",), (), True),
         (("services/web/**",), (), False),
@@ -153,36 +156,38 @@ def test_branches_are_filtered_of_a_pull_request_by_its_target(
         (("docs/**", "services/**"), ("**/*.md",), True),
     ],
 )
-def test_files_decide_in_a_repository_of_many(paths: tuple[str, ...], ignored: tuple[str, ...], meant: bool) -> None:
+def test_changed_files_decide_where_paths_are_given(
+    paths: tuple[str, ...], ignored: tuple[str, ...], starting: bool
+) -> None:
     one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST, paths=paths, paths_ignore=ignored)
-    assert starts(PUSH, one) is meant
-    assert starts(PULL, one, PUSH.changed) is meant
-    assert starts(replace(PUSH, changed=None), one), "where the files are not known, it runs"
-    assert starts(replace(PUSH, changed=()), one), "a push of no file at all is meant to start something"
+    assert starts(PUSH, one) is starting
+    assert starts(PULL, one, PUSH.changed) is starting
+    assert starts(replace(PUSH, changed=None), one), "unknown files count as a match"
+    assert starts(replace(PUSH, changed=()), one), "so does a push without any file"
     assert starts(PULL, one)
 
 
-def test_a_skipped_pipeline_says_why_and_a_required_check_is_told_that_all_is_well() -> None:
-    found = judge(PUSH, pipeline(TriggerKind.PUSH, paths=("web/**",)))
+def test_a_skip_has_a_reason_and_is_reported_as_success() -> None:
+    found = match_event(PUSH, pipeline(TriggerKind.PUSH, paths=("web/**",)))
     assert isinstance(found, Skip)
-    assert (found.why, found.reported) == ("none of the 2 files that changed is among its paths", True)
-    found = judge(replace(PUSH, changed=("a",)), pipeline(TriggerKind.PUSH, paths_ignore=("a",)))
+    assert (found.why, found.reported) == ("none of the 2 changed files matches its paths", True)
+    found = match_event(replace(PUSH, changed=("a",)), pipeline(TriggerKind.PUSH, paths_ignore=("a",)))
     assert isinstance(found, Skip)
-    assert found.why == "only files that it ignores changed (1)"
+    assert found.why == "only files of its paths_ignore changed (1)"
 
 
 @pytest.mark.parametrize("mark", ["[skip ci]", "[SKIP CI]", "[ci skip]"])
-def test_a_message_can_skip_but_waves_no_required_check_through(mark: str) -> None:
+def test_a_commit_message_can_skip_but_does_not_pass_a_required_check(mark: str) -> None:
     one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST)
     for event in (replace(PUSH, message=f"docs\n\n{mark} later"), replace(PULL, message=mark)):
-        found = judge(event, one)
+        found = match_event(event, one)
         assert isinstance(found, Skip)
         assert not found.reported
     assert starts(replace(PUSH, message="skip ci"), one)
 
 
-def test_a_pull_requests_job_is_on_no_branch_and_knows_that_it_is_a_forks() -> None:
-    found = judge(PULL, pipeline(TriggerKind.PULL_REQUEST))
+def test_a_pull_requests_trigger_has_no_branch_and_is_marked_as_a_fork() -> None:
+    found = match_event(PULL, pipeline(TriggerKind.PULL_REQUEST))
     assert isinstance(found, Start)
     trigger = found.trigger
     assert (trigger.revision.branch, trigger.revision.ref, trigger.revision.commit_sha) == ("", "refs/pull/7/head", SHA)
@@ -190,12 +195,12 @@ def test_a_pull_requests_job_is_on_no_branch_and_knows_that_it_is_a_forks() -> N
     assert (trigger.pull_request["fork"], trigger.pull_request["source_branch"]) == (True, "topic")
 
 
-def test_a_pull_requests_files_are_asked_for_only_where_they_decide() -> None:
+def test_the_files_of_a_pull_request_are_needed_only_where_they_decide() -> None:
     plain, picky = pipeline(TriggerKind.PULL_REQUEST), pipeline(TriggerKind.PULL_REQUEST, paths=("web/**",))
-    assert wants_changed_files(PULL, [plain, picky])
-    assert not wants_changed_files(PULL, [plain])
-    assert not wants_changed_files(PUSH, [pipeline(TriggerKind.PUSH, paths=("web/**",))])
-    assert not wants_changed_files(replace(PULL, target_branch="x"), [replace_spec(picky, branch_filter=("main",))])
+    assert needs_changed_files(PULL, [plain, picky])
+    assert not needs_changed_files(PULL, [plain])
+    assert not needs_changed_files(PUSH, [pipeline(TriggerKind.PUSH, paths=("web/**",))])
+    assert not needs_changed_files(replace(PULL, target_branch="x"), [replace_spec(picky, branch_filter=("main",))])
 
 
 def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
@@ -203,7 +208,7 @@ def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
 
 
 @pytest.mark.parametrize(
-    ("result", "status", "meant"),
+    ("result", "status", "starting"),
     [
         (PipelineEnd.SUCCESS, "success", True),
         (PipelineEnd.SUCCESS, "failure", False),
@@ -213,18 +218,16 @@ def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
         (PipelineEnd.ALWAYS, "cancelled", True),
     ],
 )
-def test_the_end_of_another_pipeline_starts_what_waits_for_that_end(
-    result: PipelineEnd, status: str, meant: bool
-) -> None:
+def test_the_end_of_a_pipeline_starts_those_that_name_it(result: PipelineEnd, status: str, starting: bool) -> None:
     trigger = TriggerSpec(TriggerKind.PIPELINE, pipeline="test", result=result)
     index = PipelineIndex([pipeline(name="deploy", triggers=(trigger,)), pipeline(name="test")])
-    assert [one.name for one in index.after(replace(ENDED, status=status))] == (["deploy"] if meant else [])
-    assert index.is_waited_for("test")
-    assert not index.is_waited_for("deploy")
+    assert [one.name for one in index.after(replace(ENDED, status=status))] == (["deploy"] if starting else [])
+    assert index.starts_others("test")
+    assert not index.starts_others("deploy")
 
 
-def test_what_follows_in_the_same_repository_is_of_the_same_commit_and_keeps_to_its_branches() -> None:
-    found = judge_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
+def test_the_next_pipeline_of_one_repository_has_the_same_commit_and_its_own_branch_filter() -> None:
+    found = match_pipeline_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
     assert isinstance(found, Start)
     assert (found.trigger.revision.commit_sha, found.trigger.revision.branch, found.trigger.type) == (
         SHA,
@@ -232,13 +235,15 @@ def test_what_follows_in_the_same_repository_is_of_the_same_commit_and_keeps_to_
         "pipeline",
     )
     main = pipeline(branch_filter=("main",))
-    assert isinstance(judge_end(replace(ENDED, revision=Revision(SHA, branch="topic")), main), NotMeant)
-    assert judge_end(replace(ENDED, revision=Revision(SHA, tag="v1")), main) == NotMeant(
-        "app", "its branch_filter (main) names branches, and this is on none"
+    assert isinstance(match_pipeline_end(replace(ENDED, revision=Revision(SHA, branch="topic")), main), NotMatched)
+    assert match_pipeline_end(replace(ENDED, revision=Revision(SHA, tag="v1")), main) == NotMatched(
+        "app", "its branch_filter (main) does not match a job without a branch"
     )
 
 
-def test_what_follows_in_another_repository_is_its_newest_commit() -> None:
-    found = judge_end(ENDED, pipeline(repository="https://git.example.org/team/deploy", branch_filter=("main",)))
+def test_the_next_pipeline_of_another_repository_has_its_newest_commit() -> None:
+    found = match_pipeline_end(
+        ENDED, pipeline(repository="https://git.example.org/team/deploy", branch_filter=("main",))
+    )
     assert isinstance(found, Start)
     assert found.trigger.revision == Revision()

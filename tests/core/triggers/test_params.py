@@ -1,4 +1,4 @@
-"""Parameters that a person gives, against what the pipeline declares."""
+"""Parameters of a manual start, checked against what the pipeline declares."""
 
 import pytest
 
@@ -19,12 +19,12 @@ def findings(given: dict[str, str]) -> list[str]:
     return [one.what for one in refused.value.findings]
 
 
-def test_defaults_fill_what_was_not_given() -> None:
+def test_missing_parameters_get_their_defaults() -> None:
     taken = read_params(DECLARED, {"note": "hotfix", "replicas": "3"})
     assert taken == {"target": "staging", "replicas": "3", "dry": "false", "note": "hotfix"}
 
 
-def test_every_mistake_is_found_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     assert findings({"target": "prod", "replicas": "two", "dry": "yes", "targt": "x"}) == [
         "there is no parameter 'targt'",
         "the parameter 'target' must be one of staging, production, not 'prod'",
@@ -34,7 +34,7 @@ def test_every_mistake_is_found_at_once() -> None:
     ]
 
 
-def test_a_hint_names_what_was_probably_meant() -> None:
+def test_a_hint_names_the_nearest_choice() -> None:
     with pytest.raises(ParamsInvalid) as refused:
         read_params(DECLARED, {"note": "x", "target": "productoin"})
     assert refused.value.hint == "did you mean 'production'?"
@@ -46,11 +46,11 @@ def test_numbers(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "1e3", "1.", "0x1", "１", "1\n"])
-def test_what_is_no_number(value: str) -> None:
+def test_other_texts_are_not_numbers(value: str) -> None:
     assert len(findings({"note": "", "replicas": value})) == 1
 
 
-def test_a_pipeline_that_declares_none_takes_any_within_bounds() -> None:
+def test_a_pipeline_without_declared_parameters_accepts_any_within_bounds() -> None:
     assert read_params({}, {"a": "b"}) == {"a": "b"}
     with pytest.raises(ParamsInvalid, match="longer"):
         read_params({}, {"a": "x" * (MAX_VALUE + 1)})

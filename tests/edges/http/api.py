@@ -113,7 +113,7 @@ class StandingDex:
 
     async def apply(self, configuration: str) -> None: ...
 
-    def trouble(self) -> str:
+    def last_failure(self) -> str:
         return ""
 
 

@@ -204,7 +204,7 @@ def expected_in_audit(route: Route) -> list[str]:
     address."""
     if "email" in dict(BODIES.get(name(route), {})):  # type: ignore[call-overload]
         return ["unknown"] * len(CALLERS)
-    if RULES[route.action].need is Need.NO_FOLLOW_UP:
+    if RULES[route.action].need is Need.NOTHING:
         return []
     if route.method == "GET" and route.action not in (Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES):
         return []
@@ -286,4 +286,4 @@ async def test_members_of_the_owning_team_write_and_its_admins_set_secrets(stage
 
 
 def test_needs_are_in_order() -> None:
-    assert sorted(Need) == [Need.NO_FOLLOW_UP, Need.LOGIN, Need.READ, Need.WRITE, Need.ADMIN, Need.GLOBAL_ADMIN]
+    assert sorted(Need) == [Need.NOTHING, Need.LOGIN, Need.READ, Need.WRITE, Need.ADMIN, Need.GLOBAL_ADMIN]

@@ -5,12 +5,12 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.inbox import (
-    CronMoment,
     EntrySource,
     InboxEntry,
     InboxEvent,
     PipelineOutcome,
     Result,
+    ScheduleDue,
 )
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.core.triggers.webhooks.events import Push, WebhookRepository
@@ -53,8 +53,8 @@ async def test_callers_see_entries_and_outcomes_of_their_own_pipelines(api: Api)
         "d1",
         push,
         PipelineOutcome("app", Result.STARTED),
-        PipelineOutcome("docs", Result.SKIPPED, "none of the 3 files that changed is among its paths"),
-        PipelineOutcome("secret", Result.NOT_MEANT, "its triggers name no push"),
+        PipelineOutcome("docs", Result.SKIPPED, "none of the 3 changed files matches its paths"),
+        PipelineOutcome("secret", Result.NOT_MATCHED, "its triggers do not include push"),
     )
     second = await add_settled(
         api, EntrySource.GITHUB, "d2", Push(OTHER, "main", COMMIT, "bob"), PipelineOutcome("secret", Result.STARTED)
@@ -79,7 +79,7 @@ async def test_callers_see_entries_and_outcomes_of_their_own_pipelines(api: Api)
             {
                 "pipeline": "docs",
                 "result": "skipped",
-                "why": "none of the 3 files that changed is among its paths",
+                "why": "none of the 3 changed files matches its paths",
                 "job": None,
             },
         ],
@@ -102,7 +102,7 @@ async def test_filters_and_pages_are_the_same_for_all_callers(api: Api) -> None:
     started = PipelineOutcome("app", Result.STARTED)
     for number in range(5):
         await add_settled(api, EntrySource.GITHUB, f"d{number}", Push(APP, f"b{number}", COMMIT, "alice"), started)
-        await add_settled(api, EntrySource.CRON, f"c{number}", CronMoment("app", "@daily", NIGHT), started)
+        await add_settled(api, EntrySource.CRON, f"c{number}", ScheduleDue("app", "@daily", NIGHT), started)
     await add_settled(api, EntrySource.GITEA, "e", Push(OTHER, "main", COMMIT, "alice"), started)
     for caller in (alice, api.local):
         assert await deliveries_of(caller, "source=cron") == ["c4", "c3", "c2", "c1", "c0"]

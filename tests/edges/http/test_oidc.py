@@ -159,7 +159,7 @@ async def test_each_falsification_is_refused_and_its_reason_logged(
     with caplog.at_level(logging.WARNING, "danube.login"):
         answer = await log_in(api, issuer)
     assert (answer.status, answer.reference) == (401, reference)
-    assert answer.json["title"] == "the login did not succeed"
+    assert answer.json["title"] == "the login failed"
     assert not cookies_of(answer)
     (logged,) = [record for record in caplog.records if record.message == "login-refused"]
     assert logged.__dict__["fields"]["reference"] == reference
@@ -171,7 +171,7 @@ async def test_a_browser_gets_a_page_without_the_reason(api: Api, issuer: Issuer
     query = issuer.authorize(location)
     answer = await api.anonymous.get(f"/auth/callback?{query}", cookie=cookie_header(cookies), accept="text/html")
     assert answer.status == 401
-    assert b"<h1>The login did not succeed.</h1>" in answer.body
+    assert b"<h1>The login failed.</h1>" in answer.body
     assert b"another login" not in answer.body
     assert answer.headers["x-request-id"].encode() in answer.body
 

@@ -160,6 +160,13 @@ async def test_an_approval_is_for_one_commit(api: Api, alice: Caller) -> None:
     assert (await alice.post(path, {"commit_sha": COMMIT})).reference == "approval-not-needed"
 
 
+async def test_a_commit_that_is_not_known_is_null(api: Api, alice: Caller) -> None:
+    job = await api.job("app", trigger=Trigger("manual", "bob"))
+    (listed,) = (await alice.get("/api/v1/jobs")).json["jobs"]
+    one = (await alice.get(f"/api/v1/jobs/{job.id}")).json
+    assert [found["trigger"]["commit_sha"] for found in (listed, one)] == [None, None]
+
+
 async def test_a_rerun_is_a_new_job_with_the_same_commit_and_parameters(api: Api, alice: Caller) -> None:
     trigger = Trigger("manual", "bob", Revision(COMMIT, "refs/heads/main", "main"), {"target": "staging"})
     job = await api.job("app", status=Status.FAILURE, reason=Reason.STEP_FAILED, trigger=trigger)

@@ -1,4 +1,4 @@
-"""The configuration's loop when what it works with fails. What it reads and applies is in tests/adapters/git/test_sync.py."""
+"""The configuration sync when its store fails; tests/adapters/git/test_sync.py tests what it reads and applies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -49,7 +49,7 @@ class Desk:
         self.sources = GitSources(path / "repos")
 
     async def open(self) -> None:
-        """As at the start of a server."""
+        """Load what was applied last, as a server does at its start."""
         configuration = AppliedConfiguration(*await self.store.load_state())
         configuration.listen(self._count)
         source = ConfigurationDirectory(self.repository, self.sources)
@@ -78,7 +78,7 @@ async def a_desk(path: Path) -> AsyncIterator[Desk]:
         await database.close()
 
 
-async def test_a_full_disk_changes_nothing_and_the_next_look_applies(tmp_path: Path) -> None:
+async def test_a_full_disk_changes_nothing_and_the_next_sync_applies(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         desk.write("one")
         assert (await desk.configuration.sync()).problem is None
@@ -108,25 +108,25 @@ async def test_a_mistake_anywhere_changes_nothing(tmp_path: Path) -> None:
         assert (await desk.names(), desk.applied) == (["one"], 1)
 
 
-async def test_a_bug_does_not_end_the_looking(tmp_path: Path) -> None:
+async def test_a_bug_does_not_end_the_loop(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         desk.store.failures = [RuntimeError("a bug")]
         desk.write("one")
         following = asyncio.create_task(desk.configuration.follow(), name="follow")
-        await wait_until_async(lambda: desk.applied, 20, "the second look")
+        await wait_until_async(lambda: desk.applied, 20, "the second sync")
         assert await desk.names() == ["one"]
         await end_all(following)
 
 
-async def test_looks_at_the_same_time_come_one_after_the_other(tmp_path: Path) -> None:
+async def test_concurrent_syncs_run_one_after_the_other(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         desk.write("one")
         await asyncio.gather(*(desk.configuration.sync() for _ in range(10)))
         assert await desk.names() == ["one"]
 
 
-async def test_what_was_written_is_kept_as_it_was_applied_document_by_document(tmp_path: Path) -> None:
-    first = "# why it is there\n" + PIPELINE.replace("NAME", "one")
+async def test_the_text_of_each_document_is_stored_as_it_was_applied(tmp_path: Path) -> None:
+    first = "# why it exists\n" + PIPELINE.replace("NAME", "one")
     second = PIPELINE.replace("NAME", "two").replace("spec: ", "# inside\nspec: ")
     third = "--- {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: three}, spec: {repository: /srv/x}}\n"
     async with a_desk(tmp_path) as desk:
@@ -144,7 +144,7 @@ async def test_what_was_written_is_kept_as_it_was_applied_document_by_document(t
         assert texts() == written | {"one": first.replace("why", "that")}
 
 
-def test_places_have_addresses_where_the_configurations_forge_is_known() -> None:
+def test_findings_link_to_the_forge_where_it_is_known() -> None:
     sha, place, applied = "c0ffee" + "0" * 34, SourceLocation("pipelines/app.yaml", 4), AppliedConfiguration()
     at_forge = "git@gitlab.example.org:team/config.git"
     assert file_url("/srv/config", applied, sha, place) == ""

@@ -1,9 +1,11 @@
-"""Dex keeps in step with the configuration, whatever its file's disk does meanwhile."""
+"""Dex gets each configuration, also after its file could not be written."""
 
 import asyncio
 import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from danube_pkg.adapters.store import Database, SqliteAccess
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -11,23 +13,24 @@ from danube_pkg.core.configuration.state import Applied, State
 from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.loops import Timing
+from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.identity.dex import Dex
 from tests.support.waiting import wait_until_async, wait_until_true
 
 
 class Runner:
-    """Takes what it is given once its disk has room."""
+    """`DexRunner` that keeps each configuration, or fails."""
 
-    def __init__(self) -> None:
-        self.is_full = True
+    def __init__(self, failure: Exception) -> None:
+        self.failure: Exception | None = failure
         self.taken: list[str] = []
 
     async def apply(self, configuration: str) -> None:
-        if self.is_full:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        if self.failure is not None:
+            raise self.failure
         self.taken.append(configuration)
 
-    def trouble(self) -> str:
+    def last_failure(self) -> str:
         return ""
 
 
@@ -40,8 +43,8 @@ class Healthy:
         return 200, [], b""
 
 
-async def test_a_full_disk_is_a_condition_and_the_next_configuration_is_taken(tmp_path: Path) -> None:
-    runner, database = Runner(), Database(tmp_path / "danube.db")
+async def test_a_full_disk_is_a_condition_and_the_next_configuration_is_applied(tmp_path: Path) -> None:
+    runner, database = Runner(OSError(errno.ENOSPC, "No space left on device")), Database(tmp_path / "danube.db")
     settings = DexSettings(external_url="https://danube.test", client_secret="a secret of the client")
     applied = AppliedConfiguration()
     dex = Dex(settings, SqliteAccess(database), runner, Healthy(), applied, Timing(SystemClock()))
@@ -50,10 +53,29 @@ async def test_a_full_disk_is_a_condition_and_the_next_configuration_is_taken(tm
         await wait_until_true(dex.conditions, 10, "the full disk to be noticed")
         (condition,) = await dex.conditions()
         assert "No space left" in condition.what
-        runner.is_full = False
+        runner.failure = None
         applied.replace(State(), Applied())
         await wait_until_async(lambda: runner.taken, 10, "the configuration to be taken")
         assert await dex.conditions() == ()
     finally:
-        following.cancel()
+        await end_all(following)
+        await database.close()
+
+
+async def test_a_bug_does_not_end_the_loop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runner, database, applied = (
+        Runner(ZeroDivisionError("a bug")),
+        Database(tmp_path / "danube.db"),
+        AppliedConfiguration(),
+    )
+    settings = DexSettings(external_url="https://danube.test", client_secret="a secret of the client")
+    dex = Dex(settings, SqliteAccess(database), runner, Healthy(), applied, Timing(SystemClock()))
+    following = asyncio.create_task(dex.follow(), name="dex")
+    try:
+        await wait_until_async(lambda: "dex-configure-failed" in caplog.messages, 10, "the bug to be logged")
+        runner.failure = None
+        applied.replace(State(), Applied())
+        await wait_until_async(lambda: runner.taken, 10, "the configuration to be applied")
+    finally:
+        await end_all(following)
         await database.close()

@@ -46,7 +46,7 @@ async def running(tmp_path: Path) -> AsyncIterator[RunningJob]:
         await jobs.create_jobs([a_job()])
         made = RunningJob(jobs)
         yield made
-        jobs.let_go()
+        jobs.release()
         await end_all(made.task)
 
 
@@ -55,7 +55,7 @@ async def test_an_event_is_stored_before_it_is_visible(running: RunningJob) -> N
     asked = asyncio.create_task(running.active.apply(ev.Admitted("pod")), name="asked")
     await wait_until_async(lambda: running.jobs.waiting, 10, "the commit")
     assert (running.active.job.phase, running.decided) == (Phase.QUEUED, [])
-    running.jobs.let_go()
+    running.jobs.release()
     assert (await asked).phase is Phase.PREPARING
     stored = await running.jobs.load_job("01job")
     assert stored == running.active.job
@@ -68,7 +68,7 @@ async def test_a_caller_that_is_cancelled_does_not_cancel_its_event(running: Run
     asked = asyncio.create_task(running.active.apply(ev.Admitted("pod")), name="asked")
     await wait_until_async(lambda: running.jobs.waiting, 10, "the commit")
     await end_all(asked)
-    running.jobs.let_go()
+    running.jobs.release()
     await running.active.wait_until(lambda job: job.phase is Phase.PREPARING)
     assert await running.jobs.load_job("01job") == running.active.job
 
@@ -90,7 +90,7 @@ async def test_an_illegal_event_is_the_senders_error_and_the_mailbox_continues(r
 
 
 async def test_every_sender_gets_an_error_when_the_mailbox_ends(running: RunningJob) -> None:
-    """Of the message that is being handled, those behind it, and one that comes later."""
+    """The sender of the message that is being handled, those behind it, and one that comes later."""
     running.jobs.hold()
     asked = [asyncio.create_task(running.active.apply(ev.Admitted("pod")), name=f"asked {n}") for n in range(3)]
     await wait_until_async(lambda: running.jobs.waiting, 10, "the commit")

@@ -88,7 +88,7 @@ async def test_a_log_shows_an_end_only_when_it_is_stored(tmp_path: Path) -> None
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the end's commit")
         log = setup.logs.path(job_id).read_text()
         assert ("made\n" in log, "--- step 1 success" in log) == (True, False)
-        setup.jobs.let_go()
+        setup.jobs.release()
         assert (await call).end.status is Status.SUCCESS
         await wait_until_async(lambda: "--- step 1 success" in setup.logs.path(job_id).read_text(), 10, "its last line")
 
@@ -224,7 +224,7 @@ async def test_an_ending_job_rejects_secrets_and_steps(tmp_path: Path) -> None:
         setup.jobs.hold()
         cancelling = asyncio.create_task(setup.engine.cancel(job_id, "me"), name="cancel")
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the cancel's commit")
-        setup.jobs.let_go()
+        setup.jobs.release()
         await cancelling
         with pytest.raises(Conflict, match="secrets cannot be read"):
             await setup.coordination.read_secret(job_id, 1, "TOKEN")

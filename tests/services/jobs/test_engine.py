@@ -32,7 +32,7 @@ async def test_a_job_becomes_active_though_its_caller_was_cancelled(tmp_path: Pa
         caller = asyncio.create_task(setup.engine.submit(PIPELINE, TRIGGER), name="caller")
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the commit")
         await end_all(caller)
-        setup.jobs.let_go()
+        setup.jobs.release()
         await wait_until_async(lambda: setup.machine.pods, 20, "its pod")
         (pod,) = setup.machine.pods.values()
         assert setup.engine.active_job(pod.spec.job_id).job.trigger == TRIGGER
@@ -54,7 +54,7 @@ async def test_two_calls_for_one_reserved_id_are_one_job(tmp_path: Path) -> None
         first = asyncio.create_task(setup.engine.submit(PIPELINE, TRIGGER, job_id="reserved"), name="first")
         second = asyncio.create_task(setup.engine.submit(PIPELINE, TRIGGER, job_id="reserved"), name="second")
         await wait_until_async(lambda: setup.jobs.waiting == 2, 10, "both commits")
-        setup.jobs.let_go()
+        setup.jobs.release()
         assert {(await first).id, (await second).id} == {"reserved"}
         active = setup.engine.active_job("reserved")
         await active.wait_until(lambda job: job.phase is Phase.RUNNING)
@@ -82,7 +82,7 @@ async def test_a_cancel_at_the_moment_of_admission_delays_no_other_job(tmp_path:
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the cancel's commit")
         setup.limit(2)
         await wait_until_async(lambda: setup.engine.active_job(first.id).mailbox.waiting, 10, "the admission behind it")
-        setup.jobs.let_go()
+        setup.jobs.release()
         assert (await cancelling).status is Status.CANCELLED
         await has_phase(setup, second.id, Phase.RUNNING)
 
@@ -95,7 +95,7 @@ async def test_a_request_for_a_job_that_is_being_closed_is_answered(tmp_path: Pa
         setup.jobs.hold()
         asked = [asyncio.create_task(setup.engine.cancel(job.id, f"p{n}"), name=f"cancel {n}") for n in range(3)]
         await wait_until_async(lambda: setup.jobs.waiting, 10, "the commit")
-        setup.jobs.let_go()
+        setup.jobs.release()
         ends = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
         assert {type(end) for end in ends} <= {type(active.job), Unavailable}
         assert active.job.cancelled_by == "p0"

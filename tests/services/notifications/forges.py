@@ -1,7 +1,8 @@
-"""Forges as far as commit statuses go, served on loopback: what they demand, how they answer, and how they misbehave.
+"""The commit status APIs of forges, served on loopback: their checks, their answers, and their failures.
 
-GitHub: `POST /repos/O/R/statuses/SHA`, `POST /app/installations/ID/access_tokens`. GitLab: `POST /projects/ID/statuses/SHA`
-with its states' transitions. Gitea and Forgejo: `POST /repos/O/R/statuses/SHA` below `/api/v1`.
+GitHub: `POST /repos/O/R/statuses/SHA`, `POST /app/installations/ID/access_tokens`. GitLab: `POST
+/projects/ID/statuses/SHA` with its states' transitions. Gitea and Forgejo: `POST /repos/O/R/statuses/SHA` below
+`/api/v1`.
 """
 
 import json
@@ -27,18 +28,18 @@ GITLAB_STATES = {"pending", "running", "success", "failed", "canceled", "skipped
 
 @dataclass(frozen=True)
 class Answer:
-    """What the forge says instead of doing its work."""
+    """An answer of the forge in place of its normal one."""
 
     status: int
     body: str = "{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     done_before: bool = False
-    """It did its work, and the answer is lost on its way."""
+    """Whether the request was processed before, as if its own answer had been lost."""
 
 
 @dataclass
 class Forge:
-    """statuses: what it took, in order, as (sha, context, state, description). answers: given first, one a request."""
+    """statuses: those it accepted, in order: (sha, context, state, description). answers: the next ones, in order."""
 
     url: str = ""
     statuses: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Forge:
     token: str = TOKEN
     app_key: RSAKey | None = None
     tokens_made: int = 0
-    """Of the App's installation."""
+    """How many tokens of the App's installation were issued."""
     now: Callable[[], float] = time.time
 
     def states(self, sha: str = "") -> list[str]:
@@ -76,7 +77,7 @@ class Forge:
         return await self._take(request, body, self.token, "PRIVATE-TOKEN", GITLAB_STATES, 255)
 
     async def installation(self, request: web.Request) -> web.Response:
-        """A token for who proves to be the App."""
+        """Issue a token to the App, which a JWT proves."""
         assert self.app_key is not None
         named = request.headers["Authorization"].removeprefix("Bearer ")
         claims: dict[str, Any] = jwt.decode(named, self.app_key, algorithms=["RS256"]).claims
@@ -129,7 +130,7 @@ async def served_forge() -> AsyncIterator[Forge]:
 
 @dataclass
 class Receiver:
-    """Somebody's webhook: bodies and headers as they came. answers: statuses that are given first."""
+    """A receiver of webhooks. got: (headers, body) of each request; answers: the next ones, in order."""
 
     url: str = ""
     got: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)

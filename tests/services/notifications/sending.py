@@ -1,4 +1,4 @@
-"""A danube that really tells: the senders of a server, towards forges and receivers that a test serves on loopback."""
+"""A server's real senders, with forges and receivers that a test serves on loopback."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +23,7 @@ EXTERNAL_URL = "https://ci.example.org"
 
 @asynccontextmanager
 async def open_sending(path: Path, mail: SmtpMail | None = None) -> AsyncIterator[tuple[TriggerServer, Outbox]]:
-    """The danube, and its outbox with every real sender."""
+    """A server's parts, and its outbox with all real senders."""
     async with AsyncExitStack() as stack:
         danube = await stack.enter_async_context(open_trigger_server(path))
         http = HttpForges()
@@ -32,7 +32,7 @@ async def open_sending(path: Path, mail: SmtpMail | None = None) -> AsyncIterato
             danube.applied, ConfigRepository("/nowhere"), danube.secrets, http, danube.clock, str(path / "none")
         )
         statuses = CommitStatusReporter(danube.applied, credentials, http)
-        messengers = Notifiers(
+        notifiers = Notifiers(
             danube.applied,
             EXTERNAL_URL,
             danube.secrets,
@@ -41,12 +41,12 @@ async def open_sending(path: Path, mail: SmtpMail | None = None) -> AsyncIterato
             mail or SmtpMail(),
             danube.clock,
         )
-        outbox = await stack.enter_async_context(delivering(danube, messengers.senders()))
+        outbox = await stack.enter_async_context(delivering(danube, notifiers.senders()))
         yield danube, outbox
 
 
 async def all_sent(danube: TriggerServer, *, move: float = 0.0) -> None:
-    """Until nothing is owed any more; `move`: so much time goes on at each look."""
+    """Wait until the outbox is empty. move: seconds that pass before each check."""
 
     async def condition() -> bool:
         danube.clock.move(move)

@@ -1,4 +1,4 @@
-"""Notifications as their receivers see them: a real mail server, a chat's webhook, a signed webhook; on failure, recovery, always."""
+"""Notifications as their receivers see them: real mail server, chat webhook, signed webhook; each occasion."""
 
 import asyncio
 import email
@@ -41,7 +41,7 @@ from tests.services.notifications.sending import (
     open_sending,
     outcomes,
 )
-from tests.services.repositories.test_commit_statuses import advance, trouble
+from tests.services.repositories.test_commit_statuses import advance, wait_for_condition
 from tests.support.trigger_server import (
     REPOSITORY,
     SHA,
@@ -55,7 +55,7 @@ SECRET = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
 async def ended(danube: TriggerServer, end: ev.JobEvent, delivery: str, branch: str = "main") -> Job:
-    """A job of that branch, from a push to its end."""
+    """A push to that branch, and its job after it has ended."""
     await danube.receive(Push(REPOSITORY, branch, SHA, "alice"), delivery)
     job = (await danube.jobs())[-1]
     return await advance(danube, job, ev.Admitted("pod"), ev.PodReady(0), end, *CLOSING)
@@ -67,7 +67,7 @@ async def configured(danube: TriggerServer, notification: Notification, **config
 
 
 @pytest.mark.parametrize(
-    ("when", "told"),
+    ("when", "statuses"),
     [
         ((Occasion.FAILURE,), ["failure", "failure"]),
         ((Occasion.RECOVERY,), ["success"]),
@@ -75,18 +75,18 @@ async def configured(danube: TriggerServer, notification: Notification, **config
         ((Occasion.ALWAYS,), ["success", "failure", "failure", "success", "success"]),
     ],
 )
-async def test_occasions(tmp_path: Path, when: tuple[Occasion, ...], told: list[str]) -> None:
+async def test_occasions(tmp_path: Path, when: tuple[Occasion, ...], statuses: list[str]) -> None:
     async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
         await configured(danube, WebhookNotification(f"{receiver.url}", "signing", when))
         for number, end in enumerate([GREEN, RED, RED, GREEN, GREEN]):
             await ended(danube, end, f"d{number}")
             await all_sent(danube)
-        assert [one["status"] for one in receiver.documents] == told
+        assert [one["status"] for one in receiver.documents] == statuses
         recovered = [one["recovered"] for one in receiver.documents]
         assert any(recovered) == (Occasion.RECOVERY in when)
 
 
-async def test_a_recovery_is_of_the_same_branch(tmp_path: Path) -> None:
+async def test_a_recovery_counts_for_its_own_branch(tmp_path: Path) -> None:
     async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
         await configured(danube, WebhookNotification(receiver.url, "signing", (Occasion.RECOVERY,)))
         await ended(danube, RED, "d1", "topic")
@@ -98,7 +98,7 @@ async def test_a_recovery_is_of_the_same_branch(tmp_path: Path) -> None:
         assert [one["ref"] for one in receiver.documents] == ["refs/heads/topic"]
 
 
-async def test_the_servers_own_notifications_hold_for_every_pipeline_and_each_receiver_is_told_once(
+async def test_the_servers_notifications_apply_to_every_pipeline_and_each_receiver_gets_one(
     tmp_path: Path,
 ) -> None:
     async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
@@ -117,7 +117,7 @@ async def test_a_webhook_is_signed_as_an_independent_implementation_verifies_it(
         job = await ended(danube, RED, "d1")
         await all_sent(danube, move=1)
         (first, _), (again, body) = receiver.got
-        assert first["webhook-id"] == again["webhook-id"], "by its id a receiver knows a second try"
+        assert first["webhook-id"] == again["webhook-id"], "a receiver recognises a retry by its id"
         document = Webhook(SECRET.decode()).verify(body, dict(again))
         assert (document["job"], document["status"], document["url"]) == (
             job.id,
@@ -126,7 +126,7 @@ async def test_a_webhook_is_signed_as_an_independent_implementation_verifies_it(
         )
 
 
-async def test_a_chat_reads_one_line_and_why_and_nobody_is_paged_by_a_branchs_name(tmp_path: Path) -> None:
+async def test_a_chat_message_has_one_line_and_the_cause_and_a_branch_name_mentions_no_user(tmp_path: Path) -> None:
     async with served_receiver() as receiver, open_sending(tmp_path) as (danube, outbox):
         await configured(danube, SlackNotification("chat", (Occasion.FAILURE,)))
         await danube.secret("chat", receiver.url.encode())
@@ -138,11 +138,11 @@ async def test_a_chat_reads_one_line_and_why_and_nobody_is_paged_by_a_branchs_na
         assert second == "ValueError: &lt;broken&gt; &amp; more"
         receiver.answers = [Answer(404, "no_service")]
         await ended(danube, RED, "d2")
-        await trouble(outbox)
+        await wait_for_condition(outbox)
         assert "secret-part" not in (await outbox.conditions())[0].what, "the address is a secret"
 
 
-async def test_receivers_are_told_in_order_also_over_failures(tmp_path: Path) -> None:
+async def test_a_receiver_gets_notifications_in_order_also_after_failures(tmp_path: Path) -> None:
     async with served_receiver() as receiver, open_sending(tmp_path) as (danube, _):
         await configured(danube, WebhookNotification(receiver.url, "signing", (Occasion.ALWAYS,)))
         receiver.answers = [Answer(503), Answer(429, "", {"Retry-After": "7"}), Answer(500)]
@@ -156,7 +156,7 @@ async def test_receivers_are_told_in_order_also_over_failures(tmp_path: Path) ->
 
 
 class Mailbox:
-    """A handler of aiosmtpd that keeps what it is given."""
+    """A handler of aiosmtpd that keeps each mail."""
 
     def __init__(self) -> None:
         self.got: list[EmailMessage] = []
@@ -173,7 +173,7 @@ class Mailbox:
 
 
 def certificate(path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Of the mail server, and what trusts it."""
+    """TLS contexts: the mail server's, and a client's that trusts it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -205,7 +205,7 @@ def check_login(server: object, session: object, envelope: object, mechanism: st
 
 @asynccontextmanager
 async def mail_server(path: Path) -> AsyncIterator[tuple[Mailbox, SmtpSpec, SmtpMail]]:
-    """A server that demands STARTTLS and a login, its mailbox, how it is configured, and a client that trusts it."""
+    """A server that requires STARTTLS and a login: its mailbox, its configuration, and a client that trusts it."""
     serving, trusting = certificate(path)
     box = Mailbox()
     options: dict[str, Any] = {"require_starttls": True, "auth_required": True, "authenticator": check_login}
@@ -229,7 +229,7 @@ async def mailing(path: Path) -> AsyncIterator[tuple[TriggerServer, Outbox, Mail
         yield danube, outbox, box, spec
 
 
-async def test_a_mail_says_what_failed_why_and_where_to_read_more(tmp_path: Path) -> None:
+async def test_a_mail_has_what_failed_the_cause_and_a_link(tmp_path: Path) -> None:
     async with mailing(tmp_path) as (danube, _, box, _spec):
         job = await ended(danube, RED, "d1")
         await ended(danube, GREEN, "d2")
@@ -240,12 +240,12 @@ async def test_a_mail_says_what_failed_why_and_where_to_read_more(tmp_path: Path
         assert [one.addr_spec for one in failed["To"].addresses] == ["alice@example.org", "ops@example.org"]
         text = failed.get_content()
         assert "ValueError: <broken> & more" in text
-        assert "What to try: mend the line that the traceback names" in text
+        assert "What to try: fix the line that the traceback names" in text
         assert f"{EXTERNAL_URL}/jobs/{job.id}" in text
         assert failed["Message-ID"] == f"<{job.id}.failure@danube>"
 
 
-async def test_a_mail_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+async def test_a_busy_mail_server_is_retried(tmp_path: Path) -> None:
     async with mailing(tmp_path) as (danube, outbox, box, _):
         box.answers = ["451 try later", "452 insufficient storage"]
         await ended(danube, RED, "d1")
@@ -253,7 +253,7 @@ async def test_a_mail_server_that_is_busy_is_asked_again(tmp_path: Path) -> None
         assert (len(box.got), outcomes(danube), (await outbox.conditions())) == (1, ["delivered"], [])
 
 
-async def test_a_mail_that_is_refused_for_good_is_shown(tmp_path: Path) -> None:
+async def test_a_permanently_refused_mail_is_a_condition(tmp_path: Path) -> None:
     async with mailing(tmp_path) as (danube, outbox, box, _):
         box.answers = ["550 no such user"]
         await ended(danube, RED, "d1")
@@ -262,23 +262,23 @@ async def test_a_mail_that_is_refused_for_good_is_shown(tmp_path: Path) -> None:
         assert "no such user" in (await outbox.conditions())[0].what
 
 
-async def test_a_wrong_password_is_shown_and_once_it_is_mended_the_mail_arrives(tmp_path: Path) -> None:
+async def test_a_wrong_password_is_a_condition_and_after_the_fix_the_mail_arrives(tmp_path: Path) -> None:
     async with mailing(tmp_path) as (danube, outbox, box, _):
         await danube.secret("mail-password", b"wrong password")
         await ended(danube, RED, "d1")
-        await trouble(outbox)
+        await wait_for_condition(outbox)
         assert (await outbox.conditions())[0].hint == "set the password again: danube secrets set mail-password"
         await danube.secret("mail-password", b"mail-password")
         await all_sent(danube, move=1)
         assert (len(box.got), (await outbox.conditions())) == (1, [])
 
 
-async def test_no_login_and_no_mail_goes_to_a_server_that_nobody_vouches_for(tmp_path: Path) -> None:
+async def test_neither_password_nor_mail_goes_to_a_server_without_a_trusted_certificate(tmp_path: Path) -> None:
     async with mail_server(tmp_path) as (box, spec, _), open_sending(tmp_path) as (danube, outbox):
         await configured(danube, MAIL, smtp=spec)
         await danube.secret("mail-password", b"mail-password")
         await ended(danube, RED, "d1")
-        await trouble(outbox)
+        await wait_for_condition(outbox)
         assert "certificate verify failed" in (await outbox.conditions())[0].what
         assert box.got == []
 

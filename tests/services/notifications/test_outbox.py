@@ -1,4 +1,4 @@
-"""What is owed to the world, on a clock that the test moves: in order, with backoff, through storms, and never in a job's way."""
+"""The outbox on a clock that the test moves: in order, with backoff, through outages, and without delaying jobs."""
 
 import asyncio
 from collections.abc import Callable
@@ -37,7 +37,7 @@ APP = a_pipeline("app", TriggerKind.PUSH)
 
 
 class Receiver:
-    """Writes down what arrives; `refuse` says with what the next ones are refused."""
+    """Keeps the statuses that arrive. refuse: the error for an entry, None to accept it."""
 
     def __init__(self) -> None:
         self.got: list[str] = []
@@ -55,7 +55,7 @@ class Receiver:
                 await self.gate.wait()
             if error := self.refuse(entry):
                 raise error
-            self.got.append(str(entry.news.status))
+            self.got.append(str(entry.notification.status))
         finally:
             self.at_once -= 1
 
@@ -81,7 +81,7 @@ async def outcomes(danube: TriggerServer) -> list[str]:
 
 
 async def tried(receiver: Receiver, count: int, moving: TriggerServer | None = None) -> None:
-    """moving: whose clock goes on meanwhile."""
+    """Wait for that many tries. moving: the server whose clock advances meanwhile."""
 
     async def condition() -> bool:
         if moving is not None:
@@ -91,7 +91,7 @@ async def tried(receiver: Receiver, count: int, moving: TriggerServer | None = N
     await eventually(condition, f"{count} tries")
 
 
-async def test_each_state_of_a_job_is_told_in_order(tmp_path: Path) -> None:
+async def test_each_state_of_a_job_is_delivered_in_order(tmp_path: Path) -> None:
     receiver = Receiver()
     async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
         await danube.configure(APP, **FORGE)
@@ -103,7 +103,7 @@ async def test_each_state_of_a_job_is_told_in_order(tmp_path: Path) -> None:
         assert receiver.got == ["pending", "cancelled"]
 
 
-async def test_in_a_storm_only_the_newest_status_is_told_and_never_an_older_one_after_it(tmp_path: Path) -> None:
+async def test_after_an_outage_only_the_newest_status_is_delivered(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.refuse = always(Unavailable("forge-unreachable", "it answered 502"))
     async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}) as outbox:
@@ -122,11 +122,11 @@ async def test_in_a_storm_only_the_newest_status_is_told_and_never_an_older_one_
         assert await outbox.conditions() == []
 
 
-def test_tries_become_rarer_up_to_a_cap() -> None:
+def test_pauses_grow_up_to_a_cap() -> None:
     assert [longest_wait(attempts) for attempts in (0, 1, 2, 8, 9, 1000)] == [1, 2, 4, 256, 300, 300]
 
 
-async def test_a_day_later_it_is_given_up(tmp_path: Path) -> None:
+async def test_a_delivery_is_given_up_after_a_day(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.refuse = always(Unavailable("forge-unreachable", "it answered 502"))
     async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
@@ -138,7 +138,7 @@ async def test_a_day_later_it_is_given_up(tmp_path: Path) -> None:
         assert await outcomes(danube) == ["given up: it answered 502"]
 
 
-async def test_a_wrong_token_is_a_condition_and_once_it_is_mended_the_same_status_arrives(tmp_path: Path) -> None:
+async def test_a_wrong_token_is_a_condition_and_after_the_fix_the_same_status_arrives(tmp_path: Path) -> None:
     receiver = Receiver()
     refusal = Unauthenticated("forge-refused", "the forge refused the credential", hint="set it again")
     receiver.refuse = always(refusal)
@@ -161,7 +161,7 @@ async def test_a_wrong_token_is_a_condition_and_once_it_is_mended_the_same_statu
         assert (receiver.got, (await outbox.conditions())) == (["pending"], [])
 
 
-async def test_a_pause_that_a_forge_asks_for_is_kept_for_all_of_it(tmp_path: Path) -> None:
+async def test_a_forges_rate_limit_pauses_the_whole_channel(tmp_path: Path) -> None:
     receiver = Receiver()
     receiver.refuse = always(Throttled("forge-throttled", "slow down", retry_seconds=120))
     async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
@@ -189,7 +189,7 @@ async def test_a_pause_that_a_forge_asks_for_is_kept_for_all_of_it(tmp_path: Pat
         (NotFound("forge-unknown", "no forge is known"), "no receiver: no forge is known"),
     ],
 )
-async def test_what_no_other_try_would_change_is_tried_once(tmp_path: Path, error: Exception, outcome: str) -> None:
+async def test_a_permanent_refusal_is_not_retried(tmp_path: Path, error: Exception, outcome: str) -> None:
     receiver = Receiver()
     receiver.refuse = always(error)
     async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
@@ -199,7 +199,7 @@ async def test_what_no_other_try_would_change_is_tried_once(tmp_path: Path, erro
         assert await outcomes(danube) == [outcome]
 
 
-async def test_a_forge_that_hangs_keeps_neither_jobs_nor_other_receivers(tmp_path: Path) -> None:
+async def test_a_hanging_forge_delays_neither_jobs_nor_other_receivers(tmp_path: Path) -> None:
     forge, chat = Receiver(), Receiver()
     forge.gate = asyncio.Event()
     notify = SlackNotification("chat-url", (Occasion.ALWAYS,))
@@ -212,10 +212,10 @@ async def test_a_forge_that_hangs_keeps_neither_jobs_nor_other_receivers(tmp_pat
         for job in await danube.jobs():
             await danube.engine.cancel(job.id, "alice")
 
-        async def is_told() -> bool:
+        async def is_notified() -> bool:
             return len(chat.got) == 3 * SENDERS
 
-        await eventually(is_told, "the chat to be told of all")
+        await eventually(is_notified, "the chat to get all")
         assert chat.most_at_once == 1, "one receiver gets one after the other"
         assert forge.at_once <= PER_CHANNEL
         forge.gate.set()
@@ -223,7 +223,7 @@ async def test_a_forge_that_hangs_keeps_neither_jobs_nor_other_receivers(tmp_pat
         assert sorted(forge.got) == ["cancelled"] * 3 * SENDERS + ["pending"] * forge.got.count("pending")
 
 
-async def test_what_was_not_delivered_is_the_next_servers(tmp_path: Path) -> None:
+async def test_the_next_server_delivers_what_was_not_delivered(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, **FORGE)
         await danube.receive(PUSH)
@@ -247,7 +247,33 @@ async def test_a_bug_in_a_sender_does_not_stop_the_others(tmp_path: Path) -> Non
         (job,) = await danube.jobs()
         await danube.engine.cancel(job.id, "alice")
 
-        async def is_told() -> bool:
+        async def is_notified() -> bool:
             return chat.got == ["cancelled"]
 
-        await eventually(is_told, "the chat to be told")
+        await eventually(is_notified, "the chat to get it")
+
+
+async def test_an_unreadable_outbox_is_logged_once_and_delivered_when_it_can_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = Receiver()
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP, **FORGE)
+        await danube.receive(PUSH)
+        (row,) = danube.database.read("SELECT address FROM outbox")
+        await danube.database.write(lambda connection: connection.execute("UPDATE outbox SET address = 'x'"))
+        async with delivering(danube, {OutboxKind.STATUS: receiver}):
+
+            async def has_failed_again() -> bool:
+                danube.clock.move(5)
+                return "outbox-read-failed" in caplog.messages and danube.clock.now() > begin + 100
+
+            begin = danube.clock.now()
+            await eventually(has_failed_again, "the failures")
+            await danube.database.write(
+                lambda connection: connection.execute("UPDATE outbox SET address = ?", (row["address"],))
+            )
+            await all_done(danube, moving=True)
+        assert receiver.got == ["pending"]
+    caplog_errors = [one for one in caplog.records if one.getMessage() == "outbox-read-failed"]
+    assert len([one for one in caplog_errors if one.levelname == "ERROR"]) == 1

@@ -1,4 +1,4 @@
-"""Commit statuses against forges' own API shapes: the right words, the right order, through storms and refusals."""
+"""Commit statuses on the APIs of forges: the right states in the right order, through outages and refusals."""
 
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,19 @@ async def push(danube: TriggerServer, forge: Forge, sha: str = SHA, delivery: st
 
 
 async def advance(danube: TriggerServer, job: Job, *events: ev.JobEvent) -> Job:
-    """The job goes on, as the engine would take it, without a pod: state and what is told are stored together."""
+    """Apply events to a job as the engine does, without a pod: the state and its follow-up are stored together."""
     for event in events:
         after, _ = decide(job, event, danube.clock.now())
-        told = danube.observer.follow_up_of(job, after)
-        await danube.store.save_job(after, told=told)
-        danube.observer.stored(told)
+        follow_up = danube.observer.follow_up_of(job, after)
+        await danube.store.save_job(after, follow_up=follow_up)
+        danube.observer.stored(follow_up)
         job = after
         danube.clock.move(1)
     return job
 
 
 async def run(danube: TriggerServer, job: Job) -> Job:
-    """To its end, each state told before the next."""
+    """Run a job to its end; each status is delivered before the next one."""
     for events in (
         [ev.Admitted("pod"), ev.PodReady(0)],
         [FINISHED, ev.StepsStopped(), ev.LogClosed({}), ev.PodDeleted()],
@@ -85,7 +85,7 @@ async def run(danube: TriggerServer, job: Job) -> Job:
     return job
 
 
-async def trouble(outbox: Outbox) -> None:
+async def wait_for_condition(outbox: Outbox) -> None:
     async def is_shown() -> bool:
         return bool(await outbox.conditions())
 
@@ -101,7 +101,7 @@ async def trouble(outbox: Outbox) -> None:
         ("forgejo", ["pending", "pending", "failure"]),
     ],
 )
-async def test_a_job_is_told_in_the_forges_words(tmp_path: Path, kind: str, words: list[str]) -> None:
+async def test_a_job_has_the_forges_states(tmp_path: Path, kind: str, words: list[str]) -> None:
     async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
         await configured(danube, kind, forge)
         job = await run(danube, await push(danube, forge))
@@ -116,7 +116,7 @@ async def test_a_job_is_told_in_the_forges_words(tmp_path: Path, kind: str, word
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_storm_passes_and_the_order_holds(tmp_path: Path, kind: str) -> None:
+async def test_the_order_holds_through_an_outage(tmp_path: Path, kind: str) -> None:
     async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
         await configured(danube, kind, forge)
         forge.answers = [BAD_GATEWAY, Answer(503), Answer(500, '{"message": "oops"}'), BAD_GATEWAY, Answer(504)]
@@ -134,8 +134,8 @@ async def test_a_storm_passes_and_the_order_holds(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_answer_that_is_lost_makes_no_wrong_status(tmp_path: Path, kind: str) -> None:
-    """At least once: GitLab refuses to hear the same state again, which is as good as having heard it."""
+async def test_a_lost_answer_leads_to_no_wrong_status(tmp_path: Path, kind: str) -> None:
+    """Delivery is at least once: GitLab's refusal of a state that is already set counts as a success."""
     async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
         await configured(danube, kind, forge)
         forge.answers = [Answer(502, done_before=True)]
@@ -146,12 +146,12 @@ async def test_an_answer_that_is_lost_makes_no_wrong_status(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_wrong_token_is_shown_and_once_it_is_mended_the_status_arrives(tmp_path: Path, kind: str) -> None:
+async def test_a_wrong_token_is_a_condition_and_after_the_fix_the_status_arrives(tmp_path: Path, kind: str) -> None:
     async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
         await configured(danube, kind, forge)
         forge.token = "rotated"
         await push(danube, forge)
-        await trouble(outbox)
+        await wait_for_condition(outbox)
         (condition,) = await outbox.conditions()
         assert (condition.reference, "it answered 401: Bad credentials" in condition.what) == ("delivery-failing", True)
         assert "danube secrets set" in condition.hint
@@ -174,7 +174,7 @@ async def test_a_rate_limit_is_honoured(tmp_path: Path, answer: Answer) -> None:
         await configured(danube, "github", forge)
         forge.answers = [answer]
         await push(danube, forge)
-        await trouble(outbox)
+        await wait_for_condition(outbox)
         for number in range(4):
             await push(danube, forge, f"{number:040}", f"more-{number}")
             danube.clock.move(20)
@@ -183,14 +183,14 @@ async def test_a_rate_limit_is_honoured(tmp_path: Path, answer: Answer) -> None:
         assert len(forge.states()) == 5
 
 
-async def test_githubs_primary_limit_says_when_it_ends(tmp_path: Path) -> None:
+async def test_githubs_primary_rate_limit_is_waited_for(tmp_path: Path) -> None:
     async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
         await configured(danube, "github", forge)
         reset = str(int(danube.clock.now()) + 600)
         headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}
         forge.answers = [Answer(403, '{"message": "API rate limit exceeded"}', headers)]
         await push(danube, forge)
-        await trouble(outbox)
+        await wait_for_condition(outbox)
 
         async def is_postponed() -> bool:
             return bool(danube.database.read("SELECT 1 FROM outbox WHERE next_at > ?", danube.clock.now() + 60))
@@ -200,7 +200,7 @@ async def test_githubs_primary_limit_says_when_it_ends(tmp_path: Path) -> None:
         assert forge.states() == ["pending"]
 
 
-async def test_an_app_names_itself_and_one_token_serves_many_statuses(tmp_path: Path) -> None:
+async def test_an_app_authenticates_and_one_token_serves_many_statuses(tmp_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
@@ -223,20 +223,20 @@ async def test_an_app_names_itself_and_one_token_serves_many_statuses(tmp_path: 
         assert (len(forge.states()), forge.tokens_made) == (3, 1)
 
 
-async def test_a_secret_that_is_not_set_yet_is_shown_and_the_status_waits_for_it(tmp_path: Path) -> None:
+async def test_a_secret_that_is_not_set_is_a_condition_and_the_status_waits_for_it(tmp_path: Path) -> None:
     async with served_forge() as forge, open_sending(tmp_path) as (danube, outbox):
         url = f"{forge.url}/team/app"
         pipeline = a_pipeline("app", TriggerKind.PUSH, repository=url)
         await danube.configure(pipeline, git_authentication=(rule("gitea", forge),))
         await push(danube, forge)
-        await trouble(outbox)
+        await wait_for_condition(outbox)
         assert "'forge-token', which is not set" in (await outbox.conditions())[0].what
         await danube.secret("forge-token", TOKEN.encode())
         await all_sent(danube, move=5)
         assert forge.states() == ["pending"]
 
 
-async def test_a_commit_that_the_forge_does_not_know_is_refused_once(tmp_path: Path) -> None:
+async def test_an_unknown_commit_is_refused_once(tmp_path: Path) -> None:
     async with served_forge() as forge, open_sending(tmp_path) as (danube, _):
         await configured(danube, "github", forge)
         forge.answers = [Answer(422, '{"message": "No commit found for SHA"}')]

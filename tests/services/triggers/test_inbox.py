@@ -1,4 +1,4 @@
-"""From the inbox to jobs: each entry once, in order, whatever fails meanwhile."""
+"""From the inbox to jobs: each entry is settled once and in order, whatever fails meanwhile."""
 
 import asyncio
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ from tests.support.trigger_server import (
 )
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "mend it", ("src/app.py",))
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", ("src/app.py",))
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=False, actor="bob"
 )
@@ -68,11 +68,11 @@ async def test_a_delivery_becomes_one_job_of_each_pipeline_that_it_concerns(tmp_
             ("app", Status.PENDING, SHA),
             ("second", Status.PENDING, SHA),
         ]
-        assert await danube.outcome() == "app: started\nsecond: started\ntags: its triggers name no push"
+        assert await danube.outcome() == "app: started\nsecond: started\ntags: its triggers do not include push"
         assert danube.pushed == [(f"{URL}.git", "main")]
 
 
-async def test_a_replayed_delivery_starts_nothing_again(tmp_path: Path) -> None:
+async def test_a_repeated_delivery_starts_nothing(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP)
         assert await danube.receive(PUSH)
@@ -85,7 +85,7 @@ async def test_a_replayed_delivery_starts_nothing_again(tmp_path: Path) -> None:
         assert not await danube.receive(PUSH), "over a restart as well"
 
 
-async def test_an_entry_that_was_on_disk_when_the_server_died_is_settled_by_the_next_one(tmp_path: Path) -> None:
+async def test_entries_of_a_killed_server_are_settled_by_the_next_one(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path, running=False) as danube:
         await danube.configure(APP)
         for number in range(3):
@@ -112,7 +112,7 @@ async def test_jobs_and_the_settling_of_their_entry_are_one_transaction(tmp_path
         stored = await danube.inbox.entry(EntrySource.GITHUB, "d1")
         assert stored is not None
         assert stored.outcomes == (PipelineOutcome("app", Result.STARTED, job_id=first[0].id),)
-        assert await danube.told() == ["status app pending queued"], "nor is it told twice"
+        assert await danube.outbox_lines() == ["status app pending queued"], "nor is the status repeated"
 
 
 async def test_a_burst_keeps_its_order_within_a_repository(tmp_path: Path) -> None:
@@ -121,14 +121,16 @@ async def test_a_burst_keeps_its_order_within_a_repository(tmp_path: Path) -> No
         pushes = [replace(PUSH, message=str(number), actor=f"n{number:03}") for number in range(100)]
         async with asyncio.TaskGroup() as group:
             for number, push in enumerate(pushes):
-                group.create_task(danube.receive(push, f"d{number:03}"), name=f"delivery {number}")
+                delivery = WebhookDelivery(Forge.GITHUB, f"d{number:03}", push)
+                group.create_task(danube.triggers.receive(delivery), name=f"delivery {number}")
+        await danube.settled()
         rows = danube.database.read("SELECT id, key FROM inbox ORDER BY id")
         jobs = await danube.jobs()
         assert [job.trigger.origin for job in jobs] == [f"github:{row['key']}" for row in rows]
         assert len({job.id for job in jobs}) == 100
 
 
-async def test_what_starts_nothing_says_why(tmp_path: Path) -> None:
+async def test_an_event_that_starts_nothing_has_its_reason(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(
             a_pipeline("docs", TriggerKind.PUSH, paths=("docs/**",)), a_pipeline("app", TriggerKind.PUSH), **FORGE
@@ -137,13 +139,11 @@ async def test_what_starts_nothing_says_why(tmp_path: Path) -> None:
         await danube.receive(PUSH, "filtered")
         await danube.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
         assert await danube.outcome("skipped") == (
-            "app: the commit's message says [skip ci]\ndocs: the commit's message says [skip ci]"
+            "app: the commit message contains [skip ci]\ndocs: the commit message contains [skip ci]"
         )
-        assert await danube.outcome("filtered") == (
-            "app: started\ndocs: the one file that changed is not among its paths"
-        )
-        assert (await danube.outcome("deleted")).splitlines()[0] == "app: the end of a branch starts nothing"
-        assert await danube.told() == ["status docs success skipped", "status app pending queued"]
+        assert await danube.outcome("filtered") == ("app: started\ndocs: the one changed file does not match its paths")
+        assert (await danube.outcome("deleted")).splitlines()[0] == "app: a deleted branch starts no job"
+        assert await danube.outbox_lines() == ["status docs success skipped", "status app pending queued"]
 
 
 async def test_pings_are_not_kept(tmp_path: Path) -> None:
@@ -152,14 +152,14 @@ async def test_pings_are_not_kept(tmp_path: Path) -> None:
         assert danube.database.read("SELECT * FROM inbox") == []
 
 
-async def test_a_tag_starts_what_names_tags(tmp_path: Path) -> None:
+async def test_a_tag_starts_pipelines_with_a_trigger_for_tags(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("release", TriggerKind.TAG))
         await danube.receive(TagPush(REPOSITORY, "v1", SHA, "alice"))
         assert [(job.trigger.revision.tag, job.trigger.revision.branch) for job in await danube.jobs()] == [("v1", "")]
 
 
-# --- proposals of strangers
+# --- pull requests, also of untrusted code
 
 
 async def test_a_forks_job_waits_for_the_approval_of_its_exact_commit_and_gets_no_secret(tmp_path: Path) -> None:
@@ -172,10 +172,10 @@ async def test_a_forks_job_waits_for_the_approval_of_its_exact_commit_and_gets_n
             await approve(danube.engine, job, OTHER_SHA, "alice")
         approved = await approve(danube.engine, job, SHA, "alice")
         assert (approved.reason, approved.message) == (Reason.QUEUED, "approved by alice")
-        await danube.secret("TOKEN", b"never for strangers")
+        await danube.secret("TOKEN", b"never for untrusted code")
         with pytest.raises(Forbidden, match="code from a fork may not read"):
             await danube.secrets.read_for_job(approved, 1, "TOKEN")
-        assert await danube.told() == ["status app pending approval-required", "status app pending queued"]
+        assert await danube.outbox_lines() == ["status app pending approval-required", "status app pending queued"]
 
 
 async def test_a_new_push_needs_a_new_approval_and_ends_the_old_wait(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ async def test_an_approval_is_not_inherited(tmp_path: Path) -> None:
         assert again.trigger.origin == ""
 
 
-async def test_the_end_of_a_pull_request_ends_what_waits_for_an_approval(tmp_path: Path) -> None:
+async def test_closing_a_pull_request_cancels_its_jobs_that_wait_for_an_approval(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP)
         await danube.receive(FORK)
@@ -220,7 +220,7 @@ async def test_the_end_of_a_pull_request_ends_what_waits_for_an_approval(tmp_pat
         assert [job.status for job in await danube.jobs()] == [Status.CANCELLED, Status.PENDING]
 
 
-async def test_a_pull_request_of_the_repository_itself_waits_for_nobody(tmp_path: Path) -> None:
+async def test_a_pull_request_of_the_repository_itself_needs_no_approval(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP)
         await danube.receive(PULL)
@@ -233,7 +233,7 @@ async def test_a_pull_request_of_the_repository_itself_waits_for_nobody(tmp_path
 
 
 @pytest.mark.parametrize(("changed", "count"), [(("docs/a.md",), 1), (("src/app.py",), 0), (None, 1)])
-async def test_a_pull_requests_files_are_found_out_where_they_decide(
+async def test_a_pull_requests_files_are_read_where_a_pipeline_filters_by_them(
     tmp_path: Path, changed: tuple[str, ...] | None, count: int
 ) -> None:
     async with open_trigger_server(tmp_path) as danube:
@@ -244,7 +244,7 @@ async def test_a_pull_requests_files_are_found_out_where_they_decide(
         assert len(await danube.jobs()) == count
 
 
-async def test_where_the_files_cannot_be_found_out_it_runs(tmp_path: Path) -> None:
+async def test_a_pipeline_runs_where_the_changed_files_are_unknown(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("docs", TriggerKind.PULL_REQUEST, paths=("docs/**",)))
         danube.sources.failure = Unavailable("forge-unreachable", "it does not answer")
@@ -252,14 +252,14 @@ async def test_where_the_files_cannot_be_found_out_it_runs(tmp_path: Path) -> No
         assert len(await danube.jobs()) == 1
 
 
-# --- pipelines that wait for others
+# --- pipelines that follow others
 
 
 def after(name: str, result: PipelineEnd = PipelineEnd.SUCCESS) -> TriggerSpec:
     return TriggerSpec(TriggerKind.PIPELINE, pipeline=name, result=result)
 
 
-async def test_the_end_of_a_job_starts_what_waits_for_it_exactly_once(tmp_path: Path) -> None:
+async def test_the_end_of_a_job_starts_the_pipelines_that_follow_it_once(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(
             APP, a_pipeline("clean", after("app", PipelineEnd.ALWAYS)), a_pipeline("deploy", after("app"))
@@ -279,7 +279,7 @@ async def test_the_end_of_a_job_starts_what_waits_for_it_exactly_once(tmp_path: 
         assert len(await danube.jobs()) == 2
 
 
-async def test_a_proposals_end_starts_nothing(tmp_path: Path) -> None:
+async def test_the_end_of_a_pull_requests_job_starts_nothing(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("clean", after("app", PipelineEnd.ALWAYS)))
         await danube.receive(PULL)
@@ -289,10 +289,10 @@ async def test_a_proposals_end_starts_nothing(tmp_path: Path) -> None:
         assert len(await danube.jobs()) == 1
 
 
-# --- what cannot be settled now
+# --- retries
 
 
-async def test_a_repository_that_is_away_is_asked_again(tmp_path: Path) -> None:
+async def test_an_unreachable_repository_is_retried(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
         danube.sources.failure = Unavailable("forge-unreachable", "it does not answer")
@@ -303,13 +303,13 @@ async def test_a_repository_that_is_away_is_asked_again(tmp_path: Path) -> None:
         async def was_asked() -> bool:
             return bool(danube.sources.requests) and danube.clock.next_wake is not None
 
-        await eventually(was_asked, "the repository to be asked")
+        await eventually(was_asked, "a request to the repository")
         danube.sources.failure = None
         await danube.settled(moving=True)
         assert [job.trigger.revision.commit_sha for job in await danube.jobs()] == [SHA, NEWEST]
 
 
-async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) -> None:
+async def test_a_refusal_is_the_entrys_outcome_and_does_not_block_its_lane(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
         danube.sources.failure = Permanent("source-unavailable", "there is no such repository")
@@ -320,7 +320,7 @@ async def test_a_refusal_is_the_entrys_outcome_and_keeps_nobody(tmp_path: Path) 
         assert await danube.outcome(job.id, EntrySource.PIPELINE) == "deploy: there is no such repository"
 
 
-async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(tmp_path: Path) -> None:
+async def test_an_entry_on_which_a_bug_fails_is_given_up(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP, a_pipeline("deploy", after("app", PipelineEnd.ALWAYS), repository=f"{URL}-deploy"))
         danube.sources.failure = ZeroDivisionError("a bug")
@@ -336,17 +336,17 @@ async def test_what_a_bug_of_ours_fails_on_is_given_up_and_the_next_entry_comes(
         assert await danube.outcome(job.id, EntrySource.PIPELINE) == "deploy: given up: a bug"
 
 
-async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unreadable_inbox_does_not_end_the_loop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with open_trigger_server(tmp_path, running=False) as danube:
         await danube.configure(APP)
         await danube.inbox.receive(InboxEntry(EntrySource.GITHUB, "d1", PUSH, NOON))
         await danube.database.write(lambda connection: connection.execute("UPDATE inbox SET event = '{}'"))
         async with danube.triggers.running():
 
-            async def is_said() -> bool:
+            async def is_logged() -> bool:
                 return "inbox-read-failed" in caplog.messages
 
-            await eventually(is_said, "the failure to be said")
+            await eventually(is_logged, "the failure in the log")
             event = event_to_json(PUSH)
             await danube.database.write(lambda connection: connection.execute("UPDATE inbox SET event = ?", (event,)))
             await danube.settled(moving=True)
@@ -354,21 +354,21 @@ async def test_what_cannot_be_read_does_not_end_the_looking(tmp_path: Path, capl
 
 
 class FullDisk:
-    """An engine whose store takes nothing, so many times."""
+    """An engine whose store fails with a full disk, that many times."""
 
     def __init__(self, engine: Engine, times: int) -> None:
         self.engine, self.times = engine, times
 
     async def submit_all(
-        self, starts: Sequence[tuple[Pipeline, Trigger]], told: FollowUp, settled: Settlement
+        self, starts: Sequence[tuple[Pipeline, Trigger]], follow_up: FollowUp, settled: Settlement
     ) -> Sequence[Job]:
         if self.times:
             self.times -= 1
             raise StorageFull("disk-full", "the disk is full")
-        return await self.engine.submit_all(starts, told, settled)
+        return await self.engine.submit_all(starts, follow_up, settled)
 
 
-async def test_a_full_disk_never_leaves_a_lane_behind(tmp_path: Path) -> None:
+async def test_a_full_disk_does_not_block_a_lane_for_ever(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP)
         danube.triggers._engine = FullDisk(danube.engine, 3)  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Clocks of pipelines, on a clock that the test moves: a year, downtime, both changes of the clocks, never twice."""
+"""Schedules on a clock that the test moves: a year, downtime, both changes of daylight saving, never twice."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from danube_pkg.core.configuration.pipelines import TriggerKind, TriggerSpec
-from danube_pkg.core.triggers.inbox import CronMoment
+from danube_pkg.core.triggers.inbox import ScheduleDue
 from danube_pkg.kit.tasks import TaskOwner
 from danube_pkg.services.triggers.schedules import next_start
 from tests.support.moved_clock import MovedClock
@@ -30,7 +30,7 @@ def cron(schedule: str, **more: object) -> TriggerSpec:
 
 
 def moments(danube: TriggerServer, pipeline: str = "app") -> list[str]:
-    """Of a pipeline's jobs that a clock has started, in UTC."""
+    """The moments, in UTC, at which schedules started the pipeline."""
     rows = danube.database.read("SELECT key FROM inbox WHERE source = 'cron' ORDER BY id")
     found = [row["key"].split(" ") for row in rows]
     return [
@@ -39,14 +39,14 @@ def moments(danube: TriggerServer, pipeline: str = "app") -> list[str]:
 
 
 async def pass_time(danube: TriggerServer, until: float, step: float = 600.0) -> None:
-    """Time goes on, with a look at the clocks at each step, which is shorter than any schedule's interval."""
+    """Let time pass, with a check of the schedules at each step, which is shorter than any schedule's interval."""
     while danube.clock.now() < until:
         await danube.schedules.start_due()
         danube.clock.move(min(step, until - danube.clock.now()))
     await danube.schedules.start_due()
 
 
-async def test_a_clock_starts_a_job_of_the_newest_commit_of_the_default_branch(tmp_path: Path) -> None:
+async def test_a_schedule_starts_a_job_of_the_newest_commit_of_the_default_branch(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(a_pipeline("app", cron("0 3 * * *")))
         await pass_time(danube, JUNE + 1.5 * DAY, 3600)
@@ -63,7 +63,7 @@ async def test_a_clock_starts_a_job_of_the_newest_commit_of_the_default_branch(t
         assert danube.sources.requests == [URL, URL]
 
 
-async def test_every_schedule_of_a_pipeline_counts_and_one_moment_starts_one_job(tmp_path: Path) -> None:
+async def test_schedules_of_a_pipeline_that_share_a_moment_start_one_job(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(a_pipeline("app", cron("0 */6 * * *"), cron("0 12 * * *"), cron("30 12 * * *")))
         await pass_time(danube, JUNE + DAY - 1, 1800)
@@ -95,21 +95,21 @@ async def test_after_downtime_the_newest_missed_moment_runs_once(tmp_path: Path)
         assert moments(danube) == ["06-10 03:00"], "and not again after another restart"
 
 
-async def test_a_moment_that_was_taken_before_the_server_died_is_not_taken_again(tmp_path: Path) -> None:
-    """The entry of the inbox and the schedule's last moment are one transaction; and even the entry alone would do."""
+async def test_a_moment_that_was_stored_before_the_server_was_killed_is_not_repeated(tmp_path: Path) -> None:
+    """The entry of the inbox and the schedule's last moment are one transaction; the entry alone suffices, too."""
     pipeline, moment = a_pipeline("app", cron("0 3 * * *")), JUNE + 3 * 3600
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(pipeline)
         await danube.schedules.start_due()
         danube.clock.move_to(moment + 1)
-        assert await danube.triggers.receive_moment(CronMoment("app", "0 3 * * *", moment), "0 3 * * *")
-        await danube.inbox.remember_moment("app", "0 3 * * *", JUNE)
+        assert await danube.triggers.receive_due(ScheduleDue("app", "0 3 * * *", moment), "0 3 * * *")
+        await danube.inbox.set_last_due_time("app", "0 3 * * *", JUNE)
         await danube.schedules.start_due()
         await danube.settled()
         assert len(await danube.jobs()) == 1
 
 
-async def test_while_the_server_is_drained_clocks_stand_still(tmp_path: Path) -> None:
+async def test_a_draining_server_starts_no_scheduled_jobs(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
         await danube.configure(a_pipeline("app", cron("0 * * * *")))
         await danube.schedules.start_due()
@@ -138,8 +138,8 @@ async def test_jitter_is_the_same_each_time(tmp_path: Path) -> None:
             danube.clock.move(60)
         assert all(len(minutes) == 1 and max(minutes) <= 60 for minutes in late.values())
         assert len(set.union(*late.values())) > 1
-        told = {name: (at - (JUNE + 3 * 3600)) // 60 for name, at in promised.items() if at is not None}
-        assert all(told[name] in (minute - 1, minute) for name in names for minute in late[name])
+        expected = {name: (at - (JUNE + 3 * 3600)) // 60 for name, at in promised.items() if at is not None}
+        assert all(expected[name] in (minute - 1, minute) for name in names for minute in late[name])
 
 
 def test_when_a_pipeline_starts_next_is_known_beforehand() -> None:
@@ -152,8 +152,8 @@ def test_when_a_pipeline_starts_next_is_known_beforehand() -> None:
     ("day", "expected"),
     [((2027, 3, 28), ["03-28 00:30", "03-28 01:00"]), ((2027, 10, 31), ["10-30 23:30", "10-31 00:30"])],
 )
-async def test_both_changes_of_the_clocks(tmp_path: Path, day: tuple[int, int, int], expected: list[str]) -> None:
-    """In Vienna 02:30 is left out in March and comes twice in October."""
+async def test_both_changes_of_daylight_saving(tmp_path: Path, day: tuple[int, int, int], expected: list[str]) -> None:
+    """In Vienna 02:30 does not exist in March and occurs twice in October."""
     begin = datetime(*day, tzinfo=ZoneInfo("Europe/Vienna")).timestamp()
     async with open_trigger_server(tmp_path, MovedClock(begin)) as danube:
         await danube.configure(a_pipeline("app", cron("30 1,2 * * *", timezone="Europe/Vienna")))

@@ -1,4 +1,4 @@
-"""What keeps a forge's deliveries out is shown until one is believed, and strangers fill neither the page nor the log with it."""
+"""Refused webhook deliveries are a condition until one is accepted, and do not fill the page or the log."""
 
 import hashlib
 import hmac
@@ -53,7 +53,7 @@ async def refuse(hooks: Webhooks, times: int = 1) -> None:
             await hooks.receive(Forge.GITHUB, headers(push(), b"another"), push())
 
 
-async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path: Path) -> None:
+async def test_refused_deliveries_are_a_condition_until_one_is_accepted(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
         await danube.secret("new", SECRET)
@@ -70,7 +70,7 @@ async def test_refused_deliveries_are_a_condition_until_one_is_believed(tmp_path
         assert (await hooks.conditions()) == []
 
 
-async def test_a_forge_for_which_no_secret_is_named_is_told_what_to_write(tmp_path: Path) -> None:
+async def test_the_condition_of_a_forge_without_a_secret_has_the_configuration_to_add(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
         hooks = hooks_of(danube)
         await refuse(hooks)
@@ -79,7 +79,7 @@ async def test_a_forge_for_which_no_secret_is_named_is_told_what_to_write(tmp_pa
         assert "webhooks: [{forge: github, secrets: [NAME]}]" in condition.hint
 
 
-async def test_what_a_stranger_tried_once_is_forgotten_and_fills_no_log(
+async def test_an_unauthenticated_clients_tries_are_forgotten_and_do_not_fill_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_trigger_server(tmp_path) as danube:

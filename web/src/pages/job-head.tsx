@@ -69,7 +69,17 @@ function Source(props: { job: JobDetail }) {
           </span>
         )}
       </Show>
-      <Show when={trigger().commit_sha}>
+      <Show
+        when={trigger().commit_sha}
+        fallback={
+          <Show when={props.job.status === "pending"}>
+            <span class="ref">
+              <Icon name="commit" />
+              commit not known yet
+            </span>
+          </Show>
+        }
+      >
         {(sha) => (
           <span class="ref" title={sha()}>
             <Icon name="commit" />
@@ -106,10 +116,12 @@ function Actions(props: { job: JobDetail; act: Act }) {
   const needsApproval = () => props.job.reason === "approval-required" && props.job.status === "pending";
   return (
     <div class="page-actions">
-      <Show when={needsApproval() && may("approve")}>
-        <Action icon="check" kind="primary" act={() => props.act("approve", { commit_sha: props.job.trigger.commit_sha })}>
-          Approve commit
-        </Action>
+      <Show when={needsApproval() && may("approve") && props.job.trigger.commit_sha}>
+        {(sha) => (
+          <Action icon="check" kind="primary" act={() => props.act("approve", { commit_sha: sha() })}>
+            Approve commit
+          </Action>
+        )}
       </Show>
       <Show when={finished() && may("rerun")}>
         <Action icon="again" act={() => props.act("rerun")}>

@@ -18,7 +18,7 @@ from danube_pkg.core.images.users import ImageUser, find_user
 from danube_pkg.kit.records import Record
 
 HOLD_TRIES = 3
-"""An image that is removed between pull and use is pulled again; three times in a row is no accident."""
+"""An image that is removed between pull and use is pulled again; three times in a row is an error."""
 
 _log = logging.getLogger("danube.sandbox")
 

@@ -1,4 +1,4 @@
-"""Webhooks as forges send them: whose a delivery is, whether it is authentic, and what it says, as one typed event.
+"""Webhook deliveries of forges: which forge sent one, whether its signature is valid, and its content as a typed event.
 
-Everything here is pure and takes bytes from strangers: what is not understood becomes a typed refusal, never another error.
+Everything here is pure and reads untrusted bytes: whatever cannot be parsed raises Invalid, never another exception.
 """

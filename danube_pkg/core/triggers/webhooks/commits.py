@@ -1,4 +1,4 @@
-"""What all forges say alike of pushed commits: which ref, and which files they touched."""
+"""The parts of push payloads that all forges share: the ref, the head commit, and the files that commits touched."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,13 +15,13 @@ from danube_pkg.core.triggers.webhooks.payload import Payload, is_none, refusal
 from danube_pkg.kit.records import Record
 
 MAX_CHANGED = 10_000
-"""Paths of one push that are kept; beyond it every filter counts as met."""
+"""Paths that are kept of one push; for a larger push every filter of paths counts as met."""
 
 _BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
 
 
 class Head(Record):
-    """The commit that a push led to, as the forge describes it. subject: its message's first line."""
+    """The head commit of a push as the forge describes it. subject: the first line of its message."""
 
     commit_sha: str
     message: str = ""
@@ -30,7 +30,7 @@ class Head(Record):
 
 
 def head_of(commit: Payload) -> Head:
-    """A commit of the document."""
+    """The commit in an object of the payload."""
     author = commit.maybe("author")
     return Head(
         commit.hash("id"),
@@ -43,10 +43,10 @@ def head_of(commit: Payload) -> Head:
 def push_event(
     payload: Payload, repository: WebhookRepository, actor: str, head: Head, total_commits: int | None
 ) -> WebhookEvent:
-    """A push, a tag, or the end of a branch, by its `ref`, `before` and `after`.
+    """The event of a push payload, by its `ref`, `before` and `after`: a push, a tag, or a deleted branch or tag.
 
-    head: what a checkout has, which for an annotated tag is not `after`. total_commits: how many there were where
-    the forge may list fewer; None where it lists all.
+    head: the commit to check out, which for an annotated tag is not `after`. total_commits: the number of pushed
+    commits where the forge may list fewer; None where it lists all.
     """
     ref, after = payload.name("ref"), payload.hash("after")
     if ref.startswith(_TAGS) and (tag := ref.removeprefix(_TAGS)):
@@ -65,9 +65,9 @@ def push_event(
 
 
 def changed_paths(payload: Payload, total_commits: int | None) -> tuple[str, ...] | None:
-    """Every path that the listed commits touched, each once, sorted; None where not all commits are listed.
+    """The sorted paths that the listed commits touched; None where not all commits are listed.
 
-    A branch that is new may bring commits that were pushed before: what it changes is not known.
+    A new branch may contain commits that were pushed before, so its changed paths are not known either.
     """
     commits = list(payload.objects("commits"))
     listed_all = total_commits is None or total_commits <= len(commits)
@@ -78,7 +78,8 @@ def changed_paths(payload: Payload, total_commits: int | None) -> tuple[str, ...
 
 
 def repository_names(payload: Payload, name: str, urls: Sequence[str]) -> WebhookRepository:
-    """A repository of the document, by its full name and those of its addresses that are there."""
+    """The repository in an object of the payload. name, urls: keys of its full name and of its URLs, which may be
+    absent."""
     found = WebhookRepository(payload.name(name), tuple(dict.fromkeys(filter(None, map(payload.url, urls)))))
     if not found.urls:
         raise refusal(f"{payload.path} has none of {', '.join(urls)}")

@@ -1,4 +1,4 @@
-"""From a request's headers and body to a typed event: which forge, which delivery, what it says."""
+"""From a request's headers and body to a webhook delivery: the forge, the delivery's id, the typed event."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from danube_pkg.core.triggers.webhooks.payload import read_object, refusal
 from danube_pkg.kit.records import Record
 
 MAX_BODY_BYTES = 25 * 1024**2
-"""GitHub sends no more; the others send less."""
+"""GitHub's limit; the other forges send less."""
 
 EVENT_HEADERS: Mapping[Forge, str] = {
     Forge.FORGEJO: "x-forgejo-event",
@@ -21,12 +21,12 @@ EVENT_HEADERS: Mapping[Forge, str] = {
     Forge.GITLAB: "x-gitlab-event",
     Forge.GITHUB: "x-github-event",
 }
-"""In the order in which they are looked for: Forgejo sends Gitea's headers as well, and both send GitHub's."""
+"""In the order in which they are tried: Forgejo sends Gitea's headers as well, and both send GitHub's."""
 
 _ID_HEADERS: Mapping[Forge, tuple[str, ...]] = {
     Forge.FORGEJO: ("x-forgejo-delivery",),
     Forge.GITEA: ("x-gitea-delivery",),
-    # The first two are the same for each try of one delivery, and the first is part of what the newer form signs.
+    # The first two are the same for each attempt of one delivery; the newer signature covers the first.
     Forge.GITLAB: ("webhook-id", "idempotency-key", "x-gitlab-event-uuid"),
     Forge.GITHUB: ("x-github-delivery",),
 }
@@ -41,7 +41,7 @@ _PARSERS: Mapping[Forge, Mapping[str, Parser]] = {
 
 
 class WebhookDelivery(Record):
-    """One delivery of one forge. id: the forge's own, by which it is known when it comes again."""
+    """One delivery. id: the forge's own, which is the same when the delivery is repeated."""
 
     forge: Forge
     id: str
@@ -49,28 +49,30 @@ class WebhookDelivery(Record):
 
 
 def forge_of(headers: Mapping[str, str]) -> Forge | None:
-    """Who sent it, by its headers (names in lower case); None for what is no webhook."""
+    """The forge that sent the request, by its headers (names in lower case); None where it is not a webhook."""
     return next((forge for forge, name in EVENT_HEADERS.items() if name in headers), None)
 
 
 def check_forge(expected: Forge, headers: Mapping[str, str]) -> None:
-    """That the delivery is of the forge that the path names. Raises Invalid."""
+    """Raises Invalid unless the delivery comes from the forge that the path names."""
     found = forge_of(headers)
     if found is expected:
         return
-    what = f"a delivery of {found}" if found is not None else "no webhook of any forge that is known here"
+    what = f"a delivery of {found}" if found is not None else "not a webhook of a supported forge"
     raise Invalid(
         "hook-of-another-forge",
-        f"this is {what}, and the path is that of {expected}",
+        f"this is {what}, but the path is for {expected}",
         hint=f"let the webhook's URL end with /hooks/{found}" if found is not None else "see the manual: webhooks",
     )
 
 
 def parse_delivery(forge: Forge, headers: Mapping[str, str], body: bytes) -> WebhookDelivery:
-    """What an authentic delivery says. Raises Invalid."""
+    """The delivery in a request whose signature is valid. Raises Invalid."""
     delivery_id = next((headers[name] for name in _ID_HEADERS[forge] if headers.get(name)), "")
     if not _ID.fullmatch(delivery_id):
-        raise refusal(f"it has no usable {_ID_HEADERS[forge][0]}", "without its id a repeated delivery cannot be told")
+        raise refusal(
+            f"it has no usable {_ID_HEADERS[forge][0]}", "without its id a repeated delivery cannot be recognised"
+        )
     name = headers.get(EVENT_HEADERS[forge], "")
     parser = _PARSERS[forge].get(name)
     if parser is None:
@@ -79,14 +81,14 @@ def parse_delivery(forge: Forge, headers: Mapping[str, str], body: bytes) -> Web
 
 
 def _document(forge: Forge, headers: Mapping[str, str], body: bytes) -> bytes:
-    """The JSON of a body, which GitHub may send inside a form."""
+    """The JSON document of a body, which GitHub may send as a field of a form."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         return body
     if forge is not Forge.GITHUB:
-        raise refusal("it is a form", "a form's signature does not cover what was sent")
+        raise refusal("it is a form", "only GitHub's deliveries may be forms")
     try:
         fields = dict(parse_qsl(body.decode("ascii"), max_num_fields=10, errors="strict"))
     except ValueError as error:
-        raise refusal("it is no form", str(error)) from error
+        raise refusal("it is not a valid form", str(error)) from error
     return fields.get("payload", "").encode(errors="surrogatepass")

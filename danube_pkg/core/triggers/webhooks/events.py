@@ -1,6 +1,7 @@
-"""What a forge can tell, whichever it is: frozen events that every parser of this package makes.
+"""The events that webhook deliveries report, the same for all forges: the parsers of this package return them.
 
-Texts are bounded and have no control characters; hashes are hexadecimal; branches and tags are short names.
+Texts are bounded and have no control characters; hashes are hexadecimal; branches and tags are short names. The inbox
+stores events as JSON with the class's tag as `kind`: a tag may never change.
 """
 
 from enum import StrEnum
@@ -9,16 +10,17 @@ from danube_pkg.kit.records import Record
 
 
 class WebhookRepository(Record):
-    """A repository by all the names that its forge has for it: URLs of https, ssh and its page. name: `owner/name`."""
+    """A repository. name: `owner/name` as the forge has it. urls: all of its URLs: https, ssh, its page."""
 
     name: str
     urls: tuple[str, ...]
 
 
 class Push(Record, tag_field="kind", tag="Push"):
-    """New commits on a branch. commit_sha: the branch's head now; message, subject (its first line), author: that commit's.
+    """New commits on a branch. commit_sha: the branch's new head; message, subject (its first line) and author are its
+    own.
 
-    changed: paths that the commits added, changed or removed; None where the forge did not tell all of them.
+    changed: paths that the commits added, modified or removed; None where the forge did not list all of them.
     """
 
     repository: WebhookRepository
@@ -32,7 +34,7 @@ class Push(Record, tag_field="kind", tag="Push"):
 
 
 class TagPush(Record, tag_field="kind", tag="TagPush"):
-    """A tag that was made or moved; commit_sha is the commit that it leads to."""
+    """A tag that was created or moved. commit_sha: the commit that it points to."""
 
     repository: WebhookRepository
     tag: str
@@ -44,7 +46,7 @@ class TagPush(Record, tag_field="kind", tag="TagPush"):
 
 
 class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
-    """A branch is gone; nothing starts."""
+    """A branch was deleted. It starts no job."""
 
     repository: WebhookRepository
     branch: str
@@ -52,7 +54,7 @@ class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
 
 
 class PullRequestChange(StrEnum):
-    """What happened to a pull or merge request, as far as its code is concerned."""
+    """What happened to a pull or merge request, as far as its commits are concerned."""
 
     OPENED = "opened"
     UPDATED = "updated"
@@ -62,9 +64,9 @@ class PullRequestChange(StrEnum):
 class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     """A pull request of GitHub, Gitea and Forgejo, a merge request of GitLab.
 
-    commit_sha: the head of what is proposed; base_sha: what the target branch was at, "" where the forge does not say.
-    ref: by which the target's repository knows the head. fork: whether the proposed code lies in another repository, of
-    people who may not write to this one. message, subject, author: of the head's commit, where the forge tells.
+    commit_sha: its head; base_sha: the target branch's head, "" where the forge does not report it. ref: the ref of the
+    head in the target's repository. fork: the head is in another repository, whose owners may not push to this one:
+    untrusted code. message, subject, author: the head commit's, "" where the forge does not report them.
     """
 
     repository: WebhookRepository
@@ -86,11 +88,11 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
 
 
 class Ping(Record, tag_field="kind", tag="Ping"):
-    """The forge tries whether its webhook arrives."""
+    """The forge tests whether its webhook arrives."""
 
 
 class Ignored(Record, tag_field="kind", tag="Ignored"):
-    """An authentic delivery of which nothing follows. what: the forge's word for it."""
+    """A delivery with a valid signature whose event type is ignored. what: the forge's name of the event."""
 
     what: str
 

@@ -1,4 +1,7 @@
-"""Gitea's webhooks, which Forgejo has kept: https://docs.gitea.com/usage/webhooks, https://forgejo.org/docs/latest/user/webhooks/"""
+"""Gitea's webhooks, whose format Forgejo shares.
+
+https://docs.gitea.com/usage/webhooks, https://forgejo.org/docs/latest/user/webhooks/
+"""
 
 from danube_pkg.core.triggers.webhooks.commits import (
     Head,
@@ -67,4 +70,4 @@ def _pull_request(payload: Payload) -> WebhookEvent:
 
 
 PARSERS: dict[str, Parser] = {"push": _push, "pull_request": _pull_request}
-"""By `X-Gitea-Event` and `X-Forgejo-Event`. A test delivery is a push of the default branch as it is."""
+"""By `X-Gitea-Event` and `X-Forgejo-Event`. A test delivery is a push of the default branch's present head."""

@@ -18,7 +18,7 @@ from danube_pkg.core.triggers.webhooks.events import (
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
 
 MAX_COMMITS = 2048
-"""GitHub lists no more commits of one push than these, and does not say how many there were."""
+"""GitHub lists at most so many commits of one push, and does not report how many there were."""
 
 _CHANGES = {
     "opened": PullRequestChange.OPENED,
@@ -51,7 +51,7 @@ def _pull_request(payload: Payload) -> WebhookEvent:
         return Ignored(f"pull_request {action}"[:100])
     repository, pull = _repository(payload.object("repository")), payload.object("pull_request")
     head, base = pull.object("head"), pull.object("base")
-    # A fork that was deleted meanwhile has no repository any more: it was foreign code all the same.
+    # A fork that was deleted meanwhile has no repository any more: its code is untrusted all the same.
     source = head.maybe("repo")
     source_name = source.name("full_name") if source is not None else ""
     number, author = payload.number("number"), pull.maybe("user")
@@ -78,4 +78,4 @@ def _ping(payload: Payload) -> WebhookEvent:
 
 
 PARSERS: dict[str, Parser] = {"push": _push, "pull_request": _pull_request, "ping": _ping}
-"""By `X-GitHub-Event`. `create` and `delete` say less than the `push` that GitHub sends beside them."""
+"""By `X-GitHub-Event`. `create` and `delete` contain less than the `push` that GitHub sends beside them."""

@@ -30,7 +30,7 @@ def _repository(payload: Payload) -> WebhookRepository:
 
 
 def _push(payload: Payload) -> WebhookEvent:
-    # checkout_sha is null where a branch or a tag was deleted; for an annotated tag it is the commit, and `after` the tag.
+    # checkout_sha is null for a deleted branch or tag; for an annotated tag it is the commit, and `after` is the tag.
     commit_sha = payload.hash("checkout_sha") if payload.value.get("checkout_sha") else payload.hash("after")
     listed = {head.commit_sha: head for head in map(head_of, payload.objects("commits"))}
     total = payload.number("total_commits_count") if "total_commits_count" in payload.value else None
@@ -42,7 +42,7 @@ def _push(payload: Payload) -> WebhookEvent:
 def _merge_request(payload: Payload) -> WebhookEvent:
     request = payload.object("object_attributes")
     action = request.text("action")
-    # An update without `oldrev` changed a title, a label or a reviewer, and no code.
+    # An update without `oldrev` changed a title, a label or a reviewer, but no code.
     if action not in _CHANGES or (action == "update" and not request.value.get("oldrev")):
         return Ignored(f"merge_request {action}"[:100])
     repository, number = _repository(payload.object("project")), request.number("iid")

@@ -1,4 +1,5 @@
-"""Reading a stranger's JSON: each access says what it expects, and what is otherwise is one refusal that names the field."""
+"""Reading untrusted JSON: each access names the type that it expects; anything else raises Invalid and names the
+field."""
 
 import json
 import re
@@ -10,22 +11,23 @@ from danube_pkg.core.repositories.revisions import first_line
 from danube_pkg.kit.records import Record
 
 MAX_NAME = 1024
-"""Of a branch, a tag, a path, a repository: Git's own bound for a path is 4096, and no forge lets a name reach this."""
+"""Characters of a branch, tag, path or repository. Git's own bound for a path is 4096; no forge allows names of this
+length."""
 
 MAX_URL = 2048
 
 MAX_TEXT = 4000
-"""Of a title or a message: it is searched for a mark and shown in a line; what is longer is cut."""
+"""Characters of a title or message, which is cut to them: it is searched for `[skip ci]` and shown in one line."""
 
 MAX_ITEMS = 100_000
-"""Of one list. A push that touches more files is a whole tree, which counts as 'everything changed'."""
+"""Entries of one list. A push that touches more files replaces a whole tree."""
 
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def refusal(what: str, cause: str = "") -> Invalid:
-    """A delivery that is authentic and cannot be understood."""
+    """The error for a delivery that has a valid signature and cannot be parsed."""
     return Invalid(
         "hook-not-understood",
         f"this delivery cannot be read: {what}",
@@ -39,12 +41,12 @@ def read_object(body: bytes) -> "Payload":
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise refusal("it is no JSON", str(error)) from error
+        raise refusal("it is not valid JSON", str(error)) from error
     return Payload(_mapping(value, "the body"), "")
 
 
 class Payload(Record):
-    """An object of the document; `path` leads to it. Every method raises Invalid for what is not as it must be."""
+    """An object of the payload, at `path`. Every method raises Invalid for a value of another type than its own."""
 
     value: Mapping[str, Any]
     path: str
@@ -53,7 +55,7 @@ class Payload(Record):
         return Payload(_mapping(self.value.get(name), self._at(name)), self._at(name))
 
     def maybe(self, name: str) -> "Payload | None":
-        """The same where it may be absent or null."""
+        """`object` for a key that may be absent or null."""
         return self.object(name) if self.value.get(name) is not None else None
 
     def objects(self, name: str) -> "Iterator[Payload]":
@@ -62,16 +64,16 @@ class Payload(Record):
             yield Payload(_mapping(one, path), path)
 
     def names(self, name: str) -> Iterator[str]:
-        """Each text of a list, as it is: paths may hold anything but what no file name can."""
+        """The texts of a list, unchanged: paths may contain anything but control characters."""
         for index, one in enumerate(self._list(name)):
             yield _name(one, f"{self._at(name)}[{index}]")
 
     def text(self, name: str) -> str:
-        """A text for people, "" where it is absent: cut, on one line."""
+        """A text to be shown, cut to MAX_TEXT and on one line; "" where it is absent."""
         return _CONTROL.sub(" ", self._raw(name))
 
     def line(self, name: str, most: int) -> str:
-        """The first line of a text for people, "" where it is absent; at most that many characters."""
+        """The first line of a text to be shown, cut to `most` characters; "" where it is absent."""
         return first_line(self._raw(name), most)
 
     def _raw(self, name: str) -> str:
@@ -83,11 +85,11 @@ class Payload(Record):
         return found[:MAX_TEXT]
 
     def name(self, name: str) -> str:
-        """A text that is there and names something."""
+        """A required text that is a name: not empty, no control characters."""
         return _name(self.value.get(name), self._at(name))
 
     def url(self, name: str) -> str:
-        """An address, "" where it is absent."""
+        """A URL; "" where it is absent."""
         found = self.value.get(name)
         return _name(found, self._at(name), MAX_URL) if found else ""
 
@@ -119,7 +121,7 @@ class Payload(Record):
 
 
 def is_none(commit_sha: str) -> bool:
-    """Whether a hash is the one that stands for nothing: a branch that was not there before, or is not there any more."""
+    """Whether a hash is all zeros, which means that the branch or tag did not exist before, or was deleted."""
     return not commit_sha.strip("0")
 
 

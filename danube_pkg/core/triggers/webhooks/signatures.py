@@ -1,7 +1,8 @@
-"""Whether a delivery is authentic: forges' signatures over the raw body, checked in constant time before anything is parsed.
+"""Signatures of webhook deliveries: forges sign the raw body, and it is checked in constant time before anything is
+parsed.
 
 GitHub: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries (no timestamp is signed).
-GitLab: a plain token, or a signing token as https://www.standardwebhooks.com has it. Gitea, Forgejo: bare hexadecimal.
+GitLab: a plain token, or a signature as defined by https://www.standardwebhooks.com. Gitea, Forgejo: bare hexadecimal.
 """
 
 import base64
@@ -14,20 +15,20 @@ from danube_pkg.core.errors import Unauthenticated
 from danube_pkg.core.repositories.forges import Forge
 
 TOLERANCE_SECONDS = 300
-"""Between the signed timestamp and now, either way: as Standard Webhooks recommends; clocks are not that wrong."""
+"""Between the signed timestamp and now, in either direction, as Standard Webhooks recommends; clocks differ by less."""
 
 SIGNING_PREFIX = b"whsec_"
 
 _MAX_SIGNATURES = 8
-"""In one header; a sender that rotates its keys sends two."""
+"""Signatures that are checked in one header; a sender that rotates its keys sends two."""
 
 
 def check_signature(
     forge: Forge, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: float
 ) -> None:
-    """Raises Unauthenticated unless one of the secrets vouches for these bytes. Header names are in lower case.
+    """Raises Unauthenticated unless the body is signed with one of the secrets. Header names are in lower case.
 
-    Without a secret every delivery is refused, in the same words as a wrong signature.
+    now: Unix seconds. Without a secret every delivery is refused, with the same message as for a wrong signature.
     """
     if forge is Forge.GITLAB:
         _check_gitlab(headers, body, secrets, now)
@@ -42,13 +43,13 @@ def check_signature(
 
 
 def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """`v1,…` of Standard Webhooks."""
+    """The value of a `webhook-signature` header (`v1,…`) as Standard Webhooks defines it. timestamp: Unix seconds."""
     content = b".".join((message_id.encode(), str(timestamp).encode(), body))
     return f"v1,{base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()}"
 
 
 def signing_key(secret: bytes) -> bytes | None:
-    """The key in a secret that is written as `whsec_` and base64; None for any other."""
+    """The key of a secret that is `whsec_` and base64; None for any other secret."""
     if not secret.startswith(SIGNING_PREFIX):
         return None
     try:
@@ -65,7 +66,8 @@ _HEX_HEADERS: Mapping[Forge, str] = {
 
 
 def _check_gitlab(headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: float) -> None:
-    """The signed form where there is a key for it; a signature that is wrong is never made good by a token."""
+    """Checks the signature where a signing key is set, else the token. A valid token does not excuse a wrong
+    signature."""
     keys = [key for key in map(signing_key, secrets) if key is not None]
     if headers.get("webhook-signature") and keys:
         _check_signed(headers, body, keys, now)
@@ -91,12 +93,12 @@ def _check_signed(headers: Mapping[str, str], body: bytes, keys: Sequence[bytes]
             "hook-timestamp-old",
             "this delivery was signed too long ago",
             cause=f"its timestamp and this server's clock differ by more than {TOLERANCE_SECONDS} s",
-            hint="if it is new, set the clocks of both machines; to send it again, let the forge sign it again",
+            hint="check the clocks of both machines; to repeat an old delivery, redeliver it at the forge",
         )
 
 
 def _any(given: str, expected: Sequence[str]) -> bool:
-    """Every comparison is made, whichever is right, so that time tells nothing."""
+    """Compares with all of them even after a match, so that the time taken reveals nothing."""
     word = given.encode("latin-1", errors="replace")
     return sum(hmac.compare_digest(word, one.encode("latin-1")) for one in expected) > 0
 
@@ -114,6 +116,6 @@ def _wrong() -> Unauthenticated:
     return Unauthenticated(
         "hook-signature-wrong",
         "this delivery's signature is wrong",
-        cause="its secret is none that config.yaml names under webhooks, or what was signed was changed on its way",
+        cause="it was signed with none of the secrets that config.yaml names under webhooks, or its body was changed in transit",
         hint="set the same value on both sides: danube secrets set NAME, and the webhook's secret at the forge",
     )

@@ -60,7 +60,7 @@ class OneJob(Resource):
     async def GET(self, request: Request) -> JobDetail:
         """One job with its steps."""
         job, applied = request.job, self.services.applied
-        may = tuple(action for action in Action if can(request.actor, action, request.thing))
+        may = tuple(action for action in Action if can(request.actor, action, request.target))
         return job_detail(job, may, commit_url(job.settings.repository, applied, job.trigger.revision.commit_sha))
 
 

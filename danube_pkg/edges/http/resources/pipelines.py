@@ -75,7 +75,7 @@ class OnePipeline(Resource):
 
     async def GET(self, request: Request) -> PipelineDetail:
         """One pipeline, with its rights and triggers."""
-        pipeline, thing = request.pipeline, request.thing
+        pipeline, target = request.pipeline, request.target
         applied, repository = self.services.applied, self.services.configuration.repository
         definition = applied.state.pipelines.get(pipeline.name)
         revision = applied.revision.revision
@@ -83,8 +83,8 @@ class OnePipeline(Resource):
         return pipeline_detail(
             pipeline,
             definition,
-            thing,
-            may=tuple(action for action in Action if can(request.actor, action, thing)),
+            target,
+            may=tuple(action for action in Action if can(request.actor, action, target)),
             revision=revision,
             place_url=file_url(repository.url, applied, revision, place),
             now=self.services.clock.now(),

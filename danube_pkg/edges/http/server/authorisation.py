@@ -7,8 +7,8 @@ from danube_pkg.core.identity.access import (
     Action,
     ActorKind,
     Need,
+    access_of,
     require,
-    standing,
     unknown_pipeline,
 )
 from danube_pkg.core.jobs.job import unknown_job
@@ -30,7 +30,7 @@ class Authoriser:
     async def authorise(self, request: Request) -> None:
         """Raises what `core.identity.access.require` does, and NotFound for what the caller may not see."""
         action = request.action
-        if RULES[action].need is Need.NO_FOLLOW_UP:
+        if RULES[action].need is Need.NOTHING:
             return
         await self.authenticate(request)
         if request.actor.kind is ActorKind.ANONYMOUS:
@@ -39,7 +39,7 @@ class Authoriser:
             await self._load_job(request)
         elif "pipeline" in request.arguments:
             await self._load_pipeline(request, action)
-        require(request.actor, action, request.thing)
+        require(request.actor, action, request.target)
         if request.method not in SAFE_METHODS and request.csrf_token:
             check_origin(request, request.csrf_token)
 
@@ -61,15 +61,15 @@ class Authoriser:
         job = await self._services.engine.find(job_id)
         if job is None:
             raise unknown_job(job_id)
-        request.thing = await self._services.access.thing(job.pipeline)
-        if standing(request.actor, request.thing) < Need.READ:
+        request.target = await self._services.access.target(job.pipeline)
+        if access_of(request.actor, request.target) < Need.READ:
             raise unknown_job(job_id)
         request.job_ = job
 
     async def _load_pipeline(self, request: Request, action: Action) -> None:
         name = request.arguments["pipeline"]
-        request.thing = await self._services.access.thing(name)
-        if standing(request.actor, request.thing) < Need.READ:
+        request.target = await self._services.access.target(name)
+        if access_of(request.actor, request.target) < Need.READ:
             raise unknown_pipeline(name)
         request.pipeline_ = await self._services.pipelines.load_pipeline(name)
         if request.pipeline_ is None and action not in BEFORE_THE_PIPELINE:

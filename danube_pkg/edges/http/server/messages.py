@@ -11,7 +11,7 @@ from danube_pkg.core.identity.access import (
     SERVER,
     Action,
     Actor,
-    Thing,
+    Target,
 )
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline
@@ -66,30 +66,34 @@ Body = bytes | AsyncIterator[bytes] | Stream
 
 
 class Request(Mutable):
-    """A request. The router fills in the caller and what the path names; handlers only read.
-
-    path: as it was sent, percent-encoded. arguments: the decoded path parameters, which match their patterns. thing:
-    what the action is done to. session_id, csrf_token: of a browser's session; else "". reserved_id: the id that an
-    Idempotency-Key has reserved for a new job. audited_as: the caller in the audit log for a request without a login:
-    the address that logs in, the webhook delivery.
-    """
+    """A request. The router fills in the caller and what the path names; handlers only read."""
 
     method: str
     path: str
+    """As it was sent, percent-encoded."""
     query_text: str
     headers: Mapping[str, str]
     local: bool
+    """Whether it came over the owner's unix socket."""
     address: str
+    """The IP address of the connection's other end."""
     request_id: str
     read_body: Annotated[Callable[[int], Awaitable[bytes]], HIDDEN]
+    """Reads the whole body, up to a limit in bytes."""
     actor: Actor = ANONYMOUS
     arguments: Mapping[str, str] = field(default_factory=dict)
-    thing: Thing = SERVER
+    """The decoded path parameters, which match their patterns."""
+    target: Target = SERVER
+    """What the action is done to."""
     action_: Action | None = None
     session_id: str = ""
+    """The browser's session; "" without one."""
     csrf_token: str = ""
+    """The session's token, which a write by cookie must have."""
     reserved_id: str | None = None
+    """The id that an Idempotency-Key has reserved for a new job."""
     audited_as: str = ""
+    """The caller in the audit log if there is no login: the address that logs in, or the webhook delivery."""
     job_: Job | None = None
     pipeline_: Pipeline | None = None
 

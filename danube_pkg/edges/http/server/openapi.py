@@ -112,7 +112,7 @@ def _operation(
         "description": f"{rest}\n\nAction: `{route.action}`.".strip(),
         "parameters": _parameters(route, endpoint, schemas, patterns),
         "responses": _responses(route, endpoint, schemas),
-        "security": [] if need is Need.NO_FOLLOW_UP else [{"token": []}, {"session": []}],
+        "security": [] if need is Need.NOTHING else [{"token": []}, {"session": []}],
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
@@ -154,7 +154,7 @@ def _parameters(
             _query_parameter(key, schema, required=required)
             for key, schema, required in schemas.properties(endpoint.query)
         ]
-    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
         schema = {"type": "string", "pattern": f"^{KEY_PATTERN}$"}
         text = "A repeated request with the same key has no second effect, and gets the first one's answer."
         found.append(
@@ -193,12 +193,12 @@ def _responses(route: "Route", endpoint: BoundHandler, schemas: JsonSchemas) -> 
 def refusals(route: "Route", endpoint: BoundHandler) -> set[int]:
     """Statuses with a problem document: those of every route, those of this kind of route, and the handler's own."""
     found = {400, 422, *endpoint.answer.refuses}
-    if RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if RULES[route.action].need is not Need.NOTHING:
         found |= {401, 403}
     if "{" in route.path:
         found.add(404)
     if endpoint.body is not None or endpoint.answer.takes:
         found |= {408, 413}
-    if route.method == "POST" and RULES[route.action].need is not Need.NO_FOLLOW_UP:
+    if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
         found.add(409)
     return found

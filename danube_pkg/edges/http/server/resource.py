@@ -37,17 +37,18 @@ class Resource:
 
 
 class ResponseSpec(Record):
-    """How a handler answers, beside its annotations.
-
-    statuses: the first is the usual one. content: the media type of the answer. refuses: further statuses, with a
-    problem document. takes: the media type of a request body that is not JSON. body_bytes: the limit for one that is.
-    """
+    """How a handler answers, beside its annotations."""
 
     statuses: tuple[int, ...] = (200,)
+    """Of a success; the first is the usual one."""
     content: str = JSON
+    """The media type of the answer."""
     refuses: tuple[int, ...] = ()
+    """Further statuses, with a problem document."""
     takes: str = ""
+    """The media type of a request body that is not JSON."""
     body_bytes: int = BODY_BYTES
+    """The limit for a request body of JSON."""
 
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])

@@ -137,7 +137,7 @@ class Router:
         details = {"path": unquote(request.path)}
         if request.actor.scopes is not None:
             details["scopes"] = " ".join(sorted(request.actor.scopes))
-        happening = AuditEvent(
+        event = AuditEvent(
             at=0.0,
             actor=request.audited_as or request.actor.name,
             action=route.action,
@@ -147,7 +147,7 @@ class Router:
             request_id=request.request_id,
             details=details,
         )
-        await self._services.audit.record(happening)
+        await self._services.audit.record(event)
 
 
 def _is_audited(request: Request, route: Route) -> bool:

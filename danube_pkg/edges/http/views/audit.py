@@ -42,7 +42,7 @@ class AuditCheckView(Record):
 
 def audit_view(entry: AuditEntry) -> AuditView:
     """The entry without its hash."""
-    one = entry.happening
+    one = entry.event
     return AuditView(
         sequence=entry.sequence,
         at=iso(one.at),

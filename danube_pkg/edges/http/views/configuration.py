@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.configuration.plan import ConfigurationPlan, described
+from danube_pkg.core.configuration.plan import ConfigurationPlan, describe_change
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.documents.marked import about
 from danube_pkg.core.errors import PlatformError
@@ -119,7 +119,7 @@ def plan_view(plan: ConfigurationPlan) -> PlanView:
     return PlanView(
         ok=not plan.findings,
         findings=tuple(map(finding_view, plan.findings)),
-        changes=tuple(ChangeView(one.action, one.kind, one.key, described(one)) for one in plan.changes),
+        changes=tuple(ChangeView(one.action, one.kind, one.key, describe_change(one)) for one in plan.changes),
         grants=tuple(GrantView(one.email, one.pipeline, one.before, one.after) for one in plan.grants),
         secrets=plan.secrets,
     )

@@ -8,7 +8,7 @@ from danube_pkg.core.triggers.inbox import (
     InboxEntry,
     PipelineOutcome,
     Result,
-    event_in_words,
+    describe_event,
     repository_of,
 )
 from danube_pkg.kit.records import Record
@@ -51,7 +51,7 @@ def delivery_view(entry: InboxEntry, visible: frozenset[str] | None) -> Delivery
         id=entry.id,
         source=entry.source,
         delivery=entry.key,
-        event=event_in_words(entry.event),
+        event=describe_event(entry.event),
         repository=repository_of(entry.event),
         received_at=iso(entry.received_at),
         settled_at=iso_or_none(entry.settled_at),

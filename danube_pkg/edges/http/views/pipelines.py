@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from danube_pkg.core.configuration.pipelines import ParamSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.configuration.state import PipelineDefinition
-from danube_pkg.core.configuration.trigger_descriptions import trigger_in_words
+from danube_pkg.core.configuration.trigger_descriptions import describe_trigger
 from danube_pkg.core.documents.marked import about
-from danube_pkg.core.identity.access import Thing
+from danube_pkg.core.identity.access import Target
 from danube_pkg.core.jobs.filters import RunSummary
 from danube_pkg.core.jobs.statistics import Statistics
 from danube_pkg.core.pipelines import Pipeline
@@ -114,19 +114,19 @@ def pipeline_view(pipeline: Pipeline, newest: tuple[RunSummary, ...]) -> Pipelin
 def pipeline_detail(
     pipeline: Pipeline,
     definition: PipelineDefinition | None,
-    thing: Thing,
+    target: Target,
     *,
     may: tuple[str, ...],
     revision: str,
     place_url: str,
     now: float,
 ) -> PipelineDetail:
-    """definition: None for a removed pipeline. thing: who owns it and which levels teams have. now: Unix seconds."""
-    owner = {thing.owner: "admin"} if thing.owner else {}
+    """definition: None for a removed pipeline. target: who owns it and which levels teams have. now: Unix seconds."""
+    owner = {target.owner: "admin"} if target.owner else {}
     return PipelineDetail(
         **_summary_fields(pipeline),
         branch_filter=pipeline.branch_filter,
-        levels={**{team: str(level) for team, level in sorted(thing.levels.items())}, **owner},
+        levels={**{team: str(level) for team, level in sorted(target.levels.items())}, **owner},
         may=may,
         place=str(definition.place) if definition is not None else "",
         revision=revision,
@@ -165,7 +165,7 @@ def _start_view(definition: PipelineDefinition, trigger: TriggerSpec, now: float
     next_at = next_start(definition.name, trigger, now) if trigger.kind is TriggerKind.CRON else None
     return StartView(
         kind=trigger.kind,
-        words=trigger_in_words(trigger, definition.spec),
+        words=describe_trigger(trigger, definition.spec),
         schedule=trigger.schedule,
         timezone=trigger.timezone,
         next_at=iso_or_none(next_at),

@@ -72,4 +72,4 @@ async def open_egress_pods(
         port = await setup.server(answer_hello, authority.server_context())
         async with open_pods(directory / "data", setup.proxies, host_paths) as pods:
             yield EgressPods(pods, setup, port)
-        assert setup.complaints() == ""
+        assert setup.logged() == ""

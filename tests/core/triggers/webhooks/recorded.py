@@ -1,4 +1,4 @@
-"""Deliveries as forges send them: GitHub's as it has recorded them, the others' in the shape that their manuals document."""
+"""Webhook deliveries: GitHub's as recorded, those of the other forges written after their manuals."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ SECRET = b"It's a Secret to Everybody"
 
 @dataclass(frozen=True)
 class Recorded:
-    """Headers have lower-case names, as the server gives them on."""
+    """One delivery. Header names are in lower case, as the server passes them."""
 
     forge: Forge
     name: str
@@ -31,12 +31,12 @@ class Recorded:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The body, to be changed and sent as another."""
+        """A copy of the body, which a test may change."""
         found: dict[str, Any] = json.loads(self.body)
         return found
 
     def signed(self, secret: bytes = SECRET) -> dict[str, str]:
-        """The headers with the signature that its forge would add."""
+        """The headers with the signature that the forge adds."""
         digest = hmac.new(secret, self.body, hashlib.sha256).hexdigest()
         added = {
             Forge.GITHUB: {"x-hub-signature-256": f"sha256={digest}"},
@@ -49,12 +49,12 @@ class Recorded:
 
 @cache
 def recorded() -> tuple[Recorded, ...]:
-    """All of them."""
+    """All recorded deliveries."""
     return (*_github(), *_documented())
 
 
 def one(forge: Forge, name: str) -> Recorded:
-    """The one of that name."""
+    """The delivery of a forge with that name."""
     return next(each for each in recorded() if each.forge is forge and each.name == name)
 
 

@@ -1,4 +1,4 @@
-"""A stranger's bytes never make anything but an event or a typed refusal: recorded deliveries, spoiled at random."""
+"""Untrusted bytes become an event or Invalid, never another error: recorded deliveries with random damage."""
 
 import copy
 import json
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from danube_pkg.core.errors import Invalid, Unauthenticated
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.inbox import (
+    describe_event,
     event_from_json,
-    event_in_words,
     event_to_json,
     lane_of,
 )
@@ -28,14 +28,14 @@ from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from tests.core.triggers.webhooks.recorded import SECRET, Recorded, recorded
 
 EXAMPLES = 400
-"""The whole takes some seconds."""
+"""Takes some seconds."""
 
 EXAMPLES_OF_EACH = 10
-"""Of each recorded delivery in a run: over a few runs each field of each is touched."""
+"""Examples of each recorded delivery in a run: over a few runs every field is damaged once."""
 
 
 def event_or_refusal(each: Recorded, body: bytes) -> WebhookEvent | Invalid:
-    """Any other error is what this file looks for."""
+    """The event, or the expected error; any other error fails the test."""
     try:
         return parse_delivery(each.forge, each.headers, body).event
     except Invalid as refused:
@@ -56,18 +56,18 @@ odd = st.one_of(
 )
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a document that can be spoiled."""
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value in a document."""
     found = [path] if path else []
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in inner:
-        found += places(one, (*path, key))
+        found += paths(one, (*path, key))
     return found
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, each: Recorded) -> bytes:
-    """A recorded delivery with up to three of its values replaced or removed, or with its bytes cut and turned."""
+def damaged(draw: st.DrawFn, each: Recorded) -> bytes:
+    """A recorded delivery with up to three values replaced or removed, or with bytes changed and cut off."""
     if draw(st.booleans()):
         body = bytearray(each.body)
         for at in draw(st.lists(st.integers(0, len(body) - 1), max_size=5)):
@@ -75,7 +75,7 @@ def spoiled(draw: st.DrawFn, each: Recorded) -> bytes:
         return bytes(body[: draw(st.integers(0, len(body)))])
     document = copy.deepcopy(each.document)
     for _ in range(draw(st.integers(1, 3))):
-        known = places(document)
+        known = paths(document)
         if not known:
             break
         *way, last = draw(st.sampled_from(known))
@@ -92,8 +92,8 @@ def spoiled(draw: st.DrawFn, each: Recorded) -> bytes:
 @pytest.mark.parametrize("each", recorded(), ids=str)
 @settings(max_examples=EXAMPLES_OF_EACH, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_a_spoiled_delivery_is_an_event_or_a_refusal(each: Recorded, data: st.DataObject) -> None:
-    found = event_or_refusal(each, data.draw(spoiled(each)))
+def test_a_damaged_delivery_is_an_event_or_refused(each: Recorded, data: st.DataObject) -> None:
+    found = event_or_refusal(each, data.draw(damaged(each)))
     if isinstance(found, Invalid):
         assert found.reference == "hook-not-understood"
         assert found.hint
@@ -101,7 +101,7 @@ def test_a_spoiled_delivery_is_an_event_or_a_refusal(each: Recorded, data: st.Da
     assert isinstance(found, WebhookEvent)
     assert event_from_json(event_to_json(found)) == found, "it can be stored and read again"
     assert isinstance(lane_of(found), str)
-    assert "\n" not in event_in_words(found)
+    assert "\n" not in describe_event(found)
     if isinstance(found, Push | TagPush | PullRequest):
         assert PipelineIndex([]).of_repository(found.repository) == []
 
@@ -112,7 +112,7 @@ header_values = st.text(st.characters(max_codepoint=255), max_size=80)
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(header_names, header_values, max_size=8), st.binary(max_size=200), st.sampled_from(list(Forge)))
-def test_strange_headers_are_never_believed(headers: dict[str, str], body: bytes, forge: Forge) -> None:
+def test_random_headers_are_never_accepted(headers: dict[str, str], body: bytes, forge: Forge) -> None:
     forge_of(headers)
     try:
         check_signature(forge, headers, body, [SECRET, b"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="], 1e9)
@@ -123,6 +123,6 @@ def test_strange_headers_are_never_believed(headers: dict[str, str], body: bytes
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(list(Forge)))
-def test_bytes_that_are_no_json_are_refused(body: bytes, forge: Forge) -> None:
+def test_bytes_that_are_not_json_are_refused(body: bytes, forge: Forge) -> None:
     each = next(each for each in recorded() if each.forge is forge and each.name in ("push", "push-4"))
     assert isinstance(event_or_refusal(each, body), Invalid | WebhookEvent)

@@ -1,4 +1,4 @@
-"""What each forge's deliveries say, once they are read."""
+"""The events that each forge's deliveries become."""
 
 import json
 from urllib.parse import urlencode
@@ -31,7 +31,7 @@ def event_of(each: Recorded) -> WebhookEvent:
 
 
 @pytest.mark.parametrize("each", recorded(), ids=str)
-def test_every_recorded_delivery_is_of_its_forge_and_becomes_an_event(each: Recorded) -> None:
+def test_every_recorded_delivery_is_parsed_as_its_forges(each: Recorded) -> None:
     assert forge_of(each.headers) is each.forge
     check_forge(each.forge, each.headers)
     event = event_of(each)
@@ -40,12 +40,12 @@ def test_every_recorded_delivery_is_of_its_forge_and_becomes_an_event(each: Reco
         assert isinstance(event, kind.get(each.name.rsplit("-", 1)[0], (Ignored,)))
 
 
-def test_githubs_examples_are_of_every_kind() -> None:
+def test_githubs_examples_cover_every_event() -> None:
     events = {type(event_of(each)) for each in recorded() if each.forge is Forge.GITHUB}
     assert events == {Push, TagPush, PullRequest, Ping, Ignored}
 
 
-def test_a_github_tag_is_known_by_its_name_and_commit() -> None:
+def test_a_github_tag_has_its_name_and_commit() -> None:
     assert event_of(one(Forge.GITHUB, "push-0")) == TagPush(
         event_of(one(Forge.GITHUB, "push-4")).repository,  # type: ignore[union-attr]
         "simple-tag",
@@ -57,7 +57,7 @@ def test_a_github_tag_is_known_by_its_name_and_commit() -> None:
     )
 
 
-def test_githubs_pull_request_actions_that_change_code_are_told_from_those_that_do_not() -> None:
+def test_only_githubs_pull_request_actions_that_change_code_are_changes() -> None:
     changes = {}
     for each in recorded():
         if each.name.startswith("pull_request-"):
@@ -76,7 +76,7 @@ def test_a_pull_request_from_another_repository_is_a_forks(forge: Forge) -> None
     known = one(forge, "pull_request-0" if forge is Forge.GITHUB else "pull-request-opened")
     document = known.document
     assert not read(known, document).fork
-    document["pull_request"]["head"]["repo"]["full_name"] = "stranger/copy"
+    document["pull_request"]["head"]["repo"]["full_name"] = "newcomer/copy"
     assert read(known, document).fork
     document["pull_request"]["head"]["repo"] = None
     assert read(known, document).fork, "a fork that was deleted is a fork"
@@ -88,7 +88,7 @@ def read(known: Recorded, document: object) -> PullRequest:
     return event
 
 
-def test_a_gitlab_push_names_its_files_and_every_address_of_its_repository() -> None:
+def test_a_gitlab_push_has_its_files_and_every_url_of_its_repository() -> None:
     event = event_of(one(Forge.GITLAB, "push"))
     assert isinstance(event, Push)
     assert (event.branch, event.commit_sha, event.actor, event.message) == ("master", B, "jsmith", "fixed readme")
@@ -105,13 +105,13 @@ def test_a_gitlab_push_names_its_files_and_every_address_of_its_repository() -> 
         (Forge.FORGEJO, "Webhooks Yay!", "Gitea"),
     ],
 )
-def test_a_push_tells_its_commits_first_line_and_author(forge: Forge, subject: str, author: str) -> None:
+def test_a_push_has_the_first_line_and_the_author_of_its_head(forge: Forge, subject: str, author: str) -> None:
     event = event_of(one(forge, "push"))
     assert isinstance(event, Push)
     assert (event.subject, event.author) == (subject, author)
 
 
-def test_what_a_commit_says_of_itself_is_one_line_that_can_be_printed_and_no_longer_than_its_bound() -> None:
+def test_a_commits_subject_and_author_are_printable_and_bounded() -> None:
     known = one(Forge.GITHUB, "push-4")
     document = known.document
     document["head_commit"]["message"] = "\n" + "<b>\u202eevil\x1b[2J" * 50 + "\nsecond line [skip ci]"
@@ -140,14 +140,14 @@ def test_files_of_a_new_branch_are_unknown() -> None:
 
 
 @pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
-def test_an_annotated_tag_leads_to_its_commit(forge: Forge) -> None:
+def test_an_annotated_tag_has_the_commit_it_points_to(forge: Forge) -> None:
     event = event_of(one(forge, "tag"))
     assert isinstance(event, TagPush)
     assert (event.tag, event.commit_sha) == ("v1.0.0", B)
 
 
 @pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
-def test_a_deleted_branch_is_told(forge: Forge) -> None:
+def test_a_deleted_branch_is_an_event(forge: Forge) -> None:
     event = event_of(one(forge, "branch-deleted"))
     assert isinstance(event, BranchDeleted)
 
@@ -172,7 +172,7 @@ def test_gitlabs_merge_requests(name: str, change: PullRequestChange, fork: bool
     )
 
 
-def test_a_new_label_is_no_new_code() -> None:
+def test_a_new_label_is_ignored() -> None:
     assert event_of(one(Forge.GITLAB, "merge-request-relabelled")) == Ignored("merge_request update")
     assert event_of(one(Forge.GITEA, "pull-request-labelled")) == Ignored("pull_request label_updated")
 
@@ -196,13 +196,13 @@ def test_github_may_send_a_form() -> None:
         parse_delivery(Forge.GITEA, {**one(Forge.GITEA, "push").headers, **headers}, body)
 
 
-def test_forges_that_send_each_others_headers_are_told_apart() -> None:
+def test_forges_that_send_each_others_headers_are_distinguished() -> None:
     forgejo = one(Forge.FORGEJO, "push")
     assert {"x-gitea-event", "x-github-event"} <= set(forgejo.headers)
-    with pytest.raises(Invalid, match="a delivery of forgejo, and the path is that of github") as refused:
+    with pytest.raises(Invalid, match="a delivery of forgejo, but the path is for github") as refused:
         check_forge(Forge.GITHUB, forgejo.headers)
     assert refused.value.hint.endswith("/hooks/forgejo")
-    with pytest.raises(Invalid, match="no webhook"):
+    with pytest.raises(Invalid, match="not a webhook"):
         check_forge(Forge.GITHUB, {"content-type": "application/json"})
 
 
@@ -215,7 +215,7 @@ def test_a_delivery_without_its_id_is_refused(forge: Forge) -> None:
         parse_delivery(forge, headers, known.body)
 
 
-def test_gitlabs_tries_of_one_delivery_have_one_id() -> None:
+def test_gitlabs_attempts_of_one_delivery_have_one_id() -> None:
     known = one(Forge.GITLAB, "push")
     first = parse_delivery(Forge.GITLAB, known.headers, known.body)
     again = parse_delivery(Forge.GITLAB, {**known.headers, "x-gitlab-event-uuid": "another"}, known.body)

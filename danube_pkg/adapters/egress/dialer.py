@@ -1,7 +1,7 @@
-"""The world as the proxy sees it: names to addresses, addresses to connections.
+"""Resolves names and opens connections for the proxy.
 
-A name is resolved once, here, and the address that was checked is the one that is connected to: a name server that gives
-another answer to the next question (DNS rebinding) is not asked again.
+A name is resolved once, and the connection goes to the address that was checked: a name server whose next answer
+differs (DNS rebinding) is not queried again.
 """
 
 import asyncio
@@ -14,29 +14,32 @@ from danube_pkg.core.egress.policy import EgressTarget
 from danube_pkg.kit.tasks import end_all
 
 RESOLVE_SECONDS = 15.0
-"""Three name servers with the resolver's default patience of five seconds each."""
+"""Three name servers with the resolver's default timeout of five seconds each."""
 
 CONNECT_SECONDS = 20.0
-"""All addresses together; a server that takes longer to say hello is down."""
+"""Timeout for all addresses of a name together."""
 
 NEXT_ADDRESS_SECONDS = 0.25
 """The connection attempt delay of RFC 8305: a broken IPv6 costs a quarter of a second, not a timeout."""
 
 MAX_ADDRESSES = 8
-"""Tried of one name, as many as clients do."""
+"""Addresses of one name that are tried, as many as clients try."""
 
 RESOLVER_THREADS = 16
-"""getaddrinfo blocks; so many questions are under way at once, of all pods together."""
+"""getaddrinfo blocks, so this is the limit of simultaneous queries of all pods."""
 
 
-class Outside:
-    """Shared by all pods of a proxy."""
+class Dialer:
+    """One for all pods of a proxy. Close it after use."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
 
     async def resolve(self, target: EgressTarget, hosts: Mapping[str, str]) -> Sequence[Address]:
-        """Its addresses in the order of preference; none where it has none. `hosts` goes before everything else."""
+        """The target's addresses in order of preference; empty if it has none.
+
+        `hosts` takes precedence over the resolver.
+        """
         known = parse_address(hosts[target.host]) if target.host in hosts else target.address
         if known is not None:
             return [known]
@@ -50,7 +53,7 @@ class Outside:
         return list(dict.fromkeys(address for address in parsed if address is not None))
 
     async def connect(self, addresses: Sequence[Address], port: int) -> tuple[socket.socket, Address]:
-        """The first that answers, each tried a moment after the one before. Raises OSError, TimeoutError."""
+        """The first connection that succeeds; attempts start one after the other. Raises OSError, TimeoutError."""
         attempts: dict[asyncio.Task[socket.socket], Address] = {}
         left = list(addresses[:MAX_ADDRESSES])
         failure: BaseException = OSError("there is no address")
@@ -69,15 +72,15 @@ class Outside:
                         failure = error
                         del attempts[attempt]
         finally:
-            await _drop(attempts)
+            await _close_others(attempts)
         raise failure
 
     def close(self) -> None:
-        """Nobody waits for questions that are still under way."""
+        """Does not wait for queries in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-async def _drop(attempts: Mapping["asyncio.Task[socket.socket]", Address]) -> None:
+async def _close_others(attempts: Mapping["asyncio.Task[socket.socket]", Address]) -> None:
     await end_all(*(attempt for attempt in attempts if not attempt.done()))
     for attempt in attempts:
         if not attempt.cancelled() and attempt.exception() is None:
@@ -85,7 +88,7 @@ async def _drop(attempts: Mapping["asyncio.Task[socket.socket]", Address]) -> No
 
 
 def _look_up(host: str) -> Sequence[str]:
-    return [str(place[0]) for *_, place in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    return [str(address[0]) for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 async def _connect(address: Address, port: int) -> socket.socket:
@@ -101,7 +104,7 @@ async def _connect(address: Address, port: int) -> socket.socket:
 
 
 def is_own(address: Address) -> bool:
-    """Whether it is one of this machine's: the kernel would then talk to it from itself. No packet is sent to find out."""
+    """Whether it is an address of this machine: the kernel then uses the same source address. No packet is sent."""
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
