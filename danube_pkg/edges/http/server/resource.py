@@ -40,7 +40,7 @@ class ResponseSpec(Record):
     """How a handler answers, beside its annotations."""
 
     statuses: tuple[int, ...] = (200,)
-    """Of a success; the first is the usual one."""
+    """Statuses of a success; the first is the usual one."""
     content: str = JSON
     """The media type of the answer."""
     refuses: tuple[int, ...] = ()
