@@ -1,8 +1,8 @@
 # Danube's commands. `make` alone lists them; each does its whole set-up, and what is set up already is not done again.
 #
-# Stamps say what is there: .venv/.runtime and .venv/.dev (the lock files are installed), .venv/.danube (so is Danube itself,
+# Stamps say what is done: .venv/.runtime and .venv/.dev (the lock files are installed), .venv/.danube (so is Danube itself,
 # from this tree), build/bin/.made (the supervisor is built), build/.web (so is the page, as far as this machine can).
-# Delete .venv and build to begin anew.
+# Delete .venv and build to start from nothing.
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -15,6 +15,9 @@ DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-lin
 	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap uidmap \
 	chromium fonts-dejavu-core
 
+# Python keeps its bytecode, whatever the caller prefers: tests and measurements start hundreds of Python processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run test unit e2e fuzz check format bench build proto lock test-packages web web-types screenshots
@@ -24,7 +27,7 @@ help: ## list the targets
 
 setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, with the command .venv/bin/danube
 
-run: setup ## serve on this machine with the example, trigger it, show its log, go on serving; ONCE=1 ends with the job
+run: setup ## serve on this machine with the example, trigger it, show its log, keep serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
 
 # Four workers on two cores, because most tests wait for processes; tests/support/schedule.py says which tests share a worker.
@@ -44,7 +47,7 @@ e2e: test-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
 fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
-	$(PY) -m pytest -m long tests/edges/http/test_document.py $(ARGS)
+	$(PY) -m pytest -m long tests/edges/http/test_document_at_length.py $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests
@@ -59,8 +62,8 @@ format: $(VENV)/.dev ## put the code into the form that `make check` asks for
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.dev build/bin/.made build/.web ## measure against the budgets; prints a table and writes build/bench.json
-	$(PY) -m bench $(ARGS)
+bench: test-packages $(VENV)/.dev build/bin/.made build/.web ## measure, into build/bench.json; AGAINST=REVISION compares by turns; ARGS="start steps" for some suites
+	$(PY) -m bench $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
 	$(PY) build.py $(ARGS)

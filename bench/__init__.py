@@ -1,1 +1,2 @@
-"""Measurements on the real thing, each beside what it is compared with, in one run. `make bench` prints and records them."""
+"""Measurements on the real thing, each beside what it is compared with, in one run. `make bench` prints and records
+them."""

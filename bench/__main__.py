@@ -1,9 +1,11 @@
-"""`python -m bench [SUITE …]`: run the suites that are named, all if none is."""
+"""`python -m bench [--against REVISION] [SUITE …]`: run the named suites, or all; or compare them with another
+revision."""
 
+import argparse
 import importlib
-import sys
 from pathlib import Path
 
+from bench.compare import compare
 from bench.figures import Figure, print_figures, write_figures
 
 SUITES = ("start", "triggers", "steps", "logs", "http", "images", "egress", "git", "web")
@@ -12,14 +14,19 @@ SUITES = ("start", "triggers", "steps", "logs", "http", "images", "egress", "git
 RESULT = Path(__file__).resolve().parents[1] / "build" / "bench.json"
 
 
-def main(names: list[str]) -> int:
-    """0 when every suite ran, whatever it measured; 2 for a name that is none."""
-    unknown = [name for name in names if name not in SUITES]
-    if unknown:
-        print(f"no suite {unknown[0]!r}; there are: {', '.join(SUITES)}", file=sys.stderr)
-        return 2
+def main() -> int:
+    """0 when every suite ran, whatever it measured; with --against 1 if a figure became too much worse."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"one of: {', '.join(SUITES)}")
+    parser.add_argument("--against", metavar="REVISION", default="", help="measure this revision too, by turns")
+    options = parser.parse_args()
+    if unknown := [name for name in options.suites if name not in SUITES]:
+        parser.error(f"there is no suite {unknown[0]!r}; there are: {', '.join(SUITES)}")
+    suites = options.suites or SUITES
+    if options.against:
+        return compare(options.against, suites)
     figures: list[Figure] = []
-    for name in names or SUITES:
+    for name in suites:
         found = importlib.import_module(f"bench.{name}").measure()
         print_figures(found)
         figures += found
@@ -29,4 +36,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main())

@@ -1,7 +1,8 @@
-"""What the egress proxy costs: bytes through it beside a direct connection in the same run, connections, and its memory.
+"""What the egress proxy costs: bytes through it beside a direct connection in the same run, connections, and its
+memory.
 
-Server, proxy and client share the machine, so on two cores the proxy's third process is already one too many; what counts is
-how far it is above any line to the outside.
+Server, proxy and client share the machine, so on two cores the proxy's third process is already one too many; what
+counts is how far it is above any line to the outside.
 """
 
 import asyncio

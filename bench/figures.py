@@ -14,8 +14,8 @@ from danube_pkg.kit.records import to_builtins
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured. budget: the bound of the plan in the same unit, None where there is none; at_most: which side of it
-    is good; note: what it was compared with in the same run."""
+    """What was measured. budget: the bound of the plan in the same unit, None where there is none; at_most: which
+    side of it is good; note: what it was compared with in the same run."""
 
     name: str
     value: float

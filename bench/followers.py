@@ -1,4 +1,5 @@
-"""Many followers of one job as one process: `python -m bench.followers SOCKET JOB COUNT`; prints how many bytes each got, and when all had them."""
+"""Many followers of one job as one process: `python -m bench.followers SOCKET JOB COUNT`; prints how many bytes each
+got, and when all had them."""
 
 import asyncio
 import json

@@ -1,5 +1,5 @@
-"""A repository with a history of 50 MB: its mirror and its stream, in time and memory, beside `git clone --depth 1` from the
-same server."""
+"""A repository with a history of 50 MB: its mirror and its stream, in time and memory, beside `git clone --depth 1`
+from the same server."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 
 FILES, COMMITS, CHANGED = 2000, 500, 4
 FILE_BYTES = 12 * 1024
-"""Of random bytes: 24 MB in the newest tree, as much again in what it was before."""
+"""Random bytes: 24 MB in the newest tree, and as many in its history."""
 
 _MEASURED = """
 import resource, subprocess, sys
@@ -105,7 +105,7 @@ def _run(memory: Path, command: Sequence[str]) -> float:
 
 
 def _peak_mb(memory: Path) -> float:
-    """The largest since the last look."""
+    """The largest since it was read last."""
     peak = max(map(int, memory.read_text().split()))
     memory.unlink()
     return peak / 1024

@@ -1,4 +1,5 @@
-"""The API with a million jobs stored: requests a second beside uvicorn with starlette, every page's query, five hundred followers."""
+"""The API with a million jobs stored: requests a second beside uvicorn with starlette, every page's query, five
+hundred followers."""
 
 import asyncio
 import json
@@ -22,7 +23,7 @@ from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.people import TOKEN_PREFIX, new_secret, secret_hash
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.reasons import Status
-from tests.e2e.world import ROOT, World
+from tests.support.server import ROOT, Installation
 from tests.support.waiting import wait_until
 
 JOBS = 1_000_000
@@ -35,7 +36,7 @@ QUERY_TIMES = 20
 FOLLOWERS = 500
 FOLLOWED_LINES = 200_000
 WAIT_SECONDS = 6
-"""For all followers to be there."""
+"""For all followers to connect."""
 
 HELLO = """
 from danube import pipeline, step
@@ -72,25 +73,25 @@ FROM numbers
 def measure() -> list[Figure]:
     """The figures of this suite."""
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
-        world = World(Path(directory))
+        danube = Installation(Path(directory))
         for number in range(PIPELINES):
-            world.pipeline(f"p{number:03}", HELLO)
-        world.pipeline("busy", BUSY)
-        world.serve()
-        world.stop()
-        token = _fill(world)
-        figures = asyncio.run(_queries(world.data / "danube.db"))
-        world.serve()
+            danube.pipeline(f"p{number:03}", HELLO)
+        danube.pipeline("busy", BUSY)
+        danube.serve()
+        danube.stop()
+        token = _fill(danube)
+        figures = asyncio.run(_queries(danube.data / "danube.db"))
+        danube.serve()
         try:
-            return [*figures, *_requests(world, token), *_followers(world)]
+            return [*figures, *_requests(danube, token), *_followers(danube)]
         finally:
-            world.close()
+            danube.close()
 
 
-def _fill(world: World) -> str:
-    """A million jobs, and somebody who may see them all: their token."""
+def _fill(danube: Installation) -> str:
+    """Stores a million jobs; returns the token of a user who may see all of them."""
     token = new_secret(TOKEN_PREFIX, os.urandom(32))
-    with sqlite3.connect(world.data / "danube.db") as database:
+    with sqlite3.connect(danube.data / "danube.db") as database:
         database.execute(FILL)
         database.execute(
             "INSERT INTO users (id, email, name, created_at, updated_at) VALUES ('bench', 'bench@x', 'b', 0, 0)"
@@ -110,7 +111,7 @@ def _fill(world: World) -> str:
 
 
 async def _queries(path: Path) -> list[Figure]:
-    """The slowest of each kind; each is asked for at the newest page and in the middle."""
+    """The slowest of each kind; each is requested for the newest page and for one in the middle."""
     database = Database(path)
     jobs = SqliteJobs(database)
     few, rare = frozenset(f"p{number:03}" for number in range(20)), Status.TIMEOUT
@@ -149,13 +150,13 @@ async def _queries(path: Path) -> list[Figure]:
 # --- requests
 
 
-def _requests(world: World, token: str) -> list[Figure]:
-    host, port = _address(world)
-    listing = json.dumps(world.client.get("/api/v1/jobs"))
-    content = world.path / "jobs.json"
+def _requests(danube: Installation, token: str) -> list[Figure]:
+    host, port = _address(danube)
+    listing = json.dumps(danube.client.get("/api/v1/jobs"))
+    content = danube.path / "jobs.json"
     content.write_text(listing)
     ours = _request("/api/v1/jobs", f"Authorization: Bearer {token}")
-    with _uvicorn(content, world.path / "uvicorn.log") as other:
+    with _uvicorn(content, danube.path / "uvicorn.log") as other:
         rates: dict[str, list[float]] = {"danube": [], "starlette": [], "starlette, ready bytes": []}
         tails: list[float] = []
         for _ in range(ROUNDS):  # in turns, so that whatever else the machine does meets all of them
@@ -167,7 +168,7 @@ def _requests(world: World, token: str) -> list[Figure]:
                 rates[name].append(run["requests"] / run["seconds"])
     rate = {name: statistics.median(found) for name, found in rates.items()}
     note = f"starlette {rate['starlette']:.0f}, its ready bytes {rate['starlette, ready bytes']:.0f}; {len(listing) / 1000:.0f} kB each"
-    changing = _while_jobs_change(world, host, port, ours)
+    changing = _while_jobs_change(danube, host, port, ours)
     return [
         Figure("GET /api/v1/jobs, 64 connections", rate["danube"], "/s", rate["starlette"], at_most=False, note=note),
         Figure("GET /api/v1/jobs, 99th percentile", statistics.median(tails) * 1000, "ms"),
@@ -175,9 +176,9 @@ def _requests(world: World, token: str) -> list[Figure]:
     ]
 
 
-def _while_jobs_change(world: World, host: str, port: int, request: bytes) -> float:
+def _while_jobs_change(danube: Installation, host: str, port: int, request: bytes) -> float:
     """Each write makes every kept answer old."""
-    command = [sys.executable, "-c", _WRITER, str(world.data / "danube.sock")]
+    command = [sys.executable, "-c", _WRITER, str(danube.data / "danube.sock")]
     with subprocess.Popen(command, cwd=ROOT) as writer:
         run = _load(host, port, request)
         writer.terminate()
@@ -210,9 +211,9 @@ def _request(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: bench", *headers]).encode() + b"\r\n\r\n"
 
 
-def _address(world: World) -> tuple[str, int]:
+def _address(danube: Installation) -> tuple[str, int]:
     """Where the server listens, as its log says."""
-    for line in reversed(world.server_log.read_text().splitlines()):
+    for line in reversed(danube.server_log.read_text().splitlines()):
         if '"server-ready"' in line:
             host, _, port = json.loads(line)["address"].removeprefix("http://").rpartition(":")
             return host, int(port)
@@ -246,29 +247,29 @@ def _uvicorn(content: Path, log: Path) -> Iterator[int]:
 # --- followers
 
 
-def _followers(world: World) -> list[Figure]:
+def _followers(danube: Installation) -> list[Figure]:
     """How soon after its end five hundred followers of a busy step have all of it, and what they cost the step."""
-    alone, _ = _busy_job(world, 0)
-    watched, behind = _busy_job(world, FOLLOWERS)
-    note = f"{FOLLOWED_LINES} lines; the step took {watched:.2f} s, with nobody watching {alone:.2f} s"
+    alone, _ = _busy_job(danube, 0)
+    watched, behind = _busy_job(danube, FOLLOWERS)
+    note = f"{FOLLOWED_LINES} lines; the step took {watched:.2f} s, without followers {alone:.2f} s"
     return [Figure(f"busy step: {FOLLOWERS} followers have all of it after", behind, "s", note=note)]
 
 
-def _busy_job(world: World, followers: int) -> tuple[float, float]:
+def _busy_job(danube: Installation, followers: int) -> tuple[float, float]:
     """(seconds that the step took, seconds from the job's end until all followers had everything)."""
-    job = world.trigger("busy")
+    job = danube.trigger("busy")
     watching = None
     if followers:
-        command = [sys.executable, "-m", "bench.followers", str(world.data / "danube.sock"), job, str(followers)]
+        command = [sys.executable, "-m", "bench.followers", str(danube.data / "danube.sock"), job, str(followers)]
         watching = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    world.end_of(job, 120)
+    danube.end_of(job, 120)
     behind = 0.0
     if watching is not None:
-        told, _ = watching.communicate(timeout=120)
-        found = json.loads(told)
+        printed, _ = watching.communicate(timeout=120)
+        found = json.loads(printed)
         if len(set(found["bytes"])) != 1:
             raise RuntimeError(f"followers got different logs: {set(found['bytes'])}")
-        ended = datetime.fromisoformat(world.job(job)["finished_at"]).timestamp()
+        ended = datetime.fromisoformat(danube.job(job)["finished_at"]).timestamp()
         behind = found["at"] - ended
-    (step,) = world.client.get(f"/api/v1/jobs/{job}")["steps"]
+    (step,) = danube.client.get(f"/api/v1/jobs/{job}")["steps"]
     return float(step["duration_seconds"]) - WAIT_SECONDS, behind

@@ -1,4 +1,5 @@
-"""Images: pulling and unpacking beside skopeo with umoci, and how long the first step in an image that is here waits."""
+"""Images: pulling and unpacking beside skopeo with umoci, and how long the first step in a cached image
+waits."""
 
 import asyncio
 import io
@@ -13,19 +14,19 @@ from pathlib import Path
 
 from bench.figures import Figure
 from danube_pkg.core.images.registries import RegistrySpec
-from tests.adapters.images.building import (
+from tests.adapters.images.containers import busybox, open_image_pods
+from tests.adapters.images.setup import open_image_setup
+from tests.adapters.runtimes.sandbox.pods import new_pod_id, spec_of
+from tests.support.image_layouts import (
     Layout,
     packed,
     push,
     run,
 )
-from tests.adapters.images.containers import busybox, open_image_pods
-from tests.adapters.images.registry import serving
-from tests.adapters.images.setup import open_image_setup
-from tests.adapters.runtimes.sandbox.pods import new_pod_id, spec_of
+from tests.support.registry import serving
 
 LAYERS_BYTES = (90 << 20, 30 << 20, 10 << 20)
-"""Of files of this machine's /usr: together what a usual language's image has over its base, some 50 MB packed."""
+"""Files of this machine's /usr: together what a usual language's image has over its base, some 50 MB packed."""
 
 TIMES = 5
 STARTS = 30
@@ -48,7 +49,7 @@ def measure() -> list[Figure]:
     spread = f"{min(starts) * 1000:.0f} to {max(starts) * 1000:.0f} ms over {STARTS} pods"
     return [
         Figure("pull and unpack an image", statistics.median(ours), "s", statistics.median(theirs), note=note),
-        Figure("first step in an image that is here", statistics.median(starts) * 1000, "ms", note=spread),
+        Figure("first step in a cached image", statistics.median(starts) * 1000, "ms", note=spread),
     ]
 
 

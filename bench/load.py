@@ -1,7 +1,8 @@
-"""A load generator as a process of its own: `python -m bench.load HOST PORT CONNECTIONS SECONDS`, the request on standard input.
+"""A load generator as a process of its own: `python -m bench.load HOST PORT CONNECTIONS SECONDS`, the request on
+standard input.
 
-Prints JSON: requests, seconds, the times of all answers. It parses no more of an answer than its length, so that one core
-of it asks faster than any of the servers answers; `idle_share` says how much of its time it waited.
+Prints JSON: requests, seconds, the times of all answers. It parses no more of an answer than its length, so that one
+core of it asks faster than any of the servers answers; `idle_share` says how much of its time it waited.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, percentile
-from tests.e2e.world import ROOT, World
+from tests.support.server import ROOT, Installation
 
 MEGABYTES = 200
 LINES = 200
@@ -38,50 +38,50 @@ def build():
 def measure() -> list[Figure]:
     """The figures of this suite."""
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
-        world = World(Path(directory))
-        world.pipeline("print", PRINT, log_limit_mb=1000)
-        world.pipeline("tick", TICK)
-        world.serve()
+        danube = Installation(Path(directory))
+        danube.pipeline("print", PRINT, log_limit_mb=1000)
+        danube.pipeline("tick", TICK)
+        danube.serve()
         try:
-            world.danube("secrets", "set", "TOKEN", stdin="a-secret-that-is-never-printed")
-            found = [_throughput(world, viewers, budget) for viewers, budget in ((0, 250), (3, 150), (VIEWERS, None))]
-            return [*found, *_latency(world)]
+            danube.command("secrets", "set", "TOKEN", stdin="a-secret-that-is-never-printed")
+            found = [_throughput(danube, viewers, budget) for viewers, budget in ((0, 250), (3, 150), (VIEWERS, None))]
+            return [*found, *_latency(danube)]
         finally:
-            world.close()
+            danube.close()
 
 
-def _throughput(world: World, viewers: int, budget: float | None) -> Figure:
+def _throughput(danube: Installation, viewers: int, budget: float | None) -> Figure:
     """Bytes of the step by its own wall time, from its record: it ends when its last byte was taken."""
-    job = world.trigger("print")
-    watching = _start_viewers(world, job, viewers)
-    end = world.end_of(job, 60)
+    job = danube.trigger("print")
+    watching = _start_viewers(danube, job, viewers)
+    end = danube.end_of(job, 60)
     if end["status"] != "success":
         raise RuntimeError(end["message"])
     for process in watching:
         process.wait(300)
-    step = next(step for step in world.job(job)["steps"] if step["name"] == "cat")
+    step = next(step for step in danube.job(job)["steps"] if step["name"] == "cat")
     return Figure(
         f"log throughput, {viewers} viewers", MEGABYTES / step["duration_seconds"], "MB/s", budget, at_most=False
     )
 
 
-def _latency(world: World) -> list[Figure]:
-    job = world.trigger("tick")
-    watching = _start_viewers(world, job, VIEWERS)
+def _latency(danube: Installation) -> list[Figure]:
+    job = danube.trigger("tick")
+    watching = _start_viewers(danube, job, VIEWERS)
     delays: list[float] = []
     for process in watching:
         output, _ = process.communicate(timeout=120)
         delays += json.loads(output)
-    world.end_of(job)
+    danube.end_of(job)
     note = f"median {statistics.median(delays) * 1000:.1f} ms over {len(delays)} lines"
     return [Figure(f"line to {VIEWERS} viewers, 99th percentile", percentile(delays, 99) * 1000, "ms", 50, note=note)]
 
 
-def _start_viewers(world: World, job: str, count: int) -> list[subprocess.Popen[str]]:
+def _start_viewers(danube: Installation, job: str, count: int) -> list[subprocess.Popen[str]]:
     """One process with as many connections; it prints the delays of `tick-` lines as JSON."""
     if not count:
         return []
-    words = [sys.executable, "-m", "bench.logs", str(world.data), job, str(count)]
+    words = [sys.executable, "-m", "bench.logs", str(danube.data), job, str(count)]
     return [subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)]
 
 

@@ -1,4 +1,5 @@
-"""What it costs to be there: the command's start, the server's start, its memory at idle, a trigger's way to the first line."""
+"""What a start costs: the command's start, the server's start, its memory at idle, a trigger's way to the
+first line."""
 
 import statistics
 import subprocess
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, median_of, seconds_of
-from tests.e2e.world import DANUBE, World
+from tests.support.server import DANUBE, Installation
 
 HELLO = """
 from danube import pipeline, step
@@ -29,33 +30,33 @@ def measure() -> list[Figure]:
     bare = median_of(TIMES, lambda: seconds_of(lambda: subprocess.run([sys.executable, "-c", ""], check=True)))
     found = [Figure("danube --version", version, "s", 0.05, note=f"python -c '': {bare:.3f} s")]
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
-        world = World(Path(directory))
-        world.pipeline("hello", HELLO)
-        found.append(Figure("server: start to first answer", seconds_of(world.serve), "s"))
+        danube = Installation(Path(directory))
+        danube.pipeline("hello", HELLO)
+        found.append(Figure("server: start to first answer", seconds_of(danube.serve), "s"))
         try:
             time.sleep(SETTLE_SECONDS)
-            found.append(Figure("server: resident memory at idle", resident_mb(world.process_id), "MB", 70))
-            ways = [_trigger_to_first_line(world) for _ in range(TIMES)]
+            found.append(Figure("server: resident memory at idle", resident_mb(danube.process_id), "MB", 70))
+            ways = [_trigger_to_first_line(danube) for _ in range(TIMES)]
             found.append(
                 Figure(
                     "trigger to first log line", statistics.median(ways), "s", 0.25, note=f"longest {max(ways):.3f} s"
                 )
             )
         finally:
-            world.close()
+            danube.close()
     return found
 
 
-def _trigger_to_first_line(world: World) -> float:
+def _trigger_to_first_line(danube: Installation) -> float:
     """From the request until a follower has the first byte that a step printed."""
     started = time.perf_counter()
-    job = world.client.post("/api/v1/pipelines/hello/jobs", {})
-    for event in world.client.follow(f"/api/v1/jobs/{job['id']}/events"):
+    job = danube.client.post("/api/v1/pipelines/hello/jobs", {})
+    for event in danube.client.follow(f"/api/v1/jobs/{job['id']}/events"):
         if event.name == "log" and "the-first-line" in event.data["text"]:
             took = time.perf_counter() - started
-            world.end_of(job["id"])
+            danube.end_of(job["id"])
             return took
-    raise RuntimeError(f"job {job['id']} ended without its line: {world.job(job['id'])}")
+    raise RuntimeError(f"job {job['id']} ended without its line: {danube.job(job['id'])}")
 
 
 def resident_mb(process_id: int) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.figures import Figure, percentile
 from tests.adapters.runtimes.sandbox.pods import open_pods
-from tests.e2e.world import World
+from tests.support.server import Installation
 
 STEPS = 200
 EXECS = 200
@@ -33,7 +33,7 @@ def measure() -> list[Figure]:
     """The figures of this suite."""
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
         bare = asyncio.run(_bare_execs(Path(directory) / "bare"))
-        steps = _steps(Path(directory) / "world")
+        steps = _steps(Path(directory) / "danube")
     over = (statistics.median(steps) - statistics.median(bare)) * 1000
     note = f"exec {statistics.median(bare) * 1000:.2f} ms, step {statistics.median(steps) * 1000:.2f} ms, 99th {percentile(steps, 99) * 1000:.1f} ms"
     return [Figure("step over a bare exec", over, "ms", 10, note=note)]
@@ -52,16 +52,16 @@ async def _bare_execs(directory: Path) -> list[float]:
 
 def _steps(directory: Path) -> list[float]:
     directory.mkdir()
-    world = World(directory)
-    world.pipeline("many", MANY)
-    world.serve()
+    danube = Installation(directory)
+    danube.pipeline("many", MANY)
+    danube.serve()
     try:
-        job = world.trigger("many")
-        end = world.end_of(job, 120)
+        job = danube.trigger("many")
+        end = danube.end_of(job, 120)
         if end["status"] != "success":
             raise RuntimeError(end["message"])
-        line = next(line for line in world.log(job).splitlines() if line.startswith("times "))
+        line = next(line for line in danube.log(job).splitlines() if line.startswith("times "))
         times: list[float] = json.loads(line.removeprefix("times "))
         return times
     finally:
-        world.close()
+        danube.close()

@@ -1,4 +1,5 @@
-"""From a forge's delivery to a job: how long until the first line of its log, and how many deliveries a second are taken."""
+"""From a forge's delivery to a job: how long until the first line of its log, and how many deliveries a second are
+taken."""
 
 import asyncio
 import statistics
@@ -8,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.figures import Figure, percentile
-from tests.e2e.hooks import SECRET, Sender, configure, github_headers, port_of, push_body
-from tests.e2e.world import World
 from tests.support.git_servers import HttpServer, ServedRepository
+from tests.support.server import Installation
+from tests.support.webhook_deliveries import SECRET, Sender, configure, github_headers, port_of, push_body
 
 HELLO = """
 from danube import pipeline, step
@@ -26,34 +27,34 @@ LOOK_SECONDS = 0.005
 DELIVERIES = 2000
 CONNECTIONS = 64
 QUIET = "https://git.example.org/team/quiet.git"
-"""Of a pipeline that pushes do not start: taking deliveries is measured, not what they start."""
+"""The repository of a pipeline that pushes do not start: accepting deliveries is measured, not their jobs."""
 
 
 def measure() -> list[Figure]:
     """The figures of this suite."""
     with tempfile.TemporaryDirectory(prefix="danube-bench-") as directory:
-        world, served = World(Path(directory)), Path(directory) / "served"
+        danube, served = Installation(Path(directory)), Path(directory) / "served"
         local, remote = ServedRepository(served / "local.git"), ServedRepository(served / "remote.git")
         with HttpServer(served) as git:
             places = {"a repository on this machine": (local, str(local.bare)), "http": (remote, git.url(remote))}
-            configure(world)
+            configure(danube)
             for number, (_, url) in enumerate(places.values()):
-                world.pipeline(f"app{number}", None, repository=url, triggers=[{"on": "push"}])
-            world.pipeline("quiet", None, repository=QUIET, triggers=[{"on": "tag"}])
-            world.serve()
+                danube.pipeline(f"app{number}", None, repository=url, triggers=[{"on": "push"}])
+            danube.pipeline("quiet", None, repository=QUIET, triggers=[{"on": "tag"}])
+            danube.serve()
             try:
-                world.danube("secrets", "set", "hook", stdin=SECRET)
-                found = [_first_line(world, name, *place) for name, place in places.items()]
-                return [*found, *asyncio.run(_taken(world))]
+                danube.command("secrets", "set", "hook", stdin=SECRET)
+                found = [_first_line(danube, name, *place) for name, place in places.items()]
+                return [*found, *asyncio.run(_taken(danube))]
             finally:
-                world.close()
+                danube.close()
 
 
-def _first_line(world: World, name: str, repository: ServedRepository, url: str) -> Figure:
+def _first_line(danube: Installation, name: str, repository: ServedRepository, url: str) -> Figure:
     ways = []
     for number in range(TIMES):
         sha = repository.commit({"danubefile.py": HELLO, "file": f"{name} {number}\n"})
-        ways.append(_delivery_to_first_line(world, push_body(url, sha), sha))
+        ways.append(_delivery_to_first_line(danube, push_body(url, sha), sha))
     return Figure(
         f"webhook to first log line, {name}",
         statistics.median(ways),
@@ -63,11 +64,11 @@ def _first_line(world: World, name: str, repository: ServedRepository, url: str)
     )
 
 
-def _delivery_to_first_line(world: World, body: bytes, delivery: str) -> float:
+def _delivery_to_first_line(danube: Installation, body: bytes, delivery: str) -> float:
     """From the request until what a step printed is in a log."""
-    logs = world.data / "logs"
+    logs = danube.data / "logs"
     before = set(logs.glob("*.log"))
-    sender = Sender(port_of(world))
+    sender = Sender(port_of(danube))
     headers = github_headers(body, delivery)
     started = time.perf_counter()
     answer = sender.post("/hooks/github", body, headers)
@@ -76,15 +77,15 @@ def _delivery_to_first_line(world: World, body: bytes, delivery: str) -> float:
     until = started + 30
     while not any(LINE in path.read_bytes() for path in set(logs.glob("*.log")) - before):
         if time.perf_counter() > until:
-            raise RuntimeError(f"no line came: {world.danube('jobs').stdout}")
+            raise RuntimeError(f"no line came: {danube.command('jobs').stdout}")
         time.sleep(LOOK_SECONDS)
     took = time.perf_counter() - started
     sender.close()
-    world.end_of(world.jobs()[0]["id"])
+    danube.end_of(danube.jobs()[0]["id"])
     return took
 
 
-async def _taken(world: World) -> Sequence[Figure]:
+async def _taken(danube: Installation) -> Sequence[Figure]:
     """Every one on disk before its answer."""
     bodies = [push_body(QUIET, f"{number:040x}") for number in range(DELIVERIES)]
     requests = [_request(body, github_headers(body, f"many-{number}")) for number, body in enumerate(bodies)]
@@ -92,7 +93,7 @@ async def _taken(world: World) -> Sequence[Figure]:
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for at in range(CONNECTIONS):
-            group.create_task(_send(port_of(world), requests[at::CONNECTIONS], times), name=f"connection {at}")
+            group.create_task(_send(port_of(danube), requests[at::CONNECTIONS], times), name=f"connection {at}")
     rate = DELIVERIES / (time.perf_counter() - started)
     return [
         Figure(

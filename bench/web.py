@@ -1,5 +1,6 @@
-"""What the page costs its reader: bytes and time until something is shown, and whether it stutters while a log streams or a
-long one is scrolled. Debian's Chromium without a window; the server and the jobs share the machine with it."""
+"""What the page costs its reader: bytes and time until something is shown, and whether it stutters while a log
+streams or a long one is scrolled. Debian's Chromium without a window; the server and the jobs share the machine with
+it."""
 
 import statistics
 import tempfile
@@ -12,8 +13,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from bench.figures import Figure
 from build_steps.web import build_page
 from danube_pkg.kit.records import replace
+from tests.support.browser import Visitors, launch
 from tests.web import pipelines
-from tests.web.site import Site, Visitors, launch
+from tests.web.site import PASSWORD, Site
 
 LOADS = 5
 STREAM_SECONDS = 8.0
@@ -48,7 +50,7 @@ def _first_page(browser: Browser, site: Site) -> list[Figure]:
     site.end_of(site.trigger("website"))
     painted, sizes, shifts = [], [], []
     for _ in range(LOADS):
-        visitors = Visitors(browser, site)
+        visitors = Visitors(browser, site.address, PASSWORD)
         page = visitors.page("writer", "/")
         page.wait_for_selector(".pipeline")
         painted.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
@@ -67,9 +69,9 @@ _TRANSFERRED = """() => [...performance.getEntriesByType('navigation'), ...perfo
 
 
 def _stream(browser: Browser, site: Site) -> list[Figure]:
-    """A job that prints 5 000 lines a second, looked at from its first line on."""
+    """A job that prints 5 000 lines a second, viewed from its first line on."""
     job = site.trigger("stream")
-    visitors = Visitors(browser, site)
+    visitors = Visitors(browser, site.address, PASSWORD)
     page = visitors.page("writer", f"/jobs/{job}")
     page.wait_for_function("() => document.querySelectorAll('.log-row').length > 20", timeout=30_000)
     figure = _longest_task(
@@ -85,7 +87,7 @@ def _scroll(browser: Browser, site: Site) -> list[Figure]:
     """A million lines by wheel, and by dragging the scroll bar."""
     job = site.trigger("million")
     site.end_of(job, 120)
-    visitors = Visitors(browser, site)
+    visitors = Visitors(browser, site.address, PASSWORD)
     page = visitors.page("writer", f"/jobs/{job}")
     page.wait_for_selector(".log-row")
     page.locator(".log-scroller").hover()
@@ -106,8 +108,8 @@ def _scroll(browser: Browser, site: Site) -> list[Figure]:
 
 
 def _longest_task(name: str, page: Page, work: Callable[[], None]) -> Figure:
-    """By the clock, as the browser's own measure of long tasks is; how much of it the processor was really busy for is said
-    beside it, since other programs share the machine."""
+    """By the clock, as the browser's own measure of long tasks is; how much of it the processor was really busy for
+    is said beside it, since other programs share the machine."""
     session = page.context.new_cdp_session(page)
     events: list[dict[str, Any]] = []
     done: list[object] = []
@@ -127,6 +129,6 @@ def _longest_task(name: str, page: Page, work: Callable[[], None]) -> Figure:
         and threads.get((one["pid"], one["tid"])) == "CrRendererMain"
     ]
     if not tasks:
-        raise RuntimeError("the browser told of no tasks")
+        raise RuntimeError("the browser reported no tasks")
     wall, busy = (max(one.get(key, 0) for one in tasks) / 1000 for key in ("dur", "tdur"))
     return Figure(name, wall, "ms", 50, note=f"{busy:.1f} ms of processor time")

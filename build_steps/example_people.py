@@ -1,7 +1,8 @@
-"""Somebody who can log in to the example: its configuration, copied, with one person whose password is new each time.
+"""A copy of the example's configuration with one user, whose password is new each time, so that logging in can be
+tried.
 
-A password that is in the repository would be everybody's. The copy lies in the example's data directory; pipelines go on
-naming the applications of `examples/`.
+A password in the repository would be known to all. The copy is in the example's data directory; its pipelines still
+name the applications of `examples/`.
 """
 
 import secrets

@@ -1,7 +1,8 @@
 """What a zipapp starts with: unpack once, then run from there.
 
-It becomes the archive's `__main__.py`, with the three constants filled in. It imports next to nothing, because each start of
-`danube` pays for it, and its words are few and old, so that a Python that is too old for Danube can read it and say so.
+It becomes the archive's `__main__.py`, with the three constants filled in. It imports next to nothing, because each
+start of `danube` pays for it, and its words are few and old, so that a Python that is too old for Danube can read it
+and say so.
 """
 
 import os
@@ -28,7 +29,7 @@ def main() -> None:
 
 
 def cache() -> str:
-    """The directory for unpacked trees: the user's own, which nobody else can write."""
+    """The directory for unpacked trees: owned by the user and writable by no other."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     place = os.path.join(base, "danube")
     os.makedirs(place, 0o700, exist_ok=True)

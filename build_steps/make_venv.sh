@@ -20,7 +20,7 @@ find_python() {
 
 if ! find_python; then
     if [ -n "${PYTHON:-}" ]; then
-        echo "$PYTHON is no Python of 3.11 or newer that can make environments (modules venv and ensurepip)" >&2
+        echo "$PYTHON is not Python 3.11 or newer with the means to make environments (modules venv and ensurepip)" >&2
         exit 1
     fi
     sh "$(dirname "$0")/debian_packages.sh" python3 python3-venv

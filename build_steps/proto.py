@@ -1,4 +1,5 @@
-"""The typed stubs of `proto/`, made with grpcio-tools and mypy-protobuf; they are committed, and a test compares them."""
+"""The typed stubs of `proto/`, made with grpcio-tools and mypy-protobuf; they are committed, and a test compares
+them."""
 
 import re
 import sys

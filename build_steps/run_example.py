@@ -1,8 +1,8 @@
-"""`make run`: a server with the example configuration, one job of it with its live log, then the server goes on.
+"""`make run`: a server with the example configuration, one job of it with its live log, then the server keeps running.
 
-Ctrl-C or SIGTERM stops the server gently. With `--once` it stops by itself when the job has ended, the exit code is the
-job's, and no process is left. The server's own log goes to `server.log` in the data directory, so that the terminal shows
-the job's.
+Ctrl-C or SIGTERM stops the server gently. With `--once` it stops by itself when the job has ended, the exit code is
+the job's, and no process is left. The server's own log goes to `server.log` in the data directory, so that the
+terminal shows the job's.
 """
 
 import argparse
@@ -34,7 +34,7 @@ STOP_SECONDS = 20
 
 
 class Ended(Exception):
-    """The example cannot go on; `code` is the exit code."""
+    """The example must end; `code` is the exit code."""
 
     def __init__(self, code: int, what: str) -> None:
         super().__init__(what)
@@ -56,7 +56,7 @@ class Example:
         """Start the server and wait until its socket answers."""
         self._data.mkdir(mode=0o700, exist_ok=True)
         settings = self._data / "example" / "danube.toml"
-        if not self._answers():  # another server's configuration is left alone; this one is told so when it starts
+        if not self._answers():  # another server's configuration is left unchanged; this server reports it at its start
             settings, self.password = configure(SETTINGS.parent, self._data / "example")
         with self._log.open("wb") as log:
             # In a session of its own, so that a Ctrl-C reaches it once: as the SIGTERM that `stop` sends.

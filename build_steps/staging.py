@@ -1,7 +1,7 @@
 """The tree that zipapp and frozen program are made from: `danube_pkg/`, the SDK and the built page, without danube.py.
 
-In the checkout `danube` could mean the entry script or the SDK; in this tree there is only the SDK. The static programs lie
-in `danube_pkg/bin/<arch>/`, where the runtime looks first.
+In the checkout `danube` could mean the entry script or the SDK; in this tree there is only the SDK. The static
+programs lie in `danube_pkg/bin/<arch>/`, where the runtime looks first.
 """
 
 import shutil

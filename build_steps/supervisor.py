@@ -1,7 +1,8 @@
 """Builds the static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
 
-The result is in `build/bin/<arch>/`, with a fingerprint of its sources beside it; building again does nothing while that matches.
-`python -m build_steps.supervisor` builds both programs for this machine, and fetches ziglang first where nothing else does.
+The result is in `build/bin/<arch>/`, with a fingerprint of its sources beside it; building again does nothing while
+that matches. `python -m build_steps.supervisor` builds both programs for this machine, and fetches ziglang first
+where nothing else does.
 """
 
 import hashlib
@@ -29,7 +30,8 @@ ARCHITECTURES = ("x86_64", "aarch64")
 
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wmissing-prototypes", "-O2", "-static", "-s")
 _ZIG_FLAGS = (*FLAGS, "-Wno-sign-compare")
-"""A macro of musl's headers compares a signed with an unsigned number, which clang reports; gcc still checks our code."""
+"""A macro of musl's headers compares a signed with an unsigned number, which clang reports; gcc still checks our
+code."""
 
 
 class NoCompiler(Exception):
@@ -82,7 +84,8 @@ def _files(program: str) -> list[Path]:
 
 @cache
 def _compiler() -> Sequence[str]:
-    """The compiler for this machine and its flags. Cached, because each test asks for the programs and a trial takes 0.1 s."""
+    """The compiler for this machine and its flags. Cached, because each test asks for the programs and a trial takes
+    0.1 s."""
     for name in ("musl-gcc", "cc", "gcc", "clang"):
         if shutil.which(name) and _links_statically(name):
             return (name, *FLAGS)
@@ -104,7 +107,8 @@ def _links_statically(compiler: str) -> bool:
 
 
 def fetch_ziglang() -> None:
-    """Install the compiler that the release lock file pins, if it is not there: 100 MB to fetch, so only where it is needed."""
+    """Install the compiler that the release lock file pins, if it is not there: 100 MB to fetch, so only where it is
+    needed."""
     if importlib.util.find_spec("ziglang") is None:
         print("Fetching a C compiler, which takes a minute (ziglang, requirements-release.lock)", flush=True)
         words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]

@@ -1,9 +1,9 @@
 """`dist/danube-VERSION-PYTHON-ARCH.pyz`: the whole of Danube in one file, for a machine that has that Python.
 
-The file is a zip archive behind a `#!` line. Compiled packages and static programs cannot run from inside of an archive, so
-the first start unpacks it into a directory that is named by the content's hash, and later starts only look whether that
-directory is there. All but the launcher lies in an archive within the archive, because Python reads the whole directory of
-the outer one at each start: 15 ms for two thousand members. The same tree gives the same bytes.
+The file is a zip archive behind a `#!` line. Compiled packages and static programs cannot run from inside of an
+archive, so the first start unpacks it into a directory that is named by the content's hash, and later starts only
+check that the directory exists. All but the launcher lies in an archive within the archive, because Python reads the
+whole directory of the outer one at each start: 15 ms for two thousand members. The same tree gives the same bytes.
 """
 
 import compileall
@@ -82,7 +82,7 @@ def build_zipapp(staging: Path, target: Path | None = None) -> Path:
 
 
 def version() -> str:
-    """Of pyproject.toml."""
+    """The version in pyproject.toml."""
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 

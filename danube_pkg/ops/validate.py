@@ -17,12 +17,14 @@ DANUBEFILE = "danubefile.py"
 
 
 class Validation(Record):
-    """findings: every mistake. state: the configuration's; None if there is none, or if it has mistakes. outlines: those
-    of the danubefiles, by path."""
+    """What was found."""
 
     findings: tuple[Invalid, ...]
+    """Every mistake."""
     state: State | None
+    """The configuration's; None if there is no configuration, or if it has mistakes."""
     outlines: Mapping[str, Outline]
+    """Those of the danubefiles, by path."""
 
 
 def validate(path: Path) -> Validation:

@@ -1,4 +1,4 @@
-"""`make run`: the first thing that anybody does with Danube."""
+"""`make run`: the first command that a new user runs."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def test_once_ends_green_and_leaves_an_artifact_no_process_and_no_secret(tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_goes_on_serving_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
+def test_it_keeps_serving_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     data = tmp_path / "data"
     with example(data) as process:
         printed = printed_until(process, "Ctrl-C stops it")
@@ -99,20 +99,20 @@ def test_it_goes_on_serving_until_it_is_stopped(tmp_path: Path, number: signal.S
     assert processes_of(data) == []
 
 
-def test_a_port_that_is_taken_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_port_in_use_is_replaced_by_another(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             taken.bind(("127.0.0.1", 8080))
             taken.listen()
         except OSError:
-            taken.close()  # somebody else has taken it, which is as good
+            taken.close()  # another process has taken it, which serves as well
         with example(tmp_path / "data") as process:
             printed = printed_until(process, "Ctrl-C stops it")
     assert "127.0.0.1:8080" not in printed
 
 
-def test_a_server_that_cannot_start_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_is_reported_with_its_reason(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with example(data) as first:
         printed_until(first, "Ctrl-C stops it")
@@ -120,7 +120,7 @@ def test_a_server_that_cannot_start_is_told_with_its_reason(tmp_path: Path) -> N
             printed, _ = second.communicate(timeout=SECONDS)
         assert second.returncode == 3
         assert "another process uses" in printed
-        assert first.poll() is None, "the first one goes on"
+        assert first.poll() is None, "the first one keeps running"
 
 
 @pytest.mark.long

@@ -49,7 +49,7 @@ def test_in_the_staging_tree_danube_is_the_sdk(staging: Path, tmp_path: Path) ->
     assert not (staging / "danube.py").exists()
 
 
-def test_the_staging_tree_has_the_programs_where_the_runtime_looks(staging: Path, tmp_path: Path) -> None:
+def test_the_staging_tree_has_the_programs_where_the_runtime_searches(staging: Path, tmp_path: Path) -> None:
     program = "from danube_pkg.adapters.programs import find_program; print(find_program('danube-step'))"
     found = run("-c", program, cwd=staging, cache=tmp_path).stdout.strip()
     assert found == str(staging / "danube_pkg" / "bin" / platform.machine() / "danube-step")
@@ -82,7 +82,7 @@ def test_in_it_danube_is_the_sdk_also_in_the_checkout(zipapp: Path, tmp_path: Pa
 
 
 def test_a_start_that_is_cut_leaves_nothing_that_counts(zipapp: Path, tmp_path: Path) -> None:
-    """The rename is the last thing; what an earlier, killed start left beside is no tree."""
+    """The rename comes last, so what a killed start left behind is not taken for a tree."""
     (tmp_path / "danube" / "new-killed").mkdir(parents=True)
     (tmp_path / "danube").chmod(0o700)
     assert run(zipapp, "--version", cwd=tmp_path, cache=tmp_path).stdout == f"danube {version()}\n"
@@ -94,7 +94,7 @@ def test_the_same_tree_gives_the_same_bytes(staging: Path, zipapp: Path, tmp_pat
     assert digest(build_zipapp(copy, tmp_path / "again.pyz")) == digest(zipapp)
 
 
-def test_a_cache_that_others_can_write_is_refused_with_what_mends_it(zipapp: Path, tmp_path: Path) -> None:
+def test_a_cache_that_others_can_write_is_refused_with_the_command_that_fixes_it(zipapp: Path, tmp_path: Path) -> None:
     place = tmp_path / "danube"
     place.mkdir()
     place.chmod(0o777)
@@ -103,7 +103,7 @@ def test_a_cache_that_others_can_write_is_refused_with_what_mends_it(zipapp: Pat
     assert f"chmod go-w {place}" in done.stderr
 
 
-def test_another_python_is_told_which_one_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_python_is_refused_with_the_version_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "PYTHON", "cp399")
     monkeypatch.setattr(launcher, "MACHINE", "vax")
     with pytest.raises(SystemExit, match="this file is for Python cp399 on vax"):

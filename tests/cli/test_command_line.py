@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 from tests.edges.http.api import COMMIT, PASSWORD, Api
+from tests.support.command_line import IN_PROCESS, SECONDS, run_command
 
 DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
 
@@ -33,19 +35,25 @@ class Shell:
 
     async def danube(self, *words: str, given: str = "", code: int = 0, **environment: str) -> str:
         """Standard output, or standard error if the expected exit code is not 0."""
-        done = await asyncio.to_thread(
-            subprocess.run,
+        done = await asyncio.to_thread(self._run, words, given, self.environment | environment)
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return str(done.stdout if code == 0 else done.stderr)
+
+    def _run(
+        self, words: Sequence[str], given: str, environment: Mapping[str, str]
+    ) -> "subprocess.CompletedProcess[str]":
+        if words[0] in IN_PROCESS:
+            return run_command(words, given.encode(), environment, self.home)
+        return subprocess.run(
             [*DANUBE, *words],
             input=given,
             capture_output=True,
             text=True,
             cwd=self.home,
-            env=self.environment | environment,
-            timeout=60,
+            env=environment,
+            timeout=SECONDS,
             check=False,
         )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return str(done.stdout if code == 0 else done.stderr)
 
     @property
     def servers_file(self) -> Path:

@@ -5,7 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.world import DANUBE, ROOT
+from tests.support.command_line import run_command
+from tests.support.server import DANUBE, ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,19 @@ def danube_run(directory: Path, *words: str, state: Path, stdin: str = "", secon
         capture_output=True,
         text=True,
         timeout=seconds,
-        env={
-            **os.environ,
-            "XDG_STATE_HOME": str(state),
-            "XDG_CACHE_HOME": str(state / "cache"),
-            "PYTHONPATH": str(ROOT),
-        },
+        env=_environment(state),
         cwd=state,
         check=False,
     )
     return Run(done.returncode, done.stdout, done.stderr)
+
+
+def refused_run(directory: Path, *words: str, state: Path) -> Run:
+    """A run that is refused before anything starts, so that it needs no process of its own."""
+    done = run_command(["run", str(directory), *words], b"", _environment(state), state)
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def _environment(state: Path) -> dict[str, str]:
+    own = {"XDG_STATE_HOME": str(state), "XDG_CACHE_HOME": str(state / "cache"), "PYTHONPATH": str(ROOT)}
+    return {**os.environ, **own}

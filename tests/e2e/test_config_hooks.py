@@ -1,4 +1,5 @@
-"""A push to the configuration repository and the webhook of it: applied at once, by a server that looks by itself once an hour."""
+"""A push to the configuration repository and the webhook of it: applied at once, by a server that looks by itself
+once an hour."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.hooks import SECRET, Answer, Sender, github_headers, push_body
-from tests.e2e.world import World
-from tests.support.git_servers import HttpServer, ServedRepository, free_port
+from tests.support.git_servers import HttpServer, ServedRepository
+from tests.support.ports import free_port
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
+from tests.support.webhook_deliveries import SECRET, Answer, Sender, github_headers, push_body
 
 LOOK = "GET /config.git/info/refs"
 
@@ -27,18 +29,18 @@ CONFIG = document("Config", "global", webhooks=[{"forge": "github", "secrets": [
 
 
 class ConfiguredServer:
-    """A server, its configuration on a Git server, and the forge that tells of pushes."""
+    """A server, its configuration on a Git server, and the forge that reports pushes."""
 
-    def __init__(self, world: World, git: HttpServer, repository: ServedRepository) -> None:
-        self.world, self.git, self.repository = world, git, repository
+    def __init__(self, danube: Installation, git: HttpServer, repository: ServedRepository) -> None:
+        self.danube, self.git, self.repository = danube, git, repository
         self.url, self.port = git.url(repository), free_port()
-        (world.path / "danube.toml").write_text(
+        (danube.path / "danube.toml").write_text(
             f'[config_repo]\nurl = "{self.url}"\nbranch = "main"\nsync_interval = 3600\n'
             f'[server]\nbind_address = "127.0.0.1:{self.port}"\n'
         )
 
-    def tell(self, sha: str, branch: str = "main", delivery: str = "") -> Answer:
-        """GitHub says that somebody has pushed."""
+    def report(self, sha: str, branch: str = "main", delivery: str = "") -> Answer:
+        """GitHub reports a push."""
         body = push_body(self.url, sha, branch)
         sender = Sender(self.port)
         try:
@@ -48,7 +50,7 @@ class ConfiguredServer:
 
     @property
     def status(self) -> Mapping[str, Any]:
-        found = json.loads(self.world.danube("config", "status", "--json", check=False).stdout)
+        found = json.loads(self.danube.command("config", "status", "--json", check=False).stdout)
         assert isinstance(found, dict)
         return found
 
@@ -57,7 +59,7 @@ class ConfiguredServer:
 
     @property
     def pipelines(self) -> list[str]:
-        return [one["name"] for one in json.loads(self.world.danube("pipelines", "--json").stdout)]
+        return [one["name"] for one in json.loads(self.danube.command("pipelines", "--json").stdout)]
 
     @property
     def asked(self) -> int:
@@ -66,51 +68,51 @@ class ConfiguredServer:
 
 
 @pytest.fixture
-def danube(world: World, tmp_path: Path) -> Iterator[ConfiguredServer]:
+def setup(danube: Installation, tmp_path: Path) -> Iterator[ConfiguredServer]:
     with HttpServer(tmp_path / "served") as git:
-        yield ConfiguredServer(world, git, ServedRepository(tmp_path / "served" / "config.git"))
+        yield ConfiguredServer(danube, git, ServedRepository(tmp_path / "served" / "config.git"))
 
 
-def test_a_push_to_the_configuration_is_applied_at_its_webhook(danube: ConfiguredServer) -> None:
-    first = danube.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
-    danube.world.serve()
-    danube.world.danube("secrets", "set", "hook", stdin=SECRET)
-    danube.wait_until_applied(first)
-    second = danube.repository.commit(a_pipeline("two"))
-    assert danube.tell(second).document == {"delivery": second, "status": "accepted"}
-    danube.wait_until_applied(second)
-    assert danube.pipelines == ["one", "two"]
+def test_a_push_to_the_configuration_is_applied_at_its_webhook(setup: ConfiguredServer) -> None:
+    first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    setup.danube.serve()
+    setup.danube.command("secrets", "set", "hook", stdin=SECRET)
+    setup.wait_until_applied(first)
+    second = setup.repository.commit(a_pipeline("two"))
+    assert setup.report(second).document == {"delivery": second, "status": "accepted"}
+    setup.wait_until_applied(second)
+    assert setup.pipelines == ["one", "two"]
 
-    bad = danube.repository.commit({"pipelines/three.yaml": "kind: Pipelin\n"})
-    danube.tell(bad)
-    wait_until(lambda: danube.status["findings"], 30, "the mistake to be seen")
-    assert (danube.status["seen_revision"], danube.status["applied_revision"]) == (bad, second)
-    assert danube.pipelines == ["one", "two"]
-
-
-def test_a_push_to_another_branch_is_no_reason_to_look(danube: ConfiguredServer) -> None:
-    first = danube.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
-    danube.world.serve()
-    danube.world.danube("secrets", "set", "hook", stdin=SECRET)
-    danube.wait_until_applied(first)
-    once = danube.asked
-    assert danube.tell("b" * 40, "draft").status == 202
-    second = danube.repository.commit(a_pipeline("two"))
-    danube.tell(second)
-    danube.wait_until_applied(second)
-    assert danube.asked == 2 * once, "the second look was the one of the second push"
+    bad = setup.repository.commit({"pipelines/three.yaml": "kind: Pipelin\n"})
+    setup.report(bad)
+    wait_until(lambda: setup.status["findings"], 30, "the mistake to be seen")
+    assert (setup.status["seen_revision"], setup.status["applied_revision"]) == (bad, second)
+    assert setup.pipelines == ["one", "two"]
 
 
-def test_before_the_first_configuration_a_person_brings_it_and_then_webhooks_do(danube: ConfiguredServer) -> None:
-    first = danube.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
-    danube.git.stop()
-    danube.world.serve()
-    danube.world.danube("secrets", "set", "hook", stdin=SECRET)
-    refused = danube.tell(first)
+def test_a_push_to_another_branch_starts_no_sync(setup: ConfiguredServer) -> None:
+    first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    setup.danube.serve()
+    setup.danube.command("secrets", "set", "hook", stdin=SECRET)
+    setup.wait_until_applied(first)
+    once = setup.asked
+    assert setup.report("b" * 40, "draft").status == 202
+    second = setup.repository.commit(a_pipeline("two"))
+    setup.report(second)
+    setup.wait_until_applied(second)
+    assert setup.asked == 2 * once, "the second look was the one of the second push"
+
+
+def test_the_first_configuration_is_synced_by_hand_and_later_ones_by_webhook(setup: ConfiguredServer) -> None:
+    first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
+    setup.git.stop()
+    setup.danube.serve()
+    setup.danube.command("secrets", "set", "hook", stdin=SECRET)
+    refused = setup.report(first)
     assert (refused.status, refused.reference) == (401, "hook-signature-wrong")
-    wait_until(lambda: danube.status["problem"], 30, "the first look to have failed")
-    danube.git.start()
-    assert json.loads(danube.world.danube("config", "sync", "--json").stdout)["applied_revision"] == first
-    second = danube.repository.commit(a_pipeline("two"))
-    assert danube.tell(second).status == 202
-    danube.wait_until_applied(second)
+    wait_until(lambda: setup.status["problem"], 30, "the first sync to have failed")
+    setup.git.start()
+    assert json.loads(setup.danube.command("config", "sync", "--json").stdout)["applied_revision"] == first
+    second = setup.repository.commit(a_pipeline("two"))
+    assert setup.report(second).status == 202
+    setup.wait_until_applied(second)

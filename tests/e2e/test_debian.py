@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from build_steps.debian_root import TARGET
-from tests.adapters.images.building import Layout, packed
 from tests.adapters.images.containers import busybox
 from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
-from tests.e2e.world import World
+from tests.support.image_layouts import Layout, packed
+from tests.support.server import Installation
 
 DANUBEFILE = '''
     from danube import pipeline, step
@@ -29,9 +29,9 @@ DANUBEFILE = '''
             touch a b && chown 33:33 a && chown daemon:mail b && chmod 4755 b
             tar cf /workspace/tree.tar . && mkdir out && tar xpf /workspace/tree.tar -C out
             stat -c '%n %u:%g %a' out/a out/b
-            useradd -m -u 1500 somebody
-            su somebody -c 'id -u; touch ~/mine; test ! -w /etc/passwd'
-            stat -c %U /home/somebody/mine
+            useradd -m -u 1500 builder
+            su builder -c 'id -u; touch ~/mine; test ! -w /etc/passwd'
+            stat -c %U /home/builder/mine
             """, name="Owners")
         server = step.start("""exec perl -MIO::Socket::INET -e '
             my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 8123, Listen => 5, ReuseAddr => 1) or die;
@@ -52,28 +52,28 @@ WITH_ONE_ID = """
 """
 
 
-def debian_job(world: World, danubefile: str) -> str:
+def debian_job(danube: Installation, danubefile: str) -> str:
     """A job in a Debian, with a busybox beside it, under way."""
     root = TARGET / "root.tar"
     assert root.exists(), "make build/debian/root.tar"
-    layout = Layout(world.path / "debian").image("local/debian:1", [packed(root.read_bytes(), "none")])
-    world.danube("image", "load", str(layout.file(world.path / "debian.tar")))
-    small = Layout(world.path / "busybox").image("local/busybox:1", [busybox()])
-    world.danube("image", "load", str(small.file(world.path / "busybox.tar")))
-    directory = world.pipeline("debian", danubefile, image="local/debian:1")
+    layout = Layout(danube.path / "debian").image("local/debian:1", [packed(root.read_bytes(), "none")])
+    danube.command("image", "load", str(layout.file(danube.path / "debian.tar")))
+    small = Layout(danube.path / "busybox").image("local/busybox:1", [busybox()])
+    danube.command("image", "load", str(small.file(danube.path / "busybox.tar")))
+    directory = danube.pipeline("debian", danubefile, image="local/debian:1")
     (directory / "hello.deb").write_bytes((TARGET / "hello.deb").read_bytes())
-    world.serve()
-    return world.trigger("debian")
+    danube.serve()
+    return danube.trigger("debian")
 
 
 @pytest.mark.long
-def test_a_debian_does_what_a_debian_does(world: World) -> None:
-    job = debian_job(world, DANUBEFILE)
-    end = world.end_of(job, 240)
-    assert end["status"] == "success", world.log(job)
-    assert "--- ids: " not in world.log(job)
-    printed = world.printed(job)
-    for line in ("installed", "out/a 33:33 644", "out/b 1:8 4755", "1500", "somebody", "from the server"):
+def test_a_debian_does_what_a_debian_does(danube: Installation) -> None:
+    job = debian_job(danube, DANUBEFILE)
+    end = danube.end_of(job, 240)
+    assert end["status"] == "success", danube.log(job)
+    assert "--- ids: " not in danube.log(job)
+    printed = danube.printed(job)
+    for line in ("installed", "out/a 33:33 644", "out/b 1:8 4755", "1500", "builder", "from the server"):
         assert f"\n{line}\n" in f"\n{printed}", line
 
 
@@ -91,12 +91,12 @@ if os.geteuid() == 0:
 else:
 
     @pytest.mark.long
-    def test_with_one_id_the_log_says_what_is_missing(world: World) -> None:
+    def test_with_one_id_the_log_says_what_is_missing(danube: Installation) -> None:
         """Programs that are content with one user run; what wants more fails, and the reason stands above it."""
-        job = debian_job(world, WITH_ONE_ID)
-        end = world.end_of(job, 240)
+        job = debian_job(danube, WITH_ONE_ID)
+        end = danube.end_of(job, 240)
         assert (end["status"], [step["status"] for step in end["steps"]]) == ("failure", ["success", "failure"])
-        log = world.log(job)
+        log = danube.log(job)
         notice = "--- ids: /etc/subuid and /etc/subgid give 1234 no 65535 ids, so images have one user, who is not root; usermod "
         assert notice in log
         assert "\n1000\n" in log

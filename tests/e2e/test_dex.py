@@ -5,7 +5,6 @@ import http.cookiejar
 import json
 import os
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,8 +16,9 @@ from urllib.parse import urlencode, urljoin
 import bcrypt
 import pytest
 
-from tests.e2e.world import DANUBE, World
 from tests.fakes.dex import dex_program
+from tests.support.ports import free_ports
+from tests.support.server import DANUBE, Installation
 from tests.support.waiting import wait_until
 
 PASSWORDS = {"alice": "correct horse", "bob": "battery staple"}
@@ -70,7 +70,7 @@ class Browser:
         return self.open(urljoin(url, form.action), {**form.fields, **fields})
 
     def log_in(self, name: str, password: str = "") -> int:
-        """The status in the end: 200 when the page of Danube is there."""
+        """The status in the end: 200 when the page of Danube has loaded."""
         status, url, page = self.open("/auth/login?return_to=/health")
         if status != 200:
             return status
@@ -84,7 +84,7 @@ class Browser:
         return str(json.loads(body)["name"]) if status == 200 else None
 
 
-class DexWorld(World):
+class DexInstallation(Installation):
     """A server with a Dex behind a fixed address."""
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class DexWorld(World):
         )
 
     def configure(self, **people: str) -> None:
-        """name → password: those and nobody else, applied when this returns."""
+        """name → password: only those, applied when this returns."""
         self.people = {
             name: kept
             if (kept := self.people.get(name)) and bcrypt.checkpw(password.encode(), kept.encode())
@@ -116,13 +116,13 @@ class DexWorld(World):
         ]
         (self.config / "users.yaml").write_text("\n---\n".join(json.dumps(one) for one in documents))
         if self.server is not None:
-            self.danube("config", "sync")
+            self.command("config", "sync")
 
     def browser(self) -> Browser:
         return Browser(self.url)
 
     def dexes(self) -> list[int]:
-        """Processes that serve this world's file."""
+        """Processes that serve this danube's file."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
@@ -142,20 +142,9 @@ class DexWorld(World):
         wait_until(lambda: not self.conditions() and len(self.dexes()) == 1, 30, "Dex to answer")
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[DexWorld]:
-    made = DexWorld(tmp_path)
+def danube(tmp_path: Path) -> Iterator[DexInstallation]:
+    made = DexInstallation(tmp_path)
     made.configure(alice=PASSWORDS["alice"])
     try:
         made.serve()
@@ -167,116 +156,116 @@ def world(tmp_path: Path) -> Iterator[DexWorld]:
         made.abandon()
 
 
-def test_people_log_in_there_as_the_configuration_has_them(world: DexWorld) -> None:
-    alice, bob = world.browser(), world.browser()
+def test_people_log_in_there_as_the_configuration_has_them(danube: DexInstallation) -> None:
+    alice, bob = danube.browser(), danube.browser()
     assert alice.log_in("alice", "a guess") == 401
     assert alice.log_in("alice") == 200
     assert alice.who() == "alice@example.com"
     assert bob.open("/auth/methods")[2] == '{"password":false,"oidc":true}'
 
-    (before,) = world.dexes()
-    world.configure(**PASSWORDS)
-    wait_until(lambda: world.dexes() not in ([], [before]), 30, "Dex to be begun again")
-    world.wait_for_dex()
+    (before,) = danube.dexes()
+    danube.configure(**PASSWORDS)
+    wait_until(lambda: danube.dexes() not in ([], [before]), 30, "Dex to be restarted")
+    danube.wait_for_dex()
     assert bob.log_in("bob") == 200
     assert bob.who() == "bob@example.com"
     assert alice.who() == "alice@example.com"
 
-    # A new password is no new person: the subject that was bound at the first login still is.
-    (before,) = world.dexes()
-    world.configure(alice="another one", bob=PASSWORDS["bob"])
-    wait_until(lambda: world.dexes() not in ([], [before]), 30, "Dex to be begun again")
-    world.wait_for_dex()
-    again = world.browser()
+    # A new password keeps the subject that was bound at the first login.
+    (before,) = danube.dexes()
+    danube.configure(alice="another one", bob=PASSWORDS["bob"])
+    wait_until(lambda: danube.dexes() not in ([], [before]), 30, "Dex to be restarted")
+    danube.wait_for_dex()
+    again = danube.browser()
     assert again.log_in("alice", PASSWORDS["alice"]) == 401
     assert again.log_in("alice", "another one") == 200
 
-    # A configuration in which nobody changed is none for Dex.
-    (before,) = world.dexes()
-    world.pipeline("app", None)
-    world.danube("config", "sync")
-    assert world.dexes() == [before]
+    # A configuration with the same users does not restart Dex.
+    (before,) = danube.dexes()
+    danube.pipeline("app", None)
+    danube.command("config", "sync")
+    assert danube.dexes() == [before]
 
     with bob.stream("/api/v1/events") as events:
         assert events.readline() == b"event: snapshot\n"
-        world.configure(alice="another one")
+        danube.configure(alice="another one")
         assert b"heartbeat" not in events.read()  # to its end, which is not the next periodic look's doing
     assert bob.who() is None
-    world.configure(alice="another one", bob=PASSWORDS["bob"])
+    danube.configure(alice="another one", bob=PASSWORDS["bob"])
     assert bob.who() is None  # a session that ended does not come to life again
-    assert (world.data / "dex" / "dex.yaml").stat().st_mode & 0o777 == 0o600
+    assert (danube.data / "dex" / "dex.yaml").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_command_line_logs_in_with_a_code(world: DexWorld) -> None:
-    environment = {**world.environment, "XDG_CONFIG_HOME": str(world.path / "home")}
-    words = [*DANUBE, "login", world.url]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, cwd=world.path) as command:
+def test_the_command_line_logs_in_with_a_code(danube: DexInstallation) -> None:
+    environment = {**danube.environment, "XDG_CONFIG_HOME": str(danube.path / "home")}
+    words = [*DANUBE, "login", danube.url]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, cwd=danube.path) as command:
         assert command.stderr is not None
         page = command.stderr.readline().removeprefix("open ").strip()
-        alice = world.browser()
+        alice = danube.browser()
         _, url, text = alice.open(page)
         _, url, text = alice.fill_in(url, text)
         status, _, _ = alice.fill_in(url, text, login="alice@example.com", password=PASSWORDS["alice"])
         assert status == 200
         assert command.wait(60) == 0
-    asked = [*DANUBE, "whoami", "--json", "--server", world.url]
-    me = subprocess.run(asked, capture_output=True, text=True, env=environment, cwd=world.path, check=True)
+    asked = [*DANUBE, "whoami", "--json", "--server", danube.url]
+    me = subprocess.run(asked, capture_output=True, text=True, env=environment, cwd=danube.path, check=True)
     assert json.loads(me.stdout)["name"] == "alice@example.com"
 
 
-def test_a_dex_that_dies_comes_back(world: DexWorld) -> None:
+def test_a_dex_that_dies_comes_back(danube: DexInstallation) -> None:
     # A login is under way while it dies, and is finished afterwards.
-    alice = world.browser()
+    alice = danube.browser()
     _, url, page = alice.open("/auth/login?return_to=/health")
-    (before,) = world.dexes()
+    (before,) = danube.dexes()
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: world.dexes() not in ([], [before]), 30, "another Dex")
-    world.wait_for_dex()
+    wait_until(lambda: danube.dexes() not in ([], [before]), 30, "another Dex")
+    danube.wait_for_dex()
     status, _, _ = alice.fill_in(url, page, login="alice@example.com", password=PASSWORDS["alice"])
     assert status == 200
     assert alice.who() == "alice@example.com"
 
 
-def test_a_dex_that_hangs_holds_nobody_up_who_asks_for_the_servers_health(world: DexWorld) -> None:
-    (process,) = world.dexes()
+def test_a_dex_that_hangs_does_not_delay_the_health_check(danube: DexInstallation) -> None:
+    (process,) = danube.dexes()
     os.kill(process, signal.SIGSTOP)
     try:
-        assert world.conditions() == ["dex-not-answering"]
-        assert "no answer within 2 s" in world.danube("config", "status").stdout
+        assert danube.conditions() == ["dex-not-answering"]
+        assert "no answer within 2 s" in danube.command("config", "status").stdout
     finally:
         os.kill(process, signal.SIGCONT)
-    world.wait_for_dex()
+    danube.wait_for_dex()
 
 
-def test_a_dex_that_cannot_begin_is_told_of_and_mended(world: DexWorld) -> None:
-    program = world.path / "dex"
+def test_a_dex_that_cannot_start_is_reported_and_started_later(danube: DexInstallation) -> None:
+    program = danube.path / "dex"
     good = program.read_text()
     program.write_text("#!/bin/sh\necho 'no Dex today'\nexit 1\n")
-    (before,) = world.dexes()
+    (before,) = danube.dexes()
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: world.conditions() == ["dex-not-running"], 30, "the condition")
-    status, _, page = world.browser().open("/dex/auth")
+    wait_until(lambda: danube.conditions() == ["dex-not-running"], 30, "the condition")
+    status, _, page = danube.browser().open("/dex/auth")
     assert (status, "login service does not answer" in page) == (503, True)
-    status, _, page = world.browser().open("/auth/login")
+    status, _, page = danube.browser().open("/auth/login")
     assert (status, "does not answer" in page) == (503, True)
-    refused = world.danube("login", world.url, check=False)
+    refused = danube.command("login", danube.url, check=False)
     assert (refused.returncode, "does not answer" in refused.stderr) == (3, True)
     wait_until(
-        lambda: "Dex is not running: no Dex today" in world.danube("config", "status").stdout, 30, "its own words"
+        lambda: "Dex is not running: no Dex today" in danube.command("config", "status").stdout, 30, "its own words"
     )
     program.write_text(good)
-    world.wait_for_dex()
-    assert world.browser().log_in("alice") == 200
+    danube.wait_for_dex()
+    assert danube.browser().log_in("alice") == 200
 
 
-def test_a_killed_server_leaves_no_dex_and_the_next_has_one(world: DexWorld) -> None:
-    alice = world.browser()
+def test_a_killed_server_leaves_no_dex_and_the_next_has_one(danube: DexInstallation) -> None:
+    alice = danube.browser()
     alice.log_in("alice")
-    (before,) = world.dexes()
-    world.kill()
-    wait_until(lambda: world.dexes() == [], 10, "Dex to end with its server")
-    world.serve()
-    world.wait_for_dex()
-    assert world.dexes() != [before]
+    (before,) = danube.dexes()
+    danube.kill()
+    wait_until(lambda: danube.dexes() == [], 10, "Dex to end with its server")
+    danube.serve()
+    danube.wait_for_dex()
+    assert danube.dexes() != [before]
     assert alice.who() == "alice@example.com"
-    assert world.browser().log_in("alice") == 200
+    assert danube.browser().log_in("alice") == 200

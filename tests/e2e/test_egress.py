@@ -1,4 +1,5 @@
-"""Egress in whole jobs: the list of the configuration, the lines in the log, the ledger by command, and a server that dies."""
+"""Egress in whole jobs: the list of the configuration, the lines in the log, the ledger by command, and a server that
+dies."""
 
 import json
 import os
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.images.building import Layout
 from tests.adapters.images.containers import busybox
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
-from tests.e2e.runs import danube_run
-from tests.e2e.world import World
+from tests.e2e.runs import danube_run, refused_run
+from tests.support.image_layouts import Layout
+from tests.support.server import FILES_TEST, Installation
 from tests.support.waiting import wait_until
 
 SIZE = 4_000_000
@@ -26,15 +27,15 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
         yield served
 
 
-def allow(world: World, port: int) -> list[str]:
-    """`files.test` leads to the loopback, which is allowed as well."""
-    with (world.path / "danube.toml").open("a") as settings:
-        settings.write('\n[egress]\nhosts = {"files.test" = "127.0.0.1"}\n')
+def allowed(port: int) -> list[str]:
+    """An allowlist with `files.test`, and the loopback that this name leads to."""
     return [f"files.test:{port}", f"127.0.0.1:{port}"]
 
 
-def test_a_job_reaches_what_its_list_names_and_its_log_says_what_was_refused(world: World, origin: Origin) -> None:
-    world.pipeline(
+def test_a_job_reaches_what_its_list_names_and_its_log_says_what_was_refused(
+    shared: Installation, origin: Origin
+) -> None:
+    shared.pipeline(
         "app",
         f"""
         from danube import pipeline, step
@@ -45,35 +46,35 @@ def test_a_job_reaches_what_its_list_names_and_its_log_says_what_was_refused(wor
             step.run("curl -sS https://evil.test/ || true", name="refused")
             step.run("curl -sS --noproxy '*' http://other.test/ || true", name="around")
         """,
-        egress_allowlist=allow(world, origin.server_port),
+        egress_allowlist=allowed(origin.server_port),
     )
-    world.serve()
-    job = world.trigger("app")
-    assert world.end_of(job)["status"] == "success", world.log(job)
-    log = world.log(job)
+    shared.sync()
+    job = shared.trigger("app")
+    assert shared.end_of(job)["status"] == "success", shared.log(job)
+    log = shared.log(job)
     assert "hello\n" in log
     second = log[log.index("--- step 2 ") : log.index("--- step 2 success")]
     assert "--- step 2: egress refused: evil.test:443 (not-listed): " in second
     assert "to allow it: egress_allowlist: [evil.test]\n" in second
     assert "--- egress refused: a program looked up other.test by DNS" in log
 
-    found = json.loads(world.danube("explain", job, "--egress", "--json").stdout)
+    found = json.loads(shared.command("explain", job, "--egress", "--json").stdout)
     assert found["network"] == "allowlist"
     assert found["needed_allowlist"] == [f"files.test:{origin.server_port}", f"127.0.0.1:{origin.server_port}"]
     assert [(one["step"], one["host"], one["verdict"]) for one in found["destinations"]] == [
         (1, "files.test", "allowed"), (2, "evil.test", "refused"), (None, "other.test", "refused"),
     ]  # fmt: skip
     assert found["destinations"][0]["received_bytes"] > 6
-    table = world.danube("explain", job, "--egress").stdout
+    table = shared.command("explain", job, "--egress").stdout
     assert f"files.test:{origin.server_port}" in table
     assert "egress_allowlist:\n  - evil.test\n" in table
 
 
-def test_a_container_of_an_image_has_the_same_way_out(world: World, origin: Origin) -> None:
+def test_a_container_of_an_image_has_the_same_way_out(shared: Installation, origin: Origin) -> None:
     """A static busybox: the proxy is a variable and an address on the loopback, which every program understands."""
-    small = Layout(world.path / "busybox").image("local/busybox:1", [busybox()])
-    world.danube("image", "load", str(small.file(world.path / "busybox.tar")))
-    world.pipeline(
+    small = Layout(shared.path / "busybox").image("local/busybox:1", [busybox()])
+    shared.command("image", "load", str(small.file(shared.path / "busybox.tar")))
+    shared.pipeline(
         "app",
         f"""
         from danube import pipeline, step
@@ -83,17 +84,17 @@ def test_a_container_of_an_image_has_the_same_way_out(world: World, origin: Orig
             step.run("wget -q -O - http://files.test:{origin.server_port}/hello; wget -q http://evil.test/ || true")
         """,
         image="local/busybox:1",
-        egress_allowlist=allow(world, origin.server_port),
+        egress_allowlist=allowed(origin.server_port),
     )
-    world.serve()
-    job = world.trigger("app")
-    assert world.end_of(job)["status"] == "success", world.log(job)
-    assert "hello\n" in world.printed(job)
-    assert "--- step 1: egress refused: evil.test:80 (not-listed)" in world.log(job)
+    shared.sync()
+    job = shared.trigger("app")
+    assert shared.end_of(job)["status"] == "success", shared.log(job)
+    assert "hello\n" in shared.printed(job)
+    assert "--- step 1: egress refused: evil.test:80 (not-listed)" in shared.log(job)
 
 
-def test_a_pipeline_without_a_list_is_told_which_line_is_missing(world: World) -> None:
-    world.pipeline(
+def test_a_pipeline_without_a_list_learns_which_line_is_missing(shared: Installation) -> None:
+    shared.pipeline(
         "app",
         """
         from danube import pipeline, step
@@ -103,10 +104,10 @@ def test_a_pipeline_without_a_list_is_told_which_line_is_missing(world: World) -
             step.run("curl -sS https://packages.example/", name="install")
         """,
     )
-    world.serve()
-    job = world.trigger("app")
-    assert world.end_of(job)["status"] == "failure"
-    assert "egress_allowlist: [packages.example]" in world.log(job)
+    shared.sync()
+    job = shared.trigger("app")
+    assert shared.end_of(job)["status"] == "failure"
+    assert "egress_allowlist: [packages.example]" in shared.log(job)
 
 
 SECRET = "Correct.Horse-Battery_9"
@@ -133,26 +134,27 @@ LEAKS = """
 """Every way in which a program can put a secret where a ledger has names, before and after two processes are killed."""
 
 
-def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(world: World, origin: Origin) -> None:
-    world.pipeline(
+def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(danube: Installation, origin: Origin) -> None:
+    danube.add_settings(FILES_TEST)
+    danube.pipeline(
         "app",
         LEAKS.replace("PORT", str(origin.server_port)),
-        egress_allowlist=allow(world, origin.server_port),
+        egress_allowlist=allowed(origin.server_port),
     )
-    world.serve()
-    world.danube("secrets", "set", "TOKEN", stdin=SECRET)
-    job = world.trigger("app")
-    world.wait_for_log(job, "ready")
-    world.kill()
-    for proxy in proxies_of(world):
+    danube.serve()
+    danube.command("secrets", "set", "TOKEN", stdin=SECRET)
+    job = danube.trigger("app")
+    danube.wait_for_log(job, "ready")
+    danube.kill()
+    for proxy in proxies_of(danube):
         os.kill(proxy, signal.SIGKILL)
-    world.serve()
-    world.danube("secrets", "set", "NEW", stdin="Another-Secret")
-    world.danube("secrets", "set", "TOKEN", stdin="its-new-value")
-    (world.workspace(job) / "go").touch()
-    assert world.end_of(job)["status"] == "success", world.log(job)
+    danube.serve()
+    danube.command("secrets", "set", "NEW", stdin="Another-Secret")
+    danube.command("secrets", "set", "TOKEN", stdin="its-new-value")
+    (danube.workspace(job) / "go").touch()
+    assert danube.end_of(job)["status"] == "success", danube.log(job)
 
-    shown = world.danube("explain", job, "--egress", "--json").stdout
+    shown = danube.command("explain", job, "--egress", "--json").stdout
     found = [(one["step"], one["way"], one["host"], one["reason"]) for one in json.loads(shown)["destinations"]]
     assert found == [
         (1, "connect", "before.evil.test", "not-listed"),
@@ -165,19 +167,19 @@ def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(world: World
         (9, "connect", "after.***.test", "not-listed"),
         (10, "connect", "***.evil.test", "not-listed"),
     ]
-    assert "--- step 2: egress refused: ***.evil.test:443 (not-listed)" in world.log(job)
+    assert "--- step 2: egress refused: ***.evil.test:443 (not-listed)" in danube.log(job)
     forms = [
         form.encode() for form in (SECRET, SECRET.lower(), SECRET.encode().hex(), "Another-Secret", "another-secret")
     ]
     for form in forms:
-        assert world.files_with(form) == [], form
-        assert form not in world.server_log.read_bytes()
+        assert danube.files_with(form) == [], form
+        assert form not in danube.server_log.read_bytes()
         assert form not in shown.encode()
 
 
-def proxies_of(world: World) -> list[int]:
+def proxies_of(danube: Installation) -> list[int]:
     """The egress proxies whose log is in that data directory."""
-    log = world.data / "run" / "egress" / "proxy.log"
+    log = danube.data / "run" / "egress" / "proxy.log"
     return [
         int(place.parent.parent.name)
         for place in Path("/proc").glob("[0-9]*/fd/2")
@@ -185,8 +187,8 @@ def proxies_of(world: World) -> list[int]:
     ]
 
 
-def test_a_download_goes_on_while_the_server_is_dead(world: World) -> None:
-    halfway, go_on = threading.Event(), threading.Event()
+def test_a_download_continues_while_the_server_is_dead(danube: Installation) -> None:
+    halfway, second_half = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
 
@@ -197,12 +199,13 @@ def test_a_download_goes_on_while_the_server_is_dead(world: World) -> None:
                 head = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n".encode()
                 connection.sendall(head + b"1" * (SIZE // 2))
                 halfway.set()
-                go_on.wait(60)
+                second_half.wait(60)
                 connection.sendall(b"2" * (SIZE // 2))
 
         thread = threading.Thread(target=serve)
         thread.start()
-        world.pipeline(
+        danube.add_settings(FILES_TEST)
+        danube.pipeline(
             "app",
             f"""
             from danube import pipeline, step
@@ -211,18 +214,18 @@ def test_a_download_goes_on_while_the_server_is_dead(world: World) -> None:
             def build():
                 step.run("curl -sS http://files.test:{port}/ | tr -d 2 | wc -c")
             """,
-            egress_allowlist=allow(world, port),
+            egress_allowlist=allowed(port),
         )
-        world.serve()
-        job = world.trigger("app")
+        danube.serve()
+        job = danube.trigger("app")
         wait_until(halfway.is_set, 30, "half of the download")
-        world.kill()
-        go_on.set()
+        danube.kill()
+        second_half.set()
         thread.join()
-        world.serve()
-        assert world.end_of(job)["status"] == "success", world.log(job)
-        assert f"{SIZE // 2}\n" in world.printed(job)
-    found = json.loads(world.danube("explain", job, "--egress", "--json").stdout)
+        danube.serve()
+        assert danube.end_of(job)["status"] == "success", danube.log(job)
+        assert f"{SIZE // 2}\n" in danube.printed(job)
+    found = json.loads(danube.command("explain", job, "--egress", "--json").stdout)
     assert found["contacts"][0]["received_bytes"] > SIZE
 
 
@@ -277,6 +280,6 @@ def test_a_hermetic_run_reaches_what_is_named_and_nothing_else(tree: Path, tmp_p
 def test_what_contradicts_itself_is_refused_before_anything_runs(
     tree: Path, tmp_path: Path, words: list[str], what: str
 ) -> None:
-    run = danube_run(tree, *words, state=tmp_path)
+    run = refused_run(tree, *words, state=tmp_path)
     assert run.code == 2
     assert what in run.errors

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.world import World
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
 HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n"
@@ -37,12 +37,12 @@ CASES = {
 }
 
 
-def test_every_end_says_what_it_is(world: World) -> None:
+def test_every_end_says_what_it_is(shared: Installation) -> None:
     for name, (danubefile, _, _) in CASES.items():
-        world.pipeline(name, danubefile)
-    world.serve()
-    started = {name: world.trigger(name) for name in CASES}
-    found = {name: world.end_of(job_id, 120) for name, job_id in started.items()}
+        shared.pipeline(name, danubefile)
+    shared.sync()
+    started = {name: shared.trigger(name) for name in CASES}
+    found = {name: shared.end_of(job_id, 120) for name, job_id in started.items()}
     ends = {name: (job["status"], job["reason"]) for name, job in found.items()}
     assert ends == {name: (status, reason) for name, (_, status, reason) in CASES.items()}
     for name, job in found.items():
@@ -57,74 +57,78 @@ def test_every_end_says_what_it_is(world: World) -> None:
 
 
 @pytest.mark.root
-def test_a_step_that_is_killed_for_memory_says_so(world: World) -> None:
+def test_a_step_that_is_killed_for_memory_says_so(shared: Installation) -> None:
     hungry = "python3 -c 'x = bytearray(400 << 20); print(len(x))'"
-    world.pipeline("hungry", job_of(f"step.run({hungry!r}, name='hungry')"), resources={"memory_mb": 128})
-    world.serve()
-    job = world.end_of(world.trigger("hungry"))
+    shared.pipeline("hungry", job_of(f"step.run({hungry!r}, name='hungry')"), resources={"memory_mb": 128})
+    shared.sync()
+    job = shared.end_of(shared.trigger("hungry"))
     assert (job["status"], job["reason"]) == ("failure", "out-of-memory")
 
 
-def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(world: World) -> None:
-    world.pipeline("app", job_of("step.run('echo begun; sleep 100')"))
-    world.serve()
-    job_id = world.trigger("app")
-    world.wait_for_log(job_id, "begun")
-    (directory,) = world.pod_directories(job_id)
-    for pid in processes_of_the_pod(world, job_id):
+def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(shared: Installation) -> None:
+    shared.pipeline("app", job_of("step.run('echo begun; sleep 100')"))
+    shared.sync()
+    job_id = shared.trigger("app")
+    shared.wait_for_log(job_id, "begun")
+    (directory,) = shared.pod_directories(job_id)
+    for pid in processes_of_the_pod(shared, job_id):
         os.kill(pid, signal.SIGKILL)
-    job = world.end_of(job_id)
+    job = shared.end_of(job_id)
     assert job["status"] == "failure"
     assert job["reason"] in ("pod-lost", "infrastructure-lost")
     wait_until(lambda: not directory.exists(), 30, "the pod's directory to be gone")
 
 
-def test_a_job_that_takes_too_long_ends(world: World) -> None:
-    world.pipeline("slow", job_of("step.run('sleep 100', name='sleeper')"), max_duration_seconds=3)
-    world.serve()
-    job = world.end_of(world.trigger("slow"))
-    assert (job["status"], job["reason"]) == ("timeout", "job-timeout")
-    assert "sleeper" in job["message"]
+def test_a_job_that_takes_too_long_ends(shared: Installation) -> None:
+    """The message names the step that ran, if the bound was long enough for this machine to start it."""
+    for seconds in (3, 10, 30):
+        shared.pipeline("slow", job_of("step.run('sleep 100', name='sleeper')"), max_duration_seconds=seconds)
+        shared.sync()
+        job = shared.end_of(shared.trigger("slow"))
+        assert (job["status"], job["reason"]) == ("timeout", "job-timeout")
+        if "sleeper" in job["message"]:
+            return
+    raise AssertionError(job["message"])
 
 
-def test_a_cancelled_job_leaves_no_process(world: World) -> None:
-    world.pipeline("app", job_of("step.run(\"trap '' TERM; echo begun; sleep 100; sleep 100\")"))
-    world.serve()
-    job_id = world.trigger("app")
-    world.wait_for_log(job_id, "begun")
-    pids = processes_of_the_pod(world, job_id)
+def test_a_cancelled_job_leaves_no_process(shared: Installation) -> None:
+    shared.pipeline("app", job_of("step.run(\"trap '' TERM; echo begun; sleep 100; sleep 100\")"))
+    shared.sync()
+    job_id = shared.trigger("app")
+    shared.wait_for_log(job_id, "begun")
+    pids = processes_of_the_pod(shared, job_id)
     assert pids
-    world.danube("cancel", job_id)
-    assert world.end_of(job_id)["status"] == "cancelled"
+    shared.command("cancel", job_id)
+    assert shared.end_of(job_id)["status"] == "cancelled"
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30, "its processes to be gone")
 
 
-def test_retries_run_as_often_as_their_author_asked(world: World) -> None:
+def test_retries_run_as_often_as_their_author_asked(shared: Installation) -> None:
     flaky = "echo try >> tries; test $(wc -l < tries) -ge 3"
-    world.pipeline("flaky", job_of(f"step.run({flaky!r}, retries=2)\nstep.run('test $(wc -l < tries) -eq 3')"))
-    world.serve()
-    assert world.end_of(world.trigger("flaky"))["status"] == "success"
+    shared.pipeline("flaky", job_of(f"step.run({flaky!r}, retries=2)\nstep.run('test $(wc -l < tries) -eq 3')"))
+    shared.sync()
+    assert shared.end_of(shared.trigger("flaky"))["status"] == "success"
 
 
-def test_two_jobs_of_one_danubefile_do_not_see_each_other(world: World) -> None:
+def test_two_jobs_of_one_danubefile_do_not_see_each_other(shared: Installation) -> None:
     body = "step.run('test ! -e mine; touch mine; sleep 1; ls /workspace; ls /proc | grep -c \"^[0-9]\" > /dev/null')"
-    world.pipeline("twin", job_of(body))
-    world.serve()
-    twins = [world.trigger("twin"), world.trigger("twin")]
-    assert [world.end_of(job_id)["status"] for job_id in twins] == ["success", "success"]
+    shared.pipeline("twin", job_of(body))
+    shared.sync()
+    twins = [shared.trigger("twin"), shared.trigger("twin")]
+    assert [shared.end_of(job_id)["status"] for job_id in twins] == ["success", "success"]
 
 
-def test_a_server_whose_files_are_closed_to_others_runs_jobs(world: World) -> None:
+def test_a_server_whose_files_are_closed_to_others_runs_jobs(danube: Installation) -> None:
     """Its umask is its owner's affair; what coordinators need of it is open to them all the same."""
-    world.pipeline("app", job_of("step.run('echo hello > file', name='one')\nartifacts.upload('file', name='file')"))
-    world.serve(umask=0o077)
-    assert world.end_of(world.trigger("app"))["status"] == "success"
+    danube.pipeline("app", job_of("step.run('echo hello > file', name='one')\nartifacts.upload('file', name='file')"))
+    danube.serve(umask=0o077)
+    assert danube.end_of(danube.trigger("app"))["status"] == "success"
 
 
-def processes_of_the_pod(world: World, job_id: str) -> list[int]:
+def processes_of_the_pod(danube: Installation, job_id: str) -> list[int]:
     """Host process ids whose root or state belongs to the pod, found by the runtime's own records."""
     found = []
-    for record in (file for directory in world.pod_directories(job_id) for file in directory.rglob("*.json")):
+    for record in (file for directory in danube.pod_directories(job_id) for file in directory.rglob("*.json")):
         state = json.loads(record.read_text())
         if isinstance(state, dict) and isinstance(state.get("pid"), int):
             found.append(state["pid"])

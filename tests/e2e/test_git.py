@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.errors import NotFound
-from tests.e2e.world import World
 from tests.support.git_servers import (
     HttpServer,
     ServedRepository,
@@ -17,6 +16,7 @@ from tests.support.git_servers import (
     make_key,
 )
 from tests.support.github_app import GithubApi
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
 TOKENS = {"lab-token": "glpat-lab-8Hq2Zx", "forge-token": "forge-pw-77aa1c"}
@@ -68,9 +68,9 @@ def ssh(tmp_path: Path) -> Iterator[SshServer]:
         yield server
 
 
-def test_a_private_repository_is_built_with_each_kind_of_credential(world: World, ssh: SshServer) -> None:
-    served = world.path / "served"
-    key_file, key_secret = make_key(world.path / "key_file"), make_key(world.path / "key_secret")
+def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Installation, ssh: SshServer) -> None:
+    served = danube.path / "served"
+    key_file, key_secret = make_key(danube.path / "key_file"), make_key(danube.path / "key_secret")
     for key in (key_file, key_secret):
         ssh.authorize(key.with_suffix(".pub").read_text())
     private_halves = [key.read_text().splitlines()[2] for key in (key_file, key_secret)]
@@ -86,23 +86,23 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
             repositories[name].commit({"danubefile.py": text}, f"the code of {name}")
         host = f"127.0.0.1:{http.port}"
         urls = {name: (http if name in ("app", "lab", "forge") else ssh).url(one) for name, one in repositories.items()}
-        configure(world, api.url, f"http://{host}", ssh, host, served, key_file)
+        configure(danube, api.url, f"http://{host}", ssh, host, served, key_file)
         for name, url in urls.items():
-            world.pipeline(name, None, repository=url, max_duration_seconds=60)
-        (world.data / "keys").mkdir(parents=True, mode=0o700)
-        (world.data / "keys" / "known_hosts").write_bytes(ssh.known_hosts.read_bytes())
-        world.serve()
-        ssh.authorize((world.data / "keys" / "git_deploy_key.pub").read_text())
+            danube.pipeline(name, None, repository=url, max_duration_seconds=60)
+        (danube.data / "keys").mkdir(parents=True, mode=0o700)
+        (danube.data / "keys" / "known_hosts").write_bytes(ssh.known_hosts.read_bytes())
+        danube.serve()
+        ssh.authorize((danube.data / "keys" / "git_deploy_key.pub").read_text())
         values = {**TOKENS, "app-key": api.private_key, "ssh-secret": key_secret.read_text()}
         for name, value in values.items():
-            world.danube("secrets", "set", name, stdin=value)
+            danube.command("secrets", "set", name, stdin=value)
 
         seen: list[bytes] = []
         with watching(seen):
-            ids = {name: world.trigger(name) for name in urls}
-            ended = {name: world.end_of(job_id, 120) for name, job_id in ids.items()}
+            ids = {name: danube.trigger(name) for name in urls}
+            ended = {name: danube.end_of(job_id, 120) for name, job_id in ids.items()}
         for name, job in ended.items():
-            log = world.log(job["id"])
+            log = danube.log(job["id"])
             assert job["status"] == "success", (name, job, log)
             assert f"the code of {name}" in log
             assert "found: []" in log
@@ -110,11 +110,11 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
             assert "refused: the secret 'lab-token' is the server's own" in log
             rule = "deploy key" if name == "deploy" else f"the-{name}"
             assert f"read with: {rule}\n" in log
-            told = world.client.get(f"/api/v1/jobs/{job['id']}")
-            assert told["source_rule"] == rule
-            assert told["trigger"]["commit_message"] == f"the code of {name}"
+            detail = danube.client.get(f"/api/v1/jobs/{job['id']}")
+            assert detail["source_rule"] == rule
+            assert detail["trigger"]["commit_message"] == f"the code of {name}"
             pages = {"app": f"http://{host}/app/code/commit/", "lab": f"http://{host}/lab/code/-/commit/"}
-            assert told["commit_url"] == (pages[name] + told["trigger"]["commit_sha"] if name in pages else "")
+            assert detail["commit_url"] == (pages[name] + detail["trigger"]["commit_sha"] if name in pages else "")
         # One token to read with and one for statuses, each made once: what reads may not write.
         wait_until(lambda: api.statuses, 30, "a status at the forge")
         assert api.asked == [{"permissions": {"contents": "read"}}, {"permissions": {"statuses": "write"}}]
@@ -122,22 +122,23 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(world: World
         assert {authorization for _, authorization, _ in api.statuses} == {f"Bearer {status_token}"}
 
         for needle in (one.encode() for one in needles):
-            # The private half of the one that is a file of the server lies where its owner has put it, outside of the data.
-            assert world.files_with(needle) == []
-            assert needle not in world.server_log.read_bytes()
+            # The private half of the one that is a file of the server lies where its owner has put it, outside of the
+            # data.
+            assert danube.files_with(needle) == []
+            assert needle not in danube.server_log.read_bytes()
             assert not [text for text in seen if needle in text]
         assert any(b"danube_pkg.adapters.git.worker" in text for text in seen)
 
 
 class watching:
-    """Looks at every process's arguments and environment for as long as the block lasts."""
+    """Reads every process's arguments and environment for as long as the block lasts."""
 
     def __init__(self, seen: list[bytes]) -> None:
         self._seen = seen
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watch processes")
+        self._thread = threading.Thread(target=self._read_processes, name="watch processes")
 
-    def _look(self) -> None:
+    def _read_processes(self) -> None:
         while not self._stop.wait(0.02):
             self._seen += [text for _, text in command_lines() if b"danube" in text or b"ssh" in text or b"git" in text]
 
@@ -149,7 +150,9 @@ class watching:
         self._thread.join()
 
 
-def configure(world: World, api: str, lab: str, ssh: SshServer, host: str, served: Path, key_file: Path) -> None:
+def configure(
+    danube: Installation, api: str, lab: str, ssh: SshServer, host: str, served: Path, key_file: Path
+) -> None:
     """One rule of each kind; the repository of the deploy key has none."""
     rules = [
         {
@@ -175,102 +178,102 @@ def configure(world: World, api: str, lab: str, ssh: SshServer, host: str, serve
         "metadata": {"name": "global"},
         "spec": {"git_authentication": rules},
     }
-    (world.config / "config.yaml").write_text(json.dumps(document))
+    (danube.config / "config.yaml").write_text(json.dumps(document))
 
 
-def test_a_configuration_lives_at_the_terminal(world: World) -> None:
-    world.pipeline("app", 'from danube import pipeline\n@pipeline(name="App")\ndef build(): print("built")\n')
-    world.serve()
-    status = json.loads(world.danube("config", "status", "--json").stdout)
+def test_a_configuration_lives_at_the_terminal(danube: Installation) -> None:
+    danube.pipeline("app", 'from danube import pipeline\n@pipeline(name="App")\ndef build(): print("built")\n')
+    danube.serve()
+    status = json.loads(danube.command("config", "status", "--json").stdout)
     assert (status["ok"], status["findings"], status["problem"]) == (True, [], None)
-    assert world.danube("keys").stdout.splitlines()[1].startswith("ssh-ed25519 ")
-    assert (world.data / "keys" / "git_deploy_key").stat().st_mode & 0o777 == 0o600
-    assert "deploy-key-made" in world.server_log.read_text()
-    job = world.end_of(world.trigger("app"))
+    assert danube.command("keys").stdout.splitlines()[1].startswith("ssh-ed25519 ")
+    assert (danube.data / "keys" / "git_deploy_key").stat().st_mode & 0o777 == 0o600
+    assert "deploy-key-made" in danube.server_log.read_text()
+    job = danube.end_of(danube.trigger("app"))
     assert job["status"] == "success"
 
-    definition = world.client.get("/api/v1/pipelines/app/definition")
+    definition = danube.client.get("/api/v1/pipelines/app/definition")
     assert (definition["place"], definition["outline"]["name"]) == ("pipelines/app.yaml:1", "App")
 
-    app = world.config / "pipelines" / "app.yaml"
+    app = danube.config / "pipelines" / "app.yaml"
     good = app.read_text()
     app.write_text(good.replace('"kind": "Pipeline"', '"kind": "Pipelin"'))
-    refused = world.danube("config", "sync", check=False)
+    refused = danube.command("config", "sync", check=False)
     assert refused.returncode == 1
     assert "pipelines/app.yaml:1: unknown kind 'Pipelin'\n  hint: did you mean 'Pipeline'?" in refused.stdout
-    assert [one["name"] for one in json.loads(world.danube("pipelines", "--json").stdout)] == ["app"]
-    validated = world.danube("validate", str(world.config), check=False)
+    assert [one["name"] for one in json.loads(danube.command("pipelines", "--json").stdout)] == ["app"]
+    validated = danube.command("validate", str(danube.config), check=False)
     assert validated.returncode == 1
     assert "pipelines/app.yaml:1: unknown kind 'Pipelin'" in validated.stdout
 
     app.unlink()
-    (world.config / "teams.yaml").write_text(
+    (danube.config / "teams.yaml").write_text(
         "apiVersion: danube.dev/v1\nkind: Team\nmetadata: {name: core}\nspec: {members: [a@example.com], global_admin: true}\n"
     )
-    plan = world.danube("validate", str(world.config), "--plan").stdout
+    plan = danube.command("validate", str(danube.config), "--plan").stdout
     assert "remove pipeline app" in plan
     assert "a@example.com gains access to everything: nothing → admin" in plan
-    assert [one["name"] for one in json.loads(world.danube("pipelines", "--json").stdout)] == ["app"]
+    assert [one["name"] for one in json.loads(danube.command("pipelines", "--json").stdout)] == ["app"]
 
-    world.danube("config", "sync")
-    assert json.loads(world.danube("pipelines", "--json").stdout) == []
-    assert world.danube("trigger", "app", check=False).returncode == 3
-    assert "built" in world.danube("logs", job["id"]).stdout
+    danube.command("config", "sync")
+    assert json.loads(danube.command("pipelines", "--json").stdout) == []
+    assert danube.command("trigger", "app", check=False).returncode == 3
+    assert "built" in danube.command("logs", job["id"]).stdout
 
-    (world.config / "config.yaml").write_text(
+    (danube.config / "config.yaml").write_text(
         "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: {metrics_enabled: false}}\n"
     )
-    world.danube("config", "sync")
-    with pytest.raises(NotFound, match="no figures"):
-        world.client.get("/metrics")
+    danube.command("config", "sync")
+    with pytest.raises(NotFound, match="metrics are disabled"):
+        danube.client.get("/metrics")
 
 
-def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(world: World) -> None:
+def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(danube: Installation) -> None:
     spec = {
         "git_authentication": [
             {"type": "https_token", "name": "forge", "token_secret": "t", "match_patterns": ["127.0.0.1:1/*"]}
         ]
     }
     document = {"apiVersion": "danube.dev/v1", "kind": "Config", "metadata": {"name": "global"}, "spec": spec}
-    (world.config / "config.yaml").write_text(json.dumps(document))
-    world.pipeline("app", None, repository="http://127.0.0.1:1/app.git")
-    world.serve()
-    status = json.loads(world.danube("config", "status", "--json").stdout)
+    (danube.config / "config.yaml").write_text(json.dumps(document))
+    danube.pipeline("app", None, repository="http://127.0.0.1:1/app.git")
+    danube.serve()
+    status = json.loads(danube.command("config", "status", "--json").stdout)
     assert status["ok"]
     assert [one["hint"] for one in status["conditions"]] == ["danube secrets set t"]
-    refused = world.danube("trigger", "app", check=False)
+    refused = danube.command("trigger", "app", check=False)
     assert refused.returncode == 3
     assert "forge needs the secret 't', which is not set" in refused.stderr
     assert "hint: danube secrets set t" in refused.stderr
-    world.danube("secrets", "set", "t", stdin="value")
+    danube.command("secrets", "set", "t", stdin="value")
     wait_until(
-        lambda: not json.loads(world.danube("config", "status", "--json").stdout)["conditions"], 10, "no condition"
+        lambda: not json.loads(danube.command("config", "status", "--json").stdout)["conditions"], 10, "no condition"
     )
 
 
-def test_a_server_begins_before_its_configuration_can_be_read(world: World, ssh: SshServer) -> None:
-    repository = ServedRepository(world.path / "served" / "config.git")
+def test_a_server_begins_before_its_configuration_can_be_read(danube: Installation, ssh: SshServer) -> None:
+    repository = ServedRepository(danube.path / "served" / "config.git")
     pipeline = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: app}\nspec: {repository: /srv/app}\n"
     first = repository.commit({"pipelines/app.yaml": pipeline})
-    (world.path / "danube.toml").write_text(
+    (danube.path / "danube.toml").write_text(
         f'[config_repo]\nurl = "{ssh.url(repository)}"\nsync_interval = 3600\n[server]\nbind_address = "127.0.0.1:0"\n'
     )
-    world.serve()
-    status = json.loads(world.danube("config", "status", "--json", check=False).stdout)
+    danube.serve()
+    status = json.loads(danube.command("config", "status", "--json", check=False).stdout)
     wait_until(
-        lambda: "host key" in world.danube("config", "sync", check=False).stdout, 20, "the host key to be refused"
+        lambda: "host key" in danube.command("config", "sync", check=False).stdout, 20, "the host key to be refused"
     )
     assert not status["ok"]
-    (world.data / "keys" / "known_hosts").write_bytes(ssh.known_hosts.read_bytes())
-    refused = world.danube("config", "sync", check=False).stdout
+    (danube.data / "keys" / "known_hosts").write_bytes(ssh.known_hosts.read_bytes())
+    refused = danube.command("config", "sync", check=False).stdout
     assert "may not be read with the credential of the rule 'deploy key'" in refused
 
-    ssh.authorize(world.danube("keys").stdout.splitlines()[1])
-    applied = json.loads(world.danube("config", "sync", "--json").stdout)
+    ssh.authorize(danube.command("keys").stdout.splitlines()[1])
+    applied = json.loads(danube.command("config", "sync", "--json").stdout)
     assert (applied["ok"], applied["applied_revision"]) == (True, first)
 
     bad = repository.commit({"pipelines/app.yaml": pipeline.replace("Pipeline", "Pipelin")})
-    seen = json.loads(world.danube("config", "sync", "--json", check=False).stdout)
+    seen = json.loads(danube.command("config", "sync", "--json", check=False).stdout)
     assert (seen["ok"], seen["applied_revision"], seen["seen_revision"]) == (False, first, bad)
     assert seen["findings"] == [
         {
@@ -281,26 +284,26 @@ def test_a_server_begins_before_its_configuration_can_be_read(world: World, ssh:
         }
     ]
     ssh.stop()
-    world.stop()
-    world.serve()
-    assert [one["name"] for one in json.loads(world.danube("pipelines", "--json").stdout)] == ["app"]
+    danube.stop()
+    danube.serve()
+    assert [one["name"] for one in json.loads(danube.command("pipelines", "--json").stdout)] == ["app"]
 
 
-def test_a_repository_gets_a_danubefile_that_runs(world: World) -> None:
-    app = world.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
-    assert "found: Make" in world.danube("init", str(app), "--repository", "https://git.example.org/shop.git").stdout
-    assert "danubefile.py OK: shop" in world.danube("validate", str(app)).stdout
-    assert (app / "danube-pipeline.yaml").read_text().startswith("# A pipeline; it belongs into pipelines/shop.yaml")
-    schema = json.loads(world.danube("validate", "--schema").stdout)
+def test_a_repository_gets_a_danubefile_that_runs(danube: Installation) -> None:
+    app = danube.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
+    assert "found: Make" in danube.command("init", str(app), "--repository", "https://git.example.org/shop.git").stdout
+    assert "danubefile.py OK: shop" in danube.command("validate", str(app)).stdout
+    assert (app / "danube-pipeline.yaml").read_text().startswith("# A pipeline. Its place is pipelines/shop.yaml")
+    schema = json.loads(danube.command("validate", "--schema").stdout)
     assert schema["title"] == "Danube configuration, danube.dev/v1"
-    ran = world.danube("run", str(app))
+    ran = danube.command("run", str(app))
     assert "tested" in ran.stdout
 
 
-def test_a_starter_configuration_is_valid(world: World) -> None:
-    target = world.path / "starter"
-    world.danube("init", "--config", str(target), "--repository", "git@git.example.org:team/Shop.git")
-    assert "2 teams, 1 pipelines" in world.danube("validate", str(target)).stdout
+def test_a_starter_configuration_is_valid(danube: Installation) -> None:
+    target = danube.path / "starter"
+    danube.command("init", "--config", str(target), "--repository", "git@git.example.org:team/Shop.git")
+    assert "2 teams, 1 pipelines" in danube.command("validate", str(target)).stdout
     assert (target / "pipelines" / "shop.yaml").exists()
-    refused = world.danube("init", "--config", str(target), check=False)
+    refused = danube.command("init", "--config", str(target), check=False)
     assert "already exists" in refused.stderr

@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.images.building import (
+from tests.adapters.images.containers import busybox
+from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
+from tests.e2e.runs import danube_run
+from tests.support.image_layouts import (
     Layout,
     directory,
     file,
     push,
 )
-from tests.adapters.images.containers import busybox
-from tests.adapters.images.registry import (
+from tests.support.registry import (
     PASSWORD,
     USER,
     Registry,
     serving,
 )
-from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
-from tests.e2e.runs import danube_run
-from tests.e2e.world import World
+from tests.support.server import Installation
 
 DANUBEFILE = """
     from danube import artifacts, ctx, pipeline, step
@@ -62,107 +62,106 @@ def one_step(command: str, image: str) -> str:
         """
 
 
-def load(world: World, archives: tuple[Path, Path]) -> None:
+def load(danube: Installation, archives: tuple[Path, Path]) -> None:
     for path in archives:
-        world.danube("image", "load", str(path))
+        danube.command("image", "load", str(path))
 
 
-def test_steps_in_loaded_images_share_the_workspace(world: World, archives: tuple[Path, Path]) -> None:
-    load(world, archives)
-    world.pipeline("images", DANUBEFILE, {"input": "from the repository\n"})
-    world.serve()
-    job = world.trigger("images")
-    assert world.end_of(job)["status"] == "success", world.log(job)
-    printed = world.printed(job)
+def test_steps_in_loaded_images_share_the_workspace(shared: Installation, archives: tuple[Path, Path]) -> None:
+    load(shared, archives)
+    shared.pipeline("images", DANUBEFILE, {"input": "from the repository\n"})
+    shared.sync()
+    job = shared.trigger("images")
+    assert shared.end_of(job)["status"] == "success", shared.log(job)
+    printed = shared.printed(job)
     root = "0" if os.geteuid() == 0 or has_subordinate_ids() else "1000"
     assert f"from the repository\n{root}\nof-the-shell\n1000\n/workspace\n" in printed
 
 
-def test_a_pipelines_image_is_the_default_of_its_steps(world: World, archives: tuple[Path, Path]) -> None:
-    load(world, archives)
-    world.pipeline(
+def test_a_pipelines_image_is_the_default_of_its_steps(shared: Installation, archives: tuple[Path, Path]) -> None:
+    load(shared, archives)
+    shared.pipeline(
         "default", DANUBEFILE.replace(', image="local/shell:1"', ""), {"input": "x\n"}, image="local/shell:1"
     )
-    world.serve()
-    job = world.trigger("default")
-    assert world.end_of(job)["status"] == "success", world.log(job)
-    assert "(local/shell:1)" in world.log(job)
+    shared.sync()
+    job = shared.trigger("default")
+    assert shared.end_of(job)["status"] == "success", shared.log(job)
+    assert "(local/shell:1)" in shared.log(job)
 
 
-def test_an_image_of_a_registry_is_pulled_and_the_log_says_so(world: World, registry: Registry) -> None:
-    push(Layout(world.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/app:1")
-    with (world.path / "danube.toml").open("a") as toml:
-        toml.write(f'\n[registry]\nurl = "http://{registry.host}"\ndefault_host = "{registry.host}"\n')
-    world.pipeline(
+def test_an_image_of_a_registry_is_pulled_and_the_log_says_so(danube: Installation, registry: Registry) -> None:
+    push(Layout(danube.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/app:1")
+    danube.add_settings(f'[registry]\nurl = "http://{registry.host}"\ndefault_host = "{registry.host}"\n')
+    danube.pipeline(
         "pulled",
         one_step("echo in", "e2e/app:1"),
     )
-    world.serve()
-    job = world.trigger("pulled")
-    assert world.end_of(job)["status"] == "success", world.log(job)
-    assert f"--- pulling image {registry.host}/e2e/app:1: 1 layers, " in world.log(job)
-    assert f"--- image {registry.host}/e2e/app:1 is ready after " in world.log(job)
-    listed = json.loads(world.danube("image", "list", "--json").stdout)
+    danube.serve()
+    job = danube.trigger("pulled")
+    assert danube.end_of(job)["status"] == "success", danube.log(job)
+    assert f"--- pulling image {registry.host}/e2e/app:1: 1 layers, " in danube.log(job)
+    assert f"--- image {registry.host}/e2e/app:1 is ready after " in danube.log(job)
+    listed = json.loads(danube.command("image", "list", "--json").stdout)
     assert [(one["name"], one["loaded"], one["pods"]) for one in listed] == [(f"{registry.host}/e2e/app:1", False, 0)]
 
 
 def test_pulling_by_hand_has_the_registries_and_credentials_of_the_server(
-    world: World, tmp_path_factory: pytest.TempPathFactory
+    danube: Installation, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Beside a server that runs; after it was stopped, and for `danube run` on its machine; and not from elsewhere."""
     with serving(tmp_path_factory.mktemp("closed") / "registry", account=True) as closed:
         image, other = f"{closed.host}/e2e/private:1", f"{closed.host}/e2e/private:2"
         for name in (image, other):
-            push(Layout(world.path / name[-1]).image("1", [busybox()]), "1", name, "--dest-creds", f"{USER}:{PASSWORD}")
+            push(
+                Layout(danube.path / name[-1]).image("1", [busybox()]), "1", name, "--dest-creds", f"{USER}:{PASSWORD}"
+            )
         spec = {"host": closed.host, "username": USER, "password_secret": "REGISTRY", "insecure": True}
         document = {"apiVersion": "danube.dev/v1", "kind": "Config", "metadata": {"name": "global"}}
-        (world.config / "config.yaml").write_text(json.dumps({**document, "spec": {"registries": [spec]}}))
-        world.serve()
-        world.danube("secrets", "set", "REGISTRY", stdin=PASSWORD)
-        assert "ready: " in world.danube("image", "pull", image).stdout
-        world.stop()
-        tree = world.repository("tree", {"danubefile.py": one_step("echo in a private image", other)})
-        assert "in a private image" in world.danube("run", str(tree)).stdout
-        stranger = world.danube("image", "pull", image, "--data", str(world.path / "nowhere"), check=False)
-        assert (stranger.returncode, PASSWORD in stranger.stderr) == (3, False)
+        (danube.config / "config.yaml").write_text(json.dumps({**document, "spec": {"registries": [spec]}}))
+        danube.serve()
+        danube.command("secrets", "set", "REGISTRY", stdin=PASSWORD)
+        assert "ready: " in danube.command("image", "pull", image).stdout
+        danube.stop()
+        tree = danube.repository("tree", {"danubefile.py": one_step("echo in a private image", other)})
+        assert "in a private image" in danube.command("run", str(tree)).stdout
+        refused = danube.command("image", "pull", image, "--data", str(danube.path / "nowhere"), check=False)
+        assert (refused.returncode, PASSWORD in refused.stderr) == (3, False)
 
 
 @pytest.mark.long
-def test_a_database_of_another_version_is_left_alone(world: World, registry: Registry) -> None:
-    push(Layout(world.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/other:1")
-    world.serve()
-    world.stop()
-    with contextlib.closing(sqlite3.connect(world.data / "danube.db")) as database:
+def test_a_database_of_another_version_is_left_alone(danube: Installation, registry: Registry) -> None:
+    push(Layout(danube.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/other:1")
+    danube.serve()
+    danube.stop()
+    with contextlib.closing(sqlite3.connect(danube.data / "danube.db")) as database:
         database.execute("INSERT INTO schema_version VALUES (9999, 0)")
         database.commit()
-    pulled = world.danube("image", "pull", f"{registry.host}/e2e/other:1", "--http")
+    pulled = danube.command("image", "pull", f"{registry.host}/e2e/other:1", "--http")
     assert "server-registries-unknown" in pulled.stderr
-    with contextlib.closing(sqlite3.connect(world.data / "danube.db")) as database:
+    with contextlib.closing(sqlite3.connect(danube.data / "danube.db")) as database:
         database.execute("DELETE FROM schema_version WHERE version = 9999")
         database.commit()
 
 
-def test_an_image_that_cannot_be_had_fails_the_step_with_its_sentence(world: World) -> None:
-    world.pipeline(
+def test_an_image_that_cannot_be_had_fails_the_step_with_its_sentence(shared: Installation) -> None:
+    shared.pipeline(
         "missing",
         one_step("true", "no.such.registry.invalid/x:1"),
     )
-    world.serve()
-    end = world.end_of(world.trigger("missing"))
+    shared.sync()
+    end = shared.end_of(shared.trigger("missing"))
     assert (end["status"], end["reason"]) == ("failure", "image-pull-failed")
     assert "there is no host no.such.registry.invalid" in end["message"]
 
 
-def test_one_job_pushes_what_the_next_one_runs_in(world: World, registry: Registry) -> None:
+def test_one_job_pushes_what_the_next_one_runs_in(danube: Installation, registry: Registry) -> None:
     """A registry on this machine, which jobs reach by its name through the proxy and Danube by the same name."""
     port = registry.host.rpartition(":")[2]
-    with (world.path / "danube.toml").open("a") as toml:
-        toml.write(
-            f'\n[registry]\nurl = "http://registry.test:{port}"\n[egress]\nhosts = {{"registry.test" = "127.0.0.1"}}\n'
-        )
+    danube.add_settings(f'[registry]\nurl = "http://registry.test:{port}"\n')
+    danube.add_settings('[egress]\nhosts = {"registry.test" = "127.0.0.1"}\n')
     image = f"registry.test:{port}/e2e/pushed:1"
     push_it = f"skopeo --insecure-policy copy --dest-tls-verify=false oci:layout:1 docker://{image}"
-    directory = world.pipeline(
+    directory = danube.pipeline(
         "push",
         f"""
         from danube import pipeline, step
@@ -175,22 +174,22 @@ def test_one_job_pushes_what_the_next_one_runs_in(world: World, registry: Regist
         egress_allowlist=[f"registry.test:{port}", f"127.0.0.1:{port}"],
     )
     Layout(directory / "layout").image("1", [busybox(), [file("which", "pushed a moment ago\n")]])
-    world.serve()
-    job = world.trigger("push")
-    assert world.end_of(job)["status"] == "success", world.log(job)
-    assert "pushed a moment ago\n" in world.printed(job)
+    danube.serve()
+    job = danube.trigger("push")
+    assert danube.end_of(job)["status"] == "success", danube.log(job)
+    assert "pushed a moment ago\n" in danube.printed(job)
 
 
-def test_load_list_pull_and_remove(world: World, archives: tuple[Path, Path], registry: Registry) -> None:
-    load(world, archives)
-    push(Layout(world.path / "l").image("1", [[file("x", "1")]]), "1", f"{registry.host}/e2e/small:1")
-    ready = world.danube("image", "pull", f"{registry.host}/e2e/small:1", "--http")
+def test_load_list_pull_and_remove(danube: Installation, archives: tuple[Path, Path], registry: Registry) -> None:
+    load(danube, archives)
+    push(Layout(danube.path / "l").image("1", [[file("x", "1")]]), "1", f"{registry.host}/e2e/small:1")
+    ready = danube.command("image", "pull", f"{registry.host}/e2e/small:1", "--http")
     assert "pulling image" in ready.stderr
     assert ready.stdout.startswith(f"ready: {registry.host}/e2e/small:1 (")
-    lines = world.danube("image", "list").stdout.splitlines()
+    lines = danube.command("image", "list").stdout.splitlines()
     assert [line.split()[0].rpartition("/")[2] for line in lines] == ["small:1", "shell:1", "user:1"]
-    world.danube("image", "remove", "local/shell:1")
-    left = json.loads(world.danube("image", "list", "--json").stdout)
+    danube.command("image", "remove", "local/shell:1")
+    left = json.loads(danube.command("image", "list", "--json").stdout)
     assert [one["name"].rpartition("/")[2] for one in left] == ["small:1", "user:1"]
 
 
@@ -205,25 +204,25 @@ def test_load_list_pull_and_remove(world: World, archives: tuple[Path, Path], re
         (("pull", "no.such.registry.invalid/x"), 3, "there is no host no.such.registry.invalid"),
     ],
 )
-def test_every_refusal_helps(world: World, words: tuple[str, ...], code: int, said: str) -> None:
-    Layout(world.path / "nameless").image("latest", [[directory("d")]]).file(world.path / "nameless.tar")
-    done = world.danube("image", *words, check=False)
+def test_every_refusal_helps(danube: Installation, words: tuple[str, ...], code: int, said: str) -> None:
+    Layout(danube.path / "nameless").image("latest", [[directory("d")]]).file(danube.path / "nameless.tar")
+    done = danube.command("image", *words, check=False)
     assert (done.returncode, "hint: " in done.stderr) == (code, True)
     assert said in done.stderr
 
 
-def test_an_image_that_a_job_uses_is_not_removed(world: World, archives: tuple[Path, Path]) -> None:
-    load(world, archives)
+def test_an_image_that_a_job_uses_is_not_removed(shared: Installation, archives: tuple[Path, Path]) -> None:
+    load(shared, archives)
     wait = one_step("echo begun; until [ -e /workspace/go ]; do :; done", "local/shell:1")
-    world.pipeline("busy", wait)
-    world.serve()
-    job = world.trigger("busy")
-    world.wait_for_log(job, "begun")
-    refused = world.danube("image", "remove", "local/shell:1", check=False)
+    shared.pipeline("busy", wait)
+    shared.sync()
+    job = shared.trigger("busy")
+    shared.wait_for_log(job, "begun")
+    refused = shared.command("image", "remove", "local/shell:1", check=False)
     assert (refused.returncode, "is used by a pod" in refused.stderr) == (3, True)
-    next((world.data / "pods").glob("*/workspace")).joinpath("go").touch()
-    assert world.end_of(job)["status"] == "success"
-    world.danube("image", "remove", "local/shell:1")
+    next((shared.data / "pods").glob("*/workspace")).joinpath("go").touch()
+    assert shared.end_of(job)["status"] == "success"
+    shared.command("image", "remove", "local/shell:1")
 
 
 def test_danube_run_uses_what_was_loaded(tmp_path: Path, archives: tuple[Path, Path]) -> None:
@@ -232,9 +231,9 @@ def test_danube_run_uses_what_was_loaded(tmp_path: Path, archives: tuple[Path, P
     state.mkdir()
     (tree / "danubefile.py").write_text(textwrap.dedent(DANUBEFILE))
     (tree / "input").write_text("x\n")
-    world = World(tmp_path / "world")
-    world.environment |= {"XDG_CACHE_HOME": str(state / "cache")}
-    del world.environment["DANUBE_DATA"]
-    load(world, archives)
+    danube = Installation(tmp_path / "danube")
+    danube.environment |= {"XDG_CACHE_HOME": str(state / "cache")}
+    del danube.environment["DANUBE_DATA"]
+    load(danube, archives)
     run = danube_run(tree, state=state)
     assert run.code == 0, run.everything

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.runtimes.sandbox.as_user import run_as_ordinary_user
-from tests.e2e.runs import danube_run
-from tests.e2e.world import DANUBE, ROOT
+from tests.e2e.runs import danube_run, refused_run
+from tests.support.server import DANUBE, ROOT
 from tests.support.waiting import wait_until
 
 HEAD = "from danube import artifacts, ctx, pipeline, secrets, step\n\n@pipeline(name='t')\ndef build():\n"
@@ -51,7 +51,7 @@ def test_green_says_so_in_one_line_and_keeps_artifacts(tree: Path, state: Path) 
     assert list((runs_of(state)[0] / "pods").iterdir()) == []
 
 
-def test_red_ends_with_one_and_says_what_mends_it(tree: Path, state: Path) -> None:
+def test_red_ends_with_one_and_says_how_to_fix_it(tree: Path, state: Path) -> None:
     write(tree, "step.run('exit 9', name='Nine')")
     run = danube_run(tree, state=state)
     assert run.code == 1
@@ -111,14 +111,14 @@ def test_what_cannot_be_is_refused_before_anything_runs(
     tree: Path, state: Path, words: tuple[str, ...], code: int, said: str
 ) -> None:
     write(tree, "step.run('true')")
-    run = danube_run(tree, *words, state=state)
+    run = refused_run(tree, *words, state=state)
     assert run.code == code
     assert said in run.errors
     assert "in-the-arguments" not in run.errors
 
 
 def test_a_directory_without_a_danubefile_says_what_to_do(tree: Path, state: Path) -> None:
-    run = danube_run(tree, state=state)
+    run = refused_run(tree, state=state)
     assert run.code == 2
     assert "there is no danubefile.py in" in run.errors
     assert "hint:" in run.errors

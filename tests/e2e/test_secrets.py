@@ -4,7 +4,7 @@ import base64
 import json
 from urllib.parse import quote
 
-from tests.e2e.world import World
+from tests.support.server import Installation
 
 KEY = "-----BEGIN KEY-----\nQ2xlYXIgdGV4dCBvZiBhIGtleQ\nd2l0aCBzZXZlcmFsIGxpbmVz\n-----END KEY-----\n"
 TOKEN = 'tok "en/with+sp ace=s&é'
@@ -32,16 +32,16 @@ def build():
 """
 
 
-def test_every_form_is_masked_and_nothing_is_written_down(world: World) -> None:
-    world.pipeline("prints", PRINTS)
-    world.serve()
+def test_every_form_is_masked_and_nothing_is_written_down(shared: Installation) -> None:
+    shared.pipeline("prints", PRINTS)
+    shared.sync()
     values = {"KEY": KEY, "TOKEN": TOKEN, "LONG": LONG, "LONGER": LONGER}
     for name, value in values.items():
-        world.danube("secrets", "set", name, stdin=value)
-    job = world.end_of(world.trigger("prints"))
+        shared.command("secrets", "set", name, stdin=value)
+    job = shared.end_of(shared.trigger("prints"))
     assert (job["status"], job["reason"]) == ("failure", "script-error"), job
     assert job["message"].startswith("RuntimeError: the last words: ***")
-    log = world.log(job["id"])
+    log = shared.log(job["id"])
     assert "<***>" in log
     assert "<***\n" not in log.replace("<***>\n", "")
     assert [step["status"] for step in job["steps"]] == ["success"] * 6
@@ -58,25 +58,25 @@ def test_every_form_is_masked_and_nothing_is_written_down(world: World) -> None:
         LONGER.encode(),
     }
     for form in forms:
-        assert world.files_with(form) == [], form
-    assert not any(form in world.server_log.read_bytes() for form in forms)
+        assert shared.files_with(form) == [], form
+    assert not any(form in shared.server_log.read_bytes() for form in forms)
 
 
-def test_a_value_that_cannot_be_masked_is_refused_with_the_reason(world: World) -> None:
-    world.serve()
-    refused = world.danube("secrets", "set", "PIN", stdin="123\n", check=False)
+def test_a_value_that_cannot_be_masked_is_refused_with_the_reason(shared: Installation) -> None:
+    shared.sync()
+    refused = shared.command("secrets", "set", "PIN", stdin="123\n", check=False)
     assert refused.returncode == 2
     assert "fewer than 4 characters" in refused.stderr
     assert "cannot be masked" in refused.stderr
     assert "hint:" in refused.stderr
     assert "123" not in refused.stderr
-    too_large = world.danube("secrets", "set", "BLOB", stdin="x" * 70_000, check=False)
+    too_large = shared.command("secrets", "set", "BLOB", stdin="x" * 70_000, check=False)
     assert "65536" in too_large.stderr
-    assert json.loads(world.danube("secrets", "list", "--json").stdout) == []
+    assert json.loads(shared.command("secrets", "list", "--json").stdout) == []
 
 
-def test_a_pipelines_own_value_comes_first_and_a_missing_one_says_how_to_set_it(world: World) -> None:
-    world.pipeline(
+def test_a_pipelines_own_value_comes_first_and_a_missing_one_says_how_to_set_it(danube: Installation) -> None:
+    danube.pipeline(
         "reads",
         """
         from danube import pipeline, secrets, step
@@ -84,26 +84,26 @@ def test_a_pipelines_own_value_comes_first_and_a_missing_one_says_how_to_set_it(
         @pipeline(name="reads")
         def build():
             step.run('test "$WHO" = pipeline-value', env={"WHO": secrets.get("WHO")})
-            assert secrets.get("NOBODY", default="a default") == "a default"
+            assert secrets.get("NOT_SET", default="a default") == "a default"
             secrets.get("MISSING")
         """,
     )
-    world.serve()
-    world.danube("secrets", "set", "WHO", "--pipeline", "reads", stdin="pipeline-value\n")
-    world.danube("secrets", "set", "WHO", stdin="global-value\n")
-    job = world.end_of(world.trigger("reads"))
+    danube.serve()
+    danube.command("secrets", "set", "WHO", "--pipeline", "reads", stdin="pipeline-value\n")
+    danube.command("secrets", "set", "WHO", stdin="global-value\n")
+    job = danube.end_of(danube.trigger("reads"))
     assert job["reason"] == "script-error"
     assert "there is no secret 'MISSING'" in job["message"]
     assert "danube secrets set MISSING --pipeline reads" in job["message"]
     assert job["steps"][0]["status"] == "success"
-    listed = json.loads(world.danube("secrets", "list", "--pipeline", "reads", "--json").stdout)
+    listed = json.loads(danube.command("secrets", "list", "--pipeline", "reads", "--json").stdout)
     assert [one["key"] for one in listed] == ["WHO"]
-    world.danube("secrets", "remove", "WHO")
-    assert json.loads(world.danube("secrets", "list", "--json").stdout) == []
+    danube.command("secrets", "remove", "WHO")
+    assert json.loads(danube.command("secrets", "list", "--json").stdout) == []
 
 
-def test_a_rotated_value_stays_masked_for_the_job_that_read_it(world: World) -> None:
-    world.pipeline(
+def test_a_rotated_value_stays_masked_for_the_job_that_read_it(danube: Installation) -> None:
+    danube.pipeline(
         "old",
         """
         from danube import pipeline, secrets, step
@@ -114,15 +114,15 @@ def test_a_rotated_value_stays_masked_for_the_job_that_read_it(world: World) -> 
             """
         + "\n",
     )
-    world.serve()
-    world.danube("secrets", "set", "T", stdin="the-old-value-of-it")
-    job_id = world.trigger("old")
-    world.wait_for_log(job_id, "ready")
-    world.danube("secrets", "set", "T", stdin="the-new-value-of-it")
-    world.kill()
-    world.serve()
-    (world.workspace(job_id) / "go").touch()
-    job = world.end_of(job_id)
+    danube.serve()
+    danube.command("secrets", "set", "T", stdin="the-old-value-of-it")
+    job_id = danube.trigger("old")
+    danube.wait_for_log(job_id, "ready")
+    danube.command("secrets", "set", "T", stdin="the-new-value-of-it")
+    danube.kill()
+    danube.serve()
+    (danube.workspace(job_id) / "go").touch()
+    job = danube.end_of(job_id)
     assert job["status"] == "success"
-    assert "old: ***" in world.log(job_id)
-    assert world.files_with(b"the-old-value-of-it") == []
+    assert "old: ***" in danube.log(job_id)
+    assert danube.files_with(b"the-old-value-of-it") == []

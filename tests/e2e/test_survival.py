@@ -1,4 +1,4 @@
-"""The server dies while jobs run: the same process goes on, no line is lost or doubled, green stays proven."""
+"""The server dies while jobs run: the same process continues, no line is lost or doubled, green stays proven."""
 
 import random
 import re
@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.world import DANUBE, World
+from tests.support.server import DANUBE, Installation
 from tests.support.waiting import wait_until
 
 COUNTER = """
@@ -25,14 +25,14 @@ def build():
 SECRET = "correct-horse-battery-staple"
 
 
-def prepared(world: World) -> None:
-    world.pipeline("counter", COUNTER)
-    world.serve()
-    world.danube("secrets", "set", "TOKEN", stdin=SECRET)
+def prepared(danube: Installation) -> None:
+    danube.pipeline("counter", COUNTER)
+    danube.serve()
+    danube.command("secrets", "set", "TOKEN", stdin=SECRET)
 
 
-def assert_whole(world: World, job_id: str) -> None:
-    printed = world.printed(job_id)
+def assert_whole(danube: Installation, job_id: str) -> None:
+    printed = danube.printed(job_id)
     assert re.findall(r"line-(\d+)=\*\*\*\n", printed) == [str(n) for n in range(400)]
     assert len(re.findall(r"^pid \d+$", printed, re.MULTILINE)) == 1, "the step ran twice"
     for side in ("left", "right"):
@@ -40,76 +40,76 @@ def assert_whole(world: World, job_id: str) -> None:
     assert SECRET not in printed
 
 
-def test_a_killed_server_finds_its_running_step_again(world: World) -> None:
-    prepared(world)
-    job_id = world.trigger("counter")
-    world.wait_for_log(job_id, "line-50=")
-    world.kill()
-    world.serve()
-    assert world.end_of(job_id)["status"] == "success"
-    assert_whole(world, job_id)
-    assert world.files_with(SECRET.encode()) == []
+def test_a_killed_server_finds_its_running_step_again(danube: Installation) -> None:
+    prepared(danube)
+    job_id = danube.trigger("counter")
+    danube.wait_for_log(job_id, "line-50=")
+    danube.kill()
+    danube.serve()
+    assert danube.end_of(job_id)["status"] == "success"
+    assert_whole(danube, job_id)
+    assert danube.files_with(SECRET.encode()) == []
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
-def test_a_server_that_is_killed_at_random_moments_loses_nothing(world: World, seed: int) -> None:
-    survive(world, seed, deaths=4)
+def test_a_server_that_is_killed_at_random_moments_loses_nothing(danube: Installation, seed: int) -> None:
+    survive(danube, seed, deaths=4)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(10, 20))
-def test_ten_random_deaths_in_a_jobs_life(world: World, seed: int) -> None:
-    survive(world, seed, deaths=10)
+def test_ten_random_deaths_in_a_jobs_life(danube: Installation, seed: int) -> None:
+    survive(danube, seed, deaths=10)
 
 
-def survive(world: World, seed: int, deaths: int) -> None:
+def survive(danube: Installation, seed: int, deaths: int) -> None:
     """Kill at a random point of the log's growth, `deaths` times over, then let the job end."""
     chance = random.Random(seed)
     print(f"seed {seed}")
-    prepared(world)
-    job_id = world.trigger("counter")
+    prepared(danube)
+    job_id = danube.trigger("counter")
     for _ in range(deaths):
-        log = world.data / "logs" / f"{job_id}.log"
+        log = danube.data / "logs" / f"{job_id}.log"
         more = (log.stat().st_size if log.exists() else 0) + chance.randrange(0, 900)
         wait_until(
-            partial(has_grown, world, job_id, more),
+            partial(has_grown, danube, job_id, more),
             30,
             "the log to grow",
         )
-        world.kill()
-        world.serve()
-    assert world.end_of(job_id)["status"] == "success"
-    assert_whole(world, job_id)
+        danube.kill()
+        danube.serve()
+    assert danube.end_of(job_id)["status"] == "success"
+    assert_whole(danube, job_id)
 
 
-def test_a_follower_goes_on_exactly_where_it_was_when_the_server_comes_back(world: World) -> None:
-    prepared(world)
-    job_id = world.trigger("counter")
+def test_a_follower_continues_where_it_was_when_the_server_is_back(danube: Installation) -> None:
+    prepared(danube)
+    job_id = danube.trigger("counter")
     following = subprocess.Popen(
-        [*DANUBE, "logs", "-f", job_id], stdout=subprocess.PIPE, text=True, env=world.environment, cwd=world.path
+        [*DANUBE, "logs", "-f", job_id], stdout=subprocess.PIPE, text=True, env=danube.environment, cwd=danube.path
     )
     for number in (40, 200):
-        world.wait_for_log(job_id, f"line-{number}=")
-        world.kill()
-        world.serve()
+        danube.wait_for_log(job_id, f"line-{number}=")
+        danube.kill()
+        danube.serve()
     printed, _ = following.communicate(timeout=60)
     assert following.returncode == 0
-    assert printed == world.log(job_id)
+    assert printed == danube.log(job_id)
 
 
-def has_grown(world: World, job_id: str, size: int) -> bool:
+def has_grown(danube: Installation, job_id: str, size: int) -> bool:
     """Or has ended, and will not grow any more."""
-    log = world.data / "logs" / f"{job_id}.log"
+    log = danube.data / "logs" / f"{job_id}.log"
     if log.exists() and log.stat().st_size >= size:
         return True
-    return world.job(job_id)["status"] not in ("pending", "running")
+    return danube.job(job_id)["status"] not in ("pending", "running")
 
 
-def test_a_gentle_stop_leaves_jobs_running(world: World) -> None:
-    prepared(world)
-    job_id = world.trigger("counter")
-    world.wait_for_log(job_id, "line-20=")
-    world.stop()
-    world.serve()
-    assert world.end_of(job_id)["status"] == "success"
-    assert_whole(world, job_id)
+def test_a_gentle_stop_leaves_jobs_running(danube: Installation) -> None:
+    prepared(danube)
+    job_id = danube.trigger("counter")
+    danube.wait_for_log(job_id, "line-20=")
+    danube.stop()
+    danube.serve()
+    assert danube.end_of(job_id)["status"] == "success"
+    assert_whole(danube, job_id)

@@ -1,4 +1,4 @@
-"""An unmodified project that is not ours: its own test suite, green as it is, red with one assertion broken."""
+"""An unmodified third-party project: its own test suite is green as it is, and red with one assertion broken."""
 
 import re
 import subprocess
@@ -41,12 +41,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow("installs a project of the package index and runs its own test suite")
 def test_its_suite_is_green_as_it_is(project: Path, tmp_path: Path) -> None:
     run = danube_run(project, "--network=host", state=tmp_path, seconds=300)
     assert run.code == 0, run.everything
     assert re.search(r"\d+ passed", run.printed)
 
 
+@pytest.mark.long
 def test_it_is_red_with_one_assertion_broken(project: Path, tmp_path: Path) -> None:
     test = project / "h11" / "tests" / "test_util.py"
     whole = test.read_text()
@@ -64,7 +66,7 @@ def test_it_is_red_with_one_assertion_broken(project: Path, tmp_path: Path) -> N
 
 
 def assert_red_at_the_tests(run: Run) -> None:
-    """With pytest's own exit code for failed tests, which is 1."""
+    """The run failed with pytest's own exit code for failed tests, which is 1."""
     assert run.code == 1, run.everything
     assert re.search(r"1 failed, \d+ passed", run.printed)
     assert "step-failed" in run.errors

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.egress.client_hello import ACCESS_DENIED
-from tests.adapters.images.registry import free_port
 from tests.adapters.runtimes.sandbox.origins import Origin, serving
 from tests.core.egress.test_client_hello import in_records, real_hello
-from tests.e2e.world import World
+from tests.support.ports import free_port
+from tests.support.server import Installation
 
 TRIES = """
 import errno, os, socket
@@ -70,12 +70,12 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
 
 
 @pytest.mark.long
-def test_every_way_out_of_a_step_is_refused_and_written_down(world: World, origin: Origin) -> None:
+def test_every_way_out_of_a_step_is_refused_and_written_down(danube: Installation, origin: Origin) -> None:
     port = origin.server_port
     own = free_port()
-    settings = (world.path / "danube.toml").read_text().replace("127.0.0.1:0", f"127.0.0.1:{own}")
+    settings = (danube.path / "danube.toml").read_text().replace("127.0.0.1:0", f"127.0.0.1:{own}")
     settings += '\n[egress]\nhosts = {"files.test" = "127.0.0.1", "inwards.test" = "10.9.8.7"}\n'
-    (world.path / "danube.toml").write_text(settings)
+    (danube.path / "danube.toml").write_text(settings)
     refused = {
         "evil.test:443": "not-listed",
         "files.test:1": "port-not-listed",
@@ -89,12 +89,12 @@ def test_every_way_out_of_a_step_is_refused_and_written_down(world: World, origi
     hellos = [hello.hex() for hello in (real_hello("evil.test"), in_records(real_hello("evil.test"), 9))]
     steps = STEPS.replace("PORT", str(port)).replace("TARGETS", repr(list(refused))).replace("HELLOS", repr(hellos))
     allowlist = [f"files.test:{port}", f"127.0.0.1:{port}", "inwards.test"]
-    world.pipeline("ways", steps, {"tries.py": TRIES}, egress_allowlist=allowlist)
-    world.serve()
+    danube.pipeline("ways", steps, {"tries.py": TRIES}, egress_allowlist=allowlist)
+    danube.serve()
     socket.create_connection(("127.0.0.1", own), 10).close()
-    job = world.trigger("ways")
-    assert world.end_of(job)["status"] == "success", world.log(job)
-    printed = world.printed(job).splitlines()
+    job = danube.trigger("ways")
+    assert danube.end_of(job)["status"] == "success", danube.log(job)
+    printed = danube.printed(job).splitlines()
     assert printed == [
         "hello",
         str([403] * len(refused)),
@@ -104,7 +104,7 @@ def test_every_way_out_of_a_step_is_refused_and_written_down(world: World, origi
         "EPERM",
     ]
 
-    found = json.loads(world.danube("explain", job, "--egress", "--json").stdout)["contacts"]
+    found = json.loads(danube.command("explain", job, "--egress", "--json").stdout)["contacts"]
     by_step: dict[int | None, list[tuple[str, str]]] = {}
     for one in found:
         by_step.setdefault(one["step"], []).append((one["verdict"], one["reason"]))
@@ -114,4 +114,4 @@ def test_every_way_out_of_a_step_is_refused_and_written_down(world: World, origi
     assert by_step[None] == [("refused", "dns")]
     assert [by_step[number] for number in (5, 6, 7)] == [[("refused", "no-route")]] * 3
     assert by_step[8] == [("refused", "raw-socket")]
-    assert "--- step 8: egress refused: steps have no raw sockets, since they would bypass the proxy" in world.log(job)
+    assert "--- step 8: egress refused: steps have no raw sockets, since they would bypass the proxy" in danube.log(job)

@@ -1,4 +1,4 @@
-"""Seeded runs of the real engine on a virtual clock, its process killed at any moment.
+"""Seeded runs of the real engine on a virtual clock, with crashes at any moment.
 
-`simulation.py` is the entry: one seed, one run, and at its end every promise of `invariants.py` is checked.
+`simulation.py` is the entry: one seed gives one run, and every invariant of `invariants.py` is checked at its end.
 """

@@ -15,8 +15,8 @@ from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.services.jobs.coordination import Coordination
 from tests.fakes.processes import Process
-from tests.sim.plans import JobPlan, Parallel, ReadSecret, Say, StepPlan, Upload
-from tests.sim.server import Server, ServerLost
+from tests.sim.job_plans import JobPlan, Parallel, PrintText, ReadSecret, StepPlan, Upload
+from tests.sim.server import ConnectionLost, Server
 from tests.sim.virtual_time import EPOCH
 
 FIRST_RETRY_SECONDS = 0.05
@@ -26,19 +26,19 @@ OPEN_STEP_SECONDS = 600
 Answer = TypeVar("Answer")
 
 
-class Surface(Protocol):
-    """What a coordinator sees of the world outside of its pod."""
+class Outside(Protocol):
+    """What a coordinator can reach outside of its pod."""
 
     @property
     def server(self) -> Server | None: ...
     @property
-    def chance(self) -> random.Random: ...
+    def rng(self) -> random.Random: ...
     def loses_answer(self) -> bool: ...
     def check_output(self, job_id: str, sequence: int, outcome: StepOutcome) -> None: ...
 
 
 class ScriptEnds(Exception):
-    """The pipeline function does not go on. `failure` None: it returned."""
+    """Ends the pipeline function. `failure`: None if it returned."""
 
     def __init__(self, failure: ScriptFailure | None) -> None:
         super().__init__(failure)
@@ -48,8 +48,8 @@ class ScriptEnds(Exception):
 class Coordinator:
     """One run of one plan in one pod."""
 
-    def __init__(self, world: Surface, plan: JobPlan, process: Process) -> None:
-        self._world = world
+    def __init__(self, state: Outside, plan: JobPlan, process: Process) -> None:
+        self._world = state
         self._plan = plan
         self._process = process
         self._job_id = process.container.job_id
@@ -59,7 +59,7 @@ class Coordinator:
         self._open: asyncio.Future[StepOutcome] | None = None
 
     async def run(self) -> int:
-        """The exit code of its process."""
+        """Run the plan; returns the exit code of the process."""
         try:
             return await self._run()
         except ScriptEnds:
@@ -104,7 +104,7 @@ class Coordinator:
         sequence = secrets = uploads = 0
         for stage in self._plan.stages:
             match stage:
-                case Say(text):
+                case PrintText(text):
                     await self._process.write(text.format_map(self._values).encode())
                 case ReadSecret(key):
                     secrets += 1
@@ -131,7 +131,7 @@ class Coordinator:
         )
 
     async def _steps(self, steps: Mapping[int, StepPlan]) -> None:
-        """All are waited for, also when one fails; then the first failure is raised, as the SDK does."""
+        """Wait for all, also when one fails, then raise the first failure, as the SDK does."""
         works = [self._step(number, step) for number, step in steps.items()]
         outcomes = await asyncio.gather(*works, return_exceptions=True)
         for (sequence, step), outcome in zip(steps.items(), outcomes, strict=True):
@@ -159,34 +159,36 @@ class Coordinator:
     async def _leave_a_step_open(self) -> int:
         """`step.start` without a `wait`, which the coordinator notices when the function returns."""
         sequence = sum(1 for _ in self._plan.steps()) + 1
-        heard = asyncio.Event()
+        asked = asyncio.Event()
         request = StepRequest(sequence, "left open", self._plan.command(sequence), "", {}, "/workspace", 0, 0, True)
 
         async def ask(service: Coordination) -> StepOutcome:
-            heard.set()
+            asked.set()
             return await service.run_step(self._job_id, request)
 
         self._open = asyncio.ensure_future(self._repeat(ask))
-        await heard.wait()
-        await asyncio.sleep(self._world.chance.choice([0.0, 5.0]))
+        await asked.wait()
+        await asyncio.sleep(self._world.rng.choice([0.0, 5.0]))
         return sequence
 
     # --- calls
 
     async def _repeat(self, call: Callable[[Coordination], Awaitable[Answer]]) -> Answer:
-        backoff = Backoff(FIRST_RETRY_SECONDS, RETRY_CAP_SECONDS, self._world.chance.random)
+        backoff = Backoff(FIRST_RETRY_SECONDS, RETRY_CAP_SECONDS, self._world.rng.random)
         while True:
             try:
                 return await self._once(call)
-            except (ServerLost, Retryable):
+            except (ConnectionLost, Retryable):
                 if self._deadline_at and EPOCH + asyncio.get_running_loop().time() > self._deadline_at:
-                    raise ScriptEnds(ScriptFailure(Reason.SCRIPT_ERROR, "the server was away too long")) from None
+                    raise ScriptEnds(
+                        ScriptFailure(Reason.SCRIPT_ERROR, "the server was unreachable too long")
+                    ) from None
             await asyncio.sleep(backoff.next())
 
     async def _once(self, call: Callable[[Coordination], Awaitable[Answer]]) -> Answer:
         server = self._world.server
         if server is None:
-            raise ServerLost
+            raise ConnectionLost
 
         async def work(server: Server) -> Answer:
             server.coordination.authenticate(self._process.container.token)
@@ -194,5 +196,5 @@ class Coordinator:
 
         answer = await server.call(work)
         if self._world.loses_answer():
-            raise ServerLost
+            raise ConnectionLost
         return answer

@@ -1,4 +1,5 @@
-"""One server of a simulation: the real services over the real store and logs, and a fake machine; born, serving, dead."""
+"""One server of a simulation: the real services over the real store and logs, and a fake machine; it starts, serves
+and crashes."""
 
 import asyncio
 import random
@@ -16,8 +17,8 @@ from tests.fakes.connections import Boundary
 from tests.fakes.machine import FakeMachine
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.sources import FakeSources
-from tests.sim.fate import Fate, ProcessDied, is_of_the_dead
-from tests.sim.mortal import MortalDatabase, MortalLogs
+from tests.sim.crashing import CrashingDatabase, CrashingLogs
+from tests.sim.faults import FaultPlan, ProcessCrashed, is_from_crashed_process
 from tests.sim.virtual_time import VirtualClock
 from tests.support.parts import COORDINATOR as COORDINATOR
 from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
@@ -25,18 +26,18 @@ from tests.support.parts import engine_on, fake_runtime, limited_to, store_on
 MASTER_KEY = bytes(range(32))
 MAX_CONCURRENT_JOBS = 2
 END_SECONDS = 60.0
-"""A dead server's tasks do not wait for anything, so they have ended long before."""
+"""The tasks of a crashed server wait for nothing, so they end long before."""
 
 Answer = TypeVar("Answer")
 
 
-class ServerLost(Exception):
-    """The connection to the server is gone; whether it heard the question is not known."""
+class ConnectionLost(Exception):
+    """The connection to the server is lost; whether it has received the request is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
-    """What is there before the first server and after the last."""
+class DataDirectory:
+    """The data directory, which outlives each server."""
 
     path: Path
 
@@ -46,13 +47,14 @@ class Disk:
 
 
 class Server(Boundary):
-    """From `begin` to `die`. Its calls cross the fate on the way to the machine; once it is dead nothing crosses."""
+    """A server process from `begin` to `crash`. Faults meet its calls to the machine; after a crash none gets
+    through."""
 
-    def __init__(self, disk: Disk, machine: FakeMachine, fate: Fate, ids: random.Random) -> None:
-        self.fate = fate
-        self.died = asyncio.Event()
+    def __init__(self, directory: DataDirectory, machine: FakeMachine, faults: FaultPlan, ids: random.Random) -> None:
+        self.faults = faults
+        self.crashed = asyncio.Event()
         self.serves = asyncio.Event()
-        self._disk = disk
+        self._disk = directory
         self._ids = ids
         self._clock = VirtualClock()
         self._calls: dict[asyncio.Task[object], None] = {}
@@ -60,19 +62,19 @@ class Server(Boundary):
         self.runtime = FakeRuntime(machine, self)
         self.machine = machine
 
-    # --- its life
+    # --- start and end
 
     def begin(self) -> None:
         self._main = asyncio.get_running_loop().create_task(self._serve(), name="server")
 
     def build(self) -> None:
-        disk, clock = self._disk, self._clock
-        self.database = MortalDatabase(disk.database, self)
-        self.logs = MortalLogs(FileJobLogs(disk.path / "logs", clock.now, clock.monotonic), self)
+        directory, clock = self._disk, self._clock
+        self.database = CrashingDatabase(directory.database, self)
+        self.logs = CrashingLogs(FileJobLogs(directory.path / "logs", clock.now, clock.monotonic), self)
         jobs = SqliteJobs(self.database)
-        keys, chance = Keys(MASTER_KEY), self._ids.random
-        store = store_on(self.database, disk.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=chance)
-        runtime = fake_runtime(disk.path, self.runtime)
+        keys, rng = Keys(MASTER_KEY), self._ids.random
+        store = store_on(self.database, directory.path, clock, self._new_id, keys=keys, jobs=jobs, randomness=rng)
+        runtime = fake_runtime(directory.path, self.runtime)
         parts = engine_on(store, limited_to(MAX_CONCURRENT_JOBS), runtime, FakeSources(), logs=self.logs)
         self.jobs, self.pipelines = jobs, store.pipelines
         self.secrets, self.engine, self.coordination = parts.secrets, parts.engine, parts.coordination
@@ -87,18 +89,18 @@ class Server(Boundary):
             await asyncio.Event().wait()
 
     @property
-    def dead(self) -> bool:
-        return self.died.is_set()
+    def has_crashed(self) -> bool:
+        return self.crashed.is_set()
 
-    def die(self) -> None:
-        """As by `kill -9`: from here on nothing that it does reaches the world."""
-        if not self.dead:
-            self.died.set()
+    def crash(self) -> None:
+        """As by `kill -9`: nothing that it still does has an effect."""
+        if not self.has_crashed:
+            self.crashed.set()
             self.runtime.drop()
 
-    async def bury(self) -> None:
-        """Clear away what is left of a dead server: its tasks and its open files."""
-        assert self.dead
+    async def clean_up(self) -> None:
+        """End the tasks of a crashed server and close its files."""
+        assert self.has_crashed
         tasks = [task for task in (self._main, *self._calls) if task is not None]
         for task in tasks:
             task.cancel()
@@ -108,7 +110,9 @@ class Server(Boundary):
         for task in tasks:
             error = None if task.cancelled() else task.exception()
             expected = (
-                error is None or is_of_the_dead(error) or (task is not self._main and isinstance(error, PlatformError))
+                error is None
+                or is_from_crashed_process(error)
+                or (task is not self._main and isinstance(error, PlatformError))
             )
             assert expected, f"the server ended with {error!r}"
         if hasattr(self, "logs"):
@@ -116,8 +120,8 @@ class Server(Boundary):
         if hasattr(self, "database"):
             self.database.abandon()
 
-    def what_it_still_holds(self) -> list[str]:
-        """Of jobs that are closed: nothing, or memory grows for as long as a server lives."""
+    def leaks(self) -> list[str]:
+        """What the server still holds in memory for closed jobs, as sentences; empty unless it leaks."""
         held = {
             "active jobs": self.engine.open_jobs,
             "jobs with tasks": self.engine.jobs_with_tasks,
@@ -129,30 +133,30 @@ class Server(Boundary):
     # --- the boundary
 
     def touch(self, what: str) -> None:
-        if not self.dead and self.fate.kills_at(what):
-            self.die()
-        if self.dead:
-            raise ProcessDied(what)
+        if not self.has_crashed and self.faults.crashes_at(what):
+            self.crash()
+        if self.has_crashed:
+            raise ProcessCrashed(what)
 
     async def cross(self, what: str) -> None:
         self.touch(what)
-        delay = self.fate.delay(what)
+        delay = self.faults.delay(what)
         if delay:
             await asyncio.sleep(delay)
             self.touch(what)
-        failure = None if what.startswith(("stream.close", "watch")) else self.fate.failure(what)
+        failure = None if what.startswith(("stream.close", "watch")) else self.faults.failure(what)
         if failure is not None:
             raise failure
 
     def tear_after(self) -> int | None:
-        return self.fate.tear_after()
+        return self.faults.tear_after()
 
-    # --- who asks it something
+    # --- requests
 
     async def call(self, work: Callable[["Server"], Awaitable[Answer]]) -> Answer:
-        """What an edge does with a request. Raises ServerLost, and whatever the service raises."""
-        if self.dead or not self.serves.is_set():
-            raise ServerLost
+        """Run a request as an edge does. Raises ConnectionLost, and what the service raises."""
+        if self.has_crashed or not self.serves.is_set():
+            raise ConnectionLost
 
         async def answer() -> Answer:
             return await work(self)
@@ -160,13 +164,13 @@ class Server(Boundary):
         task = asyncio.get_running_loop().create_task(answer(), name="call")
         self._calls[task] = None
         task.add_done_callback(lambda done: self._calls.pop(done, None))
-        death = asyncio.get_running_loop().create_task(self.died.wait(), name="death")
+        crash_task = asyncio.get_running_loop().create_task(self.crashed.wait(), name="crash")
         try:
-            await asyncio.wait((task, death), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, crash_task), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            death.cancel()
+            crash_task.cancel()
             if not task.done():
                 task.cancel()
-        if self.dead or not task.done():
-            raise ServerLost
+        if self.has_crashed or not task.done():
+            raise ConnectionLost
         return task.result()

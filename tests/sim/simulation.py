@@ -1,4 +1,4 @@
-"""A whole run: `simulate(Scenario(seed=7))`. It ends when every job is closed and every promise was checked."""
+"""A whole run: `simulate(Scenario(seed=7))`. It ends when every job is closed, and checks every invariant."""
 
 import logging
 import os
@@ -10,76 +10,80 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from danube_pkg.adapters.store import Database
-from tests.sim.fate import Deaths, is_of_the_dead
-from tests.sim.invariants import broken_promises
-from tests.sim.mortal import writing_logs_as
-from tests.sim.plans import Author
+from tests.sim.crashing import writing_logs_as
+from tests.sim.faults import CrashPlan, is_from_crashed_process
+from tests.sim.invariants import violations_of
+from tests.sim.job_plans import JobGenerator
 from tests.sim.scenarios import SECRETS, Scenario
+from tests.sim.state import SimulationState
 from tests.sim.virtual_time import run_virtually
-from tests.sim.world import World
 
 _memory = Path("/dev/shm")
 SCRATCH = _memory if os.access(_memory, os.W_OK) else Path(tempfile.gettempdir())
-"""Runs write thousands of small files; memory is kinder to them than a disk."""
+"""Runs write thousands of small files; memory is faster than a disk for them."""
 
 EXPECTED_ERRORS = frozenset({"log-disk-full"})
 """What a server may report as an error while a disk is full; any other error in its log fails the run."""
 
 
-def random_scenario(seed: int, *, deaths: int | None = None) -> Scenario:
-    """Everything drawn from the seed: jobs, people, troubles, deaths."""
-    chance = random.Random(seed)
-    author = Author(chance, dict(SECRETS))
-    plans = tuple(author.job(f"job-{number}") for number in range(chance.randrange(1, 4)))
-    count = chance.randrange(0, 7) if deaths is None else deaths
-    by_turn = tuple(round(chance.paretovariate(0.5) * 30) % 6000 for _ in range(count))
-    points = frozenset(chance.randrange(1, 500) for _ in range(count // 2))
+def random_scenario(seed: int, *, crashes: int | None = None) -> Scenario:
+    """Draw everything from the seed: jobs, users, faults, crashes."""
+    rng = random.Random(seed)
+    author = JobGenerator(rng, dict(SECRETS))
+    plans = tuple(author.job(f"job-{number}") for number in range(rng.randrange(1, 4)))
+    count = rng.randrange(0, 7) if crashes is None else crashes
+    by_turn = tuple(round(rng.paretovariate(0.5) * 30) % 6000 for _ in range(count))
+    points = frozenset(rng.randrange(1, 500) for _ in range(count // 2))
     full: dict[str, list[tuple[float, float]]] = {}
     for what in ("database", "log", "locked"):
-        if chance.random() < 0.3:
-            begin = chance.uniform(0, 30)
-            full[what] = [(begin, begin + chance.choice([0.05, 1.0, 20.0]))]
+        if rng.random() < 0.3:
+            begin = rng.uniform(0, 30)
+            full[what] = [(begin, begin + rng.choice([0.05, 1.0, 20.0]))]
     return Scenario(
         seed=seed,
         plans=plans,
-        deaths=Deaths(points=points, turns_after_start=by_turn),
-        trouble=chance.choice([0.0, 0.1, 0.5]),
+        crashes=CrashPlan(points=points, turns_after_start=by_turn),
+        fault_rate=rng.choice([0.0, 0.1, 0.5]),
         full=full,
-        cancels={plan.name: chance.uniform(0, 60) for plan in plans if chance.random() < 0.2},
-        murders=tuple(chance.uniform(0, 40) for _ in range(chance.choice([0, 0, 1]))),
-        rotations=tuple(chance.uniform(0, 30) for _ in range(chance.choice([0, 0, 1, 2]))),
-        downtime=chance.choice([0.01, 2.0, 40.0]),
+        cancels={plan.name: rng.uniform(0, 60) for plan in plans if rng.random() < 0.2},
+        container_kills=tuple(rng.uniform(0, 40) for _ in range(rng.choice([0, 0, 1]))),
+        rotations=tuple(rng.uniform(0, 30) for _ in range(rng.choice([0, 0, 1, 2]))),
+        downtime_seconds=rng.choice([0.01, 2.0, 40.0]),
     )
 
 
 def simulate(
-    scenario: Scenario, *, rerun: str = "", tell: bool = False, look: Callable[[bytes], None] = lambda index: None
-) -> World:
-    """Run it, check it, and give what is left of it. Fails with the seed and with every promise that was broken.
+    scenario: Scenario,
+    *,
+    rerun: str = "",
+    verbose: bool = False,
+    on_index: Callable[[bytes], None] = lambda index: None,
+) -> SimulationState:
+    """Run a scenario, check the invariants and return the final state. Fails with the seed and with every violation.
 
-    look: is shown the index of each log before everything is removed.
+    verbose: print the trace. on_index: called with the index of each log before the data directory is removed.
     """
     random.seed(scenario.seed)  # the services' backoff draws from the module's own generator
     directory = Path(tempfile.mkdtemp(prefix="danube-sim-", dir=SCRATCH))
     how = rerun or f"python -m tests.sim {scenario.seed}"
     try:
         shutil.copy(_empty_database(), directory / "danube.db")
-        world = World(scenario, directory)
-        with _hearing(world), writing_logs_as(world.servers):
+        state = SimulationState(scenario, directory)
+        with _watching_logs(state), writing_logs_as(state.servers):
             try:
-                run_virtually(world.run)
+                run_virtually(state.run)
             except BaseException as error:
-                if tell:
-                    print("\n".join(world.story))
+                if verbose:
+                    print("\n".join(state.trace))
                 error.add_note(f"seed {scenario.seed}; run it again with: {how}")
                 raise
-        if tell:
-            print("\n".join(world.story))
-        broken = broken_promises(world)
+        if verbose:
+            print("\n".join(state.trace))
+        violations = violations_of(state)
         for index in sorted((directory / "logs").glob("*.idx")):
-            look(index.read_bytes())
-        assert not broken, "\n".join([f"seed {scenario.seed}; run it again with: {how}", *broken])
-        return world
+            on_index(index.read_bytes())
+        assert not violations, "\n".join([f"seed {scenario.seed}; run it again with: {how}", *violations])
+        return state
     finally:
         shutil.rmtree(directory)
 
@@ -100,9 +104,9 @@ def _empty_database() -> Path:
 
 
 @contextmanager
-def _hearing(world: World) -> Iterator[None]:
-    """Errors that a server logs are complaints, but for those that a dead one leaves behind."""
-    handler = _Ear(world)
+def _watching_logs(state: SimulationState) -> Iterator[None]:
+    """Turn errors that a server logs into violations, except those of crashed servers."""
+    handler = _LogWatcher(state)
     logger = logging.getLogger("danube")
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
@@ -116,16 +120,20 @@ def _hearing(world: World) -> Iterator[None]:
         logger.propagate = propagate
 
 
-class _Ear(logging.Handler):
-    def __init__(self, world: World) -> None:
+class _LogWatcher(logging.Handler):
+    def __init__(self, state: SimulationState) -> None:
         super().__init__()
-        self._world = world
+        self._state = state
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         fields = getattr(record, "fields", {})
-        self._world.note(
+        self._state.note(
             f"log {record.getMessage()} {fields} {error!r}" if error else f"log {record.getMessage()} {fields}"
         )
-        if record.levelno >= logging.ERROR and not is_of_the_dead(error) and record.getMessage() not in EXPECTED_ERRORS:
-            self._world.complaints.append(f"the server reported {record.getMessage()}: {fields} {error!r}")
+        if (
+            record.levelno >= logging.ERROR
+            and not is_from_crashed_process(error)
+            and record.getMessage() not in EXPECTED_ERRORS
+        ):
+            self._state.violations.append(f"the server reported {record.getMessage()}: {fields} {error!r}")

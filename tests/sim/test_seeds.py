@@ -1,9 +1,9 @@
-"""Random runs: jobs, people, troubles and deaths from a seed. Any seed that fails is run again with `python -m tests.sim`."""
+"""Random runs: jobs, users, faults and crashes from a seed. `python -m tests.sim SEED` repeats a run that failed."""
 
 import pytest
 
 from tests.sim.simulation import random_scenario, simulate
-from tests.sim.world import World
+from tests.sim.state import SimulationState
 
 EVERYDAY = 25
 """So many seeds on each push. Each seed gives the same run until the code that draws it changes."""
@@ -12,23 +12,23 @@ LONG = 4000
 
 
 @pytest.mark.parametrize("seed", range(EVERYDAY))
-def test_every_promise_holds_whatever_happens(seed: int) -> None:
+def test_every_invariant_holds(seed: int) -> None:
     simulate(random_scenario(seed))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(EVERYDAY, EVERYDAY + LONG, 100))
-def test_every_promise_holds_whatever_happens_a_hundred_times(first: int) -> None:
+def test_every_invariant_holds_in_a_hundred_runs(first: int) -> None:
     for seed in range(first, first + 100):
         simulate(random_scenario(seed))
 
 
 @pytest.mark.parametrize("seed", [3, 11])
-def test_the_same_seed_is_the_same_run(seed: int) -> None:
-    """Or a failure could not be looked at again."""
+def test_the_same_seed_gives_the_same_run(seed: int) -> None:
+    """Otherwise a failure could not be repeated."""
 
-    def story() -> list[str]:
-        world: World = simulate(random_scenario(seed))
-        return world.story
+    def trace() -> list[str]:
+        state: SimulationState = simulate(random_scenario(seed))
+        return state.trace
 
-    assert story() == story()
+    assert trace() == trace()

@@ -1,7 +1,7 @@
-"""An event loop whose clock jumps: nothing waits for real, and nothing but the code under test decides the order.
+"""An event loop whose clock jumps: nothing really waits, and only the code under test decides the order.
 
-The simulation touches no socket and no thread, so the loop never asks the operating system what is ready: when no callback
-is ready the clock moves to the next timer. A loop in which nothing can ever happen again raises `Stuck`.
+The simulation touches no socket and no thread, so the loop never asks the operating system what is ready: when no
+callback is ready the clock moves to the next timer. A loop in which nothing can ever happen again raises `Stuck`.
 """
 
 import asyncio
@@ -11,18 +11,18 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 EPOCH = 1_800_000_000.0
-"""Unix time at the loop's beginning."""
+"""Unix time at which each loop starts."""
 
 MAX_TURNS = 200_000
-"""Of the loop in one run; a run that needs more turns on the spot."""
+"""The most turns of the loop in one run; a run that needs more makes no progress."""
 
 
 class Stuck(AssertionError):
-    """Nothing is ready and no timer is set, or the loop turns on the spot."""
+    """Nothing is ready and no timer is set, or the loop makes no progress."""
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Says how long the loop wants to wait, and waits not at all."""
+    """Advances the clock by what the loop wants to wait, and returns at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise Stuck("nothing is ready and nobody waits for a moment: this run cannot go on")
+            raise Stuck("nothing is ready and no timer is set: this run cannot continue")
         self.turns += 1
         if self.turns > MAX_TURNS:
             raise Stuck(f"{MAX_TURNS} turns of the loop, at {self.now:.3f} s")
@@ -52,11 +52,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":  # type: ignore[override]
-        """At once: a thread would decide the order of things."""
+        """Run it at once: a thread would decide the order of events."""
         future: asyncio.Future[Any] = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
             future.set_exception(error)
         return future
 
@@ -84,7 +84,7 @@ class VirtualClock:
 def run_virtually(work: Callable[[VirtualLoop], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine on a loop of its own; tasks that it leaves behind are cancelled.
 
-    The collector of cycles is asleep meanwhile: it would end forgotten generators at moments of its own choice.
+    Garbage collection is off meanwhile: it would end forgotten generators at times of its own choice.
     """
     loop = VirtualLoop()
     gc.disable()

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 ENVIRONMENT = {
@@ -71,14 +72,6 @@ class ServedRepository:
     def push(self, *words: str) -> str:
         git(self.work, "push", "-q", *words, "origin", "HEAD")
         return git(self.work, "rev-parse", "HEAD")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-        assert isinstance(port, int)
-        return port
 
 
 def make_key(path: Path) -> Path:

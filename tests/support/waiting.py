@@ -16,7 +16,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
 
 
 async def wait_until_async(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """The same inside an event loop, which goes on meanwhile."""
+    """The same inside an event loop, which keeps running meanwhile."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"

@@ -1,6 +1,7 @@
 """One site and one browser for all tests of the page; each test has browsers of its own in it.
 
-They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble over.
+They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble
+over.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from build_steps.supervisor import build_supervisor
 from build_steps.web import build_page
-from tests.e2e.hooks import SECRET
+from tests.support.browser import WAIT_MS, Visitors, launch
+from tests.support.webhook_deliveries import SECRET
 from tests.web import pipelines
-from tests.web.site import WAIT_MS, Site, Visitors, launch
+from tests.web.site import PASSWORD, Site
 
 
 @pytest.fixture(scope="package")
@@ -23,8 +25,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
     pipelines.furnish(made)
     made.serve()
-    made.danube("secrets", "set", "hook", stdin=SECRET)
-    made.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="a-token-of-the-tests")
+    made.command("secrets", "set", "hook", stdin=SECRET)
+    made.command("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="a-token-of-the-tests")
     yield made
     made.close()
 
@@ -41,7 +43,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visitors(browser: Browser, site: Site) -> Iterator[Visitors]:
     """Whatever a page complains of itself fails the test."""
-    made = Visitors(browser, site)
+    made = Visitors(browser, site.address, PASSWORD)
     yield made
     made.close()
     assert made.errors == []

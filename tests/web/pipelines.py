@@ -1,5 +1,5 @@
-"""What the site's pipelines do. A test that holds a job up or lets it go on does so by a file in its workspace's stead: by
-the number of lines that it has printed, or by cancelling it."""
+"""What the site's pipelines do. A test knows how far a job is by the lines that it has printed, and ends it by
+cancelling."""
 
 import os
 import subprocess

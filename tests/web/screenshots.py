@@ -7,11 +7,12 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from build_steps.web import build_page
-from tests.e2e.hooks import SECRET, Sender, github_headers, push_body
-from tests.e2e.world import ROOT
+from tests.support.browser import Visitors, launch
 from tests.support.git_servers import git
+from tests.support.server import ROOT
+from tests.support.webhook_deliveries import SECRET, Sender, github_headers, push_body
 from tests.web import pipelines
-from tests.web.site import Site, Visitors, launch
+from tests.web.site import PASSWORD, Site
 
 IMAGES = ROOT / "docs" / "images"
 RUNS = 7
@@ -31,7 +32,7 @@ def main() -> None:
         try:
             pages = _work(site)
             for dark in (False, True):
-                _take(Visitors(browser, site), pages, "dark" if dark else "light", dark=dark)
+                _take(Visitors(browser, site.address, PASSWORD), pages, "dark" if dark else "light", dark=dark)
         finally:
             browser.close()
             site.close()
@@ -45,8 +46,8 @@ def _work(site: Site) -> Mapping[str, str]:
             site.end_of(job)
     million = site.trigger("million")
     site.end_of(million, 120)
-    site.danube("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="not-shown-anywhere")
-    site.danube("secrets", "set", "hook", stdin=SECRET)
+    site.command("secrets", "set", "DEPLOY_TOKEN", "--pipeline", "deploy", stdin="not-shown-anywhere")
+    site.command("secrets", "set", "hook", stdin=SECRET)
     deployed = site.trigger("deploy")
     site.end_of(deployed)
     _push(site)
@@ -81,9 +82,9 @@ def _push(site: Site) -> None:
 
 
 def _take(visitors: Visitors, pages: Mapping[str, str], theme: str, *, dark: bool) -> None:
-    stranger = visitors.page("", "/login", dark=dark)
-    stranger.wait_for_selector("input[name=password]")
-    _picture(stranger, f"login-{theme}")
+    anonymous = visitors.page("", "/login", dark=dark)
+    anonymous.wait_for_selector("input[name=password]")
+    _picture(anonymous, f"login-{theme}")
     page = visitors.page("admin", dark=dark)
     for name, path in pages.items():
         page.goto(path)

@@ -1,4 +1,4 @@
-"""A world with people in it, and what a browser sees of it.
+"""A danube with people in it, and what a browser sees of it.
 
 site.pipeline("app", DANUBEFILE)
 site.serve()
@@ -15,10 +15,9 @@ from typing import Any
 
 import bcrypt
 import yaml
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
-from tests.e2e.world import ROOT, World
 from tests.support.git_servers import git
+from tests.support.server import Installation
 
 PASSWORD = "correct horse battery staple"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
@@ -29,20 +28,14 @@ PEOPLE: Mapping[str, Mapping[str, str]] = {
     "owner": {"core": "admin"},
     "admin": {"operators": "member"},
 }
-"""Somebody → their teams with their role in each."""
+"""User → their teams, with their role in each."""
 
 LEVELS = {"readers": "read", "writers": "write", "core": "admin"}
-"""On every pipeline."""
-
-CHROMIUM = "/usr/bin/chromium"
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-
-WAIT_MS = 10_000
-"""For what a page shows; a machine that is busy with other tests takes a while."""
+"""Team → its permission level on every pipeline."""
 
 
-class Site(World):
-    """A world whose server people can log in to. Pipelines are there before it serves."""
+class Site(Installation):
+    """A danube whose server people can log in to. Pipelines exist before it serves."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -72,22 +65,22 @@ class Site(World):
         self._configure("teams", "Team", teams)
 
     def serve(self, umask: int = -1) -> None:
-        """The configuration lives in Git; what was written since its last commit is committed first."""
+        """Commit what was written since the last commit, then start the server."""
         if not (self.config / ".git").exists():
             git(self.config, "init", "-q", "-b", "main")
         self.commit()
         super().serve(umask)
 
     def commit(self, message: str = "change") -> str:
-        """Of all that was written into the configuration; the commit's hash."""
+        """Commit everything in the configuration's directory; returns the commit's hash."""
         git(self.config, "add", "-A")
         git(self.config, "commit", "-q", "--allow-empty", "-m", message)
         return git(self.config, "rev-parse", "HEAD")
 
     def sync(self) -> str:
-        """Commit, and have the server look."""
+        """Commit, make the server read the configuration, and return the commit's hash."""
         sha = self.commit()
-        self.danube("config", "sync", check=False)
+        self.command("config", "sync", check=False)
         return sha
 
     def _configure(self, file: str, kind: str, specs: Mapping[str, object]) -> None:
@@ -98,7 +91,7 @@ class Site(World):
         (self.config / f"{file}.yaml").write_text("\n---\n".join(map(json.dumps, documents)))
 
     def pipeline(self, name: str, danubefile: str | None, files: Mapping[str, str] | None = None, **spec: Any) -> Path:
-        """Everybody of PEOPLE may with it what LEVELS says."""
+        """As in the parent class; LEVELS gives the teams their permissions."""
         permissions = [{"team": team, "level": level} for team, level in LEVELS.items()]
         directory = super().pipeline(name, danubefile, files, permissions=permissions, **spec)
         written = self.config / "pipelines" / f"{name}.yaml"
@@ -106,68 +99,3 @@ class Site(World):
         document["metadata"]["team"] = "core"
         written.write_text(yaml.safe_dump(document, sort_keys=False))
         return directory
-
-
-def launch(playwright: Playwright) -> Browser:
-    """Debian's Chromium, without a window."""
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-
-
-class Visitors:
-    """People's browsers: each logs in once."""
-
-    def __init__(self, browser: Browser, site: Site) -> None:
-        self._browser = browser
-        self._house = site
-        self._open: list[BrowserContext] = []
-        self.errors: list[str] = []
-
-    def context(self, name: str, *, dark: bool = False, width: int = 1280, height: int = 800) -> BrowserContext:
-        """A browser in which somebody is logged in; "" for nobody."""
-        made = self._browser.new_context(
-            base_url=self._house.address,
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            permissions=["clipboard-read", "clipboard-write"],
-        )
-        made.set_default_timeout(WAIT_MS)
-        made.on("weberror", lambda error: self.errors.append(str(error.error)))
-        made.on("console", lambda said: self.errors.append(said.text) if "Content Security" in said.text else None)
-        self._open.append(made)
-        if name:
-            answer = made.request.post(
-                "/auth/password", data={"email": f"{name}@example.com", "password": PASSWORD}, timeout=WAIT_MS
-            )
-            assert answer.status == 204, answer.text()
-        return made
-
-    def page(self, name: str, path: str = "", *, dark: bool = False, width: int = 1280, height: int = 800) -> Page:
-        """A tab of somebody's, at that path if one is given."""
-        page = self.context(name, dark=dark, width=width, height=height).new_page()
-        if path:
-            page.goto(path)
-        return page
-
-    def close(self) -> None:
-        for context in self._open:
-            context.close()
-        self._open.clear()
-
-
-AXE_RUN = """async () => {
-  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-  const { violations } = await axe.run(document, { runOnly: tags });
-  return violations.flatMap(one => one.nodes.map(node => `${one.id}: ${node.target} ${node.failureSummary}`));
-}"""
-
-
-def complaints(page: Page) -> list[str]:
-    """What axe finds wrong with a page as it is now, light and dark, by WCAG 2.2 AA and beyond."""
-    page.evaluate(AXE.read_text())
-    found = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
-        found += [f"{page.url} {scheme}: {one}" for one in page.evaluate(AXE_RUN)]
-    page.emulate_media(color_scheme="light")
-    return found

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.site import Site, Visitors
+from tests.support.browser import Visitors
+from tests.web.site import Site
 
 ROWS = ".log-row"
 
@@ -195,7 +196,7 @@ def test_a_lost_connection_is_reported_and_no_line_is_lost_or_doubled(site: Site
     expect(page.locator(".job-sentence")).not_to_contain_text("Connection lost", timeout=30_000)
     reached = last_line_shown(page)
     page.wait_for_function(f"() => +[...document.querySelectorAll('.log-row')].at(-1).dataset.line > {reached + 30}")
-    site.danube("cancel", job)
+    site.command("cancel", job)
     site.end_of(job)
     expect(page.locator(".job-status")).to_have_text("cancelled", timeout=30_000)
     expect(page.locator(ROWS).last).to_contain_text("job cancelled")

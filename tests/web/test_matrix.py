@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.site import PASSWORD, Site, Visitors
+from tests.support.browser import Visitors
+from tests.web.site import PASSWORD, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def ticking(site: Site) -> Iterator[str]:
     job = site.trigger("ticking")
     site.wait_for_log(job, "tick 1")
     yield job
-    site.danube("cancel", job, check=False)
+    site.command("cancel", job, check=False)
     site.end_of(job)
 
 
@@ -93,7 +94,8 @@ def _expected(person: Person) -> set[str]:
 
 
 def _refused(page: Page, job: str) -> set[str]:
-    """The actions that the server refuses when they are requested without the page's buttons. A drain is resumed at once."""
+    """The actions that the server refuses when they are requested without the page's buttons. A drain is resumed at
+    once."""
     headers = {"x-csrf-token": page.request.get("/api/v1/me").json()["csrf_token"]}
     ask = page.request
     answers = {

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from build_steps import web
+from tests.support.browser import Visitors, accessibility_findings
 from tests.web.pipelines import ALL, EVIL, EVIL_BRANCH
-from tests.web.site import Site, Visitors, complaints
+from tests.web.site import Site
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +161,10 @@ def test_axe_finds_nothing_on_any_page_light_and_dark(visitors: Visitors, jobs: 
         if path == deploy:
             expect(page.locator(".destination").first).to_be_visible()
         expect(page.locator(".loading")).to_have_count(0)
-        found += complaints(page)
+        found += accessibility_findings(page)
     visitor = visitors.page("", "/login")
     expect(visitor.get_by_label("Password")).to_be_visible()
-    assert found + complaints(visitor) == []
+    assert found + accessibility_findings(visitor) == []
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(visitors: Visitors, jobs: dict[str, str]) -> None:

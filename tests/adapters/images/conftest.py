@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from danube_pkg.core.images.registries import RegistrySpec
 from tests.adapters.images.containers import ImagePods, open_image_pods
-from tests.adapters.images.registry import Registry, serving
 from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
+from tests.support.registry import Registry, serving
 
 collect_ignore = (
     [] if os.geteuid() == 0 else ["test_as_ordinary_user.py", *(() if has_subordinate_ids() else ("test_owners.py",))]

@@ -9,15 +9,6 @@ from typing import Any
 from danube_pkg.adapters.images.archives import open_archive
 from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
 from danube_pkg.core.runtimes.pods import HOST_IMAGE, Container, Network
-from tests.adapters.images.building import (
-    MACHINE,
-    Entry,
-    Layout,
-    Packed,
-    directory,
-    file,
-    link,
-)
 from tests.adapters.images.setup import ImageSetup, open_image_setup
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
@@ -26,6 +17,15 @@ from tests.adapters.runtimes.sandbox.pods import (
     spec_of,
 )
 from tests.fakes.egress import NoProxies
+from tests.support.image_layouts import (
+    MACHINE,
+    Entry,
+    Layout,
+    Packed,
+    directory,
+    file,
+    link,
+)
 
 BUSYBOX = Path("/usr/bin/busybox")
 """From Debian's busybox-static: one static program with all tools of a small system."""

@@ -20,7 +20,7 @@ from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.http_client import no_proxy
 from danube_pkg.services.images.pulls import ImageService
 from danube_pkg.services.images.registries import Registries
-from tests.adapters.images.building import MACHINE
+from tests.support.image_layouts import MACHINE
 
 
 class QuickClock(SystemClock):

@@ -28,6 +28,7 @@ def run_suites(suites: Sequence[str], *, lent_ids: bool = False) -> None:
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.slow("repeats a suite in a second pytest")
 @pytest.mark.parametrize("suites", [EVERYDAY, pytest.param(("tests/adapters/images",), marks=pytest.mark.long)])
 def test_images_work_without_root(suites: Sequence[str]) -> None:
     run_suites(suites)

@@ -20,7 +20,14 @@ from danube_pkg.core.runtimes.pods import (
     Network,
     PodNotice,
 )
-from tests.adapters.images.building import (
+from tests.adapters.images.containers import BUSYBOX, ImagePods, busybox
+from tests.adapters.runtimes.sandbox.pods import (
+    new_pod_id,
+    next_event,
+    spec_of,
+)
+from tests.fakes.egress import NoProxies
+from tests.support.image_layouts import (
     Layout,
     directory,
     file,
@@ -28,14 +35,7 @@ from tests.adapters.images.building import (
     listing,
     push,
 )
-from tests.adapters.images.containers import BUSYBOX, ImagePods, busybox
-from tests.adapters.images.registry import Registry
-from tests.adapters.runtimes.sandbox.pods import (
-    new_pod_id,
-    next_event,
-    spec_of,
-)
-from tests.fakes.egress import NoProxies
+from tests.support.registry import Registry
 
 HAS_IDS = os.geteuid() == 0
 

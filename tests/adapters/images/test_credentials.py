@@ -11,13 +11,6 @@ import pytest
 import pytest_asyncio
 
 from danube_pkg.core.images.registries import RegistrySpec
-from tests.adapters.images.building import Layout, file, push
-from tests.adapters.images.registry import (
-    PASSWORD,
-    USER,
-    Registry,
-    serving,
-)
 from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
 from tests.adapters.images.tokens import (
     ISSUER,
@@ -25,6 +18,13 @@ from tests.adapters.images.tokens import (
     SERVICE,
     TokenService,
     token_service_running,
+)
+from tests.support.image_layouts import Layout, file, push
+from tests.support.registry import (
+    PASSWORD,
+    USER,
+    Registry,
+    serving,
 )
 from tests.support.waiting import wait_until_async
 

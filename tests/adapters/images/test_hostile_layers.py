@@ -16,7 +16,8 @@ from danube_pkg.adapters.images.tar import MAX_EXTENSION_BYTES, MemberKind, memb
 from danube_pkg.core.images.reference import ImageBounds, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.reasons import Reason
-from tests.adapters.images.building import (
+from tests.adapters.images.setup import ImageSetup, open_image_setup
+from tests.support.image_layouts import (
     Entry,
     Layout,
     Packed,
@@ -29,8 +30,7 @@ from tests.adapters.images.building import (
     packed,
     push,
 )
-from tests.adapters.images.registry import Registry
-from tests.adapters.images.setup import ImageSetup, open_image_setup
+from tests.support.registry import Registry
 
 OUTSIDE = "outside-of-every-image"
 

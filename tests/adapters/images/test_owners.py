@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.adapters.images.building import directory, file, link
 from tests.adapters.images.containers import (
     GROUP,
     PASSWD,
@@ -11,6 +10,7 @@ from tests.adapters.images.containers import (
 )
 from tests.adapters.runtimes.sandbox.as_user import FIRST_SUBORDINATE_ID
 from tests.adapters.runtimes.sandbox.pods import has_subordinate_ids
+from tests.support.image_layouts import directory, file, link
 
 OWNED = [
     file("owned", "x", user=1000, group=2000, mode=0o640),

@@ -15,7 +15,6 @@ import pytest_asyncio
 from danube_pkg.core.images.manifests import MAX_DOCUMENT_BYTES
 from danube_pkg.core.images.reference import ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
-from tests.adapters.images.building import Layout, file, push
 from tests.adapters.images.faults import (
     Fault,
     FaultyServer,
@@ -24,14 +23,15 @@ from tests.adapters.images.faults import (
     times,
     waits,
 )
-from tests.adapters.images.registry import (
+from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
+from tests.support.image_layouts import Layout, file, push
+from tests.support.ports import free_port
+from tests.support.registry import (
     PASSWORD,
     USER,
     Registry,
-    free_port,
     serving,
 )
-from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
 
 LARGE_BYTES = 5 << 20
 

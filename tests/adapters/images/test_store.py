@@ -23,7 +23,9 @@ from danube_pkg.core.images.reference import (
     PackedLayer,
 )
 from danube_pkg.core.images.registries import RegistrySpec
-from tests.adapters.images.building import (
+from tests.adapters.images.faults import faulty_server, waits
+from tests.adapters.images.setup import ImageSetup, open_image_setup
+from tests.support.image_layouts import (
     MACHINE,
     Entry,
     Layout,
@@ -35,9 +37,7 @@ from tests.adapters.images.building import (
     push,
     run,
 )
-from tests.adapters.images.faults import faulty_server, waits
-from tests.adapters.images.registry import Registry
-from tests.adapters.images.setup import ImageSetup, open_image_setup
+from tests.support.registry import Registry
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,7 +11,9 @@ import pytest
 from danube_pkg.adapters.images.store import SINGLE_OWNER
 from danube_pkg.core.images.reference import Image
 from danube_pkg.core.images.registries import RegistrySpec
-from tests.adapters.images.building import (
+from tests.adapters.images.containers import busybox
+from tests.adapters.images.setup import ImageSetup, open_image_setup
+from tests.support.image_layouts import (
     ARM64,
     Entry,
     Layout,
@@ -26,9 +28,7 @@ from tests.adapters.images.building import (
     push,
     run,
 )
-from tests.adapters.images.containers import busybox
-from tests.adapters.images.registry import Registry
-from tests.adapters.images.setup import ImageSetup, open_image_setup
+from tests.support.registry import Registry
 
 BASE = [
     directory("etc"),

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from tests.adapters.images.registry import PASSWORD, USER
+from tests.support.registry import PASSWORD, USER
 
 ISSUER, SERVICE = "issuer-of-tests", "registry-of-tests"
 REFRESH_TOKEN = "stored-by-a-helper"

@@ -1,7 +1,7 @@
 """The OpenAPI document against the server: schemathesis sends requests, valid and invalid, for each operation.
 
 No answer may be an unexpected 5xx, have a status that the document does not name, or a body that differs from its
-schema. `make test` sends a few requests, `make fuzz` many.
+schema. `make test` sends a few requests, `make fuzz` many (test_document_at_length.py).
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,6 @@ from danube_pkg.edges.http.routes import api_document
 from tests.edges.http.serve import ServerProcess, server_process
 
 EVERYDAY_EXAMPLES = 8
-MANY_EXAMPLES = 200
 TIMEOUT_SECONDS = 10
 
 CHECKS = [
@@ -62,19 +61,11 @@ EVERYDAY = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-MANY = settings(max_examples=MANY_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schema.parametrize()
 @EVERYDAY
 def test_the_server_keeps_to_the_document(case: schemathesis.Case, server: ServerProcess) -> None:
-    send(case, server)
-
-
-@pytest.mark.long
-@schema.parametrize()
-@MANY
-def test_the_server_keeps_to_the_document_in_many_requests(case: schemathesis.Case, server: ServerProcess) -> None:
     send(case, server)
 
 

@@ -15,8 +15,10 @@ EVERYDAY = (
 ALL = ("tests/adapters/runtimes/sandbox", "tests/contract", "tests/ops/test_doctor.py")
 
 
-def test_the_sandbox_isolates_without_root() -> None:
-    passes(EVERYDAY, subordinate_ids=False)
+@pytest.mark.slow("repeats a suite in a second pytest")
+@pytest.mark.parametrize("suite", EVERYDAY, ids=lambda suite: suite.rpartition("/")[2])
+def test_the_sandbox_isolates_without_root(suite: str) -> None:
+    passes([suite], subordinate_ids=False)
 
 
 @pytest.mark.long

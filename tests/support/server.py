@@ -1,9 +1,9 @@
-"""A whole Danube for tests that read like sentences: real server processes, the real sandbox, the command line as a user has it.
+"""A whole Danube for tests: real server processes, the real sandbox, the command line as a user has it.
 
-app = world.pipeline("app", DANUBEFILE)
-world.serve()
-job = world.trigger("app")
-assert world.end_of(job)["status"] == "success"
+app = danube.pipeline("app", DANUBEFILE)
+danube.serve()
+job = danube.trigger("app")
+assert danube.end_of(job)["status"] == "success"
 """
 
 import argparse
@@ -20,14 +20,18 @@ from typing import Any
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.core.errors import Unavailable
+from tests.support.command_line import IN_PROCESS, SECONDS, run_command
 from tests.support.waiting import wait_until
 
 DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
 ROOT = Path(__file__).resolve().parents[2]
 
+FILES_TEST = '[egress]\nhosts = {"files.test" = "127.0.0.1"}\n'
+"""Settings that give the loopback a name for allowlists."""
 
-class World:
-    """One data directory, one configuration directory, at most one server at a time."""
+
+class Installation:
+    """One data directory, one configuration directory, and at most one server process at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,10 +48,10 @@ class World:
         self.server_log = path / "server.log"
         self.environment: dict[str, str] = {**os.environ, "DANUBE_DATA": str(self.data), "PYTHONPATH": str(ROOT)}
 
-    # --- what a team writes
+    # --- repositories and configuration
 
     def repository(self, name: str, files: Mapping[str, str]) -> Path:
-        """A directory with the code of an application."""
+        """Write the files of an application and return their directory."""
         directory = self.repositories / name
         for file, text in files.items():
             target = directory / file
@@ -57,7 +61,7 @@ class World:
         return directory
 
     def pipeline(self, name: str, danubefile: str | None, files: Mapping[str, str] | None = None, **spec: Any) -> Path:
-        """A pipeline over a directory with that danubefile; None leaves the file out."""
+        """Write a pipeline over a directory with that danubefile (None leaves the file out)."""
         content = dict(files or {})
         if danubefile is not None:
             content["danubefile.py"] = danubefile
@@ -71,10 +75,19 @@ class World:
         (self.config / "pipelines" / f"{name}.yaml").write_text(json.dumps(document))
         return directory
 
+    def add_settings(self, text: str) -> None:
+        """Append to danube.toml, before a server starts."""
+        with (self.path / "danube.toml").open("a") as settings:
+            settings.write(f"\n{text}")
+
+    def sync(self) -> str:
+        """Make the running server apply what was written since it read the configuration, and return what it prints."""
+        return self.command("config", "sync").stdout
+
     # --- the server
 
     def serve(self, umask: int = -1) -> None:
-        """Start a server and wait until it answers. umask: the process's; -1 is the test's own."""
+        """Start a server and wait until it answers. umask: of its process; -1 keeps that of the test."""
         with self.server_log.open("ab") as log:
             self.server = subprocess.Popen(
                 [*DANUBE, "serve", "--config", str(self.path / "danube.toml"), "--data", str(self.data)],
@@ -89,7 +102,7 @@ class World:
 
     @property
     def process_id(self) -> int:
-        """Of the server that runs."""
+        """The process id of the running server."""
         assert self.server is not None
         return self.server.pid
 
@@ -103,11 +116,11 @@ class World:
         return True
 
     def kill(self) -> None:
-        """As if somebody pulled the plug of the server process."""
+        """End the server with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """The gentle way."""
+        """End the server with SIGTERM."""
         self._end(signal.SIGTERM)
 
     def _end(self, number: int) -> None:
@@ -117,54 +130,60 @@ class World:
         self.server = None
 
     def close(self) -> None:
-        """End what still runs; pods of unfinished jobs are removed by cancelling them through a living server."""
-        if self.server is None and (self.data / "danube.db").exists():
+        """End jobs and server. Pods are removed by cancelling their jobs, which takes a server: one starts if pods
+        are left."""
+        if self.server is None and any((self.data / "pods").glob("*")):
             self.serve()
         if self.server is None:
             return
         for job in self.jobs():
             if job["status"] in ("pending", "running"):
-                self.danube("cancel", job["id"], check=False)
-        wait_until(lambda: not any((self.data / "pods").glob("*")), 60, "every pod to be gone")
+                self.command("cancel", job["id"], check=False)
+        wait_until(lambda: not any((self.data / "pods").glob("*")), 60, "every pod to be removed")
         self.stop()
 
     def abandon(self) -> None:
-        """No server is left, whatever went wrong."""
+        """Kill a server that is left, whatever went wrong."""
         if self.server is not None:
             self.server.kill()
             self.server.wait(30)
 
     # --- the command line
 
-    def danube(self, *words: str, stdin: bytes | str = b"", check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*DANUBE, *words],
-            input=stdin.decode() if isinstance(stdin, bytes) else stdin,
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            cwd=self.path,
-            timeout=120,
-            check=False,
-        )
+    def command(self, *words: str, stdin: bytes | str = b"", check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run `danube WORDS`: in this process where that shows the same. check: fail the test unless it returns 0."""
+        given = stdin if isinstance(stdin, bytes) else stdin.encode()
+        if words[0] in IN_PROCESS:
+            done = run_command(words, given, self.environment, self.path)
+        else:
+            done = subprocess.run(
+                [*DANUBE, *words],
+                input=given.decode(),
+                capture_output=True,
+                text=True,
+                env=self.environment,
+                cwd=self.path,
+                timeout=SECONDS,
+                check=False,
+            )
         assert not check or done.returncode == 0, (
             f"danube {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
         )
         return done
 
     def trigger(self, pipeline: str, *words: str) -> str:
-        """The new job's id."""
-        job_id = json.loads(self.danube("trigger", pipeline, "--json", *words).stdout)["id"]
+        """Start a job and return its id."""
+        job_id = json.loads(self.command("trigger", pipeline, "--json", *words).stdout)["id"]
         assert isinstance(job_id, str)
         return job_id
 
     @property
     def client(self) -> ApiClient:
-        """The API as the command line asks it, without a process for each look."""
+        """The command line's client of the API."""
         return ApiClient(argparse.Namespace(data=str(self.data), server=None))
 
     def jobs(self) -> list[dict[str, Any]]:
-        answer = json.loads(self.danube("jobs", "--json", "--limit", "200").stdout)
+        answer = json.loads(self.command("jobs", "--json", "--limit", "200").stdout)
         assert isinstance(answer, list)
         return answer
 
@@ -174,7 +193,7 @@ class World:
         return found
 
     def end_of(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
-        """The job once it has ended."""
+        """Wait until the job has ended, and return it."""
         wait_until(lambda: self.job(job_id)["status"] not in ("pending", "running"), seconds, f"job {job_id} to end")
         return self.job(job_id)
 
@@ -182,7 +201,7 @@ class World:
         return (self.data / "logs" / f"{job_id}.log").read_bytes().decode(errors="replace")
 
     def printed(self, job_id: str) -> str:
-        """The log without the lines of Danube's own."""
+        """The log without the lines that Danube itself writes."""
         return "".join(line for line in self.log(job_id).splitlines(True) if not line.startswith("--- "))
 
     def wait_for_log(self, job_id: str, text: str, seconds: float = 30) -> None:
@@ -210,7 +229,7 @@ class World:
         return directory / "workspace"
 
     def files_with(self, value: bytes) -> list[Path]:
-        """Every file below the data directory that holds this value, but for programs, which not even their owner may read."""
+        """Every readable file below the data directory that holds this value; programs are not readable."""
         found = []
         for directory, _, names in os.walk(self.data):
             for path in (Path(directory) / name for name in names):

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.adapters.images.building import run
+from tests.support.image_layouts import run
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 USER, PASSWORD = "robot", "correct horse battery"
@@ -24,11 +25,6 @@ class Registry:
         """The file of a blob in the registry's storage."""
         hexadecimal = digest.partition(":")[2]
         return self.storage / "docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal / "data"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Small jobs that have one of everything, for runs that try each moment of them."""
+"""Small jobs with one of everything, for runs that inject a fault at each moment of them."""
 
 from danube_pkg.core.reasons import Reason
 from tests.fakes.processes import EndContainer, Exit, Hang, Print, PrintVariable, Wait
-from tests.sim.plans import JobPlan, Parallel, ReadSecret, Say, StepPlan, Upload
+from tests.sim.job_plans import JobPlan, Parallel, PrintText, ReadSecret, StepPlan, Upload
 from tests.sim.scenarios import Scenario
 
 COUNTER = tuple(Print(b"line %d\n" % number) for number in range(3))
@@ -11,7 +11,7 @@ SMALL = JobPlan(
     "small",
     (
         ReadSecret("TOKEN"),
-        Say("it is {TOKEN}, and that is that\n"),
+        PrintText("it is {TOKEN}, and that is that\n"),
         Parallel(
             (
                 StepPlan(
@@ -24,7 +24,7 @@ SMALL = JobPlan(
         Upload("report", b"what was found"),
     ),
 )
-"""A secret that crosses a pause, an artifact, the danubefile's own words."""
+"""A secret printed in two parts, an artifact, output of the danubefile itself."""
 
 FORKED = JobPlan(
     "forked",
@@ -41,7 +41,7 @@ FORKED = JobPlan(
         ),
     ),
 )
-"""Steps side by side, one that needs its second try, one whose failure nobody minds, two images."""
+"""Parallel steps: one succeeds in its second attempt, one may fail; two images."""
 
 LOST = JobPlan(
     "lost",
@@ -52,18 +52,20 @@ LOST = JobPlan(
         Parallel((StepPlan("after it", (COUNTER,)),)),
     ),
 )
-"""A container that ends: red, with its reason."""
+"""A container ends: the job fails with the reason of that."""
 
-ENDLESS = JobPlan("endless", (Parallel((StepPlan("hangs", ((Print(b"begun\n"), Hang()),)),)),), max_duration_seconds=20)
+ENDLESS = JobPlan(
+    "endless", (Parallel((StepPlan("hangs", ((Print(b"started\n"), Hang()),)),)),), max_duration_seconds=20
+)
 """Ended by its deadline."""
 
-STOPPED = JobPlan("stopped", (Parallel((StepPlan("stopped", ((Print(b"begun\n"), Hang()),)),)),))
-"""Ended by somebody who cancels it."""
+STOPPED = JobPlan("stopped", (Parallel((StepPlan("stopped", ((Print(b"started\n"), Hang()),)),)),))
+"""Ended by a cancellation."""
 
 EACH = {plan.name: plan for plan in (SMALL, FORKED, LOST, ENDLESS, STOPPED)}
 CANCELS = {"stopped": 5.0}
 
 
 def scenario_of(name: str) -> Scenario:
-    """That job alone; nothing happens to it but what its plan says."""
+    """A scenario with that job alone and without faults."""
     return Scenario(seed=1, plans=(EACH[name],), cancels={key: at for key, at in CANCELS.items() if key == name})

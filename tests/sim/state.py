@@ -1,4 +1,4 @@
-"""The state of a run: one machine, servers one after the other, people who start, cancel and read jobs."""
+"""The state of a run: one machine, one server after another, and users who start, cancel and read jobs."""
 
 import asyncio
 import random
@@ -18,55 +18,55 @@ from danube_pkg.services.jobs.requests import start
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import Hang, Process, plays
 from tests.sim.coordinator import Coordinator
-from tests.sim.fate import Fate, is_of_the_dead
-from tests.sim.mortal import Mortal
-from tests.sim.plans import IMAGES, JobPlan
+from tests.sim.crashing import CrashingProcess
+from tests.sim.faults import FaultPlan, is_from_crashed_process
+from tests.sim.job_plans import IMAGES, JobPlan
 from tests.sim.scenarios import SECRETS, Scenario
-from tests.sim.server import COORDINATOR, Disk, Server, ServerLost
+from tests.sim.server import COORDINATOR, ConnectionLost, DataDirectory, Server
 from tests.sim.virtual_time import VirtualLoop
 
 LAST_SECONDS = 4 * 3600.0
-"""Virtual time by which every job of a run has ended: the longest bound of a job several times over."""
+"""Virtual time by which every job of a run has ended: several times the longest bound of a job."""
 
 CLOSING_SECONDS = 120.0
-"""After its last job a server forgets what it held on their behalf; its housekeeping has come round once by then."""
+"""Time after the last job in which a server frees what it held for jobs; its housekeeping has run once by then."""
 
 Answer = TypeVar("Answer")
 
 
-class World:
-    """What a coordinator sees of it is `coordinator.Surface`."""
+class SimulationState:
+    """Everything that outlives a server. Coordinators see of it what `coordinator.Outside` has."""
 
     def __init__(self, scenario: Scenario, path: Path) -> None:
         self.scenario = scenario
-        self.chance = random.Random(scenario.seed)
-        self.disk = Disk(path)
+        self.rng = random.Random(scenario.seed)
+        self.directory = DataDirectory(path)
         self.machine = FakeMachine(bounds=scenario.bounds)
-        self.fate = Fate(
+        self.faults = FaultPlan(
             random.Random(scenario.seed + 1),
-            scenario.deaths,
-            scenario.trouble,
+            scenario.crashes,
+            scenario.fault_rate,
             scenario.full,
             scenario.failing_commits,
             scenario.failing_calls,
         )
         self.plans = {plan.name: plan for plan in scenario.plans}
         self.server: Server | None = None
-        self.servers: list[Mortal] = []
+        self.servers: list[CrashingProcess] = []
         self.secrets: set[bytes] = set(SECRETS.values())
         self.accepted: dict[str, str] = {}
         self.cancelled: dict[str, Job] = {}
-        self.murdered: set[str] = set()
+        self.killed_jobs: set[str] = set()
         self.viewed: dict[str, list[bytes]] = {}
-        self.complaints: list[str] = []
-        self.story: list[str] = []
-        self._born_at_turn = 0
+        self.violations: list[str] = []
+        self.trace: list[str] = []
+        self._started_at_turn = 0
         self.machine.images |= set(IMAGES)
         self.machine.commands[COORDINATOR] = self._coordinate
         for plan in self.plans.values():
-            self._teach(plan)
+            self._register_commands(plan)
 
-    def _teach(self, plan: JobPlan) -> None:
+    def _register_commands(self, plan: JobPlan) -> None:
         last = 0
         for last, step in plan.steps():
             self.machine.commands[plan.command(last)] = step.behaviour()
@@ -81,75 +81,79 @@ class World:
             return 1
 
     def note(self, what: str) -> None:
-        """A line of the run's story, which is printed when it is run again by hand."""
-        self.story.append(f"{asyncio.get_running_loop().time():10.4f} {what}")
+        """Add a line to the trace, which is printed when the run is repeated by hand."""
+        self.trace.append(f"{asyncio.get_running_loop().time():10.4f} {what}")
 
     # --- what coordinators see
 
     def loses_answer(self) -> bool:
-        return self.fate.chance.random() < self.scenario.trouble * 0.1
+        return self.faults.rng.random() < self.scenario.fault_rate * 0.1
 
     def check_output(self, job_id: str, sequence: int, outcome: StepOutcome) -> None:
-        """A result's output is the end of what the step printed, or it could not be kept."""
+        """Record a violation unless the result's output is the end of what the step printed, or is missing as
+        announced."""
         printed = bytes(self.machine.printed.get((step_id(job_id, sequence), outcome.attempt), b""))
         if outcome.output is None:
             return
         if not printed.endswith(outcome.output):
-            self.complaints.append(f"{job_id} step {sequence}: its result has another output than it printed")
+            self.violations.append(f"{job_id} step {sequence}: the output of its result differs from what it printed")
         elif len(outcome.output) != len(printed) and not outcome.output_truncated:
-            self.complaints.append(f"{job_id} step {sequence}: its result lacks output and does not say so")
+            self.violations.append(
+                f"{job_id} step {sequence}: the output of its result is cut without being marked as truncated"
+            )
 
     # --- servers
 
     def on_turn(self, turn: int) -> None:
-        """A server may die between any two turns of the loop."""
-        server, deaths = self.server, self.scenario.deaths
-        if server is None or server.dead:
+        """A server may crash between any two turns of the loop."""
+        server, crashes = self.server, self.scenario.crashes
+        if server is None or server.has_crashed:
             return
-        births = len(self.servers)
-        after = deaths.turns_after_start
-        due = births <= len(after) and turn - self._born_at_turn >= after[births - 1]
-        if due or turn in deaths.turns:
+        starts = len(self.servers)
+        after = crashes.turns_after_start
+        due = starts <= len(after) and turn - self._started_at_turn >= after[starts - 1]
+        if due or turn in crashes.turns:
             self.note("the server is killed")
-            server.die()
+            server.crash()
 
     async def keep_serving(self, loop: VirtualLoop) -> None:
-        """What an init system does."""
+        """Start the next server whenever one has crashed, as an init system does."""
         ids = random.Random(self.scenario.seed + 2)
         while True:
-            server = Server(self.disk, self.machine, self.fate, ids)
+            server = Server(self.directory, self.machine, self.faults, ids)
             self.servers.append(server)
-            self._born_at_turn = loop.turns
+            self._started_at_turn = loop.turns
             self.server = server
-            self.note(f"server {len(self.servers)} begins")
+            self.note(f"server {len(self.servers)} starts")
             server.begin()
-            await server.died.wait()
-            self.note(f"server {len(self.servers)} is dead")
+            await server.crashed.wait()
+            self.note(f"server {len(self.servers)} has crashed")
             self.server = None
-            await server.bury()
-            await asyncio.sleep(self.chance.uniform(0, self.scenario.downtime))
+            await server.clean_up()
+            await asyncio.sleep(self.rng.uniform(0, self.scenario.downtime_seconds))
 
-    # --- people
+    # --- users
 
-    async def _ask(self, work: Callable[[Server], Awaitable[Answer]]) -> Answer:
-        """Ask until a server answers. Raises ServerLost where it is not known whether the question was heard."""
+    async def _request(self, work: Callable[[Server], Awaitable[Answer]]) -> Answer:
+        """Repeat the request until a server answers. Raises ConnectionLost where it is unknown whether one has
+        received it."""
         while True:
             server = self.server
-            if server is not None and not server.dead and server.serves.is_set():
+            if server is not None and not server.has_crashed and server.serves.is_set():
                 try:
                     return await server.call(work)
                 except Retryable:
-                    self.note("a person is told to come again")
+                    self.note("a request is refused as retryable")
             await asyncio.sleep(0.5)
 
     async def submit(self, plan: JobPlan, at: float) -> None:
         await asyncio.sleep(at)
         while True:
             try:
-                known = await self._ask(lambda server: server.jobs.list_jobs(JobFilter(frozenset({plan.name}))))
+                known = await self._request(lambda server: server.jobs.list_jobs(JobFilter(frozenset({plan.name}))))
                 assert len(known) <= 1, f"{plan.name} was started {len(known)} times"
-                job = known[0] if known else await self._ask(lambda server: _submit(server, plan))
-            except ServerLost:
+                job = known[0] if known else await self._request(lambda server: _start_job(server, plan))
+            except ConnectionLost:
                 await asyncio.sleep(0.1)
                 continue
             self.note(f"{plan.name} is {job.id}")
@@ -161,8 +165,8 @@ class World:
         job_id = await self._job_of(pipeline)
         while True:
             try:
-                self.cancelled[job_id] = await self._ask(lambda server: server.engine.cancel(job_id, "somebody"))
-            except ServerLost:
+                self.cancelled[job_id] = await self._request(lambda server: server.engine.cancel(job_id, "user"))
+            except ConnectionLost:
                 await asyncio.sleep(0.1)
                 continue
             except Conflict as error:
@@ -174,7 +178,7 @@ class World:
             await asyncio.sleep(0.1)
         return self.accepted[pipeline]
 
-    async def murder(self, at: float) -> None:
+    async def kill_container(self, at: float) -> None:
         await asyncio.sleep(at)
         living = [
             known
@@ -183,34 +187,35 @@ class World:
             if known.container.number
         ]
         if living:
-            victim = self.chance.choice(living)
-            self.murdered.add(victim.job_id)
-            self.note(f"{victim.container} is killed")
-            victim.end(Reason.POD_LOST, "somebody killed it")
+            killed = self.rng.choice(living)
+            self.killed_jobs.add(killed.job_id)
+            self.note(f"{killed.container} is killed")
+            killed.end(Reason.POD_LOST, "killed by the simulation")
 
     async def rotate(self, at: float) -> None:
-        """Only when every job is there: their scripts print the first value, which a later job could not know."""
+        """Change a secret once every job has been accepted: their danubefiles print the first value, which later jobs
+        lack."""
         await asyncio.sleep(at)
         for name in self.plans:
             await self._job_of(name)
-        value = b"rotated-%d-%d" % (round(at * 1000), self.chance.randrange(10**9))
+        value = b"rotated-%d-%d" % (round(at * 1000), self.rng.randrange(10**9))
         self.secrets.add(value)
         while True:
             try:
-                await self._ask(lambda server: server.secrets.set(SecretName(None, "TOKEN"), value, "somebody"))
-            except ServerLost:
+                await self._request(lambda server: server.secrets.set(SecretName(None, "TOKEN"), value, "user"))
+            except ConnectionLost:
                 await asyncio.sleep(0.1)
                 continue
             return
 
     async def view(self, pipeline: str) -> None:
-        """Read a log along, again from where it was lost, to its end."""
+        """Follow a log to its end, continuing at the same offset after each lost connection."""
         job_id = await self._job_of(pipeline)
         parts = self.viewed.setdefault(job_id, [])
         while True:
             try:
-                await self._ask(lambda server: _view(server, job_id, parts))
-            except (ServerLost, NotFound):
+                await self._request(lambda server: _follow(server, job_id, parts))
+            except (ConnectionLost, NotFound):
                 await asyncio.sleep(0.3)
                 continue
             return
@@ -218,34 +223,34 @@ class World:
     # --- the run
 
     async def run(self, loop: VirtualLoop) -> None:
-        loop.set_exception_handler(_ignore_the_dead)
-        await self._prepare()
+        loop.set_exception_handler(_ignore_crashed)
+        await self._set_up_store()
         loop.on_turn(self.on_turn)
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(self.keep_serving(loop), name="init system")
-            people = [group.create_task(work, name=str(work)) for work in self._people()]
-            await asyncio.wait(people, timeout=LAST_SECONDS)
+            users = [group.create_task(work, name=str(work)) for work in self._users()]
+            await asyncio.wait(users, timeout=LAST_SECONDS)
             await self._wait_closed()
-            self.complaints += [f"somebody still waits: {one.get_name()}" for one in people if not one.done()]
-            for task in (*people, serving):
+            self.violations += [f"a user still waits: {one.get_name()}" for one in users if not one.done()]
+            for task in (*users, serving):
                 task.cancel()
         if self.server is not None:
-            self.server.die()
-            await self.server.bury()
+            self.server.crash()
+            await self.server.clean_up()
 
-    def _people(self) -> list[Coroutine[Any, Any, None]]:
+    def _users(self) -> list[Coroutine[Any, Any, None]]:
         scenario, spread = self.scenario, random.Random(self.scenario.seed + 3)
         return [
             *(self.submit(plan, spread.uniform(0, 3)) for plan in self.plans.values()),
             *(self.view(name) for name in self.plans for _ in range(scenario.viewers)),
             *(self.cancel(name, at) for name, at in scenario.cancels.items()),
-            *(self.murder(at) for at in scenario.murders),
+            *(self.kill_container(at) for at in scenario.container_kills),
             *(self.rotate(at) for at in scenario.rotations),
         ]
 
-    async def _prepare(self) -> None:
-        """The pipelines and the secrets are there before the first server that something happens to."""
-        server = Server(self.disk, self.machine, Fate(random.Random(0)), random.Random(0))
+    async def _set_up_store(self) -> None:
+        """Write pipelines and secrets with a server of its own, before the first one that faults can reach."""
+        server = Server(self.directory, self.machine, FaultPlan(random.Random(0)), random.Random(0))
         server.build()
         pipelines = [
             Pipeline(
@@ -258,36 +263,36 @@ class World:
         ]
         await server.pipelines.apply_pipelines(pipelines, "revision")
         for key, value in SECRETS.items():
-            await server.secrets.set(SecretName(None, key), value, "somebody")
-        server.die()
-        await server.bury()
+            await server.secrets.set(SecretName(None, key), value, "user")
+        server.crash()
+        await server.clean_up()
 
     async def _wait_closed(self) -> None:
         loop = asyncio.get_running_loop()
         while loop.time() < LAST_SECONDS:
             try:
-                open_jobs = await self._ask(lambda server: server.jobs.unfinished_jobs())
-            except ServerLost:
+                open_jobs = await self._request(lambda server: server.jobs.unfinished_jobs())
+            except ConnectionLost:
                 await asyncio.sleep(0.1)
                 continue
             if not open_jobs:
                 break
             await asyncio.sleep(1)
         else:
-            self.complaints.append("a job has not been closed")
+            self.violations.append("a job has not been closed")
         await asyncio.sleep(CLOSING_SECONDS)
-        if self.server is not None and not self.server.dead:
-            self.complaints += self.server.what_it_still_holds()
+        if self.server is not None and not self.server.has_crashed:
+            self.violations += self.server.leaks()
 
 
-async def _submit(server: Server, plan: JobPlan) -> Job:
-    return await start(server.engine, plan.name, actor="somebody")
+async def _start_job(server: Server, plan: JobPlan) -> Job:
+    return await start(server.engine, plan.name, actor="user")
 
 
-async def _view(server: Server, job_id: str, parts: list[bytes]) -> None:
+async def _follow(server: Server, job_id: str, parts: list[bytes]) -> None:
     at = sum(map(len, parts))
-    async with follow_job(server.engine, server.logs, job_id, at) as news:
-        async for item in news:
+    async with follow_job(server.engine, server.logs, job_id, at) as events:
+        async for item in events:
             server.touch("viewer")
             if isinstance(item, LogPart):
                 assert item.offset == at, f"a viewer at {at} was given {item.offset}"
@@ -295,7 +300,7 @@ async def _view(server: Server, job_id: str, parts: list[bytes]) -> None:
                 at += len(item.data)
 
 
-def _ignore_the_dead(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+def _ignore_crashed(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     error = context.get("exception")
-    if not isinstance(error, BaseException) or not is_of_the_dead(error):
+    if not isinstance(error, BaseException) or not is_from_crashed_process(error):
         loop.default_exception_handler(context)

@@ -1,4 +1,4 @@
-"""The adapters of a server that can die: the real ones, with a point before and after each touch of the disk."""
+"""The adapters of a server that can crash: the real ones, with a point before and after each access to the disk."""
 
 import asyncio
 import contextlib
@@ -13,26 +13,27 @@ from danube_pkg.adapters.store.database import Database, Work
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.ports import JobLog, StepOutput
-from tests.sim.fate import Fate
+from tests.sim.faults import FaultPlan
 
 
-class Mortal(Protocol):
-    """A process as its adapters see it. `touch` raises ProcessDied when it is dead or dies at this point."""
+class CrashingProcess(Protocol):
+    """A process as its adapters see it. `touch` raises ProcessCrashed once it has crashed, also
+    when it crashes at this point."""
 
-    fate: Fate
+    faults: FaultPlan
 
     @property
-    def dead(self) -> bool: ...
+    def has_crashed(self) -> bool: ...
     def touch(self, what: str) -> None: ...
 
 
-class MortalDatabase(Database):
-    """The real database, whose group commits happen in the loop's thread at a moment that the fate chooses.
+class CrashingDatabase(Database):
+    """The real database, whose group commits happen in the loop's thread at a time that the fault plan chooses.
 
     A killed process loses nothing that it gave to the kernel, so nothing is synced here.
     """
 
-    def __init__(self, path: Path, process: Mortal) -> None:
+    def __init__(self, path: Path, process: CrashingProcess) -> None:
         super().__init__(path)
         self._process = process
         self._group: list[tuple[Work, asyncio.Future[Any]]] = []
@@ -41,24 +42,24 @@ class MortalDatabase(Database):
     async def write(self, work: Work) -> Any:
         self._process.touch("commit.before")
         loop = asyncio.get_running_loop()
-        failure = self._process.fate.storage_failure(loop.time())
+        failure = self._process.faults.storage_failure(loop.time())
         if failure is not None:
             raise failure
         done: asyncio.Future[Any] = loop.create_future()
         self._group.append((work, done))
         if len(self._group) == 1:
-            loop.call_later(self._process.fate.delay("commit"), self._commit_group)
+            loop.call_later(self._process.faults.delay("commit"), self._commit_group)
         value = await done
         self._process.touch("commit.after")
         return value
 
     def _commit_group(self) -> None:
         group, self._group = self._group, []
-        if self._process.dead:
+        if self._process.has_crashed:
             return
-        letters: list[tuple[Work, Future[Any]]] = [(work, Future()) for work, _ in group]
-        self._commit(letters)
-        for (_, done), (_, future) in zip(group, letters, strict=True):
+        messages: list[tuple[Work, Future[Any]]] = [(work, Future()) for work, _ in group]
+        self._commit(messages)
+        for (_, done), (_, future) in zip(group, messages, strict=True):
             if done.done():
                 continue
             error = future.exception()
@@ -72,23 +73,23 @@ class MortalDatabase(Database):
         return super().read(sql, *values)
 
     def abandon(self) -> None:
-        """Let go of the file; what was not committed never will be."""
+        """Close the file without committing what is pending."""
         self._group.clear()
         self._waiting.put(None)
         self._thread.join()
         self._reading.close()
 
 
-class MortalLogs:
+class CrashingLogs:
     """`core.logs.ports.JobLogs` over real files."""
 
-    def __init__(self, logs: FileJobLogs, process: Mortal) -> None:
+    def __init__(self, logs: FileJobLogs, process: CrashingProcess) -> None:
         self.real = logs
         self._process = process
 
     def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> JobLog:
         self._process.touch("log.open")
-        return MortalLog(self.real.open(job_id, secrets=secrets, limit_bytes=limit_bytes), self._process)
+        return CrashingLog(self.real.open(job_id, secrets=secrets, limit_bytes=limit_bytes), self._process)
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")
@@ -122,10 +123,10 @@ class MortalLogs:
             yield part
 
 
-class MortalLog:
+class CrashingLog:
     """`core.logs.ports.JobLog`."""
 
-    def __init__(self, log: JobLog, process: Mortal) -> None:
+    def __init__(self, log: JobLog, process: CrashingProcess) -> None:
         self._log = log
         self._process = process
 
@@ -134,7 +135,7 @@ class MortalLog:
         return self._log.size_bytes
 
     def step_output(self, step: int, attempt: int) -> StepOutput:
-        return MortalOutput(self._log.step_output(step, attempt), self._process)
+        return CrashingOutput(self._log.step_output(step, attempt), self._process)
 
     def note(self, key: str, step: int, text: str) -> None:
         self._process.touch("log.note")
@@ -156,10 +157,10 @@ class MortalLog:
         self._process.touch("log.closed")
 
 
-class MortalOutput:
+class CrashingOutput:
     """`core.logs.ports.StepOutput`."""
 
-    def __init__(self, output: StepOutput, process: Mortal) -> None:
+    def __init__(self, output: StepOutput, process: CrashingProcess) -> None:
         self._output = output
         self._process = process
 
@@ -177,14 +178,14 @@ class MortalOutput:
 
 
 @contextlib.contextmanager
-def writing_logs_as(process_of_now: "list[Mortal]") -> Iterator[None]:
-    """While the block lasts, each write of a log's bytes and of its index is a point, and finds room only when there is."""
+def writing_logs_as(processes: "list[CrashingProcess]") -> Iterator[None]:
+    """While the block lasts, each write of log bytes or index records is a point, and fails while the disk is full."""
     real = writer._write_all
 
     def write_all(descriptor: int, data: bytes, offset: int) -> None:
-        process = process_of_now[-1]
+        process = processes[-1]
         process.touch("log.write")
-        if process.fate.is_full("log", asyncio.get_running_loop().time()):
+        if process.faults.is_full("log", asyncio.get_running_loop().time()):
             real(descriptor, data[: len(data) // 2], offset)
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor, data, offset)

@@ -1,4 +1,4 @@
-"""What a simulated job does, as data: stages of steps, secrets and artifacts, and the end that all this must have."""
+"""What a simulated job does, as data: stages of steps, secrets and artifacts, and the end that follows."""
 
 import base64
 import random
@@ -32,7 +32,8 @@ GREEN: End = (Status.SUCCESS, Reason.NONE)
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One call of `step.run`. `tries`: what each attempt plays; `secrets`: keys that it gets as variables of that name."""
+    """One call of `step.run`. `tries`: the acts of each attempt. `secrets`: keys that it gets as variables of that
+    name."""
 
     name: str
     tries: tuple[tuple[Act, ...], ...]
@@ -46,7 +47,7 @@ class StepPlan:
         return attempts(*(plays(*acts) for acts in self.tries))
 
     def end(self) -> tuple[End, int]:
-        """How its last attempt ends and which one that is, where nothing from outside disturbs it."""
+        """How its last attempt ends without faults, and the number of that attempt."""
         for attempt in range(1, self.retries + 2):
             end = _end_of(self.tries[min(attempt, len(self.tries)) - 1], self.timeout_seconds)
             if end == GREEN or attempt == self.retries + 1:
@@ -81,13 +82,13 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
-    """The danubefile prints something itself; `{KEY}` stands for a secret that was read."""
+class PrintText:
+    """The danubefile itself prints text; `{KEY}` stands for a secret that was read."""
 
     text: str
 
 
-Stage = Parallel | ReadSecret | Upload | Say
+Stage = Parallel | ReadSecret | Upload | PrintText
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class JobPlan:
         return f"{self.name} step {sequence}"
 
     def end(self) -> End:
-        """What becomes of the job where nothing from outside disturbs it."""
+        """How the job ends without faults."""
         unhandled: End | None = None
         for stage in self.stages:
             ends = [(step, step.end()[0]) for step in (stage.steps if isinstance(stage, Parallel) else ())]
@@ -158,41 +159,41 @@ def _end_of(acts: Sequence[Act], timeout_seconds: int) -> End:
 
 
 @dataclass(slots=True)
-class Author:
-    """Writes random jobs. `secrets`: the values by key that jobs may read and print."""
+class JobGenerator:
+    """Generates random jobs. `secrets`: the values by key that jobs may read and print."""
 
-    chance: random.Random
+    rng: random.Random
     secrets: dict[str, bytes]
     with_disasters: bool = True
     _count: int = field(default=0)
 
     def job(self, name: str) -> JobPlan:
-        chance = self.chance
+        rng = self.rng
         stages: list[Stage] = []
         known: list[str] = []
-        for _ in range(chance.randrange(2, 6)):
-            while len(known) < len(self.secrets) and chance.random() < 0.6:
-                known.append(chance.choice([key for key in self.secrets if key not in known]))
+        for _ in range(rng.randrange(2, 6)):
+            while len(known) < len(self.secrets) and rng.random() < 0.6:
+                known.append(rng.choice([key for key in self.secrets if key not in known]))
                 stages.append(ReadSecret(known[-1]))
-            if known and chance.random() < 0.2:
-                stages.append(ReadSecret(chance.choice(known)))  # another one by now, perhaps
+            if known and rng.random() < 0.2:
+                stages.append(ReadSecret(rng.choice(known)))  # perhaps rotated meanwhile
             stages.append(self._stage(tuple(known)))
-        disaster = self.with_disasters and chance.random() < 0.3
+        disaster = self.with_disasters and rng.random() < 0.3
         if disaster:
-            stages.insert(chance.randrange(len(stages) + 1), Parallel((self._disaster(),)))
-        ending = chance.choices(["returns", "raises", "leaves", "leaves-open"], [12, 1, 1, 1])[0]
+            stages.insert(rng.randrange(len(stages) + 1), Parallel((self._disaster(),)))
+        ending = rng.choices(["returns", "raises", "leaves", "leaves-open"], [12, 1, 1, 1])[0]
         hangs = JobPlan(name, tuple(stages)).end() == (Status.TIMEOUT, Reason.JOB_TIMEOUT)
         return JobPlan(name, tuple(stages), ending, 90 if hangs else 1800)
 
     def _stage(self, known: Sequence[str]) -> Stage:
-        chance = self.chance
-        kind = chance.random()
+        rng = self.rng
+        kind = rng.random()
         if kind < 0.15:
-            return Upload(self._name("artifact"), chance.randbytes(chance.randrange(0, 2000)))
+            return Upload(self._name("artifact"), rng.randbytes(rng.randrange(0, 2000)))
         if kind < 0.3:
-            said = " ".join(f"{{{key}}}" for key in known)
-            return Say(f"the danubefile says {said}\n" * chance.randrange(1, 4))
-        width = chance.choices([1, 2, 3], [3, 1, 1])[0]
+            keys = " ".join(f"{{{key}}}" for key in known)
+            return PrintText(f"the danubefile says {keys}\n" * rng.randrange(1, 4))
+        width = rng.choices([1, 2, 3], [3, 1, 1])[0]
         return Parallel(tuple(self._step(known) for _ in range(width)))
 
     def _name(self, kind: str) -> str:
@@ -200,67 +201,67 @@ class Author:
         return f"{kind}-{self._count}"
 
     def _step(self, known: Sequence[str]) -> StepPlan:
-        chance = self.chance
-        fails = chance.random() < 0.15
-        retries = chance.choice([0, 0, 1, 2])
-        check = chance.random() < 0.85
-        tries = [self._acts(known, green=False) for _ in range(retries)] if retries and chance.random() < 0.6 else []
+        rng = self.rng
+        fails = rng.random() < 0.15
+        retries = rng.choice([0, 0, 1, 2])
+        check = rng.random() < 0.85
+        tries = [self._acts(known, green=False) for _ in range(retries)] if retries and rng.random() < 0.6 else []
         tries.append(self._acts(known, green=not fails))
         return StepPlan(
             self._name("step"),
             tuple(tries),
-            image=chance.choice(["", "", *IMAGES]),
+            image=rng.choice(["", "", *IMAGES]),
             retries=retries,
             check=check,
             secrets=tuple(known),
         )
 
     def _acts(self, known: Sequence[str], *, green: bool) -> tuple[Act, ...]:
-        chance = self.chance
+        rng = self.rng
         acts: list[Act] = []
-        for _ in range(chance.randrange(0, 12)):
+        for _ in range(rng.randrange(0, 12)):
             acts += self._output(known)
-        if chance.random() < 0.2:
-            acts.append(Wait(chance.uniform(0, 40)))
+        if rng.random() < 0.2:
+            acts.append(Wait(rng.uniform(0, 40)))
         if not green:
-            bad: list[Act] = [Exit(chance.randrange(1, 256)), Signal(signal.SIGSEGV)]
-            acts.append(chance.choice(bad))
+            bad: list[Act] = [Exit(rng.randrange(1, 256)), Signal(signal.SIGSEGV)]
+            acts.append(rng.choice(bad))
         return tuple(acts)
 
     def _output(self, known: Sequence[str]) -> Iterator[Act]:
         """Lines, half lines, secrets in pieces and in other forms, with and without pauses between."""
-        chance = self.chance
-        kind = chance.random()
+        rng = self.rng
+        kind = rng.random()
         if known and kind < 0.35:
-            key = chance.choice(known)
+            key = rng.choice(known)
             value = self.secrets[key]
-            if chance.random() < 0.5:
-                yield PrintVariable(key, chance.randrange(len(value) + 1), chance.choice([0.0, 0.01, 2.0]))
+            if rng.random() < 0.5:
+                yield PrintVariable(key, rng.randrange(len(value) + 1), rng.choice([0.0, 0.01, 2.0]))
             else:
-                yield from self._in_pieces(chance.choice([base64.b64encode(value), value.hex().encode(), value * 2]))
+                yield from self._in_pieces(rng.choice([base64.b64encode(value), value.hex().encode(), value * 2]))
         elif kind < 0.4:
-            yield Print(b"".join(b"much to say %d\n" % number for number in range(chance.randrange(200))))
+            yield Print(b"".join(b"much to say %d\n" % number for number in range(rng.randrange(200))))
         elif kind < 0.8:
-            yield Print(b"line %d of %d\n" % (chance.randrange(1000), chance.randrange(1000)))
+            yield Print(b"line %d of %d\n" % (rng.randrange(1000), rng.randrange(1000)))
         else:
-            yield Print(chance.choice([b"no end ", b"\n", b"\xff\x00binary\r\n", b"*** stars ***\n"]))
-        if chance.random() < 0.4:
-            yield Wait(chance.choice([0.0, 0.001, 0.02, 0.5, 3.0]))
+            yield Print(rng.choice([b"no end ", b"\n", b"\xff\x00binary\r\n", b"*** stars ***\n"]))
+        if rng.random() < 0.4:
+            yield Wait(rng.choice([0.0, 0.001, 0.02, 0.5, 3.0]))
 
     def _in_pieces(self, text: bytes) -> Iterator[Act]:
         while text:
-            size = self.chance.randrange(1, len(text) + 1)
+            size = self.rng.randrange(1, len(text) + 1)
             yield Print(text[:size])
             text = text[size:]
-            if self.chance.random() < 0.5:
-                yield Wait(self.chance.choice([0.0, 0.004, 0.3]))
+            if self.rng.random() < 0.5:
+                yield Wait(self.rng.choice([0.0, 0.004, 0.3]))
 
     def _disaster(self) -> StepPlan:
-        """A step that ends in a way that its command does not choose."""
-        chance = self.chance
-        acts: list[Act] = [Print(b"before the disaster\n"), Wait(chance.uniform(0, 5))]
+        """A step that is ended from outside."""
+        rng = self.rng
+        acts: list[Act] = [Print(b"before the disaster\n"), Wait(rng.uniform(0, 5))]
         timeout = 0
-        match chance.randrange(6):
+        match rng.randrange(6):
             case 0:
                 acts.append(OutOfMemory())
             case 1:
@@ -270,9 +271,9 @@ class Author:
             case 3:
                 acts.append(RemovePod())
             case 4:
-                acts += [IgnoreTerm()] if chance.random() < 0.5 else []
+                acts += [IgnoreTerm()] if rng.random() < 0.5 else []
                 acts.append(Hang())
                 timeout = 7
             case _:
                 acts.append(Hang())
-        return StepPlan(self._name("disaster"), (tuple(acts),), timeout_seconds=timeout, check=chance.random() < 0.8)
+        return StepPlan(self._name("disaster"), (tuple(acts),), timeout_seconds=timeout, check=rng.random() < 0.8)

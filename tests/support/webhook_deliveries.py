@@ -1,4 +1,5 @@
-"""Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, again where nobody answered."""
+"""Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, and sent again
+where no answer came."""
 
 import base64
 import hashlib
@@ -15,7 +16,7 @@ from typing import Any
 
 from standardwebhooks.webhooks import Webhook
 
-from tests.e2e.world import World
+from tests.support.server import Installation
 from tests.support.waiting import wait_until
 
 SECRET = b"a secret of the webhook"
@@ -23,7 +24,7 @@ SIGNING = b"whsec_" + base64.b64encode(b"a signing token as GitLab makes it")
 SECONDS = 90.0
 
 
-def configure(world: World, **spec: Any) -> None:
+def configure(danube: Installation, **spec: Any) -> None:
     """What config.yaml says beside the secret of GitHub's and Gitea's webhooks; the port stays over restarts."""
     webhooks = [{"forge": forge, "secrets": ["hook", "hook-new"]} for forge in ("github", "gitlab", "gitea")]
     document = {
@@ -32,15 +33,15 @@ def configure(world: World, **spec: Any) -> None:
         "metadata": {"name": "global"},
         "spec": {"webhooks": webhooks, **spec},
     }
-    (world.config / "config.yaml").write_text(json.dumps(document))
-    toml = world.path / "danube.toml"
+    (danube.config / "config.yaml").write_text(json.dumps(document))
+    toml = danube.path / "danube.toml"
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         toml.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{one.getsockname()[1]}", toml.read_text()))
 
 
-def port_of(world: World) -> int:
-    found = re.search(r"127\.0\.0\.1:(\d+)", (world.path / "danube.toml").read_text())
+def port_of(danube: Installation) -> int:
+    found = re.search(r"127\.0\.0\.1:(\d+)", (danube.path / "danube.toml").read_text())
     assert found is not None
     return int(found[1])
 
@@ -67,14 +68,14 @@ def pull_body(
     repository: str,
     sha: str,
     action: str = "opened",
-    source: str = "stranger/app",
+    source: str = "contributor/app",
     title: str = "Please take this",
 ) -> bytes:
     """GitHub's pull request number 7, from a fork unless its source is the repository itself."""
     pull = {
         "title": title,
         "html_url": "https://forge.example.org/team/app/pull/7",
-        "user": {"login": "stranger"},
+        "user": {"login": "contributor"},
         "head": {"ref": "topic", "sha": sha, "repo": {"full_name": source}},
         "base": {"ref": "main", "sha": "1" * 40},
     }
@@ -84,7 +85,7 @@ def pull_body(
             "number": 7,
             "pull_request": pull,
             "repository": {"full_name": "team/app", "clone_url": repository},
-            "sender": {"login": "stranger"},
+            "sender": {"login": "contributor"},
         }
     ).encode()
 
@@ -163,7 +164,7 @@ class Burst:
     """Many deliveries over many connections at once. accepted: ids that were answered 202; known: 200, for one that the
     server had taken and could not answer any more."""
 
-    world: World
+    danube: Installation
     bodies: Mapping[str, bytes]
     connections: int
     accepted: set[str] = field(default_factory=set)
@@ -190,7 +191,7 @@ class Burst:
         return threads
 
     def _send(self, ids: Sequence[str]) -> None:
-        sender = Sender(port_of(self.world))
+        sender = Sender(port_of(self.danube))
         for delivery in ids:
             body = self.bodies[delivery]
             answers: list[Answer] = []

@@ -1,0 +1,1 @@
+"""Tests of the measurements themselves: how two revisions are compared."""
