@@ -1,4 +1,5 @@
-"""The API from the command line: HTTP over a unix socket or to a server elsewhere, errors as the objects that they were."""
+"""A client of the API: HTTP over the unix socket or to a URL. A problem document becomes the error that it was made
+from."""
 
 import argparse
 import contextlib
@@ -13,24 +14,24 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from danube_pkg.cli.servers import ServerAddress, find_place
+from danube_pkg.cli.servers import ServerAddress, find_server
 from danube_pkg.core import errors
-from danube_pkg.core.errors import Invalid, PlatformError, Unavailable
+from danube_pkg.core.errors import Invalid, PlatformError, SourceLocation, Throttled, Unavailable
 from danube_pkg.kit.records import Record
 
 TIMEOUT_SECONDS = 60.0
-"""The server's heartbeat on an event stream comes every 15 s; four missed ones mean that it is gone."""
+"""Four of the heartbeats that the server sends on an event stream every 15 s."""
 
 RECONNECT_SECONDS = 60.0
-"""How long a follower waits for a server that is restarted, upgraded or being moved."""
+"""How long a follower waits for a server that is being restarted or upgraded."""
 
 RECONNECT_INTERVAL_SECONDS = 0.2
 
 PAGE = 200
-"""What the API gives of a list at once at most."""
+"""The most items that the API returns at once."""
 
 POST_TRIES = 5
-"""A second in all: a server that restarts meanwhile is seen as such, and the key makes a repetition harmless."""
+"""One second in all, enough for a restart of the server. The Idempotency-Key makes a repetition harmless."""
 
 _KINDS: Mapping[int, type[PlatformError]] = {
     400: errors.Invalid,
@@ -47,24 +48,24 @@ _KINDS: Mapping[int, type[PlatformError]] = {
 
 
 class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket; its path may be longer than an address can be."""
+    """HTTP over a unix socket. The path may exceed the 107 bytes of a socket address."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("danube", timeout=TIMEOUT_SECONDS)
         self._path = path
 
     def connect(self) -> None:
-        place = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
+        directory = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
         try:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(TIMEOUT_SECONDS)
-            self.sock.connect(f"/proc/self/fd/{place}/{self._path.name}")
+            self.sock.connect(f"/proc/self/fd/{directory}/{self._path.name}")
         finally:
-            os.close(place)
+            os.close(directory)
 
 
 class ServerEvent(Record):
-    """One server-sent event; `id` as the server gave it, "" where it gave none."""
+    """A server-sent event. id: "" if it has none."""
 
     name: str
     data: Any
@@ -72,17 +73,17 @@ class ServerEvent(Record):
 
 
 class AnswerLost(Unavailable):
-    """The request went out; what became of it is not known."""
+    """The request was sent, and no answer came: it may have been carried out or not."""
 
 
 class ApiClient:
-    """One server. Every call opens a connection of its own, so that a restart between two calls is not noticed."""
+    """One server. Every call opens a new connection, so that a restart between two calls does not matter."""
 
-    def __init__(self, options: argparse.Namespace, *, place: ServerAddress | None = None) -> None:
-        self.place = place or find_place(options)
+    def __init__(self, options: argparse.Namespace, *, server: ServerAddress | None = None) -> None:
+        self.server = server or find_server(options)
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
-        """A JSON answer. Raises what the server refused with, Unavailable where there is no server."""
+        """The JSON of the answer. Raises the server's error, and Unavailable if no server answers."""
         words = "&".join(f"{name}={quote(str(value))}" for name, value in (query or {}).items() if value is not None)
         with self._request("GET", f"{path}?{words}" if words else path) as response:
             return json.loads(response.read())
@@ -90,7 +91,7 @@ class ApiClient:
     def listed(
         self, path: str, key: str, query: Mapping[str, object] | None = None, *, limit: int | None = None
     ) -> Iterator[Mapping[str, Any]]:
-        """What a list's pages hold under `key`, page after page as they are needed; `limit` at most, None for all."""
+        """The items under `key` of all pages of a list, read as they are needed. limit: None for all."""
         cursor, left = None, limit
         while left is None or left > 0:
             page = self.get(
@@ -103,7 +104,8 @@ class ApiClient:
                 return
 
     def post(self, path: str, body: object = None) -> Any:
-        """Raises what the server refused with. An answer that was lost is asked for again; nothing is done twice."""
+        """The JSON of the answer. Raises the server's error. If the answer was lost, the request is repeated without
+        effect."""
         data = json.dumps(body).encode() if body is not None else b""
         headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(16)}
         for left in reversed(range(POST_TRIES)):
@@ -117,7 +119,7 @@ class ApiClient:
         raise AssertionError("the last try either answers or raises")
 
     def put(self, path: str, data: bytes) -> None:
-        """Raises what the server refused with."""
+        """Raises the server's error."""
         with self._request("PUT", path, data) as response:
             response.read()
 
@@ -127,12 +129,12 @@ class ApiClient:
 
     @contextlib.contextmanager
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
-        """An answer to be read as a stream."""
+        """The answer as a stream."""
         with self._request("GET", path, headers=headers) as response:
             yield response
 
     def follow(self, path: str) -> Iterator[ServerEvent]:
-        """The events of a stream until its `end`; a lost connection is made again and goes on where it was."""
+        """The events of a stream up to `end`. After a lost connection it reconnects and continues at the same event."""
         last, lost_at = "", 0.0
         while True:
             headers = {"Last-Event-ID": last} if last else {}
@@ -147,7 +149,7 @@ class ApiClient:
             except (Unavailable, OSError, http.client.HTTPException) as error:
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > RECONNECT_SECONDS:
-                    raise self._not_there(error) from error
+                    raise self._unreachable(error) from error
             time.sleep(RECONNECT_INTERVAL_SECONDS)
 
     @contextlib.contextmanager
@@ -155,7 +157,7 @@ class ApiClient:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
-        given = {"Authorization": f"Bearer {self.place.token}"} if self.place.token else {}
+        given = {"Authorization": f"Bearer {self.server.token}"} if self.server.token else {}
         sent = False
         try:
             try:
@@ -164,31 +166,31 @@ class ApiClient:
                 connection.request(method, path, body=body or None, headers={**given, **(headers or {})})
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
-                raise self._not_there(error, AnswerLost if sent else Unavailable) from error
+                raise self._unreachable(error, AnswerLost if sent else Unavailable) from error
             if response.status >= 400:
-                raise _refusal(response.status, response.read())
+                raise _error_of(response.status, response.read(), response.headers.get("Retry-After", ""))
             yield response
         finally:
             connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
-        if self.place.socket is not None:
-            return _SocketConnection(self.place.socket)
-        parts = urlsplit(self.place.url)
+        if self.server.socket is not None:
+            return _SocketConnection(self.server.socket)
+        parts = urlsplit(self.server.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
 
-    def _not_there(self, error: Exception, kind: type[Unavailable] = Unavailable) -> Unavailable:
+    def _unreachable(self, error: Exception, kind: type[Unavailable] = Unavailable) -> Unavailable:
         return kind(
             "server-unreachable",
-            f"no server answers at {self.place.name}",
+            f"no server answers at {self.server.name}",
             cause=getattr(error, "strerror", "") or str(error) or type(error).__name__,
-            hint=self.place.hint,
+            hint=self.server.hint,
         )
 
 
 def _events(response: IO[bytes]) -> Iterator[ServerEvent]:
-    """The stream's events (WHATWG HTML, section 9.2), each with one line of data as this server sends them."""
+    """The stream's events (WHATWG HTML, section 9.2). Each has one line of data, as this server sends them."""
     fields: dict[str, str] = {}
     for line in response:
         name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -199,23 +201,41 @@ def _events(response: IO[bytes]) -> Iterator[ServerEvent]:
             fields = {}
 
 
-def _refusal(status: int, body: bytes) -> PlatformError:
+def _error_of(status: int, body: bytes, retry_after: str) -> PlatformError:
+    """The error of a problem document. A rate limit says in Retry-After how many seconds it lasts."""
     try:
         document = json.loads(body)
-        kind = _KINDS.get(status, PlatformError)
-        return kind(document["reference"], document["title"], cause=document["detail"], hint=document["hint"])
-    except (ValueError, KeyError, TypeError):
+        reference, what = document["reference"], document["title"]
+        cause, hint, place = document["detail"], document["hint"], _place_of(document.get("place", ""))
+        findings = tuple(
+            Invalid(reference, one["what"], cause=one["cause"], hint=one["hint"], place=_place_of(one["place"]))
+            for one in document.get("findings", ())
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return PlatformError(
             "answer-not-understood", f"the server answered {status}", cause=body[:200].decode("latin-1")
         )
+    if status == 429 and retry_after.isascii() and retry_after.isdigit():
+        return Throttled(reference, what, retry_seconds=int(retry_after[:9]), cause=cause, hint=hint)
+    error = _KINDS.get(status, PlatformError)(reference, what, cause=cause, hint=hint, place=place)
+    error.findings = findings
+    return error
+
+
+def _place_of(text: str) -> SourceLocation | None:
+    """From `file:line` or `file`; None for an empty text."""
+    if not text:
+        return None
+    file, _, line = text.rpartition(":")
+    return SourceLocation(file, int(line)) if file and line.isdecimal() else SourceLocation(text)
 
 
 def key_values(words: list[str], what: str) -> dict[str, str]:
-    """`K=V` words as a mapping. Raises Invalid."""
+    """KEY=VALUE words as a mapping. Raises Invalid for another word. what: the option's name."""
     found: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not key or not equals:
-            raise Invalid(f"{what}-invalid", f"{word!r} is no {what}", hint=f"write --{what} KEY=VALUE")
+            raise Invalid(f"{what}-invalid", f"{word!r} is not a valid {what}", hint=f"write --{what} KEY=VALUE")
         found[key] = value
     return found

@@ -1,37 +1,38 @@
-"""The commands, by use: what `danube --help` lists. Each is a module of `danube_pkg.cli.commands` with `arguments` and `main`."""
+"""The commands in the order of `danube --help`. Each is a module of `danube_pkg.cli.commands` with `arguments` and
+`main`."""
 
 COMMANDS: tuple[tuple[str, str], ...] = (
-    ("run", "run the danubefile of this directory here, without a server"),
+    ("run", "run the danubefile of this directory on this machine, without a server"),
     ("serve", "run the server"),
     ("init", "write a danubefile for this repository, or a starter configuration"),
-    ("validate", "check a configuration or a danubefile, here, without a server"),
-    ("config", "show what configuration is in force; look at its repository now"),
+    ("validate", "check a configuration or a danubefile, without a server"),
+    ("config", "show the state of the configuration; read its repository now"),
     ("trigger", "start a job of a pipeline"),
     ("jobs", "list jobs, newest first"),
     ("logs", "print a job's log, or follow it"),
-    ("cancel", "end a job that has not ended"),
-    ("rerun", "run a job's commit again"),
-    ("approve", "let a job of strangers' code run"),
-    ("explain", "why a job waits, or why it failed"),
-    ("artifacts", "list and download what jobs kept"),
+    ("cancel", "cancel a job that has not ended"),
+    ("rerun", "run a job again for the same commit"),
+    ("approve", "let a job of untrusted code run"),
+    ("explain", "explain why a job waits, or why it failed"),
+    ("artifacts", "list and download artifacts of jobs"),
     ("secrets", "set, list and remove secrets"),
     ("image", "load, pull, list and remove images"),
     ("pipelines", "list the pipelines of the configuration"),
-    ("login", "log in at a server elsewhere"),
-    ("token", "make, list and revoke API tokens"),
-    ("whoami", "whom the server takes you for"),
-    ("deliveries", "what arrived, and why it started jobs or did not"),
-    ("audit", "who did what"),
-    ("drain", "let the server take no new work"),
-    ("resume", "let the server take work again"),
+    ("login", "log in at a server on another machine"),
+    ("token", "create, list and revoke API tokens"),
+    ("whoami", "show who you are for the server"),
+    ("deliveries", "list webhook deliveries and other events, and what became of them"),
+    ("audit", "list who did what, or check that the audit log is complete"),
+    ("drain", "let the server start no new jobs"),
+    ("resume", "let the server start jobs again"),
     ("keys", "print the server's public keys"),
     ("doctor", "check whether this machine can run jobs"),
-    ("completion", "make a shell complete danube's words"),
+    ("completion", "print a script that lets a shell complete danube's commands"),
     ("version", "print the version"),
 )
-"""(command, help)."""
+"""(command, help text)."""
 
 
 def module_of(command: str) -> str:
-    """The name of the module that has a command."""
+    """The name of a command's module."""
     return f"danube_pkg.cli.commands.{command}"

@@ -1,4 +1,4 @@
-"""A job's way out on the terminal: the allowlist that `danube run` is given, the one that it learns, and the ledger as a table."""
+"""Egress on the terminal: the allowlist of `danube run`, the one that a run needed, and the ledger as a table."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ MAX_FILE_BYTES = 1024**2
 
 
 def allowed(words: Sequence[str]) -> tuple[str, ...]:
-    """The entries of `--allow`: each is one, or `@FILE` with a YAML document that has a list `egress_allowlist`, as a pipeline's
-    has below `spec`. Raises Invalid."""
+    """The entries of `--allow`. A word is an entry, or `@FILE`: a YAML file with a list `egress_allowlist`, at the top
+    or below `spec` as in a pipeline. Raises Invalid."""
     entries = [entry for word in words for entry in (_entries_of(Path(word[1:])) if word.startswith("@") else [word])]
     for entry in entries:
         parse_entry(entry)
@@ -34,7 +34,7 @@ def _entries_of(path: Path) -> list[str]:
             "allowlist-unreadable",
             f"{path} cannot be read as YAML",
             cause=one_line(str(error)),
-            hint="write into it: egress_allowlist: [github.com]",
+            hint="the file must have: egress_allowlist: [github.com]",
         ) from error
     places = [place for document in documents for place in (document, document.get("spec")) if isinstance(place, dict)]
     lists = [place["egress_allowlist"] for place in places if "egress_allowlist" in place]
@@ -43,13 +43,13 @@ def _entries_of(path: Path) -> list[str]:
         raise Invalid(
             "allowlist-missing",
             f"there is no list egress_allowlist in {path}",
-            hint="egress_allowlist: [github.com]",
+            hint="the file must have: egress_allowlist: [github.com]",
         )
     return entries
 
 
 def print_learned(report: EgressReport, network: Network) -> None:
-    """After a run, on standard error: what it needs to be allowed. Nothing for a run that tried nothing."""
+    """On standard error after a run: the allowlist that it needs. Nothing if it opened no connection."""
     if not network.through_proxy or not report.contacts:
         return
     refused = [one for one in report.destinations if one.latest.verdict is Verdict.REFUSED]
@@ -64,7 +64,7 @@ def print_learned(report: EgressReport, network: Network) -> None:
 
 
 def print_ledger(view: Mapping[str, Any]) -> None:
-    """What `GET /api/v1/jobs/{job}/egress` says, for people."""
+    """The answer of `GET /api/v1/jobs/{job}/egress` as a table."""
     rows = [
         (
             "" if one["step"] is None else str(one["step"]),
@@ -80,4 +80,4 @@ def print_ledger(view: Mapping[str, Any]) -> None:
     print_table(("STEP", "DESTINATION", "VERDICT", "REASON", "TIMES", "OUT", "IN"), rows)
     allow = [entry for one in view["destinations"] if one["verdict"] == Verdict.REFUSED for entry in one["allow"]]
     if allow:
-        print(f"\nto allow what was refused:\n\n{yaml_lines(list(dict.fromkeys(allow)))}", end="")
+        print(f"\nto allow the refused destinations:\n\n{yaml_lines(list(dict.fromkeys(allow)))}", end="")

@@ -1,4 +1,5 @@
-"""Where images are on this machine, for every command that needs some: the one reader of the environment for them."""
+"""The settings for images on this machine, from options, environment and danube.toml, for all commands that use
+images."""
 
 import os
 from pathlib import Path
@@ -13,9 +14,11 @@ from danube_pkg.kit.http_client import environment_proxy
 
 
 def image_options(data: str | None, settings: Settings | None = None, *, pull_as_server: bool = False) -> ImageOptions:
-    """The server's store where this user may write there, the user's own elsewhere. settings: those of a danube.toml in this
-    directory where none are given and there is one. pull_as_server: with the registries and the credentials of the server's
-    configuration, for whom its files belong to."""
+    """The server's image store if this user may write to it, else the user's own.
+
+    settings: None for those of danube.toml in this directory, if there is one. pull_as_server: also use the registries
+    and credentials of the server's configuration, if this user owns the server's files.
+    """
     if settings is None and LOCAL_FILE.is_file():
         settings = read_settings(LOCAL_FILE.absolute())
     images = settings.images if settings is not None else ImageSettings()
@@ -31,7 +34,7 @@ def image_options(data: str | None, settings: Settings | None = None, *, pull_as
 
 
 def _server(data: str | None) -> Path | None:
-    """The data directory of a server that is this user's own."""
+    """The data directory of a server that this user owns; None if there is none."""
     directory = data_directory(data)
     try:
         owner = (directory / "keys" / "encryption.key").stat().st_uid

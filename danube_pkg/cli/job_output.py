@@ -1,4 +1,4 @@
-"""A job on the terminal while it runs: its log, Danube's own lines apart from what commands print, and one line at the end."""
+"""A running job on the terminal: its log, with Danube's own lines coloured, and one line about its end."""
 
 import codecs
 import json
@@ -9,11 +9,11 @@ from typing import Any, TextIO
 from danube_pkg.cli.output import STATUS_COLOURS, one_line, painted
 
 OWN_LINE = "--- "
-"""What Danube's own lines in a log begin with."""
+"""The beginning of Danube's own lines in a log."""
 
 
 class LivePrinter:
-    """Prints text as it comes; on a terminal Danube's own lines are coloured."""
+    """Prints text as it arrives; on a terminal Danube's own lines are coloured."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -25,7 +25,7 @@ class LivePrinter:
         self.text(self._decoder.decode(data))
 
     def text(self, text: str) -> None:
-        """Whole lines are told apart by how they begin; the beginning of a line is held while it could still be one of ours."""
+        """Print text. The beginning of a line is held back as long as the line could still be one of Danube's own."""
         self._held += text
         while self._held:
             line, newline, rest = self._held.partition("\n")
@@ -48,7 +48,7 @@ class LivePrinter:
 
 
 class JsonPrinter:
-    """Events as JSON lines, for scripts."""
+    """Prints events as JSON lines, for scripts."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -59,7 +59,7 @@ class JsonPrinter:
 
 
 def print_end(job: Mapping[str, Any]) -> int:
-    """One line with the end, and what mends it; the exit code that says it."""
+    """Print one line about the job's end, and its hint; returns the exit code."""
     status = job["status"]
     reason = f" ({job['reason']})" if job["reason"] else ""
     message = f": {one_line(job['message'])}" if job["message"] else ""

@@ -1,7 +1,7 @@
-"""The command `danube`: a table of commands, of which only the one that is asked for is imported.
+"""The command `danube`. Only the module of the command that is run is imported.
 
-A command is a module with `arguments(parser)` and `main(options) -> int`. Exit codes: 0 done, 1 the job or the check failed,
-2 bad usage, 3 could not reach or could not do.
+A command is a module with `arguments(parser)` and `main(options) -> int`. Exit codes: 0 success, 1 the job or the check
+failed, 2 invalid usage or input, 3 the server refused it or could not be reached.
 """
 
 import argparse
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def script() -> None:
-    """The console script."""
+    """The console script `danube`."""
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of the pipe has closed it
         code = 0
     except KeyboardInterrupt:
         code = 130
@@ -32,7 +32,7 @@ def script() -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one command; the answer is the exit code."""
+    """Run one command; returns the exit code."""
     if words and words[0] in ("--version", "-V"):
         print(f"danube {__version__}")
         return 0
@@ -46,19 +46,21 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from danube_pkg.core.errors import Invalid, PlatformError  # --version and --help do without
+    from danube_pkg.core.errors import Invalid, PlatformError  # --version and --help do not need it
 
     command = importlib.import_module(options.module)
     try:
         return int(command.main(options))
     except EOFError:
-        return _refused(options, Invalid("input-ended", "nothing was typed", hint="type it, or give it by a pipe"))
+        return _failed(
+            options, Invalid("input-ended", "standard input ended before the input", hint="type it, or use a pipe")
+        )
     except PlatformError as error:
-        return _refused(options, error)
+        return _failed(options, error)
 
 
-def _refused(options: argparse.Namespace, error: "PlatformError") -> int:
-    # Only a refusal needs them; each start pays for what is imported at the top.
+def _failed(options: argparse.Namespace, error: "PlatformError") -> int:
+    # Only errors need them; imports at the top would slow down every start.
     from danube_pkg.cli.output import print_error
     from danube_pkg.core.errors import Invalid
 
@@ -67,7 +69,7 @@ def _refused(options: argparse.Namespace, error: "PlatformError") -> int:
 
 
 def parser_of(wanted: str) -> argparse.ArgumentParser:
-    """The parser of all commands; only the wanted one has its arguments, since that imports its module."""
+    """The parser of all commands. Only the wanted one has its arguments, since adding them imports its module."""
     parser = argparse.ArgumentParser(
         prog="danube", description="CI/CD in one executable. Start with: danube run", allow_abbrev=False
     )

@@ -1,36 +1,51 @@
-"""What commands print: errors, tables, times. The same error object is a problem document in the API."""
+"""What commands print: results, tables, times, errors."""
 
+import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import TextIO, TypeVar
 
-from danube_pkg.core.errors import ConfigurationInvalid, PlatformError
+from danube_pkg.core.errors import PlatformError, Throttled
 
 STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled": "33", "running": "36"}
 
+Result = TypeVar("Result")
+
+
+def show(result: Result, options: argparse.Namespace, print_text: Callable[[Result], None]) -> int:
+    """Print the result, with --json as one JSON document, else by `print_text`. The answer is the exit code 0."""
+    if options.json:
+        print_json(result)
+    else:
+        print_text(result)
+    return 0
+
 
 def print_error(error: PlatformError, *, as_json: bool = False) -> None:
-    """On standard error: what, why, and what mends it."""
-    found = error.findings if isinstance(error, ConfigurationInvalid) else (error,)
-    for one in found:
+    """On standard error: what failed, why, and how to fix it; for each of its findings if it has some."""
+    pause = error.retry_seconds if isinstance(error, Throttled) else None
+    for one in error.findings or (error,):
         if as_json:
-            print(json.dumps({"reference": one.reference, "what": str(one), "hint": one.hint}), file=sys.stderr)
+            found = {"reference": one.reference, "what": str(one), "place": str(one.place or ""), "hint": one.hint}
+            print(json.dumps(found if pause is None else {**found, "retry_seconds": pause}), file=sys.stderr)
             continue
         print(f"danube: {one}", file=sys.stderr)
         if one.hint:
             print(f"  hint: {one.hint}", file=sys.stderr)
+        if pause is not None:
+            print(f"  try again in {duration(pause)}", file=sys.stderr)
 
 
 def print_json(value: object) -> None:
-    """One document, for scripts."""
+    """One JSON document on one line, for scripts."""
     print(json.dumps(value, ensure_ascii=False))
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell; the heads on a terminal only, so that a pipe gets data."""
+    """Columns as wide as their widest cell. The heads are for terminals; a pipe gets the rows only."""
     lines = [tuple(map(one_line, row)) for row in rows]
     shown = [tuple(heads), *lines] if sys.stdout.isatty() else lines
     widths = [max((len(line[at]) for line in shown), default=0) for at in range(len(heads))]
@@ -40,22 +55,22 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def one_line(text: str) -> str:
-    """Without line breaks and control characters: names come from whoever can push."""
+    """Without line breaks and control characters, since text from a repository could control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def painted(text: str, colour: str, stream: TextIO | None = None) -> str:
-    """In an ANSI colour where the stream is a terminal and NO_COLOR is not set (https://no-color.org)."""
+    """In an ANSI colour, if the stream shows colours."""
     return f"\x1b[{colour}m{text}\x1b[0m" if colour and wants_colour(stream or sys.stdout) else text
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """On a terminal that can, unless NO_COLOR is set (no-color.org)."""
+    """Whether the stream is a terminal with colours, and NO_COLOR is not set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def ago(iso: str | None, now: datetime | None = None) -> str:
-    """How long ago a time of the API was: `12 s`, `3 min`, `2 h`, `5 d`."""
+    """The time since a time of the API: `12 s`, `3 min`, `2 h`, `5 d`."""
     if iso is None:
         return ""
     seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(iso)).total_seconds()
@@ -63,7 +78,7 @@ def ago(iso: str | None, now: datetime | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that a person would use."""
+    """In the largest unit of which there are two or more."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""How far a transfer is, on a terminal: one line that is drawn again, gone when it ends."""
+"""The progress of a transfer on a terminal: one line that is redrawn, and removed at the end."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ WIDTH = 30
 
 
 class Progress:
-    """Told of bytes as they come. `total_bytes`: 0 where it is not known."""
+    """Counts bytes. total_bytes: 0 if it is not known. drawn: whether to draw the line."""
 
     def __init__(self, name: str, total_bytes: int, *, drawn: bool) -> None:
         self._name = name
@@ -44,7 +44,7 @@ class Progress:
 
 @contextmanager
 def progress(name: str, total_bytes: int) -> Iterator[Progress]:
-    """Drawn on standard error where that is a terminal."""
+    """Draws on standard error if that is a terminal."""
     drawn = wants_colour(sys.stderr)
     try:
         yield Progress(name, total_bytes, drawn=drawn)

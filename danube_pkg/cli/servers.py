@@ -1,7 +1,8 @@
-"""Which server a command speaks to, and by what proof: the unix socket of a data directory, or a URL with an API token.
+"""Which server a command talks to: the unix socket of a data directory, or a URL with an API token.
 
-`--server`, `--data`, DANUBE_SERVER, DANUBE_DATA, a `.danube` in this directory, the system's own socket, the server that
-`danube login` was used for last: the first that there is. Tokens lie in `~/.config/danube/servers.json`, for its owner only.
+The first that is given of `--server`, `--data`, DANUBE_SERVER, DANUBE_DATA, `.danube` in this directory, the system's
+socket, and the server of the last `danube login`. Tokens are kept in `~/.config/danube/servers.json`, readable only by
+the owner.
 """
 
 import argparse
@@ -24,7 +25,7 @@ _SYSTEM_DATA = Path("/var/lib/danube")
 
 
 class ServerAddress(Record):
-    """`socket`, or `url` with what goes before the API's paths. `hint`: what to do when nobody is there."""
+    """A server. socket, or url: the base of the API's paths. hint: what to do if no server answers there."""
 
     name: str
     hint: str
@@ -33,10 +34,12 @@ class ServerAddress(Record):
     token: Annotated[str, HIDDEN] = ""
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the server is."""
+def add_server_arguments(parser: argparse.ArgumentParser, *, json_help: str = "print JSON") -> None:
+    """--json, --server and --data. json_help: "" for a command that prints no result, which then has no --json."""
+    if json_help:
+        parser.add_argument("--json", action="store_true", help=json_help)
     parser.add_argument(
-        "--server", metavar="URL", help="a server elsewhere (DANUBE_SERVER); log in first: danube login URL"
+        "--server", metavar="URL", help="a server on another machine (DANUBE_SERVER); log in first: danube login URL"
     )
     parser.add_argument(
         "--data", metavar="DIR", help="the server's data directory (DANUBE_DATA; else ./.danube, else /var/lib/danube)"
@@ -44,14 +47,14 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def data_directory(option: str | None) -> Path:
-    """The flag, else DANUBE_DATA, else a `.danube` in this directory, else the system's."""
+    """The option's, else DANUBE_DATA, else `.danube` in this directory, else the system's."""
     if text := option or os.environ.get("DANUBE_DATA"):
         return Path(text).absolute()
     return (_LOCAL_DATA if _LOCAL_DATA.is_dir() else _SYSTEM_DATA).absolute()
 
 
-def find_place(options: argparse.Namespace) -> ServerAddress:
-    """The server that the words and the environment name. Raises Invalid, Permanent."""
+def find_server(options: argparse.Namespace) -> ServerAddress:
+    """The server that the options and the environment name. Raises Invalid, Permanent."""
     if options.server and options.data:
         raise Invalid("two-servers", "--server and --data name two servers", hint="leave one out")
     if options.server:
@@ -75,13 +78,13 @@ def local(data: Path) -> ServerAddress:
     """The server of a data directory on this machine."""
     data = data.absolute()
     hint = (
-        f"start one: danube serve --data {data}, or name it: --data DIR or DANUBE_DATA, --server URL or DANUBE_SERVER"
+        f"start one: danube serve --data {data}, or name one: --data DIR or DANUBE_DATA, --server URL or DANUBE_SERVER"
     )
     return ServerAddress(str(data / SOCKET_NAME), hint, socket=data / SOCKET_NAME)
 
 
 def remote(text: str) -> ServerAddress:
-    """A server elsewhere, with the token that is known for it (DANUBE_TOKEN goes first)."""
+    """The server at a URL, with its token; DANUBE_TOKEN takes precedence over the kept one."""
     url = checked_url(text)
     known = known_servers().get("servers", {}).get(url, {})
     token = os.environ.get("DANUBE_TOKEN") or known.get("token", "")
@@ -91,25 +94,25 @@ def remote(text: str) -> ServerAddress:
 
 
 def checked_url(text: str) -> str:
-    """A server's URL as it is kept. Raises Invalid."""
+    """The URL with its scheme and without a trailing slash. Raises Invalid."""
     url = text if "://" in text else f"https://{text}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.query:
-        raise Invalid("server-invalid", f"{text!r} is no server's URL", hint="danube login https://ci.example.org")
+        raise Invalid("server-invalid", f"{text!r} is not a server's URL", hint="danube login https://ci.example.org")
     return url.rstrip("/")
 
 
-# --- what is kept in the person's own configuration
+# --- what is kept in the user's own configuration
 
 
 def servers_file() -> Path:
-    """`~/.config/danube/servers.json`, or where XDG_CONFIG_HOME says."""
+    """`~/.config/danube/servers.json`, or the same below XDG_CONFIG_HOME."""
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else Path.home() / ".config") / "danube" / "servers.json"
 
 
 def known_servers() -> Mapping[str, Any]:
-    """`{"default": URL, "servers": {URL: {"token": …, "name": …}}}`; empty where nothing is kept. Raises Permanent."""
+    """`{"default": URL, "servers": {URL: {"token": …, "name": …}}}`; empty if there is no file. Raises Permanent."""
     path = servers_file()
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -127,14 +130,14 @@ def known_servers() -> Mapping[str, Any]:
 
 
 def remember_server(url: str, token: str, name: str) -> None:
-    """Keep a token; this server is the one that commands speak to where nothing else names one."""
+    """Keep a token, and make this server the default."""
     known = known_servers()
     servers = {**known.get("servers", {}), url: {"token": token, "name": name}}
     _write({"default": url, "servers": servers})
 
 
 def forget_server(url: str) -> None:
-    """No token for this server any more."""
+    """Remove the server and its token."""
     known = known_servers()
     servers = {other: entry for other, entry in known.get("servers", {}).items() if other != url}
     default = known.get("default")

@@ -1,6 +1,6 @@
-"""What `danube init` writes: a danubefile and a pipeline for what a repository holds, or a starter configuration.
+"""The files that `danube init` writes: a danubefile and a pipeline for a repository, or a starter configuration.
 
-Pure: given the names and texts of a few files, it gives the texts of new ones. What it writes is meant to be changed.
+Pure: from the names and texts of a few files it makes the texts of new ones, which users are expected to edit.
 """
 
 import json
@@ -11,7 +11,7 @@ from danube_pkg.core.configuration.kinds import API_VERSION
 from danube_pkg.core.documents.patterns import NAME
 from danube_pkg.kit.records import Record
 
-LOOKED_AT = (
+READ_NAMES = (
     "pyproject.toml",
     "setup.py",
     "requirements.txt",
@@ -24,11 +24,11 @@ LOOKED_AT = (
     "Makefile",
     "tests",
 )
-"""Names in a repository's root that say what it is made with."""
+"""Names in a repository's root by which its toolchains are recognised."""
 
 
 class Toolchain(Record):
-    """What one kind of project needs. steps: (name, command); image: of its own world."""
+    """How one kind of project is built. steps: (name, command). image: "" for the machine's own programs."""
 
     name: str
     image: str
@@ -36,9 +36,9 @@ class Toolchain(Record):
 
 
 def toolchains(files: Mapping[str, str]) -> tuple[Toolchain, ...]:
-    """What the repository is made with. files: those of `LOOKED_AT` that are there, a directory with an empty text.
+    """The toolchains of a repository. files: the texts of those in `READ_NAMES` that exist; "" for a directory.
 
-    A Makefile counts where nothing else is known: it usually calls the others.
+    A Makefile counts only if no other toolchain is found, since it usually calls the others.
     """
     found = [one for one in (_python(files), _node(files), _go(files), _rust(files)) if one is not None]
     make = _make(files) if not found else None
@@ -104,7 +104,7 @@ def _make(files: Mapping[str, str]) -> Toolchain | None:
 
 
 def danubefile(name: str, found: Sequence[Toolchain]) -> str:
-    """The text of a danubefile. One world takes the pipeline's image; of several each step names its own."""
+    """The text of a danubefile. With several toolchains each step names its image; one uses the pipeline's image."""
     several = len(found) > 1
     lines = []
     for one in found:
@@ -122,7 +122,7 @@ from danube import pipeline, step
 
 @pipeline(name={json.dumps(name, ensure_ascii=False)})
 def build() -> None:
-    """Each step is a fresh shell in /workspace; what steps leave there the next ones find."""
+    """Each step runs in a new shell in /workspace; files there are kept from step to step."""
 {body}
 '''
 
@@ -132,9 +132,11 @@ def pipeline_yaml(name: str, repository: str, found: Sequence[Toolchain], team: 
     image = found[0].image if len(found) == 1 else ""
     metadata = f"{{name: {name}, team: {team}}}" if team else f"{{name: {name}}}"
     image_line = (
-        f"  image: {image}\n" if image else "  # image: python:3.12   # the server's own programs where none is named\n"
+        f"  image: {image}\n"
+        if image
+        else "  # image: python:3.12   # without an image, steps use the server's own programs\n"
     )
-    return f"""# A pipeline; it belongs into pipelines/{name}.yaml of the configuration repository.
+    return f"""# A pipeline. Its place is pipelines/{name}.yaml in the configuration repository.
 apiVersion: {API_VERSION}
 kind: Pipeline
 metadata: {metadata}
@@ -143,13 +145,13 @@ spec:
   branch_filter: [main, "release/*"]
   triggers: [{{on: push}}, {{on: pull_request}}]
 {image_line}  max_duration_seconds: 1800
-  # Hosts that its steps may reach; danube run ends with the list that a build needed.
+  # Hosts that its steps may reach; danube run prints the list that a build needs.
   # egress_allowlist: [packages.example.org]
 """
 
 
 def configuration(repository: str = "") -> dict[str, str]:
-    """The files of a starter configuration repository, by name; with a first pipeline where a repository is known."""
+    """The files of a starter configuration repository, by name. repository: of a first pipeline; "" for none."""
     files = {"config.yaml": _CONFIG, "teams.yaml": _TEAMS, "users.yaml": _USERS, "README.md": _README}
     if repository:
         name = pipeline_name(repository)
@@ -158,27 +160,27 @@ def configuration(repository: str = "") -> dict[str, str]:
 
 
 def pipeline_name(text: str) -> str:
-    """A pipeline's name from a URL or a directory's name."""
+    """A pipeline's name, from a URL or a path."""
     last = text.rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2].lower()
     name = re.sub(r"[^a-z0-9._-]+", "-", last).strip("-._")[:63].rstrip("-._")
     return name if re.fullmatch(NAME, name) else "app"
 
 
-_CONFIG = f"""# What holds for the whole server. Every key: docs/configuration.md, or: danube validate --schema
+_CONFIG = f"""# Settings of the whole server. All keys: docs/configuration.md, or: danube validate --schema
 apiVersion: {API_VERSION}
 kind: Config
 metadata: {{name: global}}
 spec:
   max_concurrent_jobs: 4
   retention: {{logs_days: 30, artifacts_days: 14}}
-  # Hosts that every job may reach; anything else is refused.
+  # Hosts that every job may reach; connections to others are refused.
   egress_allowlist: []
-  # Credentials for private repositories; each value is a secret that is set with: danube secrets set NAME
+  # Credentials for private repositories; each value is a secret; set it with: danube secrets set NAME
   git_authentication: []
   #  - {{type: gitlab_token, name: gitlab, url: "https://gitlab.example.org", token_secret: gitlab-token, match_patterns: ["gitlab.example.org/*"]}}
 """
 
-_TEAMS = f"""# Who may do what. A team's members are users by their addresses; it has admin on the pipelines that it owns.
+_TEAMS = f"""# Who may do what. Members are named by their addresses. A team has the level admin on the pipelines that it owns.
 apiVersion: {API_VERSION}
 kind: Team
 metadata: {{name: platform}}
@@ -190,7 +192,7 @@ metadata: {{name: engineering}}
 spec: {{members: []}}
 """
 
-_USERS = f"""# People who log in with a password; where an issuer is configured (auth.oidc) teams alone are enough.
+_USERS = f"""# Users who log in with a password. With an OpenID Connect issuer (auth.oidc) this file is not needed.
 #
 # apiVersion: {API_VERSION}
 # kind: User
@@ -200,11 +202,11 @@ _USERS = f"""# People who log in with a password; where an issuer is configured 
 
 _README = """# Danube's configuration
 
-A push to this repository changes the running server; a mistake changes nothing and is explained at its line.
+A push to this repository changes the running server. A push with a mistake changes nothing; the error names its line.
 
-    danube validate            # the same checks, here: before a commit, or in a pipeline
-    danube validate --plan     # on the server: who gains or loses which access, which pipelines change
-    danube config status       # what is in force, and what is wrong with what was pushed last
+    danube validate            # the same checks on this machine: before a commit, or in a pipeline
+    danube validate --plan     # ask the server: who gains or loses access, which pipelines change
+    danube config status       # what is applied, and what is wrong with what was pushed last
 
-`pipelines/` has one file for each pipeline: `danube init` in an application's repository writes one.
+`pipelines/` has one file for each pipeline; `danube init` in an application's repository writes one.
 """

@@ -52,6 +52,8 @@ class PlatformError(Exception):
     """
 
     status = 500
+    findings: "tuple[Invalid, ...]" = ()
+    """Every mistake with its place, if the error stands for several."""
 
     def __init__(
         self, reference: str, what: str, *, cause: str = "", hint: str = "", place: SourceLocation | None = None

@@ -1,5 +1,4 @@
-"""`danube validate`: a configuration directory, a repository with a danubefile, or one file, checked without a
-server."""
+"""Checks a configuration directory, a repository with a danubefile, or one danubefile, without a server."""
 
 import os
 from collections.abc import Mapping
@@ -18,22 +17,24 @@ DANUBEFILE = "danubefile.py"
 
 
 class Validation(Record):
-    """findings: everything that is wrong. state: what the configuration means, where there is a right one; outlines:
-    of the danubefiles that were read, by their paths."""
+    """What was found."""
 
     findings: tuple[Invalid, ...]
+    """Every mistake."""
     state: State | None
+    """The configuration's; None if there is no configuration, or if it has mistakes."""
     outlines: Mapping[str, Outline]
+    """Those of the danubefiles, by path."""
 
 
 def validate(path: Path) -> Validation:
-    """Check what is at that path. Raises Permanent for a configuration that cannot be read at all."""
+    """Check the file or directory. Raises Permanent for a configuration that cannot be read at all."""
     findings, outlines = Findings(), dict[str, Outline]()
     state: State | None = None
     if path.is_file():
         _read_danubefile(path, str(path), findings, outlines)
     elif not path.is_dir():
-        findings.add(SourceLocation(str(path)), "there is nothing here", hint="name a directory, or a danubefile")
+        findings.add(SourceLocation(str(path)), "this path does not exist", hint="name a directory, or a danubefile")
     else:
         known = False
         if is_configuration(path):
@@ -49,20 +50,20 @@ def validate(path: Path) -> Validation:
             findings.add(
                 SourceLocation(str(path)),
                 "there is no configuration and no danubefile here",
-                hint="danube init makes a danubefile, danube init --config a configuration",
+                hint="danube init writes a danubefile, danube init --config a configuration",
             )
     return Validation(findings.sorted(), state, outlines)
 
 
 def planned_files(path: Path) -> dict[str, str]:
-    """The configuration's files as a server is asked about them."""
+    """The configuration's files, as `POST /api/v1/config/plan` takes them."""
     return {name: data.decode("utf-8", "replace") for name, data in configuration_files(path).items()}
 
 
 def _scripts(state: State | None, base: Path) -> dict[Path, str]:
-    """The danubefiles of pipelines whose repository is a directory of this machine, by how they are shown.
+    """The danubefiles of pipelines whose repository is a directory of this machine, with the paths to show for them.
 
-    A missing one is not an error: the server may be another machine.
+    A missing one is not a mistake, since the server may be on another machine.
     """
     found: dict[Path, str] = {}
     for pipeline in state.pipelines.values() if state is not None else ():
@@ -83,7 +84,11 @@ def _read_danubefile(path: Path, shown: str, findings: Findings, outlines: dict[
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        findings.add(SourceLocation(shown), f"the file cannot be read: {error.strerror}", hint="check its mode")
+        findings.add(
+            SourceLocation(shown),
+            f"the file cannot be read: {error.strerror}",
+            hint=f"check its permissions: ls -l {path}",
+        )
         return
     outline = read_danubefile(data, shown, findings)
     if outline is not None:

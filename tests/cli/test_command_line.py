@@ -1,4 +1,4 @@
-"""The command line against a server elsewhere: the same words as on its own machine, and a token that it keeps."""
+"""The command line against a server that it reaches by URL with a kept token, and by the unix socket."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
 
 
 class Shell:
-    """A person's shell: a home of their own, no server named."""
+    """A user's shell with its own home, and no server in the environment."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -34,7 +34,7 @@ class Shell:
         home.mkdir()
 
     async def danube(self, *words: str, given: str = "", code: int = 0, **environment: str) -> str:
-        """Standard output; standard error where the code is not 0."""
+        """Standard output, or standard error if the expected exit code is not 0."""
         done = await asyncio.to_thread(self._run, words, given, self.environment | environment)
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return str(done.stdout if code == 0 else done.stderr)
@@ -56,7 +56,7 @@ class Shell:
         )
 
     @property
-    def kept(self) -> Path:
+    def servers_file(self) -> Path:
         return self.home / "config" / "danube" / "servers.json"
 
 
@@ -77,9 +77,9 @@ async def log_in(api: Api, shell: Shell, *words: str) -> None:
     await shell.danube("login", api.address, "--email", "alice@example.com", *words, given=PASSWORD + "\n")
 
 
-async def test_after_a_login_every_command_speaks_to_that_server(api: Api, shell: Shell) -> None:
+async def test_after_a_login_commands_use_that_server(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
-    assert stat.S_IMODE(shell.kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(shell.servers_file.stat().st_mode) == 0o600
     assert "alice@example.com" in await shell.danube("whoami")
     job = (await shell.danube("trigger", "app")).strip()
     assert job in await shell.danube("jobs")
@@ -94,13 +94,13 @@ async def test_after_a_login_every_command_speaks_to_that_server(api: Api, shell
     assert "cancelled" in await shell.danube("jobs", "--status", "cancelled", "--json")
 
 
-async def test_what_failed_of_a_commit_is_run_again_with_its_parameters(api: Api, shell: Shell) -> None:
+async def test_failed_jobs_of_a_commit_are_run_again_with_their_parameters(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
-    for name in ("docs", "mended", "slow"):
+    for name in ("docs", "fixed", "slow"):
         api.pipeline(name, owner="core")
     params = Trigger("manual", "bob", Revision(COMMIT, "refs/heads/main", "main"), {"target": "staging"})
-    await api.job("mended", status=Status.FAILURE)
-    for name, status in (("mended", Status.SUCCESS), ("docs", Status.SUCCESS), ("slow", Status.TIMEOUT)):
+    await api.job("fixed", status=Status.FAILURE)
+    for name, status in (("fixed", Status.SUCCESS), ("docs", Status.SUCCESS), ("slow", Status.TIMEOUT)):
         await api.job(name, status=status)
     failed = await api.job("app", status=Status.FAILURE, trigger=params)
     await api.job("app", status=Status.FAILURE, trigger=replace(params, revision=Revision("b" * 40)))
@@ -109,29 +109,29 @@ async def test_what_failed_of_a_commit_is_run_again_with_its_parameters(api: Api
     assert (made[0]["trigger"]["rerun_of"], made[0]["trigger"]["params"]) == (failed.id, {"target": "staging"})
     assert "did not fail" in await shell.danube("rerun", "--failed", COMMIT, code=3), "they run again already"
     assert "no job among the newest" in await shell.danube("rerun", "--failed", "d" * 40, code=3)
-    assert "7 digits" in await shell.danube("rerun", "--failed", "c0ffee", code=2)
+    assert "at least 7 digits" in await shell.danube("rerun", "--failed", "c0ffee", code=2)
     assert "name one job" in await shell.danube("rerun", code=2)
 
 
 async def test_a_wrong_password_keeps_nothing(api: Api, shell: Shell) -> None:
-    told = await shell.danube("login", api.address, "--email", "alice@example.com", given="wrong\n", code=3)
-    assert "the address or the password is wrong" in told
-    assert not shell.kept.exists()
+    shown = await shell.danube("login", api.address, "--email", "alice@example.com", given="wrong\n", code=3)
+    assert "the address or the password is wrong" in shown
+    assert not shell.servers_file.exists()
 
 
 async def test_a_file_of_tokens_that_others_can_read_is_refused(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
-    shell.kept.chmod(0o644)
+    shell.servers_file.chmod(0o644)
     assert "chmod 600" in await shell.danube("whoami", code=3)
 
 
 async def test_a_script_names_server_and_token(api: Api, shell: Shell) -> None:
-    caller = await api.person("bob", core="member")
+    caller = await api.caller("bob", core="member")
     token = caller.headers["authorization"].removeprefix("Bearer ")
-    told = await shell.danube("whoami", "--json", DANUBE_SERVER=api.address, DANUBE_TOKEN=token)
-    assert json.loads(told)["name"] == "bob@example.com"
-    told = await shell.danube("whoami", "--server", api.address, code=3)
-    assert "danube login" in told
+    shown = await shell.danube("whoami", "--json", DANUBE_SERVER=api.address, DANUBE_TOKEN=token)
+    assert json.loads(shown)["name"] == "bob@example.com"
+    shown = await shell.danube("whoami", "--server", api.address, code=3)
+    assert "danube login" in shown
 
 
 async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> None:
@@ -148,49 +148,51 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
     assert "not known" in await shell.danube("jobs", code=3, DANUBE_TOKEN=token, DANUBE_SERVER=api.address)
 
 
-async def test_bad_usage_and_what_cannot_be_done_have_exit_codes_of_their_own(api: Api, shell: Shell) -> None:
+async def test_invalid_usage_and_refusals_have_different_exit_codes(api: Api, shell: Shell) -> None:
     data = str(api.path)
-    assert "there is no ref" in await shell.danube("trigger", "app", "--ref", "gone", "--data", data, code=3)
+    assert "no branch, tag or commit 'gone'" in await shell.danube(
+        "trigger", "app", "--ref", "gone", "--data", data, code=3
+    )
     assert "there is no pipeline" in await shell.danube("trigger", "absent", "--data", data, code=3)
     assert "longer than" in await shell.danube("trigger", "app", "--param", f"a={'x' * 9000}", "--data", data, code=2)
-    assert "no param" in await shell.danube("trigger", "app", "--param", "a", "--data", data, code=2)
+    assert "not a valid param" in await shell.danube("trigger", "app", "--param", "a", "--data", data, code=2)
     await shell.danube("trigger", "app", "--no-such-flag", code=2)
 
 
-async def test_the_socket_is_the_administrators(api: Api, shell: Shell) -> None:
+async def test_over_the_socket_the_owner_is_administrator(api: Api, shell: Shell) -> None:
     data = str(api.path)
     job = await api.open_job("app", fork=True)
     assert "waits for an approval" in await shell.danube("explain", job.id, "--data", data)
-    assert "is of commit" in await shell.danube("approve", job.id, "a" * 40, "--data", data, code=3)
+    assert "is for commit" in await shell.danube("approve", job.id, "a" * 40, "--data", data, code=3)
     await shell.danube("approve", job.id, COMMIT[:10], "--data", data)
     await shell.danube("drain", "--data", data)
     assert "takes no new work" in await shell.danube("trigger", "app", "--data", data, code=3)
     await shell.danube("resume", "--data", data)
     audit = await shell.danube("audit", "--data", data, "--json")
     assert [one["action"] for one in json.loads(audit)] == ["drain", "trigger", "drain", "approve"]
-    assert "all 4 entries" in await shell.danube("audit", "--check", "--data", data)
+    assert "all 4 entries are unchanged" in await shell.danube("audit", "--check", "--data", data)
 
 
-async def test_why_a_job_failed(api: Api, shell: Shell) -> None:
+async def test_explain_says_why_a_job_failed(api: Api, shell: Shell) -> None:
     job = await api.job(
         "app", status=Status.FAILURE, reason=Reason.STEP_FAILED, message="step 1 'Test' failed with exit code 3"
     )
-    told = await shell.danube("explain", job.id, "--data", str(api.path))
-    assert "Step 1 'Test' failed with exit code 3." in told
-    assert "hint:" in told
+    shown = await shell.danube("explain", job.id, "--data", str(api.path))
+    assert "Step 1 'Test' failed with exit code 3." in shown
+    assert "hint:" in shown
 
 
-async def test_a_commit_is_told_by_what_it_says_of_itself_and_cannot_steer_a_terminal(api: Api, shell: Shell) -> None:
-    message = "Mend the roof\x1b[2J"
+async def test_a_commit_message_is_shown_without_control_characters(api: Api, shell: Shell) -> None:
+    message = "Repair the roof\x1b[2J"
     revision = Revision(COMMIT, branch="main", commit_message=message, commit_author="Alice")
     trigger = Trigger("webhook", "alice", revision)
     job = await api.job("app", trigger=trigger)
     data = str(api.path)
     explained = await shell.danube("explain", job.id, "--data", data)
-    assert explained.startswith(f"app, commit {COMMIT[:12]} on main, by Alice: Mend the roof [2J\n")
-    assert "Mend the roof [2J" in await shell.danube("jobs", "--data", data)
+    assert explained.startswith(f"app, commit {COMMIT[:12]} on main, by Alice: Repair the roof [2J\n")
+    assert "Repair the roof [2J" in await shell.danube("jobs", "--data", data)
     one = await shell.danube("jobs", job.id, "--data", data)
-    assert "Mend the roof" in one
+    assert "Repair the roof" in one
     assert "Alice" in one
 
 
@@ -204,12 +206,12 @@ async def test_a_job_without_a_commit_is_shown_and_found_by_no_commit(api: Api, 
     assert "not known yet" in await shell.danube("approve", job.id, COMMIT, "--data", data, code=3)
 
 
-async def test_a_list_is_as_long_as_was_asked_for_however_many_pages_that_takes(api: Api, shell: Shell) -> None:
+async def test_a_list_has_the_requested_length_over_several_pages(api: Api, shell: Shell) -> None:
     made = [(await api.job("app")).id for _ in range(215)]
     data = str(api.path)
     for limit in (3, 200, 207, 500):
-        told = json.loads(await shell.danube("jobs", "--limit", str(limit), "--json", "--data", data))
-        assert [job["id"] for job in told] == made[::-1][:limit]
+        shown = json.loads(await shell.danube("jobs", "--limit", str(limit), "--json", "--data", data))
+        assert [job["id"] for job in shown] == made[::-1][:limit]
     assert json.loads(await shell.danube("jobs", "--limit", "0", "--json", "--data", data)) == []
 
 
@@ -220,7 +222,7 @@ async def test_completion_knows_every_command(shell: Shell, name: str) -> None:
     assert "rerun" in script
 
 
-async def test_bash_completes_commands_and_their_words(shell: Shell, tmp_path: Path) -> None:
+async def test_bash_completes_commands_and_their_options(shell: Shell, tmp_path: Path) -> None:
     script = tmp_path / "complete.sh"
     script.write_text(
         await shell.danube("completion", "bash")

@@ -1,4 +1,4 @@
-"""What `danube init` writes for each kind of repository reads as a danubefile and as a pipeline."""
+"""The files that `danube init` writes for each kind of repository are a valid danubefile and a valid pipeline."""
 
 import json
 
@@ -48,7 +48,7 @@ SCRIPTS = json.dumps({"scripts": {"test": "vitest", "build": "vite build", "dev"
         ({}, ["Hello"], ""),
     ],
 )
-def test_each_world_gets_its_steps(files: dict[str, str], names: list[str], image: str) -> None:
+def test_each_toolchain_has_its_steps(files: dict[str, str], names: list[str], image: str) -> None:
     found = starters.toolchains(files)
     outline = outline_of(starters.danubefile("my app", found))
     assert [step.name for step in outline.steps] == names
@@ -58,14 +58,14 @@ def test_each_world_gets_its_steps(files: dict[str, str], names: list[str], imag
     check_configuration({"pipelines/app.yaml": text})
 
 
-def test_of_several_worlds_each_step_names_its_own_image() -> None:
+def test_with_several_toolchains_each_step_names_its_image() -> None:
     found = starters.toolchains({"pyproject.toml": "", "package.json": SCRIPTS, "Makefile": "test:\n"})
     outline = outline_of(starters.danubefile("both", found))
     assert outline.images == ("python:3.12", "node:22")
     assert outline.steps[0].name == "Python: Install"
 
 
-def test_a_starter_configuration_is_right_with_and_without_a_pipeline() -> None:
+def test_a_starter_configuration_is_valid_with_and_without_a_pipeline() -> None:
     check_configuration(starters.configuration())
     check_configuration(starters.configuration("git@git.example.org:team/app.git"))
 

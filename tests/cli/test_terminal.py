@@ -1,4 +1,4 @@
-"""The command line on a real terminal: what it draws, and that a value typed there is not shown."""
+"""The command line on a real terminal: progress, and prompts that do not show what is typed."""
 
 import asyncio
 import shlex
@@ -20,7 +20,7 @@ __all__ = ["shell"]
 
 PART = b"x" * 2**20
 PARTS = 200
-"""Enough that it is not received within the time between two drawings."""
+"""So many that the download takes longer than the time between two drawings."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def api(api: Api) -> Api:
 
 
 async def on_a_terminal(shell: Shell, *words: str, prompt: str = "", typed: str = "", code: int = 0) -> str:
-    """All that the terminal showed; script(1) makes one. What is typed comes when the prompt is there."""
+    """All output on a terminal, which script(1) makes. `typed` is sent after the prompt."""
     process = await asyncio.create_subprocess_exec(
         "script", "--quiet", "--return", "--command", shlex.join([*DANUBE, *words]), "/dev/null",
         stdin=PIPE, stdout=PIPE, cwd=shell.home, env=shell.environment | {"TERM": "xterm", "NO_COLOR": ""},
@@ -48,7 +48,7 @@ async def on_a_terminal(shell: Shell, *words: str, prompt: str = "", typed: str 
     return shown.decode(errors="replace")
 
 
-async def test_a_transfer_shows_how_far_it_is(api: Api, shell: Shell) -> None:
+async def test_a_download_shows_its_progress(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
     job = await api.job("app")
 
@@ -65,7 +65,7 @@ async def test_a_transfer_shows_how_far_it_is(api: Api, shell: Shell) -> None:
         assert sha256(file.read()).hexdigest() == kept.sha256
 
 
-async def test_a_secret_is_asked_for_and_not_shown(api: Api, shell: Shell) -> None:
+async def test_a_prompt_for_a_secret_does_not_show_it(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
     shown = await on_a_terminal(
         shell, "secrets", "set", "KEY", "--pipeline", "app", prompt="value of KEY:", typed="a typed value\n"
@@ -75,9 +75,9 @@ async def test_a_secret_is_asked_for_and_not_shown(api: Api, shell: Shell) -> No
     assert await api.parts.jobs.secrets.read_for_job(job, 1, "KEY") == b"a typed value"
 
 
-async def test_nothing_typed_is_bad_usage(shell: Shell) -> None:
+async def test_the_end_of_input_at_a_prompt_is_invalid_usage(shell: Shell) -> None:
     shown = await on_a_terminal(
         shell, "secrets", "set", "KEY", "--data", ".", prompt="value of KEY:", typed="\x04", code=2
     )
-    assert "nothing was typed" in shown
+    assert "standard input ended" in shown
     assert "Traceback" not in shown

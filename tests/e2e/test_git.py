@@ -224,7 +224,7 @@ def test_a_configuration_lives_at_the_terminal(danube: Installation) -> None:
         "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {observability: {metrics_enabled: false}}\n"
     )
     danube.command("config", "sync")
-    with pytest.raises(NotFound, match="no figures"):
+    with pytest.raises(NotFound, match="metrics are disabled"):
         danube.client.get("/metrics")
 
 
@@ -292,8 +292,8 @@ def test_a_server_begins_before_its_configuration_can_be_read(danube: Installati
 def test_a_repository_gets_a_danubefile_that_runs(danube: Installation) -> None:
     app = danube.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
     assert "found: Make" in danube.command("init", str(app), "--repository", "https://git.example.org/shop.git").stdout
-    assert "danubefile.py is right: shop" in danube.command("validate", str(app)).stdout
-    assert (app / "danube-pipeline.yaml").read_text().startswith("# A pipeline; it belongs into pipelines/shop.yaml")
+    assert "danubefile.py OK: shop" in danube.command("validate", str(app)).stdout
+    assert (app / "danube-pipeline.yaml").read_text().startswith("# A pipeline. Its place is pipelines/shop.yaml")
     schema = json.loads(danube.command("validate", "--schema").stdout)
     assert schema["title"] == "Danube configuration, danube.dev/v1"
     ran = danube.command("run", str(app))
@@ -306,4 +306,4 @@ def test_a_starter_configuration_is_valid(danube: Installation) -> None:
     assert "2 teams, 1 pipelines" in danube.command("validate", str(target)).stdout
     assert (target / "pipelines" / "shop.yaml").exists()
     refused = danube.command("init", "--config", str(target), check=False)
-    assert "is there already" in refused.stderr
+    assert "already exists" in refused.stderr

@@ -1,21 +1,20 @@
-"""`danube approve JOB COMMIT`: let strangers' code run; exactly the commit that you have looked at."""
+"""`danube approve JOB COMMIT`: let a job of untrusted code run, for exactly the commit that was reviewed."""
 
 import argparse
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_json
+from danube_pkg.cli.output import show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Conflict
 
-SHORTEST = 7
-"""Digits of a commit's hash: what Git itself shows."""
+SHORTEST_COMMIT = 7
+"""The fewest digits of a commit's hash: as many as Git shows."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB")
-    parser.add_argument("commit", metavar="COMMIT", help="the commit that you have looked at, or its first digits")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("commit", metavar="COMMIT", help="the commit that you have reviewed, or its first digits")
     add_server_arguments(parser)
 
 
@@ -24,18 +23,13 @@ def main(options: argparse.Namespace) -> int:
     path = f"/api/v1/jobs/{quote(options.job, safe='')}"
     commit = client.get(path)["trigger"]["commit_sha"]
     if commit is None:
-        raise Conflict(
-            "commit-unknown", "the job's commit is not known yet", hint=f"danube explain {options.job}, then try again"
-        )
-    if len(options.commit) < SHORTEST or not commit.startswith(options.commit.lower()):
+        what = "the job's commit is not known yet"
+        raise Conflict("commit-unknown", what, hint=f"danube explain {options.job}, then try again")
+    if len(options.commit) < SHORTEST_COMMIT or not commit.startswith(options.commit.lower()):
         raise Conflict(
             "approval-of-another-commit",
-            f"the job is of commit {commit}",
+            f"the job is for commit {commit}",
             hint=f"danube approve {options.job} {commit}",
         )
     job = client.post(f"{path}/approve", {"commit_sha": commit})
-    if options.json:
-        print_json(job)
-    else:
-        print(f"job {job['id']} of {job['pipeline']} may run")
-    return 0
+    return show(job, options, lambda job: print(f"job {job['id']} of {job['pipeline']} may run"))

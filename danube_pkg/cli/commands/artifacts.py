@@ -1,16 +1,16 @@
-"""`danube artifacts`: what a job kept; a download is checked against its hash before it gets its name."""
+"""`danube artifacts`: list and download a job's artifacts. A download gets its name after its hash was checked."""
 
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_json, print_table, size
+from danube_pkg.cli.output import print_table, show, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import NotFound, Permanent, Unavailable
@@ -22,17 +22,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="list a job's artifacts")
     listing.add_argument("job", metavar="JOB")
-    listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(act=_list)
     add_server_arguments(listing)
     download = commands.add_parser("download", help="download one artifact")
     download.add_argument("job", metavar="JOB")
     download.add_argument("name", metavar="NAME")
     download.add_argument(
-        "-o", "--output", metavar="FILE", help="where to (its own name in this directory; - is standard output)"
+        "-o", "--output", metavar="FILE", help="where to write it (its own name); - for standard output"
     )
     download.set_defaults(act=_download)
-    add_server_arguments(download)
+    add_server_arguments(download, json_help="")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -41,12 +40,12 @@ def main(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     artifacts = ApiClient(options).get(f"/api/v1/jobs/{quote(options.job)}/artifacts")["artifacts"]
-    if options.json:
-        print_json(artifacts)
-        return 0
+    return show(artifacts, options, _print)
+
+
+def _print(artifacts: Sequence[Mapping[str, Any]]) -> None:
     rows = [(one["name"], one["file_name"], size(one["size_bytes"]), one["sha256"]) for one in artifacts]
     print_table(("NAME", "FILE", "SIZE", "SHA256"), rows)
-    return 0
 
 
 def _download(options: argparse.Namespace) -> int:
@@ -83,16 +82,16 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _receive(client: ApiClient, path: str, descriptor: int, artifact: Mapping[str, Any]) -> None:
-    """Stream into an open file, which is closed. Raises Unavailable when what came is not what the server has."""
+    """Download into an open file, and close it. Raises Unavailable if the hash differs."""
     hash_ = sha256()
     with (
         os.fdopen(descriptor, "wb") as file,
         client.open(path) as response,
-        progress(artifact["file_name"], artifact["size_bytes"]) as told,
+        progress(artifact["file_name"], artifact["size_bytes"]) as shown,
     ):
         while chunk := response.read(CHUNK_BYTES):
             hash_.update(chunk)
             file.write(chunk)
-            told.add(len(chunk))
+            shown.add(len(chunk))
     if hash_.hexdigest() != artifact["sha256"]:
-        raise Unavailable("download-torn", "the download does not have the artifact's hash", hint="try again")
+        raise Unavailable("download-torn", "the download's hash differs from the artifact's", hint="try again")

@@ -1,4 +1,4 @@
-"""`danube completion SHELL`: what makes a shell complete commands and options; made from the commands' own parsers."""
+"""`danube completion SHELL`: a script that lets a shell complete commands and options, made from their parsers."""
 
 import argparse
 import importlib
@@ -11,7 +11,9 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS, help='bash: eval "$(danube completion bash)"; zsh and fish likewise')
+    parser.add_argument(
+        "shell", choices=SHELLS, help='for bash: eval "$(danube completion bash)"; the same for zsh and fish'
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -25,7 +27,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _words(path: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[str]]]:
-    """For a command and each of its own commands: what may stand behind it."""
+    """For a command and each of its subcommands: (words, what may follow them)."""
     found: list[str] = []
     for action in parser._actions:
         found += action.option_strings
@@ -43,11 +45,11 @@ def _bash(words: Mapping[str, list[str]]) -> str:
         f"    {shlex.quote(path)}) words={shlex.quote(' '.join(found))} ;;" for path, found in words.items()
     )
     return f"""_danube() {{
-  local spoken= words= word
+  local typed= words= word
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
-    case $word in -*) ;; *) [ "$(_danube_words "${{spoken:+$spoken }}$word")" ] && spoken="${{spoken:+$spoken }}$word" ;; esac
+    case $word in -*) ;; *) [ "$(_danube_words "${{typed:+$typed }}$word")" ] && typed="${{typed:+$typed }}$word" ;; esac
   done
-  COMPREPLY=($(compgen -W "$(_danube_words "$spoken")" -- "${{COMP_WORDS[COMP_CWORD]}}"))
+  COMPREPLY=($(compgen -W "$(_danube_words "$typed")" -- "${{COMP_WORDS[COMP_CWORD]}}"))
 }}
 _danube_words() {{
   local words=

@@ -1,31 +1,28 @@
-"""`danube config`: what is in force and what is wrong with what was pushed last; or a look at the repository now."""
+"""`danube config`: the applied configuration and what is wrong with what was pushed last; or read the repository
+now."""
 
 import argparse
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, one_line, print_json
+from danube_pkg.cli.output import ago, one_line, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, act, text in (
-        ("status", _status, "show what is in force, and what is wrong with what was seen last"),
-        ("sync", _sync, "look at the configuration repository now"),
+        ("status", _status, "show the applied revision, and what is wrong with the newest one"),
+        ("sync", _sync, "read the configuration repository now"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--json", action="store_true", help="print JSON")
         command.set_defaults(act=act)
         add_server_arguments(command)
 
 
 def main(options: argparse.Namespace) -> int:
     view: dict[str, Any] = options.act(options)
-    if options.json:
-        print_json(view)
-    else:
-        _print(view)
+    show(view, options, _print)
     return 0 if view["ok"] else 1
 
 
@@ -43,11 +40,11 @@ def _print(view: dict[str, Any]) -> None:
     applied = (
         f"{view['applied_revision']}, {ago(view['applied_at'])} ago" if view["applied_revision"] else "nothing yet"
     )
-    print(f"in force    {applied}")
+    print(f"applied     {applied}")
     if view["seen_revision"] not in ("", view["applied_revision"]):
-        print(f"seen last   {view['seen_revision']}, not applied")
+        print(f"newest      {view['seen_revision']}, not applied")
     if view["checked_at"]:
-        print(f"looked at   {ago(view['checked_at'])} ago")
+        print(f"read        {ago(view['checked_at'])} ago")
     if view["problem"]:
         _print_finding("problem     ", view["problem"])
     for one in view["findings"]:

@@ -1,4 +1,4 @@
-"""`danube doctor`: whether this machine can run jobs, and the commands that mend what it lacks."""
+"""`danube doctor`: whether this machine can run jobs, and the commands that install what it lacks."""
 
 import argparse
 import asyncio
@@ -15,7 +15,9 @@ from danube_pkg.ops.doctor import CheckResult, diagnose
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="DIR", help="the data directory to check; a temporary one if there is none")
+    parser.add_argument(
+        "--data", metavar="DIR", help="the data directory to check (the server's, else a temporary one)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

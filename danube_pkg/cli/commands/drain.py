@@ -1,21 +1,25 @@
-"""`danube drain`: the server takes no new work, what runs goes on; also over a restart, until `danube resume`."""
+"""`danube drain`: the server starts no new jobs, and running ones continue; until `danube resume`, over restarts."""
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import print_json
+from danube_pkg.cli.output import show
 from danube_pkg.cli.servers import add_server_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
     add_server_arguments(parser)
 
 
 def main(options: argparse.Namespace) -> int:
-    state = ApiClient(options).post("/api/v1/system/drain")
-    if options.json:
-        print_json(state)
+    return show(ApiClient(options).post("/api/v1/system/drain"), options, print_state)
+
+
+def print_state(state: Mapping[str, Any]) -> None:
+    """Whether the server is draining."""
+    if state["active"]:
+        print(f"draining since {state['since']}, by {state['by']}; danube resume ends it")
     else:
-        print(f"no new work is taken, since {state['since']}, by {state['by']}; danube resume ends it")
-    return 0
+        print("not draining; new jobs are started")

@@ -1,7 +1,8 @@
-"""`danube image`: what images are here, and bringing them here before a job needs them or where there is no network.
+"""`danube image`: list, load, pull and remove images: before a job needs them, or on a machine without network.
 
-The commands work on the store itself, which a running server shares; nothing has to be restarted. `pull` uses the registries
-and the credentials of the server's configuration, for whom the server's files belong to, and what `docker login` has kept.
+The commands work on the image store, which a running server shares, so that it needs no restart. `pull` uses the
+registries and credentials of the server's configuration, if this user owns the server's files, and those of `docker
+login`.
 """
 
 import argparse
@@ -13,29 +14,29 @@ from pathlib import Path
 from danube_pkg.adapters.images.archives import open_archive
 from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.cli.image_settings import image_options
-from danube_pkg.cli.output import ago, print_json, print_table, size
+from danube_pkg.cli.output import ago, print_json, print_table, show, size
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.images.reference import ArchivedImage, Image, StoredImage
 from danube_pkg.core.images.registries import RegistrySpec
-from danube_pkg.edges.http.server.bodies import iso
+from danube_pkg.kit.times import iso
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, act, text in (
-        ("load", _load, "load images from a file: docker save, or an OCI archive"),
-        ("list", _list, "list the images that are here"),
+        ("load", _load, "load images from an archive of docker save, or an OCI archive"),
+        ("list", _list, "list the images on this machine"),
         ("pull", _pull, "pull an image from its registry"),
         ("remove", _remove, "remove an image that no job uses"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         if name == "load":
-            command.add_argument("file", metavar="FILE", help="the archive, plain or packed by gzip or zstd")
-            command.add_argument("--name", metavar="NAME", help="the image's name, where the file has none or another")
+            command.add_argument("file", metavar="FILE", help="the archive, plain or compressed with gzip or zstd")
+            command.add_argument("--name", metavar="NAME", help="the image's name (the one in the file)")
         elif name != "list":
             command.add_argument("image", metavar="NAME", help="for example node:20")
         if name == "pull":
-            command.add_argument("--http", action="store_true", help="reach the registry without TLS")
+            command.add_argument("--http", action="store_true", help="connect to the registry without TLS")
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument(
             "--data",
@@ -52,24 +53,19 @@ def main(options: argparse.Namespace) -> int:
 async def _list(options: argparse.Namespace, store: ImageOptions) -> int:
     async with open_images(store) as service:
         images = await service.list()
-    if options.json:
-        print_json([_stored(one) for one in images])
-        return 0
-    print_table(
-        ("IMAGE", "DIGEST", "SIZE", "FROM", "USED", "PODS"),
-        [
-            (
-                one.image.name,
-                one.image.digest[7:19],
-                size(one.image.size_bytes),
-                "file" if one.image.loaded else "registry",
-                ago(iso(one.used_at)),
-                str(one.pods),
-            )
-            for one in images
-        ],
-    )
-    return 0
+    rows = [
+        (
+            one.image.name,
+            one.image.digest[7:19],
+            size(one.image.size_bytes),
+            "file" if one.image.loaded else "registry",
+            ago(iso(one.used_at)),
+            str(one.pods),
+        )
+        for one in images
+    ]
+    heads = ("IMAGE", "DIGEST", "SIZE", "FROM", "USED", "PODS")
+    return show([_stored(one) for one in images], options, lambda _: print_table(heads, rows))
 
 
 async def _load(options: argparse.Namespace, store: ImageOptions) -> int:
@@ -88,7 +84,7 @@ async def _load(options: argparse.Namespace, store: ImageOptions) -> int:
 
 def _names(image: ArchivedImage, wanted: str | None, path: Path, *, count: int) -> Sequence[str]:
     if wanted is not None and count > 1:
-        raise Invalid("name-ambiguous", f"{path} has {count} images, so --name cannot name them", hint="leave it out")
+        raise Invalid("name-ambiguous", f"{path} has {count} images, so --name is ambiguous", hint="leave --name out")
     names = [wanted] if wanted is not None else image.names
     if not names:
         raise Invalid("name-missing", f"the image in {path} has no name", hint=f"danube image load {path} --name NAME")
@@ -99,7 +95,7 @@ async def _pull(options: argparse.Namespace, store: ImageOptions) -> int:
     host = options.image.partition("/")[0]
     specs = (RegistrySpec(host, insecure=True),) if options.http else ()
     async with open_images(store, lambda: specs) as images:
-        image = await images.ensure(options.image, lambda news: print(news, file=sys.stderr))
+        image = await images.ensure(options.image, lambda update: print(update, file=sys.stderr))
     _print([image], "ready", as_json=options.json)
     return 0
 

@@ -1,4 +1,4 @@
-"""`danube init`: a danubefile and a pipeline for what this repository holds, or a starter configuration repository."""
+"""`danube init`: write a danubefile and a pipeline for this repository, or a starter configuration repository."""
 
 import argparse
 from collections.abc import Mapping
@@ -13,12 +13,10 @@ PIPELINE_FILE = "danube-pipeline.yaml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "directory", metavar="DIR", nargs="?", default=".", help="where; this directory where none is named"
-    )
+    parser.add_argument("directory", metavar="DIR", nargs="?", default=".", help="where to write (this directory)")
     parser.add_argument("--config", action="store_true", help="write a starter configuration repository instead")
-    parser.add_argument("--repository", metavar="URL", help="the application's repository (else the remote `origin`)")
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("--repository", metavar="URL", help="the application's repository (the remote origin)")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -31,7 +29,7 @@ def main(options: argparse.Namespace) -> int:
             f'  [config_repo]\n  url = "{directory.absolute()}"   # or its URL\nthen: danube serve --config danube.toml'
         )
         return 0
-    found = starters.toolchains(_looked_at(directory))
+    found = starters.toolchains(_read_files(directory))
     name = starters.pipeline_name(str(directory.absolute()))
     repository = options.repository or _origin(directory) or str(directory.absolute())
     _write(
@@ -42,14 +40,14 @@ def main(options: argparse.Namespace) -> int:
         },
         force=options.force,
     )
-    print(f"found: {', '.join(one.name for one in found) or 'nothing that is known'}")
+    print(f"found: {', '.join(one.name for one in found) or 'no known toolchain'}")
     print(f"\nnext: danube run, then move {PIPELINE_FILE} to pipelines/{name}.yaml of the configuration repository")
     return 0
 
 
-def _looked_at(directory: Path) -> Mapping[str, str]:
+def _read_files(directory: Path) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for name in starters.LOOKED_AT:
+    for name in starters.READ_NAMES:
         path = directory / name
         if path.is_file():
             with path.open("rb") as file:
@@ -60,17 +58,17 @@ def _looked_at(directory: Path) -> Mapping[str, str]:
 
 
 def _origin(directory: Path) -> str:
-    # dulwich takes longer to import than the rest of the command; `danube init --config` does without.
+    # dulwich takes longer to import than the rest of the command, and `danube init --config` does not need it.
     from danube_pkg.adapters.git.working_tree import origin_url
 
     return without_login(origin_url(directory)) if directory.is_dir() else ""
 
 
 def _write(directory: Path, files: Mapping[str, str], *, force: bool) -> None:
-    there = [name for name in files if (directory / name).exists()]
-    if there and not force:
+    existing = [name for name in files if (directory / name).exists()]
+    if existing and not force:
         raise Conflict(
-            "file-exists", f"{directory / there[0]} is there already", hint="danube init --force replaces it"
+            "file-exists", f"{directory / existing[0]} already exists", hint="danube init --force replaces it"
         )
     try:
         for name, text in files.items():
@@ -80,5 +78,8 @@ def _write(directory: Path, files: Mapping[str, str], *, force: bool) -> None:
             print(f"wrote {path}")
     except OSError as error:
         raise Permanent(
-            "directory-unusable", f"{directory} cannot be written", cause=error.strerror or "", hint="check its mode"
+            "directory-unusable",
+            f"{directory} cannot be written",
+            cause=error.strerror or "",
+            hint=f"check who may write there: ls -ld {directory}",
         ) from error

@@ -1,4 +1,4 @@
-"""`danube logs JOB`: a job's log as it is, of one step if asked, or live to the job's end."""
+"""`danube logs JOB`: a job's log, or one step's output; with -f, live until the job ends."""
 
 import argparse
 import shutil
@@ -12,10 +12,11 @@ from danube_pkg.cli.servers import add_server_arguments
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job ends; end as it does: 0 or 1")
-    parser.add_argument("--step", type=int, metavar="N", help="only what this step printed")
-    parser.add_argument("--json", action="store_true", help="with -f: print events as JSON lines")
-    add_server_arguments(parser)
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="until the job ends; exit code 0 if it succeeds, else 1"
+    )
+    parser.add_argument("--step", type=int, metavar="N", help="only the output of this step")
+    add_server_arguments(parser, json_help="with -f: print events as JSON lines")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def follow_to_end(client: ApiClient, job_id: str, *, as_json: bool) -> int:
-    """Print a job's log as it grows; 0 when it ended green, 1 otherwise. A restarted server is waited for."""
+    """Print a job's log as it grows; returns 0 if the job succeeded, else 1. Waits for a server that is restarted."""
     printer, events = LivePrinter(sys.stdout), JsonPrinter(sys.stdout)
     job = None
     for event in client.follow(f"/api/v1/jobs/{quote(job_id)}/events"):

@@ -1,23 +1,23 @@
-"""`danube rerun JOB`: the same commit and parameters again, followed to its end if asked to; `--failed COMMIT` runs again whatever
-failed of a commit."""
+"""`danube rerun JOB`: run a job again for the same commit and parameters; `--failed COMMIT`: run again whatever
+failed."""
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.logs import follow_to_end
-from danube_pkg.cli.output import print_json
+from danube_pkg.cli.output import show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import Invalid, NotFound
 
 NEWEST_JOBS = 2000
-"""How far back a commit's jobs are looked for: a day of a large team."""
+"""How many jobs are searched for those of a commit: a day of a large team."""
 
 SHORTEST_COMMIT = 7
-"""Digits by which a commit is named; fewer could be several."""
+"""The fewest digits of a commit's hash; fewer could match several commits."""
 
 FAILED = ("failure", "timeout")
 
@@ -25,10 +25,9 @@ FAILED = ("failure", "timeout")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", nargs="?")
     parser.add_argument(
-        "--failed", metavar="COMMIT", help="every pipeline whose newest job of this commit failed; instead of JOB"
+        "--failed", metavar="COMMIT", help="instead of JOB: every pipeline whose newest job for this commit failed"
     )
-    parser.add_argument("--wait", action="store_true", help="print the log and end as the job ends: 0 or 1")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--wait", action="store_true", help="print the log; exit code 0 if the job succeeds, else 1")
     add_server_arguments(parser)
 
 
@@ -37,15 +36,21 @@ def main(options: argparse.Namespace) -> int:
         raise Invalid("rerun-of-what", "name one job, or a commit without --wait", hint="danube rerun --failed COMMIT")
     client = ApiClient(options)
     if options.failed:
-        made = [_rerun(client, job["id"]) for job in _failed(client, options.failed)]
-        return _print(made if options.json else [job["id"] for job in made], as_json=options.json)
+        return show([_rerun(client, job["id"]) for job in _failed(client, options.failed)], options, _print)
     job = _rerun(client, options.job)
     if options.wait:
         return follow_to_end(client, job["id"], as_json=options.json)
-    code = _print(job if options.json else [job["id"]], as_json=options.json)
-    if not options.json:
-        print(f"  follow it: danube logs -f {job['id']}", file=sys.stderr)
-    return code
+    return show(job, options, print_started)
+
+
+def print_started(job: Mapping[str, Any]) -> None:
+    """The id of a new job on standard output, and how to follow it on standard error."""
+    print(job["id"])
+    print(f"  follow it: danube logs -f {job['id']}", file=sys.stderr)
+
+
+def _print(jobs: Sequence[Mapping[str, Any]]) -> None:
+    print("\n".join(job["id"] for job in jobs))
 
 
 def _rerun(client: ApiClient, job_id: str) -> Mapping[str, Any]:
@@ -53,19 +58,11 @@ def _rerun(client: ApiClient, job_id: str) -> Mapping[str, Any]:
     return made
 
 
-def _print(what: Any, *, as_json: bool) -> int:
-    if as_json:
-        print_json(what)
-    else:
-        print("\n".join(what))
-    return 0
-
-
 def _failed(client: ApiClient, commit: str) -> list[Mapping[str, Any]]:
-    """By pipeline the newest job of that commit, where it failed. Raises Invalid, NotFound."""
+    """Each pipeline's newest job for that commit, if it failed. Raises Invalid, NotFound."""
     if len(commit) < SHORTEST_COMMIT:
-        what = f"a commit is named by {SHORTEST_COMMIT} digits at least, not {commit!r}"
-        raise Invalid("commit-too-short", what, hint="danube jobs shows commits; git log has all of their digits")
+        what = f"a commit needs at least {SHORTEST_COMMIT} digits, not {commit!r}"
+        raise Invalid("commit-too-short", what, hint="danube jobs shows commits; git log shows all of their digits")
     newest: dict[str, Mapping[str, Any]] = {}
     for job in client.listed("/api/v1/jobs", "jobs", limit=NEWEST_JOBS):
         if (job["trigger"]["commit_sha"] or "").startswith(commit):
@@ -73,5 +70,5 @@ def _failed(client: ApiClient, commit: str) -> list[Mapping[str, Any]]:
     failed = [job for _, job in sorted(newest.items()) if job["status"] in FAILED]
     if not failed:
         known = "its newest jobs did not fail" if newest else f"it has no job among the newest {NEWEST_JOBS}"
-        raise NotFound("nothing-failed", f"nothing of {commit} is to be run again: {known}", hint="danube jobs")
+        raise NotFound("nothing-failed", f"there is nothing to run again for {commit}: {known}", hint="danube jobs")
     return failed

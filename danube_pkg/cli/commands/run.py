@@ -1,7 +1,7 @@
-"""`danube run [PATH]`: the danubefile of the working tree, changes and all, run here and now without a server.
+"""`danube run [PATH]`: run the danubefile of the working tree, with uncommitted changes, without a server.
 
-It is the same engine as the server's, on a directory of its own below the user's state directory; the last few runs' logs and
-artifacts stay there. What a run that was killed left of a pod is removed by the next one.
+The engine is the server's, with its data below the user's state directory, where the logs and artifacts of the last few
+runs are kept. If a run was killed, the next one removes what is left of its pod.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.runtimes.pods import Network
-from danube_pkg.edges.http.resources.egress import destination_view
-from danube_pkg.edges.http.resources.jobs import job_summary, step_view
+from danube_pkg.edges.http.views.egress import destination_view
+from danube_pkg.edges.http.views.jobs import job_summary, step_view
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.records import Record, replace, to_builtins
@@ -38,14 +38,14 @@ from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.secrets import KnownValues
 
 KEPT_RUNS = 10
-"""Enough to compare today's runs; their artifacts are the user's disk."""
+"""Enough to compare the runs of a day; artifacts take space on the user's disk."""
 
 MAX_SECONDS = 24 * 3600
-"""Somebody sits in front of it and can end it."""
+"""The default is long, since the user can end the run at any time."""
 
 
 class RunRequest(Record):
-    """What the command line asks for, parsed."""
+    """The parsed options."""
 
     directory: Path
     script: str
@@ -57,9 +57,11 @@ class RunRequest(Record):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="a directory, or its danubefile (.)")
+    parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="a directory, or a danubefile (.)")
     parser.add_argument("--script", metavar="FILE", help="the danubefile, relative to PATH (danubefile.py)")
-    parser.add_argument("--param", action="append", default=[], metavar="K=V", help="ctx.params in the danubefile")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="K=V", help="a parameter; ctx.params in the danubefile"
+    )
     parser.add_argument(
         "--secret",
         action="append",
@@ -70,18 +72,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         choices=("none", "host"),
-        help="what steps reach: nothing, or all that this machine does (else: anything, recorded)",
+        help="steps reach nothing, or use this machine's network (else they reach everything, and it is recorded)",
     )
-    parser.add_argument("--hermetic", action="store_true", help="steps reach what --allow names, and nothing else")
+    parser.add_argument("--hermetic", action="store_true", help="steps reach only what --allow names")
     parser.add_argument(
         "--allow",
         action="append",
         default=[],
         metavar="HOST[:PORT]",
-        help="what steps may reach; @FILE: the egress_allowlist of a YAML file",
+        help="what steps may reach; @FILE reads the egress_allowlist of a YAML file",
     )
     parser.add_argument(
-        "--timeout", type=int, default=MAX_SECONDS, metavar="SECONDS", help="end the job after so long (a day)"
+        "--timeout", type=int, default=MAX_SECONDS, metavar="SECONDS", help="how long the job may take (a day)"
     )
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -118,12 +120,12 @@ def _request(options: argparse.Namespace) -> RunRequest:
 
 
 def _network(options: argparse.Namespace) -> Network:
-    """What steps reach: everything, to learn what they need, unless something else is asked for."""
+    """By default steps reach everything, and the allowlist that they need is recorded."""
     if options.network and (options.hermetic or options.allow):
         raise Invalid(
             "network-contradiction",
-            f"--network={options.network} is decided without a list",
-            hint="leave it out for --hermetic and --allow",
+            f"--network={options.network} does not use an allowlist",
+            hint="leave --network out to use --hermetic and --allow",
         )
     return Network(options.network or ("allowlist" if options.hermetic else "learn"))
 
@@ -145,7 +147,7 @@ def _secrets(words: list[str]) -> dict[str, bytes]:
                 "secret-unreadable",
                 f"{value[1:]} cannot be read",
                 cause=error.strerror or "",
-                hint=f"check the path and who may read it: ls -l {value[1:]}",
+                hint=f"check the path and its permissions: ls -l {value[1:]}",
             ) from error
         found[key] = without_line_end(data)
     return found
@@ -167,7 +169,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int
         ended = await _watch(run, job, as_json=as_json)
         artifacts = await run.jobs.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
-    shutil.rmtree(data / "keys")  # of no use without the server; what stays is the log and the artifacts
+    shutil.rmtree(data / "keys")  # only the log and the artifacts are kept
     if as_json:
         if egress.contacts:
             places = [to_builtins(destination_view(one)) for one in egress.destinations]
@@ -181,7 +183,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int
 
 
 async def _start(run: RunParts, request: RunRequest) -> Job:
-    """The one job of this run, for its one pipeline."""
+    """Start the one job of this run, with a pipeline made from the request."""
     settings = PipelineSettings(
         repository=str(request.directory),
         script=request.script,
@@ -195,28 +197,28 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
 
 
 async def _watch(run: RunParts, job: Job, *, as_json: bool) -> Mapping[str, Any]:
-    """Print the job to its end; a first interrupt cancels it, and its end is waited for all the same."""
+    """Print the job until it ends. An interrupt cancels it; its end is awaited as well."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, lambda: group.create_task(_cancel(run, job.id), name="cancel"))
         printer, events = LivePrinter(sys.stdout), JsonPrinter(sys.stdout)
         latest = job
-        async with follow_job(run.jobs.engine, run.jobs.logs, job.id) as news:
-            async for item in news:
-                if isinstance(item, LogPart):
+        async with follow_job(run.jobs.engine, run.jobs.logs, job.id) as changes:
+            async for change in changes:
+                if isinstance(change, LogPart):
                     if as_json:
-                        events.event("log", {"text": item.data.decode(errors="replace")})
+                        events.event("log", {"text": change.data.decode(errors="replace")})
                     else:
-                        printer.feed(item.data)
+                        printer.feed(change.data)
                     continue
                 if as_json:
-                    _print_changes(events, latest, item)
-                latest = item
+                    _print_changes(events, latest, change)
+                latest = change
         printer.close()
         async with run.jobs.engine.watch(job.id) as states:
             async for _ in states:
-                continue  # until it is closed: its pod is gone
+                continue  # until the job is closed and its pod removed
     found: Mapping[str, Any] = to_builtins(job_summary(latest))
     return found
 
@@ -233,7 +235,7 @@ async def _cancel(run: RunParts, job_id: str) -> None:
     try:
         await run.jobs.engine.cancel(job_id, "an interrupt")
     except (Conflict, Retryable) as error:
-        print(f"danube: {error}", file=sys.stderr)  # it has ended by itself meanwhile
+        print(f"danube: {error}", file=sys.stderr)  # it ended before it could be cancelled
 
 
 def _made(directory: Path) -> Path:
@@ -248,7 +250,7 @@ def _state_directory() -> Path:
 
 
 async def _tidy(runs: Path) -> None:
-    """Remove what killed runs left of pods, and all but the last few runs. Runs that are under way hold their lock."""
+    """Remove pods of killed runs, and all but the last few runs. A run that is still running holds its lock."""
     left = sorted(path for path in runs.iterdir() if path.is_dir())
     for number, path in enumerate(left):
         try:

@@ -1,13 +1,14 @@
-"""`danube secrets`: set from standard input, list names, remove. A value is never an argument: others could see it."""
+"""`danube secrets`: set, list and remove secrets. A value is never an argument, since other users can see arguments."""
 
 import argparse
 import getpass
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, print_json, print_table
+from danube_pkg.cli.output import ago, print_table, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_value
 
@@ -15,18 +16,16 @@ from danube_pkg.core.secrets.secret import MAX_VALUE_BYTES, check_key, check_val
 def arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, act, text in (
-        ("set", _set, "set a secret; the value comes from standard input"),
+        ("set", _set, "set a secret; the value is read from standard input"),
         ("list", _list, "list the names of secrets"),
         ("remove", _remove, "remove a secret"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        if name == "list":
-            command.add_argument("--json", action="store_true", help="print JSON")
-        else:
+        if name != "list":
             command.add_argument("key", metavar="KEY")
-        command.add_argument("--pipeline", metavar="P", help="for this pipeline alone; else for all")
+        command.add_argument("--pipeline", metavar="P", help="for this pipeline only (for all)")
         command.set_defaults(act=act)
-        add_server_arguments(command)
+        add_server_arguments(command, json_help="print JSON" if name == "list" else "")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -45,28 +44,28 @@ def _set(options: argparse.Namespace) -> int:
 
 
 def value_from_input(key: str) -> bytes:
-    """A prompt on a terminal, else standard input. The line end that `echo` adds to a value of one line is no part of it."""
+    """From a prompt on a terminal, else from standard input."""
     if sys.stdin.isatty():
         return getpass.getpass(f"value of {key}: ").encode()
     return without_line_end(sys.stdin.buffer.read(MAX_VALUE_BYTES + 2))
 
 
 def without_line_end(value: bytes) -> bytes:
-    """A value of several lines (a private key) keeps its last line end, which some programs insist on."""
+    """A value of one line without the line end that `echo` adds. A value of several lines (a private key) keeps its
+    last line end, which some programs require."""
     line = value.removesuffix(b"\n").removesuffix(b"\r")
     return value if b"\n" in line else line
 
 
 def _list(options: argparse.Namespace) -> int:
-    secrets = ApiClient(options).get(_path(options))["secrets"]
-    if options.json:
-        print_json(secrets)
-        return 0
+    return show(ApiClient(options).get(_path(options))["secrets"], options, _print)
+
+
+def _print(secrets: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         (one["key"], one["pipeline"] or "", ago(one["updated_at"]), _last_read(one["last_read"])) for one in secrets
     ]
     print_table(("KEY", "PIPELINE", "SET", "LAST READ"), rows)
-    return 0
 
 
 def _last_read(read: Mapping[str, str] | None) -> str:

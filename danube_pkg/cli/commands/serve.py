@@ -1,4 +1,5 @@
-"""`danube serve`: the server, until SIGTERM or SIGINT; jobs that run go on, and the next server continues them."""
+"""`danube serve`: run the server until SIGTERM or SIGINT. Running jobs continue, and the next server takes them
+over."""
 
 import argparse
 import asyncio
@@ -30,8 +31,8 @@ def main(options: argparse.Namespace) -> int:
     named = options.config or os.environ.get("DANUBE_CONFIG")
     settings = read_settings(find_settings(Path(named) if named else None))
     data = options.data or os.environ.get("DANUBE_DATA")
-    said = {"bind_address": options.listen, "data_dir": str(Path(data).absolute()) if data else None}
-    flags = {name: value for name, value in said.items() if value}
+    given = {"bind_address": options.listen, "data_dir": str(Path(data).absolute()) if data else None}
+    flags = {name: value for name, value in given.items() if value}
     server = replace(settings.server, **flags)
     settings = replace(settings, server=server)
     asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, image_options(server.data_dir, settings))))
@@ -47,7 +48,7 @@ async def _serve(options: ServerOptions) -> None:
 
 
 def start_log(known: KnownValues, *, default: str, stream_name: str) -> None:
-    """This process's own log, as DANUBE_LOG wants it. Raises Invalid."""
+    """Set up this process's own log by DANUBE_LOG. Raises Invalid."""
     try:
         set_up_logging(getattr(sys, stream_name), os.environ.get("DANUBE_LOG") or default, known.redact)
     except ValueError as error:

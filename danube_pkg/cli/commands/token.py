@@ -1,10 +1,12 @@
-"""`danube token`: tokens for scripts and other machines; what one is, is shown once."""
+"""`danube token`: API tokens for scripts and other machines. A token is shown only when it is created."""
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import ago, print_json, print_table
+from danube_pkg.cli.output import ago, print_table, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.people import MAX_TOKEN_DAYS, TOKEN_DAYS
@@ -12,18 +14,17 @@ from danube_pkg.core.identity.people import MAX_TOKEN_DAYS, TOKEN_DAYS
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    create = commands.add_parser("create", help="make a token; it is printed, and never again")
+    create = commands.add_parser("create", help="create a token and print it; it cannot be shown again")
     create.set_defaults(act=_create)
-    create.add_argument("--json", action="store_true", help="print JSON")
     add_token_arguments(create, name="danube token create")
-    listing = commands.add_parser("list", help="list your tokens and their last use")
+    add_server_arguments(create)
+    listing = commands.add_parser("list", help="list your tokens and when they were last used")
     listing.set_defaults(act=_list)
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    revoke = commands.add_parser("revoke", help="end a token")
+    add_server_arguments(listing)
+    revoke = commands.add_parser("revoke", help="revoke a token")
     revoke.set_defaults(act=_revoke)
-    revoke.add_argument("id", metavar="ID", help="as danube token list shows it")
-    for command in (create, listing, revoke):
-        add_server_arguments(command)
+    revoke.add_argument("id", metavar="ID", help="its id, from danube token list")
+    add_server_arguments(revoke, json_help="")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -31,48 +32,51 @@ def main(options: argparse.Namespace) -> int:
 
 
 def add_token_arguments(parser: argparse.ArgumentParser, *, name: str) -> None:
-    """What a token is for, and for how long."""
+    """--name, --scope and --expires. name: the default of --name."""
     words = ", ".join(Scope)
-    parser.add_argument("--name", default=name, help="what you will know it by")
+    parser.add_argument("--name", default=name, help="a name to recognise it by")
     parser.add_argument(
         "--scope",
         action="append",
         choices=list(map(str, Scope)),
         metavar="SCOPE",
-        help=f"what it is for: {words} (all)",
+        help=f"what it may be used for: {words} (all)",
     )
     parser.add_argument(
-        "--expires", type=int, default=TOKEN_DAYS, metavar="DAYS", help=f"{TOKEN_DAYS}; at most {MAX_TOKEN_DAYS}"
+        "--expires",
+        type=int,
+        default=TOKEN_DAYS,
+        metavar="DAYS",
+        help=f"for how many days it works ({TOKEN_DAYS}); at most {MAX_TOKEN_DAYS}",
     )
 
 
 def scopes_of(options: argparse.Namespace) -> list[str]:
-    """Those that were named, else all."""
+    """The scopes of the options; all if none are named."""
     return options.scope or list(map(str, Scope))
 
 
 def _create(options: argparse.Namespace) -> int:
     body = {"name": options.name, "scopes": scopes_of(options), "days": options.expires}
-    made = ApiClient(options).post("/api/v1/tokens", body)
-    if options.json:
-        print_json(made)
-        return 0
+    return show(ApiClient(options).post("/api/v1/tokens", body), options, _print_made)
+
+
+def _print_made(made: Mapping[str, Any]) -> None:
     print(made["token"])
-    print(f"  {made['record']['name']}, until {made['record']['expires_at'][:10]}; shown only now", file=sys.stderr)
-    return 0
+    record = made["record"]
+    print(f"  {record['name']}, until {record['expires_at'][:10]}; it cannot be shown again", file=sys.stderr)
 
 
 def _list(options: argparse.Namespace) -> int:
-    tokens = ApiClient(options).get("/api/v1/tokens")["tokens"]
-    if options.json:
-        print_json(tokens)
-        return 0
+    return show(ApiClient(options).get("/api/v1/tokens")["tokens"], options, _print)
+
+
+def _print(tokens: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         (one["id"], one["name"], " ".join(one["scopes"]), one["expires_at"][:10], ago(one["used_at"]) or "never")
         for one in tokens
     ]
     print_table(("ID", "NAME", "SCOPES", "EXPIRES", "USED"), rows)
-    return 0
 
 
 def _revoke(options: argparse.Namespace) -> int:

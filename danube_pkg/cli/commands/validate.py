@@ -1,4 +1,4 @@
-"""`danube validate`: the server's own checks, before a commit or in a pipeline; `--plan` asks a server what would change."""
+"""`danube validate`: the server's checks, before a commit or in a pipeline; --plan: ask a server what would change."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,9 +15,8 @@ from danube_pkg.ops.validate import Validation, planned_files, validate
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "path", metavar="DIR", nargs="?", default=".", help="a configuration, a repository, or a danubefile"
+        "path", metavar="DIR", nargs="?", default=".", help="a configuration, a repository, or a danubefile (.)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration, for editors")
     parser.add_argument("--plan", action="store_true", help="ask the server what this configuration would change")
     add_server_arguments(parser)
@@ -34,7 +33,7 @@ def main(options: argparse.Namespace) -> int:
     plan: dict[str, Any] | None = None
     if options.plan and not found.findings:
         if found.state is None:
-            raise Invalid("plan-invalid", f"{path} is no configuration", hint="danube validate DIR --plan")
+            raise Invalid("plan-invalid", f"{path} is not a configuration", hint="danube validate DIR --plan")
         plan = ApiClient(options).post("/api/v1/config/plan", {"files": planned_files(path)})
     if options.json:
         print_json({"ok": not found.findings, **_as_json(found), **({"plan": plan} if plan is not None else {})})
@@ -70,9 +69,9 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
     if found.state is not None:
         state = found.state
         counts = f"{len(state.users)} users, {len(state.teams)} teams, {len(state.pipelines)} pipelines"
-        print(f"the configuration is right: {counts}")
+        print(f"configuration OK: {counts}")
     for path, outline in found.outlines.items():
-        print(f"{path} is right: {outline.name}")
+        print(f"{path} OK: {outline.name}")
         _print_names("steps", [one.name for one in outline.steps])
         _print_names("images", outline.images)
         _print_names("secrets", [one.name for one in outline.secrets])
@@ -86,13 +85,14 @@ def _print_names(what: str, names: Sequence[str]) -> None:
 
 
 def print_plan(plan: dict[str, Any]) -> None:
-    """What a server would change."""
+    """What the server would change, and whose access."""
     for one in plan["findings"]:
-        print(f"{one['place']}: {one['what']}  ({one['hint']})")
+        hint = f"  ({one['hint']})" if one["hint"] else ""
+        print(f"{one['place']}: {one['what']}{hint}")
     if not plan["ok"]:
         return
     if not plan["changes"]:
-        print("nothing would change")
+        print("no changes")
     for change in plan["changes"]:
         for line in change["lines"]:
             print(one_line(line))
@@ -101,7 +101,7 @@ def print_plan(plan: dict[str, Any]) -> None:
         verb = "gains" if _gains(grant) else "loses"
         print(f"{one_line(grant['email'])} {verb} access to {grant['pipeline']}: {before} → {after}")
     for name in plan["secrets"]:
-        print(f"the secret {one_line(name)} is named for the first time: danube secrets set {one_line(name)}")
+        print(f"the secret {one_line(name)} is new: danube secrets set {one_line(name)}")
 
 
 def _gains(grant: dict[str, Any]) -> bool:

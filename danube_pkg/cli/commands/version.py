@@ -1,10 +1,11 @@
-"""`danube version`: the version, and of what it is made."""
+"""`danube version`: the versions of Danube and Python, and the machine's architecture."""
 
 import argparse
 import platform
+from collections.abc import Mapping
 
 from danube_pkg import __version__
-from danube_pkg.cli.output import print_json
+from danube_pkg.cli.output import show
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,8 +14,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     found = {"danube": __version__, "python": platform.python_version(), "machine": platform.machine()}
-    if options.json:
-        print_json(found)
-    else:
-        print(f"danube {found['danube']} (Python {found['python']}, {found['machine']})")
-    return 0
+    return show(found, options, _print)
+
+
+def _print(found: Mapping[str, str]) -> None:
+    print(f"danube {found['danube']} (Python {found['python']}, {found['machine']})")

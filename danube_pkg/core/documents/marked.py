@@ -74,6 +74,11 @@ def rule(about: str = "", **bounds: Any) -> FieldRule:
     return FieldRule(about, **bounds)
 
 
+def about(text: str) -> FieldRule:
+    """The rule of a field that is only written, never read: what it means, with its unit."""
+    return FieldRule(text)
+
+
 _NO_RULE = FieldRule()
 
 

@@ -1,4 +1,4 @@
-"""Figures in Prometheus' text format. Counted as things happen; what can be looked at is looked at when it is asked for."""
+"""Metrics in Prometheus' text format. Events are counted as they happen; the state is read when metrics are scraped."""
 
 from collections import Counter as Counting
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
 
 BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
-"""Seconds. 20 ms is the budget of a page's query; beyond two seconds people reload."""
+"""Seconds. A page's query should take 20 ms; after two seconds users reload."""
 
 
 class HttpMetrics:
-    """One registry a server, so that several can live in one process, as they do in tests."""
+    """Each server has its own registry, so that several can run in one process, as in tests."""
 
     def __init__(self, engine: Engine, draining: Draining) -> None:
         self.registry = CollectorRegistry()
@@ -33,7 +33,10 @@ class HttpMetrics:
             "danube_http_requests", "Requests by route and status.", ("route", "status"), registry=self.registry
         )
         self._seconds = Histogram(
-            "danube_http_request_seconds", "Time to an answer's head.", buckets=BUCKETS, registry=self.registry
+            "danube_http_request_seconds",
+            "Time from a request to its answer's head.",
+            buckets=BUCKETS,
+            registry=self.registry,
         )
         self._counters: dict[tuple[str, int], Counter] = {}
         self.registry.register(_Jobs(engine, draining))
@@ -50,7 +53,7 @@ class HttpMetrics:
 
 
 class _Jobs(Collector):
-    """Open jobs by phase, and whether new work is taken."""
+    """Open jobs by phase, and whether the server is draining."""
 
     def __init__(self, engine: Engine, draining: Draining) -> None:
         self._engine = engine
@@ -62,6 +65,6 @@ class _Jobs(Collector):
         for phase in Phase:
             if phase is not Phase.CLOSED:
                 jobs.add_metric([str(phase)], counts[phase])
-        draining = GaugeMetricFamily("danube_draining", "1 while no new work is taken.")
+        draining = GaugeMetricFamily("danube_draining", "1 while the server is draining.")
         draining.add_metric([], int(self._draining.active))
         return [jobs, draining]

@@ -1,4 +1,4 @@
-"""The table of routes: method and path, the action that they are, and who handles them. Everything else is 404 or 405."""
+"""The table of routes: method, path, action and resource. Everything else is answered with 404 or 405."""
 
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ from danube_pkg.edges.http.resources import (
     audit,
     badges,
     configuration,
+    definition,
     deliveries,
     dex,
     docs,
@@ -43,7 +44,8 @@ PATTERNS = {
     "token": r"[0-9a-z]{1,64}",
     "rest": r"[^\x00-\x20]{1,1000}",
 }
-"""What a path parameter may be. What does not match is not there: a name with a slash or a dot alone never reaches a handler."""
+"""The regular expression of each path parameter. A path that does not match is answered with 404 before any handler
+runs."""
 
 
 PAGE_PATHS = (
@@ -57,7 +59,7 @@ PAGE_PATHS = (
     "/account",
     "/login",
 )
-"""What the page's router shows something for; web/src/app.tsx has the same."""
+"""The paths of the page's own router, as in web/src/app.tsx."""
 
 ROUTES = (
     *(Route("GET", path, Action.SEE_PAGE, web_page.Page, documented=False) for path in PAGE_PATHS),
@@ -122,9 +124,7 @@ ROUTES = (
     Route("GET", "/api/v1/audit/check", Action.SEE_AUDIT, audit.AuditCheck),
     Route("GET", "/api/v1/config", Action.SEE_CONFIGURATION, configuration.ConfigurationState),
     Route("POST", "/api/v1/config/plan", Action.SEE_CONFIGURATION, configuration.PlanConfiguration),
-    Route(
-        "GET", "/api/v1/pipelines/{pipeline}/definition", Action.SEE_PIPELINE, configuration.PipelineDefinitionResource
-    ),
+    Route("GET", "/api/v1/pipelines/{pipeline}/definition", Action.SEE_PIPELINE, definition.PipelineDefinitionResource),
     Route("POST", "/api/v1/config/sync", Action.SYNC_CONFIGURATION, configuration.SyncConfiguration),
     Route("GET", "/api/v1/system", Action.SEE_SYSTEM, system.System),
     Route("POST", "/api/v1/system/drain", Action.DRAIN, system.Drain),
@@ -134,7 +134,7 @@ ROUTES = (
 
 @cache
 def api_document() -> dict[str, Any]:
-    """The OpenAPI document of the table."""
+    """The OpenAPI document of the documented routes."""
     return openapi.document(
         [(route, endpoint_of(route.resource, route.method)) for route in ROUTES if route.documented], PATTERNS
     )

@@ -1,4 +1,4 @@
-"""What the HTTP edge is given: the ports that it reads from and the services that it calls."""
+"""The dependencies of the HTTP edge: ports to read from and services to call."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,23 +29,25 @@ from danube_pkg.services.triggers.webhooks import Webhooks
 
 
 class Site(Record):
-    """How this server is reached. `external_url`: "" means as people asked for it; `tls`: it speaks TLS itself;
-    `page_directory`: where the built page lies."""
+    """How clients reach this server."""
 
     external_url: str = ""
+    """The URL in front of a reverse proxy; "" for the host that a request names."""
     tls: bool = False
+    """Whether the server itself speaks TLS."""
     dex: UpstreamHttp | None = None
+    """The Dex to forward to; None if there is none."""
     page_directory: Path | None = None
+    """The folder with the built page; None if there is none."""
 
     @property
     def secure(self) -> bool:
-        """Whether browsers reach it by https alone."""
+        """Whether browsers reach it only by HTTPS."""
         return self.tls or self.external_url.startswith("https://")
 
 
 class Services(Record):
-    """A plain read goes straight to a port; everything else through a service. `artifact_directory`: where bytes lie;
-    `deploy_key`: the public half of the server's own ssh key."""
+    """A plain read goes to a port; everything else goes through a service."""
 
     jobs: JobStore
     pipelines: PipelineStore
@@ -54,11 +56,13 @@ class Services(Record):
     secrets: Secrets
     artifacts: Artifacts
     artifact_directory: str
+    """The folder with the artifacts' bytes."""
     configuration: ConfigurationSync
     applied: AppliedConfiguration
     conditions: ServerConditions
     outlines: Outlines
     deploy_key: str
+    """The public half of the server's SSH key."""
     access: Access
     logins: Logins
     audit: Audit
@@ -74,4 +78,4 @@ class Services(Record):
     webhooks: Webhooks
     site: Site = field(default_factory=Site)
     dex: Dex | None = None
-    """None where danube.toml names no Dex."""
+    """None if danube.toml configures no Dex."""

@@ -1,8 +1,8 @@
-"""A whole front in this process, and people in front of it.
+"""A whole HTTP server in this process, and callers with different rights.
 
 async with open_api(tmp_path) as api:
     api.team("core"); api.pipeline("app", owner="core")
-    alice = await api.person("alice", core="admin")
+    alice = await api.caller("alice", core="admin")
     answer = await alice.get("/api/v1/jobs")
 """
 
@@ -55,7 +55,7 @@ COMMIT = "c0ffee" + "0" * 34
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, read to its end."""
+    """A response with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -67,20 +67,20 @@ class Answer:
 
     @property
     def reference(self) -> str:
-        """Of a problem document."""
+        """The reference of a problem document."""
         return str(self.json["reference"])
 
 
 @dataclass(slots=True)
 class Caller:
-    """Somebody with a way to the server and a proof of who they are."""
+    """A client with its credentials. socket: the unix socket to connect to; None for TCP."""
 
     name: str
     address: str
     socket: Path | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
-    async def ask(
+    async def send(
         self, method: str, path: str, body: object = None, *, data: bytes | None = None, headers: Mapping[str, str] = {}
     ) -> Answer:
         connector = aiohttp.UnixConnector(str(self.socket)) if self.socket else aiohttp.TCPConnector()
@@ -101,15 +101,15 @@ class Caller:
 
     async def get(self, path: str, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.ask("GET", path, headers=named)
+        return await self.send("GET", path, headers=named)
 
     async def post(self, path: str, body: object = None, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.ask("POST", path, body if body is not None else {}, headers=named)
+        return await self.send("POST", path, body if body is not None else {}, headers=named)
 
 
 class StandingDex:
-    """`core.identity.ports.DexRunner` of a Dex that somebody else runs."""
+    """`core.identity.ports.DexRunner` for a Dex that the test runs."""
 
     async def apply(self, configuration: str) -> None: ...
 
@@ -118,7 +118,7 @@ class StandingDex:
 
 
 class Api:
-    """A running front with what stands behind it."""
+    """A running HTTP server with its services and store."""
 
     def __init__(self, parts: ServerParts, path: Path, opened: HttpParts) -> None:
         self.parts = parts
@@ -126,11 +126,11 @@ class Api:
         self.address = opened.address
         self.services = opened.services
         self.store = parts.identity.access
-        self.nobody = Caller("nobody", opened.address)
+        self.anonymous = Caller("anonymous", opened.address)
         self.local = Caller("local", "http://danube", path / "danube.sock")
 
     def write(self, sql: str, *values: object) -> None:
-        """As the configuration would."""
+        """Change the database directly, as applying a configuration would."""
         writing = self.parts.store.database._writing
         writing.execute(sql, values)
 
@@ -151,7 +151,7 @@ class Api:
             self.write("INSERT INTO pipeline_permissions VALUES (?, ?, ?)", f"id-{name}", team, level)
 
     def user(self, name: str, **teams: str) -> None:
-        """teams: name of a team → role in it."""
+        """Add a user. teams: the role in each team, by the team's name."""
         self.write(
             "INSERT INTO users (id, email, name, created_at, updated_at, password_hash) VALUES (?, ?, ?, 0, 0, ?)",
             name,
@@ -162,8 +162,8 @@ class Api:
         for team, role in teams.items():
             self.write("INSERT INTO team_members VALUES (?, ?, ?)", team, name, role)
 
-    async def person(self, name: str, **teams: str) -> Caller:
-        """Somebody new, with a token for everything."""
+    async def caller(self, name: str, **teams: str) -> Caller:
+        """Add a user, and return a caller with its token for every scope."""
         self.user(name, **teams)
         return await self.with_token(name, *Scope)
 
@@ -177,7 +177,7 @@ class Api:
         return Tokens(SqliteTokens(database), parts)
 
     async def with_session(self, name: str, *, age_seconds: float = 0.0) -> Caller:
-        """Somebody's browser, logged in so long ago."""
+        """The browser of a user who logged in so long ago."""
         secret = new_secret(SESSION_PREFIX, os.urandom(32))
         at = self.parts.store.clock.now() - age_seconds
         session = BrowserSession(self.parts.store.new_id(), name, "password", (), "", "test", at, at, at + 3600)
@@ -186,13 +186,13 @@ class Api:
         return Caller(name, self.address, headers=headers)
 
     async def job(self, pipeline: str, **changes: Any) -> Job:
-        """A job in the store, closed and green unless a test says otherwise."""
+        """A job in the store: closed and successful, except for `changes`."""
         now = self.parts.store.clock.now()
         job = Job(
             id=self.parts.store.new_id(),
             pipeline_id=f"id-{pipeline}",
             pipeline=pipeline,
-            trigger=Trigger("manual", "somebody", Revision(COMMIT, branch="main")),
+            trigger=Trigger("manual", "carol", Revision(COMMIT, branch="main")),
             settings=PipelineSettings("/nowhere"),
             created_at=now,
             phase=Phase.CLOSED,
@@ -206,15 +206,15 @@ class Api:
         return job
 
     async def open_job(self, pipeline: str, *, fork: bool = False) -> Job:
-        """One that waits in the queue, for ever: nothing is admitted here."""
+        """A job that stays in the queue, since this server starts none."""
         known = await self.parts.store.pipelines.load_pipeline(pipeline)
         assert isinstance(known, Pipeline)
-        trigger = Trigger("webhook", "somebody", Revision(COMMIT), pull_request={"fork": True} if fork else None)
+        trigger = Trigger("webhook", "carol", Revision(COMMIT), pull_request={"fork": True} if fork else None)
         reason = Reason.APPROVAL_REQUIRED if fork else Reason.QUEUED
         return await self.parts.jobs.engine.submit(known, trigger, reason=reason)
 
     async def log(self, job_id: str, data: bytes) -> None:
-        """A whole log."""
+        """Write a job's complete log."""
         log = self.parts.jobs.logs.open(job_id, secrets=[], limit_bytes=1 << 30)
         output = log.step_output(1, 1)
         output.feed(output.raw_offset, data)
@@ -230,7 +230,8 @@ async def open_api(
     people: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[Api]:
-    """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer that people log in at."""
+    """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins. people: users to
+    add."""
 
     async def issuer() -> ClientSettings | None:
         return oidc

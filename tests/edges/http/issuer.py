@@ -1,6 +1,6 @@
-"""An OpenID Connect issuer on loopback that lies as a test tells it to, and issuers' side of a login.
+"""An OpenID Connect issuer on loopback whose answers a test can falsify.
 
-It speaks discovery, token endpoint, keys and device code (RFC 8628); what it signs and says is `Lies`.
+It has discovery, a token endpoint, keys and device codes (RFC 8628).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Claims = dict[str, Any]
 
 
 class Issuer:
-    """`change_claims`, `sign` and `document` are the lies; `codes` maps each code that was given to its request."""
+    """change_claims, sign, document: replaced by tests to falsify its answers. codes: the request of each code."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -45,7 +45,7 @@ class Issuer:
         return ClientSettings(self.url, CLIENT_ID, SECRET, groups_claim="groups")
 
     def rotate(self) -> None:
-        """A new key; the old one is gone."""
+        """Replace the key by a new one."""
         self.key = ECKey.generate_key("P-256", {"kid": f"key-{time.monotonic_ns()}", "use": "sig"})
         self.published = [self.key]
 
@@ -57,23 +57,23 @@ class Issuer:
         return jwt.encode({"alg": "none"}, claims, OctKey.generate_key(), algorithms=["none"])
 
     def signed_with_public_key(self, claims: Claims) -> str:
-        """HS256 with what everybody knows as the secret; made by hand, since no library does it."""
+        """HS256 with the public key as the secret; made by hand, since libraries refuse to."""
         header, payload = ({"alg": "HS256", "kid": self.key.kid}, claims)
         text = ".".join(_url_safe(json.dumps(part).encode()) for part in (header, payload))
         return f"{text}.{_url_safe(hmac.digest(self.key.as_pem(private=False), text.encode(), 'sha256'))}"
 
     def signed_by_another(self, claims: Claims) -> str:
-        """A good signature of a key that is not the issuer's, under its name."""
+        """A valid signature by another key, under the issuer's key id."""
         other = RSAKey.generate_key(2048, {"kid": str(self.key.kid)})
         return jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, other)
 
     def authorize(self, location: str) -> str:
-        """What the issuer's page does when somebody logs in: the query that the browser comes back with."""
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
-        assert asked["code_challenge_method"] == "S256"
+        """Log a user in; returns the query with which the browser is redirected back."""
+        wanted = {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+        assert wanted["code_challenge_method"] == "S256"
         code = f"code-{len(self.codes)}"
-        self.codes[code] = asked
-        return f"code={code}&state={asked['state']}"
+        self.codes[code] = wanted
+        return f"code={code}&state={wanted['state']}"
 
     def claims(self, nonce: str | None) -> Claims:
         now = int(time.time())
@@ -111,10 +111,10 @@ class Issuer:
         if request.headers.get("authorization", "").partition(" ")[0] != "Basic":
             return web.json_response({"error": "invalid_client"}, status=401)
         if form["grant_type"] == "authorization_code":
-            asked = self.codes.pop(str(form["code"]), None)
-            if asked is None or challenge(str(form["code_verifier"])) != asked["code_challenge"]:
+            wanted = self.codes.pop(str(form["code"]), None)
+            if wanted is None or challenge(str(form["code_verifier"])) != wanted["code_challenge"]:
                 return web.json_response({"error": "invalid_grant"}, status=400)
-            return web.json_response({"id_token": self.sign(self.claims(asked["nonce"]))})
+            return web.json_response({"id_token": self.sign(self.claims(wanted["nonce"]))})
         device = str(form["device_code"])
         if device not in self.confirmed_devices:
             return web.json_response({"error": "authorization_pending"}, status=400)
@@ -140,7 +140,7 @@ def _url_safe(data: bytes) -> str:
 
 @asynccontextmanager
 async def open_issuer() -> AsyncIterator[Issuer]:
-    """Listening on a free port."""
+    """An issuer on a free port of loopback."""
     issuer = Issuer()
     application = web.Application()
     application.router.add_get("/.well-known/openid-configuration", issuer.discovery)

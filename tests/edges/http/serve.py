@@ -1,4 +1,5 @@
-"""A front as a process of its own: `python -m tests.edges.http.serve DIR`; prints its address, ends with its standard input."""
+"""The HTTP server in its own process: `python -m tests.edges.http.serve DIR`. It prints its address, and stops when its
+standard input ends."""
 
 import asyncio
 import os
@@ -13,7 +14,7 @@ from tests.edges.http.api import open_api
 
 
 class ServerProcess:
-    """Its address and what it costs."""
+    """A running server process."""
 
     def __init__(self, process: "subprocess.Popen[str]", address: str, job: str, token: str) -> None:
         self.process = process
@@ -22,10 +23,10 @@ class ServerProcess:
         self.port = int(port)
         self.job = job
         self.token = token
-        """A global administrator's, for everything."""
+        """An API token of a global administrator, with every scope."""
 
     def resident_bytes(self) -> int:
-        """Memory that it has now."""
+        """Its resident memory."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize()
 
@@ -35,7 +36,7 @@ class ServerProcess:
 
 @contextmanager
 def server_process(path: Path) -> Iterator[ServerProcess]:
-    """Running while the block is open."""
+    """A server that runs until the context closes."""
     command = [sys.executable, "-m", "tests.edges.http.serve", str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -54,7 +55,7 @@ async def _serve(path: Path) -> None:
         api.pipeline("app", owner="core")
         job = await api.job("app")
         await api.log(job.id, b"a line\n" * 100)
-        token = (await api.person("alice", core="admin")).headers["authorization"].removeprefix("Bearer ")
+        token = (await api.caller("alice", core="admin")).headers["authorization"].removeprefix("Bearer ")
         print(api.address, job.id, token, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

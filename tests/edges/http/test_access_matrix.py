@@ -1,4 +1,5 @@
-"""Every endpoint × every kind of caller. The rows come from the router's own table: a route without a row fails here."""
+"""Every endpoint × every kind of caller. The endpoints are those of the table of routes: one without a row here
+fails."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from danube_pkg.edges.http.routes import ROUTES
 from danube_pkg.edges.http.server.resource import Route
 from tests.edges.http.api import COMMIT, Api, Caller
 
-CALLERS = ("nobody", "expired", "other", "reader", "approver", "writer", "admin", "global", "local")
+CALLERS = ("anonymous", "expired", "other", "reader", "approver", "writer", "admin", "global", "local")
 
 OPEN = "200 200 200 200 200 200 200 200 200"
 LOGIN = "401 401 200 200 200 200 200 200 200"
@@ -46,7 +47,7 @@ EXPECTED: Mapping[str, str] = {
     "GET /docs/style.css": OPEN,
     "GET /api/v1/openapi.json": OPEN,
     "GET /auth/methods": OPEN,
-    # Without an issuer there is nothing to log in at, and without Dex nothing behind /dex: the same for everybody.
+    # This server has neither an issuer nor Dex: the answer is the same for all callers.
     "GET /auth/login": OPEN.replace("200", "404"),
     "GET /auth/callback": OPEN.replace("200", "404"),
     "GET /dex/{rest*}": OPEN.replace("200", "404"),
@@ -55,14 +56,14 @@ EXPECTED: Mapping[str, str] = {
     "POST /auth/device/token": OPEN.replace("200", "401"),
     "POST /auth/password": OPEN.replace("200", "401"),
     "POST /auth/token": OPEN.replace("200", "401"),
-    # The signature is the login, so every caller reaches it; this request is not a webhook delivery.
+    # A signature takes the place of the login, so all callers reach it; this request is not a webhook delivery.
     "POST /hooks/{forge}": OPEN.replace("200", "400"),
     "POST /auth/logout": LOGIN.replace("200", "204"),
     "GET /api/v1/me": LOGIN,
     "GET /api/v1/sessions": LOGIN,
     "DELETE /api/v1/sessions/{session}": LOGIN.replace("200", "404"),
     "GET /api/v1/tokens": LOGIN,
-    # A token belongs to somebody of the configuration, which the owner of the socket is not.
+    # A token belongs to a user of the configuration, which the owner of the socket is not.
     "POST /api/v1/tokens": "401 401 201 201 403 201 201 201 403",
     "DELETE /api/v1/tokens/{token}": "401 401 404 404 403 404 404 404 404",
     "GET /api/v1/pipelines": "401 401 200 200 403 200 200 200 200",
@@ -105,12 +106,12 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/system/drain": GLOBAL,
     "POST /api/v1/system/resume": GLOBAL,
 }
-"""Of `CALLERS`, in their order. The approver is a writer whose token is for approving alone."""
+"""The status for each of `CALLERS`, in their order. The approver is a writer whose token has the scope approve only."""
 
 BODIES: Mapping[str, object] = {
     "POST /api/v1/config/plan": {"files": {}},
-    "POST /auth/password": {"email": "nobody@example.com", "password": "wrong"},
-    "POST /auth/token": {"email": "nobody@example.com", "password": "wrong"},
+    "POST /auth/password": {"email": "unknown@example.com", "password": "wrong"},
+    "POST /auth/token": {"email": "unknown@example.com", "password": "wrong"},
     "POST /auth/device/token": {"handle": "none"},
     "POST /api/v1/tokens": {"name": "another"},
     "POST /api/v1/jobs/{job}/approve": {"commit_sha": COMMIT},
@@ -121,7 +122,7 @@ QUERIES = {"GET /api/v1/jobs/{job}/log/search": "?q=line", "GET /api/v1/jobs/{jo
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Who asks, and about what."""
+    """A server with one pipeline, and one caller of each kind."""
 
     api: Api
     callers: Mapping[str, Caller]
@@ -136,14 +137,14 @@ async def stage(api: Api) -> Stage:
     api.user("expired", owners="admin")
     api.user("approver", writers="member")
     callers = {
-        "nobody": api.nobody,
+        "anonymous": api.anonymous,
         "expired": await api.with_token("expired", *Scope),
-        "other": await api.person("other", others="admin"),
-        "reader": await api.person("reader", readers="admin"),
+        "other": await api.caller("other", others="admin"),
+        "reader": await api.caller("reader", readers="admin"),
         "approver": await api.with_token("approver", Scope.APPROVE),
-        "writer": await api.person("writer", writers="admin", readers="member"),
-        "admin": await api.person("admin", owners="admin"),
-        "global": await api.person("global", operators="member"),
+        "writer": await api.caller("writer", writers="admin", readers="member"),
+        "admin": await api.caller("admin", owners="admin"),
+        "global": await api.caller("global", operators="member"),
         "local": api.local,
     }
     api.write("UPDATE tokens SET expires_at = 1 WHERE user_id = 'expired'")
@@ -159,12 +160,12 @@ def test_every_route_has_a_row() -> None:
     assert set(RULES) == set(Action)
 
 
-def test_every_action_is_one_of_a_route() -> None:
+def test_every_action_has_a_route() -> None:
     assert {route.action for route in ROUTES} == set(Action)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=name)
-async def test_each_caller_gets_what_the_table_says(stage: Stage, route: Route) -> None:
+async def test_each_caller_gets_the_expected_status(stage: Stage, route: Route) -> None:
     found = {}
     for caller in CALLERS:
         api = stage.api
@@ -193,15 +194,16 @@ async def test_each_caller_gets_what_the_table_says(stage: Stage, route: Route) 
 
 
 async def audited(api: Api) -> list[str]:
-    """Who is in the audit, in the order in which they asked."""
+    """The callers in the audit log, oldest first."""
     entries = (await api.local.get("/api/v1/audit?limit=200")).json["entries"]
     return [one["actor"].partition("@")[0] for one in reversed(entries)]
 
 
 def expected_in_audit(route: Route) -> list[str]:
-    """Every write and every look at secrets, refused or not, of whoever is somebody, or says whom they log in."""
+    """Every write and every read of secrets, refused or not, by authenticated callers; and every login, by its
+    address."""
     if "email" in dict(BODIES.get(name(route), {})):  # type: ignore[call-overload]
-        return ["nobody"] * len(CALLERS)
+        return ["unknown"] * len(CALLERS)
     if RULES[route.action].need is Need.NOTHING:
         return []
     if route.method == "GET" and route.action not in (Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES):
@@ -213,11 +215,11 @@ async def status_of(caller: Caller, route: Route, path: str) -> int:
     if route.path.endswith("/events"):
         return await first_status(caller, path)
     if route.method == "PUT":
-        answer = await caller.ask("PUT", path, data=b"a secret value")
+        answer = await caller.send("PUT", path, data=b"a secret value")
     elif route.method == "POST":
         answer = await caller.post(path, BODIES.get(name(route)))
     else:
-        answer = await caller.ask(route.method, path)
+        answer = await caller.send(route.method, path)
     if answer.status >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
         assert all(answer.json[field] for field in ("title", "reference", "hint", "request_id")), answer.json
@@ -225,7 +227,7 @@ async def status_of(caller: Caller, route: Route, path: str) -> int:
 
 
 async def first_status(caller: Caller, path: str) -> int:
-    """Of a stream that does not end by itself."""
+    """The status of a stream, which does not end by itself."""
     connector = aiohttp.UnixConnector(str(caller.socket)) if caller.socket else aiohttp.TCPConnector()
     async with (
         aiohttp.ClientSession(connector=connector) as session,
@@ -234,7 +236,7 @@ async def first_status(caller: Caller, path: str) -> int:
         return response.status
 
 
-async def test_what_one_may_not_see_is_in_no_list(stage: Stage) -> None:
+async def test_lists_leave_out_what_the_caller_may_not_see(stage: Stage) -> None:
     job = await stage.api.open_job("app")
     for who, visible in (("other", False), ("reader", True), ("global", True)):
         caller = stage.callers[who]
@@ -242,18 +244,18 @@ async def test_what_one_may_not_see_is_in_no_list(stage: Stage) -> None:
         pipelines = [one["name"] for one in (await caller.get("/api/v1/pipelines")).json["pipelines"]]
         assert (job.id in jobs) is visible
         assert ("app" in pipelines) is visible
-        asked = (await caller.get("/api/v1/jobs?pipeline=app")).json["jobs"]
-        assert bool(asked) is visible
+        wanted = (await caller.get("/api/v1/jobs?pipeline=app")).json["jobs"]
+        assert bool(wanted) is visible
 
 
-async def test_what_one_may_not_see_answers_like_what_is_not_there(stage: Stage) -> None:
+async def test_what_the_caller_may_not_see_is_answered_like_what_does_not_exist(stage: Stage) -> None:
     job = await stage.api.open_job("app")
     other = stage.callers["other"]
-    for there, not_there in (
+    for existing, missing in (
         (f"/api/v1/jobs/{job.id}", f"/api/v1/jobs/{'0' * 26}"),
         ("/api/v1/pipelines/app", "/api/v1/pipelines/xyz"),
     ):
-        hidden, absent = (await other.get(there)).json, (await other.get(not_there)).json
+        hidden, absent = (await other.get(existing)).json, (await other.get(missing)).json
         assert hidden["title"].replace(job.id, "X").replace("app", "X") == absent["title"].replace(
             "0" * 26, "X"
         ).replace("xyz", "X")
@@ -269,7 +271,7 @@ async def test_a_change_of_membership_counts_from_the_next_request(stage: Stage)
     assert (await other.get("/api/v1/pipelines/app")).status == 404
 
 
-async def test_who_leaves_the_configuration_is_out_at_once(stage: Stage) -> None:
+async def test_a_user_who_leaves_the_configuration_loses_access_at_once(stage: Stage) -> None:
     session = await stage.api.with_session("reader")
     assert (await session.get("/api/v1/jobs")).status == 200
     stage.api.write("UPDATE users SET removed_at = 1 WHERE id = 'reader'")
@@ -278,9 +280,9 @@ async def test_who_leaves_the_configuration_is_out_at_once(stage: Stage) -> None
 
 
 async def test_members_of_the_owning_team_write_and_its_admins_set_secrets(stage: Stage) -> None:
-    member = await stage.api.person("member", owners="member")
+    member = await stage.api.caller("member", owners="member")
     assert (await member.post("/api/v1/pipelines/app/jobs")).status == 201
-    assert (await member.ask("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a value")).status == 403
+    assert (await member.send("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a value")).status == 403
 
 
 def test_needs_are_in_order() -> None:

@@ -1,4 +1,4 @@
-"""How answers are made: compressed, revalidated, in ranges, hardened, described."""
+"""Properties of answers: compression, revalidation, ranges, security headers, documentation, metrics."""
 
 import asyncio
 import gzip
@@ -22,10 +22,10 @@ async def alice(api: Api) -> Caller:
     api.pipeline("app", owner="core")
     for _ in range(20):
         await api.job("app")
-    return await api.person("alice", core="admin")
+    return await api.caller("alice", core="admin")
 
 
-async def test_json_is_compressed_for_who_takes_it(alice: Caller) -> None:
+async def test_json_is_compressed_for_clients_that_accept_it(alice: Caller) -> None:
     plain, packed = await alice.get("/api/v1/jobs"), await alice.get("/api/v1/jobs", accept_encoding="gzip")
     assert packed.headers["content-encoding"] == "gzip"
     assert json.loads(gzip.decompress(packed.body)) == plain.json
@@ -40,7 +40,7 @@ async def test_a_list_that_has_not_changed_is_not_sent_again(api: Api, alice: Ca
     assert (await alice.get("/api/v1/jobs", if_none_match=etag)).status == 200
 
 
-async def test_pages_follow_each_other_without_a_gap(alice: Caller) -> None:
+async def test_pages_are_complete_and_do_not_overlap(alice: Caller) -> None:
     seen, cursor = [], ""
     while cursor is not None:
         page = (await alice.get(f"/api/v1/jobs?limit=7{f'&cursor={cursor}' if cursor else ''}")).json
@@ -63,7 +63,7 @@ async def test_pages_follow_each_other_without_a_gap(alice: Caller) -> None:
         (f"bytes={'9' * 5000}-", 200, b"012345678\n"),
     ],
 )
-async def test_parts_of_a_log(api: Api, alice: Caller, header: str, status: int, body: bytes | None) -> None:
+async def test_ranges_of_a_log(api: Api, alice: Caller, header: str, status: int, body: bytes | None) -> None:
     job = await api.job("app")
     await api.log(job.id, b"012345678\n")
     answer = await alice.get(f"/api/v1/jobs/{job.id}/log", range=header)
@@ -71,7 +71,7 @@ async def test_parts_of_a_log(api: Api, alice: Caller, header: str, status: int,
     assert body is None or answer.body == body
 
 
-async def test_parts_of_an_artifact_until_it_is_another(api: Api, alice: Caller) -> None:
+async def test_ranges_of_an_artifact_if_it_is_unchanged(api: Api, alice: Caller) -> None:
     job = await api.job("app")
     kept = b"0123456789" * 1000
 
@@ -91,7 +91,7 @@ async def test_parts_of_an_artifact_until_it_is_another(api: Api, alice: Caller)
     assert (await alice.get(path, range="bytes=10000-")).status == 416
 
 
-async def test_a_text_is_found_in_a_log_with_its_lines(api: Api, alice: Caller) -> None:
+async def test_a_search_finds_the_lines_of_a_log_that_contain_a_text(api: Api, alice: Caller) -> None:
     job = await api.job("app")
     lines = [f"line {n}{' ERROR' if n % 1000 == 7 else ''}\n" for n in range(10_000)]
     await api.log(job.id, "".join(lines).encode())
@@ -106,7 +106,7 @@ async def test_a_text_is_found_in_a_log_with_its_lines(api: Api, alice: Caller) 
     assert first["hits"] + rest["hits"] == found["hits"]
 
 
-async def test_every_answer_is_hardened(alice: Caller) -> None:
+async def test_every_answer_has_the_security_headers(alice: Caller) -> None:
     for path in ("/health", "/api/v1/jobs", "/api/v1/nothing", "/docs", "/api/v1/jobs?limit=no"):
         headers = (await alice.get(path)).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -116,34 +116,34 @@ async def test_every_answer_is_hardened(alice: Caller) -> None:
         assert len(headers["x-request-id"]) == 16
 
 
-async def test_another_method_is_told_which_there_are(alice: Caller) -> None:
-    refused = await alice.ask("PATCH", "/api/v1/jobs")
+async def test_an_unknown_method_is_answered_with_those_that_exist(alice: Caller) -> None:
+    refused = await alice.send("PATCH", "/api/v1/jobs")
     assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
 async def test_head_is_get_without_a_body(alice: Caller) -> None:
-    head, get = await alice.ask("HEAD", "/api/v1/jobs"), await alice.get("/api/v1/jobs")
+    head, get = await alice.send("HEAD", "/api/v1/jobs"), await alice.get("/api/v1/jobs")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(get.body)))
 
 
 async def test_the_document_has_every_route_and_the_page_shows_it(api: Api) -> None:
-    document = (await api.nobody.get("/api/v1/openapi.json")).json
+    document = (await api.anonymous.get("/api/v1/openapi.json")).json
     assert document["openapi"].startswith("3.1")
     described = {(method.upper(), path) for path, found in document["paths"].items() for method in found}
     api_routes = [route for route in ROUTES if route.documented]
     assert described == {(route.method, route.path.replace("*", "")) for route in api_routes}
-    page = (await api.nobody.get("/docs")).body.decode()
+    page = (await api.anonymous.get("/docs")).body.decode()
     assert all(route.path.replace("*", "") in page for route in api_routes)
     assert "<script" not in page
     assert "style=" not in page
 
 
-def test_operations_have_names_of_their_own() -> None:
+def test_operation_ids_are_unique() -> None:
     names = [one["operationId"] for path in api_document()["paths"].values() for one in path.values()]
     assert len(names) == len(set(names))
 
 
-async def test_tls_takes_up_a_new_certificate_and_keeps_the_last_good_one(tmp_path: Path) -> None:
+async def test_tls_uses_a_new_certificate_and_keeps_the_last_valid_one(tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     make_certificate(certificate, key, "first.example")
     async with open_api(tmp_path, certificate=(certificate, key)) as api:
@@ -156,13 +156,13 @@ async def test_tls_takes_up_a_new_certificate_and_keeps_the_last_good_one(tmp_pa
         assert await subject() == "first.example"
         make_certificate(certificate, key, "second.example")
         assert await subject() == "second.example"
-        certificate.write_text("no certificate")
+        certificate.write_text("not a certificate")
         assert await subject() == "second.example"
         api.user("alice")
 
 
 async def name_of_peer(port: int) -> str:
-    """Whom the server's certificate is for, after one request."""
+    """The common name in the server's certificate, after one request."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -174,12 +174,12 @@ async def name_of_peer(port: int) -> str:
     return str(found.subject.rfc4514_string().removeprefix("CN="))
 
 
-async def test_figures_are_what_prometheus_reads(api: Api, alice: Caller) -> None:
+async def test_metrics_are_readable_by_prometheus(api: Api, alice: Caller) -> None:
     await alice.get("/api/v1/jobs")
     await alice.get("/api/v1/nothing")
     await api.open_job("app")
     await api.local.post("/api/v1/system/drain")
-    answer = await api.nobody.get("/metrics")
+    answer = await api.anonymous.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     found = {
         (sample.name, *sorted(sample.labels.values())): sample.value

@@ -1,4 +1,4 @@
-"""Badges are pictures that say what they show."""
+"""Badges are well-formed SVG with an accessible label."""
 
 from xml.etree import ElementTree
 
@@ -9,7 +9,7 @@ from danube_pkg.edges.http.views.badge import badge
 
 
 @pytest.mark.parametrize("status", [None, *(one for one in Status if one.ended)])
-def test_a_badge_is_well_formed_and_says_its_word(status: Status | None) -> None:
+def test_a_badge_is_well_formed_and_its_label_is_its_text(status: Status | None) -> None:
     root = ElementTree.fromstring(badge("my-app", status))
     words = root.get("aria-label", "")
     assert words.startswith("my-app: ")

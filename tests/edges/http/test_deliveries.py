@@ -1,4 +1,4 @@
-"""What arrived, as people ask for it: who sees which, filters, pages."""
+"""The list of deliveries: which caller sees which entries, filters, pages."""
 
 from danube_pkg.adapters.store import SqliteInbox
 from danube_pkg.core.jobs.trigger import Trigger
@@ -21,10 +21,10 @@ OTHER = WebhookRepository("Team/Other", ("https://git.example.org/team/other.git
 NIGHT = 1_800_000_000.0
 
 
-async def arrived(
+async def add_settled(
     api: Api, source: EntrySource, key: str, event: InboxEvent, *outcomes: PipelineOutcome, note: str = ""
 ) -> int:
-    """Taken and settled; the pipelines that it started have their jobs."""
+    """Store an entry and settle it; pipelines with the outcome STARTED get a job. Returns the entry's id."""
     inbox = SqliteInbox(api.parts.store.database)
     await inbox.receive(InboxEntry(source, key, event, NIGHT))
     entry = await inbox.entry(source, key)
@@ -38,16 +38,16 @@ async def arrived(
     return entry.id
 
 
-async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their_own(api: Api) -> None:
+async def test_callers_see_entries_and_outcomes_of_their_own_pipelines(api: Api) -> None:
     api.team("apps")
     api.team("others")
     api.team("operators", global_admin=True)
     for name, owner in (("app", "apps"), ("docs", "apps"), ("secret", "others")):
         api.pipeline(name, owner=owner)
-    alice = await api.person("alice", apps="member")
-    root = await api.person("root", operators="member")
+    alice = await api.caller("alice", apps="member")
+    root = await api.caller("root", operators="member")
     push = Push(APP, "main", COMMIT, "alice")
-    first = await arrived(
+    first = await add_settled(
         api,
         EntrySource.GITHUB,
         "d1",
@@ -56,10 +56,12 @@ async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their
         PipelineOutcome("docs", Result.SKIPPED, "none of the 3 changed files matches its paths"),
         PipelineOutcome("secret", Result.NOT_MATCHED, "its triggers do not include push"),
     )
-    second = await arrived(
+    second = await add_settled(
         api, EntrySource.GITHUB, "d2", Push(OTHER, "main", COMMIT, "bob"), PipelineOutcome("secret", Result.STARTED)
     )
-    third = await arrived(api, EntrySource.GITHUB, "d3", Push(OTHER, "x", COMMIT, ""), note="no pipeline is of it")
+    third = await add_settled(
+        api, EntrySource.GITHUB, "d3", Push(OTHER, "x", COMMIT, ""), note="no pipeline has this repository"
+    )
     await SqliteInbox(api.parts.store.database).receive(InboxEntry(EntrySource.GITHUB, "d4", push, NIGHT))
 
     (job,) = (await alice.get("/api/v1/jobs")).json["jobs"]
@@ -88,25 +90,25 @@ async def test_everybody_sees_what_concerns_their_pipelines_and_of_it_only_their
     assert (found[0]["settled_at"], found[1]["event"], found[1]["note"]) == (
         None,
         "push to x of Team/Other",
-        "no pipeline is of it",
+        "no pipeline has this repository",
     )
     assert len(found[3]["outcomes"]) == 3
 
 
-async def test_filters_and_pages_for_everybody_alike(api: Api) -> None:
+async def test_filters_and_pages_are_the_same_for_all_callers(api: Api) -> None:
     api.team("apps")
     api.pipeline("app", owner="apps")
-    alice = await api.person("alice", apps="member")
+    alice = await api.caller("alice", apps="member")
     started = PipelineOutcome("app", Result.STARTED)
     for number in range(5):
-        await arrived(api, EntrySource.GITHUB, f"d{number}", Push(APP, f"b{number}", COMMIT, "alice"), started)
-        await arrived(api, EntrySource.CRON, f"c{number}", ScheduleDue("app", "@daily", NIGHT), started)
-    await arrived(api, EntrySource.GITEA, "e", Push(OTHER, "main", COMMIT, "alice"), started)
+        await add_settled(api, EntrySource.GITHUB, f"d{number}", Push(APP, f"b{number}", COMMIT, "alice"), started)
+        await add_settled(api, EntrySource.CRON, f"c{number}", ScheduleDue("app", "@daily", NIGHT), started)
+    await add_settled(api, EntrySource.GITEA, "e", Push(OTHER, "main", COMMIT, "alice"), started)
     for caller in (alice, api.local):
-        assert await keys(caller, "source=cron") == ["c4", "c3", "c2", "c1", "c0"]
-        assert await keys(caller, "repository=team/OTHER") == ["e"]
-        assert await keys(caller, "repository=team/app&source=github&limit=2") == ["d4", "d3"]
-        assert await keys(caller, "source=forgejo") == []
+        assert await deliveries_of(caller, "source=cron") == ["c4", "c3", "c2", "c1", "c0"]
+        assert await deliveries_of(caller, "repository=team/OTHER") == ["e"]
+        assert await deliveries_of(caller, "repository=team/app&source=github&limit=2") == ["d4", "d3"]
+        assert await deliveries_of(caller, "source=forgejo") == []
         pages: list[str] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -117,6 +119,6 @@ async def test_filters_and_pages_for_everybody_alike(api: Api) -> None:
     assert (await alice.get("/api/v1/deliveries?source=moon")).status == 400
 
 
-async def keys(caller: Caller, query: str) -> list[str]:
+async def deliveries_of(caller: Caller, query: str) -> list[str]:
     found = (await caller.get(f"/api/v1/deliveries?{query}")).json
     return [one["delivery"] for one in found["deliveries"]]

@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 
 from tests.edges.http.serve import ServerProcess
-from tests.edges.http.test_document import ask, schema, server
+from tests.edges.http.test_document import schema, send, server
 
 __all__ = ["server"]  # the fixture
 
@@ -22,5 +22,5 @@ MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list
 @pytest.mark.long
 @schema.parametrize()
 @MANY
-def test_the_server_does_as_it_says_however_often_it_is_asked(case: schemathesis.Case, server: ServerProcess) -> None:
-    ask(case, server)
+def test_the_server_keeps_to_the_document_in_many_requests(case: schemathesis.Case, server: ServerProcess) -> None:
+    send(case, server)

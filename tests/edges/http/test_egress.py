@@ -1,4 +1,4 @@
-"""The egress ledger of a job over HTTP: by destination, page by page, and masked."""
+"""The egress ledger of a job over HTTP: destinations, pages of contacts, masked secrets."""
 
 import pytest
 
@@ -27,10 +27,10 @@ REFUSED = Contact(
 async def alice(api: Api) -> Caller:
     api.team("core")
     api.pipeline("app", owner="core")
-    return await api.person("alice", core="admin")
+    return await api.caller("alice", core="admin")
 
 
-async def written(api: Api, *contacts: Contact) -> Job:
+async def job_with(api: Api, *contacts: Contact) -> Job:
     settings = PipelineSettings("/nowhere", network=Network.ALLOWLIST, egress_allowlist=("*.example",))
     job = await api.job("app", settings=settings)
     lines = [encode_decision(job.id, contact) for contact in contacts]
@@ -39,9 +39,9 @@ async def written(api: Api, *contacts: Contact) -> Job:
     return job
 
 
-async def test_a_jobs_way_out_by_destination_and_contact_by_contact(api: Api, alice: Caller) -> None:
+async def test_a_job_has_destinations_and_contacts(api: Api, alice: Caller) -> None:
     ended = replace(REACHED, ended_at=3.0, sent_bytes=10, received_bytes=20)
-    job = await written(api, ended, replace(ended, connection="p-3", time=4.0), REFUSED)
+    job = await job_with(api, ended, replace(ended, connection="p-3", time=4.0), REFUSED)
     found = (await alice.get(f"/api/v1/jobs/{job.id}/egress")).json
     assert (found["network"], found["allowlist"], found["needed_allowlist"]) == (
         "allowlist",
@@ -61,8 +61,8 @@ async def test_a_jobs_way_out_by_destination_and_contact_by_contact(api: Api, al
     assert [one["ended_at"] for one in found["contacts"]] == ["1970-01-01T00:00:03.000+00:00"] * 2 + [None]
 
 
-async def test_contacts_come_in_pages_and_can_be_chosen(api: Api, alice: Caller) -> None:
-    job = await written(api, *(replace(REACHED, connection=f"q-{number}") for number in range(5)), REFUSED)
+async def test_contacts_are_paged_and_filtered(api: Api, alice: Caller) -> None:
+    job = await job_with(api, *(replace(REACHED, connection=f"q-{number}") for number in range(5)), REFUSED)
     path, seen, cursor = f"/api/v1/jobs/{job.id}/egress", [], 0
     while cursor is not None:
         page = (await alice.get(f"{path}?limit=2&cursor={cursor}")).json
@@ -76,13 +76,13 @@ async def test_contacts_come_in_pages_and_can_be_chosen(api: Api, alice: Caller)
 
 async def test_a_secret_in_a_hosts_name_is_masked(api: Api, alice: Caller) -> None:
     await api.parts.jobs.secrets.set(SecretName("app", "TOKEN"), b"a-secret-value", "alice")
-    job = await written(api, REFUSED)
+    job = await job_with(api, REFUSED)
     answer = await alice.get(f"/api/v1/jobs/{job.id}/egress")
     assert b"a-secret-value" not in answer.body
     assert answer.json["contacts"][0]["host"] == "***.evil.example"
 
 
-async def test_a_job_that_tried_nothing_has_an_empty_ledger(api: Api, alice: Caller) -> None:
+async def test_a_job_without_connections_has_an_empty_ledger(api: Api, alice: Caller) -> None:
     job = await api.job("app")
     found = (await alice.get(f"/api/v1/jobs/{job.id}/egress")).json
     assert (found["network"], found["destinations"], found["contacts"], found["cursor"]) == ("none", [], [], None)

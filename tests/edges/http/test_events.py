@@ -1,4 +1,4 @@
-"""Live events: exact continuation, nobody who watches slows anything, what one may not see does not come."""
+"""Live events: exact continuation, slow viewers, and no events that the caller may not see."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ class Stream:
         self.response = response
 
     async def next(self) -> Event:
-        """The next event; heartbeats are passed over."""
+        """The next event; heartbeats are skipped."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(SECONDS):
             while True:
@@ -53,7 +53,7 @@ class Stream:
                     return Event(fields["event"], json.loads(fields["data"]), fields.get("id", ""))
 
     async def until(self, name: str) -> list[Event]:
-        """Everything up to an event of that name, which is the last."""
+        """All events up to and including the next one with that name."""
         found = [await self.next()]
         while found[-1].name != name:
             found.append(await self.next())
@@ -61,7 +61,7 @@ class Stream:
 
 
 @asynccontextmanager
-async def following(caller: Caller, path: str, **headers: str) -> AsyncIterator[Stream]:
+async def open_stream(caller: Caller, path: str, **headers: str) -> AsyncIterator[Stream]:
     connector = aiohttp.UnixConnector(str(caller.socket)) if caller.socket else aiohttp.TCPConnector()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with (
@@ -83,8 +83,8 @@ async def job(api: Api) -> Job:
     return await api.open_job("app")
 
 
-class Printing:
-    """A job's log while something prints into it."""
+class GrowingLog:
+    """A job's log that grows as the test prints."""
 
     def __init__(self, api: Api, job: Job, log: JobLog) -> None:
         self.api = api
@@ -94,8 +94,8 @@ class Printing:
         self.offset = 0
 
     @classmethod
-    async def begin(cls, api: Api, job: Job) -> "Printing":
-        """As the engine opens a log, so that whoever waits for it hears of it."""
+    async def begin(cls, api: Api, job: Job) -> "GrowingLog":
+        """Open the log as the engine does, so that its followers notice."""
         engine = api.parts.jobs.engine
         return cls(api, job, await api.parts.jobs.resources.log(engine.active_job(job.id)))
 
@@ -104,41 +104,41 @@ class Printing:
         self.offset += len(data)
 
     async def end(self) -> None:
-        """The log is whole and the job is over."""
+        """Close the log and cancel the job."""
         await self.log.close()
         await self.api.parts.jobs.engine.active_job(self.job.id).apply(ev.CancelRequested("a test"))
 
 
 async def test_a_stream_begins_with_a_snapshot_and_ends_with_the_job(api: Api, job: Job) -> None:
-    printing = await Printing.begin(api, job)
-    printing.print(b"before\n")
-    async with following(api.local, f"/api/v1/jobs/{job.id}/events") as stream:
+    growing = await GrowingLog.begin(api, job)
+    growing.print(b"before\n")
+    async with open_stream(api.local, f"/api/v1/jobs/{job.id}/events") as stream:
         first = await stream.next()
         assert (first.name, first.data["id"], first.data["steps"]) == ("snapshot", job.id, [])
         assert (await stream.next()).data["text"] == "before\n"
-        printing.print(b"after\n")
+        growing.print(b"after\n")
         event = await stream.next()
         assert (event.data["text"], event.id) == ("after\n", "13")
-        await printing.end()
+        await growing.end()
         assert [one.name for one in await stream.until("end")][-2:] == ["job", "end"]
 
 
-async def test_a_reader_that_comes_back_continues_exactly(api: Api, job: Job) -> None:
-    printing = await Printing.begin(api, job)
+async def test_a_client_that_reconnects_continues_exactly(api: Api, job: Job) -> None:
+    growing = await GrowingLog.begin(api, job)
     whole = "".join(f"line {n} äöü €\n" for n in range(500))
     data = whole.encode()
     received, last = "", ""
-    for at in range(0, len(data), 997):  # cuts characters as well
-        printing.print(data[at : at + 997])
-        async with following(
+    for at in range(0, len(data), 997):  # cuts some characters in two
+        growing.print(data[at : at + 997])
+        async with open_stream(
             api.local, f"/api/v1/jobs/{job.id}/events", **({"last_event_id": last} if last else {})
         ) as stream:
-            while not last or int(last) < printing.log.size_bytes - 3:
+            while not last or int(last) < growing.log.size_bytes - 3:
                 event = await stream.next()
                 if event.name == "log":
                     received, last = received + event.data["text"], event.id
-    async with following(api.local, f"/api/v1/jobs/{job.id}/events", last_event_id=last) as stream:
-        await printing.end()
+    async with open_stream(api.local, f"/api/v1/jobs/{job.id}/events", last_event_id=last) as stream:
+        await growing.end()
         received += text_of(await stream.until("end"))
     assert received == whole
 
@@ -146,12 +146,12 @@ async def test_a_reader_that_comes_back_continues_exactly(api: Api, job: Job) ->
 async def test_five_hundred_followers_cost_one_read_of_the_file(
     api: Api, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printing = await Printing.begin(api, job)
+    growing = await GrowingLog.begin(api, job)
     reads: list[int] = []
     real = os.pread
 
     def counted(descriptor: int, size: int, offset: int) -> bytes:
-        if size != RECORD_BYTES:  # those are of the index
+        if size != RECORD_BYTES:  # index records have this size
             reads.append(offset)
         return real(descriptor, size, offset)
 
@@ -160,7 +160,7 @@ async def test_five_hundred_followers_cost_one_read_of_the_file(
         ready = asyncio.Semaphore(0)
 
         async def follow() -> str:
-            async with following(api.local, path) as stream:
+            async with open_stream(api.local, path) as stream:
                 await stream.next()
                 ready.release()
                 return text_of(await stream.until("end"))
@@ -171,39 +171,39 @@ async def test_five_hundred_followers_cost_one_read_of_the_file(
         monkeypatch.setattr(os, "pread", counted)
         whole = b"".join(b"line %d\n" % n for n in range(200))
         for part, at in enumerate(range(0, len(whole), PART_BYTES)):
-            printing.print(whole[at : at + PART_BYTES])
+            growing.print(whole[at : at + PART_BYTES])
             await wait_until_async(partial(_longer_than, reads, part), 10, "the part to be read")
-        await printing.end()
+        await growing.end()
     assert {follower.result() for follower in followers} == {whole.decode()}
-    assert len(reads) == -(-len(whole) // PART_BYTES), "each part is read once, whoever follows"
+    assert len(reads) == -(-len(whole) // PART_BYTES), "each part is read once for all followers"
 
 
-async def test_a_reader_that_takes_nothing_holds_nobody_up(api: Api, job: Job) -> None:
-    """The slow one is let go and catches up by itself; it loses nothing."""
-    printing = await Printing.begin(api, job)
+async def test_a_slow_reader_delays_no_other(api: Api, job: Job) -> None:
+    """The slow one is detached and catches up by itself without losing anything."""
+    growing = await GrowingLog.begin(api, job)
     path = f"/api/v1/jobs/{job.id}/events"
     line = b"x" * 999 + b"\n"
-    async with following(api.local, path) as slow, following(api.local, path) as quick:
+    async with open_stream(api.local, path) as slow, open_stream(api.local, path) as quick:
         await slow.next()
         await quick.next()
         count = 0
         for _ in range(16):
-            printing.print(line * 1024)
-            while count < printing.log.size_bytes:
+            growing.print(line * 1024)
+            while count < growing.log.size_bytes:
                 event = await quick.next()
                 count += len(event.data["text"]) if event.name == "log" else 0
-        await printing.end()
+        await growing.end()
         await quick.until("end")
         received = text_of(await slow.until("end"))
-    assert len(received) == printing.offset
-    assert printing.offset > 8 * broadcast.SLOW_BYTES
+    assert len(received) == growing.offset
+    assert growing.offset > 8 * broadcast.SLOW_BYTES
 
 
-async def test_lists_tell_of_what_one_may_see(api: Api, job: Job) -> None:
+async def test_lists_have_only_jobs_that_the_caller_may_see(api: Api, job: Job) -> None:
     api.team("others")
     api.pipeline("other", owner="others")
-    alice = await api.person("alice", core="admin")
-    async with following(alice, "/api/v1/events") as stream:
+    alice = await api.caller("alice", core="admin")
+    async with open_stream(alice, "/api/v1/events") as stream:
         first = await stream.next()
         assert (first.name, [one["id"] for one in first.data["jobs"]]) == ("snapshot", [job.id])
         await api.open_job("other")
@@ -212,19 +212,24 @@ async def test_lists_tell_of_what_one_may_see(api: Api, job: Job) -> None:
         assert (event.name, event.data["id"]) == ("job", mine.id)
 
 
-async def test_a_list_can_be_of_one_pipeline(api: Api, job: Job) -> None:
+async def test_a_list_can_be_limited_to_one_pipeline(api: Api, job: Job) -> None:
     api.pipeline("other")
-    async with following(api.local, "/api/v1/events?pipeline=other") as stream:
+    async with open_stream(api.local, "/api/v1/events?pipeline=other") as stream:
         assert (await stream.next()).data["jobs"] == []
         await api.open_job("app")
         other = await api.open_job("other")
         assert (await stream.next()).data["id"] == other.id
 
 
-async def test_who_may_not_any_more_is_cut_off(api: Api, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_heartbeat_ends_the_stream_of_a_removed_user(
+    api: Api, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("danube_pkg.edges.http.resources.events.HEARTBEAT_SECONDS", 0.05)
-    alice = await api.person("alice", core="admin")
-    async with following(alice, f"/api/v1/jobs/{job.id}/events") as one, following(alice, "/api/v1/events") as lists:
+    alice = await api.caller("alice", core="admin")
+    async with (
+        open_stream(alice, f"/api/v1/jobs/{job.id}/events") as one,
+        open_stream(alice, "/api/v1/events") as lists,
+    ):
         await one.next()
         await lists.next()
         api.write("UPDATE users SET removed_at = 1")
@@ -234,11 +239,11 @@ async def test_who_may_not_any_more_is_cut_off(api: Api, job: Job, monkeypatch: 
                     await stream.response.content.readany()
 
 
-async def test_a_silent_stream_beats(api: Api, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that neither a proxy nor the client takes it for dead."""
+async def test_a_silent_stream_has_heartbeats(api: Api, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them a proxy or the client would close the connection."""
     monkeypatch.setattr("danube_pkg.edges.http.resources.events.HEARTBEAT_SECONDS", 0.05)
     for path in (f"/api/v1/jobs/{job.id}/events", "/api/v1/events"):
-        async with following(api.local, path) as stream:
+        async with open_stream(api.local, path) as stream:
             await stream.next()
             async with asyncio.timeout(SECONDS):
                 assert await stream.response.content.readuntil(b"\n") == b": heartbeat\n"
@@ -248,9 +253,9 @@ async def test_the_finished_log_of_a_closed_job_is_streamed_whole(api: Api, job:
     closed = await api.job("app")
     data = os.urandom(300_000).hex().encode() + b"\n"
     await api.log(closed.id, data)
-    async with following(api.local, f"/api/v1/jobs/{closed.id}/events") as stream:
+    async with open_stream(api.local, f"/api/v1/jobs/{closed.id}/events") as stream:
         assert text_of(await stream.until("end")) == data.decode()
-    async with following(api.local, f"/api/v1/jobs/{closed.id}/events?from={len(data)}") as stream:
+    async with open_stream(api.local, f"/api/v1/jobs/{closed.id}/events?from={len(data)}") as stream:
         assert text_of(await stream.until("end")) == ""
 
 

@@ -1,4 +1,4 @@
-"""What a stranger learns of passwords, and how often they may try."""
+"""What an attacker learns from guessing passwords, and how many guesses are possible."""
 
 import bcrypt
 import pytest
@@ -17,7 +17,7 @@ ADDRESS = "192.0.2.1"
 
 
 class CountingCheck:
-    """In bcrypt's place: how often it would have been worked out."""
+    """Takes the place of bcrypt, and counts how often it would have been computed."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -31,65 +31,65 @@ def passwords(api: Api, check: CountingCheck) -> Passwords:
     return Passwords(api.store.store, check, api.parts.store.clock)
 
 
-async def guess(door: Passwords, name: str, address: str = ADDRESS) -> None:
+async def guess(guarded: Passwords, name: str, address: str = ADDRESS) -> None:
     with pytest.raises(Unauthenticated):
-        await door.log_in(f"{name}@example.com", "a guess", address)
+        await guarded.log_in(f"{name}@example.com", "a guess", address)
 
 
-async def test_somebody_unknown_costs_what_somebody_known_costs(api: Api) -> None:
+async def test_an_unknown_user_costs_as_much_as_a_known_one(api: Api) -> None:
     api.user("alice")
     check = CountingCheck()
-    door = passwords(api, check)
+    guarded = passwords(api, check)
     for name in ("alice", "mallory"):
-        await guess(door, name)
+        await guess(guarded, name)
     with pytest.raises(Unauthenticated):
-        await door.log_in("mallory@example.com", "longer than bcrypt takes" * 10, ADDRESS)
+        await guarded.log_in("mallory@example.com", "longer than bcrypt takes" * 10, ADDRESS)
     assert check.count == 3
 
 
 @pytest.mark.parametrize("cost", [10, 11])
-async def test_the_hash_for_nobody_is_as_slow_as_those_of_the_people_here(cost: int) -> None:
+async def test_the_hash_for_unknown_users_is_as_slow_as_those_of_users(cost: int) -> None:
     theirs = bcrypt.hashpw(b"a password", bcrypt.gensalt(cost)).decode()
-    nobody = stand_in(theirs.replace("$2b$", "$2y$"))  # as htpasswd writes it
-    assert nobody.startswith(f"$2b${cost}$".encode())
-    assert len(nobody) == len(theirs)
-    assert not bcrypt.checkpw(b"a password", nobody)
+    substitute = stand_in(theirs.replace("$2b$", "$2y$"))  # as htpasswd writes it
+    assert substitute.startswith(f"$2b${cost}$".encode())
+    assert len(substitute) == len(theirs)
+    assert not bcrypt.checkpw(b"a password", substitute)
 
 
-async def test_guessing_is_bounded_for_an_address_whomever_it_guesses_at(api: Api) -> None:
+async def test_guesses_from_an_address_are_limited_over_all_users(api: Api) -> None:
     api.user("alice")
-    door = passwords(api, CountingCheck())
+    guarded = passwords(api, CountingCheck())
     for number in range(ADDRESS_TRIES):
-        await guess(door, f"user-{number}")
+        await guess(guarded, f"user-{number}")
     with pytest.raises(TooManyTries) as refused:
-        await door.log_in("alice@example.com", PASSWORD, ADDRESS)
+        await guarded.log_in("alice@example.com", PASSWORD, ADDRESS)
     assert 0 < refused.value.retry_seconds <= 300
-    assert (await door.log_in("alice@example.com", PASSWORD, "192.0.2.2")).id == "alice"
+    assert (await guarded.log_in("alice@example.com", PASSWORD, "192.0.2.2")).id == "alice"
 
 
-async def test_an_account_of_ones_own_gives_no_further_guesses(api: Api) -> None:
+async def test_logging_in_between_guesses_gives_no_further_guesses(api: Api) -> None:
     api.user("alice")
-    door = passwords(api, CountingCheck())
+    guarded = passwords(api, CountingCheck())
     for number in range(ADDRESS_TRIES):
-        await door.log_in("alice@example.com", PASSWORD, ADDRESS)
-        await guess(door, f"user-{number}")
+        await guarded.log_in("alice@example.com", PASSWORD, ADDRESS)
+        await guess(guarded, f"user-{number}")
     with pytest.raises(TooManyTries):
-        await door.log_in("bob@example.com", "a guess", ADDRESS)
+        await guarded.log_in("bob@example.com", "a guess", ADDRESS)
 
 
-async def test_a_neighbour_in_the_same_network_of_version_6_is_the_same_stranger(api: Api) -> None:
-    door = passwords(api, CountingCheck())
+async def test_addresses_in_one_ipv6_network_count_as_one(api: Api) -> None:
+    guarded = passwords(api, CountingCheck())
     for number in range(ADDRESS_TRIES):
-        await guess(door, f"user-{number}", f"2001:db8::{number:x}")
+        await guess(guarded, f"user-{number}", f"2001:db8::{number:x}")
     with pytest.raises(TooManyTries):
-        await door.log_in("mallory@example.com", "a guess", "2001:db8::ffff")
+        await guarded.log_in("mallory@example.com", "a guess", "2001:db8::ffff")
 
 
-async def test_a_right_password_forgets_the_mistyped_ones(api: Api) -> None:
+async def test_a_correct_password_resets_the_count_of_the_account(api: Api) -> None:
     api.user("alice")
-    door = passwords(api, CountingCheck())
+    guarded = passwords(api, CountingCheck())
     for _ in range(ACCOUNT_TRIES - 1):
-        await guess(door, "alice")
-    await door.log_in("alice@example.com", PASSWORD, ADDRESS)
+        await guess(guarded, "alice")
+    await guarded.log_in("alice@example.com", PASSWORD, ADDRESS)
     for _ in range(ACCOUNT_TRIES - 1):
-        await guess(door, "alice")
+        await guess(guarded, "alice")

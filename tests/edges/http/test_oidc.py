@@ -1,4 +1,4 @@
-"""Login at an issuer: a real provider's process, and one that lies in every way that matters."""
+"""Login at an issuer: at a real provider in its own process, and at one with falsified answers."""
 
 import asyncio
 import json
@@ -58,15 +58,15 @@ def cookie_header(cookies: dict[str, str]) -> str:
 
 
 async def begin(api: Api, return_to: str = "/") -> tuple[str, dict[str, str]]:
-    """Where the browser is sent, and its cookies."""
-    answer = await api.nobody.get(f"/auth/login?return_to={return_to}")
+    """The URL that the browser is redirected to, and its cookies."""
+    answer = await api.anonymous.get(f"/auth/login?return_to={return_to}")
     assert answer.status == 302, answer.body
     return answer.headers["location"], cookies_of(answer)
 
 
 async def log_in(api: Api, issuer: Issuer) -> Answer:
     location, cookies = await begin(api)
-    return await api.nobody.get(f"/auth/callback?{issuer.authorize(location)}", cookie=cookie_header(cookies))
+    return await api.anonymous.get(f"/auth/callback?{issuer.authorize(location)}", cookie=cookie_header(cookies))
 
 
 async def test_a_login_binds_the_subject_to_the_address(api: Api, issuer: Issuer) -> None:
@@ -74,35 +74,35 @@ async def test_a_login_binds_the_subject_to_the_address(api: Api, issuer: Issuer
     assert (answer.status, answer.headers["location"]) == (302, "/")
     alice = Caller("alice", api.address, headers={"cookie": cookie_header(cookies_of(answer))})
     assert (await alice.get("/api/v1/me")).json["name"] == "alice@example.com"
-    person = await api.store.store.person_by_id("alice")
-    assert person is not None
-    assert person.subject == "subject-of-alice"
+    user = await api.store.store.person_by_id("alice")
+    assert user is not None
+    assert user.subject == "subject-of-alice"
 
 
 async def test_an_address_that_moved_to_another_account_is_refused(api: Api, issuer: Issuer) -> None:
     await log_in(api, issuer)
-    issuer.change_claims = lambda claims: claims | {"sub": "somebody-else"}
+    issuer.change_claims = lambda claims: claims | {"sub": "another-subject"}
     assert (await log_in(api, issuer)).reference == "subject-bound"
 
 
-async def test_the_subject_counts_when_the_address_changes(api: Api, issuer: Issuer) -> None:
+async def test_a_user_whose_address_changes_is_found_by_the_subject(api: Api, issuer: Issuer) -> None:
     await log_in(api, issuer)
     issuer.change_claims = lambda claims: claims | {"email": "new@example.com"}
     assert (await log_in(api, issuer)).status == 302
 
 
-async def test_the_browser_comes_back_to_where_it_wanted(api: Api, issuer: Issuer) -> None:
+async def test_the_browser_returns_to_the_page_that_it_requested(api: Api, issuer: Issuer) -> None:
     location, cookies = await begin(api, "/jobs/1?tab=log")
-    answer = await api.nobody.get(f"/auth/callback?{issuer.authorize(location)}", cookie=cookie_header(cookies))
+    answer = await api.anonymous.get(f"/auth/callback?{issuer.authorize(location)}", cookie=cookie_header(cookies))
     assert answer.headers["location"] == "/jobs/1?tab=log"
 
 
-@pytest.mark.parametrize("elsewhere", ["//evil.example", "https://evil.example", "/%5Cevil.example", "javascript:x"])
-async def test_it_never_goes_elsewhere(api: Api, elsewhere: str) -> None:
-    assert (await api.nobody.get(f"/auth/login?return_to={elsewhere}")).status == 400
+@pytest.mark.parametrize("url", ["//evil.example", "https://evil.example", "/%5Cevil.example", "javascript:x"])
+async def test_the_login_never_redirects_to_another_site(api: Api, url: str) -> None:
+    assert (await api.anonymous.get(f"/auth/login?return_to={url}")).status == 400
 
 
-LIES: dict[str, tuple[str, Callable[[Issuer], None]]] = {
+FALSIFICATIONS: dict[str, tuple[str, Callable[[Issuer], None]]] = {
     "alg none": ("oidc-algorithm", lambda issuer: setattr(issuer, "sign", issuer.unsigned)),
     "HS256 with the public key": (
         "oidc-algorithm",
@@ -128,7 +128,7 @@ LIES: dict[str, tuple[str, Callable[[Issuer], None]]] = {
     "no address": ("oidc-email", lambda issuer: claim(issuer, email=None)),
     "an unverified address": ("oidc-email-unverified", lambda issuer: claim(issuer, email_verified=False)),
     "an address verified by a word": ("oidc-email-unverified", lambda issuer: claim(issuer, email_verified="true")),
-    "somebody unknown": ("oidc-unknown-person", lambda issuer: claim(issuer, email="mallory@example.com")),
+    "an unknown user": ("oidc-unknown-person", lambda issuer: claim(issuer, email="mallory@example.com")),
 }
 
 
@@ -141,7 +141,7 @@ def claim(issuer: Issuer, **claims: Any) -> None:
 
 
 def changed(issuer: Issuer) -> Callable[[Claims], str]:
-    """A good signature, of other claims."""
+    """A valid signature of other claims."""
 
     def sign(claims: Claims) -> str:
         good, other = issuer.signed(claims).split("."), issuer.signed(claims | {"email": "root@example.com"}).split(".")
@@ -150,12 +150,12 @@ def changed(issuer: Issuer) -> Callable[[Claims], str]:
     return sign
 
 
-@pytest.mark.parametrize("lie", LIES)
-async def test_each_lie_is_refused_for_its_own_reason(
-    api: Api, issuer: Issuer, lie: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("name", FALSIFICATIONS)
+async def test_each_falsification_is_refused_and_its_reason_logged(
+    api: Api, issuer: Issuer, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reference, tell = LIES[lie]
-    tell(issuer)
+    reference, falsify = FALSIFICATIONS[name]
+    falsify(issuer)
     with caplog.at_level(logging.WARNING, "danube.login"):
         answer = await log_in(api, issuer)
     assert (answer.status, answer.reference) == (401, reference)
@@ -165,29 +165,29 @@ async def test_each_lie_is_refused_for_its_own_reason(
     assert logged.__dict__["fields"]["reference"] == reference
 
 
-async def test_a_person_reads_a_sentence_and_the_log_the_reason(api: Api, issuer: Issuer) -> None:
+async def test_a_browser_gets_a_page_without_the_reason(api: Api, issuer: Issuer) -> None:
     claim(issuer, nonce="<script>")
     location, cookies = await begin(api)
     query = issuer.authorize(location)
-    answer = await api.nobody.get(f"/auth/callback?{query}", cookie=cookie_header(cookies), accept="text/html")
+    answer = await api.anonymous.get(f"/auth/callback?{query}", cookie=cookie_header(cookies), accept="text/html")
     assert answer.status == 401
     assert b"<h1>The login failed.</h1>" in answer.body
     assert b"another login" not in answer.body
     assert answer.headers["x-request-id"].encode() in answer.body
 
 
-async def test_a_rotated_key_is_asked_for(api: Api, issuer: Issuer) -> None:
+async def test_a_rotated_key_is_fetched_once_a_minute_at_most(api: Api, issuer: Issuer) -> None:
     assert (await log_in(api, issuer)).status == 302
     issuer.rotate()
-    # The issuer was asked for its keys a moment ago: a token of a new key makes it be asked again, once a minute at most.
+    # The keys were fetched a moment ago; for an unknown key they are fetched again, once a minute at most.
     provider = api.services.logins.oidc._provider
     assert isinstance(provider, OidcProvider)
     provider._keys = {uri: (at - FRESH_KEYS_SECONDS, keys) for uri, (at, keys) in provider._keys.items()}
     assert (await log_in(api, issuer)).status == 302
     issuer.rotate()
-    asked = issuer.key_requests
+    requests = issuer.key_requests
     assert (await log_in(api, issuer)).reference == "oidc-key"
-    assert issuer.key_requests == asked
+    assert issuer.key_requests == requests
 
 
 @pytest.mark.parametrize(
@@ -201,20 +201,20 @@ async def test_a_rotated_key_is_asked_for(api: Api, issuer: Issuer) -> None:
         ("code=invented&state={state}", "oidc-exchange"),
     ],
 )
-async def test_a_callback_that_is_not_the_logins_own(api: Api, query: str, reference: str) -> None:
+async def test_a_callback_of_another_login_is_refused(api: Api, query: str, reference: str) -> None:
     location, cookies = await begin(api)
     state = location.partition("&state=")[2].partition("&")[0]
-    answer = await api.nobody.get(f"/auth/callback?{query.format(state=state)}", cookie=cookie_header(cookies))
+    answer = await api.anonymous.get(f"/auth/callback?{query.format(state=state)}", cookie=cookie_header(cookies))
     assert (answer.status, answer.reference) == (401, reference)
 
 
-async def test_a_callback_without_its_cookie_or_with_a_changed_one(api: Api, issuer: Issuer) -> None:
+async def test_a_callback_without_its_cookie_or_with_a_changed_one_is_refused(api: Api, issuer: Issuer) -> None:
     location, cookies = await begin(api)
     query = issuer.authorize(location)
-    assert (await api.nobody.get(f"/auth/callback?{query}")).reference == "oidc-state"
+    assert (await api.anonymous.get(f"/auth/callback?{query}")).reference == "oidc-state"
     (name, value), *_ = cookies.items()
     forged = f"{name}={value[:-2]}{'AA' if value[-2:] != 'AA' else 'BB'}"
-    assert (await api.nobody.get(f"/auth/callback?{query}", cookie=forged)).reference == "oidc-state"
+    assert (await api.anonymous.get(f"/auth/callback?{query}", cookie=forged)).reference == "oidc-state"
 
 
 @pytest.mark.parametrize(
@@ -228,30 +228,30 @@ async def test_a_callback_without_its_cookie_or_with_a_changed_one(api: Api, iss
         (lambda found: web.Response(text="x" * 1_000_000), 502),
         (lambda found: web.Response(status=500), 502),
     ],
-    ids=["another issuer", "plain http", "nothing in it", "redirects", "no JSON", "too long", "broken"],
+    ids=["another issuer", "plain http", "incomplete", "redirects", "no JSON", "too long", "broken"],
 )
-async def test_discovery_that_cannot_be_believed(
+async def test_an_invalid_discovery_document_is_a_502(
     api: Api, issuer: Issuer, document: Callable[[dict[str, Any]], Any], status: int
 ) -> None:
     issuer.document = document
-    answer = await api.nobody.get("/auth/login")
+    answer = await api.anonymous.get("/auth/login")
     assert answer.status == status
     assert answer.json["hint"]
 
 
-async def test_an_issuer_that_is_away_is_a_503(tmp_path: Path) -> None:
+async def test_an_unreachable_issuer_is_a_503(tmp_path: Path) -> None:
     async with open_api(tmp_path, oidc=ClientSettings("http://127.0.0.1:9", "x")) as api:
-        answer = await api.nobody.get("/auth/login")
+        answer = await api.anonymous.get("/auth/login")
         assert (answer.status, answer.reference) == (503, "oidc-unreachable")
 
 
-async def test_passwords_are_off_where_there_is_an_issuer(api: Api) -> None:
+async def test_passwords_are_refused_if_there_is_an_issuer(api: Api) -> None:
     body = {"email": "alice@example.com", "password": "x"}
-    assert (await api.nobody.post("/auth/password", body)).reference == "password-login-off"
-    assert (await api.nobody.get("/auth/methods")).json == {"password": False, "oidc": True}
+    assert (await api.anonymous.post("/auth/password", body)).reference == "password-login-off"
+    assert (await api.anonymous.get("/auth/methods")).json == {"password": False, "oidc": True}
 
 
-async def test_groups_of_the_issuer_are_teams_where_they_are_mapped(api: Api, issuer: Issuer) -> None:
+async def test_groups_of_the_issuer_are_mapped_to_teams(api: Api, issuer: Issuer) -> None:
     api.team("core")
     api.write("UPDATE teams SET groups = ? WHERE name = ?", '["developers"]', "core")
     api.pipeline("app", owner="core")
@@ -263,20 +263,20 @@ async def test_groups_of_the_issuer_are_teams_where_they_are_mapped(api: Api, is
 
 
 async def test_the_command_line_logs_in_by_device_code(api: Api, issuer: Issuer) -> None:
-    begun = (await api.nobody.post("/auth/device")).json
+    begun = (await api.anonymous.post("/auth/device")).json
     assert begun["user_code"] == "ABCD-EFGH"
     body = {"handle": begun["handle"], "token": {"name": "laptop", "scopes": ["read"]}}
-    assert (await api.nobody.post("/auth/device/token", body)).status == 202
+    assert (await api.anonymous.post("/auth/device/token", body)).status == 202
     issuer.confirmed_devices.add("device-1")
-    made = await api.nobody.post("/auth/device/token", body)
+    made = await api.anonymous.post("/auth/device/token", body)
     assert made.status == 201
     caller = Caller("alice", api.address, headers={"authorization": f"Bearer {made.json['token']}"})
     assert (await caller.get("/api/v1/me")).json["name"] == "alice@example.com"
-    assert (await api.nobody.post("/auth/device/token", body)).reference == "device-login-expired"
+    assert (await api.anonymous.post("/auth/device/token", body)).reference == "device-login-expired"
 
 
 def free_port() -> int:
-    """One that nobody listens on at this moment."""
+    """A port on which no process listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -289,7 +289,7 @@ def answers(port: int) -> bool:
 
 @asynccontextmanager
 async def real_provider() -> AsyncIterator[str]:
-    """oidc-provider-mock as a process of its own."""
+    """oidc-provider-mock in its own process."""
     port = free_port()
     claims = json.dumps({"sub": "alice-at-the-issuer", "email": "alice@example.com", "email_verified": True})
     command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
@@ -313,31 +313,31 @@ async def test_a_login_at_a_real_provider(tmp_path: Path) -> None:
         ):
             back = page.headers["location"]
         assert back.startswith(f"{api.address}/auth/callback?")
-        answer = await api.nobody.get(back.removeprefix(api.address), cookie=cookie_header(cookies))
+        answer = await api.anonymous.get(back.removeprefix(api.address), cookie=cookie_header(cookies))
         assert (answer.status, answer.headers["location"]) == (302, "/jobs")
         alice = Caller("alice", api.address, headers={"cookie": cookie_header(cookies_of(answer))})
         assert (await alice.get("/api/v1/me")).json["name"] == "alice@example.com"
-        replayed = await api.nobody.get(back.removeprefix(api.address), cookie=cookie_header(cookies))
+        replayed = await api.anonymous.get(back.removeprefix(api.address), cookie=cookie_header(cookies))
         assert (replayed.status, replayed.reference) == (401, "oidc-exchange")
 
 
-def behind(url: str) -> DexSettings:
-    """A Dex that listens there."""
+def dex_at(url: str) -> DexSettings:
+    """Settings for a Dex that listens there."""
     return DexSettings("https://ci.example.org", "a secret", listen=url.removeprefix("http://"))
 
 
-async def test_dex_is_behind_our_own_address_with_its_prefix(tmp_path: Path) -> None:
-    """A server that speaks Dex's paths: what it is asked, it answers."""
+async def test_requests_below_dex_are_forwarded_with_their_prefix(tmp_path: Path) -> None:
+    """In place of Dex a server of the test, which echoes requests."""
 
     async def echo(request: web.Request) -> web.StreamResponse:
-        told = {
+        shown = {
             "method": request.method,
             "target": request.raw_path,
             "body": (await request.read()).decode(),
             "cookie": request.headers.get("cookie", ""),
             "authorization": request.headers.get("authorization", ""),
         }
-        return web.json_response(told, headers={"set-cookie": "dex=1; Path=/dex"})
+        return web.json_response(shown, headers={"set-cookie": "dex=1; Path=/dex"})
 
     async def redirect(request: web.Request) -> web.StreamResponse:
         return web.Response(status=303, headers={"location": "/dex/approval?req=1"})
@@ -350,26 +350,30 @@ async def test_dex_is_behind_our_own_address_with_its_prefix(tmp_path: Path) -> 
     application.router.add_post("/dex/auth/local", redirect)
     application.router.add_post("/dex/auth/local/login", wrong)
     application.router.add_route("*", "/dex/{rest:.*}", echo)
-    async with serving(application) as url, open_api(tmp_path, dex=behind(url)) as api:
+    async with serving(application) as url, open_api(tmp_path, dex=dex_at(url)) as api:
         headers = {"cookie": "danube_session=ours; dex_state=theirs", "authorization": "Bearer dt1_ours"}
-        told = (await Caller("x", api.address, headers=headers).get("/dex/auth?client_id=a%20b")).json
-        assert told == {
+        shown = (await Caller("x", api.address, headers=headers).get("/dex/auth?client_id=a%20b")).json
+        assert shown == {
             "method": "GET",
             "target": "/dex/auth?client_id=a%20b",
             "body": "",
             "cookie": "dex_state=theirs",
             "authorization": "",
         }
-        form = await api.nobody.ask("POST", "/dex/token", data=b"grant_type=x", headers={"authorization": "Basic eA=="})
+        form = await api.anonymous.send(
+            "POST", "/dex/token", data=b"grant_type=x", headers={"authorization": "Basic eA=="}
+        )
         assert (form.json["body"], form.json["authorization"]) == ("grant_type=x", "Basic eA==")
         guess = b"login=alice%40example.com&password=a+guess"
-        answers = [await api.nobody.ask("POST", "/dex/auth/local/login", data=guess) for _ in range(ACCOUNT_TRIES + 1)]
+        answers = [
+            await api.anonymous.send("POST", "/dex/auth/local/login", data=guess) for _ in range(ACCOUNT_TRIES + 1)
+        ]
         assert [one.status for one in answers] == [401] * ACCOUNT_TRIES + [429]
         assert answers[-1].headers["retry-after"]
         kept = (await api.local.get("/api/v1/audit")).json["entries"]
         assert [(one["actor"], one["outcome"]) for one in kept] == [("alice@example.com", "refused")] * ACCOUNT_TRIES
-        moved = await api.nobody.ask("POST", "/dex/auth/local", data=b"login=x")
+        moved = await api.anonymous.send("POST", "/dex/auth/local", data=b"login=x")
         assert (moved.status, moved.headers["location"]) == (303, "/dex/approval?req=1")
-    async with open_api(tmp_path / "away", dex=behind("http://127.0.0.1:9")) as api:
-        assert (await api.nobody.get("/dex/keys")).status == 503
-        assert (await api.nobody.get("/health")).json["conditions"] == ["dex-not-answering"]
+    async with open_api(tmp_path / "unreachable", dex=dex_at("http://127.0.0.1:9")) as api:
+        assert (await api.anonymous.get("/dex/keys")).status == 503
+        assert (await api.anonymous.get("/health")).json["conditions"] == ["dex-not-answering"]

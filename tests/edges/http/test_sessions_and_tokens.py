@@ -1,4 +1,4 @@
-"""Browsers and scripts: how they prove who they are, and how that ends."""
+"""Sessions of browsers and tokens of scripts: how they begin and end."""
 
 import asyncio
 import time
@@ -16,16 +16,16 @@ from tests.edges.http.api import (
 
 
 def cookie_of(answer: Answer) -> str:
-    """`name=value` of what was set."""
+    """`name=value` of the cookie that the answer sets."""
     return answer.headers["set-cookie"].partition(";")[0]
 
 
 async def log_in(api: Api, name: str, password: str = PASSWORD, **headers: str) -> Answer:
-    return await api.nobody.post("/auth/password", {"email": f"{name}@example.com", "password": password}, **headers)
+    return await api.anonymous.post("/auth/password", {"email": f"{name}@example.com", "password": password}, **headers)
 
 
 async def in_browser(api: Api, name: str) -> Caller:
-    """Somebody who has logged in with a password, as a page does it."""
+    """A browser that has logged in with a password, as the page does it."""
     answer = await log_in(api, name)
     assert answer.status == 204, answer.body
     caller = Caller(name, api.address, headers={"cookie": cookie_of(answer)})
@@ -41,7 +41,7 @@ async def test_a_password_makes_a_session_and_logout_ends_it(api: Api) -> None:
     assert (await alice.get("/api/v1/me")).status == 401
 
 
-async def test_the_cookie_is_for_this_server_and_no_script(api: Api) -> None:
+async def test_the_cookie_is_hidden_from_scripts_and_other_sites(api: Api) -> None:
     api.user("alice")
     parts = (await log_in(api, "alice")).headers["set-cookie"].split("; ")
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(parts)
@@ -55,14 +55,14 @@ async def test_a_login_rotates_the_session(api: Api) -> None:
     assert (await first.get("/api/v1/me")).status == 401
 
 
-async def test_an_unknown_address_and_a_wrong_password_are_one_answer(api: Api) -> None:
+async def test_an_unknown_address_and_a_wrong_password_have_the_same_answer(api: Api) -> None:
     api.user("alice")
     wrong, unknown = await log_in(api, "alice", "wrong"), await log_in(api, "mallory", "wrong")
     assert wrong.status == unknown.status == 401
     assert {**wrong.json, "request_id": ""} == {**unknown.json, "request_id": ""}
 
 
-async def test_guessing_is_bounded_for_an_account_whatever_is_guessed(api: Api) -> None:
+async def test_guesses_for_an_account_are_limited_even_if_the_last_is_right(api: Api) -> None:
     api.user("alice")
     answers = [await log_in(api, "alice", f"guess {n}") for n in range(passwords.ACCOUNT_TRIES)]
     assert {answer.status for answer in answers} == {401}
@@ -83,7 +83,7 @@ async def test_a_write_by_cookie_needs_the_token_of_its_session(api: Api) -> Non
         assert (refused.status, refused.reference) == (403, "csrf-token")
 
 
-async def test_a_page_of_another_site_can_neither_write_nor_log_anybody_in(api: Api) -> None:
+async def test_a_page_of_another_site_can_neither_write_nor_log_a_user_in(api: Api) -> None:
     api.user("alice")
     alice = await in_browser(api, "alice")
     for headers in ({"sec_fetch_site": "cross-site"}, {"origin": "https://evil.example"}):
@@ -101,18 +101,18 @@ async def test_idle_and_old_sessions_end(api: Api) -> None:
     assert (await idle.get("/api/v1/me")).status == 401
 
 
-async def test_people_see_and_end_their_own_sessions(api: Api) -> None:
+async def test_users_see_and_end_their_own_sessions(api: Api) -> None:
     api.user("alice")
     here, elsewhere = await in_browser(api, "alice"), await in_browser(api, "alice")
     sessions = (await here.get("/api/v1/sessions")).json["sessions"]
     assert [one["current"] for one in sessions].count(True) == 1
     (other,) = [one["id"] for one in sessions if not one["current"]]
-    assert (await here.ask("DELETE", f"/api/v1/sessions/{other}")).status == 204
+    assert (await here.send("DELETE", f"/api/v1/sessions/{other}")).status == 204
     assert (await elsewhere.get("/api/v1/me")).status == 401
 
 
 async def test_a_token_is_shown_once_and_its_hash_is_kept(api: Api) -> None:
-    alice = await api.person("alice")
+    alice = await api.caller("alice")
     made = (await alice.post("/api/v1/tokens", {"name": "laptop", "scopes": ["read"], "days": 7})).json
     script = Caller("script", api.address, headers={"authorization": f"Bearer {made['token']}"})
     assert (await script.get("/api/v1/jobs")).status == 200
@@ -122,11 +122,11 @@ async def test_a_token_is_shown_once_and_its_hash_is_kept(api: Api) -> None:
     assert laptop["used_at"] is not None
     files = [path for path in api.path.glob("danube.db*") if made["token"].encode() in path.read_bytes()]
     assert files == []
-    assert (await alice.ask("DELETE", f"/api/v1/tokens/{laptop['id']}")).status == 204
+    assert (await alice.send("DELETE", f"/api/v1/tokens/{laptop['id']}")).status == 204
     assert (await script.get("/api/v1/jobs")).status == 401
 
 
-async def test_a_token_makes_none_that_may_more(api: Api) -> None:
+async def test_a_token_cannot_create_one_with_more_scopes(api: Api) -> None:
     api.user("alice")
     limited = await api.with_token("alice", Scope.ADMIN, Scope.READ)
     assert (await limited.post("/api/v1/tokens", {"name": "x", "scopes": ["read"]})).status == 201
@@ -137,23 +137,23 @@ async def test_a_token_makes_none_that_may_more(api: Api) -> None:
 async def test_the_command_line_gets_a_token_for_a_password(api: Api) -> None:
     api.user("alice")
     body = {"email": "Alice@Example.com", "password": PASSWORD, "token": {"name": "cli", "scopes": ["read"], "days": 1}}
-    made = await api.nobody.post("/auth/token", body)
+    made = await api.anonymous.post("/auth/token", body)
     assert made.status == 201
     caller = Caller("alice", api.address, headers={"authorization": f"Bearer {made.json['token']}"})
     assert (await caller.get("/api/v1/me")).json["scopes"] == ["read"]
 
 
-async def test_a_hundred_logins_at_once_leave_the_server_answering(api: Api) -> None:
+async def test_the_server_answers_during_a_hundred_logins(api: Api) -> None:
     async with asyncio.TaskGroup() as group:
         logins = [group.create_task(log_in(api, f"user{n}"), name=f"login {n}") for n in range(100)]
         began = time.monotonic()
-        assert (await api.nobody.get("/health")).status == 200
+        assert (await api.anonymous.get("/health")).status == 200
         assert time.monotonic() - began < 5
     assert {login.result().status for login in logins} <= {401, 429, 503}
 
 
-async def test_over_https_the_cookie_is_bound_to_it_and_to_the_host(tmp_path: Path) -> None:
-    """A proxy on this machine ends TLS: it is `external_url` that says so."""
+async def test_over_https_the_cookie_is_bound_to_https_and_to_the_host(tmp_path: Path) -> None:
+    """A reverse proxy on this machine terminates TLS, which the server knows from `external_url`."""
     async with open_api(tmp_path, people=["alice"], external_url="https://ci.example.org") as api:
         answer = await log_in(api, "alice", x_forwarded_for="192.0.2.7")
         assert answer.status == 204
@@ -166,7 +166,7 @@ async def test_over_https_the_cookie_is_bound_to_it_and_to_the_host(tmp_path: Pa
         assert session["address"] == "192.0.2.7"
 
 
-async def test_a_password_is_not_taken_in_clear_from_elsewhere(tmp_path: Path) -> None:
+async def test_a_password_is_refused_over_plain_http_from_another_machine(tmp_path: Path) -> None:
     async with open_api(tmp_path, people=["alice"], external_url="http://ci.example.org") as api:
         refused = await log_in(api, "alice", x_forwarded_for="192.0.2.7")
         assert (refused.status, refused.reference) == (403, "password-in-clear")
@@ -174,22 +174,22 @@ async def test_a_password_is_not_taken_in_clear_from_elsewhere(tmp_path: Path) -
         assert (await log_in(api, "alice")).status == 204
 
 
-async def test_what_somebody_may_with_any_pipeline_at_all_is_told(api: Api) -> None:
+async def test_me_has_the_actions_that_are_allowed_on_any_pipeline(api: Api) -> None:
     for team in ("core", "readers", "elsewhere"):
         api.team(team)
     api.pipeline("app", owner="core", levels={"readers": "read"})
     api.pipeline("site", levels={"readers": "read"})
 
-    async def told(caller: Caller) -> set[str]:
+    async def may_somewhere(caller: Caller) -> set[str]:
         return set((await caller.get("/api/v1/me")).json["may_somewhere"])
 
-    owner, member = await api.person("owner", core="admin"), await api.person("member", core="member")
-    reader, stranger = await api.person("reader", readers="member"), await api.person("stranger", elsewhere="admin")
-    asked = {"see-job", "trigger", "see-secret-names", "set-secrets", "drain"}
-    assert await told(owner) & asked == {"see-job", "trigger", "see-secret-names", "set-secrets"}
-    assert await told(member) & asked == {"see-job", "trigger", "see-secret-names"}
-    assert await told(reader) & asked == {"see-job"}
-    assert await told(stranger) & asked == set()
-    assert await told(api.local) >= asked
+    owner, member = await api.caller("owner", core="admin"), await api.caller("member", core="member")
+    reader, outsider = await api.caller("reader", readers="member"), await api.caller("outsider", elsewhere="admin")
+    wanted = {"see-job", "trigger", "see-secret-names", "set-secrets", "drain"}
+    assert await may_somewhere(owner) & wanted == {"see-job", "trigger", "see-secret-names", "set-secrets"}
+    assert await may_somewhere(member) & wanted == {"see-job", "trigger", "see-secret-names"}
+    assert await may_somewhere(reader) & wanted == {"see-job"}
+    assert await may_somewhere(outsider) & wanted == set()
+    assert await may_somewhere(api.local) >= wanted
     api.write("UPDATE pipeline_permissions SET level = 'write' WHERE pipeline_id = 'id-site'")
-    assert await told(reader) & asked == {"see-job", "trigger", "see-secret-names"}
+    assert await may_somewhere(reader) & wanted == {"see-job", "trigger", "see-secret-names"}

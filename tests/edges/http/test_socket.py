@@ -1,4 +1,4 @@
-"""The server's unix socket, which makes its owner the administrator, and what the log has of each request."""
+"""The unix socket, whose owner is the administrator, and the log line of each request."""
 
 import asyncio
 import io
@@ -13,8 +13,8 @@ import pytest
 from danube_pkg.kit.logs import JsonLines
 from tests.edges.http.api import Api
 
-NOBODY = 65534
-ASKS = """
+UNPRIVILEGED = 65534
+REQUEST_AS_USER = """
 import os, socket, sys
 os.setuid(int(sys.argv[2]))
 connection = socket.socket(socket.AF_UNIX)
@@ -27,14 +27,14 @@ except OSError as error:
 """
 
 
-async def asked_as(api: Api, user: int) -> str:
-    """What another process gets that connects to the socket as that user."""
-    place = os.open(api.path, os.O_PATH | os.O_DIRECTORY)
+async def response_for_user(api: Api, user: int) -> str:
+    """What a process of that user gets from the socket."""
+    directory = os.open(api.path, os.O_PATH | os.O_DIRECTORY)
     try:
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-I", "-c", ASKS, str(place), str(user)],
-            pass_fds=(place,),
+            [sys.executable, "-I", "-c", REQUEST_AS_USER, str(directory), str(user)],
+            pass_fds=(directory,),
             capture_output=True,
             text=True,
             cwd="/",
@@ -42,27 +42,27 @@ async def asked_as(api: Api, user: int) -> str:
             check=False,
         )
     finally:
-        os.close(place)
+        os.close(directory)
     return done.stdout or done.stderr
 
 
-async def test_the_socket_is_for_its_owner_alone(api: Api) -> None:
+async def test_only_the_owner_can_use_the_socket(api: Api) -> None:
     path = api.path / "danube.sock"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert '"local-administrator"' in await asked_as(api, os.geteuid())
+    assert '"local-administrator"' in await response_for_user(api, os.geteuid())
     if os.geteuid() != 0:
-        return  # nobody else can be asked as
-    assert "PermissionError" in await asked_as(api, NOBODY)
-    # Whoever loosens the mode has not made an administrator of everybody: the kernel says who connects.
+        return  # only root can become another user
+    assert "PermissionError" in await response_for_user(api, UNPRIVILEGED)
+    # With a looser mode other users can connect, but the kernel reports who they are.
     api.path.chmod(0o755)
     path.chmod(0o666)
-    told = await asked_as(api, NOBODY)
-    assert "local-administrator" not in told
-    assert told.strip() in ("", "ConnectionResetError", "BrokenPipeError")
-    assert '"local-administrator"' in await asked_as(api, 0)
+    shown = await response_for_user(api, UNPRIVILEGED)
+    assert "local-administrator" not in shown
+    assert shown.strip() in ("", "ConnectionResetError", "BrokenPipeError")
+    assert '"local-administrator"' in await response_for_user(api, 0)
 
 
-async def test_each_request_is_a_line_of_json_without_anybodys_proof(api: Api) -> None:
+async def test_each_request_is_logged_as_json_without_credentials(api: Api) -> None:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonLines(lambda text: text))
@@ -70,10 +70,10 @@ async def test_each_request_is_a_line_of_json_without_anybodys_proof(api: Api) -
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
-        alice = await api.person("alice")
+        alice = await api.caller("alice")
         answer = await alice.get("/api/v1/jobs?limit=1")
-        await api.nobody.get("/auth/callback?code=the-code&state=the-state")
-        await api.nobody.post("/auth/password", {"email": "alice@example.com", "password": "the-password"})
+        await api.anonymous.get("/auth/callback?code=the-code&state=the-state")
+        await api.anonymous.post("/auth/password", {"email": "alice@example.com", "password": "the-password"})
     finally:
         log.removeHandler(handler)
         log.setLevel(logging.NOTSET)
@@ -84,20 +84,20 @@ async def test_each_request_is_a_line_of_json_without_anybodys_proof(api: Api) -
     assert line["address"] == "127.0.0.1"
     assert line["ms"] >= 0
     token = alice.headers["authorization"].removeprefix("Bearer ")
-    for proof in (token, "the-code", "the-state", "the-password"):
-        assert proof not in written.getvalue()
+    for credential in (token, "the-code", "the-state", "the-password"):
+        assert credential not in written.getvalue()
 
 
-async def test_a_token_in_an_address_is_nobody(api: Api) -> None:
-    alice = await api.person("alice")
+async def test_a_token_in_a_url_is_not_accepted(api: Api) -> None:
+    alice = await api.caller("alice")
     token = alice.headers["authorization"].removeprefix("Bearer ")
     for query in (f"access_token={token}", f"token={token}"):
-        assert (await api.nobody.get(f"/api/v1/jobs?{query}")).status == 401
+        assert (await api.anonymous.get(f"/api/v1/jobs?{query}")).status == 401
 
 
 @pytest.mark.parametrize("header", ["Basic {token}", "bearer", "{token} x", ""])
-async def test_a_proof_that_is_none_is_no_request_without_one(api: Api, header: str) -> None:
-    """It is refused, not taken as a stranger's, who may see less and would not be told why."""
-    token = (await api.person("alice")).headers["authorization"].removeprefix("Bearer ")
-    answer = await api.nobody.ask("GET", "/api/v1/me", headers={"authorization": header.format(token=token)})
+async def test_an_invalid_authorization_header_is_refused(api: Api, header: str) -> None:
+    """It is not treated as an anonymous request, which would hide the mistake."""
+    token = (await api.caller("alice")).headers["authorization"].removeprefix("Bearer ")
+    answer = await api.anonymous.send("GET", "/api/v1/me", headers={"authorization": header.format(token=token)})
     assert answer.status == 401

@@ -1,4 +1,5 @@
-"""What a stranger may send: each refused with its status, none of it costs memory, others are served meanwhile."""
+"""Malformed, oversized and slow requests: each is refused with its status, costs no memory and delays no other
+client."""
 
 import asyncio
 import contextlib
@@ -46,11 +47,11 @@ SMUGGLING = {
     "two authorizations": b"GET /api/v1/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n",
     "a space in the target": b"GET /health x HTTP/1.1\r\nHost: a\r\n\r\n",
     "another version": b"GET /health HTTP/3.0\r\nHost: a\r\n\r\n",
-    "no HTTP at all": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 }
 
 BAD_CHUNKS = {
-    "a size that is none": b"zz\r\nabcd\r\n0\r\n\r\n",
+    "an invalid size": b"zz\r\nabcd\r\n0\r\n\r\n",
     "a negative size": b"-1\r\nabcd\r\n0\r\n\r\n",
     "an enormous size": b"ffffffffffffffffffff\r\nabcd\r\n0\r\n\r\n",
     "a chunk longer than it says": b"2\r\nabcd\r\n0\r\n\r\n",
@@ -66,7 +67,7 @@ def split(api: Api) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("name", SMUGGLING)
-async def test_what_two_parsers_could_read_differently_is_refused(api: Api, name: str) -> None:
+async def test_a_request_that_two_parsers_could_read_differently_is_refused(api: Api, name: str) -> None:
     found = await send_raw(*split(api), SMUGGLING[name] + request("/metrics"))
     assert len(found) == 1, "what follows a refused request is not read"
     assert found[0] in (400, 501, 505)
@@ -80,7 +81,7 @@ async def test_a_bad_chunk_ends_the_connection(api: Api, name: str) -> None:
     assert all(400 <= status < 500 for status in found)
 
 
-async def test_a_chunk_extension_means_nothing(api: Api) -> None:
+async def test_a_chunk_extension_is_ignored(api: Api) -> None:
     head = request("/auth/device/token", "Content-Type: application/json", "Transfer-Encoding: chunked", method="POST")
     body = b'2;name="value"\r\n{}\r\n0\r\nTrailer: x\r\n\r\n'
     assert await send_raw(*split(api), head + body + request("/health")) == [400, 200]
@@ -96,7 +97,7 @@ async def test_requests_in_one_packet_are_answered_in_order(api: Api) -> None:
     assert await send_raw(*split(api), data) == [200, 404, 200, 200]
 
 
-async def test_a_request_in_single_bytes_is_the_same_request(api: Api) -> None:
+async def test_a_request_in_single_bytes_is_answered(api: Api) -> None:
     reader, writer = await asyncio.open_connection(*split(api))
     for byte in request("/health", "Connection: close"):
         writer.write(bytes([byte]))
@@ -116,11 +117,11 @@ async def test_a_request_in_single_bytes_is_the_same_request(api: Api) -> None:
     ],
     ids=["target", "header", "headers", "no end", "body"],
 )
-async def test_what_is_too_large_is_refused_at_its_bound(api: Api, head: bytes, status: int) -> None:
+async def test_a_head_or_body_that_is_too_large_is_refused(api: Api, head: bytes, status: int) -> None:
     assert await send_raw(*split(api), head) == [status]
 
 
-async def test_an_upload_beyond_the_bound_is_cut_off_and_answered(api: Api) -> None:
+async def test_an_upload_over_the_limit_is_cut_off_and_answered(api: Api) -> None:
     await upload_without_end(*split(api))
 
 
@@ -143,25 +144,25 @@ PARAMETERS = [(route.method, route.path, match[0]) for route in ROUTES for match
 
 
 @pytest.mark.parametrize("value", TRAVERSAL)
-async def test_a_path_parameter_reaches_nothing_else(api: Api, value: str) -> None:
-    """As the administrator, whom nothing else would stop."""
+async def test_a_path_parameter_cannot_reach_other_files(api: Api, value: str) -> None:
+    """As the administrator, whom no authorisation stops."""
     api.pipeline("app")
     job = await api.job("app")
     good = {"{job}": job.id, "{pipeline}": "app", "{key}": "KEY", "{artifact}": "notes"}
     before = sorted(api.path.rglob("*"))
     for method, path, parameter in PARAMETERS:
-        asked = path.replace(parameter, value)
+        wanted = path.replace(parameter, value)
         for name, word in good.items():
-            asked = asked.replace(name, word)
-        answer = await answer_to_the_administrator(api, method, PARAMETER.sub("a", asked))
-        assert not re.search(rb"root:|danube\.db|PRIVATE KEY", answer), asked
+            wanted = wanted.replace(name, word)
+        answer = await administrators_answer(api, method, PARAMETER.sub("a", wanted))
+        assert not re.search(rb"root:|danube\.db|PRIVATE KEY", answer), wanted
         (status,) = statuses(answer)
-        # The page's own router finds out that there is no such pipeline: its paths are all one file.
-        assert status in (400, 404) or (status == 200 and path.startswith(("/pipelines/", "/jobs/"))), (asked, status)
+        # All paths of the page's own router are answered with one file.
+        assert status in (400, 404) or (status == 200 and path.startswith(("/pipelines/", "/jobs/"))), (wanted, status)
     assert sorted(api.path.rglob("*")) == before
 
 
-async def answer_to_the_administrator(api: Api, method: str, path: str) -> bytes:
+async def administrators_answer(api: Api, method: str, path: str) -> bytes:
     reader, writer = await asyncio.open_unix_connection(str(api.path / "danube.sock"))
     body = b"a secret" if method in ("PUT", "POST") else b""
     writer.write(request(path, f"Content-Length: {len(body)}", "Connection: close", method=method) + body)
@@ -170,8 +171,8 @@ async def answer_to_the_administrator(api: Api, method: str, path: str) -> bytes
     return answer
 
 
-async def test_nothing_that_a_stranger_sends_costs_memory(tmp_path: Path) -> None:
-    """The whole corpus, and uploads beyond the bound, again and again, while others are answered."""
+async def test_malformed_requests_cost_no_memory(tmp_path: Path) -> None:
+    """The whole corpus and oversized uploads, repeatedly, while other requests are answered."""
     with server_process(tmp_path) as server:
         host, port = server.host, server.port
         assert await send_raw(host, port, request("/health", "Connection: close")) == [200]
@@ -192,7 +193,7 @@ async def test_nothing_that_a_stranger_sends_costs_memory(tmp_path: Path) -> Non
 
 
 async def upload_without_end(host: str, port: int) -> None:
-    """Until the server has heard enough and says so."""
+    """Upload until the server answers 413."""
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(
         request("/auth/password", "Content-Type: application/json", "Transfer-Encoding: chunked", method="POST")
@@ -206,7 +207,7 @@ async def upload_without_end(host: str, port: int) -> None:
     writer.close()
 
 
-async def test_two_hundred_slow_clients_hold_nobody_up(tmp_path: Path) -> None:
+async def test_two_hundred_slow_clients_delay_no_other(tmp_path: Path) -> None:
     with server_process(tmp_path) as server:
         before = server.resident_bytes()
         slow = []
@@ -224,7 +225,7 @@ async def test_two_hundred_slow_clients_hold_nobody_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-async def test_a_slow_client_is_told_and_cut_off(tmp_path: Path) -> None:
+async def test_a_slow_client_gets_a_408_and_is_disconnected(tmp_path: Path) -> None:
     with server_process(tmp_path) as server:
         began = time.monotonic()
         reader, writer = await asyncio.open_connection(server.host, server.port)
@@ -255,14 +256,14 @@ async def test_ten_thousand_idle_connections_cost_little(tmp_path: Path) -> None
 
 
 async def keep_alive(host: str, port: int) -> asyncio.StreamWriter:
-    """A connection that has had one answer and waits."""
+    """A connection that is idle after one answer."""
     reader, writer = await asyncio.open_connection(host, port, limit=4096)
     writer.write(request("/health"))
     assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
     return writer
 
 
-async def test_stopping_answers_what_is_under_way_and_closes_what_is_idle(tmp_path: Path) -> None:
+async def test_stopping_closes_idle_connections(tmp_path: Path) -> None:
     async with open_api(tmp_path) as api:
         api.team("core")
         host, port = split(api)
@@ -274,3 +275,23 @@ async def test_stopping_answers_what_is_under_way_and_closes_what_is_idle(tmp_pa
     assert await reader.read() == b""
     with pytest.raises(OSError):
         await asyncio.open_connection(host, port)
+
+
+async def test_deadlines_are_still_checked_after_a_bug_in_a_sweep(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep, calls = connection.Connection.sweep, list[float]()
+
+    def failing_once(self: connection.Connection, now: float) -> None:
+        calls.append(now)
+        if len(calls) == 1:
+            raise RuntimeError("a bug")
+        sweep(self, now)
+
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(connection.Connection, "sweep", failing_once)
+    reader, writer = await asyncio.open_connection(*split(api))
+    async with asyncio.timeout(30):
+        assert await reader.read() == b""
+    writer.close()
+    assert [one.message for one in caplog.records if one.name == "danube.http"][:1] == ["http-sweep-failed"]

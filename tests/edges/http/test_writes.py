@@ -1,4 +1,4 @@
-"""What every write has: an entry in the audit, and an answer that can be asked for again."""
+"""What all writes have: an entry in the audit log, and an answer that can be repeated with an Idempotency-Key."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from tests.edges.http.api import COMMIT, Api, Caller
 async def alice(api: Api) -> Caller:
     api.team("core")
     api.pipeline("app", owner="core")
-    return await api.person("alice", core="admin")
+    return await api.caller("alice", core="admin")
 
 
 async def entries(api: Api) -> list[dict[str, object]]:
@@ -24,10 +24,10 @@ async def entries(api: Api) -> list[dict[str, object]]:
 
 
 async def test_each_write_and_each_refusal_is_in_the_audit(api: Api, alice: Caller) -> None:
-    await alice.ask("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a secret value")
+    await alice.send("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a secret value")
     await alice.post("/api/v1/system/drain")
     await api.local.post("/api/v1/system/drain")
-    await api.nobody.post("/auth/password", {"email": "alice@example.com", "password": "wrong"})
+    await api.anonymous.post("/auth/password", {"email": "alice@example.com", "password": "wrong"})
     await alice.get("/api/v1/pipelines/app/secrets")
     found = [(one["actor"], one["action"], one["target"], one["outcome"]) for one in await entries(api)]
     assert found == [
@@ -42,7 +42,7 @@ async def test_each_write_and_each_refusal_is_in_the_audit(api: Api, alice: Call
 
 
 async def test_a_job_that_reads_a_secret_is_in_the_audit_once(api: Api, alice: Caller) -> None:
-    await alice.ask("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a secret value")
+    await alice.send("PUT", "/api/v1/pipelines/app/secrets/KEY", data=b"a secret value")
     job = await api.open_job("app")
     for _ in range(2):  # a coordinator repeats a call whose answer was lost
         assert await api.parts.jobs.secrets.read_for_job(job, 7, "KEY") == b"a secret value"
@@ -53,7 +53,7 @@ async def test_a_job_that_reads_a_secret_is_in_the_audit_once(api: Api, alice: C
 
 async def test_the_servers_own_use_of_a_secret_is_in_the_audit_once_for_each_value(api: Api) -> None:
     for value in (b"a secret value", b"another value"):
-        await api.local.ask("PUT", "/api/v1/secrets/TOKEN", data=value)
+        await api.local.send("PUT", "/api/v1/secrets/TOKEN", data=value)
         for user in ("webhooks of github", "the rule forge", "the rule forge"):
             assert await api.parts.jobs.secrets.read_for_server("TOKEN", user) == value
     read = [one for one in await entries(api) if one["action"] == "read-secret"]
@@ -62,23 +62,23 @@ async def test_the_servers_own_use_of_a_secret_is_in_the_audit_once_for_each_val
     ]
 
 
-async def test_a_stranger_cannot_fill_the_audit(api: Api) -> None:
+async def test_anonymous_requests_cannot_fill_the_audit_log(api: Api) -> None:
     for _ in range(passwords.ACCOUNT_TRIES + 20):
-        await api.nobody.post("/auth/password", {"email": "alice@example.com", "password": "wrong"})
-        await api.nobody.post("/api/v1/system/drain")
-        await api.nobody.post("/dex/token")
-        await api.nobody.post("/hooks/github")
+        await api.anonymous.post("/auth/password", {"email": "alice@example.com", "password": "wrong"})
+        await api.anonymous.post("/api/v1/system/drain")
+        await api.anonymous.post("/dex/token")
+        await api.anonymous.post("/hooks/github")
     assert len(await entries(api)) == passwords.ACCOUNT_TRIES
 
 
-async def test_the_audit_only_grows_and_shows_what_was_removed(api: Api, alice: Caller) -> None:
+async def test_rows_of_the_audit_log_cannot_be_changed_or_removed(api: Api, alice: Caller) -> None:
     for _ in range(5):
         await alice.post("/api/v1/pipelines/app/jobs")
     assert (await api.local.get("/api/v1/audit/check")).json == {"whole": True, "entries": 5, "broken_at": None}
     with pytest.raises(Exception, match="only grows"):
         api.write("DELETE FROM audit WHERE sequence = 3")
     with pytest.raises(Exception, match="only grows"):
-        api.write("UPDATE audit SET actor = 'nobody' WHERE sequence = 3")
+        api.write("UPDATE audit SET actor = 'mallory' WHERE sequence = 3")
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,13 @@ async def test_the_audit_only_grows_and_shows_what_was_removed(api: Api, alice: 
         ("DELETE FROM audit WHERE sequence = 3", 3),
         ("DELETE FROM audit WHERE sequence = 5", 5),
         ("DELETE FROM audit WHERE sequence = 1", 1),
-        ("UPDATE audit SET actor = 'nobody' WHERE sequence = 2", 2),
+        ("UPDATE audit SET actor = 'mallory' WHERE sequence = 2", 2),
         ("UPDATE audit SET sequence = 9 WHERE sequence = 5", 5),
     ],
 )
-async def test_whoever_goes_around_the_table_is_seen(api: Api, alice: Caller, change: str, broken_at: int) -> None:
+async def test_a_check_finds_rows_that_were_changed_behind_the_triggers(
+    api: Api, alice: Caller, change: str, broken_at: int
+) -> None:
     for _ in range(5):
         await alice.post("/api/v1/pipelines/app/jobs")
     api.write("DROP TRIGGER audit_keeps_rows")
@@ -113,7 +115,7 @@ async def test_the_same_key_gives_the_same_job(api: Api, alice: Caller) -> None:
 
 
 async def test_a_lost_answer_does_not_make_a_second_job(api: Api, alice: Caller) -> None:
-    """As if the server had died between the job and its answer: the key is reserved, no answer is kept."""
+    """The server was killed between the job and its answer: the key is reserved, but has no answer."""
     path = "/api/v1/pipelines/app/jobs"
     first = await alice.post(path, {"ref": "main"}, idempotency_key="one")
     api.write("UPDATE idempotency SET status = NULL, body = NULL")
@@ -121,7 +123,7 @@ async def test_a_lost_answer_does_not_make_a_second_job(api: Api, alice: Caller)
     assert again.json["id"] == first.json["id"]
 
 
-async def test_many_at_once_with_one_key_make_one_job(api: Api, alice: Caller) -> None:
+async def test_concurrent_requests_with_one_key_make_one_job(api: Api, alice: Caller) -> None:
     path = "/api/v1/pipelines/app/jobs"
     answers = await asyncio.gather(*(alice.post(path, {}, idempotency_key="one") for _ in range(10)))
     made = {answer.json["id"] for answer in answers if answer.status == 201}
@@ -129,7 +131,7 @@ async def test_many_at_once_with_one_key_make_one_job(api: Api, alice: Caller) -
     assert {answer.status for answer in answers} <= {201, 409}
 
 
-async def test_a_refused_request_frees_its_key(api: Api, alice: Caller) -> None:
+async def test_a_refused_request_releases_its_key(api: Api, alice: Caller) -> None:
     path = "/api/v1/pipelines/app/jobs"
     assert (await alice.post(path, {"params": 1}, idempotency_key="one")).status == 400
     assert (await alice.post(path, {"params": {}}, idempotency_key="one")).status == 201
@@ -141,11 +143,11 @@ async def test_draining_refuses_new_work_until_it_is_resumed(api: Api, alice: Ca
     refused = await alice.post(path)
     assert (refused.status, refused.reference) == (503, "draining")
     assert int(refused.headers["retry-after"]) > 0
-    assert (await api.nobody.get("/health/ready")).status == 503
-    assert (await api.nobody.get("/health")).status == 200
+    assert (await api.anonymous.get("/health/ready")).status == 503
+    assert (await api.anonymous.get("/health")).status == 200
     await api.local.post("/api/v1/system/resume")
     assert (await alice.post(path)).status == 201
-    assert (await api.nobody.get("/health/ready")).status == 200
+    assert (await api.anonymous.get("/health/ready")).status == 200
 
 
 async def test_an_approval_is_for_one_commit(api: Api, alice: Caller) -> None:
@@ -165,9 +167,7 @@ async def test_a_commit_that_is_not_known_is_null(api: Api, alice: Caller) -> No
     assert [found["trigger"]["commit_sha"] for found in (listed, one)] == [None, None]
 
 
-async def test_a_rerun_of_what_failed_is_a_new_job_of_the_same_commit_with_the_same_parameters(
-    api: Api, alice: Caller
-) -> None:
+async def test_a_rerun_is_a_new_job_with_the_same_commit_and_parameters(api: Api, alice: Caller) -> None:
     trigger = Trigger("manual", "bob", Revision(COMMIT, "refs/heads/main", "main"), {"target": "staging"})
     job = await api.job("app", status=Status.FAILURE, reason=Reason.STEP_FAILED, trigger=trigger)
     again = (await alice.post(f"/api/v1/jobs/{job.id}/rerun")).json
@@ -177,9 +177,9 @@ async def test_a_rerun_of_what_failed_is_a_new_job_of_the_same_commit_with_the_s
     assert again["id"] != job.id
 
 
-async def test_everything_wrong_with_a_body_is_said_at_once(alice: Caller) -> None:
+async def test_all_mistakes_in_a_body_are_reported_at_once(alice: Caller) -> None:
     refused = await alice.post("/api/v1/tokens", {"nam": "x", "scopes": ["reed"], "days": 0})
     assert refused.status == 400
-    told = [one["what"] for one in refused.json["findings"]]
-    assert len(told) == 4, told
+    mistakes = [one["what"] for one in refused.json["findings"]]
+    assert len(mistakes) == 4, mistakes
     assert refused.json["hint"]

@@ -1,11 +1,11 @@
-"""HTTP as bytes: what no well-behaved client would let a test send."""
+"""Sends raw bytes as HTTP requests, also those that no HTTP client would send."""
 
 import asyncio
 import re
 
 
 async def send_raw(host: str, port: int, data: bytes, *, seconds: float = 10.0, end: bool = False) -> list[int]:
-    """All statuses that come back until the server closes, or is silent for a moment. `end`: close our side first."""
+    """The statuses of all answers until the server closes or sends nothing for a second. end: close our side first."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(data)
@@ -19,7 +19,7 @@ async def send_raw(host: str, port: int, data: bytes, *, seconds: float = 10.0, 
 
 
 async def read_until_silent(reader: asyncio.StreamReader, seconds: float) -> bytes:
-    """Everything up to the end of the stream, or up to a second of silence after the first bytes."""
+    """All bytes up to the end of the stream, or up to a second without any after the first ones."""
     received = b""
     try:
         async with asyncio.timeout(seconds):
@@ -35,11 +35,11 @@ async def read_until_silent(reader: asyncio.StreamReader, seconds: float) -> byt
 
 
 def statuses(received: bytes) -> list[int]:
-    """Of each answer in a stream of them."""
+    """The status of each answer in the received bytes."""
     return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z]", received)]
 
 
 def request(path: str = "/health", *headers: str, method: str = "GET") -> bytes:
-    """A good request; headers come behind Host."""
+    """A valid request. headers: lines after Host."""
     lines = [f"{method} {path} HTTP/1.1", "Host: danube", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n"

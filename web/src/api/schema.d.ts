@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The process answers; what is beside it may not.
+         * 200 as long as the server answers, also while something beside it does not work.
          * @description Action: `see-health`.
          */
         get: operations["getHealth"];
@@ -32,7 +32,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * It can take work: the database answers and nobody is draining it. 503 otherwise.
+         * 200 if the server can take work: the database answers, and it is not draining. 503 otherwise.
          * @description Action: `see-health`.
          */
         get: operations["getReadiness"];
@@ -52,8 +52,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How the last job of a pipeline ended, as a picture. A pipeline says `badge: true` to have one; for all others, and
-         * @description for what is no pipeline, the answer is the same.
+         * How a pipeline's last job ended, as an SVG. The pipeline must be configured with `badge: true`; the answer is
+         * @description the same for a pipeline without it and for an unknown one.
          *
          *     Action: `see-page`.
          */
@@ -74,7 +74,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Figures for Prometheus, unless the configuration switches them off.
+         * Metrics in Prometheus' text format, unless the configuration disables them.
          * @description Action: `see-metrics`.
          */
         get: operations["getMetrics"];
@@ -114,7 +114,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How the page looks.
+         * The page's style sheet.
          * @description Action: `see-documentation`.
          */
         get: operations["getDocsStyle"];
@@ -154,7 +154,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How one can log in here.
+         * The ways to log in at this server.
          * @description Action: `log-in`.
          */
         get: operations["getLoginMethods"];
@@ -174,7 +174,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Send the browser to the issuer.
+         * Redirect the browser to the issuer.
          * @description Action: `log-in`.
          */
         get: operations["getBeginLogin"];
@@ -194,7 +194,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Where the issuer sends the browser back to.
+         * The issuer redirects the browser here; it gets its session and is redirected to the page.
          * @description Action: `log-in`.
          */
         get: operations["getLoginCallback"];
@@ -216,7 +216,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Log a browser in with a password. Over plain http from this machine only.
+         * Log a browser in with a password. Over plain HTTP only from the server's own machine.
          * @description Action: `log-in`.
          */
         post: operations["postPasswordLogin"];
@@ -236,7 +236,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Log the command line in with a password. Over plain http from this machine only.
+         * Create a token with a password. Over plain HTTP only from the server's own machine.
          * @description Action: `log-in`.
          */
         post: operations["postPasswordToken"];
@@ -256,7 +256,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin a login by device code, where the issuer has it (RFC 8628).
+         * Begin a login by device code (RFC 8628), if the issuer supports it.
          * @description Action: `log-in`.
          */
         post: operations["postDeviceLoginResource"];
@@ -276,7 +276,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A token once somebody has confirmed the code; 202 until then.
+         * 201 with a token once the user has confirmed the code; 202 until then.
          * @description Action: `log-in`.
          */
         post: operations["postDeviceToken"];
@@ -296,7 +296,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End this session.
+         * End the browser's session.
          * @description Action: `end-own-session`.
          */
         post: operations["postLogout"];
@@ -320,7 +320,7 @@ export interface paths {
         get: operations["getDexResource"];
         put?: never;
         /**
-         * Dex's forms and its token endpoint. Guessing a password is bounded as it is without Dex.
+         * Dex's forms and its token endpoint. Failed passwords are limited as at Danube's own login.
          * @description Action: `log-in`.
          */
         post: operations["postDexResource"];
@@ -340,8 +340,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A delivery of a forge: 202 once it is on disk, 200 for one that came before and for a ping, 204 for an event of
-         * @description which nothing follows. Every other answer means that nothing was taken.
+         * Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
+         * @description is ignored. With any other answer nothing was stored.
          *
          *     Action: `receive-hook`.
          */
@@ -360,7 +360,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who the server takes the caller for.
+         * The caller, as the server has authenticated it.
          * @description Action: `see-self`.
          */
         get: operations["getMe"];
@@ -426,7 +426,7 @@ export interface paths {
         get: operations["getTokensResource"];
         put?: never;
         /**
-         * Make a token. With a token only such that may no more than itself.
+         * Create a token. A caller with a token can create only tokens with no more scopes than its own.
          * @description Action: `manage-own-tokens`.
          */
         post: operations["postTokensResource"];
@@ -484,7 +484,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * One pipeline, with who may what.
+         * One pipeline, with its rights and triggers.
          * @description Action: `see-pipeline`.
          */
         get: operations["getOnePipelineOfPipeline"];
@@ -504,7 +504,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How a pipeline has been doing.
+         * Success rate and durations of a pipeline's newest jobs.
          * @description Action: `see-pipeline`.
          */
         get: operations["getPipelineStatisticsOfPipeline"];
@@ -606,7 +606,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End a job that has not ended; its commands get SIGTERM, then SIGKILL.
+         * Cancel a job that has not ended. Its commands get SIGTERM, then SIGKILL.
          * @description Action: `cancel`.
          */
         post: operations["postJobCancel"];
@@ -626,7 +626,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A new job of the same commit with the same parameters, by the pipeline as it is configured now.
+         * Start a new job for the same commit and parameters, by the pipeline's current definition.
          * @description Action: `rerun`.
          */
         post: operations["postJobRerun"];
@@ -646,7 +646,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Let a job of strangers' code run. The approval is for exactly that commit.
+         * Let a job of untrusted code run. The approval is for exactly that commit.
          * @description Action: `approve`.
          */
         post: operations["postJobApprove"];
@@ -664,7 +664,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Plain text; `Range` of bytes.
+         * The log as plain text; `Range` selects bytes.
          * @description Action: `read-log`.
          */
         get: operations["getJobLogResource"];
@@ -724,7 +724,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lines of the log that hold a text, in order.
+         * Lines of the log that contain a text, in order.
          * @description Action: `read-log`.
          */
         get: operations["getJobLogSearch"];
@@ -744,7 +744,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * When something was printed.
+         * When a byte of the log was written.
          * @description Action: `read-log`.
          */
         get: operations["getJobLogTime"];
@@ -764,8 +764,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * `snapshot` (job and steps), then `log`, `step` and `job` as they come, `end` when the log is whole.
-         * @description Action: `read-log`.
+         * `snapshot` (job and steps), then `log`, `step` and `job` as they occur, and `end` when the log is
+         * @description complete.
+         *
+         *     Action: `read-log`.
          */
         get: operations["getJobEvents"];
         put?: never;
@@ -824,7 +826,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The bytes; `Range`, and `If-Range` with the ETag, for a download that was cut.
+         * The artifact's bytes. `Range` with the ETag in `If-Range` continues a download.
          * @description Action: `download`.
          */
         get: operations["getOneArtifact"];
@@ -844,7 +846,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Which secrets a job has read, by name.
+         * The names of the secrets that a job has read.
          * @description Action: `see-job`.
          */
         get: operations["getJobSecrets"];
@@ -864,8 +866,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What arrived in the last thirty days, newest first: what concerns pipelines that the caller may see, and for
-         * @description administrators everything. What was refused, such as a wrong signature, is a condition of the configuration.
+         * Webhook deliveries, cron moments and ends of pipelines of the last thirty days, newest first.
+         * @description A caller sees what concerns pipelines that it may see; administrators see everything. Rejected deliveries (a
+         *     wrong signature, for example) are conditions of the configuration.
          *
          *     Action: `list-deliveries`.
          */
@@ -906,7 +909,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Names, when they were set, and who was given the value last.
+         * Names of secrets, when they were set, and which job read each one last.
          * @description Action: `see-global-secret-names`.
          */
         get: operations["getSecretNames"];
@@ -927,13 +930,13 @@ export interface paths {
         };
         get?: never;
         /**
-         * Set a value: the body, byte for byte.
+         * Set a secret. Its value is the body, byte for byte.
          * @description Action: `set-global-secrets`.
          */
         put: operations["putOneSecret"];
         post?: never;
         /**
-         * Remove a value. Logs of jobs that could have read it go on masking it.
+         * Remove a secret. Jobs that could have read it still mask its value in their logs.
          * @description Action: `set-global-secrets`.
          */
         delete: operations["deleteOneSecret"];
@@ -950,7 +953,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Names, when they were set, and who was given the value last.
+         * Names of secrets, when they were set, and which job read each one last.
          * @description Action: `see-secret-names`.
          */
         get: operations["getSecretNamesOfPipeline"];
@@ -971,13 +974,13 @@ export interface paths {
         };
         get?: never;
         /**
-         * Set a value: the body, byte for byte.
+         * Set a secret. Its value is the body, byte for byte.
          * @description Action: `set-secrets`.
          */
         put: operations["putOneSecretOfPipeline"];
         post?: never;
         /**
-         * Remove a value. Logs of jobs that could have read it go on masking it.
+         * Remove a secret. Jobs that could have read it still mask its value in their logs.
          * @description Action: `set-secrets`.
          */
         delete: operations["deleteOneSecretOfPipeline"];
@@ -1014,7 +1017,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Everybody, also who has left.
+         * All users, also those that the configuration no longer has.
          * @description Action: `see-users`.
          */
         get: operations["getUsers"];
@@ -1054,7 +1057,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether every entry ever written is there as it was written.
+         * Whether the audit log is complete and unchanged.
          * @description Action: `see-audit`.
          */
         get: operations["getAuditCheck"];
@@ -1096,7 +1099,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What these files would change, if they were pushed.
+         * What these files would change if they were pushed.
          * @description Action: `see-configuration`.
          */
         post: operations["postPlanConfiguration"];
@@ -1114,7 +1117,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Where the pipeline stands in the configuration, and what its danubefile says without being run.
+         * The place of a pipeline's definition, and what its danubefile contains. The danubefile is not run.
          * @description Action: `see-pipeline`.
          */
         get: operations["getPipelineDefinitionResourceOfPipeline"];
@@ -1136,7 +1139,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Look at the repository now. Mistakes are in the answer; the last good configuration stays in force.
+         * Read the configuration repository now, and apply it if it has no mistakes; else they are in the answer.
          * @description Action: `sync-configuration`.
          */
         post: operations["postSyncConfiguration"];
@@ -1154,7 +1157,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the server is doing.
+         * What the server is doing, and how its parts are.
          * @description Action: `see-system`.
          */
         get: operations["getSystem"];
@@ -1176,7 +1179,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take no new work; what runs goes on. It stays so over a restart.
+         * Start no new jobs; running ones continue. A restart does not change that.
          * @description Action: `drain`.
          */
         post: operations["postDrain"];
@@ -1196,7 +1199,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take work again.
+         * Start new jobs again.
          * @description Action: `drain`.
          */
         post: operations["postResume"];
@@ -1210,47 +1213,69 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /**
-         * @description `status`: ok, ready or draining. `conditions`: names of what keeps people from something while the server itself is
-         *     well, `dex-not-running` for example; `danube config status` says more.
-         */
+        /** @description Whether the server is alive and ready. */
         HealthView: {
+            /** @description ok, ready or draining. */
             status: string;
-            /** @default [] */
+            /**
+             * @description References of what does not work beside the server: dex-not-running. See `danube config status`.
+             * @default []
+             */
             conditions: string[];
         };
-        /** @description How one can log in here. */
+        /** @description The ways to log in at this server. */
         Methods: {
+            /** @description With the password of users.yaml. */
             password: boolean;
+            /** @description At the OpenID Connect issuer. */
             oidc: boolean;
         };
-        /** @description Who one is, and the proof. */
+        /** @description An address with its password. */
         PasswordBody: {
+            /** @description The user's address. */
             email: string;
+            /** @description The user's password. */
             password: string;
         };
-        /** @description The only time that a token's text is shown. */
+        /** @description A new token. */
         MadeToken: {
+            /** @description The token's text, which is shown only here. */
             token: string;
+            /** @description The token as lists show it. */
             record: components["schemas"]["TokenView"];
         };
-        /** @description `used_at` is exact to a minute. A token's text is in no list. */
+        /** @description An API token without its text. */
         TokenView: {
+            /** @description Its id, by which it is revoked. */
             id: string;
+            /** @description The name that its owner gave it. */
             name: string;
+            /** @description What it may be used for. */
             scopes: string[];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it stops working.
+             */
             expires_at: string;
+            /** @description When it was last used, to the minute; null if it never was. */
             used_at: string | null;
+            /** @description The IP address of its last use. */
             used_from: string;
         };
-        /** @description A token for the command line: see `POST /api/v1/tokens`. */
+        /** @description The token that the command line requests; see `POST /api/v1/tokens`. */
         TokenWish: {
-            /** @default danube login */
+            /**
+             * @description A name to recognise it by.
+             * @default danube login
+             */
             name: string;
             /**
+             * @description What it may be used for.
              * @default [
              *       "read",
              *       "write",
@@ -1260,672 +1285,1065 @@ export interface components {
              *     ]
              */
             scopes: ("read" | "write" | "approve" | "secrets" | "admin")[];
-            /** @default 90 */
+            /**
+             * @description For how many days it works.
+             * @default 90
+             */
             days: number;
         };
-        /** @description A password for a token. */
+        /** @description An address with its password, and the token that is requested. */
         PasswordTokenBody: {
+            /** @description The user's address. */
             email: string;
+            /** @description The user's password. */
             password: string;
+            /** @description The token to create. */
             token?: components["schemas"]["TokenWish"];
         };
-        /** @description Somebody opens `verification_uri` and types `user_code`; meanwhile ask with `handle` every `interval_seconds`. */
+        /** @description A login by device code that was begun (RFC 8628). */
         DeviceView: {
+            /** @description What `POST /auth/device/token` needs to finish the login. */
             handle: string;
+            /** @description The code that the user types or confirms. */
             user_code: string;
+            /** @description The page that the user opens. */
             verification_uri: string;
+            /** @description The same page with the code filled in; empty if there is none. */
             verification_uri_complete: string;
+            /** @description How long to wait between two tries to finish the login. */
             interval_seconds: number;
+            /** @description How long the code can be used. */
             expires_in_seconds: number;
         };
-        /** @description `handle`: from the beginning of the login. */
+        /** @description A login by device code to be finished. */
         DeviceTokenBody: {
+            /** @description The `handle` of `POST /auth/device`. */
             handle: string;
+            /** @description The token to create. */
             token?: components["schemas"]["TokenWish"];
         };
-        /** @description `delivery`: the forge's own id. `status`: accepted, known (it came before), or pong. */
+        /** @description What became of a webhook delivery. */
         HookReceipt: {
+            /** @description The forge's id of the delivery. */
             delivery: string;
+            /** @description accepted, known (it arrived before), or pong (an answer to a ping). */
             status: string;
         };
-        /**
-         * @description `kind`: person or local-administrator. `may`: what somebody may do with the server itself; `may_somewhere`: with that or
-         *     with any pipeline at all. `csrf_token` goes into the header X-CSRF-Token of every write that a browser makes.
-         */
+        /** @description The caller, as the server has authenticated it. */
         MeView: {
+            /** @description The user's address, or local-administrator. */
             name: string;
+            /** @description person or local-administrator. */
             kind: string;
+            /** @description Whether the caller is a global administrator. */
             global_admin: boolean;
+            /** @description The caller's role in each of its teams. */
             teams: {
                 [key: string]: string;
             };
+            /** @description What the token is limited to; null for a session. */
             scopes: string[] | null;
+            /** @description The actions that the caller may take on the server itself. */
             may: string[];
+            /** @description The actions that it may take on the server or on any pipeline. */
             may_somewhere: string[];
+            /** @description The value of the header X-CSRF-Token, which a browser's writes need. */
             csrf_token: string;
         };
-        /** @description Those that are alive. */
+        /** @description The caller's sessions. */
         SessionList: {
+            /** @description Those that have not ended, newest first. */
             sessions: components["schemas"]["SessionView"][];
         };
-        /** @description `current`: the one that asks. */
+        /** @description A browser's login. */
         SessionView: {
+            /** @description Its id. */
             id: string;
+            /** @description True for the session of this request. */
             current: boolean;
+            /** @description How it began: password or oidc. */
             method: string;
+            /** @description The IP address that it began from. */
             address: string;
+            /** @description The browser, as it describes itself. */
             user_agent: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last used.
+             */
             seen_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
             expires_at: string;
         };
-        /** @description Those that were not revoked. */
+        /** @description The caller's tokens. */
         TokenList: {
+            /** @description Those that were not revoked, newest first. */
             tokens: components["schemas"]["TokenView"][];
         };
-        /** @description What a token is for. `days`: how long it lives. */
+        /** @description A token to be created. */
         NewToken: {
-            /** @example laptop */
+            /**
+             * @description A name to recognise it by.
+             * @example laptop
+             */
             name: string;
             /**
+             * @description What it may be used for.
              * @default [
              *       "read"
              *     ]
              */
             scopes: ("read" | "write" | "approve" | "secrets" | "admin")[];
-            /** @default 90 */
+            /**
+             * @description For how many days it works.
+             * @default 90
+             */
             days: number;
         };
-        /** @description `cursor`: what gives the next page; null on the last. */
+        /** @description A page of pipelines. */
         PipelinePage: {
+            /** @description In the order of their names. */
             pipelines: components["schemas"]["PipelineView"][];
+            /** @description The `cursor` of the next page; null on the last. */
             cursor: string | null;
         };
-        /** @description `newest`: its last runs, newest first, as many as were asked for. */
+        /** @description A pipeline in a list. */
         PipelineView: {
+            /** @description Its name, unique on this server. */
             name: string;
+            /** @description The team that owns it; empty if none does. */
             team: string;
+            /** @description The URL of its repository. */
             repository: string;
+            /** @description The path of its danubefile in the repository. */
             script: string;
+            /** @description The image of steps that name none; empty for the server's own programs. */
             image: string;
+            /** @description How long a job may take. */
             max_duration_seconds: number;
+            /** @description How large a job's workspace may become. */
             workspace_size_gb: number;
+            /** @description Its cron expression; null if it has none. */
             cron_schedule: string | null;
+            /** @description True if the configuration no longer has it. Its jobs are kept. */
             removed: boolean;
-            /** @default [] */
+            /**
+             * @description Its last runs, newest first, as many as `runs` requests.
+             * @default []
+             */
             newest: components["schemas"]["RunView"][];
         };
-        /** @description A job in the strip of a pipeline's last runs. */
+        /** @description A job in the row of a pipeline's last runs. */
         RunView: {
+            /** @description The job's id. */
             id: string;
-            /** @enum {string} */
+            /**
+             * @description How the job is, or how it ended.
+             * @enum {string}
+             */
             status: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+            /** @description Its branch; empty if it has none. */
             branch: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
+            /** @description When it left the queue; null before that. */
             started_at: string | null;
+            /** @description When it ended; null before that. */
             finished_at: string | null;
         };
-        /**
-         * @description `may`: what the caller may do with it; `levels`: what teams may, the owner's included; `place`: where it stands in the
-         *     configuration, of `revision`; `place_url`: that at the forge, empty where it is not known; `text`: as it is written there;
-         *     `badge`: whether its badge can be seen without a login.
-         */
+        /** @description A pipeline with its rights, its triggers and its place in the configuration. */
         PipelineDetail: {
+            /** @description Its name, unique on this server. */
             name: string;
+            /** @description The team that owns it; empty if none does. */
             team: string;
+            /** @description The URL of its repository. */
             repository: string;
+            /** @description The path of its danubefile in the repository. */
             script: string;
+            /** @description The image of steps that name none; empty for the server's own programs. */
             image: string;
+            /** @description How long a job may take. */
             max_duration_seconds: number;
+            /** @description How large a job's workspace may become. */
             workspace_size_gb: number;
+            /** @description Its cron expression; null if it has none. */
             cron_schedule: string | null;
+            /** @description True if the configuration no longer has it. Its jobs are kept. */
             removed: boolean;
+            /** @description Patterns of branches that it is started for; empty for all. */
             branch_filter: string[];
+            /** @description Each team's permission level: read, write or admin. */
             levels: {
                 [key: string]: string;
             };
+            /** @description The actions that the caller may take on it. */
             may: string[];
+            /** @description File and line of its definition in the configuration repository. */
             place: string;
+            /** @description The applied revision of the configuration. */
             revision: string;
+            /** @description The definition's page at the forge; empty if it is not known. */
             place_url: string;
+            /** @description The definition as it is written there. */
             text: string;
+            /** @description Its triggers. */
             starts: components["schemas"]["StartView"][];
+            /** @description The parameters of a manual start. */
             params: components["schemas"]["ParamView"][];
+            /** @description Whether its badge can be seen without a login. */
             badge: boolean;
         };
-        /**
-         * @description Something beside people that starts it. `kind`: push, tag, pull_request, cron, manual or pipeline; `words`: what that
-         *     means, filters included; `schedule`, `timezone` and `next_at` of a cron; `pipeline`: whose end starts this one.
-         */
+        /** @description A trigger of a pipeline. */
         StartView: {
+            /** @description push, tag, pull_request, cron, manual or pipeline. */
             kind: string;
+            /** @description The trigger in words, with its filters. */
             words: string;
+            /** @description The cron expression of a cron trigger; else empty. */
             schedule: string;
+            /** @description The time zone of a cron trigger; else empty. */
             timezone: string;
+            /** @description When a cron trigger starts it next; null for other kinds. */
             next_at: string | null;
+            /** @description The pipeline whose end starts this one, for a pipeline trigger; else empty. */
             pipeline: string;
         };
-        /** @description A parameter of a start by hand. `default`: null where a value must be given; `choices`: the only values there are. */
+        /** @description A parameter of a manual start. */
         ParamView: {
+            /** @description Its name. */
             name: string;
+            /** @description text, number, boolean or choice. */
             type: string;
+            /** @description The value if none is given; null if one must be given. */
             default: string | null;
+            /** @description The values that are possible; empty if any is. */
             choices: string[];
+            /** @description What it is for. */
             description: string;
         };
-        /**
-         * @description Of the newest five hundred jobs. Seconds; null where there is nothing to count. `success_rate` is of those that ended by
-         *     themselves: a cancelled job says nothing about its pipeline.
-         */
+        /** @description Figures of a pipeline's newest 500 jobs. */
         StatisticsView: {
+            /** @description How many jobs were counted. */
             jobs: number;
+            /** @description How many jobs have each status. */
             by_status: {
                 [key: string]: number;
             };
+            /** @description Share of successes, 0 to 1, among the jobs that ended without being cancelled; null if there is none. */
             success_rate: number | null;
+            /** @description Median time from start to end; null if there is none. */
             duration_seconds_median: number | null;
+            /** @description 95th percentile of that time; null if there is none. */
             duration_seconds_p95: number | null;
+            /** @description Median time in the queue; null if there is none. */
             queued_seconds_median: number | null;
         };
-        /** @description A job in a list. `hint`: what mends it, where it ended badly. */
+        /** @description A job in a list. */
         JobSummary: {
+            /** @description The job's id; ids sort by creation time. */
             id: string;
+            /** @description The name of its pipeline. */
             pipeline: string;
-            /** @enum {string} */
+            /**
+             * @description How the job is, or how it ended.
+             * @enum {string}
+             */
             status: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+            /** @description Why it ended so, as a stable word; empty if there is nothing to explain. */
             reason: string;
+            /** @description The reason in one sentence. */
             message: string;
+            /** @description What to do about it; empty unless the job ended badly. */
             hint: string;
+            /** @description What started it. */
             trigger: components["schemas"]["TriggerView"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
+            /** @description When it left the queue; null before that. */
             started_at: string | null;
+            /** @description When it ended; null before that. */
             finished_at: string | null;
         };
-        /**
-         * @description What started a job. `rerun_of`: the job that it repeats. `commit_sha`: null until it is resolved, and where the
-         *     repository is a directory without Git. `commit_message`: its first line; it and `commit_author` are empty until they are
-         *     known.
-         */
+        /** @description What started a job, and the commit that it builds. */
         TriggerView: {
+            /** @description manual, webhook, cron or pipeline. */
             type: string;
+            /** @description The user, the forge's account or the schedule that started it. */
             actor: string;
+            /** @description The ref that led to the commit: refs/heads/main, for example. */
             ref: string;
+            /** @description The branch; empty for a tag and for a bare commit. */
             branch: string;
+            /** @description The tag; empty for a branch and for a bare commit. */
             tag: string;
+            /** @description The full hash; null until it is resolved, and for a directory without Git. */
             commit_sha: string | null;
+            /** @description The first line of the commit's message; empty until it is known. */
             commit_message: string;
+            /** @description The name of the commit's author; empty until it is known. */
             commit_author: string;
+            /** @description The job's parameters, `ctx.params` in the danubefile. */
             params: {
                 [key: string]: string;
             };
+            /** @description The id of the job that this one repeats; empty otherwise. */
             rerun_of: string;
+            /** @description The pull request; null if there is none. */
             pull_request: components["schemas"]["PullRequestView"] | null;
         };
-        /** @description What is proposed. `url` is the forge's word for it; `fork`: whether the code is of people who may not write there. */
+        /** @description The pull request or merge request that a job builds. */
         PullRequestView: {
+            /** @description Its number in the repository. */
             number: number;
+            /** @description Its title when the webhook arrived. */
             title: string;
+            /** @description Its page at the forge. */
             url: string;
+            /** @description The branch that is proposed. */
             source_branch: string;
+            /** @description The branch that it would be merged into. */
             target_branch: string;
+            /** @description The repository that the source branch is in. */
             source_repository: string;
+            /** @description True if that is another repository, so that the code is untrusted. */
             fork: boolean;
         };
-        /** @description `ref`: a branch, a tag or a commit; "" is the default branch. */
+        /** @description What to build, and with which parameters. */
         TriggerBody: {
-            /** @default  */
+            /**
+             * @description A branch, a tag or a commit; empty for the default branch.
+             * @default
+             */
             ref: string;
+            /** @description Values of the pipeline's parameters, by name. */
             params?: {
                 [key: string]: string;
             };
         };
-        /** @description `cursor`: what gives the next page; null on the last. */
+        /** @description A page of jobs. */
         JobPage: {
+            /** @description Newest first. */
             jobs: components["schemas"]["JobSummary"][];
+            /** @description The `cursor` of the next page; null on the last. */
             cursor: string | null;
         };
-        /** @description A job with its steps. `source_rule`: by which rule of git_authentication its code was read. `commit_url`: its commit at the forge, empty where that is not known. `may`: what the caller may do with it. Both are absent in events, which are for everybody alike. */
+        /** @description A job with its steps. */
         JobDetail: {
+            /** @description The job's id; ids sort by creation time. */
             id: string;
+            /** @description The name of its pipeline. */
             pipeline: string;
-            /** @enum {string} */
+            /**
+             * @description How the job is, or how it ended.
+             * @enum {string}
+             */
             status: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+            /** @description Why it ended so, as a stable word; empty if there is nothing to explain. */
             reason: string;
+            /** @description The reason in one sentence. */
             message: string;
+            /** @description What to do about it; empty unless the job ended badly. */
             hint: string;
+            /** @description What started it. */
             trigger: components["schemas"]["TriggerView"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
+            /** @description When it left the queue; null before that. */
             started_at: string | null;
+            /** @description When it ended; null before that. */
             finished_at: string | null;
+            /** @description When it is ended for taking too long; null before it starts. */
             deadline_at: string | null;
+            /** @description The rule of git_authentication by which its code was read; empty if none was. */
             source_rule: string;
+            /** @description Its steps, in the order of their numbers. */
             steps: components["schemas"]["StepView"][];
-            /** @default  */
+            /**
+             * @description The commit's page at the forge; empty if it is not known, and in events.
+             * @default
+             */
             commit_url: string;
-            /** @default [] */
+            /**
+             * @description The actions that the caller may take on it; empty in events.
+             * @default []
+             */
             may: string[];
         };
-        /** @description `log_begin` and `log_end` are byte offsets in the job's log; both 0 until the job has ended. */
+        /** @description A step of a job. */
         StepView: {
+            /** @description Its number in the job, from 1. */
             sequence: number;
+            /** @description The name that the danubefile gives it. */
             name: string;
+            /** @description The image of its container. */
             image: string;
-            /** @enum {string} */
+            /**
+             * @description How the step is, or how it ended.
+             * @enum {string}
+             */
             status: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+            /** @description Why it ended so, as a stable word. */
             reason: string;
+            /** @description The reason in one sentence. */
             message: string;
+            /** @description The command's exit code; null if it did not exit by itself. */
             exit_code: number | null;
+            /** @description The signal that ended it; null if none did. */
             signal: number | null;
+            /** @description Which attempt this is, from 1. */
             attempt: number;
+            /** @description How many further attempts a failure may have. */
             retries: number;
+            /** @description False if the job continues after a failure of this step. */
             checked: boolean;
+            /** @description When its command was started; null before that. */
             started_at: string | null;
+            /** @description When it ended; null before that. */
             finished_at: string | null;
+            /** @description Wall time; null until it has ended. */
             duration_seconds: number | null;
+            /** @description User and system time of all of its processes; null until it has ended. */
             cpu_seconds: number | null;
+            /** @description The most memory that it had at once; null if it is not known. */
             peak_memory_bytes: number | null;
+            /** @description Bytes that it printed; null until it has ended. */
             output_bytes: number | null;
+            /** @description Byte offset of its output in the job's log; 0 until the job has ended. */
             log_begin: number;
+            /** @description Byte offset behind its output; 0 until the job has ended. */
             log_end: number;
         };
-        /**
-         * @description `about`: what the job is of; `lines`: the causal chain, from what is seen to what is behind it; `hint`: the next thing
-         *     to do. `position`: of a job that waits, 1 is next, null where it is in no order; `waits_for`: what keeps it from
-         *     starting.
-         */
+        /** @description Why a job waits, or why it failed. */
         Explanation: {
+            /** @description The pipeline, commit and author that the job is for. */
             about: string;
+            /** @description The causes, from the visible one to the one behind it. */
             lines: string[];
+            /** @description What to do next; empty if there is nothing to do. */
             hint: string;
-            /** @default null */
+            /**
+             * @description Place in the queue, 1 is next; null for a job that is not in it.
+             * @default null
+             */
             position: number | null;
-            /** @default null */
+            /**
+             * @description What keeps it from starting; null if nothing does.
+             * @default null
+             */
             waits_for: string | null;
         };
-        /** @description `commit_sha`: the commit that the approver has looked at. */
+        /** @description An approval of one commit. */
         Approval: {
+            /** @description The full hash of the commit that the approver has reviewed. */
             commit_sha: string;
         };
-        /**
-         * @description `total`: lines of the log now; `open`: the last of them has no line end yet; `end`: the byte offset behind the last line
-         *     of this answer; `texts`: as a terminal would leave each line; `cut`: which of them go on in the file. An answer may have
-         *     fewer lines than were asked for.
-         */
+        /** @description Some lines of a log. There may be fewer than requested. */
         LinesView: {
+            /** @description The number of the first line, from 0. */
             first: number;
+            /** @description How many lines the log has now. */
             total: number;
+            /** @description How long the log is now. */
             size_bytes: number;
+            /** @description The byte offset behind the last line of this answer. */
             end: number;
+            /** @description True if the last line of the log has no line end yet. */
             open: boolean;
+            /** @description Each line as a terminal would leave it. */
             texts: string[];
+            /** @description Which of the texts are only the beginning of a longer line. */
             cut: number[];
+            /** @description Times and steps of the lines. */
             marks: components["schemas"]["MarkView"][];
         };
-        /** @description From this line of the answer on: when it was written (Unix milliseconds), by which step, whether it is Danube's own. */
+        /** @description What holds from one line of the answer on, up to the next mark. */
         MarkView: {
+            /** @description The line, counted from 0 at the first line of the answer. */
             line: number;
+            /** @description When it was written, in Unix milliseconds. */
             time_ms: number;
+            /** @description The step that wrote it; 0 for the job itself. */
             step: number;
+            /** @description True if Danube wrote it: a heading or a notice. */
             note: boolean;
         };
-        /** @description In the order of the log. Steps that ran beside each other take turns. */
+        /** @description The sections of a log. */
         SectionList: {
+            /** @description In the order of the log; steps that ran in parallel alternate. */
             sections: components["schemas"]["SectionView"][];
         };
-        /** @description `first` counts from 0; `step` 0 is what Danube says of the whole job. */
+        /** @description Consecutive lines of one step. */
         SectionView: {
+            /** @description The step's number; 0 for lines about the job itself. */
             step: number;
+            /** @description The number of the first line, from 0. */
             first: number;
+            /** @description How many lines they are. */
             lines: number;
         };
-        /** @description `next`: where to go on, null at the end; `size_bytes`: how long the log is now, for a scroll bar. */
+        /** @description A page of hits. */
         HitPage: {
+            /** @description In the order of the log. */
             hits: components["schemas"]["HitView"][];
+            /** @description The `from` of the next page; null at the end of the log. */
             next: number | null;
+            /** @description How long the log is now. */
             size_bytes: number;
         };
-        /** @description `line` counts from 1; `offset` is that of the line's first byte; `text` is the line, cut to a few hundred bytes. */
+        /** @description A line that holds the text. */
         HitView: {
+            /** @description The line's number, from 1. */
             line: number;
+            /** @description The byte offset of its first byte. */
             offset: number;
+            /** @description The line, cut to a few hundred bytes. */
             text: string;
         };
-        /** @description When the byte was written; null where there is none. */
+        /** @description When a byte was written. */
         TimeView: {
+            /** @description The byte offset. */
             at: number;
+            /** @description When it was written; null if there is no such byte. */
             time: string | null;
         };
-        /**
-         * @description `allowlist`: what was in force. `needed_allowlist`: what would have been enough. `cursor`: what gives the next page of
-         *     `contacts`; null on the last.
-         */
+        /** @description What a job reached and what it was refused. */
         EgressView: {
-            /** @enum {string} */
+            /**
+             * @description Which network the job's pods have.
+             * @enum {string}
+             */
             network: "none" | "allowlist" | "learn" | "host";
+            /** @description The allowlist that applied to the job. */
             allowlist: string[];
+            /** @description The smallest allowlist that would have been enough. */
             needed_allowlist: string[];
+            /** @description All destinations, whatever the query selects. */
             destinations: components["schemas"]["DestinationView"][];
+            /** @description Contacts that the query selects, oldest first. */
             contacts: components["schemas"]["ContactView"][];
+            /** @description The `cursor` of the next page of contacts; null on the last. */
             cursor: number | null;
         };
-        /** @description All contacts of one step with one place that ended alike. */
+        /** @description All contacts of one step with one host and port that had the same verdict. */
         DestinationView: {
+            /** @description The step's number, 0 for the danubefile itself; null if it is not known. */
             step: number | null;
-            /** @enum {string} */
+            /**
+             * @description How the newest contact was tried.
+             * @enum {string}
+             */
             way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            /** @description The host's name or address; empty if it is not known. */
             host: string;
+            /** @description The port; 0 if it is not known. */
             port: number;
+            /** @description The addresses that the name led to. */
             addresses: string[];
-            /** @enum {string} */
+            /**
+             * @description Whether it was allowed.
+             * @enum {string}
+             */
             verdict: "allowed" | "refused" | "failed";
-            /** @enum {string} */
+            /**
+             * @description Why, as a stable word.
+             * @enum {string}
+             */
             reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            /** @description Why, in words, for the newest contact. */
             message: string;
+            /** @description The entries of an allowlist that would allow it. */
             allow: string[];
+            /** @description How many contacts there were. */
             contacts: number;
+            /** @description Bytes that the step sent, in all contacts. */
             sent_bytes: number;
+            /** @description Bytes that the step received, in all contacts. */
             received_bytes: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the first contact was.
+             */
             first_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the newest contact was.
+             */
             last_at: string;
         };
-        /**
-         * @description One attempt to get out. `step`: null where it is not known, 0 for the danubefile itself. `allow`: the entries that an
-         *     allowlist would need for it. `ended_at`: null while it is open, or where its proxy was killed.
-         */
+        /** @description One connection that was allowed or refused. */
         ContactView: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was decided.
+             */
             time: string;
+            /** @description The step's number, 0 for the danubefile itself; null if it is not known. */
             step: number | null;
-            /** @enum {string} */
+            /**
+             * @description How it was tried: through the proxy (connect, http), by DNS, or past the proxy.
+             * @enum {string}
+             */
             way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            /** @description The host's name or address; empty if it is not known. */
             host: string;
+            /** @description The port; 0 if it is not known. */
             port: number;
+            /** @description The address that the name led to. */
             address: string;
+            /** @description The name in the TLS handshake, if the connection was refused for it. */
             server_name: string;
-            /** @enum {string} */
+            /**
+             * @description Whether it was allowed.
+             * @enum {string}
+             */
             verdict: "allowed" | "refused" | "failed";
-            /** @enum {string} */
+            /**
+             * @description Why, as a stable word.
+             * @enum {string}
+             */
             reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            /** @description Why, in words. */
             message: string;
+            /** @description The entries of an allowlist that would allow it. */
             allow: string[];
+            /** @description How many attempts this entry stands for. */
             attempts: number;
+            /** @description Bytes that the step sent. */
             sent_bytes: number;
+            /** @description Bytes that the step received. */
             received_bytes: number;
+            /** @description When it was closed; null while it is open, or if its proxy was killed. */
             ended_at: string | null;
         };
-        /** @description All that a job kept. */
+        /** @description All artifacts of a job. */
         ArtifactList: {
+            /** @description In the order of their upload. */
             artifacts: components["schemas"]["ArtifactView"][];
         };
-        /** @description `file_name` ends with .tar.gz for a directory. */
+        /** @description A file or directory that a job uploaded. */
         ArtifactView: {
+            /** @description The name that the danubefile gives it. */
             name: string;
+            /** @description The name of its download; it ends with .tar.gz for a directory. */
             file_name: string;
+            /** @description The size of the download. */
             size_bytes: number;
+            /** @description The SHA-256 of the download, in hexadecimal digits. */
             sha256: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was uploaded.
+             */
             created_at: string;
         };
-        /** @description Names, in the order in which the job asked for them first. */
+        /** @description The secrets that a job has read. */
         UsedSecrets: {
+            /** @description Their names, in the order of their first use. */
             keys: string[];
         };
-        /** @description `cursor`: what gives the next page; null on the last. */
+        /** @description A page of the inbox. */
         DeliveryPage: {
+            /** @description Newest first. */
             deliveries: components["schemas"]["DeliveryView"][];
+            /** @description The `cursor` of the next page; null on the last. */
             cursor: number | null;
         };
-        /**
-         * @description `delivery`: the source's own id of it. `repository`: as its forge names it, "" for what comes from no forge.
-         *     `settled_at`: null while it is being worked on. `outcomes`: of the pipelines that the caller may see. `note`: what is to
-         *     be said of it as a whole.
-         */
+        /** @description An entry of the inbox. */
         DeliveryView: {
+            /** @description Its number; it grows with arrival. */
             id: number;
-            /** @enum {string} */
+            /**
+             * @description The forge, or `cron` or `pipeline`.
+             * @enum {string}
+             */
             source: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+            /** @description The source's own id: of a webhook delivery, that of the forge. */
             delivery: string;
+            /** @description The event in words. */
             event: string;
+            /** @description owner/name, as the forge has it; empty for `cron` and `pipeline`. */
             repository: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it arrived.
+             */
             received_at: string;
+            /** @description When it was decided for all pipelines; null before that. */
             settled_at: string | null;
+            /** @description One for each pipeline that the caller may see. */
             outcomes: components["schemas"]["OutcomeView"][];
+            /** @description What concerns it as a whole: an event that is ignored, for example. */
             note: string;
         };
-        /** @description What it did to one pipeline. `why`: one sentence, "" where a job started; `job`: that job. */
+        /** @description What an entry did to one pipeline. */
         OutcomeView: {
+            /** @description The pipeline's name. */
             pipeline: string;
-            /** @enum {string} */
+            /**
+             * @description Whether a job was started, and if not, how it was decided.
+             * @enum {string}
+             */
             result: "started" | "skipped" | "not-meant" | "refused";
+            /** @description Why no job was started, in one sentence; empty if one was. */
             why: string;
+            /** @description The id of the job that was started; null if none was. */
             job: string | null;
         };
-        /** @description Of one pipeline, or of all. */
+        /** @description The secrets of a pipeline, or those that all pipelines share. */
         SecretList: {
+            /** @description In the order of their names. */
             secrets: components["schemas"]["SecretView"][];
         };
-        /**
-         * @description `pipeline` is null for one that every pipeline may read, unless it is `for_server`: then no job gets it. `last_read`:
-         *     null where no job that is still known has read it.
-         */
+        /** @description A secret without its value. */
         SecretView: {
+            /** @description Its name. */
             key: string;
+            /** @description The pipeline that may read it; null if every pipeline may. */
             pipeline: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was first set.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last set.
+             */
             updated_at: string;
+            /** @description True if the server itself uses it, so that no job can read it. */
             for_server: boolean;
+            /** @description The newest job that read it; null if no kept job did. */
             last_read: components["schemas"]["LastRead"] | null;
         };
-        /** @description The newest job that was given a secret's value. */
+        /** @description The newest job that read a secret. */
         LastRead: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it read it.
+             */
             at: string;
+            /** @description The job's id. */
             job: string;
+            /** @description The job's pipeline. */
             pipeline: string;
         };
-        /** @description By name. */
+        /** @description Teams that the caller may see. */
         TeamList: {
+            /** @description In the order of their names. */
             teams: components["schemas"]["TeamView"][];
         };
-        /** @description `members`: address → role. */
+        /** @description A team. */
         TeamView: {
+            /** @description Its name. */
             name: string;
+            /** @description Whether its members are global administrators. */
             global_admin: boolean;
+            /** @description The role of each member, by address. */
             members: {
                 [key: string]: string;
             };
         };
-        /** @description By address. */
+        /** @description All users, also removed ones. */
         UserList: {
+            /** @description In the order of their addresses. */
             users: components["schemas"]["UserView"][];
         };
-        /** @description `removed`: left the configuration, and can do nothing any more. */
+        /** @description A user. */
         UserView: {
+            /** @description The name in the configuration. */
             name: string;
+            /** @description The address. */
             email: string;
+            /** @description True if the configuration no longer has the user, who can then do nothing. */
             removed: boolean;
         };
-        /** @description `cursor`: what gives the next page; null on the last. */
+        /** @description A page of the audit log. */
         AuditPage: {
+            /** @description Newest first. */
             entries: components["schemas"]["AuditView"][];
+            /** @description The `cursor` of the next page; null on the last. */
             cursor: number | null;
         };
-        /** @description `outcome`: done, or the reference of the refusal. */
+        /** @description One action of one caller. */
         AuditView: {
+            /** @description Its number in the chain, from 1. */
             sequence: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
             at: string;
+            /** @description The caller: an address, local-administrator, or the id of a webhook delivery. */
             actor: string;
+            /** @description The action, as in the API's documentation: set-secrets, for example. */
             action: string;
+            /** @description What it was done to: a job's id or a pipeline's name, for example. */
             target: string;
+            /** @description `done`, or the reference of the error. */
             outcome: string;
+            /** @description The IP address that the request came from, or unix-socket. */
             address: string;
+            /** @description The request's id, which the server's log has too. */
             request_id: string;
+            /** @description The request's path, and the scopes of the token if one was used. */
             details: {
                 [key: string]: string;
             };
         };
-        /** @description `broken_at`: the first number that does not fit its place, null where all do. */
+        /** @description Whether the audit log is complete and unchanged. */
         AuditCheckView: {
+            /** @description True if no entry is changed or missing. */
             whole: boolean;
+            /** @description How many entries there are. */
             entries: number;
+            /** @description The number of the first entry that is changed or missing; null if none is. */
             broken_at: number | null;
         };
-        /**
-         * @description Which revision is in force, which was seen last, and what is wrong with that one. `problem`: why it could not be
-         *     read at all, null where it could. `deploy_key`: the public half of the key that reads repositories by ssh. `applied_url`
-         *     and `seen_url`: the commits at the forge, empty where that is not known.
-         */
+        /** @description The state of the configuration. */
         ConfigurationView: {
+            /** @description True if the newest revision is applied. */
             ok: boolean;
+            /** @description The URL of the configuration repository, without credentials. */
             repository: string;
+            /** @description The branch that is read. */
             branch: string;
+            /** @description The applied revision; empty before the first. */
             applied_revision: string;
+            /** @description That commit's page at the forge; empty if it is not known. */
             applied_url: string;
+            /** @description When it was applied; null before the first. */
             applied_at: string | null;
+            /** @description The newest revision that was read, applied or not. */
             seen_revision: string;
+            /** @description That commit's page at the forge; empty if it is not known. */
             seen_url: string;
+            /** @description When the repository was last read; null before that. */
             checked_at: string | null;
+            /** @description Why the repository could not be read; null if it could. */
             problem: components["schemas"]["FindingView"] | null;
+            /** @description The mistakes in the newest revision. */
             findings: components["schemas"]["FindingView"][];
+            /** @description What does not work as configured. */
             conditions: components["schemas"]["ConditionView"][];
+            /** @description The public half of the SSH key with which the server reads repositories. */
             deploy_key: string;
         };
-        /** @description One mistake: `place` is file:line; `url`: that at the forge, empty where it is not known. */
+        /** @description One mistake in a file. */
         FindingView: {
+            /** @description File and line: pipelines/app.yaml:12. */
             place: string;
+            /** @description What is wrong. */
             what: string;
+            /** @description How to fix it; may be empty. */
             hint: string;
-            /** @default  */
+            /**
+             * @description The line's page at the forge; empty if it is not known.
+             * @default
+             */
             url: string;
         };
-        /** @description What is not as the configuration wants it, without being a mistake: a secret not set yet, a restart that is needed. */
+        /** @description What does not work as configured without being a mistake: a secret that is not set, a restart that is needed. */
         ConditionView: {
+            /** @description A stable name of this kind of condition. */
             reference: string;
+            /** @description What does not work, and why. */
             what: string;
+            /** @description How to fix it. */
             hint: string;
         };
-        /** @description `secrets`: names that the configuration has not had before. */
+        /** @description What a configuration would change. */
         PlanView: {
+            /** @description True if there are no findings. */
             ok: boolean;
+            /** @description The mistakes in it; then the other lists are empty. */
             findings: components["schemas"]["FindingView"][];
+            /** @description The objects that would change. */
             changes: components["schemas"]["ChangeView"][];
+            /** @description The access that users would gain or lose. */
             grants: components["schemas"]["GrantView"][];
+            /** @description Names of secrets that the configuration did not have before. */
             secrets: string[];
         };
-        /** @description action: add, change or remove; `lines` say it for people, field by field. */
+        /** @description One object that a configuration would add, change or remove. */
         ChangeView: {
+            /** @description add, change or remove. */
             action: string;
+            /** @description The kind: config, user, team or pipeline. */
             kind: string;
+            /** @description The object's name. */
             name: string;
+            /** @description The change in words, one line for each field. */
             lines: string[];
         };
-        /** @description A person's level on a pipeline before and after, null for none; `everything` stands for a global administrator's. */
+        /** @description A user's permission level on a pipeline that would change. */
         GrantView: {
+            /** @description The user's address. */
             email: string;
+            /** @description The pipeline, or `everything` for a global administrator. */
             pipeline: string;
+            /** @description The level now; null for none. */
             before: string | null;
+            /** @description The level afterwards; null for none. */
             after: string | null;
         };
-        /** @description The texts of a configuration's files by their names: `config.yaml`, `pipelines/app.yaml`. */
+        /** @description A configuration that is not pushed yet. */
         PlanFiles: {
+            /** @description The text of each file by its name: pipelines/app.yaml. */
             files: {
                 [key: string]: string;
             };
         };
-        /**
-         * @description place: file and line in the configuration, of that revision; commit_sha, branch: where the danubefile was read.
-         *     script_url: the danubefile there, at the forge; "" where that is not known. outline: null where it says no pipeline, and
-         *     then `findings` say why.
-         */
+        /** @description A pipeline's definition and its danubefile. */
         DefinitionView: {
+            /** @description File and line of the definition in the configuration repository. */
             place: string;
+            /** @description The applied revision of the configuration. */
             revision: string;
+            /** @description The commit that the danubefile was read from. */
             commit_sha: string;
+            /** @description The branch that led to the commit; empty if none did. */
             branch: string;
+            /** @description The danubefile's page at the forge; empty if it is not known. */
             script_url: string;
+            /** @description What the danubefile contains; null if it has no pipeline. */
             outline: components["schemas"]["OutlineView"] | null;
+            /** @description The mistakes in the danubefile. */
             findings: components["schemas"]["FindingView"][];
         };
-        /** @description What a danubefile says of itself. name: what `@pipeline` says; function, line: where it begins. */
+        /** @description What a danubefile contains, read without running it. */
         OutlineView: {
+            /** @description The name in `@pipeline`. */
             name: string;
+            /** @description The function that `@pipeline` marks. */
             function: string;
+            /** @description The line on which the function begins. */
             line: number;
+            /** @description The calls that make steps. */
             steps: components["schemas"]["StepOutlineView"][];
+            /** @description The images that steps name. */
             images: string[];
+            /** @description The secrets that are read. */
             secrets: components["schemas"]["NamedView"][];
+            /** @description The artifacts that are uploaded. */
             artifacts: components["schemas"]["NamedView"][];
         };
-        /** @description One call that makes a step; "…" stands for what is computed. image: "" is the pipeline's own. */
+        /** @description One call that makes a step. */
         StepOutlineView: {
+            /** @description The step's name; … stands for what is computed. */
             name: string;
+            /** @description Its image; empty for the pipeline's. */
             image: string;
+            /** @description The line of the call. */
             line: number;
         };
         /** @description A secret or an artifact that the danubefile names. */
         NamedView: {
+            /** @description Its name. */
             name: string;
+            /** @description The line that names it. */
             line: number;
         };
-        /** @description `phases`: how many open jobs are in which; `disk_free_bytes`: where artifacts are kept. */
+        /** @description What the server is doing. */
         SystemView: {
+            /** @description Danube's version. */
             version: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the server was started.
+             */
             started_at: string;
+            /** @description Whether it takes new work. */
             draining: components["schemas"]["DrainView"];
+            /** @description How many jobs may run at once. */
             max_concurrent_jobs: number;
+            /** @description How many jobs that are not closed are in each phase. */
             phases: {
                 [key: string]: number;
             };
+            /** @description Free space on the disk with the artifacts. */
             disk_free_bytes: number;
+            /** @description Size of that disk. */
             disk_total_bytes: number;
+            /** @description The parts of the server. */
             subsystems: components["schemas"]["SubsystemView"][];
         };
-        /** @description `by` and `since`: who began it and when. */
+        /** @description Whether the server is draining: it starts no new jobs, and running ones continue. */
         DrainView: {
+            /** @description True while it is draining. */
             active: boolean;
+            /** @description Who drained it; empty if it is not draining. */
             by: string;
+            /** @description Since when; null if it is not draining. */
             since: string | null;
         };
-        /** @description How a part of the server is doing. `says`: one sentence; `hint`: what mends it, empty where nothing is to be mended. */
+        /** @description How a part of the server is doing. */
         SubsystemView: {
-            /** @enum {string} */
+            /**
+             * @description Which part.
+             * @enum {string}
+             */
             part: "database" | "disk" | "configuration" | "pods" | "webhooks" | "schedules" | "notifications" | "login";
+            /** @description Whether it works. */
             ok: boolean;
+            /** @description Its state in one sentence. */
             says: string;
+            /** @description How to fix it; empty if it works. */
             hint: string;
         };
-        /** @description What was refused, why, and what mends it. `reference` is stable; `request_id` is what the server's log has. */
+        /** @description An error (RFC 9457). */
         Problem: {
+            /** @description A URI made from `reference`. */
             type: string;
+            /** @description What failed. */
             title: string;
+            /** @description The HTTP status. */
             status: number;
+            /** @description Why; empty if `title` says it. */
             detail: string;
+            /** @description A stable name of this kind of error. */
             reference: string;
+            /** @description How to fix it; may be empty. */
             hint: string;
+            /** @description The request's id, which the server's log has too. */
             request_id: string;
-            /** @default null */
+            /**
+             * @description File and line of the mistake, if it is in a file.
+             * @default null
+             */
             place: string | null;
-            /** @default [] */
+            /**
+             * @description Every mistake, if the request can have several.
+             * @default []
+             */
             findings: components["schemas"]["ProblemFinding"][];
         };
-        /** @description One of several things that are wrong. */
+        /** @description One of several mistakes. */
         ProblemFinding: {
+            /** @description Where it is: file and line, `body` or `query`; may be empty. */
             place: string;
+            /** @description What is wrong. */
             what: string;
+            /** @description Why; empty if `what` says it. */
             cause: string;
+            /** @description How to fix it; may be empty. */
             hint: string;
         };
     };
@@ -1946,7 +2364,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1955,7 +2373,7 @@ export interface operations {
                     "application/json": components["schemas"]["HealthView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1964,7 +2382,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1984,7 +2402,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1993,7 +2411,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2002,7 +2420,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2011,7 +2429,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2033,7 +2451,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2042,14 +2460,14 @@ export interface operations {
                     "image/svg+xml": unknown;
                 };
             };
-            /** @description You have it already. */
+            /** @description The client's cached answer is current. */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2058,7 +2476,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2067,7 +2485,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2087,7 +2505,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2096,7 +2514,7 @@ export interface operations {
                     "text/plain; version=0.0.4; charset=utf-8": unknown;
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2105,7 +2523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2114,7 +2532,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2134,7 +2552,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2143,14 +2561,14 @@ export interface operations {
                     "text/html; charset=utf-8": unknown;
                 };
             };
-            /** @description You have it already. */
+            /** @description The client's cached answer is current. */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2159,7 +2577,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2179,7 +2597,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2188,14 +2606,14 @@ export interface operations {
                     "text/css; charset=utf-8": unknown;
                 };
             };
-            /** @description You have it already. */
+            /** @description The client's cached answer is current. */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2204,7 +2622,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2224,7 +2642,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2233,14 +2651,14 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description You have it already. */
+            /** @description The client's cached answer is current. */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2249,7 +2667,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2269,7 +2687,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2278,7 +2696,7 @@ export interface operations {
                     "application/json": components["schemas"]["Methods"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2287,7 +2705,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2301,6 +2719,7 @@ export interface operations {
     getBeginLogin: {
         parameters: {
             query?: {
+                /** @description The path on this server to open then. */
                 return_to?: string;
             };
             header?: never;
@@ -2309,14 +2728,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Look elsewhere. */
+            /** @description Redirect. */
             302: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2325,7 +2744,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2334,7 +2753,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2343,7 +2762,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description What stands behind the server answered wrongly. */
+            /** @description A server that this one depends on gave a wrong answer. */
             502: {
                 headers: {
                     [name: string]: unknown;
@@ -2352,7 +2771,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2372,14 +2791,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Look elsewhere. */
+            /** @description Redirect. */
             302: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2388,7 +2807,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2397,7 +2816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2406,7 +2825,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2415,7 +2834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2424,7 +2843,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description What stands behind the server answered wrongly. */
+            /** @description A server that this one depends on gave a wrong answer. */
             502: {
                 headers: {
                     [name: string]: unknown;
@@ -2433,7 +2852,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2457,14 +2876,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2473,7 +2892,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2482,7 +2901,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2509,7 +2928,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2518,7 +2937,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many tries; Retry-After says how long to wait. */
+            /** @description Too many requests; Retry-After says how long to wait. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2527,7 +2946,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2551,7 +2970,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Made. */
+            /** @description Created. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2560,7 +2979,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2569,7 +2988,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2578,7 +2997,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2596,7 +3015,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2614,7 +3033,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2623,7 +3042,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many tries; Retry-After says how long to wait. */
+            /** @description Too many requests; Retry-After says how long to wait. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2632,7 +3051,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2652,7 +3071,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Made. */
+            /** @description Created. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2661,7 +3080,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeviceView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2670,7 +3089,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2679,7 +3098,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2688,7 +3107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2697,7 +3116,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description What stands behind the server answered wrongly. */
+            /** @description A server that this one depends on gave a wrong answer. */
             502: {
                 headers: {
                     [name: string]: unknown;
@@ -2706,7 +3125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2730,7 +3149,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Made. */
+            /** @description Created. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2739,7 +3158,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
-            /** @description Accepted; it happens now. */
+            /** @description Accepted; it is not finished yet. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2748,7 +3167,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2757,7 +3176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2766,7 +3185,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2775,7 +3194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2793,7 +3212,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2811,7 +3230,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2820,7 +3239,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description What stands behind the server answered wrongly. */
+            /** @description A server that this one depends on gave a wrong answer. */
             502: {
                 headers: {
                     [name: string]: unknown;
@@ -2829,7 +3248,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2844,6 +3263,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -2851,14 +3271,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2867,7 +3287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2876,7 +3296,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2885,7 +3305,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2894,7 +3314,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2916,7 +3336,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2925,21 +3345,21 @@ export interface operations {
                     "text/html": unknown;
                 };
             };
-            /** @description Look elsewhere. */
+            /** @description Redirect. */
             302: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Look elsewhere. */
+            /** @description Redirect. */
             303: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2948,7 +3368,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2957,7 +3377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2966,7 +3386,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2984,7 +3404,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2993,7 +3413,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Danube broke one of its own rules. */
+            /** @description A bug in the server. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3002,7 +3422,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3028,7 +3448,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3037,21 +3457,21 @@ export interface operations {
                     "text/html": unknown;
                 };
             };
-            /** @description Look elsewhere. */
+            /** @description Redirect. */
             302: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Look elsewhere. */
+            /** @description Redirect. */
             303: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3060,7 +3480,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3069,7 +3489,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3078,7 +3498,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3105,7 +3525,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3114,7 +3534,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many tries; Retry-After says how long to wait. */
+            /** @description Too many requests; Retry-After says how long to wait. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3123,7 +3543,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Danube broke one of its own rules. */
+            /** @description A bug in the server. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3132,7 +3552,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3158,7 +3578,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3167,7 +3587,7 @@ export interface operations {
                     "application/json": components["schemas"]["HookReceipt"];
                 };
             };
-            /** @description Accepted; it happens now. */
+            /** @description Accepted; it is not finished yet. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -3176,14 +3596,14 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3192,7 +3612,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3201,7 +3621,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3228,7 +3648,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3237,7 +3657,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3257,7 +3677,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3266,7 +3686,7 @@ export interface operations {
                     "application/json": components["schemas"]["MeView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3275,7 +3695,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3284,7 +3704,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3293,7 +3713,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3313,7 +3733,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3322,7 +3742,7 @@ export interface operations {
                     "application/json": components["schemas"]["SessionList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3331,7 +3751,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3340,7 +3760,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3349,7 +3769,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3371,14 +3791,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3387,7 +3807,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3396,7 +3816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3405,7 +3825,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3414,7 +3834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3434,7 +3854,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3443,7 +3863,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3452,7 +3872,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3461,7 +3881,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3470,7 +3890,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3485,6 +3905,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -3496,7 +3917,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Made. */
+            /** @description Created. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3505,7 +3926,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3514,7 +3935,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3523,7 +3944,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3541,7 +3962,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3559,7 +3980,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3581,14 +4002,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3597,7 +4018,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3606,7 +4027,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3615,7 +4036,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3624,7 +4045,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3638,10 +4059,15 @@ export interface operations {
     getPipelines: {
         parameters: {
             query?: {
+                /** @description Only pipelines that this team owns. */
                 team?: string;
+                /** @description Only pipelines whose name contains this. */
                 q?: string;
+                /** @description How many of its last runs each pipeline has. */
                 runs?: number;
+                /** @description The `cursor` of the page before. */
                 cursor?: string;
+                /** @description How many pipelines a page has. */
                 limit?: number;
             };
             header?: never;
@@ -3650,7 +4076,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3659,14 +4085,14 @@ export interface operations {
                     "application/json": components["schemas"]["PipelinePage"];
                 };
             };
-            /** @description You have it already. */
+            /** @description The client's cached answer is current. */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3675,7 +4101,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3684,7 +4110,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3693,7 +4119,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3715,7 +4141,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3724,7 +4150,7 @@ export interface operations {
                     "application/json": components["schemas"]["PipelineDetail"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3733,7 +4159,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3742,7 +4168,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3751,7 +4177,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3760,7 +4186,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3782,7 +4208,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3791,7 +4217,7 @@ export interface operations {
                     "application/json": components["schemas"]["StatisticsView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3800,7 +4226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3809,7 +4235,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3818,7 +4244,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3827,7 +4253,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3842,6 +4268,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -3855,7 +4282,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Made. */
+            /** @description Created. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3864,7 +4291,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobSummary"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3873,7 +4300,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3882,7 +4309,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3891,7 +4318,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3909,7 +4336,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3927,7 +4354,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3936,7 +4363,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3950,10 +4377,15 @@ export interface operations {
     getJobs: {
         parameters: {
             query?: {
+                /** @description Only jobs of this pipeline. */
                 pipeline?: string;
+                /** @description Only jobs with this status. */
                 status?: "pending" | "running" | "success" | "failure" | "cancelled" | "timeout";
+                /** @description Only jobs of this branch. */
                 branch?: string;
+                /** @description The `cursor` of the page before. */
                 cursor?: string;
+                /** @description How many jobs a page has. */
                 limit?: number;
             };
             header?: never;
@@ -3962,7 +4394,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3971,14 +4403,14 @@ export interface operations {
                     "application/json": components["schemas"]["JobPage"];
                 };
             };
-            /** @description You have it already. */
+            /** @description The client's cached answer is current. */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3987,7 +4419,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3996,7 +4428,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4005,7 +4437,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4027,7 +4459,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4036,7 +4468,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobDetail"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4045,7 +4477,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4054,7 +4486,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4063,7 +4495,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4072,7 +4504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4094,7 +4526,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4103,7 +4535,7 @@ export interface operations {
                     "application/json": components["schemas"]["Explanation"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4112,7 +4544,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4121,7 +4553,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4130,7 +4562,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4139,7 +4571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4154,6 +4586,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4163,7 +4596,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Accepted; it happens now. */
+            /** @description Accepted; it is not finished yet. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4172,7 +4605,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobSummary"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4181,7 +4614,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4190,7 +4623,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4199,7 +4632,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4208,7 +4641,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4217,7 +4650,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4232,6 +4665,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4241,7 +4675,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Made. */
+            /** @description Created. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -4250,7 +4684,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobSummary"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4259,7 +4693,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4268,7 +4702,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4277,7 +4711,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4286,7 +4720,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4295,7 +4729,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4304,7 +4738,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4319,6 +4753,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4332,7 +4767,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Accepted; it happens now. */
+            /** @description Accepted; it is not finished yet. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4341,7 +4776,7 @@ export interface operations {
                     "application/json": components["schemas"]["JobSummary"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4350,7 +4785,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4359,7 +4794,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4368,7 +4803,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4386,7 +4821,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4404,7 +4839,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4418,6 +4853,7 @@ export interface operations {
     getJobLogResource: {
         parameters: {
             query?: {
+                /** @description Only the output of this step. */
                 step?: number;
             };
             header?: never;
@@ -4428,7 +4864,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4437,7 +4873,7 @@ export interface operations {
                     "text/plain; charset=utf-8": unknown;
                 };
             };
-            /** @description The part that was asked for. */
+            /** @description The requested range. */
             206: {
                 headers: {
                     [name: string]: unknown;
@@ -4446,7 +4882,7 @@ export interface operations {
                     "text/plain; charset=utf-8": unknown;
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4455,7 +4891,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4464,7 +4900,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4473,7 +4909,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4491,7 +4927,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4505,8 +4941,11 @@ export interface operations {
     getJobLogLines: {
         parameters: {
             query?: {
+                /** @description The first line, from 0; below 0 it counts from the end. */
                 first?: number;
+                /** @description How many lines. */
                 count?: number;
+                /** @description Only the output of this step, numbered by itself. */
                 step?: number;
             };
             header?: never;
@@ -4517,7 +4956,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4526,7 +4965,7 @@ export interface operations {
                     "application/json": components["schemas"]["LinesView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4535,7 +4974,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4544,7 +4983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4553,7 +4992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4562,7 +5001,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4584,7 +5023,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4593,7 +5032,7 @@ export interface operations {
                     "application/json": components["schemas"]["SectionList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4602,7 +5041,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4611,7 +5050,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4620,7 +5059,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4629,7 +5068,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4643,9 +5082,13 @@ export interface operations {
     getJobLogSearch: {
         parameters: {
             query: {
+                /** @description The text. */
                 q: string;
+                /** @description The byte offset to begin at. */
                 from?: number;
+                /** @description How many hits a page has. */
                 limit?: number;
+                /** @description True if upper and lower case differ. */
                 case?: boolean;
             };
             header?: never;
@@ -4656,7 +5099,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4665,7 +5108,7 @@ export interface operations {
                     "application/json": components["schemas"]["HitPage"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4674,7 +5117,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4683,7 +5126,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4692,7 +5135,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4701,7 +5144,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4715,6 +5158,7 @@ export interface operations {
     getJobLogTime: {
         parameters: {
             query: {
+                /** @description A byte offset in the log. */
                 at: number;
             };
             header?: never;
@@ -4725,7 +5169,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4734,7 +5178,7 @@ export interface operations {
                     "application/json": components["schemas"]["TimeView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4743,7 +5187,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4752,7 +5196,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4761,7 +5205,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4770,7 +5214,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4784,6 +5228,7 @@ export interface operations {
     getJobEvents: {
         parameters: {
             query?: {
+                /** @description The byte offset in the log to begin at; `Last-Event-ID` takes precedence. */
                 from?: number;
             };
             header?: never;
@@ -4794,7 +5239,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4803,7 +5248,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4812,7 +5257,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4821,7 +5266,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4830,7 +5275,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4839,7 +5284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4853,8 +5298,11 @@ export interface operations {
     getJobEgress: {
         parameters: {
             query?: {
+                /** @description Only contacts with this verdict. */
                 verdict?: "allowed" | "refused" | "failed";
+                /** @description How many contacts to skip: the `cursor` of the page before. */
                 cursor?: number;
+                /** @description How many contacts a page has. */
                 limit?: number;
             };
             header?: never;
@@ -4865,7 +5313,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4874,7 +5322,7 @@ export interface operations {
                     "application/json": components["schemas"]["EgressView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4883,7 +5331,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4892,7 +5340,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4901,7 +5349,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4910,7 +5358,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4932,7 +5380,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4941,7 +5389,7 @@ export interface operations {
                     "application/json": components["schemas"]["ArtifactList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4950,7 +5398,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4959,7 +5407,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4968,7 +5416,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4977,7 +5425,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5000,7 +5448,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5009,7 +5457,7 @@ export interface operations {
                     "application/octet-stream": unknown;
                 };
             };
-            /** @description The part that was asked for. */
+            /** @description The requested range. */
             206: {
                 headers: {
                     [name: string]: unknown;
@@ -5018,14 +5466,14 @@ export interface operations {
                     "application/octet-stream": unknown;
                 };
             };
-            /** @description You have it already. */
+            /** @description The client's cached answer is current. */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5034,7 +5482,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5043,7 +5491,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5052,7 +5500,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5070,7 +5518,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5092,7 +5540,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5101,7 +5549,7 @@ export interface operations {
                     "application/json": components["schemas"]["UsedSecrets"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5110,7 +5558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5119,7 +5567,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5128,7 +5576,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5137,7 +5585,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5151,9 +5599,13 @@ export interface operations {
     getDeliveries: {
         parameters: {
             query?: {
+                /** @description Only entries from this source. */
                 source?: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+                /** @description Only events of this repository: owner/name, as its forge has it. */
                 repository?: string;
+                /** @description The `cursor` of the page before. */
                 cursor?: number;
+                /** @description How many entries a page has. */
                 limit?: number;
             };
             header?: never;
@@ -5162,7 +5614,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5171,7 +5623,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeliveryPage"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5180,7 +5632,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5189,7 +5641,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5198,7 +5650,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5212,6 +5664,7 @@ export interface operations {
     getListEvents: {
         parameters: {
             query?: {
+                /** @description Only jobs of this pipeline. */
                 pipeline?: string;
             };
             header?: never;
@@ -5220,7 +5673,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5229,7 +5682,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5238,7 +5691,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5247,7 +5700,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5256,7 +5709,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5265,7 +5718,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5285,7 +5738,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5294,7 +5747,7 @@ export interface operations {
                     "application/json": components["schemas"]["SecretList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5303,7 +5756,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5312,7 +5765,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5321,7 +5774,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5347,14 +5800,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5363,7 +5816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5372,7 +5825,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5381,7 +5834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5408,7 +5861,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5430,14 +5883,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5446,7 +5899,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5455,7 +5908,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5464,7 +5917,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5473,7 +5926,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5495,7 +5948,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5504,7 +5957,7 @@ export interface operations {
                     "application/json": components["schemas"]["SecretList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5513,7 +5966,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5522,7 +5975,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5531,7 +5984,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5540,7 +5993,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5567,14 +6020,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5583,7 +6036,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5592,7 +6045,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5601,7 +6054,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5628,7 +6081,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5651,14 +6104,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to say. */
+            /** @description Success, without a body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5667,7 +6120,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5676,7 +6129,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5685,7 +6138,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5694,7 +6147,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5714,7 +6167,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5723,7 +6176,7 @@ export interface operations {
                     "application/json": components["schemas"]["TeamList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5732,7 +6185,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5741,7 +6194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5750,7 +6203,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5770,7 +6223,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5779,7 +6232,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserList"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5788,7 +6241,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5797,7 +6250,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5806,7 +6259,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5820,9 +6273,13 @@ export interface operations {
     getAuditResource: {
         parameters: {
             query?: {
+                /** @description Only what this caller did. */
                 actor?: string;
+                /** @description Only this action. */
                 action?: string;
+                /** @description The `cursor` of the page before. */
                 cursor?: number;
+                /** @description How many entries a page has. */
                 limit?: number;
             };
             header?: never;
@@ -5831,7 +6288,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5840,7 +6297,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5849,7 +6306,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5858,7 +6315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5867,7 +6324,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5887,7 +6344,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5896,7 +6353,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditCheckView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5905,7 +6362,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5914,7 +6371,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5923,7 +6380,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5943,7 +6400,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5952,7 +6409,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConfigurationView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5961,7 +6418,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5970,7 +6427,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5979,7 +6436,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5994,6 +6451,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6005,7 +6463,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6014,7 +6472,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlanView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6023,7 +6481,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6032,7 +6490,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6050,7 +6508,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6068,7 +6526,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6082,6 +6540,7 @@ export interface operations {
     getPipelineDefinitionResourceOfPipeline: {
         parameters: {
             query?: {
+                /** @description A branch, a tag or a commit; empty for the default branch. */
                 ref?: string;
             };
             header?: never;
@@ -6092,7 +6551,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6101,7 +6560,7 @@ export interface operations {
                     "application/json": components["schemas"]["DefinitionView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6110,7 +6569,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6119,7 +6578,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6128,7 +6587,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing, or none that the caller may see. */
+            /** @description It does not exist, or the caller may not see it. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6137,7 +6596,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6146,7 +6605,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not available now; Retry-After says how long to wait. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6161,6 +6620,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6168,7 +6628,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6177,7 +6637,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConfigurationView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6186,7 +6646,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6195,7 +6655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6204,7 +6664,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6213,7 +6673,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6233,7 +6693,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6242,7 +6702,7 @@ export interface operations {
                     "application/json": components["schemas"]["SystemView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6251,7 +6711,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6260,7 +6720,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6269,7 +6729,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6284,6 +6744,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6291,7 +6752,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6300,7 +6761,7 @@ export interface operations {
                     "application/json": components["schemas"]["DrainView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6309,7 +6770,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6318,7 +6779,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6327,7 +6788,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6336,7 +6797,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6351,6 +6812,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6358,7 +6820,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
+            /** @description Success. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6367,7 +6829,7 @@ export interface operations {
                     "application/json": components["schemas"]["DrainView"];
                 };
             };
-            /** @description The request is wrong; the document says where. */
+            /** @description The request is invalid; `findings` names each mistake. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6376,7 +6838,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is logged in, or the proof was wrong. */
+            /** @description The request has no valid login or token. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6385,7 +6847,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Who asks may not. */
+            /** @description The caller is not allowed to do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6394,7 +6856,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The thing is in a state that does not allow it. */
+            /** @description Its current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6403,7 +6865,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It was understood and cannot be done; the document says why. */
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -1,31 +1,13 @@
-"""What jobs kept: lists and downloads."""
+"""Artifacts of jobs: lists and downloads."""
 
 from urllib.parse import quote
 
-from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import NotFound
-from danube_pkg.edges.http.server.bodies import Time, iso
 from danube_pkg.edges.http.server.caching import revalidated
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
-from danube_pkg.kit.records import Record
-
-
-class ArtifactView(Record):
-    """`file_name` ends with .tar.gz for a directory."""
-
-    name: str
-    file_name: str
-    size_bytes: int
-    sha256: str
-    created_at: Time
-
-
-class ArtifactList(Record):
-    """All that a job kept."""
-
-    artifacts: tuple[ArtifactView, ...]
+from danube_pkg.edges.http.views.artifacts import ArtifactList, artifact_view
 
 
 class ArtifactsResource(Resource):
@@ -33,7 +15,7 @@ class ArtifactsResource(Resource):
 
     async def GET(self, request: Request) -> ArtifactList:
         """A job's artifacts."""
-        return ArtifactList(tuple(map(_view, await self.services.artifacts.list(request.job.id))))
+        return ArtifactList(tuple(map(artifact_view, await self.services.artifacts.list(request.job.id))))
 
 
 class OneArtifact(Resource):
@@ -41,7 +23,7 @@ class OneArtifact(Resource):
 
     @answers(200, 206, 304, content="application/octet-stream", refuses=(416,))
     async def GET(self, request: Request) -> Response:
-        """The bytes; `Range`, and `If-Range` with the ETag, for a download that was cut."""
+        """The artifact's bytes. `Range` with the ETag in `If-Range` continues a download."""
         artifact = await self.services.artifacts.find(request.job.id, request.arguments["artifact"])
         etag = f'"sha256:{artifact.sha256}"'
         if revalidated(request, etag):
@@ -49,7 +31,7 @@ class OneArtifact(Resource):
         if not self.services.artifacts.has_bytes(artifact):
             raise NotFound(
                 "artifact-gone",
-                f"the file of {artifact.name!r} is not kept any more",
+                f"the file of the artifact {artifact.name!r} was deleted",
                 hint="run the job again: danube rerun JOB",
             )
         wanted = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
@@ -62,9 +44,3 @@ class OneArtifact(Resource):
             ("content-length", str(end - begin)),
         )
         return Response(status, self.services.artifacts.read(artifact, begin, end), headers)
-
-
-def _view(artifact: Artifact) -> ArtifactView:
-    return ArtifactView(
-        artifact.name, artifact.file_name, artifact.size_bytes, artifact.sha256, iso(artifact.created_at)
-    )

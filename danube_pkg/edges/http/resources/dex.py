@@ -1,4 +1,4 @@
-"""Dex behind our own address: `/dex/…` goes through as it is, prefix included, since its issuer's URL has it."""
+"""Forwards `/dex/…` to the Dex that this server runs. The prefix stays: it is part of the issuer's URL."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
@@ -10,11 +10,11 @@ from danube_pkg.edges.http.server.security import PAGE_POLICY, client_address
 
 FORM = "application/x-www-form-urlencoded"
 BODY_BYTES = 64 * 1024
-"""A login form, a token request."""
+"""Room for a login form or a token request."""
 
 MAX_FIELDS = 100
 MAX_ACCOUNT = 254
-"""Of an e-mail address (RFC 5321)."""
+"""The longest e-mail address (RFC 5321)."""
 
 
 class DexResource(Resource):
@@ -27,7 +27,7 @@ class DexResource(Resource):
 
     @answers(200, 302, 303, content="text/html", takes=FORM, refuses=(400, 401, 403, 404, 413, 429, 500, 503))
     async def POST(self, request: Request) -> Response:
-        """Dex's forms and its token endpoint. Guessing a password is bounded as it is without Dex."""
+        """Dex's forms and its token endpoint. Failed passwords are limited as at Danube's own login."""
         body = await request.read_body(BODY_BYTES)
         form = _fields(body)
         if "password" not in form:
@@ -43,7 +43,9 @@ class DexResource(Resource):
     async def _forward(self, request: Request, body: bytes) -> Response:
         dex = self.services.site.dex
         if dex is None:
-            raise NotFound("no-dex", "this server has no Dex", hint="[dex] in danube.toml makes the server run one")
+            raise NotFound(
+                "no-dex", "this server does not run Dex", hint="[dex] in danube.toml makes the server run one"
+            )
         target = request.path + (f"?{request.query_text}" if request.query_text else "")
         status, headers, data = await dex.forward(request.method, target, request.headers, body)
         return Response(status, data, (*headers, ("content-security-policy", PAGE_POLICY)))
@@ -54,5 +56,5 @@ def _fields(body: bytes) -> Mapping[str, str]:
         return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MAX_FIELDS))
     except ValueError as error:
         raise Invalid(
-            "form-invalid", "the form cannot be read", cause=str(error), hint="send what Dex's page has"
+            "form-invalid", "the form cannot be read", cause=str(error), hint="use the form on Dex's login page"
         ) from error

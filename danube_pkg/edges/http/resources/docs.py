@@ -1,4 +1,4 @@
-"""The API for readers: `/docs` as a page without a script, and the OpenAPI document that it is made of."""
+"""The API's documentation: `/docs` as a page without scripts, and the OpenAPI document that it is made from."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -24,7 +24,7 @@ td, th { text-align: left; vertical-align: top; border-top: 1px solid var(--line
 """
 
 
-def _kept(request: Request, body: bytes, content: str, policy: str) -> Response:
+def _cached(request: Request, body: bytes, content: str, policy: str) -> Response:
     headers = (
         ("content-type", content),
         ("etag", entity_tag(body)),
@@ -40,7 +40,7 @@ class OpenApi(Resource):
     @answers(200, 304)
     async def GET(self, request: Request) -> Response:
         """The OpenAPI 3.1 document of this server."""
-        return _kept(request, encode_json(self.services.api_document()), "application/json", PAGE_POLICY)
+        return _cached(request, encode_json(self.services.api_document()), "application/json", PAGE_POLICY)
 
 
 class Docs(Resource):
@@ -53,7 +53,7 @@ class Docs(Resource):
     @answers(200, 304, content="text/html; charset=utf-8")
     async def GET(self, request: Request) -> Response:
         """This API as a page."""
-        return _kept(request, self._page, "text/html; charset=utf-8", PAGE_POLICY)
+        return _cached(request, self._page, "text/html; charset=utf-8", PAGE_POLICY)
 
 
 class DocsStyle(Resource):
@@ -61,12 +61,12 @@ class DocsStyle(Resource):
 
     @answers(200, 304, content="text/css; charset=utf-8")
     async def GET(self, request: Request) -> Response:
-        """How the page looks."""
-        return _kept(request, STYLE.encode(), "text/css; charset=utf-8", PAGE_POLICY)
+        """The page's style sheet."""
+        return _cached(request, STYLE.encode(), "text/css; charset=utf-8", PAGE_POLICY)
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The page of a document: its operations by tag, then what the objects hold."""
+    """The page of an OpenAPI document: its operations by tag, then its objects."""
     by_tag: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -88,19 +88,22 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    rows = [_row(one["name"], one["in"], one["schema"], one["required"]) for one in operation["parameters"]]
+    rows = [
+        _row(one["name"], one["in"], one["schema"], one["required"], one.get("description", ""))
+        for one in operation["parameters"]
+    ]
     for content, body in operation.get("requestBody", {}).get("content", {}).items():
         rows.append(_row(f"body ({content})", "body", body["schema"], operation["requestBody"]["required"]))
     answers = [
         f"<tr><td>{status}<td>{escape(one['description'])}<td>{_answer(one)}"
         for status, one in operation["responses"].items()
     ]
-    takes = f"<table><tr><th>takes<th>in<th>what{''.join(rows)}</table>" if rows else ""
+    takes = f"<table><tr><th>takes<th>in<th>type<th>meaning{''.join(rows)}</table>" if rows else ""
     return (
         f"<details id={escape(operation['operationId'])}><summary><span class=method>{method.upper()}</span>"
         f"<code>{escape(path)}</code> {escape(operation['summary'])}</summary>"
         f"<p>{escape(operation['description'])}</p>{takes}"
-        f"<table><tr><th>answers<th>when<th>with{''.join(answers)}</table></details>"
+        f"<table><tr><th>status<th>meaning<th>body{''.join(answers)}</table></details>"
     )
 
 
@@ -110,17 +113,19 @@ def _answer(response: Mapping[str, Any]) -> str:
     )
 
 
-def _row(name: str, place: str, schema: Mapping[str, Any], required: bool) -> str:
+def _row(name: str, place: str, schema: Mapping[str, Any], required: bool, text: str = "") -> str:
     needed = " <strong>required</strong>" if required else ""
-    return f"<tr><td><code>{escape(name)}</code><td>{escape(place)}<td>{_kind(schema)}{needed}"
+    return f"<tr><td><code>{escape(name)}</code><td>{escape(place)}<td>{_kind(schema)}{needed}<td>{escape(text)}"
 
 
 def _object(name: str, schema: Mapping[str, Any]) -> str:
     rows = "".join(
-        f"<tr><td><code>{escape(key)}</code><td>{_kind(one)}" for key, one in schema.get("properties", {}).items()
+        f"<tr><td><code>{escape(key)}</code><td>{_kind(one)}<td>{escape(one.get('description', ''))}"
+        for key, one in schema.get("properties", {}).items()
     )
     text = f"<p>{escape(schema.get('description', ''))}</p>"
-    return f"<details id=object-{escape(name)}><summary><code>{escape(name)}</code></summary>{text}<table>{rows}</table></details>"
+    head = f"<summary><code>{escape(name)}</code></summary>"
+    return f"<details id=object-{escape(name)}>{head}{text}<table>{rows}</table></details>"
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""Live events (server-sent, WHATWG HTML section 9.2): of one job with its log, and of the lists that pages show.
+"""Live events (server-sent events, WHATWG HTML section 9.2): of one job with its log, and of the list of jobs.
 
-Every connection begins with a snapshot. A `log` event's id is the byte offset behind its bytes, so that a client that
-comes back with `Last-Event-ID` continues exactly. Text is UTF-8: a character that is cut by a part is held until it is
-whole, and bytes that are none become U+FFFD; offsets stay those of the file.
+Every stream begins with a snapshot. The id of a `log` event is the byte offset behind its bytes, so a client that
+reconnects with `Last-Event-ID` continues exactly there. Text is UTF-8: a character that a part cuts is held back until
+it is whole, and invalid bytes become U+FFFD; offsets stay those of the file.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from danube_pkg.edges.http.resources.job_stream import (
     event,
     log_event,
 )
-from danube_pkg.edges.http.resources.jobs import JobPage, job_summary
 from danube_pkg.edges.http.server.authorisation import Authoriser
 from danube_pkg.edges.http.server.messages import Frame, Request, Response, Sink, Stream
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
+from danube_pkg.edges.http.views.jobs import JobPage, job_summary
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 
 HEARTBEAT_SECONDS = 15.0
-"""Below the shortest idle timeout that proxies have by default. With each one it is asked whether the caller still may, since
-sessions and tokens run out without anybody's doing."""
+"""Shorter than the default idle timeout of any proxy. Each heartbeat reauthorises the stream, since sessions and tokens
+expire without an event."""
 
 SNAPSHOT_JOBS = 50
 
 MAX_FOLLOWERS = 5000
-"""Of the lists; each costs a write for each change of a job that it may see."""
+"""Streams of the list of jobs; each change of a job writes to every one that may see it."""
 
 HEADERS = (("content-type", "text/event-stream"), ("x-accel-buffering", "no"))
 
@@ -48,57 +48,61 @@ _HEARTBEAT = Frame(b": heartbeat\n\n")
 
 _log = logging.getLogger("danube.http")
 
-Look = Callable[[], Awaitable[None]]
+Reauthorise = Callable[[], Awaitable[None]]
+"""Checks again what the stream's caller may see, and narrows or ends the stream accordingly."""
 
 
 class LiveResource(Resource):
-    """What streams share: each is authorised again at each heartbeat and whenever rights have changed.
+    """What the streams share: each is reauthorised at each heartbeat and whenever rights have changed.
 
-    After a change of rights the open streams are checked one after the other, so that thousands of them do not delay other
-    requests.
+    After a change of rights the open streams are reauthorised one after the other, so that thousands of them do not
+    delay other requests.
     """
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         self._authoriser = Authoriser(services)
         self._tasks = TaskOwner(logged(_log))
-        self._open: dict[Look, Request] = {}
-        self._unsure: set[str | None] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._tracked: dict[Reauthorise, Request] = {}
+        self._changed_users: set[str | None] = set()
+        self._reauthorising: asyncio.Task[None] | None = None
         services.access.listen(self._access_changed)
 
     async def close(self) -> None:
         await self._tasks.close()
 
     @contextmanager
-    def looked_at(self, request: Request, look: Look) -> Iterator[None]:
-        """While the stream of this request is open. `look`: ends or narrows it by what its caller may now."""
-        self._open[look] = request
+    def tracked(self, request: Request, reauthorise: Reauthorise) -> Iterator[None]:
+        """Call `reauthorise` after each change of the caller's rights, as long as the context is open."""
+        self._tracked[reauthorise] = request
         try:
             yield
         finally:
-            del self._open[look]
+            del self._tracked[reauthorise]
 
     def _access_changed(self, user_id: str | None) -> None:
-        if not self._open:
+        """user_id: None if every user's rights may have changed."""
+        if not self._tracked:
             return
-        self._unsure.add(user_id)
-        if self._looking is None or self._looking.done():
-            self._looking = self._tasks.start("open streams", self._look_again())
+        self._changed_users.add(user_id)
+        if self._reauthorising is None or self._reauthorising.done():
+            self._reauthorising = self._tasks.start("reauthorise streams", self._reauthorise_tracked())
 
-    async def _look_again(self) -> None:
-        while self._unsure:
-            users, self._unsure = self._unsure, set()
-            for look, request in list(self._open.items()):
-                if look in self._open and (None in users or request.actor.user_id in users):
-                    await look()
+    async def _reauthorise_tracked(self) -> None:
+        while self._changed_users:
+            users, self._changed_users = self._changed_users, set()
+            for reauthorise, request in list(self._tracked.items()):
+                if reauthorise in self._tracked and (None in users or request.actor.user_id in users):
+                    await reauthorise()
                     await asyncio.sleep(0)
 
 
 class FollowQuery(Record):
-    """`from`: the offset in the log to begin at; a `Last-Event-ID` goes first."""
+    """Where to begin."""
 
-    begin: Annotated[int, rule(key="from", at_least=0)] = 0
+    begin: Annotated[
+        int, rule("The byte offset in the log to begin at; `Last-Event-ID` takes precedence.", key="from", at_least=0)
+    ] = 0
 
 
 class JobEvents(LiveResource):
@@ -110,17 +114,18 @@ class JobEvents(LiveResource):
 
     @answers(200, content="text/event-stream")
     async def GET(self, request: Request, query: FollowQuery) -> Response:
-        """`snapshot` (job and steps), then `log`, `step` and `job` as they come, `end` when the log is whole."""
+        """`snapshot` (job and steps), then `log`, `step` and `job` as they occur, and `end` when the log is
+        complete."""
         last = request.headers.get("last-event-id", "")
         begin = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else query.begin
         return Response(200, _JobStream(self, request, begin), HEADERS)
 
     async def follow(self, request: Request, sender: Sink, begin: int) -> None:
-        """Until the job has ended, or the caller may not see it any more."""
+        """Until the job has ended, or the caller may no longer see it."""
         broadcast = self._broadcasts.join(request.job)
         viewer = Viewer(sender, min(begin, broadcast.position))
 
-        async def look() -> None:
+        async def reauthorise() -> None:
             try:
                 await self._authoriser.authorise(request)
             except PlatformError:
@@ -128,14 +133,14 @@ class JobEvents(LiveResource):
                 broadcast.detach(viewer)
 
         try:
-            with self.looked_at(request, look):
-                await look()  # something may have changed since the request was let in
-                await self._follow(broadcast, viewer, look)
+            with self.tracked(request, reauthorise):
+                await reauthorise()  # rights may have changed since the request was authorised
+                await self._follow(broadcast, viewer, reauthorise)
         finally:
             broadcast.detach(viewer)
             self._broadcasts.leave(broadcast)
 
-    async def _follow(self, broadcast: Broadcast, viewer: Viewer, look: Look) -> None:
+    async def _follow(self, broadcast: Broadcast, viewer: Viewer, reauthorise: Reauthorise) -> None:
         sender = viewer.sender
         while not viewer.refused:
             sender.write(Frame(broadcast.snapshot()))
@@ -143,10 +148,10 @@ class JobEvents(LiveResource):
             if viewer.refused:
                 return
             if broadcast.ended:
-                sender.write(Frame(broadcast.last_words()))
+                sender.write(Frame(broadcast.last_events()))
                 return
             broadcast.attach(viewer)
-            await self._wait(viewer, look)
+            await self._wait(viewer, reauthorise)
             if broadcast.ended:
                 return
             await sender.drain()
@@ -165,19 +170,19 @@ class JobEvents(LiveResource):
             await viewer.sender.drain()
         viewer.at = broadcast.position
 
-    async def _wait(self, viewer: Viewer, look: Look) -> None:
-        """Heartbeats while it is attached."""
-        while not viewer.let_go.is_set():
+    async def _wait(self, viewer: Viewer, reauthorise: Reauthorise) -> None:
+        """Send heartbeats while the viewer is attached."""
+        while not viewer.detached.is_set():
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await viewer.let_go.wait()
+                    await viewer.detached.wait()
             except TimeoutError:
-                await look()
+                await reauthorise()
                 viewer.sender.write(_HEARTBEAT)
 
 
 class _JobStream(Stream):
-    """One viewer of a job."""
+    """The answer to one viewer of a job."""
 
     def __init__(self, resource: JobEvents, request: Request, begin: int) -> None:
         self._resource = resource
@@ -189,20 +194,20 @@ class _JobStream(Stream):
 
 
 class ListQuery(Record):
-    """`pipeline`: only its jobs."""
+    """Which jobs."""
 
-    pipeline: str | None = None
+    pipeline: Annotated[str | None, rule("Only jobs of this pipeline.")] = None
 
 
 class _Follower:
-    """One open list. `pipelines`: what it may see of what it asked for; None for all."""
+    """One open stream of the list. pipelines: those that it shows; None for all."""
 
-    __slots__ = ("gone", "pipelines", "sender")
+    __slots__ = ("closed", "pipelines", "sender")
 
     def __init__(self, sender: Sink, pipelines: frozenset[str] | None) -> None:
         self.sender = sender
         self.pipelines = pipelines
-        self.gone = asyncio.Event()
+        self.closed = asyncio.Event()
 
 
 class ListEvents(LiveResource):
@@ -220,41 +225,41 @@ class ListEvents(LiveResource):
         if len(self._followers) >= MAX_FOLLOWERS:
             raise Unavailable(
                 "too-many-followers",
-                f"{MAX_FOLLOWERS} open lists are followed already",
+                f"the list of jobs already has {MAX_FOLLOWERS} open streams",
                 hint="close some of them, or try again later",
             )
         return Response(200, _ListStream(self, request, query), HEADERS)
 
     async def follow(self, request: Request, query: ListQuery, sender: Sink) -> None:
-        """Until the client leaves, falls too far behind, or may not any more."""
+        """Until the client leaves, reads too slowly, or is no longer authorised."""
         follower = _Follower(sender, frozenset())
 
-        async def look() -> None:
+        async def reauthorise() -> None:
             try:
                 await self._authoriser.authorise(request)
                 follower.pipelines = await self._visible(request, query)
             except PlatformError:
                 self._followers.discard(follower)
-                follower.gone.set()
+                follower.closed.set()
 
-        with self.looked_at(request, look):
-            await look()
-            if not follower.gone.is_set():
-                await self._follow(follower, look)
+        with self.tracked(request, reauthorise):
+            await reauthorise()
+            if not follower.closed.is_set():
+                await self._follow(follower, reauthorise)
 
-    async def _follow(self, follower: _Follower, look: Look) -> None:
+    async def _follow(self, follower: _Follower, reauthorise: Reauthorise) -> None:
         sender = follower.sender
         jobs = await self.services.jobs.list_jobs(JobFilter(follower.pipelines, limit=SNAPSHOT_JOBS))
         cursor = jobs[-1].id if len(jobs) == SNAPSHOT_JOBS else None
         sender.write(Frame(event("snapshot", JobPage(tuple(map(job_summary, jobs)), cursor))))
         self._followers.add(follower)
         try:
-            while not follower.gone.is_set():
+            while not follower.closed.is_set():
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        await follower.gone.wait()
+                        await follower.closed.wait()
                 except TimeoutError:
-                    await look()
+                    await reauthorise()
                     sender.write(_HEARTBEAT)
         finally:
             self._followers.discard(follower)
@@ -263,11 +268,11 @@ class ListEvents(LiveResource):
         visible = await self.services.access.readable(request.actor)
         if query.pipeline is None:
             return visible
-        asked = frozenset({query.pipeline})
-        return asked if visible is None else asked & visible
+        chosen = frozenset({query.pipeline})
+        return chosen if visible is None else chosen & visible
 
     def _changed(self, job: Job) -> None:
-        """Called with each new state of each job: only what a list shows counts as news."""
+        """Called with each new state of each job; sends it if what a list shows has changed."""
         if not self._followers:
             self._last.clear()
             return
@@ -283,13 +288,13 @@ class ListEvents(LiveResource):
                 continue
             if follower.sender.waiting_bytes > SLOW_BYTES:
                 self._followers.discard(follower)
-                follower.gone.set()
+                follower.closed.set()
                 continue
             follower.sender.write(frame)
 
 
 class _ListStream(Stream):
-    """One open list."""
+    """The answer to one client that follows the list."""
 
     def __init__(self, resource: ListEvents, request: Request, query: ListQuery) -> None:
         self._resource = resource

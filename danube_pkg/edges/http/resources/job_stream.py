@@ -1,8 +1,8 @@
-"""One job's news for all who follow it: read once, encoded once, written straight to each viewer's transport.
+"""The events of one job for all its viewers: read once, encoded once, written to each viewer's transport.
 
-A viewer first catches up by itself, from wherever it was to where the broadcast is, and is then attached. One that takes
-too slowly is let go, catches up again at its own pace and comes back. The job never waits for anybody, and however many
-watch, sending takes a bounded share of the event loop.
+A viewer first catches up by itself, from where it is to the broadcast's position, and is then attached. A viewer that
+reads too slowly is detached, catches up again at its own pace and is attached again. So no viewer delays the job or
+another viewer, and sending takes a bounded share of the event loop, however many viewers there are.
 """
 
 import asyncio
@@ -15,19 +15,20 @@ from typing import Any
 
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.steps import Step
-from danube_pkg.edges.http.resources.jobs import job_detail, job_summary, step_view
 from danube_pkg.edges.http.server.messages import Frame, Sink
 from danube_pkg.edges.http.services import Services
+from danube_pkg.edges.http.views.jobs import job_detail, job_summary, step_view
 from danube_pkg.kit.records import encode_json
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 
 SLOW_BYTES = 1024**2
-"""What may wait for a viewer before it is let go: four of the largest parts."""
+"""How much may wait for a viewer before it is detached: four of the largest parts."""
 
 PART_BYTES = 256 * 1024
 
 SENDING_SHARE = 0.25
-"""Of the event loop's time, at most. With 500 viewers a round of sending takes 5 ms: then there are 50 rounds a second."""
+"""The largest share of the event loop's time. With 500 viewers a round of sending takes 5 ms: then 50 rounds a
+second."""
 
 LONGEST_PAUSE_SECONDS = 0.2
 
@@ -41,25 +42,26 @@ def event(name: str, data: Any, offset: int | None = None) -> bytes:
 
 
 def log_event(text: str, offset: int) -> bytes:
-    """Text of the log; the id is the offset behind its bytes. ASCII alone, which the C encoder makes fastest."""
+    """Text of the log; the id is the offset behind its bytes. ASCII only, which json's C encoder writes fastest."""
     return b'event: log\nid: %d\ndata: {"text":%s}\n\n' % (offset, json.dumps(text).encode())
 
 
 class Viewer:
-    """One who follows. `at`: the offset behind what it has; `let_go` is set when it is not attached any more; `refused`: it may
-    not see the job any more."""
+    """A client that follows a job. at: the offset behind what it has. detached: set while it is not attached to the
+    broadcast. refused: it may no longer see the job."""
 
-    __slots__ = ("at", "let_go", "refused", "sender")
+    __slots__ = ("at", "detached", "refused", "sender")
 
     def __init__(self, sender: Sink, at: int) -> None:
         self.sender = sender
         self.at = at
         self.refused = False
-        self.let_go = asyncio.Event()
+        self.detached = asyncio.Event()
 
 
 class Broadcast:
-    """One job that somebody follows. `position`: the offset behind what was sent to all; `run` is its only task."""
+    """A job that has viewers. position: the offset behind what was sent to the attached ones. `run` is its only
+    task."""
 
     def __init__(self, services: Services, job: Job) -> None:
         self._services = services
@@ -72,7 +74,7 @@ class Broadcast:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def _whole_characters(self, size: int) -> int:
-        """Not beyond the last whole character: another part may bring the rest of it."""
+        """The offset behind the last whole UTF-8 character; the rest of a cut one comes with the next part."""
         tail = self._services.logs.read_now(self.job.id, max(0, size - 3), size)
         for back in range(1, len(tail) + 1):
             byte = tail[-back]
@@ -84,32 +86,32 @@ class Broadcast:
         return size
 
     def attach(self, viewer: Viewer) -> None:
-        """From now on it gets everything; it must be exactly at the position."""
+        """Send it everything from now on. It must be exactly at the position."""
         assert viewer.at == self.position
-        viewer.let_go.clear()
+        viewer.detached.clear()
         self._viewers.add(viewer)
 
     def detach(self, viewer: Viewer) -> None:
         self._viewers.discard(viewer)
-        viewer.let_go.set()
+        viewer.detached.set()
 
     def snapshot(self) -> bytes:
         return event("snapshot", job_detail(self.job))
 
-    def last_words(self) -> bytes:
-        """What everybody hears at the end."""
+    def last_events(self) -> bytes:
+        """The events at the end of every stream: `job` and `end`."""
         return event("job", job_summary(self.job)) + event("end", {"status": self.job.status})
 
     async def run(self) -> None:
         """Until the job has ended and its log is whole."""
         try:
-            async with follow_job(self._services.engine, self._services.logs, self.job.id, self.position) as news:
-                async for item in news:
+            async with follow_job(self._services.engine, self._services.logs, self.job.id, self.position) as changes:
+                async for change in changes:
                     began = time.perf_counter()
-                    if isinstance(item, LogPart):
-                        self._log_part(item)
+                    if isinstance(change, LogPart):
+                        self._log_part(change)
                     else:
-                        self._state(item)
+                        self._state(change)
                     if self._viewers:
                         took = time.perf_counter() - began
                         await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, took * (1 / SENDING_SHARE - 1)))
@@ -121,9 +123,8 @@ class Broadcast:
         text = self._decoder.decode(part.data)
         held, _ = self._decoder.getstate()
         if text:
-            self._send(
-                log_event(text, part.offset + len(part.data) - len(held)), part.offset + len(part.data) - len(held)
-            )
+            offset = part.offset + len(part.data) - len(held)
+            self._send(log_event(text, offset), offset)
 
     def _state(self, job: Job) -> None:
         known, self.job = self.job, job
@@ -139,7 +140,7 @@ class Broadcast:
             size = self._services.logs.size(job.id)
             self._send(log_event(rest, size), size)
         self.ended = True
-        self._send(self.last_words())
+        self._send(self.last_events())
 
     def _send(self, data: bytes, position: int | None = None) -> None:
         frame = Frame(data)
@@ -154,7 +155,7 @@ class Broadcast:
 
 
 class Broadcasts:
-    """The jobs that somebody follows now; one that nobody follows any more costs nothing."""
+    """The broadcasts of all jobs that have viewers. One ends when its last viewer leaves."""
 
     def __init__(self, services: Services, start: Callable[[str, Any], "asyncio.Task[None]"]) -> None:
         self._services = services

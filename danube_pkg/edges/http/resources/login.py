@@ -1,4 +1,4 @@
-"""Logging in and out. A browser gets a cookie, the command line an API token."""
+"""Logging in and out. A browser gets a session cookie, the command line an API token."""
 
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -8,7 +8,6 @@ from danube_pkg.core.errors import Forbidden
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.oidc import LOGIN_SECONDS
 from danube_pkg.core.identity.people import SESSION_SECONDS, TOKEN_DAYS, Person
-from danube_pkg.edges.http.resources.me import MadeToken, token_view
 from danube_pkg.edges.http.server.bodies import json_response
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
@@ -20,6 +19,8 @@ from danube_pkg.edges.http.server.security import (
     session_cookie,
     set_cookie,
 )
+from danube_pkg.edges.http.views.login import DeviceView, Methods, Pending
+from danube_pkg.edges.http.views.me import MadeToken, token_view
 from danube_pkg.kit.records import HIDDEN, Record, field
 
 ATTEMPT_COOKIE = "danube_login"
@@ -27,12 +28,12 @@ ATTEMPT_PATH = "/auth"
 
 
 class LoginResource(Resource):
-    """What ways to log in share."""
+    """What the ways to log in share."""
 
     async def welcome(
         self, request: Request, person: Person, method: str, groups: tuple[str, ...] = ()
     ) -> tuple[str, str]:
-        """A new session; the header that gives its cookie. The session before ends, whoever it was."""
+        """Begin a session and return the header that sets its cookie. The browser's session before it ends."""
         site, sessions = self.services.site, self.services.logins.sessions
         secret, _ = await sessions.begin(
             person.id,
@@ -45,22 +46,26 @@ class LoginResource(Resource):
         return set_cookie(site, session_cookie(site), secret, seconds=int(SESSION_SECONDS))
 
     async def check_password(self, request: Request, email: str, password: str) -> Person:
-        """Raises Unauthenticated, Forbidden where the password was sent in clear, TooManyTries."""
+        """Raises Unauthenticated, TooManyTries, Forbidden (the password came in clear, or passwords are not used)."""
         site = self.services.site
         address = client_address(request, site)
         if not site.secure and not is_loopback(address):
             raise Forbidden(
                 "password-in-clear",
-                "a password is not taken over plain http",
-                cause="everybody between you and this server could read it",
+                "passwords are not accepted over plain HTTP",
+                cause="anyone on the network between you and this server could read it",
                 hint="give the server a certificate: [tls] in danube.toml, or an external_url with https behind a proxy",
             )
         if await self.services.logins.oidc.is_configured():
-            raise Forbidden("password-login-off", "people log in at the issuer here", hint="GET /auth/login")
+            raise Forbidden(
+                "password-login-off",
+                "this server uses an OpenID Connect issuer instead of passwords",
+                hint="log in at the issuer: GET /auth/login",
+            )
         return await self.services.logins.passwords.log_in(email, password, address)
 
     def redirect_uri(self, request: Request) -> str:
-        """Where the issuer sends the browser back to."""
+        """The URL that the issuer redirects the browser back to."""
         return f"{self.base_url(request)}/auth/callback"
 
     def base_url(self, request: Request) -> str:
@@ -70,26 +75,21 @@ class LoginResource(Resource):
         return f"{'https' if site.tls else 'http'}://{request.headers.get('host', 'localhost')}"
 
 
-class Methods(Record):
-    """How one can log in here."""
-
-    password: bool
-    oidc: bool
-
-
 class LoginMethods(Resource):
     """`/auth/methods`."""
 
     async def GET(self, request: Request) -> Methods:
-        """How one can log in here."""
+        """The ways to log in at this server."""
         oidc = await self.services.logins.oidc.is_configured()
         return Methods(password=not oidc, oidc=oidc)
 
 
 class LoginQuery(Record):
-    """`return_to`: a path of this server."""
+    """What happens after the login."""
 
-    return_to: Annotated[str, rule(pattern=r"/([^/\\\x00-\x20][^\\\x00-\x20]*)?")] = "/"
+    return_to: Annotated[
+        str, rule("The path on this server to open then.", pattern=r"/([^/\\\x00-\x20][^\\\x00-\x20]*)?")
+    ] = "/"
 
 
 class BeginLogin(LoginResource):
@@ -97,7 +97,7 @@ class BeginLogin(LoginResource):
 
     @answers(302, content="text/plain", refuses=(404, 502, 503))
     async def GET(self, request: Request, query: LoginQuery) -> Response:
-        """Send the browser to the issuer."""
+        """Redirect the browser to the issuer."""
         site = self.services.site
         url, kept = await self.services.logins.oidc.begin(self.redirect_uri(request), query.return_to)
         cookie = set_cookie(site, ATTEMPT_COOKIE, kept, seconds=int(LOGIN_SECONDS), path=ATTEMPT_PATH)
@@ -109,7 +109,7 @@ class LoginCallback(LoginResource):
 
     @answers(302, content="text/plain", refuses=(401, 404, 409, 502, 503))
     async def GET(self, request: Request) -> Response:
-        """Where the issuer sends the browser back to."""
+        """The issuer redirects the browser here; it gets its session and is redirected to the page."""
         site = self.services.site
         person, identity, return_to = await self.services.logins.oidc.finish(
             cookies(request).get(ATTEMPT_COOKIE),
@@ -118,15 +118,15 @@ class LoginCallback(LoginResource):
         )
         request.audited_as = person.email
         cookie = await self.welcome(request, person, "oidc", identity.groups)
-        gone = set_cookie(site, ATTEMPT_COOKIE, "", seconds=0, path=ATTEMPT_PATH)
-        return Response(302, b"", (("location", return_to), cookie, gone))
+        removed = set_cookie(site, ATTEMPT_COOKIE, "", seconds=0, path=ATTEMPT_PATH)
+        return Response(302, b"", (("location", return_to), cookie, removed))
 
 
 class PasswordBody(Record):
-    """Who one is, and the proof."""
+    """An address with its password."""
 
-    email: Annotated[str, rule(pattern=r".{1,254}")]
-    password: Annotated[str, rule(pattern=r"[\s\S]{1,1024}"), HIDDEN]
+    email: Annotated[str, rule("The user's address.", pattern=r".{1,254}")]
+    password: Annotated[str, rule("The user's password.", pattern=r"[\s\S]{1,1024}"), HIDDEN]
 
 
 class PasswordLogin(LoginResource):
@@ -134,7 +134,7 @@ class PasswordLogin(LoginResource):
 
     @answers(204, refuses=(401, 403, 429, 503))
     async def POST(self, request: Request, body: PasswordBody) -> Response:
-        """Log a browser in with a password. Over plain http from this machine only."""
+        """Log a browser in with a password. Over plain HTTP only from the server's own machine."""
         check_same_site(request)
         request.audited_as = body.email
         person = await self.check_password(request, body.email, body.password)
@@ -146,7 +146,7 @@ class Logout(Resource):
 
     @answers(204)
     async def POST(self, request: Request) -> Response:
-        """End this session."""
+        """End the browser's session."""
         site = self.services.site
         secret = cookies(request).get(session_cookie(site))
         if secret:
@@ -155,23 +155,23 @@ class Logout(Resource):
 
 
 class TokenWish(Record):
-    """A token for the command line: see `POST /api/v1/tokens`."""
+    """The token that the command line requests; see `POST /api/v1/tokens`."""
 
-    name: Annotated[str, rule(pattern=r"[^\x00-\x1f]{1,100}")] = "danube login"
-    scopes: tuple[Scope, ...] = tuple(Scope)
-    days: Annotated[int, rule(at_least=1, at_most=366)] = TOKEN_DAYS
+    name: Annotated[str, rule("A name to recognise it by.", pattern=r"[^\x00-\x1f]{1,100}")] = "danube login"
+    scopes: Annotated[tuple[Scope, ...], rule("What it may be used for.")] = tuple(Scope)
+    days: Annotated[int, rule("For how many days it works.", at_least=1, at_most=366)] = TOKEN_DAYS
 
 
 class PasswordTokenBody(Record):
-    """A password for a token."""
+    """An address with its password, and the token that is requested."""
 
-    email: Annotated[str, rule(pattern=r".{1,254}")]
-    password: Annotated[str, rule(pattern=r"[\s\S]{1,1024}"), HIDDEN]
-    token: TokenWish = field(default_factory=TokenWish)
+    email: Annotated[str, rule("The user's address.", pattern=r".{1,254}")]
+    password: Annotated[str, rule("The user's password.", pattern=r"[\s\S]{1,1024}"), HIDDEN]
+    token: Annotated[TokenWish, rule("The token to create.")] = field(default_factory=TokenWish)
 
 
 class TokenResource(LoginResource):
-    """Ways to a token."""
+    """What the ways to get a token share."""
 
     async def made(self, person: Person, wish: TokenWish, groups: tuple[str, ...] = ()) -> MadeToken:
         text, token = await self.services.logins.tokens.create(
@@ -185,22 +185,11 @@ class PasswordToken(TokenResource):
 
     @answers(201, refuses=(401, 403, 409, 429, 503))
     async def POST(self, request: Request, body: PasswordTokenBody) -> MadeToken:
-        """Log the command line in with a password. Over plain http from this machine only."""
+        """Create a token with a password. Over plain HTTP only from the server's own machine."""
         check_same_site(request)
         request.audited_as = body.email
         person = await self.check_password(request, body.email, body.password)
         return await self.made(person, body.token)
-
-
-class DeviceView(Record):
-    """Somebody opens `verification_uri` and types `user_code`; meanwhile ask with `handle` every `interval_seconds`."""
-
-    handle: str
-    user_code: str
-    verification_uri: str
-    verification_uri_complete: str
-    interval_seconds: int
-    expires_in_seconds: int
 
 
 class DeviceLoginResource(Resource):
@@ -208,7 +197,7 @@ class DeviceLoginResource(Resource):
 
     @answers(201, refuses=(403, 404, 502, 503))
     async def POST(self, request: Request) -> DeviceView:
-        """Begin a login by device code, where the issuer has it (RFC 8628)."""
+        """Begin a login by device code (RFC 8628), if the issuer supports it."""
         check_same_site(request)
         found = await self.services.logins.oidc.begin_device()
         left = int(found.expires_at - self.services.clock.now())
@@ -223,16 +212,10 @@ class DeviceLoginResource(Resource):
 
 
 class DeviceTokenBody(Record):
-    """`handle`: from the beginning of the login."""
+    """A login by device code to be finished."""
 
-    handle: Annotated[str, rule(pattern=r"[A-Za-z0-9_-]{1,100}"), HIDDEN]
-    token: TokenWish = field(default_factory=TokenWish)
-
-
-class Pending(Record):
-    """Nobody has confirmed it yet."""
-
-    status: str = "pending"
+    handle: Annotated[str, rule("The `handle` of `POST /auth/device`.", pattern=r"[A-Za-z0-9_-]{1,100}"), HIDDEN]
+    token: Annotated[TokenWish, rule("The token to create.")] = field(default_factory=TokenWish)
 
 
 class DeviceToken(TokenResource):
@@ -240,7 +223,7 @@ class DeviceToken(TokenResource):
 
     @answers(201, 202, refuses=(401, 403, 404, 409, 502, 503))
     async def POST(self, request: Request, body: DeviceTokenBody) -> MadeToken | Response:
-        """A token once somebody has confirmed the code; 202 until then."""
+        """201 with a token once the user has confirmed the code; 202 until then."""
         check_same_site(request)
         found = await self.services.logins.oidc.finish_device(body.handle)
         if found is None:

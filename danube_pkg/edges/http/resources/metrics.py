@@ -1,4 +1,4 @@
-"""The server's metrics for Prometheus. They need no login."""
+"""Metrics for Prometheus. They need no login."""
 
 from danube_pkg.core.errors import NotFound
 from danube_pkg.edges.http.server.messages import Request, Response
@@ -12,9 +12,11 @@ class Metrics(Resource):
 
     @answers(200, content=CONTENT, refuses=(404,))
     async def GET(self, request: Request) -> Response:
-        """Figures for Prometheus, unless the configuration switches them off."""
+        """Metrics in Prometheus' text format, unless the configuration disables them."""
         if not self.services.applied.config.observability.metrics_enabled:
             raise NotFound(
-                "metrics-off", "this server shows no figures", hint="config.yaml: observability.metrics_enabled"
+                "metrics-off",
+                "metrics are disabled on this server",
+                hint="config.yaml: observability.metrics_enabled: true",
             )
         return Response(200, self.services.metrics.text(), (("content-type", CONTENT),))

@@ -1,4 +1,4 @@
-"""Secrets: names and times come out, values only go in."""
+"""Secrets: values can be set, and are never returned."""
 
 from danube_pkg.core.errors import NotFound
 from danube_pkg.core.secrets.secret import (
@@ -7,43 +7,17 @@ from danube_pkg.core.secrets.secret import (
     StoredSecret,
     check_key,
 )
-from danube_pkg.edges.http.server.bodies import Time, iso
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
-from danube_pkg.kit.records import Record
-
-
-class LastRead(Record):
-    """The newest job that was given a secret's value."""
-
-    at: Time
-    job: str
-    pipeline: str
-
-
-class SecretView(Record):
-    """`pipeline` is null for one that every pipeline may read, unless it is `for_server`: then no job gets it. `last_read`:
-    null where no job that is still known has read it."""
-
-    key: str
-    pipeline: str | None
-    created_at: Time
-    updated_at: Time
-    for_server: bool
-    last_read: LastRead | None
-
-
-class SecretList(Record):
-    """Of one pipeline, or of all."""
-
-    secrets: tuple[SecretView, ...]
+from danube_pkg.edges.http.views.secrets import LastRead, SecretList, SecretView, UsedSecrets
+from danube_pkg.kit.times import iso
 
 
 class SecretNames(Resource):
     """`/api/v1/secrets` and `/api/v1/pipelines/{pipeline}/secrets`."""
 
     async def GET(self, request: Request) -> SecretList:
-        """Names, when they were set, and who was given the value last."""
+        """Names of secrets, when they were set, and which job read each one last."""
         found = await self.services.secrets.list(request.arguments.get("pipeline"))
         return SecretList(tuple([await self._view(one) for one in found]))
 
@@ -65,29 +39,23 @@ class OneSecret(Resource):
 
     @answers(204, refuses=(413,), takes="application/octet-stream")
     async def PUT(self, request: Request) -> None:
-        """Set a value: the body, byte for byte."""
+        """Set a secret. Its value is the body, byte for byte."""
         name = _name(request)
         await self.services.secrets.set(name, await request.read_body(MAX_VALUE_BYTES), request.actor.name)
 
     @answers(204)
     async def DELETE(self, request: Request) -> None:
-        """Remove a value. Logs of jobs that could have read it go on masking it."""
+        """Remove a secret. Jobs that could have read it still mask its value in their logs."""
         name = _name(request)
         if not await self.services.secrets.delete(name, request.actor.name):
             raise NotFound("secret-not-set", f"there is no secret {name}", hint="danube secrets list")
-
-
-class UsedSecrets(Record):
-    """Names, in the order in which the job asked for them first."""
-
-    keys: tuple[str, ...]
 
 
 class JobSecrets(Resource):
     """`/api/v1/jobs/{job}/secrets`."""
 
     async def GET(self, request: Request) -> UsedSecrets:
-        """Which secrets a job has read, by name."""
+        """The names of the secrets that a job has read."""
         return UsedSecrets(tuple(await self.services.secrets.used_by(request.job.id)))
 
 

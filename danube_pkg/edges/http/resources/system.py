@@ -1,4 +1,4 @@
-"""The server itself: what it is doing, and whether it takes new work."""
+"""The server itself: load, subsystems, draining."""
 
 import shutil
 from collections import Counter
@@ -16,53 +16,23 @@ from danube_pkg.core.health.subsystems import (
 )
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Phase
-from danube_pkg.edges.http.server.bodies import Time, iso, iso_or_none
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
 from danube_pkg.edges.http.services import Services
-from danube_pkg.kit.records import Record
+from danube_pkg.edges.http.views.system import DrainView, SubsystemView, SystemView
+from danube_pkg.kit.times import iso, iso_or_none
 
-LOOKED_AT = 50
-"""Of the newest jobs, for how they ended: the page asks at each change of a job. With many open ones it is fewer ends."""
+NEWEST_READ = 50
+"""How many of the newest jobs are read to see how jobs end. Few, since pages request this at each change of a job."""
 
 
 class DiskUsage(Protocol):
-    """What `shutil.disk_usage` says."""
+    """The result of `shutil.disk_usage`."""
 
     @property
     def free(self) -> int: ...
     @property
     def total(self) -> int: ...
-
-
-class DrainView(Record):
-    """`by` and `since`: who began it and when."""
-
-    active: bool
-    by: str
-    since: Time | None
-
-
-class SubsystemView(Record):
-    """How a part of the server is doing. `says`: one sentence; `hint`: what mends it, empty where nothing is to be mended."""
-
-    part: Part
-    ok: bool
-    says: str
-    hint: str
-
-
-class SystemView(Record):
-    """`phases`: how many open jobs are in which; `disk_free_bytes`: where artifacts are kept."""
-
-    version: str
-    started_at: Time
-    draining: DrainView
-    max_concurrent_jobs: int
-    phases: dict[str, int]
-    disk_free_bytes: int
-    disk_total_bytes: int
-    subsystems: tuple[SubsystemView, ...]
 
 
 class System(Resource):
@@ -73,7 +43,7 @@ class System(Resource):
         self._started_at = services.clock.now()
 
     async def GET(self, request: Request) -> SystemView:
-        """What the server is doing."""
+        """What the server is doing, and how its parts are."""
         engine = self.services.engine
         counts = Counter(job.phase for job in engine.open_jobs)
         disk = shutil.disk_usage(self.services.artifact_directory)
@@ -90,7 +60,7 @@ class System(Resource):
 
     async def _parts(self, disk: DiskUsage) -> list[Subsystem]:
         begun = self.services.clock.monotonic()
-        jobs = await self.services.jobs.list_jobs(JobFilter(limit=LOOKED_AT))
+        jobs = await self.services.jobs.list_jobs(JobFilter(limit=NEWEST_READ))
         took = self.services.clock.monotonic() - begun
         newest = [job.reason for job in jobs if job.status.ended][:NEWEST_JOBS]
         found = [
@@ -114,7 +84,7 @@ class Drain(System):
     """`/api/v1/system/drain`."""
 
     async def POST(self, request: Request) -> DrainView:
-        """Take no new work; what runs goes on. It stays so over a restart."""
+        """Start no new jobs; running ones continue. A restart does not change that."""
         await self.services.draining.drain(request.actor.name)
         return self._drain_view()
 
@@ -123,6 +93,6 @@ class Resume(System):
     """`/api/v1/system/resume`."""
 
     async def POST(self, request: Request) -> DrainView:
-        """Take work again."""
+        """Start new jobs again."""
         await self.services.draining.resume()
         return self._drain_view()

@@ -1,24 +1,8 @@
-"""Teams and people, as the configuration has them."""
-
-from collections.abc import Mapping
+"""Teams and users of the configuration."""
 
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
-from danube_pkg.kit.records import Record
-
-
-class TeamView(Record):
-    """`members`: address → role."""
-
-    name: str
-    global_admin: bool
-    members: Mapping[str, str]
-
-
-class TeamList(Record):
-    """By name."""
-
-    teams: tuple[TeamView, ...]
+from danube_pkg.edges.http.views.teams import TeamList, TeamView, UserList, UserView
 
 
 class Teams(Resource):
@@ -37,24 +21,10 @@ class Teams(Resource):
         )
 
 
-class UserView(Record):
-    """`removed`: left the configuration, and can do nothing any more."""
-
-    name: str
-    email: str
-    removed: bool
-
-
-class UserList(Record):
-    """By address."""
-
-    users: tuple[UserView, ...]
-
-
 class Users(Resource):
     """`/api/v1/users`."""
 
     async def GET(self, request: Request) -> UserList:
-        """Everybody, also who has left."""
-        people = await self.services.access.store.list_people()
-        return UserList(tuple(UserView(one.name, one.email, one.removed) for one in people))
+        """All users, also those that the configuration no longer has."""
+        users = await self.services.access.store.list_people()
+        return UserList(tuple(UserView(one.name, one.email, one.removed) for one in users))

@@ -1,7 +1,7 @@
-"""The page that people open: the files that web/ is built to, held in memory with their compressed forms.
+"""The page for browsers: the files that web/ is built into, held in memory with their compressed forms.
 
-Every file but index.html is named by its content, so that a browser keeps it for good; index.html is asked for again and
-answers 304. The page's own router knows paths of its own; each is a route here, and all of them get index.html.
+The name of every file but index.html contains a hash of its content, so that browsers cache it for ever; index.html is
+revalidated with its ETag. Each path of the page's own router is a route here, and is answered with index.html.
 """
 
 import gzip
@@ -20,13 +20,13 @@ from danube_pkg.kit.records import Record
 
 MAX_FILES = 500
 MAX_FILE_BYTES = 4 * 1024**2
-"""The built page has thirty files of 100 KB at most; whatever is beyond these bounds is not our page."""
+"""The built page has thirty files of 100 KB at most. What exceeds these limits is not Danube's page."""
 
 SMALLEST_GAIN_BYTES = 512
-"""Below it compressing makes an answer longer."""
+"""A shorter file does not become shorter when it is compressed."""
 
 ASSETS = "assets/"
-"""Below it every name holds a hash of the content."""
+"""The folder whose file names contain a hash of the content."""
 
 NOT_BUILT = b"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Danube</title></head><body>
@@ -41,7 +41,7 @@ _log = logging.getLogger("danube.http")
 
 
 class PageFile(Record):
-    """`packed` is None where compressing gains nothing. `tag`: of the plain bytes."""
+    """packed: compressed with gzip, None if that is not shorter. content: the media type. tag: the ETag of `data`."""
 
     data: bytes
     packed: bytes | None
@@ -50,7 +50,7 @@ class PageFile(Record):
 
 
 class PageFiles:
-    """The files below a directory. They are read at the first request and again when index.html has changed."""
+    """The files of a directory, read at the first request, and again when index.html has changed."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
@@ -58,7 +58,7 @@ class PageFiles:
         self._read_at: int | None = None
 
     def find(self, name: str) -> PageFile | None:
-        """None where there is no such file, or no page at all."""
+        """None if there is no such file, or if the page is not built."""
         if self._directory is None:
             return None
         try:
@@ -92,7 +92,7 @@ def _content(name: str) -> str:
 
 
 class PageResource(Resource):
-    """What the page's files share."""
+    """What the resources for files of the page share."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
@@ -112,7 +112,7 @@ class PageResource(Resource):
 
 
 class Page(PageResource):
-    """Every path that the page's router knows."""
+    """The paths of the page's router."""
 
     @answers(200, 304, content="text/html; charset=utf-8")
     async def GET(self, request: Request) -> Response:
@@ -128,14 +128,14 @@ class PageAssets(PageResource):
 
     @answers(200, 304, content="*/*", refuses=(404,))
     async def GET(self, request: Request) -> Response:
-        """A file of the page, named by its content."""
+        """A file of the page whose name contains a hash of its content."""
         return self.answer(request, ASSETS + request.arguments["rest"])
 
 
 class PageRoot(PageResource):
-    """The few files of the page whose names are fixed."""
+    """The files of the page whose names are fixed."""
 
     @answers(200, 304, content="*/*", refuses=(404,))
     async def GET(self, request: Request) -> Response:
-        """A file of the page by its own name."""
+        """A file of the page with a fixed name."""
         return self.answer(request, request.path.removeprefix("/"))

@@ -1,4 +1,4 @@
-"""Webhooks of forges: the signature is the login."""
+"""Webhook deliveries of forges. A valid signature takes the place of a login."""
 
 import asyncio
 
@@ -9,22 +9,15 @@ from danube_pkg.edges.http.server.bodies import json_response
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
-from danube_pkg.kit.records import Record
+from danube_pkg.edges.http.views.webhooks import HookReceipt
 
 LARGE_BYTES = 1024**2
-"""A push of dozens of commits has 100 KB."""
+"""A push of dozens of commits has 100 KB, so that few deliveries are large."""
 
 LARGE_AT_ONCE = 4
-"""Larger bodies are read by so few at a time: strangers can send them too."""
+"""How many larger bodies are in memory at once: unauthenticated clients can send them too."""
 
 FORGE_PATTERN = "|".join(Forge)
-
-
-class HookReceipt(Record):
-    """`delivery`: the forge's own id. `status`: accepted, known (it came before), or pong."""
-
-    delivery: str
-    status: str
 
 
 class WebhookReceiver(Resource):
@@ -36,8 +29,8 @@ class WebhookReceiver(Resource):
 
     @answers(202, 200, 204, refuses=(400, 401, 404, 413, 503), takes="application/json")
     async def POST(self, request: Request) -> HookReceipt | Response:
-        """A delivery of a forge: 202 once it is on disk, 200 for one that came before and for a ping, 204 for an event of
-        which nothing follows. Every other answer means that nothing was taken."""
+        """Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
+        is ignored. With any other answer nothing was stored."""
         self.services.draining.check()
         found = await self.services.webhooks.receive(
             Forge(request.arguments["forge"]), request.headers, await self._body(request)
@@ -53,9 +46,8 @@ class WebhookReceiver(Resource):
         length = request.headers.get("content-length", "")
         size = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else MAX_BODY_BYTES
         if size > MAX_BODY_BYTES:
-            raise TooLarge(
-                "body-too-large", f"a delivery has at most {MAX_BODY_BYTES} bytes", hint="send less, or in parts"
-            )
+            what = f"a webhook delivery has at most {MAX_BODY_BYTES} bytes"
+            raise TooLarge("body-too-large", what, hint="push fewer commits at once")
         if size <= LARGE_BYTES:
             return await request.read_body(size)
         async with self._large:

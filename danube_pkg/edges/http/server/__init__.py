@@ -1,1 +1,1 @@
-"""The HTTP server and its small framework: connections, routing, authorisation, bodies. It knows no resource."""
+"""The HTTP server and its small framework: connections, routing, authorisation, bodies. It imports no resource."""

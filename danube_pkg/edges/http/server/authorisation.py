@@ -1,4 +1,5 @@
-"""Who sends a request, and whether they may do what it asks for. The router asks before each request, a stream again while it lasts."""
+"""Authenticates a request and authorises its action: the router before each request, a stream again while it is
+open."""
 
 from danube_pkg.core.identity.access import (
     LOCAL_ADMINISTRATOR,
@@ -16,22 +17,22 @@ from danube_pkg.edges.http.server.security import SAFE_METHODS, check_origin, cl
 from danube_pkg.edges.http.services import Services
 
 BEFORE_THE_PIPELINE = frozenset({Action.SEE_SECRET_NAMES, Action.SET_SECRETS})
-"""What can be done for a pipeline that is not configured yet."""
+"""Actions that are possible for a pipeline that is not configured yet."""
 
 
 class Authoriser:
-    """Fills in the request's actor, and the job or pipeline that its path names."""
+    """Sets the request's actor, and the job or pipeline that its path names."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._cookie = session_cookie(services.site)
 
     async def authorise(self, request: Request) -> None:
-        """Raises what `core.identity.access.require` does; an invisible thing is answered as a missing one."""
+        """Raises what `core.identity.access.require` does, and NotFound for what the caller may not see."""
         action = request.action
         if RULES[action].need is Need.NOTHING:
             return
-        await self.recognise(request)
+        await self.authenticate(request)
         if request.actor.kind is ActorKind.ANONYMOUS:
             require(request.actor, action)
         if "job" in request.arguments:
@@ -42,8 +43,8 @@ class Authoriser:
         if request.method not in SAFE_METHODS and request.csrf_token:
             check_origin(request, request.csrf_token)
 
-    async def recognise(self, request: Request) -> None:
-        """Sets the actor by socket, token or cookie. Raises Unauthenticated for a proof that is none."""
+    async def authenticate(self, request: Request) -> None:
+        """Set the actor by token, socket or cookie. Raises Unauthenticated for an invalid token."""
         logins = self._services.logins
         header = request.headers.get("authorization")
         if header is not None:

@@ -1,13 +1,12 @@
 """JSON bodies and queries as records.
 
-Requests are read with the reader of configuration documents (`core.documents.records`), so that a wrong body is answered with
-every mistake at once, in the same words. Responses are records whose fields are the keys. `schema.py` makes the OpenAPI
-document's schemas of the same records; there is no second definition that could differ.
+Requests are read with the reader of configuration documents (`core.documents.records`), so that the answer to a wrong
+one names every mistake at once, in the same words. Answers are records whose fields are the keys. The OpenAPI document
+is made from the same records, so it cannot differ from what the server does.
 """
 
 import json
 import typing
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -24,19 +23,6 @@ MAX_DEPTH = 20
 """Levels of nested JSON in a request; no request body needs more than four."""
 
 MAX_QUERY_FIELDS = 50
-
-Time = typing.NewType("Time", str)
-"""ISO 8601 in UTC with milliseconds."""
-
-
-def iso(seconds: float) -> Time:
-    """Unix seconds as `Time`."""
-    return Time(datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds"))
-
-
-def iso_or_none(seconds: float | None) -> Time | None:
-    """Unix seconds as `Time`; None for a moment that has not come."""
-    return None if seconds is None else iso(seconds)
 
 
 def json_response(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:

@@ -1,11 +1,11 @@
-"""Answers that are kept while nothing that is stored has changed, and ETags by which a client keeps them itself.
+"""A cache of answers that holds until the store changes, and ETags for the caches of clients.
 
-A list of jobs costs a millisecond to make and is asked for by every open page. The store's version is part of the key, so
-nothing is ever shown that a commit has made wrong.
+A list of jobs takes a millisecond to make, and every open page requests it. The cache is emptied when the store's
+version changes, so an outdated answer is never sent.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from hashlib import blake2b
 from typing import Any
 
@@ -13,19 +13,32 @@ from danube_pkg.edges.http.server.compression import compress, takes_gzip
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.kit.records import encode_json
 
-KEPT_BYTES = 8 * 1024**2
-"""Some three hundred pages of lists; a team looks at a dozen."""
+MAX_BYTES = 8 * 1024**2
+"""About three hundred pages of lists; a team uses a dozen."""
 
 
 class AnswerCache:
-    """The least recently used answers go first; all go when the version changes."""
+    """Answers to one list. Over MAX_BYTES the least recently used are dropped."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, Response] = OrderedDict()
         self._version = -1
         self._bytes = 0
 
-    def find(self, version: int, key: Hashable) -> Response | None:
+    async def respond(
+        self, request: Request, version: int, key: Hashable, make: Callable[[], Awaitable[Any]]
+    ) -> Response:
+        """The cached answer or a new one, as JSON with an ETag; 304 if the client has it. version: of the store, read
+        before what the answer depends on. key: all that the answer depends on beside the store. make: returns the
+        record."""
+        key = (key, takes_gzip(request))
+        response = self._find(version, key)
+        if response is None:
+            response = json_answer(request, await make())
+            self._keep(version, key, response)
+        return unless_known(request, response)
+
+    def _find(self, version: int, key: Hashable) -> Response | None:
         if version != self._version:
             self._version = version
             self._answers.clear()
@@ -35,13 +48,13 @@ class AnswerCache:
             self._answers.move_to_end(key)
         return found
 
-    def keep(self, version: int, key: Hashable, response: Response) -> None:
-        """Nothing is kept that was made of a state which is not the present one any more."""
+    def _keep(self, version: int, key: Hashable, response: Response) -> None:
+        """An answer that was made from an older version than the current one is not kept."""
         if version != self._version or key in self._answers:
             return
         self._answers[key] = response
         self._bytes += _size(response)
-        while self._bytes > KEPT_BYTES:
+        while self._bytes > MAX_BYTES:
             _, oldest = self._answers.popitem(last=False)
             self._bytes -= _size(oldest)
 
@@ -51,18 +64,18 @@ def _size(response: Response) -> int:
 
 
 def entity_tag(body: bytes) -> str:
-    """A strong validator of exactly these bytes."""
+    """A strong validator (RFC 9110 section 8.8.1) for these bytes."""
     return f'"{blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def revalidated(request: Request, etag: str) -> bool:
-    """Whether the client has it already (`If-None-Match`, RFC 9110 section 13.1.2)."""
+    """Whether the client's cached answer is current (`If-None-Match`, RFC 9110 section 13.1.2)."""
     known = request.headers.get("if-none-match")
     return known is not None and (known == "*" or etag in [one.strip().removeprefix("W/") for one in known.split(",")])
 
 
 def json_answer(request: Request, value: Any) -> Response:
-    """JSON with an ETag, compressed for a client that takes it."""
+    """JSON with an ETag, compressed if the client accepts gzip."""
     body, coding = encode_json(value), dict[str, str]()
     if takes_gzip(request):
         body, coding = compress(body), {"content-encoding": "gzip"}
@@ -77,12 +90,12 @@ def json_answer(request: Request, value: Any) -> Response:
 
 
 def unless_known(request: Request, response: Response) -> Response:
-    """304 where the client has this very answer. It says again what may be done with it: a browser takes the policy and the
-    caching of the newest answer for the whole (RFC 9111 section 3.2)."""
+    """304 if the client has this answer. Headers about caching and policy are repeated, since a browser updates its
+    stored answer with those of the newest one (RFC 9111 section 3.2)."""
     etag = dict(response.headers).get("etag", "")
     if etag and revalidated(request, etag):
-        return Response(304, b"", tuple(one for one in response.headers if one[0] in _SAID_AGAIN))
+        return Response(304, b"", tuple(one for one in response.headers if one[0] in _REPEATED))
     return response
 
 
-_SAID_AGAIN = frozenset({"etag", "cache-control", "vary", "content-security-policy"})
+_REPEATED = frozenset({"etag", "cache-control", "vary", "content-security-policy"})

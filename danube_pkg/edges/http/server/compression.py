@@ -1,4 +1,4 @@
-"""gzip for answers that are text and long enough to gain by it."""
+"""gzip for answers that are text and long enough to become shorter."""
 
 import asyncio
 import gzip
@@ -6,20 +6,20 @@ import gzip
 from danube_pkg.edges.http.server.messages import Request, Response
 
 SMALLEST_BYTES = 1024
-"""Below a packet's size nothing is gained. It also keeps the one answer that holds a CSRF token beside text that a
-stranger may have chosen (`/api/v1/me`) uncompressed."""
+"""Less than a packet is not worth compressing. The limit also leaves `/api/v1/me` uncompressed, the one answer with a
+CSRF token: its compressed length could reveal the token beside text that an attacker chooses."""
 
 INLINE_BYTES = 256 * 1024
-"""Up to here compressing takes less than a thread takes to be asked twice."""
+"""Up to this size compressing takes less time than handing the work to a thread."""
 
 LEVEL = 1
-"""Of a list of jobs level 1 makes 12 %, level 6 makes 9 % in three times the time."""
+"""Level 1 compresses a list of jobs to 12 %, level 6 to 9 % in three times the time."""
 
 _TEXT = ("application/json", "application/problem+json", "text/html", "text/css", "text/javascript", "image/svg+xml")
 
 
 def takes_gzip(request: Request) -> bool:
-    """Whether the client says so, with a quality above 0 (RFC 9110 section 12.5.3)."""
+    """Whether the client accepts gzip, with a quality above 0 (RFC 9110 section 12.5.3)."""
     for word in request.headers.get("accept-encoding", "").split(","):
         name, _, quality = word.partition(";")
         if name.strip().lower() in ("gzip", "*"):
@@ -28,13 +28,13 @@ def takes_gzip(request: Request) -> bool:
 
 
 async def compressed(request: Request, response: Response) -> Response:
-    """The response, compressed where that makes sense."""
+    """The response, compressed if it is long text and the client accepts gzip."""
     body = response.body
     if not isinstance(body, bytes) or len(body) < SMALLEST_BYTES or response.status != 200:
         return response
     names = dict(response.headers)
     if names.get("content-type", "").partition(";")[0] not in _TEXT or "vary" in names:
-        return response  # the latter has been decided already
+        return response  # `vary` says that compression was decided before
     if not takes_gzip(request):
         return Response(200, body, (*response.headers, ("vary", "accept-encoding")))
     smaller = compress(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(compress, body)

@@ -1,11 +1,12 @@
-"""One connection: bytes in, h11 for the protocol, one request after the other, and a bound on all that a stranger can stretch.
+"""One connection: h11 parses, requests are served one after the other, and everything a client can make long is
+bounded.
 
-An `asyncio.Protocol` and not a stream: between two requests a connection has no task, no parser and no buffer, so that ten
-thousand idle ones cost little. A task lives while there is something to do. Deadlines are plain numbers that the edge's
-one sweep compares, not a timer for each wait.
+It is an `asyncio.Protocol`, not a stream: between two requests a connection has no task, no parser and no buffer, so
+that ten thousand idle ones cost little. A task runs only while a request is served. Deadlines are plain numbers that
+the server's one sweep compares, instead of a timer for each wait.
 
-h11 tolerates what RFC 9112 lets a server tolerate; `check_head` and `check_framing` refuse it, because whatever two
-parsers can read differently is how requests are smuggled past a proxy.
+h11 accepts what RFC 9112 allows a server to accept. `check_head` and `check_framing` refuse more, because bytes that
+two parsers read differently let an attacker smuggle a request past a proxy.
 """
 
 import asyncio
@@ -38,27 +39,28 @@ from danube_pkg.edges.http.server.response_writer import Sender
 from danube_pkg.kit.tasks import TaskOwner
 
 IDLE_SECONDS = 75.0
-"""Between two requests; longer than the 60 s after which proxies let go of theirs, so that they close first."""
+"""Between two requests. Longer than the 60 s after which proxies close idle connections, so that they close first."""
 
 HEAD_SECONDS = 15.0
-"""For a whole request head: 32 KB at a telephone's speed."""
+"""For a whole request head: 32 KB over a slow mobile connection."""
 
 BODY_SECONDS = 30.0
-"""For a whole body, which is 64 KiB at most."""
+"""For a whole body."""
 
 WRITE_SECONDS = 60.0
-"""A reader that takes nothing for so long is gone."""
+"""A client that reads nothing for so long is disconnected."""
 
 LINGER_SECONDS = 2.0
-"""After a refusal whose request was not read to its end: without it the client's system could drop our answer."""
+"""After an error for a request that was not read to its end: closing at once could make the client's system drop the
+answer."""
 
 READ_AHEAD_BYTES = 64 * 1024
-"""What a client may send before we are ready for it; then its window closes."""
+"""What a client may send while a request is served; then reading pauses."""
 
 _NEVER = float("inf")
 
 _INCOMPLETE = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
-"""The states of a client that has not said all of a request."""
+"""The states of a client that has not sent all of a request."""
 
 _log = logging.getLogger("danube.http")
 
@@ -66,7 +68,7 @@ Handle = Callable[[Request], Awaitable[Response]]
 
 
 class Edge(Protocol):
-    """What a connection needs of the server that accepted it."""
+    """The server, as its connections need it."""
 
     tasks: TaskOwner
     stopping: bool
@@ -77,7 +79,7 @@ class Edge(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Serves requests until either side closes. `local` is a connection of the owner's unix socket."""
+    """Serves requests until either side closes. local: it is a connection to the owner's unix socket."""
 
     __slots__ = (
         "_announced_bytes",
@@ -111,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._sender: Sender | None = None
         self._streaming = False
 
-    # --- what the transport says
+    # --- called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -137,7 +139,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """A client that has nothing more to say may still be waiting for its answer."""
+        """A client that has closed its side may still be waiting for its answer."""
         self._eof = True
         if self._more is not None and not self._more.done():
             self._more.set_result(None)
@@ -161,10 +163,10 @@ class Connection(asyncio.Protocol):
         if self._streaming and self._task is not None:
             self._task.cancel()
 
-    # --- what the edge says
+    # --- called by the server
 
     def sweep(self, now: float) -> None:
-        """Once a second: end what takes too long."""
+        """Called once a second: ends what has passed its deadline."""
         if self._sender is not None and self._sender.paused_since <= now - WRITE_SECONDS:
             self._transport.abort()
         if now < self.deadline:
@@ -175,7 +177,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def stop(self) -> None:
-        """No further request: an idle connection closes now, a stream ends, a request is answered first."""
+        """Serve no further request: an idle connection closes now, a stream ends, a request is answered first."""
         if self._task is None:
             self._transport.close()
         elif self._streaming:
@@ -211,7 +213,7 @@ class Connection(asyncio.Protocol):
             _log.debug("connection-lost", extra={"fields": {"cause": str(error), "address": self.address}})
             self._transport.close()
         except asyncio.CancelledError:
-            self._transport.close()  # the client went away, or the server is stopping
+            self._transport.close()  # the client disconnected, or the server is stopping
         except BaseException:
             self._transport.abort()  # in the middle of a body; the task's owner reports why
             raise
@@ -219,7 +221,8 @@ class Connection(asyncio.Protocol):
             self._task = None
 
     def _finish(self) -> None:
-        """Close; what the client still sends of a refused request is taken and dropped for a moment."""
+        """Close. What the client still sends of a request that was not read is discarded until LINGER_SECONDS have
+        passed."""
         self._finished = True
         unread = self._wire is not None and self._wire.their_state in _INCOMPLETE
         self._buffer = None
@@ -231,7 +234,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     async def _serve_one(self) -> bool:
-        """True when the connection can take another request."""
+        """Whether the connection can serve another request."""
         request_id = secrets.token_hex(8)
         self._wire = wire = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._sender = sender = Sender(self._transport)
@@ -267,7 +270,7 @@ class Connection(asyncio.Protocol):
         return sender.persistent
 
     async def _read_head(self, wire: h11.Connection) -> h11.Request | None:
-        """The request's head, or None when the client closed before there was one. Raises BadFraming, TimeoutError."""
+        """The request's head; None if the client closed before it was complete. Raises BadFraming, TimeoutError."""
         buffer = self._buffer
         assert buffer is not None
         searched = 0
@@ -286,11 +289,11 @@ class Connection(asyncio.Protocol):
         event = wire.next_event()
         assert isinstance(event, h11.Request)
         if not check_framing(event):
-            wire.next_event()  # no body: h11 says at once that the message is over
+            wire.next_event()  # there is no body: the next event is the end of the message
         return event
 
     async def _wait_for_more(self) -> bool:
-        """Until the buffer has grown; False at the end of what the client sends. Raises TimeoutError."""
+        """Wait for data; False if the client has closed its side. Raises TimeoutError."""
         if self._eof:
             return False
         self._transport.resume_reading()
@@ -325,7 +328,7 @@ class Connection(asyncio.Protocol):
         try:
             return await self._take_body(wire, sender, limit_bytes)
         except h11.RemoteProtocolError as error:
-            raise BadFraming("body-unclear", f"the body is not what HTTP/1.1 allows: {error}") from error
+            raise BadFraming("body-unclear", f"the body is not valid HTTP/1.1: {error}") from error
 
     async def _take_body(self, wire: h11.Connection, sender: Sender, limit_bytes: int) -> bytes:
         if self._announced_bytes > limit_bytes:

@@ -1,4 +1,4 @@
-"""What a person sees when a login goes wrong: their browser was sent here by somebody else, and JSON would not help them."""
+"""An HTML page for errors of a login: the user's browser was redirected here, where JSON would be of no help."""
 
 from html import escape
 
@@ -8,7 +8,7 @@ from danube_pkg.edges.http.server.security import PAGE_POLICY
 
 
 def wants_page(request: Request) -> bool:
-    """A browser that was sent to a login, and no program."""
+    """Whether the client is a browser on its way through a login."""
     return (
         request.path.startswith("/auth/")
         and request.method == "GET"
@@ -17,7 +17,7 @@ def wants_page(request: Request) -> bool:
 
 
 def problem_page(error: PlatformError, request_id: str) -> Response:
-    """One plain sentence, what to do, and what an administrator finds the reason by."""
+    """What failed, the hint, and the request id by which an administrator finds the cause in the log."""
     text = f"""<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <title>Danube: {escape(error.what)}</title><link rel=stylesheet href=/docs/style.css>
 <h1>{escape(error.what[:1].upper() + error.what[1:])}.</h1>

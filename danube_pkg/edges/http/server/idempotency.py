@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on a POST: see `core.identity.idempotency` for what it promises."""
+"""`Idempotency-Key` on a POST; `core.identity.idempotency` has what it guarantees."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -25,20 +25,20 @@ class Idempotency:
         self._running: set[tuple[str, str]] = set()
 
     async def answer(self, request: Request, work: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Raises Invalid, Conflict, KeyReused, and what the work raises, after which the key is free again."""
+        """Raises Invalid, Conflict, KeyReused, and what the work raises. A Permanent error releases the key."""
         key = request.headers[HEADER]
         if not is_key(key):
             raise Invalid(
                 "idempotency-key-invalid",
-                "an idempotency key is 1 to 128 printable ASCII characters",
-                hint="a UUID is a good one",
+                "an Idempotency-Key has 1 to 128 printable ASCII characters",
+                hint="use a UUID",
             )
         who = request.actor.user_id or request.actor.name
         if (who, key) in self._running:
             raise Conflict(
                 "idempotency-key-busy",
                 "the first request with this key is still being answered",
-                hint="ask again with the same key in a moment",
+                hint="repeat the request with the same key in a moment",
             )
         self._running.add((who, key))
         try:
@@ -60,7 +60,7 @@ class Idempotency:
             raise KeyReused(
                 "idempotency-key-reused",
                 "this key was used for another request",
-                hint="make a new key for each request",
+                hint="use a new key for each request",
             )
         if known.status is not None:
             return Response(known.status, known.body or b"", (("content-type", "application/json"), REPLAYED))
@@ -68,7 +68,7 @@ class Idempotency:
         try:
             response = await work(request)
         except Permanent:
-            await store.release(known)  # nothing was done; after any other failure the reserved id stays
+            await store.release(known)  # nothing was done; after any other error a retry must get the same id
             raise
         await store.keep_answer(known, response.status, response.body if isinstance(response.body, bytes) else b"")
         return response

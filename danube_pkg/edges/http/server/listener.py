@@ -1,4 +1,4 @@
-"""Listening: TCP (with TLS where it is configured) for everybody, a unix socket for the owner of the data directory."""
+"""The listeners: TCP, with TLS if configured, and a unix socket for the owner of the data directory."""
 
 import asyncio
 import contextlib
@@ -19,16 +19,19 @@ from danube_pkg.edges.http.server.resource import Route
 from danube_pkg.edges.http.server.router import Router
 from danube_pkg.edges.http.server.tls import ReloadingCertificate
 from danube_pkg.edges.http.services import Services
+from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.limits import raise_open_files
+from danube_pkg.kit.loops import Streak, Timing, for_ever
 from danube_pkg.kit.tasks import TaskOwner, logged
 
 MAX_CONNECTIONS = 20_000
-"""Idle ones cost 2 KB each; one that comes beyond it is closed at once."""
+"""An idle connection costs 2 KB. Above the limit a new one is closed at once."""
 
 SWEEP_SECONDS = 1.0
+"""How often deadlines of connections are checked; they are 2 s or more."""
 
 STOP_SECONDS = 10.0
-"""For requests that are under way when the server stops; no handler needs a tenth of it."""
+"""How long a stop waits for requests that are being served; no handler needs a tenth of it."""
 
 BACKLOG = 1024
 
@@ -38,23 +41,26 @@ _log = logging.getLogger("danube.http")
 
 
 class HttpServer:
-    """Serves while its context is open."""
+    """Serves HTTP while the context `serving` is open."""
 
     def __init__(self, services: Services, routes: Sequence[Route], patterns: Mapping[str, str]) -> None:
         self.router = Router(services, routes, patterns)
         self.tasks = TaskOwner(logged(_log))
         self.stopping = False
         self._connections: set[Connection] = set()
-        self._gone = asyncio.Event()
+        self._closed = asyncio.Event()
 
     @asynccontextmanager
     async def serving(
         self, socket_path: Path | None, bind_address: str, certificate: tuple[Path, Path] | None = None
     ) -> AsyncIterator[str]:
-        """Yields the TCP address that it listens on: `http://HOST:PORT`. `certificate`: a PEM file, and its key's."""
+        """Yields the TCP address that it listens on: `http://HOST:PORT`. certificate: the PEM files of certificate
+        and key."""
         raise_open_files()
         async with contextlib.AsyncExitStack() as stack:
-            sweep = self.tasks.start("http-sweep", self._sweep())
+            timing = Timing(SystemClock())  # deadlines are real seconds, also under a test's clock
+            sweeping = for_ever(self._sweep, Streak("http-sweep", timing, log=_log), timing, pause_first=SWEEP_SECONDS)
+            sweep = self.tasks.start("http-sweep", sweeping)
             stack.push_async_callback(self._stop)
             await stack.enter_async_context(self.router.running())
             if socket_path is not None:
@@ -66,21 +72,22 @@ class HttpServer:
 
     @asynccontextmanager
     async def _unix(self, path: Path) -> AsyncIterator[None]:
-        """Owner only, by mode and by the peer's credentials. The path may be longer than an address can be."""
-        place = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        """Only for the owner, by mode and by the peer's credentials. The path may exceed the 107 bytes of a socket
+        address."""
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             path.unlink(missing_ok=True)
             old_mask = os.umask(0o177)
             try:
-                listening.bind(f"/proc/self/fd/{place}/{path.name}")
+                listening.bind(f"/proc/self/fd/{directory}/{path.name}")
             finally:
                 os.umask(old_mask)
             server = await asyncio.get_running_loop().create_unix_server(
                 partial(Connection, self, local=True), sock=listening, backlog=BACKLOG
             )
         finally:
-            os.close(place)
+            os.close(directory)
         async with _closing(server):
             yield
         path.unlink(missing_ok=True)
@@ -103,16 +110,16 @@ class HttpServer:
                 "address-in-use",
                 f"cannot listen on {bind_address}",
                 cause=str(error),
-                hint='choose another one: [server] bind_address = "127.0.0.1:0" takes any free port',
+                hint='choose another address: [server] bind_address = "127.0.0.1:0" takes any free port',
             ) from error
         bound = server.sockets[0].getsockname()
         async with _closing(server):
             yield f"{'https' if tls else 'http'}://{host or 'localhost'}:{bound[1]}"
 
-    # --- what connections ask for
+    # --- called by connections
 
     def opened(self, connection: Connection) -> bool:
-        """Whether it may stay."""
+        """Whether the connection is accepted."""
         if connection.local and not _is_owner(connection):
             return False
         if self.stopping or len(self._connections) >= MAX_CONNECTIONS:
@@ -122,7 +129,7 @@ class HttpServer:
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self._gone.set()
+        self._closed.set()
 
     async def handle(self, request: Request) -> Response:
         return await self.router.respond(request)
@@ -131,25 +138,25 @@ class HttpServer:
     def open_connections(self) -> int:
         return len(self._connections)
 
-    # --- time
+    # --- deadlines and stopping
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            now = time.monotonic()
-            for connection in list(self._connections):
-                connection.sweep(now)
+    async def _sweep(self) -> float:
+        """Ends connections that have passed their deadline; returns the seconds until the next round."""
+        now = time.monotonic()
+        for connection in list(self._connections):
+            connection.sweep(now)
+        return SWEEP_SECONDS
 
     async def _stop(self) -> None:
-        """Idle connections and streams end now, requests are answered; what is left after a while is cut off."""
+        """Ends idle connections and streams at once, and aborts the others if they are not done after STOP_SECONDS."""
         self.stopping = True
         for connection in list(self._connections):
             connection.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 while self._connections:
-                    self._gone.clear()
-                    await self._gone.wait()
+                    self._closed.clear()
+                    await self._closed.wait()
         for connection in list(self._connections):
             connection.abort()
         await self.tasks.close()

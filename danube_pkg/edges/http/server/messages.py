@@ -18,11 +18,11 @@ from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.kit.records import HIDDEN, Mutable, Record, field
 
 RETRY_SECONDS = 5
-"""What `Retry-After` says where nobody knows better: a restart takes less."""
+"""The default of `Retry-After`; a restart of the server takes less."""
 
 
 class Frame:
-    """Bytes for many readers: the chunk around them is made once, whoever takes them."""
+    """Bytes for many streams; the chunk around them is made once for all of them."""
 
     __slots__ = ("chunk", "data")
 
@@ -32,7 +32,8 @@ class Frame:
 
 
 class Sink(Protocol):
-    """The client's end of a stream: frames go to the transport at once, `drain` waits until the client has taken them."""
+    """The client's end of a stream: frames go to the transport at once, `drain` waits for a client that reads
+    slowly."""
 
     @property
     def paused_since(self) -> float:
@@ -41,7 +42,7 @@ class Sink(Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """What was written and the client has not taken yet."""
+        """How much was written and is not yet sent to the client."""
         ...
 
     def write(self, frame: Frame) -> None:
@@ -49,46 +50,50 @@ class Sink(Protocol):
         ...
 
     async def drain(self) -> None:
-        """Wait while the client takes nothing. Raises ConnectionError when it is gone."""
+        """Wait until the client reads again. Raises ConnectionError if it has disconnected."""
         ...
 
 
 class Stream(ABC):
-    """A body that lasts: it writes frames itself, at its readers' pace, and is cancelled when the client leaves."""
+    """A body without a known end, which writes frames itself. It is cancelled when the client disconnects."""
 
     @abstractmethod
     async def run(self, sender: Sink) -> None:
-        """Until it is over. Raises ConnectionError."""
+        """Write frames until the body ends. Raises ConnectionError."""
 
 
 Body = bytes | AsyncIterator[bytes] | Stream
 
 
 class Request(Mutable):
-    """A request. The router fills in what the path names and who asks; handlers only read.
-
-    `path` is as it was sent, still percent-encoded; `arguments` are decoded and match their patterns. `target` is what the
-    action is done to, `job` and `pipeline` are set where the path names one. `session_id` and `csrf_token` belong to a
-    browser's login; `reserved_id` is what an idempotency key has reserved for the thing that is made; `audited_as` is who a login was
-    of, or claimed to be of, and the delivery of a forge.
-    """
+    """A request. The router fills in the caller and what the path names; handlers only read."""
 
     method: str
     path: str
+    """As it was sent, percent-encoded."""
     query_text: str
     headers: Mapping[str, str]
     local: bool
+    """Whether it came over the owner's unix socket."""
     address: str
+    """The IP address of the connection's other end."""
     request_id: str
     read_body: Annotated[Callable[[int], Awaitable[bytes]], HIDDEN]
+    """Reads the whole body, up to a limit in bytes."""
     actor: Actor = ANONYMOUS
     arguments: Mapping[str, str] = field(default_factory=dict)
+    """The decoded path parameters, which match their patterns."""
     target: Target = SERVER
+    """What the action is done to."""
     action_: Action | None = None
     session_id: str = ""
+    """The browser's session; "" without one."""
     csrf_token: str = ""
+    """The session's token, which a write by cookie must have."""
     reserved_id: str | None = None
+    """The id that an Idempotency-Key has reserved for a new job."""
     audited_as: str = ""
+    """The caller in the audit log if there is no login: the address that logs in, or the webhook delivery."""
     job_: Job | None = None
     pipeline_: Pipeline | None = None
 
@@ -100,7 +105,7 @@ class Request(Mutable):
 
     @property
     def job(self) -> Job:
-        """The job that the path names; the router has loaded it and asked whether the caller may see it."""
+        """The job that the path names; the router has loaded it and checked that the caller may see it."""
         assert self.job_ is not None, self.path
         return self.job_
 
@@ -112,7 +117,7 @@ class Request(Mutable):
 
 
 class Response(Record):
-    """A body of bytes gets a length; an iterator is sent part by part; a stream writes itself."""
+    """An answer. A body of bytes gets a Content-Length; an iterator is sent part by part; a stream writes itself."""
 
     status: int
     body: Body = b""
@@ -120,7 +125,7 @@ class Response(Record):
 
 
 class InputInvalid(Invalid):
-    """Everything that is wrong with a query or a body, at once; `findings` is never empty."""
+    """All mistakes in a query or a body; `findings` has at least one."""
 
     def __init__(self, what: str, findings: tuple[Invalid, ...]) -> None:
         super().__init__("input-invalid", f"{what}: {findings[0].what}", hint=findings[0].hint)
@@ -128,7 +133,7 @@ class InputInvalid(Invalid):
 
 
 def problem(error: PlatformError, request_id: str, status: int | None = None) -> Response:
-    """The same object that the command line prints."""
+    """The error as a problem document."""
     document: dict[str, Any] = {
         "type": f"https://danube.dev/problems/{error.reference}",
         "title": error.what,
@@ -140,10 +145,10 @@ def problem(error: PlatformError, request_id: str, status: int | None = None) ->
     }
     if error.place is not None:
         document["place"] = str(error.place)
-    findings: tuple[Invalid, ...] = getattr(error, "findings", ())
-    if findings:
+    if error.findings:
         document["findings"] = [
-            {"place": str(one.place or ""), "what": one.what, "cause": one.cause, "hint": one.hint} for one in findings
+            {"place": str(one.place or ""), "what": one.what, "cause": one.cause, "hint": one.hint}
+            for one in error.findings
         ]
     own: tuple[tuple[str, str], ...] = getattr(error, "headers", ())
     headers = (("content-type", "application/problem+json"), *own)

@@ -1,11 +1,12 @@
-"""The OpenAPI 3.1 document, made from the table of routes and the handlers' own annotations."""
+"""The OpenAPI 3.1 document, made from the table of routes and the annotations of handlers and records."""
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from danube_pkg import __version__
 from danube_pkg.core.documents.json_schema import JsonSchemas
+from danube_pkg.core.documents.marked import about
 from danube_pkg.core.identity.access import RULES, Need
 from danube_pkg.core.identity.idempotency import KEY_PATTERN
 from danube_pkg.edges.http.server.resource import JSON, BoundHandler, Route
@@ -13,63 +14,63 @@ from danube_pkg.edges.http.server.schema import api_schemas
 from danube_pkg.kit.records import Record
 
 TEXTS: Mapping[int, str] = {
-    200: "Done.",
-    201: "Made.",
-    202: "Accepted; it happens now.",
-    204: "Done; there is nothing to say.",
-    206: "The part that was asked for.",
-    302: "Look elsewhere.",
-    303: "Look elsewhere.",
-    304: "You have it already.",
-    400: "The request is wrong; the document says where.",
-    401: "Nobody is logged in, or the proof was wrong.",
-    403: "Who asks may not.",
-    404: "There is no such thing, or none that the caller may see.",
+    200: "Success.",
+    201: "Created.",
+    202: "Accepted; it is not finished yet.",
+    204: "Success, without a body.",
+    206: "The requested range.",
+    302: "Redirect.",
+    303: "Redirect.",
+    304: "The client's cached answer is current.",
+    400: "The request is invalid; `findings` names each mistake.",
+    401: "The request has no valid login or token.",
+    403: "The caller is not allowed to do this.",
+    404: "It does not exist, or the caller may not see it.",
     408: "The request did not arrive in time.",
-    409: "The thing is in a state that does not allow it.",
+    409: "Its current state does not allow this.",
     413: "The body is too large.",
     416: "The range begins behind the end.",
-    422: "It was understood and cannot be done; the document says why.",
-    429: "Too many tries; Retry-After says how long to wait.",
-    500: "Danube broke one of its own rules.",
-    502: "What stands behind the server answered wrongly.",
-    503: "Not now; Retry-After says when.",
+    422: "The request is valid, but cannot be carried out; `detail` says why.",
+    429: "Too many requests; Retry-After says how long to wait.",
+    500: "A bug in the server.",
+    502: "A server that this one depends on gave a wrong answer.",
+    503: "Not available now; Retry-After says how long to wait.",
 }
 
-ABOUT = """Everything that Danube's page and its command line do, they do through this API.
+ABOUT = """Danube's page and its command line use only this API.
 
-Errors are problem documents (RFC 9457) with a stable `reference` and a `hint` that says what mends them. Lists are paged by
-`cursor`. A POST that makes something takes an `Idempotency-Key`, so that it can be repeated after a lost answer.
+Errors are problem documents (RFC 9457) with a stable `reference` and a `hint` that says how to fix them. Lists are paged by
+`cursor`. A POST that creates something takes an `Idempotency-Key`, so that it can be repeated if the answer was lost.
 """
 
 PROBLEM = "application/problem+json"
 
 
 class ProblemFinding(Record):
-    """One of several things that are wrong."""
+    """One of several mistakes."""
 
-    place: str
-    what: str
-    cause: str
-    hint: str
+    place: Annotated[str, about("Where it is: file and line, `body` or `query`; may be empty.")]
+    what: Annotated[str, about("What is wrong.")]
+    cause: Annotated[str, about("Why; empty if `what` says it.")]
+    hint: Annotated[str, about("How to fix it; may be empty.")]
 
 
 class Problem(Record):
-    """What was refused, why, and what mends it. `reference` is stable; `request_id` is what the server's log has."""
+    """An error (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    reference: str
-    hint: str
-    request_id: str
-    place: str | None = None
-    findings: tuple[ProblemFinding, ...] = ()
+    type: Annotated[str, about("A URI made from `reference`.")]
+    title: Annotated[str, about("What failed.")]
+    status: Annotated[int, about("The HTTP status.")]
+    detail: Annotated[str, about("Why; empty if `title` says it.")]
+    reference: Annotated[str, about("A stable name of this kind of error.")]
+    hint: Annotated[str, about("How to fix it; may be empty.")]
+    request_id: Annotated[str, about("The request's id, which the server's log has too.")]
+    place: Annotated[str | None, about("File and line of the mistake, if it is in a file.")] = None
+    findings: Annotated[tuple[ProblemFinding, ...], about("Every mistake, if the request can have several.")] = ()
 
 
 def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[str, str]) -> dict[str, Any]:
-    """The whole document; `patterns` are those of path parameters."""
+    """The whole document. patterns: the regular expression of each path parameter, by name."""
     schemas = api_schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route, endpoint in endpoints:
@@ -88,7 +89,11 @@ def document(endpoints: Iterable[tuple[Route, BoundHandler]], patterns: Mapping[
         "components": {
             "schemas": schemas.definitions,
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "An API token: danube token create."},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API token; `danube token create` makes one.",
+                },
                 "session": {"type": "apiKey", "in": "cookie", "name": "danube_session"},
             },
         },
@@ -120,12 +125,12 @@ def _operation(
 
 
 def endpoint_name(route: "Route") -> str:
-    """Unique, and readable in a generated client."""
+    """The operationId: unique, and readable in a generated client."""
     return f"{route.method.lower()}{route.resource.__name__}" + ("OfPipeline" if "{pipeline}" in route.path else "")
 
 
 def tag_of(path: str) -> str:
-    """The noun that a path is about."""
+    """The noun that a path is about, for grouping."""
     words = [word for word in path.split("/") if word and word not in ("api", "v1") and not word.startswith("{")]
     return (
         words[-1] if len(words) > 1 and words[-1] in ("secrets", "log", "artifacts") else words[0] if words else "page"
@@ -146,19 +151,24 @@ def _parameters(
     ]
     if endpoint.query is not None:
         found += [
-            {"name": key, "in": "query", "required": required, "schema": _without_null(schema)}
+            _query_parameter(key, schema, required=required)
             for key, schema, required in schemas.properties(endpoint.query)
         ]
     if route.method == "POST" and RULES[route.action].need is not Need.NOTHING:
         schema = {"type": "string", "pattern": f"^{KEY_PATTERN}$"}
-        found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
+        text = "A repeated request with the same key has no second effect, and gets the first one's answer."
+        found.append(
+            {"name": "Idempotency-Key", "in": "header", "required": False, "description": text, "schema": schema}
+        )
     return found
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query has no null: what may be left out is left out."""
+def _query_parameter(name: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    """The description belongs to the parameter. A query cannot have null: an optional parameter is left out."""
+    text = schema.pop("description", "")
     options = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
-    return options[0] if options else schema
+    schema = options[0] if options else schema
+    return {"name": name, "in": "query", "required": required, "description": text, "schema": schema}
 
 
 def _responses(route: "Route", endpoint: BoundHandler, schemas: JsonSchemas) -> dict[str, Any]:
@@ -181,7 +191,7 @@ def _responses(route: "Route", endpoint: BoundHandler, schemas: JsonSchemas) -> 
 
 
 def refusals(route: "Route", endpoint: BoundHandler) -> set[int]:
-    """Statuses with a problem document: those of every route, those of its kind, those that it names itself."""
+    """Statuses with a problem document: those of every route, those of this kind of route, and the handler's own."""
     found = {400, 422, *endpoint.answer.refuses}
     if RULES[route.action].need is not Need.NOTHING:
         found |= {401, 403}

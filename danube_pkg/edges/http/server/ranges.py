@@ -1,4 +1,5 @@
-"""`Range: bytes=…` (RFC 9110 section 14): one range; several, or another unit, are answered with the whole."""
+"""`Range: bytes=…` (RFC 9110 section 14). One range is served; for several, or another unit, the answer is the
+whole."""
 
 import re
 
@@ -10,7 +11,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class RangeUnsatisfiable(PlatformError):
-    """The range begins behind the end."""
+    """The range begins at or behind the end."""
 
     status = 416
 
@@ -28,6 +29,6 @@ def requested_range(header: str | None, size: int) -> tuple[int, int, int, Heade
         raise RangeUnsatisfiable(
             "range-unsatisfiable",
             f"there are {size} bytes, the range begins at {begin}",
-            hint="ask for a range that begins before the end, or for the whole",
+            hint="request a range that begins before the end, or leave Range out",
         )
     return 206, begin, end, (*accepts, ("content-range", f"bytes {begin}-{end - 1}/{size}"))

@@ -1,12 +1,12 @@
-"""What a handler is: a method of a resource whose annotations say what it takes and gives.
+"""Resources and their handlers: a handler is a method whose annotations say what it takes and returns.
 
     class JobCancel(Resource):
         @answers(202, refuses=(409,))
         async def POST(self, request: Request) -> JobSummary:
-            "End a job that has not ended."
+            "Cancel a job that has not ended."
 
-A parameter `query` or `body` is a dataclass that is read from the request; the dataclass that comes back becomes JSON. The
-same annotations make the OpenAPI document, so it cannot say anything else than what the handler does.
+A parameter `query` or `body` is a record that is read from the request; the record that is returned becomes JSON. The
+OpenAPI document is made from the same annotations, so it cannot differ from what the handler does.
 """
 
 import inspect
@@ -21,30 +21,34 @@ from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.records import Record, is_record
 
 BODY_BYTES = 64 * 1024
-"""Of a JSON body: a trigger with a hundred parameters is a few KB."""
+"""The default limit for a JSON body; a start with a hundred parameters has a few KB."""
 
 JSON = "application/json"
 
 
 class Resource:
-    """What every resource has: the services, and no state of its own."""
+    """One path of the API. It has the services, and no state that must outlive the process."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
 
     async def close(self) -> None:
-        """Let go of what it has begun; the server is stopping."""
+        """End the tasks that it has started; the server is stopping."""
 
 
 class ResponseSpec(Record):
-    """How a handler answers beside its annotations. `statuses`: the first is the usual one. `refuses`: further statuses
-    with a problem document. `takes`: the media type of a body that is no JSON; `body_bytes`: the most of one that is."""
+    """How a handler answers, beside its annotations."""
 
     statuses: tuple[int, ...] = (200,)
+    """Statuses of a success; the first is the usual one."""
     content: str = JSON
+    """The media type of the answer."""
     refuses: tuple[int, ...] = ()
+    """Further statuses, with a problem document."""
     takes: str = ""
+    """The media type of a request body that is not JSON."""
     body_bytes: int = BODY_BYTES
+    """The limit for a request body of JSON."""
 
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
@@ -57,7 +61,7 @@ def answers(
     takes: str = "",
     body_bytes: int = BODY_BYTES,
 ) -> Callable[[Handler], Handler]:
-    """Says how a handler answers where that is not simply 200 with JSON."""
+    """Declares how a handler answers if that is not 200 with JSON."""
 
     def mark(handler: Handler) -> Handler:
         handler.answer = ResponseSpec(statuses or (200,), content, refuses, takes, body_bytes)  # type: ignore[attr-defined]
@@ -67,7 +71,10 @@ def answers(
 
 
 class Route(Record):
-    """`{name}` in the path matches one segment, `{name*}` all that follow. What is not part of the API is not `documented`."""
+    """A line of the table of routes. In the path `{name}` matches one segment, `{name*}` all that follow.
+
+    documented: whether it is part of the API, and so of the OpenAPI document.
+    """
 
     method: str
     path: str
@@ -77,7 +84,8 @@ class Route(Record):
 
 
 class BoundHandler(Record):
-    """A handler with what its annotations say. `result` is None where it makes its response itself."""
+    """A handler with its annotations, read. result: the record that it returns; None if it builds the response
+    itself."""
 
     call: Callable[..., Awaitable[Any]]
     answer: ResponseSpec
@@ -87,7 +95,7 @@ class BoundHandler(Record):
     text: str
 
     async def __call__(self, request: Request) -> Response:
-        """Read what it takes, call it, render what it gives. Raises InputInvalid and whatever the handler raises."""
+        """Parse the input, call the handler, render the result. Raises InputInvalid and what the handler raises."""
         given: dict[str, Any] = {}
         if self.query is not None:
             given["query"] = read_query(self.query, request.query_text)
@@ -100,12 +108,12 @@ class BoundHandler(Record):
 
 
 def endpoint(resource: Resource, method: str) -> BoundHandler:
-    """The endpoint of a resource's method; raises AttributeError where it has none."""
+    """The handler for a method. Raises AttributeError if the resource has none."""
     return _described(getattr(resource, method), type(resource))
 
 
 def endpoint_of(resource: type[Resource], method: str) -> BoundHandler:
-    """The same without a resource that could be called: for the document."""
+    """The same for a resource without services, which cannot be called: for the OpenAPI document."""
     return _described(getattr(resource, method), resource)
 
 

@@ -1,8 +1,8 @@
-"""The way out of one response: head and body in one write, or a stream at the client's pace.
+"""Writes one response: head and body in one write, or a stream at the client's pace.
 
-h11 reads requests, where a mistake could be used; the heads of answers are put together here, because h11 checks each of
-their headers anew for each answer, which took as long as everything else together (168 of 330 µs). What is checked here
-once, and kept, is that no header holds a line end.
+h11 parses requests, since an attacker controls them. The heads of responses are built here, because h11 checks every
+header of every response, which took as long as everything else together (168 of 330 µs). Here each distinct head is
+checked once, for line ends in headers, and cached.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _date: tuple[int, str] = (0, "")
 
 
 def http_date() -> str:
-    """Now, as a Date header has it; made once a second."""
+    """The current time as a Date header; formatted once a second."""
     global _date
     now = int(time.time())
     if _date[0] != now:
@@ -37,7 +37,7 @@ def http_date() -> str:
 
 @lru_cache(maxsize=1024)
 def head_of(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Status line and headers, without the empty line at their end. Raises Defect for a header that is none."""
+    """Status line and headers, without the empty line at their end. Raises Defect for an invalid header."""
     lines = [f"{name}: {value}" for name, value in headers]
     for line in lines:
         if not _HEADER.fullmatch(line):
@@ -46,9 +46,10 @@ def head_of(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
 
 
 class Sender:
-    """One response. `paused_since` is when the client stopped taking, in the loop's monotonic seconds.
+    """Writes one response.
 
-    `modern`: the client speaks HTTP/1.1, so that a stream can be sent in chunks; `persistent`: it wants to stay.
+    paused_since: when the client stopped reading, in the loop's monotonic seconds; infinity while it reads. modern: the
+    client speaks HTTP/1.1, so that a stream can be sent in chunks. persistent: it wants to keep the connection.
     """
 
     __slots__ = ("_chunked", "_lost", "_ready", "_transport", "modern", "paused_since", "persistent")
@@ -62,7 +63,7 @@ class Sender:
         self.persistent = True
         self.paused_since = _NEVER
 
-    # --- the transport's pace
+    # --- called by the transport
 
     def pause(self) -> None:
         self.paused_since = time.monotonic()
@@ -75,12 +76,12 @@ class Sender:
     def lose(self) -> None:
         self._lost = True
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(ConnectionResetError("the client is gone"))
+            self._ready.set_exception(ConnectionResetError("the client has disconnected"))
 
     async def drain(self) -> None:
-        """Wait while the client takes nothing. Raises ConnectionError when it is gone."""
+        """Wait until the client reads again. Raises ConnectionError if it has disconnected."""
         if self._lost or self._transport.is_closing():
-            raise ConnectionResetError("the client is gone")
+            raise ConnectionResetError("the client has disconnected")
         if self.paused_since is not _NEVER:
             self._ready = asyncio.get_running_loop().create_future()
             try:
@@ -90,11 +91,11 @@ class Sender:
 
     @property
     def waiting_bytes(self) -> int:
-        """What was written and the client has not taken yet."""
+        """How much was written and is not yet sent to the client."""
         return self._transport.get_write_buffer_size()
 
     def write(self, frame: Frame) -> None:
-        """Part of a stream, straight to the transport."""
+        """Write part of a stream to the transport."""
         self._transport.write(frame.chunk if self._chunked else frame.data)
 
     # --- responses
@@ -123,7 +124,8 @@ class Sender:
         await self.drain()
 
     def _framing(self, response: Response) -> str:
-        """How the client knows where the body ends, and whether the connection does with it (RFC 9112 section 6.3)."""
+        """The headers that say where the body ends, and whether the connection closes after it (RFC 9112 section
+        6.3)."""
         length = ""
         if isinstance(response.body, bytes):
             if response.status not in _WITHOUT_BODY:
@@ -146,4 +148,4 @@ class Sender:
             if close is not None:
                 await close()
         if announced is not None and sent != int(announced):
-            raise ConnectionAbortedError(f"{sent} bytes were there where {announced} were announced")
+            raise ConnectionAbortedError(f"the body has {sent} bytes, its Content-Length is {announced}")

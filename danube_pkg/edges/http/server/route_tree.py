@@ -1,7 +1,7 @@
-"""Paths as a tree of segments: the time to find one does not grow with the number of routes.
+"""A tree of path segments, so that the time to find a route does not grow with the number of routes.
 
-Segments are decoded after the path was cut at its slashes, so that an encoded slash stays inside its segment, where the
-segment's pattern refuses it.
+Segments are decoded after the path was split at its slashes, so that an encoded slash stays inside its segment, where
+the parameter's pattern rejects it.
 """
 
 import re
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 Value = TypeVar("Value")
 
 MAX_SEGMENTS = 12
-"""The longest path of the table has eight."""
+"""The longest path of the table has six."""
 
 
 class _Node(Generic[Value]):
@@ -27,14 +27,14 @@ class _Node(Generic[Value]):
 
 
 class RouteTree(Generic[Value]):
-    """`patterns`: what each named segment may be."""
+    """patterns: the regular expression of each path parameter, by name."""
 
     def __init__(self, patterns: Mapping[str, str]) -> None:
         self._patterns = {name: re.compile(pattern) for name, pattern in patterns.items()}
         self._root: _Node[Value] = _Node()
 
     def place(self, path: str, make: Callable[[], Value]) -> Value:
-        """The value of a path of the table, made when there is none yet."""
+        """The value at a path of the table; the first call makes it."""
         node = self._root
         for word in path.split("/")[1:]:
             if word.startswith("{"):
@@ -50,7 +50,7 @@ class RouteTree(Generic[Value]):
         return node.value
 
     def find(self, path: str) -> tuple[Value, dict[str, str]] | None:
-        """The value and the decoded parameters of a request's path, or None."""
+        """The value at a request's path and the decoded path parameters; None if there is no such path."""
         node, arguments = self._root, dict[str, str]()
         words = path.split("/", MAX_SEGMENTS)[1:]
         for index, word in enumerate(words):

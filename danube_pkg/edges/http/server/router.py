@@ -1,6 +1,6 @@
-"""From a request to its answer: match, recognise, authorise, call, record, render. No request takes another way.
+"""From a request to its answer: match, authenticate, authorise, call, audit, render. Every request takes this path.
 
-What the caller may not see is answered exactly as what is not there, before anything else is looked at.
+What the caller may not see is answered exactly like what does not exist, before anything else is checked.
 """
 
 import logging
@@ -31,22 +31,23 @@ from danube_pkg.edges.http.services import Services
 from danube_pkg.kit.records import Record, field
 
 ALSO_AUDITED = frozenset({Action.SEE_SECRET_NAMES, Action.SEE_GLOBAL_SECRET_NAMES})
-"""Reads that are kept like writes: every access to secrets is."""
+"""Reads that are audited like writes: every access to secrets is."""
 
 TOO_MANY = 429
-"""Tries beyond a bound are not kept one by one: the ones before it are, and a table that only grows is not for strangers to fill."""
+"""Refused attempts over the rate limit are not audited one by one, so that unauthenticated clients cannot fill the
+table."""
 
 _log = logging.getLogger("danube.http")
 
 
 class RouteMatch(Record):
-    """What a path stands for: its routes by method."""
+    """The routes of one path, by method."""
 
     endpoints: dict[str, tuple[Route, BoundHandler]] = field(default_factory=dict)
 
 
 class MethodNotAllowed(Permanent):
-    """The path is there, with other methods: `headers` names them (RFC 9110 section 15.5.6)."""
+    """The path exists with other methods, which the header Allow names (RFC 9110 section 15.5.6)."""
 
     status = 405
 
@@ -58,7 +59,7 @@ class MethodNotAllowed(Permanent):
 
 
 class Router:
-    """Built once from a table of routes. patterns: what a path parameter may be, by its name."""
+    """Built once from the table of routes. patterns: the regular expression of each path parameter, by name."""
 
     def __init__(self, services: Services, routes: Sequence[Route], patterns: Mapping[str, str]) -> None:
         self._services = services
@@ -75,7 +76,7 @@ class Router:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Whatever resources begin ends with this."""
+        """Ends the resources' tasks when the context closes."""
         try:
             yield
         finally:
@@ -83,7 +84,8 @@ class Router:
                 await resource.close()
 
     async def respond(self, request: Request) -> Response:
-        """The answer to a request, whatever happens. Raises ConnectionError and TimeoutError of its body alone."""
+        """The answer to a request, also after an error. Raises only ConnectionError and TimeoutError, from reading
+        the body."""
         started = time.perf_counter()
         found: tuple[Route, BoundHandler] | None = None
         try:
@@ -94,9 +96,9 @@ class Router:
             response = render(error, request.request_id)
         except (ConnectionError, TimeoutError):
             raise
-        except Exception:  # noqa: BLE001 - a bug answers its request, and the server goes on
+        except Exception:  # noqa: BLE001 - a bug in a handler must not end the connection
             _log.exception("request-failed", extra={"fields": {"path": request.path, "request_id": request.request_id}})
-            broken = Defect("internal-error", "the server failed; its log has the reason")
+            broken = Defect("internal-error", "the server failed; its log has the cause")
             response = problem(broken, request.request_id)
         response = self._hardening.add(await compressed(request, response))
         self._services.metrics.count(found[0].path if found else "", response.status, time.perf_counter() - started)
@@ -131,7 +133,7 @@ class Router:
         return response
 
     async def _record(self, request: Request, route: Route, outcome: str) -> None:
-        """Who did what; refusals too, since they are what somebody looks for later."""
+        """Add an entry to the audit log; refused requests have one too."""
         details = {"path": unquote(request.path)}
         if request.actor.scopes is not None:
             details["scopes"] = " ".join(sorted(request.actor.scopes))
@@ -149,9 +151,9 @@ class Router:
 
 
 def _is_audited(request: Request, route: Route) -> bool:
-    """Every write, and every look at secrets' names, of whoever is somebody or was named: a login's person, a delivery.
+    """Every write and every read of secrets' names, by authenticated callers, logins and webhook deliveries.
 
-    Strangers who are let in nowhere leave lines in the log instead, since they could fill a table that only grows.
+    Other unauthenticated requests are in the server's log only, since they could fill the table.
     """
     if request.audited_as:
         return True

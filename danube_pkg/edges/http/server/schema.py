@@ -1,7 +1,7 @@
 """The JSON Schemas of request and response bodies, as the OpenAPI document refers to them."""
 
 from danube_pkg.core.documents.json_schema import JsonSchemas
-from danube_pkg.edges.http.server.bodies import Time
+from danube_pkg.kit.times import Time
 
 
 def api_schemas() -> JsonSchemas:

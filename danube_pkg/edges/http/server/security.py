@@ -1,7 +1,7 @@
-"""What every answer tells a browser, and how a browser's request proves where it comes from.
+"""Security headers of answers, and protection of a browser's requests against forgery by other sites.
 
-A page of another origin can make a browser send our cookie, but it can neither read our CSRF token nor set a header of its
-own without asking first. So a write by cookie needs that header, and must not be marked as coming from elsewhere.
+A page of another origin can make a browser send the session cookie, but it can neither read the CSRF token nor set a
+custom header without a CORS preflight. So a write by cookie needs that header, and must not be marked as cross-site.
 """
 
 import hmac
@@ -21,7 +21,7 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
-"""For pages of our own: nothing inline, nothing from elsewhere."""
+"""For Danube's own pages: nothing inline, nothing from another origin."""
 
 _ALWAYS = (
     ("x-content-type-options", "nosniff"),
@@ -34,11 +34,11 @@ _FOR_PAGES = (
     ("cross-origin-opener-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
-"""What a browser heeds in a document and nowhere else."""
+"""Headers that browsers use only on documents."""
 
 
 class Hardening:
-    """Adds the headers that are missing. A response may bring its own policy and its own caching."""
+    """Adds the headers that a response lacks. A response may have its own policy and its own caching."""
 
     def __init__(self, site: Site) -> None:
         hsts = (("strict-transport-security", f"max-age={HSTS_SECONDS}"),) if site.secure else ()
@@ -55,41 +55,41 @@ class Hardening:
 
 
 def check_origin(request: Request, csrf_token: str) -> None:
-    """For a write by cookie. Raises Forbidden."""
+    """Check a write by cookie. Raises Forbidden."""
     check_same_site(request)
     if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf_token.encode()):
         raise Forbidden(
             "csrf-token",
-            "the request does not prove that it comes from Danube's own page",
-            cause=f"the header {CSRF_HEADER} is missing or not this session's",
-            hint="GET /api/v1/me gives the token; load the page again",
+            "the request does not prove that Danube's own page made it",
+            cause=f"the header {CSRF_HEADER} is missing or has another session's token",
+            hint="reload the page; a script gets the token from GET /api/v1/me",
         )
 
 
 def check_same_site(request: Request) -> None:
-    """For a login, which has no session yet: no other site may log a browser in. Raises Forbidden."""
+    """Check a login, which has no session yet: no other site may log a browser in. Raises Forbidden."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Forbidden(
-            "other-origin", "this request was made by the page of another site", hint="open this server's own page"
+            "other-origin", "a page of another site made this request", hint="open this server's own page instead"
         )
     origin = request.headers.get("origin")
     host = request.headers.get("host", "")
     if origin not in (None, f"http://{host}", f"https://{host}"):
         raise Forbidden(
             "other-origin",
-            "this request was made by the page of another site",
+            "a page of another site made this request",
             cause=f"origin {origin}",
-            hint="open this server's own page",
+            hint="open this server's own page instead",
         )
 
 
 def session_cookie(site: Site) -> str:
-    """The cookie's name; with the prefix a browser takes it over https and from this very host only (RFC 6265bis)."""
+    """The cookie's name; with the prefix a browser accepts it only over HTTPS and from this host (RFC 6265bis)."""
     return "__Host-danube_session" if site.secure else "danube_session"
 
 
 def cookies(request: Request) -> dict[str, str]:
-    """Those of the request; none when they cannot be read."""
+    """The request's cookies by name; empty if they cannot be parsed."""
     try:
         jar = SimpleCookie(request.headers.get("cookie", ""))
     except CookieError:
@@ -98,13 +98,13 @@ def cookies(request: Request) -> dict[str, str]:
 
 
 def set_cookie(site: Site, name: str, value: str, *, seconds: int, path: str = "/") -> tuple[str, str]:
-    """A header; `seconds` 0 removes the cookie."""
+    """The header that sets a cookie; `seconds=0` removes it."""
     secure = "; Secure" if site.secure else ""
     return "set-cookie", f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
 
 
 def is_loopback(address: str) -> bool:
-    """Whether a client's address is this machine."""
+    """Whether a client's address is on this machine."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -112,7 +112,8 @@ def is_loopback(address: str) -> bool:
 
 
 def client_address(request: Request, site: Site) -> str:
-    """Who asks; behind a proxy on this machine, which `external_url` tells of, whom that proxy names."""
+    """The client's IP address; with a reverse proxy on this machine (`external_url` is set), the one that the proxy
+    reports."""
     forwarded = request.headers.get("x-forwarded-for", "")
     if not site.external_url or not forwarded or request.local or not is_loopback(request.address):
         return request.address

@@ -1,7 +1,7 @@
-"""TLS from two PEM files; a new certificate is taken up by the next connection, without a restart and without polling.
+"""TLS from two PEM files. A new certificate is used from the next connection on, without a restart and without polling.
 
-Each handshake asks (through the server name callback, which OpenSSL calls with or without a name) whether the files have
-changed. A pair that cannot be loaded is reported once and the last good one stays in force.
+Each handshake checks whether the files have changed, in the server name callback, which OpenSSL calls with or without a
+name. A pair that cannot be loaded is logged once, and the last good one stays in use.
 """
 
 import logging
@@ -16,7 +16,7 @@ _log = logging.getLogger("danube.http")
 
 
 class ReloadingCertificate:
-    """`context` is what a listener is given. Raises Permanent when the first pair cannot be loaded."""
+    """context: for the listener. Raises Permanent if the first pair cannot be loaded."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = certificate, key
@@ -28,7 +28,7 @@ class ReloadingCertificate:
                 "certificate-unusable",
                 f"cannot use {certificate} with {key}",
                 cause=str(error),
-                hint="[tls] certificate and key are PEM files that belong together",
+                hint="[tls] certificate and key must be PEM files that belong together",
             ) from error
         self.context = self._load()
         self.context.sni_callback = self._choose
@@ -55,6 +55,10 @@ class ReloadingCertificate:
                 self._current = self._load()
                 _log.info("certificate-reloaded", extra={"fields": {"file": str(self._files[0])}})
             except (OSError, ssl.SSLError) as error:
-                fields = {"file": str(self._files[0]), "cause": str(error), "hint": "the last good one stays in force"}
+                fields = {
+                    "file": str(self._files[0]),
+                    "cause": str(error),
+                    "hint": "the last good certificate stays in use",
+                }
                 _log.error("certificate-unusable", extra={"fields": fields})
         connection.context = self._current

@@ -1,16 +1,16 @@
-"""A pipeline's badge: a small picture with one word, for a README. Text alone decides its width; nothing is fetched."""
+"""A pipeline's badge: an SVG with the pipeline's name and one word, for a README. It refers to no other file."""
 
 from danube_pkg.core.reasons import Status
 
-_LOOKS = {
+_STYLES = {
     Status.SUCCESS: ("passing", "#1a7f37"),
     Status.FAILURE: ("failing", "#c4202b"),
     Status.TIMEOUT: ("timed out", "#9a4a00"),
     Status.CANCELLED: ("cancelled", "#59626d"),
 }
 
-LETTER_PIXELS = 6.6
-"""Of Verdana in 11 pixels, on average; the text is stretched to exactly what it is given."""
+CHARACTER_PIXELS = 6.6
+"""Average width in Verdana at 11 pixels; `textLength` then stretches the text to the computed width."""
 
 PADDING_PIXELS = 12
 
@@ -27,10 +27,10 @@ _PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20
 
 
 def badge(pipeline: str, status: Status | None) -> str:
-    """An SVG. pipeline: a name as the configuration allows them, which needs no escaping; status: of the last job that ended,
-    None where there is none."""
-    right, colour = _LOOKS[status] if status is not None else ("no runs", "#59626d")
-    left_text, right_text = (round(len(word) * LETTER_PIXELS) for word in (pipeline, right))
+    """The SVG. pipeline: a configured pipeline's name, which needs no escaping. status: of the newest job that has
+    ended, None if none has."""
+    right, colour = _STYLES[status] if status is not None else ("no runs", "#59626d")
+    left_text, right_text = (round(len(word) * CHARACTER_PIXELS) for word in (pipeline, right))
     left_width, right_width = left_text + PADDING_PIXELS, right_text + PADDING_PIXELS
     return _PICTURE.format(
         left=pipeline,

@@ -1,4 +1,4 @@
-"""Addresses at forges, for what the configuration in force knows of them."""
+"""URLs of commits and files at forges, for repositories that the applied configuration knows."""
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import SourceLocation
@@ -6,19 +6,23 @@ from danube_pkg.core.repositories.forge_links import ForgePages, forge_pages
 
 
 def pages_of(repository: str, applied: AppliedConfiguration) -> ForgePages | None:
-    """A repository's pages, by the rules of the configuration; None where they are not known."""
+    """A repository's pages; None if its forge is not known."""
     return forge_pages(repository, applied.config.git_authentication)
 
 
 def commit_url(repository: str, applied: AppliedConfiguration, commit_sha: str) -> str:
-    """Of a commit; "" where it is not known."""
+    """A commit's page; "" if the forge is not known."""
     pages = pages_of(repository, applied)
     return pages.commit(commit_sha) if pages is not None else ""
 
 
 def file_url(repository: str, applied: AppliedConfiguration, revision: str, place: SourceLocation | None) -> str:
-    """The URL of a line of the configuration repository at a revision; "" where the forge is not known."""
+    """The page of a line at a revision; "" if there is no place, or the forge is not known."""
     if place is None:
         return ""
-    pages = pages_of(repository, applied)
-    return pages.file(revision, place.file, place.line) if pages is not None else ""
+    return line_url(pages_of(repository, applied), revision, place)
+
+
+def line_url(pages: ForgePages | None, revision: str, place: SourceLocation | None) -> str:
+    """As `file_url`, for pages that were found before."""
+    return pages.file(revision, place.file, place.line) if pages is not None and place is not None else ""

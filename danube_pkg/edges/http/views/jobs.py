@@ -1,0 +1,197 @@
+"""Jobs and their steps: in a list, one by one, and in live events."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from danube_pkg.core.documents.marked import about, rule
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
+from danube_pkg.core.jobs.steps import Step
+from danube_pkg.core.reasons import HINTS, Status
+from danube_pkg.kit.records import Record
+from danube_pkg.kit.times import Time, iso, iso_or_none
+
+
+class PullRequestView(Record):
+    """The pull request or merge request that a job builds."""
+
+    number: Annotated[int, about("Its number in the repository.")]
+    title: Annotated[str, about("Its title when the webhook arrived.")]
+    url: Annotated[str, about("Its page at the forge.")]
+    source_branch: Annotated[str, about("The branch that is proposed.")]
+    target_branch: Annotated[str, about("The branch that it would be merged into.")]
+    source_repository: Annotated[str, about("The repository that the source branch is in.")]
+    fork: Annotated[bool, about("True if that is another repository, so that the code is untrusted.")]
+
+
+class TriggerView(Record):
+    """What started a job, and the commit that it builds."""
+
+    type: Annotated[str, about("manual, webhook, cron or pipeline.")]
+    actor: Annotated[str, about("The user, the forge's account or the schedule that started it.")]
+    ref: Annotated[str, about("The ref that led to the commit: refs/heads/main, for example.")]
+    branch: Annotated[str, about("The branch; empty for a tag and for a bare commit.")]
+    tag: Annotated[str, about("The tag; empty for a branch and for a bare commit.")]
+    commit_sha: Annotated[
+        str | None, about("The full hash; null until it is resolved, and for a directory without Git.")
+    ]
+    commit_message: Annotated[str, about("The first line of the commit's message; empty until it is known.")]
+    commit_author: Annotated[str, about("The name of the commit's author; empty until it is known.")]
+    params: Annotated[Mapping[str, str], about("The job's parameters, `ctx.params` in the danubefile.")]
+    rerun_of: Annotated[str, about("The id of the job that this one repeats; empty otherwise.")]
+    pull_request: Annotated[PullRequestView | None, about("The pull request; null if there is none.")]
+
+
+class JobSummary(Record):
+    """A job in a list."""
+
+    id: Annotated[str, about("The job's id; ids sort by creation time.")]
+    pipeline: Annotated[str, about("The name of its pipeline.")]
+    status: Annotated[Status, about("How the job is, or how it ended.")]
+    reason: Annotated[str, about("Why it ended so, as a stable word; empty if there is nothing to explain.")]
+    message: Annotated[str, about("The reason in one sentence.")]
+    hint: Annotated[str, about("What to do about it; empty unless the job ended badly.")]
+    trigger: Annotated[TriggerView, about("What started it.")]
+    created_at: Annotated[Time, about("When it was created.")]
+    started_at: Annotated[Time | None, about("When it left the queue; null before that.")]
+    finished_at: Annotated[Time | None, about("When it ended; null before that.")]
+
+
+class StepView(Record):
+    """A step of a job."""
+
+    sequence: Annotated[int, about("Its number in the job, from 1.")]
+    name: Annotated[str, about("The name that the danubefile gives it.")]
+    image: Annotated[str, about("The image of its container.")]
+    status: Annotated[Status, about("How the step is, or how it ended.")]
+    reason: Annotated[str, about("Why it ended so, as a stable word.")]
+    message: Annotated[str, about("The reason in one sentence.")]
+    exit_code: Annotated[int | None, about("The command's exit code; null if it did not exit by itself.")]
+    signal: Annotated[int | None, about("The signal that ended it; null if none did.")]
+    attempt: Annotated[int, about("Which attempt this is, from 1.")]
+    retries: Annotated[int, about("How many further attempts a failure may have.")]
+    checked: Annotated[bool, about("False if the job continues after a failure of this step.")]
+    started_at: Annotated[Time | None, about("When its command was started; null before that.")]
+    finished_at: Annotated[Time | None, about("When it ended; null before that.")]
+    duration_seconds: Annotated[float | None, about("Wall time; null until it has ended.")]
+    cpu_seconds: Annotated[
+        float | None, about("User and system time of all of its processes; null until it has ended.")
+    ]
+    peak_memory_bytes: Annotated[int | None, about("The most memory that it had at once; null if it is not known.")]
+    output_bytes: Annotated[int | None, about("Bytes that it printed; null until it has ended.")]
+    log_begin: Annotated[int, about("Byte offset of its output in the job's log; 0 until the job has ended.")]
+    log_end: Annotated[int, about("Byte offset behind its output; 0 until the job has ended.")]
+
+
+class JobDetail(JobSummary):
+    """A job with its steps."""
+
+    deadline_at: Annotated[Time | None, about("When it is ended for taking too long; null before it starts.")]
+    source_rule: Annotated[str, about("The rule of git_authentication by which its code was read; empty if none was.")]
+    steps: Annotated[tuple[StepView, ...], about("Its steps, in the order of their numbers.")]
+    commit_url: Annotated[str, about("The commit's page at the forge; empty if it is not known, and in events.")] = ""
+    may: Annotated[tuple[str, ...], about("The actions that the caller may take on it; empty in events.")] = ()
+
+
+class JobPage(Record):
+    """A page of jobs."""
+
+    jobs: Annotated[tuple[JobSummary, ...], about("Newest first.")]
+    cursor: Annotated[str | None, about("The `cursor` of the next page; null on the last.")]
+
+
+class Explanation(Record):
+    """Why a job waits, or why it failed."""
+
+    about: Annotated[str, rule("The pipeline, commit and author that the job is for.")]
+    lines: Annotated[tuple[str, ...], about("The causes, from the visible one to the one behind it.")]
+    hint: Annotated[str, about("What to do next; empty if there is nothing to do.")]
+    position: Annotated[int | None, about("Place in the queue, 1 is next; null for a job that is not in it.")] = None
+    waits_for: Annotated[str | None, about("What keeps it from starting; null if nothing does.")] = None
+
+
+def job_summary(job: Job) -> JobSummary:
+    """The job without its steps."""
+    return JobSummary(**_summary_fields(job))
+
+
+def job_detail(job: Job, may: tuple[str, ...] = (), commit_url: str = "") -> JobDetail:
+    """The job with its steps."""
+    return JobDetail(
+        **_summary_fields(job),
+        deadline_at=iso_or_none(job.deadline_at),
+        source_rule=job.source_rule,
+        steps=tuple(step_view(step) for step in job.steps if step.sequence != COORDINATOR_SEQUENCE),
+        commit_url=commit_url,
+        may=may,
+    )
+
+
+def _summary_fields(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "pipeline": job.pipeline,
+        "status": job.status,
+        "reason": job.reason,
+        "message": job.message,
+        "hint": HINTS.get(job.reason, "") if job.status.ended else "",
+        "trigger": _trigger_view(job),
+        "created_at": iso(job.created_at),
+        "started_at": iso_or_none(job.started_at),
+        "finished_at": iso_or_none(job.finished_at),
+    }
+
+
+def _trigger_view(job: Job) -> TriggerView:
+    one, revision = job.trigger, job.trigger.revision
+    pull = one.pull_request
+    return TriggerView(
+        type=one.type,
+        actor=one.actor,
+        ref=revision.ref,
+        branch=revision.branch,
+        tag=revision.tag,
+        commit_sha=revision.commit_sha or None,
+        commit_message=revision.commit_message,
+        commit_author=revision.commit_author,
+        params=one.params,
+        rerun_of=one.rerun_of,
+        pull_request=_pull_request_view(pull) if pull is not None else None,
+    )
+
+
+def _pull_request_view(pull: Mapping[str, Any]) -> PullRequestView:
+    return PullRequestView(
+        number=int(pull.get("number", 0)),
+        title=str(pull.get("title", "")),
+        url=str(pull.get("url", "")),
+        source_branch=str(pull.get("source_branch", "")),
+        target_branch=str(pull.get("target_branch", "")),
+        source_repository=str(pull.get("source_repository", "")),
+        fork=bool(pull.get("fork")),
+    )
+
+
+def step_view(step: Step) -> StepView:
+    """The step, with what its end reports."""
+    end = step.end
+    return StepView(
+        sequence=step.sequence,
+        name=step.name,
+        image=step.image,
+        status=step.status,
+        reason=end.reason if end else "",
+        message=end.message if end else "",
+        exit_code=end.exit_code if end else None,
+        signal=end.signal if end else None,
+        attempt=step.attempt,
+        retries=step.retries,
+        checked=step.check,
+        started_at=iso_or_none(step.started_at),
+        finished_at=iso_or_none(step.finished_at),
+        duration_seconds=end.wall_us / 1e6 if end else None,
+        cpu_seconds=(end.user_us + end.system_us) / 1e6 if end else None,
+        peak_memory_bytes=end.peak_memory_bytes if end else None,
+        output_bytes=end.output_bytes if end else None,
+        log_begin=step.log_begin,
+        log_end=step.log_end,
+    )
