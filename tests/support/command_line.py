@@ -1,4 +1,5 @@
-"""The command line in the test's own process: what `danube WORDS` prints and returns, without a start of Python for each call."""
+"""The command line in the test's own process: what `danube WORDS` prints and returns, without a start of Python for
+each call."""
 
 import contextlib
 import io

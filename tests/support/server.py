@@ -130,7 +130,8 @@ class Installation:
         self.server = None
 
     def close(self) -> None:
-        """End jobs and server. Pods are removed by cancelling their jobs, which takes a server: one starts if pods are left."""
+        """End jobs and server. Pods are removed by cancelling their jobs, which takes a server: one starts if pods
+        are left."""
         if self.server is None and any((self.data / "pods").glob("*")):
             self.serve()
         if self.server is None:

@@ -1,6 +1,7 @@
 """One site and one browser for all tests of the page; each test has browsers of its own in it.
 
-They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble over.
+They end with this package: while a browser is driven the thread has an event loop, which other tests would stumble
+over.
 """
 
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visitors(browser: Browser, site: Site) -> Iterator[Visitors]:
-    """Whatever a page complains of itself fails the test."""
+    """Browsers whose script errors and policy violations fail the test."""
     made = Visitors(browser, site.address, PASSWORD)
     yield made
     made.close()

@@ -45,7 +45,8 @@ def test_the_first_page_is_small_and_has_no_layout_shifts(visitors: Visitors, en
 
 
 def test_nothing_is_polled(visitors: Visitors, ended: str) -> None:
-    """Hours pass on the page's clock. Requests of the first hour are ignored: they may belong to the loading of the page."""
+    """Hours pass on the page's clock. Requests of the first hour are ignored: they may belong to the loading of the
+    page."""
     page = visitors.page("admin")
     page.clock.install()
     asked: list[str] = []

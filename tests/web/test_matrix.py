@@ -94,7 +94,8 @@ def _expected(person: Person) -> set[str]:
 
 
 def _refused(page: Page, job: str) -> set[str]:
-    """The actions that the server refuses when they are requested without the page's buttons. A drain is resumed at once."""
+    """The actions that the server refuses when they are requested without the page's buttons. A drain is resumed at
+    once."""
     headers = {"x-csrf-token": page.request.get("/api/v1/me").json()["csrf_token"]}
     ask = page.request
     answers = {

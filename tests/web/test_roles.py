@@ -82,7 +82,8 @@ class Proposals:
     url: str
 
     def propose(self, text: str, action: str = "opened") -> tuple[str, str]:
-        """A pull request from a fork, reported by GitHub's webhook. Returns its commit and the id of the waiting job."""
+        """A pull request from a fork, reported by GitHub's webhook. Returns its commit and the id of the waiting
+        job."""
         (self.app.work / "greeting").write_text(text)
         git(self.app.work, "commit", "-q", "-a", "-m", EVIL)
         git(self.app.work, "push", "-q", "--force", "origin", "HEAD:refs/pull/7/head")
@@ -127,11 +128,11 @@ def proposals(site: Site) -> Iterator[Proposals]:
 
 
 def test_a_forks_commit_runs_after_an_approval(site: Site, visitors: Visitors, proposals: Proposals) -> None:
-    sha, job = proposals.propose("hello from a stranger")
+    sha, job = proposals.propose("hello from a fork")
     reader = visitors.page("reader", f"/jobs/{job}")
     expect(reader.locator(".job-sentence")).to_contain_text("Waiting for approval of this commit")
     expect(reader.locator(".job-commit")).to_have_text(f"Please {EVIL}")
-    expect(reader.locator(".job-facts")).to_contain_text("from stranger/app")
+    expect(reader.locator(".job-facts")).to_contain_text("from contributor/app")
     expect(reader.get_by_role("link", name="#7")).to_have_attribute("href", "https://forge.example.org/team/app/pull/7")
     expect(reader.locator(".job-explanation")).to_contain_text("nobody with write has approved that commit")
     expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
@@ -148,13 +149,13 @@ def test_a_forks_commit_runs_after_an_approval(site: Site, visitors: Visitors, p
     expect(writer.get_by_role("button", name="Approve commit")).to_have_count(0)
     for page in (writer, reader):
         expect(page.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
-    expect(writer.locator(".log-row", has_text="hello from a stranger")).to_be_visible()
+    expect(writer.locator(".log-row", has_text="hello from a fork")).to_be_visible()
     expect(writer.locator(".job-commit")).to_have_text(EVIL)
 
     _, next_job = proposals.propose("hello again", "synchronize")
     admin = visitors.page("admin", "/queue")
     expect(admin.locator(".run-explanation")).to_contain_text("The job waits for an approval.")
-    arrived = admin.locator(".delivery", has_text="pull request 7 from a fork of team/app updated by stranger")
+    arrived = admin.locator(".delivery", has_text="pull request 7 from a fork of team/app updated by contributor")
     expect(arrived).to_contain_text("proposals started")
     expect(arrived.get_by_role("link", name="started")).to_have_attribute("href", f"/jobs/{next_job}")
     proposals.push("a branch")
