@@ -1,7 +1,7 @@
 """Builds what is released, into `dist/`: `python build.py [STEP …]`, every step if none is named.
 
-Each artifact is a module of `build_steps/`. The frozen program, the container images and the air-gap bundle will be further
-steps of this table.
+Each artifact is a module of `build_steps/`. The frozen program, the container images and the air-gap bundle will be
+further steps of this table.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The entry script of a checkout: `python3 danube.py …` is the command line.
 
-Its own name would hide the SDK's package from everything that runs beside it. Imported as `danube` (by a danubefile that is
-tried from the repository's root, say), it therefore gives its place to that package.
+Its own name would hide the SDK's package from everything that runs beside it. Imported as `danube` (by a danubefile
+that is tried from the repository's root, say), it therefore gives its place to that package.
 """
 
 import importlib.util

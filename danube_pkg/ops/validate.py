@@ -1,4 +1,5 @@
-"""`danube validate`: a configuration directory, a repository with a danubefile, or one file, checked without a server."""
+"""`danube validate`: a configuration directory, a repository with a danubefile, or one file, checked without a
+server."""
 
 import os
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ DANUBEFILE = "danubefile.py"
 
 
 class Validation(Record):
-    """findings: everything that is wrong. state: what the configuration means, where there is a right one; outlines: of the
-    danubefiles that were read, by their paths."""
+    """findings: everything that is wrong. state: what the configuration means, where there is a right one; outlines:
+    of the danubefiles that were read, by their paths."""
 
     findings: tuple[Invalid, ...]
     state: State | None
@@ -61,7 +62,7 @@ def planned_files(path: Path) -> dict[str, str]:
 def _scripts(state: State | None, base: Path) -> dict[Path, str]:
     """The danubefiles of pipelines whose repository is a directory of this machine, by how they are shown.
 
-    One that is not here is no mistake: the server may be another machine.
+    A missing one is not an error: the server may be another machine.
     """
     found: dict[Path, str] = {}
     for pipeline in state.pipelines.values() if state is not None else ():

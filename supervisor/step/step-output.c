@@ -4,7 +4,7 @@
 
 #include <sys/epoll.h>
 
-/* Bounds all tails together. Output that was not acknowledged is no tail: the server will come back for it. */
+/* Bounds all tails together. Output that was not acknowledged does not count as a tail: the server will fetch it again. */
 static void release_oldest_tails(void) {
     uint64_t kept = 0;
     for (struct step *s = steps; s; s = s->next) {

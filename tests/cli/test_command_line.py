@@ -150,7 +150,9 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
 
 async def test_bad_usage_and_what_cannot_be_done_have_exit_codes_of_their_own(api: Api, shell: Shell) -> None:
     data = str(api.path)
-    assert "has no branch, tag or commit 'gone'" in await shell.danube("trigger", "app", "--ref", "gone", "--data", data, code=3)
+    assert "has no branch, tag or commit 'gone'" in await shell.danube(
+        "trigger", "app", "--ref", "gone", "--data", data, code=3
+    )
     assert "there is no pipeline" in await shell.danube("trigger", "absent", "--data", data, code=3)
     assert "longer than" in await shell.danube("trigger", "app", "--param", f"a={'x' * 9000}", "--data", data, code=2)
     assert "no param" in await shell.danube("trigger", "app", "--param", "a", "--data", data, code=2)

@@ -1,8 +1,9 @@
 """A program that stands in for Dex where there is none: `python -m tests.fakes.dex serve FILE`.
 
-It takes Dex's command line, reads the part of Dex's file that Danube writes, and speaks Dex's paths: discovery, keys, the form
-for a password, the token endpoint with PKCE, device codes (RFC 8628), health. Its key and what is under way are in its SQLite
-file, as Dex's are, so that both survive a restart. DANUBE_TEST_DEX names a real one, which the same tests take instead.
+It takes Dex's command line, reads the part of Dex's file that Danube writes, and speaks Dex's paths: discovery, keys,
+the form for a password, the token endpoint with PKCE, device codes (RFC 8628), health. Its key and what is under way
+are in its SQLite file, as Dex's are, so that both survive a restart. DANUBE_TEST_DEX names a real one, which the same
+tests take instead.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 def dex_program(directory: Path) -> Path:
-    """The program for a `[dex]` table: a script that becomes this one, or a real one where somebody named it."""
+    """The program for a `[dex]` table: a script that becomes this one, or the real Dex that DANUBE_TEST_DEX names."""
     script = directory / "dex"
     program = f"{shlex.quote(sys.executable)} -m tests.fakes.dex"
     if named := os.environ.get("DANUBE_TEST_DEX"):
@@ -53,12 +54,12 @@ class Storage:
         self._database.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (f"{kind}/{name}", json.dumps(document)))
         return name
 
-    def look(self, kind: str, name: str) -> Any:
+    def load(self, kind: str, name: str) -> Any:
         row = self._database.execute("SELECT document FROM kept WHERE name = ?", (f"{kind}/{name}",)).fetchone()
         return json.loads(row[0]) if row else None
 
     def take(self, kind: str, name: str) -> Any:
-        found = self.look(kind, name)
+        found = self.load(kind, name)
         self._database.execute("DELETE FROM kept WHERE name = ?", (f"{kind}/{name}",))
         return found
 
@@ -75,10 +76,10 @@ class FakeDex:
         self.clients = {client["id"]: client for client in document["staticClients"]}
         self.people = {person["email"].lower(): person for person in document["staticPasswords"]}
         self.storage = Storage(document["storage"]["config"]["file"])
-        if self.storage.look("key", "signing") is None:
+        if self.storage.load("key", "signing") is None:
             made = RSAKey.generate_key(2048, {"kid": secrets.token_hex(8), "use": "sig"})
             self.storage.keep("key", made.as_dict(private=True), "signing")
-        self.key = RSAKey.import_key(self.storage.look("key", "signing"))
+        self.key = RSAKey.import_key(self.storage.load("key", "signing"))
 
     def application(self) -> web.Application:
         made = web.Application()
@@ -98,7 +99,7 @@ class FakeDex:
             made.router.add_route("*", self.prefix + path, handler)
         return made
 
-    # --- what everybody may ask
+    # --- without a login
 
     async def health(self, request: web.Request) -> web.StreamResponse:
         return web.Response(text="Health check passed")
@@ -117,7 +118,7 @@ class FakeDex:
     async def keys(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(KeySet([self.key]).as_dict(private=False))
 
-    # --- a person's browser
+    # --- the browser
 
     async def auth(self, request: web.Request) -> web.StreamResponse:
         asked = dict(request.query)
@@ -129,7 +130,7 @@ class FakeDex:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         state = request.query.get("state", "")
-        asked = self.storage.look("request", state)
+        asked = self.storage.load("request", state)
         if asked is None:
             return web.Response(status=400, text="User session error.")
         if request.method == "GET":
@@ -200,18 +201,18 @@ class FakeDex:
 
     async def verify_code(self, request: web.Request) -> web.StreamResponse:
         user_code = str((await request.post())["user_code"])
-        device = self.storage.look("device", self.storage.look("user-code", user_code))
+        device = self.storage.load("device", self.storage.load("user-code", user_code))
         asked = {"client_id": device["client"], "state": user_code, "redirect_uri": f"{self.prefix}/device/callback"}
         raise web.HTTPFound(f"{self.prefix}/auth?{urlencode(asked)}")
 
     async def device_callback(self, request: web.Request) -> web.StreamResponse:
-        name = self.storage.look("user-code", request.query["state"])
+        name = self.storage.load("user-code", request.query["state"])
         asked = self.storage.take("code", request.query["code"])
-        self.storage.keep("device", self.storage.look("device", name) | {"email": asked["email"]}, name)
+        self.storage.keep("device", self.storage.load("device", name) | {"email": asked["email"]}, name)
         return web.Response(text="Login Successful for Danube's command line")
 
     def _device_token(self, form: dict[str, str]) -> web.StreamResponse:
-        device = self.storage.look("device", form["device_code"])
+        device = self.storage.load("device", form["device_code"])
         if device is None or not _proven(form["code_verifier"], device["challenge"]):
             return web.json_response({"error": "invalid_request"}, status=400)
         if "email" not in device:

@@ -106,8 +106,8 @@ def test_a_file_that_is_not_text_is_a_syntax_error(session: RecordingSession, te
 
 
 def test_text_in_utf_16_gets_a_message_about_its_encoding(session: RecordingSession) -> None:
-    told = "danubefile.py: it has NUL bytes, as UTF-16 text does: save it as UTF-8"
-    assert run(session, HEAD.encode("utf-16")) == Outcome("script-invalid", told)
+    message = "danubefile.py: it has NUL bytes, as UTF-16 text does: save it as UTF-8"
+    assert run(session, HEAD.encode("utf-16")) == Outcome("script-invalid", message)
 
 
 def test_code_that_is_nested_too_deeply_is_invalid(session: RecordingSession) -> None:

@@ -121,8 +121,8 @@ class TriggerServer:
     async def outbox_lines(self) -> list[str]:
         """The outbox, oldest first, a line for each entry: kind, pipeline, status, reason."""
         rows = self.database.read(
-            "SELECT kind, json_extract(news, '$.pipeline') AS pipeline, json_extract(news, '$.status') AS status, "
-            "json_extract(news, '$.reason') AS reason FROM outbox ORDER BY id"
+            "SELECT kind, json_extract(notification, '$.pipeline') AS pipeline, json_extract(notification, '$.status') AS status, "
+            "json_extract(notification, '$.reason') AS reason FROM outbox ORDER BY id"
         )
         return [" ".join(filter(None, row)) for row in rows]
 

@@ -1,8 +1,8 @@
 """The rules for the C files: no cycles between modules, by includes or by calls; short functions, short files.
 
-A module is a `.c` file with its header. The reader knows as much C as these rules need: comments and strings are blanked, a
-function is a brace at the top level that follows a parenthesis, a call is a function's name before a parenthesis or as an
-argument. That is enough for code that compiles, and wrong only for names that a macro makes.
+A module is a `.c` file with its header. The reader knows as much C as these rules need: comments and strings are
+blanked, a function is a brace at the top level that follows a parenthesis, a call is a function's name before a
+parenthesis or as an argument. That is enough for code that compiles, and wrong only for names that a macro makes.
 """
 
 import posixpath
@@ -73,8 +73,8 @@ def includes(files: Iterable[Source]) -> Graph:
 
 
 def calls(files: Iterable[Source]) -> Graph:
-    """The modules whose functions a module calls or passes on. Of two modules with such a function that of the same folder is
-    meant, since each folder is a program."""
+    """The modules whose functions a module calls or passes on. Of two modules with such a function that of the same
+    folder is meant, since each folder is a program."""
     sources = [source for source in files if source.name.endswith(".c")]
     defined = {source.name: functions(source.text) for source in sources}
     owners: dict[str, list[str]] = {}

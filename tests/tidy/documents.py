@@ -73,7 +73,8 @@ def paths(document: Source) -> Iterator[str]:
 
 
 def unknown_names(document: Source, known: set[str]) -> set[str]:
-    """Names in the Python samples that do not exist. `known`: those of the code; a span `name: type = value` adds one."""
+    """Names in the Python samples that do not exist. `known`: those of the code; a span `name: type = value` adds
+    one."""
     used: set[str] = set()
     defined = {found[1] for span in spans(document) if (found := re.match(r"(\w+): .* = ", span))}
     for block in blocks(document):

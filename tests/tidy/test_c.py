@@ -77,7 +77,7 @@ CALLS_NOTHING = {
 
 
 @pytest.mark.parametrize("two", CALLS_NOTHING.values(), ids=CALLS_NOTHING)
-def test_what_is_no_call_passes(two: str) -> None:
+def test_code_that_is_not_a_call_passes(two: str) -> None:
     assert list(c_rules.call_cycle([c("one.c", ONE), c("two.c", two)])) == []
 
 

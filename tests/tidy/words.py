@@ -87,5 +87,5 @@ NOT_BEFORE = {
 """Words behind a phrase with which it is ordinary English: `is there a job?`, `look_up`."""
 
 ALLOWED_LINES = {"nobody": r"65534|nogroup", "everybody": r"It's a Secret to Everybody"}
-"""Lines in which a word is a term. `nobody`: the user of Unix, where its number or its group is named too. `everybody`: in
-the secret of GitHub's example of a signature."""
+"""Lines in which a word is a term. `nobody`: the user of Unix, where its number or its group is named too.
+`everybody`: in the secret of GitHub's example of a signature."""

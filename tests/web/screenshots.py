@@ -82,9 +82,9 @@ def _push(site: Site) -> None:
 
 
 def _take(visitors: Visitors, pages: Mapping[str, str], theme: str, *, dark: bool) -> None:
-    contributor = visitors.page("", "/login", dark=dark)
-    contributor.wait_for_selector("input[name=password]")
-    _picture(contributor, f"login-{theme}")
+    anonymous = visitors.page("", "/login", dark=dark)
+    anonymous.wait_for_selector("input[name=password]")
+    _picture(anonymous, f"login-{theme}")
     page = visitors.page("admin", dark=dark)
     for name, path in pages.items():
         page.goto(path)

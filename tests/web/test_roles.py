@@ -134,7 +134,7 @@ def test_a_forks_commit_runs_after_an_approval(site: Site, visitors: Visitors, p
     expect(reader.locator(".job-commit")).to_have_text(f"Please {EVIL}")
     expect(reader.locator(".job-facts")).to_contain_text("from contributor/app")
     expect(reader.get_by_role("link", name="#7")).to_have_attribute("href", "https://forge.example.org/team/app/pull/7")
-    expect(reader.locator(".job-explanation")).to_contain_text("nobody with write has approved that commit")
+    expect(reader.locator(".job-explanation")).to_contain_text("no user with write access has approved")
     expect(reader.get_by_role("button", name="Approve")).to_have_count(0)
     assert accessibility_findings(reader) == []
     path = f"/api/v1/jobs/{job}/approve"

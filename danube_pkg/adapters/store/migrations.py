@@ -177,11 +177,14 @@ CREATE INDEX secret_reads_name ON secret_reads(name, at);
 ALTER TABLE jobs ADD COLUMN pod_id TEXT NOT NULL DEFAULT '';
 UPDATE jobs SET pod_id = id WHERE started_at IS NOT NULL;
 """,
+    """
+ALTER TABLE outbox RENAME COLUMN news TO notification;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
 opposed to users of an issuer only; the address is in lower case. `pipelines.definition` is the whole spec as JSON,
 `text` its YAML document, and `configuration` the last good `Config`: with them a server has its configuration while the
 repository is unreachable. `secret_reads.key` is what a job requested, `name` the secret that it got: `KEY` or
-`pipeline/KEY`. `jobs.pod_id` is '' until a job starts; the pods of
-jobs that started before there were pod ids are named by the job's id."""
+`pipeline/KEY`. `jobs.pod_id` is '' until a job starts; pods of jobs that started before there were pod ids are named by
+the job's id."""

@@ -86,7 +86,7 @@ def write_follow_up(connection: sqlite3.Connection, follow_up: FollowUp, without
 def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
     """Idempotent: a commit that seemed to have failed may have succeeded, and is repeated."""
     connection.execute(
-        "INSERT INTO outbox (kind, target, channel, news, address, only_after_failure, created_at, next_at, key) "
+        "INSERT INTO outbox (kind, target, channel, notification, address, only_after_failure, created_at, next_at, key) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
         (
             entry.kind,
@@ -107,7 +107,7 @@ def _entry(row: sqlite3.Row) -> OutboxEntry:
         OutboxKind(row["kind"]),
         row["target"],
         row["channel"],
-        decode_json(row["news"], JobNotification),
+        decode_json(row["notification"], JobNotification),
         row["created_at"],
         json.loads(row["address"]),
         bool(row["only_after_failure"]),

@@ -43,7 +43,7 @@ async def execute(database: Database, sql: str, *values: object) -> None:
 async def test_a_notification_of_an_earlier_version(database: Database) -> None:
     await execute(
         database,
-        "INSERT INTO outbox (kind, target, channel, news, address, only_after_failure, created_at, next_at, key) "
+        "INSERT INTO outbox (kind, target, channel, notification, address, only_after_failure, created_at, next_at, key) "
         "VALUES ('email', 't', 'c', ?, '{\"to\": [\"a@example.org\"]}', 1, 1.0, 0.0, 'k')",
         NOTIFICATION,
     )
