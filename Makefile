@@ -1,8 +1,8 @@
-# Danube's commands. `make` alone lists them; each does its whole set-up, and what is set up already is not done again.
+# Danube's commands. `make` alone lists them; each does its whole set-up once.
 #
-# Stamps say what is done: .venv/.runtime and .venv/.dev (the lock files are installed), .venv/.danube (so is Danube itself,
-# from this tree), build/bin/.made (the supervisor is built), build/.web (so is the page, as far as this machine can).
-# Delete .venv and build to start from nothing.
+# Stamp files record what is done: .venv/.runtime and .venv/.dev (lock files installed), .venv/.danube (Danube installed from
+# this tree), build/bin/.made (supervisor built), build/.web (page built, if this machine can). Delete .venv and build to
+# start over.
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,7 +27,7 @@ help: ## list the targets
 
 setup: $(VENV)/.danube build/bin/.made build/.web ## make .venv, with the command .venv/bin/danube
 
-run: setup ## serve on this machine with the example, trigger it, show its log, keep serving; ONCE=1 ends with the job
+run: setup ## serve the example on this machine, run a job of it, keep serving; ONCE=1 ends with the job
 	@$(PY) -m build_steps.run_example --data $(DATA) $(if $(ONCE),--once)
 
 # Four workers on two cores, because most tests wait for processes; tests/support/schedule.py says which tests share a worker.

@@ -1,2 +1,3 @@
-"""Measurements on the real thing, each beside what it is compared with, in one run. `make bench` prints and records
-them."""
+"""Measurements of real servers and pods, beside what they are compared with, in one run: `make bench`.
+
+Suites use the fixtures of tests/support and of some test packages."""

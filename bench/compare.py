@@ -22,8 +22,8 @@ BOUND = 1.10
 SET_UP = (".venv/.dev", "build/bin/.made", "build/.web")
 """The targets of make that a measurement needs."""
 
-Figures = Mapping[str, Mapping[str, Any]]
-"""Name of a figure → its fields, as in build/bench.json."""
+Figures = Sequence[Mapping[str, Any]]
+"""The figures of a suite with their fields, as in build/bench.json."""
 
 
 def compare(revision: str, suites: Sequence[str]) -> int:
@@ -76,35 +76,43 @@ def _measure(tree: Path, python: Path, suite: str) -> Figures:
     )  # fmt: skip
     if done.returncode != 0:
         raise SystemExit(f"bench {suite} in {tree} ended with {done.returncode}:\n{done.stdout[-4000:]}")
-    return {one["name"]: one for one in json.loads((tree / "build" / "bench.json").read_text())["figures"]}
+    figures: Figures = json.loads((tree / "build" / "bench.json").read_text())["figures"]
+    return figures
 
 
-def ratios_of(pairs: Sequence[tuple[Figures, Figures]]) -> dict[str, list[float]]:
-    """Name of a figure → how many times as bad the new value is, in each pair that has both."""
-    found: dict[str, list[float]] = {}
-    for before, after in pairs:
-        for name in before.keys() & after.keys():
-            old, new = float(before[name]["value"]), float(after[name]["value"])
-            if old > 0 and new > 0:
-                found.setdefault(name, []).append(new / old if after[name]["at_most"] else old / new)
-    return found
+def matched(before: Figures, after: Figures) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Old and new value of each figure: by position where both have as many in the same units, since names may have
+    changed, else by name."""
+    if [one["unit"] for one in before] == [one["unit"] for one in after]:
+        return list(zip(before, after, strict=True))
+    old = {one["name"]: one for one in before}
+    return [(old[one["name"]], one) for one in after if one["name"] in old]
+
+
+def ratio_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> float | None:
+    """How many times as bad the new value is; None where one of them is 0."""
+    before, after = float(old["value"]), float(new["value"])
+    if before <= 0 or after <= 0:
+        return None
+    return after / before if new["at_most"] else before / after
 
 
 def _print_ratios(pairs: Sequence[tuple[Figures, Figures]]) -> int:
-    ratios = ratios_of(pairs)
-    names = list(dict.fromkeys(name for pair in pairs for figures in pair for name in figures))
-    width = max(map(len, names))
+    values: dict[str, list[tuple[float, float, float]]] = {}
+    for before, after in pairs:
+        for old, new in matched(before, after):
+            if (ratio := ratio_of(old, new)) is not None:
+                values.setdefault(new["name"], []).append((old["value"], new["value"], ratio))
+    width = max((len(name) for name in values), default=0)
     worse = 0
     print(f"\n      {'figure':<{width}} {'old':>10} {'new':>10} {'new/old':>8}   (above 1 is worse)")
-    for name in names:
-        if name not in ratios:
-            print(f"      {name:<{width}} is measured by one of the two only")
-            continue
-        middle = statistics.median(ratios[name])
-        worse += middle > BOUND
-        old, new = (
-            statistics.median(float(pair[at][name]["value"]) for pair in pairs if name in pair[at]) for at in (0, 1)
+    for name, found in values.items():
+        old_value, new_value, ratio = (statistics.median(one[at] for one in found) for at in range(3))
+        worse += ratio > BOUND
+        print(
+            f"{'WORSE' if ratio > BOUND else 'ok   '} {name:<{width}} {old_value:>10.3f} {new_value:>10.3f} {ratio:>8.3f}"
         )
-        print(f"{'WORSE' if middle > BOUND else 'ok   '} {name:<{width}} {old:>10.3f} {new:>10.3f} {middle:>8.3f}")
-    print(f"{worse} of {len(ratios)} figures are more than {BOUND:.2f} times as bad, by the median of {PAIRS} pairs")
+    names = {one["name"] for pair in pairs for figures in pair for one in figures}
+    print(f"without a counterpart: {', '.join(sorted(names - values.keys())) or 'none'}")
+    print(f"{worse} of {len(values)} figures are more than {BOUND:.2f} times as bad, by the median of {PAIRS} pairs")
     return 1 if worse else 0

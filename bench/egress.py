@@ -58,7 +58,7 @@ print(listening.getsockname()[1], flush=True)
 while True:
     threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
 """
-"""D: download; U: upload; G: a request of HTTP; anything else comes back."""
+"""D: download; U: upload; G: a request of HTTP; anything else is echoed."""
 
 
 def measure() -> list[Figure]:
@@ -115,7 +115,7 @@ def _open(pod: Pod | None, port: int) -> socket.socket:
 
 
 def _read(connection: socket.socket, began: float) -> float:
-    """Megabytes in a second, to the end."""
+    """Read to the end; returns MB/s."""
     room, count = bytearray(1 << 20), 0
     with connection:
         while size := connection.recv_into(room):
@@ -157,7 +157,7 @@ def _many(pod: Pod, port: int) -> float:
 
 
 def _setup(pod: Pod | None, port: int) -> float:
-    """Milliseconds from nothing to a byte that came back, the median."""
+    """The median of milliseconds to connect and to get one byte echoed."""
     times = []
     for _ in range(CONNECTIONS):
         began = time.perf_counter()

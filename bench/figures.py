@@ -1,4 +1,4 @@
-"""A figure, and how figures are shown and kept."""
+"""Figures: the result of a measurement, how it is printed and stored."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from danube_pkg.kit.records import to_builtins
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured. budget: the bound of the plan in the same unit, None where there is none; at_most: which
+    """What was measured. budget: the bound in the same unit, None where there is none; at_most: which
     side of it is good; note: what it was compared with in the same run."""
 
     name: str
@@ -33,19 +33,19 @@ class Figure:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """How long one call takes."""
+    """Seconds that one call takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def median_of(times: int, work: Callable[[], float]) -> float:
-    """The middle of so many measurements."""
+    """The median of so many measurements."""
     return statistics.median(work() for _ in range(times))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many percent do not exceed."""
+    """The value that so many percent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
@@ -63,7 +63,7 @@ def print_figures(figures: Sequence[Figure]) -> None:
 
 
 def write_figures(figures: Sequence[Figure], path: Path) -> None:
-    """As JSON, with the machine that they are of."""
+    """Write the figures as JSON, with a description of the machine."""
     machine = {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": machine, "at": time.time(), "figures": [to_builtins(figure) for figure in figures]}

@@ -8,7 +8,7 @@ import time
 
 
 async def follow(socket_path: str, job: str) -> int:
-    """Bytes of the log, by the last event's id."""
+    """Follow to the end; returns the bytes of the log, by the id of the last event."""
     reader, writer = await asyncio.open_unix_connection(socket_path, limit=2**21)
     writer.write(f"GET /api/v1/jobs/{job}/events HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
     last = 0
@@ -22,7 +22,7 @@ async def follow(socket_path: str, job: str) -> int:
 
 
 async def main(socket_path: str, job: str, count: int) -> None:
-    """All of them at once."""
+    """Follow with all connections at once and print the result."""
     counts = await asyncio.gather(*(follow(socket_path, job) for _ in range(count)))
     print(json.dumps({"bytes": counts, "at": time.time()}))
 

@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 
 FILES, COMMITS, CHANGED = 2000, 500, 4
 FILE_BYTES = 12 * 1024
-"""Random bytes: 24 MB in the newest tree, and as many in its history."""
+"""Random bytes: 24 MB in the newest tree, as much again in its history."""
 
 _MEASURED = """
 import resource, subprocess, sys
@@ -37,7 +37,7 @@ with open(sys.argv[1], "a") as file:
     file.write(f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}\\n")
 sys.exit(code)
 """
-"""Runs a command and notes the largest memory, in KiB, of it and of what it started."""
+"""Runs a command and records its peak memory and that of its children, in KiB."""
 
 
 def measure() -> list[Figure]:
@@ -105,14 +105,14 @@ def _run(memory: Path, command: Sequence[str]) -> float:
 
 
 def _peak_mb(memory: Path) -> float:
-    """The largest since it was read last."""
+    """The peak since the previous call."""
     peak = max(map(int, memory.read_text().split()))
     memory.unlink()
     return peak / 1024
 
 
 def _fill(repository: ServedRepository) -> None:
-    """By fast-import: five hundred commits in a second."""
+    """Write the history by fast-import, which takes a second for five hundred commits."""
     numbers = random.Random(1)
     lines: list[bytes] = []
     for commit in range(COMMITS):

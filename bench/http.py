@@ -36,7 +36,7 @@ QUERY_TIMES = 20
 FOLLOWERS = 500
 FOLLOWED_LINES = 200_000
 WAIT_SECONDS = 6
-"""For all followers to connect."""
+"""Time for all followers to connect."""
 
 HELLO = """
 from danube import pipeline, step
@@ -89,7 +89,7 @@ def measure() -> list[Figure]:
 
 
 def _fill(danube: Installation) -> str:
-    """Stores a million jobs; returns the token of a user who may see all of them."""
+    """Insert a million jobs, and a user who may see them all; returns the token of that user."""
     token = new_secret(TOKEN_PREFIX, os.urandom(32))
     with sqlite3.connect(danube.data / "danube.db") as database:
         database.execute(FILL)
@@ -111,7 +111,7 @@ def _fill(danube: Installation) -> str:
 
 
 async def _queries(path: Path) -> list[Figure]:
-    """The slowest of each kind; each is requested for the newest page and for one in the middle."""
+    """The slowest query of each kind, at the newest page and in the middle."""
     database = Database(path)
     jobs = SqliteJobs(database)
     few, rare = frozenset(f"p{number:03}" for number in range(20)), Status.TIMEOUT
@@ -159,7 +159,7 @@ def _requests(danube: Installation, token: str) -> list[Figure]:
     with _uvicorn(content, danube.path / "uvicorn.log") as other:
         rates: dict[str, list[float]] = {"danube": [], "starlette": [], "starlette, ready bytes": []}
         tails: list[float] = []
-        for _ in range(ROUNDS):  # in turns, so that whatever else the machine does meets all of them
+        for _ in range(ROUNDS):  # by turns, so that other load on the machine affects all of them
             run = _load(host, port, ours)
             rates["danube"].append(run["requests"] / run["seconds"])
             tails.append(percentile(run["times"], 99))
@@ -177,7 +177,7 @@ def _requests(danube: Installation, token: str) -> list[Figure]:
 
 
 def _while_jobs_change(danube: Installation, host: str, port: int, request: bytes) -> float:
-    """Each write makes every kept answer old."""
+    """Requests while each write invalidates every cached response."""
     command = [sys.executable, "-c", _WRITER, str(danube.data / "danube.sock")]
     with subprocess.Popen(command, cwd=ROOT) as writer:
         run = _load(host, port, request)
@@ -212,7 +212,7 @@ def _request(path: str, *headers: str) -> bytes:
 
 
 def _address(danube: Installation) -> tuple[str, int]:
-    """Where the server listens, as its log says."""
+    """The address from the server's log."""
     for line in reversed(danube.server_log.read_text().splitlines()):
         if '"server-ready"' in line:
             host, _, port = json.loads(line)["address"].removeprefix("http://").rpartition(":")
@@ -222,7 +222,7 @@ def _address(danube: Installation) -> tuple[str, int]:
 
 @contextmanager
 def _uvicorn(content: Path, log: Path) -> Iterator[int]:
-    """Its port. Its access log goes to a file, as ours does."""
+    """Run uvicorn and give its port. Its access log goes to a file, as the server's does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -248,7 +248,7 @@ def _uvicorn(content: Path, log: Path) -> Iterator[int]:
 
 
 def _followers(danube: Installation) -> list[Figure]:
-    """How soon after its end five hundred followers of a busy step have all of it, and what they cost the step."""
+    """How soon after the end of a busy step five hundred followers have all of its log, and how much they slow it."""
     alone, _ = _busy_job(danube, 0)
     watched, behind = _busy_job(danube, FOLLOWERS)
     note = f"{FOLLOWED_LINES} lines; the step took {watched:.2f} s, without followers {alone:.2f} s"
@@ -258,15 +258,15 @@ def _followers(danube: Installation) -> list[Figure]:
 def _busy_job(danube: Installation, followers: int) -> tuple[float, float]:
     """(seconds that the step took, seconds from the job's end until all followers had everything)."""
     job = danube.trigger("busy")
-    watching = None
+    followers_process = None
     if followers:
         command = [sys.executable, "-m", "bench.followers", str(danube.data / "danube.sock"), job, str(followers)]
-        watching = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        followers_process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     danube.end_of(job, 120)
     behind = 0.0
-    if watching is not None:
-        printed, _ = watching.communicate(timeout=120)
-        found = json.loads(printed)
+    if followers_process is not None:
+        output, _ = followers_process.communicate(timeout=120)
+        found = json.loads(output)
         if len(set(found["bytes"])) != 1:
             raise RuntimeError(f"followers got different logs: {set(found['bytes'])}")
         ended = datetime.fromisoformat(danube.job(job)["finished_at"]).timestamp()

@@ -26,7 +26,7 @@ from tests.support.image_layouts import (
 from tests.support.registry import serving
 
 LAYERS_BYTES = (90 << 20, 30 << 20, 10 << 20)
-"""Files of this machine's /usr: together what a usual language's image has over its base, some 50 MB packed."""
+"""Files of this machine's /usr: together as much as the image of a language has over its base, 50 MB compressed."""
 
 TIMES = 5
 STARTS = 30
@@ -102,7 +102,7 @@ def _skopeo_and_umoci(directory: Path, image: str) -> float:
 
 
 async def _starts(directory: Path) -> list[float]:
-    """From a pod that has no container of the image yet to the end of the first program in it."""
+    """Seconds from a pod without a container of the image to the end of the first program in one."""
     directory.mkdir()
     times = []
     async with open_image_pods(directory) as image_pods:

@@ -12,7 +12,7 @@ import time
 
 
 class Connection(asyncio.Protocol):
-    """Asks again as soon as it is answered."""
+    """Sends the next request as soon as a response has arrived."""
 
     def __init__(self, request: bytes, until: float, times: list[float], statuses: set[bytes]) -> None:
         self.request = request
@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
 
 
 async def run(host: str, port: int, connections: int, seconds: float, request: bytes) -> dict[str, object]:
-    """So many connections, for so long."""
+    """Send requests over all connections until the time is over."""
     times: list[float] = []
     statuses: set[bytes] = set()
     loop = asyncio.get_running_loop()

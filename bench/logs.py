@@ -1,4 +1,4 @@
-"""How fast a step's output becomes a redacted log, and how soon its viewers have it."""
+"""How fast a step's output becomes a redacted log, and how soon its followers get it."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ def measure() -> list[Figure]:
 
 
 def _throughput(danube: Installation, viewers: int, budget: float | None) -> Figure:
-    """Bytes of the step by its own wall time, from its record: it ends when its last byte was taken."""
+    """Bytes of the step by the wall time in its record: a step ends when its last byte was taken."""
     job = danube.trigger("print")
     watching = _start_viewers(danube, job, viewers)
     end = danube.end_of(job, 60)
@@ -86,7 +86,7 @@ def _start_viewers(danube: Installation, job: str, count: int) -> list[subproces
 
 
 def watch(data: str, job: str, count: int) -> None:
-    """The viewers' process: one asyncio client a viewer, reading the events as a browser does."""
+    """The process of the followers: one asyncio client each, reading events as a browser does."""
     delays: list[float] = []
 
     async def view() -> None:

@@ -14,12 +14,12 @@ BODY = json.dumps(CONTENT, separators=(",", ":")).encode()
 
 
 async def jobs(request: Request) -> JSONResponse:
-    """As an application does it."""
+    """Render the list as an application does."""
     return JSONResponse(CONTENT)
 
 
 async def ready(request: Request) -> Response:
-    """The same bytes without any work: the most that this server can."""
+    """Send prepared bytes: the most that this server can."""
     return Response(BODY, media_type="application/json")
 
 

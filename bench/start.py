@@ -1,5 +1,4 @@
-"""What a start costs: the command's start, the server's start, its memory at idle, a trigger's way to the
-first line."""
+"""Start of the command and of the server, memory at idle, and the time from a trigger to the first log line."""
 
 import statistics
 import subprocess
@@ -36,10 +35,10 @@ def measure() -> list[Figure]:
         try:
             time.sleep(SETTLE_SECONDS)
             found.append(Figure("server: resident memory at idle", resident_mb(danube.process_id), "MB", 70))
-            ways = [_trigger_to_first_line(danube) for _ in range(TIMES)]
+            times = [_trigger_to_first_line(danube) for _ in range(TIMES)]
             found.append(
                 Figure(
-                    "trigger to first log line", statistics.median(ways), "s", 0.25, note=f"longest {max(ways):.3f} s"
+                    "trigger to first log line", statistics.median(times), "s", 0.25, note=f"longest {max(times):.3f} s"
                 )
             )
         finally:
@@ -48,7 +47,7 @@ def measure() -> list[Figure]:
 
 
 def _trigger_to_first_line(danube: Installation) -> float:
-    """From the request until a follower has the first byte that a step printed."""
+    """Seconds from the request until a follower has the first byte that a step printed."""
     started = time.perf_counter()
     job = danube.client.post("/api/v1/pipelines/hello/jobs", {})
     for event in danube.client.follow(f"/api/v1/jobs/{job['id']}/events"):

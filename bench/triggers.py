@@ -1,5 +1,5 @@
 """From a forge's delivery to a job: how long until the first line of its log, and how many deliveries a second are
-taken."""
+accepted."""
 
 import asyncio
 import statistics
@@ -23,11 +23,11 @@ def build():
 LINE = b"the-first-line"
 TIMES = 9
 LOOK_SECONDS = 0.005
-"""Looking costs the server time that it is measured by; so little is lost in the figure."""
+"""Polling costs the measured server time; at this interval it hardly changes the figure."""
 DELIVERIES = 2000
 CONNECTIONS = 64
 QUIET = "https://git.example.org/team/quiet.git"
-"""The repository of a pipeline that pushes do not start: accepting deliveries is measured, not their jobs."""
+"""The repository of a pipeline that pushes do not start: only receiving deliveries is measured."""
 
 
 def measure() -> list[Figure]:
@@ -65,7 +65,7 @@ def _first_line(danube: Installation, name: str, repository: ServedRepository, u
 
 
 def _delivery_to_first_line(danube: Installation, body: bytes, delivery: str) -> float:
-    """From the request until what a step printed is in a log."""
+    """Seconds from the request until the log has what a step printed."""
     logs = danube.data / "logs"
     before = set(logs.glob("*.log"))
     sender = Sender(port_of(danube))
@@ -86,7 +86,7 @@ def _delivery_to_first_line(danube: Installation, body: bytes, delivery: str) ->
 
 
 async def _taken(danube: Installation) -> Sequence[Figure]:
-    """Every one on disk before its answer."""
+    """Deliveries a second, each stored before its response."""
     bodies = [push_body(QUIET, f"{number:040x}") for number in range(DELIVERIES)]
     requests = [_request(body, github_headers(body, f"many-{number}")) for number, body in enumerate(bodies)]
     times: list[float] = []

@@ -46,7 +46,7 @@ def measure() -> list[Figure]:
 
 
 def _first_page(browser: Browser, site: Site) -> list[Figure]:
-    """The overview in a browser that has never been here, five times."""
+    """The overview in a browser without a cache, five times."""
     site.end_of(site.trigger("website"))
     painted, sizes, shifts = [], [], []
     for _ in range(LOADS):
@@ -69,7 +69,7 @@ _TRANSFERRED = """() => [...performance.getEntriesByType('navigation'), ...perfo
 
 
 def _stream(browser: Browser, site: Site) -> list[Figure]:
-    """A job that prints 5 000 lines a second, viewed from its first line on."""
+    """A job that prints 5 000 lines a second, viewed from its first line."""
     job = site.trigger("stream")
     visitors = Visitors(browser, site.address, PASSWORD)
     page = visitors.page("writer", f"/jobs/{job}")
@@ -84,7 +84,7 @@ def _stream(browser: Browser, site: Site) -> list[Figure]:
 
 
 def _scroll(browser: Browser, site: Site) -> list[Figure]:
-    """A million lines by wheel, and by dragging the scroll bar."""
+    """Scroll through a million lines by wheel, and by dragging the scroll bar."""
     job = site.trigger("million")
     site.end_of(job, 120)
     visitors = Visitors(browser, site.address, PASSWORD)
@@ -129,6 +129,6 @@ def _longest_task(name: str, page: Page, work: Callable[[], None]) -> Figure:
         and threads.get((one["pid"], one["tid"])) == "CrRendererMain"
     ]
     if not tasks:
-        raise RuntimeError("the browser reported no tasks")
+        raise RuntimeError("the trace of the browser has no tasks")
     wall, busy = (max(one.get(key, 0) for one in tasks) / 1000 for key in ("dur", "tdur"))
     return Figure(name, wall, "ms", 50, note=f"{busy:.1f} ms of processor time")

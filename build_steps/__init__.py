@@ -1,1 +1,1 @@
-"""How each artifact is built; `build.py` calls these."""
+"""Build steps, one module for each artifact; `build.py` calls them."""

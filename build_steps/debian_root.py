@@ -1,6 +1,6 @@
 """A small Debian for tests: its root file system as `build/debian/root.tar`, and one package file beside it.
 
-debootstrap takes it from the archive that this machine's own apt is set to. It needs root, as debootstrap does.
+debootstrap takes it from the archive that this machine's apt uses, and needs root.
 """
 
 import os
@@ -13,11 +13,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "debian"
 PACKAGE = "hello"
-"""Small, without dependencies of its own, and never part of a root file system."""
+"""A small package without dependencies, which no root file system contains."""
 
 
 def main() -> int:
-    """Make both; 1 where this machine cannot."""
+    """Make both files; returns 1 where this machine cannot."""
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
         print("a Debian for tests needs root and debootstrap: apt-get install debootstrap", file=sys.stderr)
         return 1
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _archive() -> tuple[str, str]:
-    """The address of Debian's archive and the release, as this machine's apt has them."""
+    """(address of Debian's archive, release), from the settings of this machine's apt."""
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     known = _run("apt-get", "indextargets", "--format", "$(SITE) $(CODENAME) $(COMPONENT)", "Created-By: Packages")
     codename = release["VERSION_CODENAME"].strip('"')

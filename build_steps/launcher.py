@@ -1,8 +1,7 @@
-"""What a zipapp starts with: unpack once, then run from there.
+"""The first module of a zipapp: unpacks it once, then runs from there.
 
-It becomes the archive's `__main__.py`, with the three constants filled in. It imports next to nothing, because each
-start of `danube` pays for it, and its words are few and old, so that a Python that is too old for Danube can read it
-and say so.
+It becomes the archive's `__main__.py`, with the three constants filled in. It imports very little, because each start
+of `danube` pays for that, and uses old syntax, so that a Python that is too old for Danube can report that.
 """
 
 import os
@@ -22,14 +21,14 @@ def main() -> None:
     if not os.path.isdir(tree):
         unpack(os.path.dirname(os.path.abspath(__file__)), tree)
     sys.path[0] = tree
-    # It is found there, and not before.
+    # Only this tree has it.
     from danube_pkg.cli.main import script
 
     script()
 
 
 def cache() -> str:
-    """The directory for unpacked trees: owned by the user and writable by no other."""
+    """The directory for unpacked trees: the user's own, which no other user can write."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     place = os.path.join(base, "danube")
     os.makedirs(place, 0o700, exist_ok=True)
@@ -40,8 +39,8 @@ def cache() -> str:
 
 
 def unpack(archive: str, tree: str) -> None:
-    """Unpack beside, then rename: a tree is whole or not there. Two first starts at once do no harm."""
-    # Only the first start needs them.
+    """Unpack beside the tree, then rename: it is complete or missing, also after two first starts at once."""
+    # Only the first start needs these.
     import shutil
     import tempfile
     import zipfile

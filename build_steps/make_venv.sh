@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the virtual environment $1 with a Python of 3.11 or newer. What a fresh Debian lacks for that is installed when this
-# runs as root, and named otherwise. PYTHON=/path/to/python chooses one.
+# Makes the virtual environment $1 with a Python of 3.11 or newer. What a fresh Debian lacks for that is
+# named, and installed where debian_packages.sh may do so. PYTHON=/path/to/python chooses one.
 set -eu
 
 can_make_environments() {
@@ -20,12 +20,12 @@ find_python() {
 
 if ! find_python; then
     if [ -n "${PYTHON:-}" ]; then
-        echo "$PYTHON is not Python 3.11 or newer with the means to make environments (modules venv and ensurepip)" >&2
+        echo "$PYTHON is not a Python 3.11 or newer that can make environments (modules venv and ensurepip)" >&2
         exit 1
     fi
     sh "$(dirname "$0")/debian_packages.sh" python3 python3-venv
     if ! find_python; then
-        echo "Danube needs Python 3.11 or newer with the modules venv and ensurepip; this machine has none." >&2
+        echo "Danube needs Python 3.11 or newer with the modules venv and ensurepip; none was found." >&2
         echo "  hint: make setup PYTHON=/path/to/python3" >&2
         exit 1
     fi

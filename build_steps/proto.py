@@ -1,4 +1,4 @@
-"""The typed stubs of `proto/`, made with grpcio-tools and mypy-protobuf; they are committed, and a test compares
+"""Generates the typed stubs of `proto/` with grpcio-tools and mypy-protobuf. They are committed; a test compares
 them."""
 
 import re

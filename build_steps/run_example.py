@@ -1,8 +1,8 @@
-"""`make run`: a server with the example configuration, one job of it with its live log, then the server keeps running.
+"""`make run`: a server with the example configuration and one job with its live log; then the server keeps running.
 
-Ctrl-C or SIGTERM stops the server gently. With `--once` it stops by itself when the job has ended, the exit code is
-the job's, and no process is left. The server's own log goes to `server.log` in the data directory, so that the
-terminal shows the job's.
+Ctrl-C or SIGTERM stops the server. With `--once` it stops by itself when the job has ended, the exit code is the
+job's, and no process is left. The server's own log goes to `server.log` in the data directory, so that the terminal
+shows the job's.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from build_steps.example_people import EMAIL, configure
+from build_steps.example_user import EMAIL, configure
 
 ROOT = Path(__file__).resolve().parent.parent
 DANUBE = Path(sys.executable).with_name("danube")
@@ -27,14 +27,14 @@ SETTINGS = ROOT / "examples" / "danube.toml"
 PIPELINE = "hello"
 
 START_SECONDS = 30
-"""A first start makes keys and a database, which takes less than a second; the rest is for a machine that is busy."""
+"""A first start makes keys and a database, which takes less than a second; the rest is for a busy machine."""
 
 STOP_SECONDS = 20
-"""For a gentle stop, and for the pod of the ended job to be gone; afterwards the server is killed."""
+"""Time for a regular stop, and for the pod of the ended job to be removed; afterwards the server is killed."""
 
 
 class Ended(Exception):
-    """The example must end; `code` is the exit code."""
+    """The example ends early; `code` is the exit code."""
 
     def __init__(self, code: int, what: str) -> None:
         super().__init__(what)
@@ -56,7 +56,7 @@ class Example:
         """Start the server and wait until its socket answers."""
         self._data.mkdir(mode=0o700, exist_ok=True)
         settings = self._data / "example" / "danube.toml"
-        if not self._answers():  # another server's configuration is left unchanged; this server reports it at its start
+        if not self._answers():  # the configuration of another server is kept; this one reports it when it starts
             settings, self.password = configure(SETTINGS.parent, self._data / "example")
         with self._log.open("wb") as log:
             # In a session of its own, so that a Ctrl-C reaches it once: as the SIGTERM that `stop` sends.
@@ -67,12 +67,12 @@ class Example:
         self._wait(self._answers, START_SECONDS, "the server did not answer")
 
     def serve(self) -> None:
-        """Return when the server ends by itself, which it should not."""
+        """Wait until the server ends by itself, which is an error. Raises Ended."""
         assert self._server is not None
         raise Ended(self._server.wait() or 1, self._why_it_ended())
 
     def stop(self) -> None:
-        """Stop the server gently, with a bound."""
+        """Stop the server; kill it after STOP_SECONDS."""
         if self._server is None or self._server.poll() is not None:
             return
         self._server.terminate()
@@ -83,24 +83,24 @@ class Example:
             self._server.wait()
 
     def run_job(self) -> bool:
-        """Give the example its secret, trigger it, show its log. Whether it ended green."""
-        # Only Danube's own pages show a mask for it; a random value shows that nothing depends on what it is.
-        self._danube("secrets", "set", "GREETING_TOKEN", given=secrets.token_urlsafe(24))
+        """Set the secret of the example, trigger it and show its log; returns whether it ended green."""
+        # The value is random, since nothing depends on it; logs show a mask for it.
+        self._danube("secrets", "set", "GREETING_TOKEN", stdin=secrets.token_urlsafe(24))
         job_id = json.loads(self._danube("trigger", PIPELINE, "--json"))["id"]
-        followed = subprocess.run([DANUBE, "logs", "-f", job_id, "--data", self._data], check=False)
-        if followed.returncode not in (0, 1):
-            raise Ended(followed.returncode, f"the log of job {job_id} could not be followed")
+        logs = subprocess.run([DANUBE, "logs", "-f", job_id, "--data", self._data], check=False)
+        if logs.returncode not in (0, 1):
+            raise Ended(logs.returncode, f"the log of job {job_id} could not be followed")
         jobs = json.loads(self._danube("jobs", "--json"))
         return any(job["id"] == job_id and job["status"] == "success" for job in jobs)
 
     def wait_until_clean(self) -> None:
-        """Return when the ended job's pod is gone."""
+        """Wait until the pod of the ended job is removed."""
         pods = self._data / "pods"
         self._wait(lambda: not pods.is_dir() or not any(pods.iterdir()), STOP_SECONDS, f"pods are left in {pods}")
 
-    def _danube(self, *words: str, given: str = "") -> str:
+    def _danube(self, *words: str, stdin: str = "") -> str:
         command: list[str | Path] = [DANUBE, *words, "--data", self._data]
-        done = subprocess.run(command, input=given, text=True, stdout=subprocess.PIPE, check=False)
+        done = subprocess.run(command, input=stdin, text=True, stdout=subprocess.PIPE, check=False)
         if done.returncode != 0:
             raise Ended(done.returncode, f"danube {' '.join(words)} ended with {done.returncode}")
         return str(done.stdout)
@@ -112,7 +112,7 @@ class Example:
                 connection.sendall(b"GET /health HTTP/1.1\r\nHost: danube\r\nConnection: close\r\n\r\n")
                 return connection.recv(64).startswith(b"HTTP/1.1 200")
             except OSError:
-                return False  # not there yet
+                return False  # it does not listen yet
 
     def _wait(self, condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
         assert self._server is not None
@@ -125,12 +125,12 @@ class Example:
             time.sleep(0.02)
 
     def _why_it_ended(self) -> str:
-        said = self._log.read_text(errors="replace").strip().splitlines()[-10:]
-        return "\n".join(["the server ended:", *said])
+        lines = self._log.read_text(errors="replace").strip().splitlines()[-10:]
+        return "\n".join(["the server ended:", *lines])
 
 
 def _free_address() -> str:
-    """The example's address, with another port where its own is taken."""
+    """The address of the example, with another port if its own is taken."""
     address = str(tomllib.loads(SETTINGS.read_text())["server"]["bind_address"])
     host, _, port = address.rpartition(":")
     with socket.socket() as probe:
@@ -147,7 +147,7 @@ def _interrupted(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """The job's exit code with `--once`; otherwise that of the way it was stopped."""
+    """The exit code: with `--once` that of the job, otherwise by the signal that stopped it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the data directory")
     parser.add_argument("--once", action="store_true", help="stop when the job has ended")
@@ -171,7 +171,7 @@ def main() -> int:
         return 0 if end.code == 128 + signal.SIGINT else end.code
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # it stops already, and that has a bound
+            signal.signal(number, signal.SIG_IGN)  # it is stopping already, within a bound
         example.stop()
     return 0
 

@@ -1,7 +1,7 @@
-"""The tree that zipapp and frozen program are made from: `danube_pkg/`, the SDK and the built page, without danube.py.
+"""The tree that packages are made from: `danube_pkg/`, the SDK and the built page, without danube.py.
 
-In the checkout `danube` could mean the entry script or the SDK; in this tree there is only the SDK. The static
-programs lie in `danube_pkg/bin/<arch>/`, where the runtime looks first.
+In the checkout `danube` could mean the entry script or the SDK; in this tree it is the SDK. The static programs lie in
+`danube_pkg/bin/<arch>/`, where the runtime searches first.
 """
 
 import shutil
@@ -16,8 +16,8 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
 
 
 def make_staging(target: Path, programs: Mapping[str, Path], page: Path | None = None) -> Path:
-    """Lay the tree out anew in `target` and return it. programs: for each architecture the directory with its programs;
-    page: the built page."""
+    """Write the tree to `target`, replacing an earlier one, and return it. programs: architecture → directory of its
+    programs. page: the built page."""
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(ROOT / "danube_pkg", target / "danube_pkg", ignore=LEFT_OUT)
@@ -34,5 +34,5 @@ def make_staging(target: Path, programs: Mapping[str, Path], page: Path | None =
 
 
 def python_tag() -> str:
-    """The interpreter that compiled packages are for: `cp311`."""
+    """The tag of the interpreter for which packages are compiled, such as `cp311`."""
     return f"cp{sys.version_info.major}{sys.version_info.minor}"

@@ -1,8 +1,8 @@
 """Builds the static C programs of `supervisor/`: with the host's compiler for development, with ziglang for releases.
 
-The result is in `build/bin/<arch>/`, with a fingerprint of its sources beside it; building again does nothing while
-that matches. `python -m build_steps.supervisor` builds both programs for this machine, and fetches ziglang first
-where nothing else does.
+The result lies in `build/bin/<arch>/` beside a fingerprint of its sources; while that matches nothing is built again.
+`python -m build_steps.supervisor` builds both programs for this machine, and installs ziglang first where there is no
+other compiler.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from build_steps.locks import exclusive
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "supervisor"
 PROGRAMS = {"danube-step": "step", "danube-ns": "ns"}
-"""Each program and the folder of its own files; what lies above the folders belongs to both."""
+"""Each program and the folder of its own files; files above the folders belong to both."""
 
 ARCHITECTURES = ("x86_64", "aarch64")
-"""What is released."""
+"""The released architectures."""
 
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wmissing-prototypes", "-O2", "-static", "-s")
 _ZIG_FLAGS = (*FLAGS, "-Wno-sign-compare")
@@ -44,9 +44,9 @@ def build_supervisor(program: str) -> Path:
 
 
 def build_for_release(arch: str) -> Path:
-    """Build every program for an architecture (`x86_64`, `aarch64`), whatever this machine's; their directory.
+    """Build every program for `x86_64` or `aarch64` on any machine; returns their directory.
 
-    Always with ziglang's musl, so that a release does not depend on where it was made.
+    Always with ziglang's musl, so that a release does not depend on the machine that builds it.
     """
     fetch_ziglang()
     for program in PROGRAMS:
@@ -84,8 +84,8 @@ def _files(program: str) -> list[Path]:
 
 @cache
 def _compiler() -> Sequence[str]:
-    """The compiler for this machine and its flags. Cached, because each test asks for the programs and a trial takes
-    0.1 s."""
+    """The compiler for this machine and its flags. Cached, because each test needs the programs and a
+    trial takes 0.1 s."""
     for name in ("musl-gcc", "cc", "gcc", "clang"):
         if shutil.which(name) and _links_statically(name):
             return (name, *FLAGS)
@@ -107,7 +107,7 @@ def _links_statically(compiler: str) -> bool:
 
 
 def fetch_ziglang() -> None:
-    """Install the compiler that the release lock file pins, if it is not there: 100 MB to fetch, so only where it is
+    """Install the compiler of the release lock file unless it is installed: a download of 100 MB, so only where
     needed."""
     if importlib.util.find_spec("ziglang") is None:
         print("Fetching a C compiler, which takes a minute (ziglang, requirements-release.lock)", flush=True)

@@ -1,12 +1,11 @@
 """Builds the page from `web/` into `build/web`, with the machine's Node.js or the one of a pinned Python wheel.
 
-Nothing is built twice: the hash of the sources is stored beside the result, the hash of the lock file beside the
-packages.
+Nothing is built twice: the hash of the sources is stored beside the result, that of the lock file beside the packages.
 
-    python -m build_steps.web            build; a failure is reported and ignored, since the command line works
-    without the page python -m build_steps.web --strict   build, or fail python -m build_steps.web types      write
-    web/src/api/schema.d.ts from the OpenAPI document python -m build_steps.web check      type check, linter and unit
-    tests
+    python -m build_steps.web            build; a failure is only reported: the command line works without the page
+    python -m build_steps.web --strict   build, or fail
+    python -m build_steps.web types      write web/src/api/schema.d.ts from the OpenAPI document
+    python -m build_steps.web check      type check, linter and unit tests
 """
 
 import argparse

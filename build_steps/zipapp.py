@@ -1,9 +1,9 @@
-"""`dist/danube-VERSION-PYTHON-ARCH.pyz`: the whole of Danube in one file, for a machine that has that Python.
+"""`dist/danube-VERSION-PYTHON-ARCH.pyz`: Danube in one file, for a machine with that version of Python.
 
-The file is a zip archive behind a `#!` line. Compiled packages and static programs cannot run from inside of an
-archive, so the first start unpacks it into a directory that is named by the content's hash, and later starts only
-check that the directory exists. All but the launcher lies in an archive within the archive, because Python reads the
-whole directory of the outer one at each start: 15 ms for two thousand members. The same tree gives the same bytes.
+The file is a zip archive behind a `#!` line. Compiled packages and static programs cannot run from inside an archive,
+so the first start unpacks it into a directory that is named by the content's hash, and later starts only check that
+this exists. Everything but the launcher lies in an inner archive, because Python reads the whole directory of the
+outer one at each start: 15 ms for two thousand members. The same tree gives the same bytes.
 """
 
 import compileall
@@ -23,16 +23,16 @@ from pathlib import Path
 from build_steps.staging import ROOT, python_tag
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The date of every member: the oldest that a zip archive can say."""
+"""The date of every member: the oldest that a zip archive can hold."""
 
 COMPRESSION_LEVEL = 9
-"""Built once, fetched often."""
+"""The best compression: built once, downloaded often."""
 
 _LAUNCHER = Path(__file__).resolve().parent / "launcher.py"
 
 
 def install_dependencies(target: Path, lock: Path = ROOT / "requirements.lock") -> None:
-    """The packages of the runtime's lock file, with their hashes checked, but what only builds need."""
+    """Install the packages of the lock file, checking their hashes, without what only builds need."""
     target.mkdir(parents=True, exist_ok=True)
     wanted = target / "requirements.txt"
     wanted.write_text("".join(block for block in _blocks(lock.read_text()) if not block.startswith("setuptools==")))
@@ -52,13 +52,13 @@ def install_dependencies(target: Path, lock: Path = ROOT / "requirements.lock") 
 
 
 def build_zipapp(staging: Path, target: Path | None = None) -> Path:
-    """Pack a staging tree that holds Danube and its dependencies, and return the file."""
+    """Pack a staging tree with Danube and its dependencies, and return the file."""
     target = target or ROOT / "dist" / f"danube-{version()}-{python_tag()}-{platform.machine()}.pyz"
     target.parent.mkdir(parents=True, exist_ok=True)
     compileall.compile_dir(
         str(staging),
         quiet=2,
-        force=True,  # what an import has left there would be of another kind
+        force=True,  # bytecode of an earlier import has another form
         stripdir=str(staging),
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
@@ -87,7 +87,7 @@ def version() -> str:
 
 
 def _blocks(lock: str) -> Iterator[str]:
-    """One for each pinned package: its line and the hashes that follow."""
+    """The blocks of a lock file: the line of a pinned package and its hashes."""
     return (block for block in re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE) if "==" in block)
 
 

@@ -1,1 +1,1 @@
-"""How Danube is built: what is generated is up to date, what is packed works."""
+"""How Danube is built: generated files are up to date, and packages work."""

@@ -1,4 +1,4 @@
-"""`make run`: the first command that a new user runs."""
+"""`make run`: a server with the example, its job, and a clean end."""
 
 import json
 import os
@@ -27,7 +27,7 @@ secrets.token_urlsafe = lambda _: {VALUE!r}
 from build_steps.run_example import main
 sys.exit(main())
 """
-"""The example with a secret that the test knows."""
+"""Runs the example with a secret that the test knows."""
 
 
 @contextmanager
@@ -54,19 +54,19 @@ def printed_until(process: subprocess.Popen[str], pattern: str) -> str:
 
 
 def processes_of(data: Path) -> list[str]:
-    """The command lines in which the data directory is named."""
+    """The command lines of all processes that contain the data directory."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
-            continue  # it ended meanwhile
+            continue  # it has ended
         if str(data) in words:
             found.append(words)
     return found
 
 
-def test_once_ends_green_and_leaves_an_artifact_no_process_and_no_secret(tmp_path: Path) -> None:
+def test_once_ends_green_with_an_artifact_and_leaves_no_process_and_no_secret(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with example(data, "--once") as process:
         printed, _ = process.communicate(timeout=SECONDS)
@@ -79,7 +79,7 @@ def test_once_ends_green_and_leaves_an_artifact_no_process_and_no_secret(tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_keeps_serving_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
+def test_it_serves_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     data = tmp_path / "data"
     with example(data) as process:
         printed = printed_until(process, "Ctrl-C stops it")
@@ -99,14 +99,14 @@ def test_it_keeps_serving_until_it_is_stopped(tmp_path: Path, number: signal.Sig
     assert processes_of(data) == []
 
 
-def test_a_port_in_use_is_replaced_by_another(tmp_path: Path) -> None:
+def test_another_port_is_used_where_its_own_is_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             taken.bind(("127.0.0.1", 8080))
             taken.listen()
         except OSError:
-            taken.close()  # another process has taken it, which serves as well
+            taken.close()  # another program has taken it, which serves as well
         with example(tmp_path / "data") as process:
             printed = printed_until(process, "Ctrl-C stops it")
     assert "127.0.0.1:8080" not in printed
@@ -120,12 +120,12 @@ def test_a_server_that_cannot_start_is_reported_with_its_reason(tmp_path: Path) 
             printed, _ = second.communicate(timeout=SECONDS)
         assert second.returncode == 3
         assert "another process uses" in printed
-        assert first.poll() is None, "the first one keeps running"
+        assert first.poll() is None, "the first one continues"
 
 
 @pytest.mark.long
 def test_a_clone_needs_one_command(tmp_path: Path) -> None:
-    """From nothing: the environment, the packages, the supervisor, the example."""
+    """`make run` in a fresh clone makes the environment, the supervisor and the page, and runs the example."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(tmp_path / "danube")], check=True)
     clone = tmp_path / "danube"
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "VIRTUAL_ENV")}

@@ -1,4 +1,4 @@
-"""Danube in one file: the tree that it is made of, its first start, its later ones."""
+"""Danube in one file: the tree that it is made from, its first start, later starts."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def staging(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree with the programs of this machine's compiler, without other people's packages."""
+    """The tree with the programs of this machine's compiler, without third-party packages."""
     directory = {build_supervisor(name).parent for name in PROGRAMS}.pop()
     return make_staging(tmp_path_factory.mktemp("staging") / "tree", {platform.machine(): directory})
 
@@ -67,22 +67,22 @@ def test_it_unpacks_once(zipapp: Path, tmp_path: Path) -> None:
     assert os.access(trees[0] / "danube_pkg" / "bin" / platform.machine() / "danube-ns", os.X_OK)
 
 
-def test_it_is_a_program_of_its_own(zipapp: Path, tmp_path: Path) -> None:
+def test_it_is_executable(zipapp: Path, tmp_path: Path) -> None:
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run([zipapp, "--version"], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == f"danube {version()}\n"
 
 
-def test_in_it_danube_is_the_sdk_also_in_the_checkout(zipapp: Path, tmp_path: Path) -> None:
-    """The unpacked tree is what its commands and their children import, wherever they are started."""
+def test_danube_is_the_sdk_also_when_started_in_the_checkout(zipapp: Path, tmp_path: Path) -> None:
+    """Commands and their children import from the unpacked tree, wherever they are started."""
     run(zipapp, "--version", cwd=tmp_path, cache=tmp_path)
     tree = next((tmp_path / "danube").iterdir())
     program = f"import sys; sys.path.insert(0, {str(tree)!r}); import danube; print(danube.pipeline, danube.__file__)"
     assert str(tree) in run("-c", program, cwd=ROOT, cache=tmp_path).stdout
 
 
-def test_a_start_that_is_cut_leaves_nothing_that_counts(zipapp: Path, tmp_path: Path) -> None:
-    """The rename comes last, so what a killed start left behind is not taken for a tree."""
+def test_an_interrupted_first_start_is_repeated(zipapp: Path, tmp_path: Path) -> None:
+    """A tree counts once it is renamed; what a killed start left beside it is ignored."""
     (tmp_path / "danube" / "new-killed").mkdir(parents=True)
     (tmp_path / "danube").chmod(0o700)
     assert run(zipapp, "--version", cwd=tmp_path, cache=tmp_path).stdout == f"danube {version()}\n"
@@ -94,7 +94,7 @@ def test_the_same_tree_gives_the_same_bytes(staging: Path, zipapp: Path, tmp_pat
     assert digest(build_zipapp(copy, tmp_path / "again.pyz")) == digest(zipapp)
 
 
-def test_a_cache_that_others_can_write_is_refused_with_the_command_that_fixes_it(zipapp: Path, tmp_path: Path) -> None:
+def test_a_cache_that_others_can_write_is_refused_with_a_hint(zipapp: Path, tmp_path: Path) -> None:
     place = tmp_path / "danube"
     place.mkdir()
     place.chmod(0o777)
@@ -103,27 +103,27 @@ def test_a_cache_that_others_can_write_is_refused_with_the_command_that_fixes_it
     assert f"chmod go-w {place}" in done.stderr
 
 
-def test_another_python_is_refused_with_the_version_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_python_is_refused_with_the_right_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "PYTHON", "cp399")
     monkeypatch.setattr(launcher, "MACHINE", "vax")
     with pytest.raises(SystemExit, match="this file is for Python cp399 on vax"):
         launcher.main()
 
 
-def test_its_archive_is_small_to_look_into(zipapp: Path) -> None:
+def test_its_outer_archive_has_few_members(zipapp: Path) -> None:
     """Python reads the whole directory of the outer archive at each start."""
     assert zipfile.ZipFile(zipapp).namelist() == ["__main__.py", "site.zip"]
 
 
 @pytest.mark.long
-def test_with_its_packages_it_runs_the_example(staging: Path, tmp_path: Path) -> None:
+def test_with_its_dependencies_it_runs_the_example(staging: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(staging, whole, ignore=shutil.ignore_patterns("__pycache__"))
     install_dependencies(whole)
     assert not list(whole.glob("setuptools*"))
     packed = build_zipapp(whole, tmp_path / "danube.pyz")
     shutil.copytree(ROOT / "examples" / "python-package", tmp_path / "app")
-    # No site-packages but its own: -I leaves the environment out, -S those of this Python.
+    # Only its own packages: -I ignores the environment, -S the site-packages of this Python.
     done = run("-I", "-S", packed, "run", cwd=tmp_path / "app", cache=tmp_path, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "job success" in done.stdout

@@ -150,7 +150,7 @@ async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> Non
 
 async def test_invalid_usage_and_refusals_have_different_exit_codes(api: Api, shell: Shell) -> None:
     data = str(api.path)
-    assert "no branch, tag or commit 'gone'" in await shell.danube(
+    assert "has no branch, tag or commit 'gone'" in await shell.danube(
         "trigger", "app", "--ref", "gone", "--data", data, code=3
     )
     assert "there is no pipeline" in await shell.danube("trigger", "absent", "--data", data, code=3)

@@ -1,4 +1,4 @@
-"""One danube a test; it is closed whatever happened in it."""
+"""A Danube for each test, or one for the tests of a module that neither kill nor reconfigure it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.server import FILES_TEST, Installation
 
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> None:
-    """A server finds them where `make setup` puts them."""
+    """Build the programs where a server finds them."""
     for name in ("danube-step", "danube-ns"):
         build_supervisor(name)
 
@@ -31,7 +31,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 def closing(made: Installation) -> Iterator[Installation]:
-    """Close it whatever happened in the test."""
+    """Close the installation whether the test passed or not."""
     try:
         yield made
     finally:

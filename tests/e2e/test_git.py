@@ -1,4 +1,4 @@
-"""Whole jobs from private repositories, and the life of a configuration as people at a terminal see it."""
+"""Jobs from private repositories, and a configuration as the command line shows it."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ SEARCHES = '''
 import os, sys
 from danube import pipeline, secrets, step
 
-# Backwards, so that the values themselves are nowhere in this pod.
+# Reversed, so that this pod does not contain the values themselves.
 NEEDLES = {needles!r}
 
 LOOK = """
@@ -98,7 +98,7 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Inst
             danube.command("secrets", "set", name, stdin=value)
 
         seen: list[bytes] = []
-        with watching(seen):
+        with ProcessWatch(seen):
             ids = {name: danube.trigger(name) for name in urls}
             ended = {name: danube.end_of(job_id, 120) for name, job_id in ids.items()}
         for name, job in ended.items():
@@ -110,35 +110,34 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Inst
             assert "refused: the secret 'lab-token' is the server's own" in log
             rule = "deploy key" if name == "deploy" else f"the-{name}"
             assert f"read with: {rule}\n" in log
-            detail = danube.client.get(f"/api/v1/jobs/{job['id']}")
-            assert detail["source_rule"] == rule
-            assert detail["trigger"]["commit_message"] == f"the code of {name}"
+            shown = danube.client.get(f"/api/v1/jobs/{job['id']}")
+            assert shown["source_rule"] == rule
+            assert shown["trigger"]["commit_message"] == f"the code of {name}"
             pages = {"app": f"http://{host}/app/code/commit/", "lab": f"http://{host}/lab/code/-/commit/"}
-            assert detail["commit_url"] == (pages[name] + detail["trigger"]["commit_sha"] if name in pages else "")
-        # One token to read with and one for statuses, each made once: what reads may not write.
+            assert shown["commit_url"] == (pages[name] + shown["trigger"]["commit_sha"] if name in pages else "")
+        # One token for reading and one for statuses, each issued once: the first must not be able to write.
         wait_until(lambda: api.statuses, 30, "a status at the forge")
         assert api.asked == [{"permissions": {"contents": "read"}}, {"permissions": {"statuses": "write"}}]
         assert api.tokens == [api_token, status_token]
         assert {authorization for _, authorization, _ in api.statuses} == {f"Bearer {status_token}"}
 
         for needle in (one.encode() for one in needles):
-            # The private half of the one that is a file of the server lies where its owner has put it, outside of the
-            # data.
+            # The private key that is a file of the server lies outside of the data directory.
             assert danube.files_with(needle) == []
             assert needle not in danube.server_log.read_bytes()
             assert not [text for text in seen if needle in text]
         assert any(b"danube_pkg.adapters.git.worker" in text for text in seen)
 
 
-class watching:
-    """Reads every process's arguments and environment for as long as the block lasts."""
+class ProcessWatch:
+    """Records the arguments and environment of every process while the block lasts."""
 
     def __init__(self, seen: list[bytes]) -> None:
         self._seen = seen
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read_processes, name="watch processes")
+        self._thread = threading.Thread(target=self._watch, name="watch processes")
 
-    def _read_processes(self) -> None:
+    def _watch(self) -> None:
         while not self._stop.wait(0.02):
             self._seen += [text for _, text in command_lines() if b"danube" in text or b"ssh" in text or b"git" in text]
 
@@ -153,7 +152,7 @@ class watching:
 def configure(
     danube: Installation, api: str, lab: str, ssh: SshServer, host: str, served: Path, key_file: Path
 ) -> None:
-    """One rule of each kind; the repository of the deploy key has none."""
+    """Configure one rule of each kind; the repository of the deploy key has none."""
     rules = [
         {
             "type": "github_app",
@@ -181,7 +180,7 @@ def configure(
     (danube.config / "config.yaml").write_text(json.dumps(document))
 
 
-def test_a_configuration_lives_at_the_terminal(danube: Installation) -> None:
+def test_the_command_line_shows_and_syncs_the_configuration(danube: Installation) -> None:
     danube.pipeline("app", 'from danube import pipeline\n@pipeline(name="App")\ndef build(): print("built")\n')
     danube.serve()
     status = json.loads(danube.command("config", "status", "--json").stdout)
@@ -228,7 +227,7 @@ def test_a_configuration_lives_at_the_terminal(danube: Installation) -> None:
         danube.client.get("/metrics")
 
 
-def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(danube: Installation) -> None:
+def test_a_configured_secret_without_a_value_does_not_prevent_the_start(danube: Installation) -> None:
     spec = {
         "git_authentication": [
             {"type": "https_token", "name": "forge", "token_secret": "t", "match_patterns": ["127.0.0.1:1/*"]}
@@ -251,7 +250,7 @@ def test_a_secret_that_is_named_but_not_set_keeps_nothing_from_starting(danube: 
     )
 
 
-def test_a_server_begins_before_its_configuration_can_be_read(danube: Installation, ssh: SshServer) -> None:
+def test_a_server_starts_before_its_configuration_can_be_read(danube: Installation, ssh: SshServer) -> None:
     repository = ServedRepository(danube.path / "served" / "config.git")
     pipeline = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: app}\nspec: {repository: /srv/app}\n"
     first = repository.commit({"pipelines/app.yaml": pipeline})
@@ -289,7 +288,7 @@ def test_a_server_begins_before_its_configuration_can_be_read(danube: Installati
     assert [one["name"] for one in json.loads(danube.command("pipelines", "--json").stdout)] == ["app"]
 
 
-def test_a_repository_gets_a_danubefile_that_runs(danube: Installation) -> None:
+def test_init_writes_a_danubefile_that_runs(danube: Installation) -> None:
     app = danube.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
     assert "found: Make" in danube.command("init", str(app), "--repository", "https://git.example.org/shop.git").stdout
     assert "danubefile.py OK: shop" in danube.command("validate", str(app)).stdout

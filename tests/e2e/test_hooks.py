@@ -1,5 +1,5 @@
-"""Webhooks at a real server: what is refused and how, and that everything that was accepted has its jobs, through
-kill -9."""
+"""Webhooks at a real server: refusals, and each accepted delivery starts its jobs exactly once, also through kill
+-9."""
 
 import json
 import sqlite3
@@ -53,7 +53,7 @@ WAITING = """
 
 @pytest.fixture
 def sender(danube: Installation) -> Iterator[Sender]:
-    """A server with a pipeline of a repository that nothing can fetch."""
+    """Sends to a server with a pipeline whose repository cannot be fetched."""
     configure(danube)
     danube.pipeline("app", None, repository=URL, triggers=[{"on": "push"}])
     danube.serve()
@@ -105,9 +105,7 @@ def test_each_refusal_has_its_own_status_and_reference(danube: Installation, sen
     ]
 
 
-def test_gitlabs_signed_deliveries_are_believed_within_their_time_and_once(
-    danube: Installation, sender: Sender
-) -> None:
+def test_gitlabs_signed_deliveries_are_accepted_once_and_only_while_fresh(danube: Installation, sender: Sender) -> None:
     danube.command("secrets", "set", "hook-new", stdin=SIGNING)
     body = gitlab_push_body(URL, SHA)
 
@@ -130,7 +128,7 @@ def test_gitlabs_signed_deliveries_are_believed_within_their_time_and_once(
     assert len(danube.jobs()) == 1
 
 
-def test_a_status_that_a_forge_refuses_is_shown_on_the_status_page(danube: Installation) -> None:
+def test_a_refused_commit_status_is_a_condition(danube: Installation) -> None:
     with GithubApi("1") as forge:
         url = f"{forge.url}/team/app.git"
         rule = {"type": "https_token", "name": "the-forge", "token_secret": "forge-token", "forge": "gitea"}
@@ -150,9 +148,7 @@ def test_a_status_that_a_forge_refuses_is_shown_on_the_status_page(danube: Insta
         assert "an old token" not in shown
 
 
-def test_a_push_runs_the_commit_that_was_pushed_also_when_another_came_meanwhile(
-    danube: Installation, tmp_path: Path
-) -> None:
+def test_a_push_runs_its_own_commit_also_after_a_newer_one(danube: Installation, tmp_path: Path) -> None:
     app = ServedRepository(tmp_path / "served" / "team" / "app.git")
     with HttpServer(tmp_path / "served") as server:
         url = server.url(app)
@@ -227,8 +223,7 @@ def dedented(text: str) -> str:
 
 
 def burst_through_kills(danube: Installation, count: int, connections: int, kills: int) -> None:
-    """Every delivery that was answered has exactly one job of each of two pipelines that it concerns, and none of a
-    third."""
+    """Each answered delivery has exactly one job in each of two matching pipelines, and none in a third."""
     configure(danube, max_concurrent_jobs=1)
     danube.pipeline("holder", WAITING)
     for name in ("first", "second"):
@@ -245,12 +240,12 @@ def burst_through_kills(danube: Installation, count: int, connections: int, kill
         assert set(made.values()) == {1}
         assert danube.job(holder)["status"] == "running", "the running job continued"
     finally:
-        cancel_what_waits(danube)
+        cancel_queued_jobs(danube)
         danube.command("cancel", holder)
 
 
 def send_through_kills(danube: Installation, count: int, connections: int, kills: int) -> Burst:
-    """All of them, each until it is answered, and everything that was taken is settled."""
+    """Send each delivery until it is answered, and wait until the inbox is settled."""
     bodies = {f"delivery-{number}": push_body(URL, f"{number:040x}") for number in range(1, count + 1)}
     burst = Burst(danube, bodies, connections)
     threads = burst.start()
@@ -271,8 +266,8 @@ def rows(danube: Installation, sql: str) -> list[tuple[str, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def cancel_what_waits(danube: Installation) -> None:
-    """Before what runs, or the next would start when its place is free."""
+def cancel_queued_jobs(danube: Installation) -> None:
+    """Cancel what is queued before what runs, or a queued job would start next."""
     waiting = [job_id for (job_id,) in rows(danube, "SELECT id FROM jobs WHERE phase = 'queued'")]
 
     def cancel(ids: list[str]) -> None:
@@ -286,10 +281,10 @@ def cancel_what_waits(danube: Installation) -> None:
         thread.join()
 
 
-def test_a_burst_through_a_kill_starts_each_job_once(danube: Installation) -> None:
+def test_a_burst_of_deliveries_through_a_kill_starts_each_job_once(danube: Installation) -> None:
     burst_through_kills(danube, count=120, connections=16, kills=1)
 
 
 @pytest.mark.long
-def test_a_thousand_webhooks_over_64_connections_through_kills_start_each_job_once(danube: Installation) -> None:
+def test_a_thousand_deliveries_through_kills_start_each_job_once(danube: Installation) -> None:
     burst_through_kills(danube, count=1000, connections=64, kills=4)

@@ -1,4 +1,4 @@
-"""Images as a user has them: loaded, pulled, listed and removed by the command line, named in a danubefile."""
+"""Images by the command line and in danubefiles: load, pull, list, remove, use."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def archives(tmp_path: Path) -> tuple[Path, Path]:
-    """Two images in files: one runs as root, the other as a user of its own."""
+    """Two image archives: one image runs as root, the other as another user."""
     shell = Layout(tmp_path / "shell").image("local/shell:1", [busybox()])
     user = Layout(tmp_path / "user").image("local/user:1", [busybox()], config={"User": "node"})
     return shell.file(tmp_path / "shell.tar"), user.file(tmp_path / "user.tar")
@@ -78,7 +78,7 @@ def test_steps_in_loaded_images_share_the_workspace(shared: Installation, archiv
     assert f"from the repository\n{root}\nof-the-shell\n1000\n/workspace\n" in printed
 
 
-def test_a_pipelines_image_is_the_default_of_its_steps(shared: Installation, archives: tuple[Path, Path]) -> None:
+def test_steps_use_the_image_of_their_pipeline_by_default(shared: Installation, archives: tuple[Path, Path]) -> None:
     load(shared, archives)
     shared.pipeline(
         "default", DANUBEFILE.replace(', image="local/shell:1"', ""), {"input": "x\n"}, image="local/shell:1"
@@ -89,7 +89,7 @@ def test_a_pipelines_image_is_the_default_of_its_steps(shared: Installation, arc
     assert "(local/shell:1)" in shared.log(job)
 
 
-def test_an_image_of_a_registry_is_pulled_and_the_log_says_so(danube: Installation, registry: Registry) -> None:
+def test_an_image_is_pulled_from_a_registry_and_the_log_reports_it(danube: Installation, registry: Registry) -> None:
     push(Layout(danube.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/app:1")
     danube.add_settings(f'[registry]\nurl = "http://{registry.host}"\ndefault_host = "{registry.host}"\n')
     danube.pipeline(
@@ -105,10 +105,10 @@ def test_an_image_of_a_registry_is_pulled_and_the_log_says_so(danube: Installati
     assert [(one["name"], one["loaded"], one["pods"]) for one in listed] == [(f"{registry.host}/e2e/app:1", False, 0)]
 
 
-def test_pulling_by_hand_has_the_registries_and_credentials_of_the_server(
+def test_image_pull_uses_the_registries_and_credentials_of_the_server(
     danube: Installation, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Beside a server that runs; after it was stopped, and for `danube run` on its machine; and not from elsewhere."""
+    """While the server runs, after it was stopped, and in `danube run`; but not with another data directory."""
     with serving(tmp_path_factory.mktemp("closed") / "registry", account=True) as closed:
         image, other = f"{closed.host}/e2e/private:1", f"{closed.host}/e2e/private:2"
         for name in (image, other):
@@ -124,12 +124,12 @@ def test_pulling_by_hand_has_the_registries_and_credentials_of_the_server(
         danube.stop()
         tree = danube.repository("tree", {"danubefile.py": one_step("echo in a private image", other)})
         assert "in a private image" in danube.command("run", str(tree)).stdout
-        refused = danube.command("image", "pull", image, "--data", str(danube.path / "nowhere"), check=False)
-        assert (refused.returncode, PASSWORD in refused.stderr) == (3, False)
+        other_directory = danube.command("image", "pull", image, "--data", str(danube.path / "nowhere"), check=False)
+        assert (other_directory.returncode, PASSWORD in other_directory.stderr) == (3, False)
 
 
 @pytest.mark.long
-def test_a_database_of_another_version_is_left_alone(danube: Installation, registry: Registry) -> None:
+def test_a_database_of_another_version_is_not_read(danube: Installation, registry: Registry) -> None:
     push(Layout(danube.path / "l").image("1", [busybox()]), "1", f"{registry.host}/e2e/other:1")
     danube.serve()
     danube.stop()
@@ -143,7 +143,7 @@ def test_a_database_of_another_version_is_left_alone(danube: Installation, regis
         database.commit()
 
 
-def test_an_image_that_cannot_be_had_fails_the_step_with_its_sentence(shared: Installation) -> None:
+def test_an_image_that_cannot_be_pulled_fails_its_step(shared: Installation) -> None:
     shared.pipeline(
         "missing",
         one_step("true", "no.such.registry.invalid/x:1"),
@@ -154,8 +154,8 @@ def test_an_image_that_cannot_be_had_fails_the_step_with_its_sentence(shared: In
     assert "there is no host no.such.registry.invalid" in end["message"]
 
 
-def test_one_job_pushes_what_the_next_one_runs_in(danube: Installation, registry: Registry) -> None:
-    """A registry on this machine, which jobs reach by its name through the proxy and Danube by the same name."""
+def test_a_job_pushes_an_image_and_runs_in_it(danube: Installation, registry: Registry) -> None:
+    """Jobs reach a registry on this machine by its name, through the proxy; Danube pulls by the same name."""
     port = registry.host.rpartition(":")[2]
     danube.add_settings(f'[registry]\nurl = "http://registry.test:{port}"\n')
     danube.add_settings('[egress]\nhosts = {"registry.test" = "127.0.0.1"}\n')
@@ -204,7 +204,7 @@ def test_load_list_pull_and_remove(danube: Installation, archives: tuple[Path, P
         (("pull", "no.such.registry.invalid/x"), 3, "there is no host no.such.registry.invalid"),
     ],
 )
-def test_every_refusal_helps(danube: Installation, words: tuple[str, ...], code: int, said: str) -> None:
+def test_every_refusal_has_a_hint(danube: Installation, words: tuple[str, ...], code: int, said: str) -> None:
     Layout(danube.path / "nameless").image("latest", [[directory("d")]]).file(danube.path / "nameless.tar")
     done = danube.command("image", *words, check=False)
     assert (done.returncode, "hint: " in done.stderr) == (code, True)
@@ -225,7 +225,7 @@ def test_an_image_that_a_job_uses_is_not_removed(shared: Installation, archives:
     shared.command("image", "remove", "local/shell:1")
 
 
-def test_danube_run_uses_what_was_loaded(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+def test_danube_run_uses_loaded_images(tmp_path: Path, archives: tuple[Path, Path]) -> None:
     tree, state = tmp_path / "tree", tmp_path / "state"
     tree.mkdir()
     state.mkdir()

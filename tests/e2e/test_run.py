@@ -1,4 +1,4 @@
-"""`danube run`: the working tree as it is, here and now, without a server."""
+"""`danube run`: the working tree as it is, without a server."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def runs_of(state: Path) -> list[Path]:
     return sorted((state / "danube" / "runs").iterdir())
 
 
-def test_green_says_so_in_one_line_and_keeps_artifacts(tree: Path, state: Path) -> None:
+def test_a_green_run_ends_with_one_line_and_keeps_artifacts(tree: Path, state: Path) -> None:
     write(tree, "step.run('echo hi > kept; echo said', name='Say')", "artifacts.upload('kept', name='kept')")
     run = danube_run(tree, state=state)
     assert run.code == 0, run.everything
@@ -51,7 +51,7 @@ def test_green_says_so_in_one_line_and_keeps_artifacts(tree: Path, state: Path) 
     assert list((runs_of(state)[0] / "pods").iterdir()) == []
 
 
-def test_red_ends_with_one_and_says_how_to_fix_it(tree: Path, state: Path) -> None:
+def test_a_red_run_returns_1_with_a_hint(tree: Path, state: Path) -> None:
     write(tree, "step.run('exit 9', name='Nine')")
     run = danube_run(tree, state=state)
     assert run.code == 1
@@ -59,7 +59,7 @@ def test_red_ends_with_one_and_says_how_to_fix_it(tree: Path, state: Path) -> No
     assert "hint: " in run.errors
 
 
-def test_uncommitted_changes_run_and_ignored_files_do_not(tree: Path, state: Path) -> None:
+def test_a_run_has_uncommitted_changes_and_no_ignored_files(tree: Path, state: Path) -> None:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(tree)]
     write(
         tree,
@@ -107,7 +107,7 @@ def test_params_secrets_and_events_as_json(tree: Path, state: Path) -> None:
         (("--network", "everything"), 2, "invalid choice"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_runs(
+def test_bad_options_are_refused_before_a_step_runs(
     tree: Path, state: Path, words: tuple[str, ...], code: int, said: str
 ) -> None:
     write(tree, "step.run('true')")
@@ -117,7 +117,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(
     assert "in-the-arguments" not in run.errors
 
 
-def test_a_directory_without_a_danubefile_says_what_to_do(tree: Path, state: Path) -> None:
+def test_a_directory_without_a_danubefile_is_refused_with_a_hint(tree: Path, state: Path) -> None:
     run = refused_run(tree, state=state)
     assert run.code == 2
     assert "there is no danubefile.py in" in run.errors
@@ -125,7 +125,7 @@ def test_a_directory_without_a_danubefile_says_what_to_do(tree: Path, state: Pat
 
 
 def started(tree: Path, state: Path) -> subprocess.Popen[bytes]:
-    """A run of `write(…)`'s file in the background, once its step prints `begun`."""
+    """Start a run in the background, and wait until its step prints `begun`."""
     output = state / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -138,7 +138,7 @@ def started(tree: Path, state: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_an_interrupt_cancels_and_leaves_nothing(tree: Path, state: Path) -> None:
+def test_an_interrupt_cancels_the_run_and_removes_its_pod(tree: Path, state: Path) -> None:
     write(tree, "step.run('echo begun; sleep 100')")
     process = started(tree, state)
     process.send_signal(signal.SIGINT)
@@ -147,7 +147,7 @@ def test_an_interrupt_cancels_and_leaves_nothing(tree: Path, state: Path) -> Non
     assert list((runs_of(state)[0] / "pods").iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(tree: Path, state: Path) -> None:
+def test_the_next_run_removes_the_pod_of_a_killed_one(tree: Path, state: Path) -> None:
     write(tree, "step.run('echo begun; test -e quick || sleep 100')")
     process = started(tree, state)
     process.kill()
@@ -159,8 +159,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tree: Path, state: Path) 
     assert list(left.iterdir()) == []
 
 
-def test_it_works_as_an_ordinary_user_too(tree: Path, state: Path) -> None:
-    """By the same way into directories of root's as the sandbox's own tests."""
+def test_it_works_as_an_ordinary_user(tree: Path, state: Path) -> None:
+    """In the same mount namespace as the tests of the sandbox, so that the user can read this tree."""
     write(
         tree,
         "step.run('echo \"user $(id -u)\"; touch mine; ls -ln mine', name='Who')",

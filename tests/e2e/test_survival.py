@@ -1,4 +1,5 @@
-"""The server dies while jobs run: the same process continues, no line is lost or doubled, green stays proven."""
+"""The server is killed while jobs run: the same process continues, no log line is lost or doubled, and the job is
+green."""
 
 import random
 import re
@@ -40,7 +41,7 @@ def assert_whole(danube: Installation, job_id: str) -> None:
     assert SECRET not in printed
 
 
-def test_a_killed_server_finds_its_running_step_again(danube: Installation) -> None:
+def test_a_step_continues_when_its_server_was_killed(danube: Installation) -> None:
     prepared(danube)
     job_id = danube.trigger("counter")
     danube.wait_for_log(job_id, "line-50=")
@@ -52,23 +53,23 @@ def test_a_killed_server_finds_its_running_step_again(danube: Installation) -> N
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
-def test_a_server_that_is_killed_at_random_moments_loses_nothing(danube: Installation, seed: int) -> None:
-    survive(danube, seed, deaths=4)
+def test_a_server_that_is_killed_at_random_times_loses_nothing(danube: Installation, seed: int) -> None:
+    survive(danube, seed, kills=4)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(10, 20))
-def test_ten_random_deaths_in_a_jobs_life(danube: Installation, seed: int) -> None:
-    survive(danube, seed, deaths=10)
+def test_ten_kills_in_one_job(danube: Installation, seed: int) -> None:
+    survive(danube, seed, kills=10)
 
 
-def survive(danube: Installation, seed: int, deaths: int) -> None:
-    """Kill at a random point of the log's growth, `deaths` times over, then let the job end."""
+def survive(danube: Installation, seed: int, kills: int) -> None:
+    """Kill the server `kills` times, each at a random length of the log, then wait for the job."""
     chance = random.Random(seed)
     print(f"seed {seed}")
     prepared(danube)
     job_id = danube.trigger("counter")
-    for _ in range(deaths):
+    for _ in range(kills):
         log = danube.data / "logs" / f"{job_id}.log"
         more = (log.stat().st_size if log.exists() else 0) + chance.randrange(0, 900)
         wait_until(
@@ -82,7 +83,7 @@ def survive(danube: Installation, seed: int, deaths: int) -> None:
     assert_whole(danube, job_id)
 
 
-def test_a_follower_continues_where_it_was_when_the_server_is_back(danube: Installation) -> None:
+def test_a_follower_continues_at_its_offset_after_a_restart(danube: Installation) -> None:
     prepared(danube)
     job_id = danube.trigger("counter")
     following = subprocess.Popen(
@@ -98,14 +99,14 @@ def test_a_follower_continues_where_it_was_when_the_server_is_back(danube: Insta
 
 
 def has_grown(danube: Installation, job_id: str, size: int) -> bool:
-    """Or has ended, and will not grow any more."""
+    """Whether the log has that size, or the job has ended."""
     log = danube.data / "logs" / f"{job_id}.log"
     if log.exists() and log.stat().st_size >= size:
         return True
     return danube.job(job_id)["status"] not in ("pending", "running")
 
 
-def test_a_gentle_stop_leaves_jobs_running(danube: Installation) -> None:
+def test_jobs_continue_after_a_regular_stop(danube: Installation) -> None:
     prepared(danube)
     job_id = danube.trigger("counter")
     danube.wait_for_log(job_id, "line-20=")

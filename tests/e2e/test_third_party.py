@@ -24,7 +24,7 @@ def build() -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source archive of the package index as a Git repository, with a danubefile."""
+    """The project's source archive from the package index as a Git repository, with a danubefile."""
     place = tmp_path_factory.mktemp("project")
     (place / "requirements.txt").write_text(PROJECT)
     words = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "-r", str(place / "requirements.txt")]
@@ -42,14 +42,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow("installs a project of the package index and runs its own test suite")
-def test_its_suite_is_green_as_it_is(project: Path, tmp_path: Path) -> None:
+def test_its_tests_pass_as_they_are(project: Path, tmp_path: Path) -> None:
     run = danube_run(project, "--network=host", state=tmp_path, seconds=300)
     assert run.code == 0, run.everything
     assert re.search(r"\d+ passed", run.printed)
 
 
 @pytest.mark.long
-def test_it_is_red_with_one_assertion_broken(project: Path, tmp_path: Path) -> None:
+def test_the_job_fails_with_one_broken_assertion(project: Path, tmp_path: Path) -> None:
     test = project / "h11" / "tests" / "test_util.py"
     whole = test.read_text()
     broken = whole.replace("assert str(exc.value) == ", "assert str(exc.value) != ", 1)

@@ -1,4 +1,4 @@
-"""Every way out of a step of a whole job, as its author would try them: refused, and in the ledger of that job."""
+"""Every attempt of a step to bypass its egress rules is refused, and recorded in the ledger of its job."""
 
 import json
 import socket
@@ -70,7 +70,7 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
 
 
 @pytest.mark.long
-def test_every_way_out_of_a_step_is_refused_and_written_down(danube: Installation, origin: Origin) -> None:
+def test_every_attempt_to_bypass_egress_rules_is_refused_and_recorded(danube: Installation, origin: Origin) -> None:
     port = origin.server_port
     own = free_port()
     settings = (danube.path / "danube.toml").read_text().replace("127.0.0.1:0", f"127.0.0.1:{own}")

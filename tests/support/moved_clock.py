@@ -29,7 +29,7 @@ class MovedClock:
         return min((at for at, future in self._sleepers if not future.done()), default=None)
 
     def move(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the time."""
         self.move_to(self._now + seconds)
 
     def move_to(self, now: float) -> None:

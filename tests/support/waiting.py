@@ -8,7 +8,7 @@ INTERVAL_SECONDS = 0.01
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Return when the condition holds; fail with `what` when it does not within `seconds`."""
+    """Return when the condition holds; fail with `what` unless it does within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
@@ -16,7 +16,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
 
 
 async def wait_until_async(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """The same inside an event loop, which keeps running meanwhile."""
+    """The same inside an event loop, which continues meanwhile."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
@@ -24,7 +24,7 @@ async def wait_until_async(condition: Callable[[], object], seconds: float, what
 
 
 async def wait_until_true(condition: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
-    """The same for a condition that has to be asked for."""
+    """The same for a condition that is a coroutine."""
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"

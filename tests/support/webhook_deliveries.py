@@ -1,5 +1,4 @@
-"""Webhooks as a forge sends them, towards a real server: signed, over connections that stay open, and sent again
-where no answer came."""
+"""Sends webhooks as a forge does: signed, over kept connections, repeated where there was no response."""
 
 import base64
 import hashlib
@@ -25,7 +24,7 @@ SECONDS = 90.0
 
 
 def configure(danube: Installation, **spec: Any) -> None:
-    """What config.yaml says beside the secret of GitHub's and Gitea's webhooks; the port stays over restarts."""
+    """Write config.yaml with webhook secrets and `spec`, and a port that stays the same over restarts."""
     webhooks = [{"forge": forge, "secrets": ["hook", "hook-new"]} for forge in ("github", "gitlab", "gitea")]
     document = {
         "apiVersion": "danube.dev/v1",
@@ -49,7 +48,7 @@ def port_of(danube: Installation) -> int:
 def push_body(
     repository: str, sha: str, branch: str = "main", files: Sequence[str] = ("a",), message: str = "a change"
 ) -> bytes:
-    """GitHub's push, as far as it matters. repository: the clone URL."""
+    """The used fields of GitHub's push event. repository: the clone URL."""
     commit = {"id": sha, "message": message, "added": list(files), "modified": [], "removed": []}
     return json.dumps(
         {
@@ -101,7 +100,7 @@ def github_headers(body: bytes, delivery: str, event: str = "push", secret: byte
 
 
 def gitlab_push_body(repository: str, sha: str) -> bytes:
-    """GitLab's push, as far as it matters."""
+    """The used fields of GitLab's push event."""
     return json.dumps(
         {
             "object_kind": "push",
@@ -118,7 +117,7 @@ def gitlab_push_body(repository: str, sha: str) -> bytes:
 
 
 def gitlab_headers(body: bytes, delivery: str, at: float) -> dict[str, str]:
-    """Signed at that time as https://www.standardwebhooks.com has it, here reckoned by its reference implementation."""
+    """Signed at that time as https://www.standardwebhooks.com has it, here by its reference implementation."""
     moment = datetime.fromtimestamp(int(at), UTC)
     return {
         "content-type": "application/json",
@@ -141,7 +140,7 @@ class Answer:
 
 
 class Sender:
-    """One connection that stays open, made again when the server went away."""
+    """A kept connection, which is opened again after the server has closed it."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -161,8 +160,8 @@ class Sender:
 
 @dataclass
 class Burst:
-    """Many deliveries over many connections at once. accepted: ids that were answered 202; known: 200, for one that the
-    server had taken and could not answer any more."""
+    """Many deliveries over many connections at once. accepted: ids that were answered 202; known: 200, for a delivery
+    that the server had stored before it was killed."""
 
     danube: Installation
     bodies: Mapping[str, bytes]

@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visitors(browser: Browser, site: Site) -> Iterator[Visitors]:
-    """Whatever a page complains of itself fails the test."""
+    """Browsers whose script errors and policy violations fail the test."""
     made = Visitors(browser, site.address, PASSWORD)
     yield made
     made.close()

@@ -1,5 +1,4 @@
-"""What the site's pipelines do. A test knows how far a job is by the lines that it has printed, and ends it by
-cancelling."""
+"""The pipelines of the site. Tests control a job by the number of lines that it has printed, or by cancelling it."""
 
 import os
 import subprocess
@@ -97,7 +96,7 @@ def build():
     step.run('curl -sS "http://files.test:PORT/health" && test -n "$TOKEN" && echo " reached"', name="Fetch", env={"TOKEN": token})
     step.run("curl -sS https://evil.test/ || echo 'not reached'", name="Reach an unlisted host")
 """
-"""PORT: where something listens on the loopback, to which files.test leads."""
+"""PORT: of a server on the loopback, which is called files.test in the pod."""
 
 ALL: Mapping[str, str] = {
     "website": WEBSITE,
@@ -117,11 +116,11 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
         "triggers": [{"on": "push"}, {"on": "cron", "schedule": "0 3 * * 1-5", "timezone": "Europe/Vienna"}],
     }
 }
-"""What a pipeline says beside its repository."""
+"""The specs of the pipelines, without their repositories."""
 
 
 def furnish(site: Site, without: Collection[str] = ()) -> None:
-    """Give a site that does not serve yet all of them but these."""
+    """Write all pipelines but these, before the site serves."""
     for name, danubefile in ALL.items():
         if name in without:
             continue
@@ -139,11 +138,11 @@ COMMITS: Mapping[str, tuple[str, str, str]] = {
     "deploy": ("main", "Ada Weber", "Deploy from the new registry"),
     "markup": (EVIL_BRANCH, EVIL, EVIL),
 }
-"""Branch, author and message of those that are repositories; the others are plain directories."""
+"""Branch, author and message of the pipelines with a Git repository; the others have plain directories."""
 
 
 def commit(directory: Path, branch: str, author: str, message: str) -> None:
-    """Make a directory a repository with one commit."""
+    """Turn a directory into a repository with one commit."""
     names = {f"GIT_{who}_{what}": author for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     environment = {**os.environ, **names, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
     for words in (("init", "-q", "-b", branch), ("add", "."), ("commit", "-q", "-m", message)):

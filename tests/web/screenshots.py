@@ -1,4 +1,4 @@
-"""`make screenshots`: every page in both themes, into docs/images/, of a server with a day's work in it."""
+"""`make screenshots`: every page in both themes, into docs/images/, of a server with jobs of every kind."""
 
 import tempfile
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from tests.web.site import PASSWORD, Site
 IMAGES = ROOT / "docs" / "images"
 RUNS = 7
 SETTLE_MS = 600
-"""For colours that fade and charts that are drawn."""
+"""For transitions of colours and the drawing of charts."""
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all pictures."""
     build_page()
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="danube-screenshots-") as directory, sync_playwright() as playwright:
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _work(site: Site) -> Mapping[str, str]:
-    """Jobs of every kind; what each picture is of."""
+    """Run jobs of every kind; returns the path of each picture's page."""
     for _ in range(RUNS):
         ended = [site.trigger("website"), site.trigger("broken")]
         for job in ended:
@@ -71,7 +71,7 @@ def _work(site: Site) -> Mapping[str, str]:
 
 
 def _push(site: Site) -> None:
-    """As the forge of the website would tell it."""
+    """Send the webhook of the website's forge."""
     directory = site.repositories / "website"
     body = push_body(str(directory), git(directory, "rev-parse", "HEAD"), message=pipelines.COMMITS["website"][2])
     headers = github_headers(body, "72d3162e-cc78-11e3-81ab-4c9367dc0958")

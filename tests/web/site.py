@@ -1,4 +1,4 @@
-"""A danube with people in it, and what a browser sees of it.
+"""A server with users and teams, whose configuration lives in Git, for tests of the page.
 
 site.pipeline("app", DANUBEFILE)
 site.serve()
@@ -35,7 +35,7 @@ LEVELS = {"readers": "read", "writers": "write", "core": "admin"}
 
 
 class Site(Installation):
-    """A danube whose server people can log in to. Pipelines exist before it serves."""
+    """A Danube on a fixed port, with the users of PEOPLE."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

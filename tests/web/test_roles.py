@@ -128,7 +128,7 @@ def proposals(site: Site) -> Iterator[Proposals]:
 
 
 def test_a_forks_commit_runs_after_an_approval(site: Site, visitors: Visitors, proposals: Proposals) -> None:
-    sha, job = proposals.propose("hello from a contributor")
+    sha, job = proposals.propose("hello from a fork")
     reader = visitors.page("reader", f"/jobs/{job}")
     expect(reader.locator(".job-sentence")).to_contain_text("Waiting for approval of this commit")
     expect(reader.locator(".job-commit")).to_have_text(f"Please {EVIL}")
@@ -149,7 +149,7 @@ def test_a_forks_commit_runs_after_an_approval(site: Site, visitors: Visitors, p
     expect(writer.get_by_role("button", name="Approve commit")).to_have_count(0)
     for page in (writer, reader):
         expect(page.locator(".job-status")).to_have_text("succeeded", timeout=30_000)
-    expect(writer.locator(".log-row", has_text="hello from a contributor")).to_be_visible()
+    expect(writer.locator(".log-row", has_text="hello from a fork")).to_be_visible()
     expect(writer.locator(".job-commit")).to_have_text(EVIL)
 
     _, next_job = proposals.propose("hello again", "synchronize")

@@ -1,8 +1,7 @@
-"""A copy of the example's configuration with one user, whose password is new each time, so that logging in can be
-tried.
+"""A copy of the example's configuration with one user, whose password is new each time.
 
-A password in the repository would be known to all. The copy is in the example's data directory; its pipelines still
-name the applications of `examples/`.
+A password in the repository would be public. The copy lies in the example's data directory; its pipelines still name
+the applications of `examples/`.
 """
 
 import secrets
@@ -12,7 +11,7 @@ import bcrypt
 
 EMAIL = "you@example.com"
 ROUNDS = 10
-"""The least that the configuration takes; the password is random and lives as long as the example."""
+"""The fewest that the configuration accepts; the password is random and lives as long as the example."""
 
 PEOPLE = """apiVersion: danube.dev/v1
 kind: User
@@ -31,7 +30,7 @@ spec:
 
 
 def configure(examples: Path, target: Path) -> tuple[Path, str]:
-    """Write the copy into `target`, beside it the settings. The answer is (the settings, the password)."""
+    """Write the copy and the settings into `target`; returns (path of the settings, password)."""
     password = secrets.token_urlsafe(9)
     configuration = examples / "config"
     for source in sorted(configuration.rglob("*.yaml")):
