@@ -107,7 +107,7 @@ def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Inst
             assert f"the code of {name}" in log
             assert "found: []" in log
             assert "of the coordinator: []" in log
-            assert "refused: the secret 'lab-token' is the server's own" in log
+            assert "refused: the secret 'lab-token' is reserved for the server" in log
             rule = "deploy key" if name == "deploy" else f"the-{name}"
             assert f"read with: {rule}\n" in log
             shown = danube.client.get(f"/api/v1/jobs/{job['id']}")

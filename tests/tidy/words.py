@@ -86,6 +86,10 @@ NOT_BEFORE = {
 }
 """Words behind a phrase with which it is ordinary English: `is there a job?`, `look_up`."""
 
-ALLOWED_LINES = {"nobody": r"65534|nogroup", "everybody": r"It's a Secret to Everybody"}
+ALLOWED_LINES = {
+    "nobody": r"65534|nogroup|token-of-nobody",
+    "everybody": r"It's a Secret to Everybody",
+    "stranger | strangers": r"secret-of-strangers",
+}
 """Lines in which a word is a term. `nobody`: the user of Unix, where its number or its group is named too.
-`everybody`: in the secret of GitHub's example of a signature."""
+`everybody`: in the secret of GitHub's example of a signature. References of errors that were renamed, in the changelog."""
