@@ -1,5 +1,6 @@
 """A whole run: `simulate(Scenario(seed=7))`. It ends when every job is closed, and checks every invariant."""
 
+import asyncio
 import logging
 import os
 import random
@@ -96,10 +97,7 @@ def _empty_database() -> Path:
     """A database whose migrations have run, made once."""
     if not _template:
         _template.append(tempfile.TemporaryDirectory(prefix="danube-sim-empty-", dir=SCRATCH))
-        database = Database(Path(_template[0].name) / "danube.db")
-        database._waiting.put(None)
-        database._thread.join()
-        database._reading.close()
+        asyncio.run(Database(Path(_template[0].name) / "danube.db").close())
     return Path(_template[0].name) / "danube.db"
 
 
