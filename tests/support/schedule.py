@@ -10,39 +10,43 @@ from collections.abc import Iterable
 
 import pytest
 
-GROUPS = {
-    "tests/web/": "web",
-    "tests/adapters/git/": "git",
-    "tests/edges/http/test_document.py": "document",
-    "tests/build_steps/test_zipapp.py": "zipapp",
-    "tests/build_steps/test_run_example.py": "example",
-    "tests/sdk/test_typing.py": "typing",
-}
-"""The beginning of a path → the group of its tests: one browser and server, one SSH server, one generated document, one
-package, one port."""
+GROUPS = {"tests/web/": "web", "tests/adapters/git/": "git", "tests/build_steps/test_run_example.py": "example"}
+"""The beginning of a path → the group of its tests: those of one browser and server, one SSH server, one port."""
 
-FIRST = (
+SLOW = (
     "test_as_ordinary_user.py",
     "tests/e2e/",
     "tests/adapters/runtimes/",
     "tests/adapters/images/",
     "tests/contract/",
 )
-"""Parts of paths whose tests take longest. They start first, so that no worker is alone with one at the end."""
+"""Parts of paths with slow tests. They start first, so that no worker is alone with one at the end, and one by one. The
+tests of each other file are a group, since handing out thousands of quick tests one by one takes longer than they
+do."""
 
 EVERYDAY_SECONDS = 5.0
 """What a test may take on a quiet machine without a reason (`@pytest.mark.slow("why")`)."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into its group, and the slowest folders first."""
+    """Put each test into its group, and the slow folders first."""
     for item in items:
-        for prefix, group in GROUPS.items():
-            if item.nodeid.startswith(prefix):
-                item.add_marker(pytest.mark.xdist_group(group))
-        if "shared" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(f"shared:{item.path.stem}"))
-    items.sort(key=lambda item: next((place for place, part in enumerate(FIRST) if part in item.nodeid), len(FIRST)))
+        if (group := _group_of(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _place_of(item.nodeid))
+
+
+def _group_of(item: pytest.Item) -> str | None:
+    for prefix, group in GROUPS.items():
+        if item.nodeid.startswith(prefix):
+            return group
+    if "shared" in getattr(item, "fixturenames", ()):
+        return f"shared-{item.path.stem}"
+    return item.path.stem if _place_of(item.nodeid) == len(SLOW) else None
+
+
+def _place_of(name: str) -> int:
+    return next((place for place, part in enumerate(SLOW) if part in name), len(SLOW))
 
 
 class SlowTests:
