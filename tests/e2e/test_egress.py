@@ -270,7 +270,7 @@ def test_a_hermetic_run_reaches_only_what_is_allowed(tree: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--hermetic", "--network=host"], "decided without a list"),
+        (["--hermetic", "--network=host"], "does not use an allowlist"),
         (["--allow", "https://a.example/"], "it is a URL"),
         (["--allow", "@/nowhere.yaml"], "cannot be read as YAML"),
     ],

@@ -54,7 +54,21 @@ def test_levels_apply_and_an_exception_has_its_traceback(stream: io.StringIO) ->
     assert "ZeroDivisionError: a bug" in str(bug["error"])
 
 
-def test_records_name_the_line_that_wrote_them(caplog: pytest.LogCaptureFixture) -> None:
+class KeptRecords(logging.Handler):
+    """Keeps what it handles, whatever other tests have done to the handlers of other loggers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def test_records_name_the_line_that_wrote_them(stream: io.StringIO) -> None:
+    handler = KeptRecords()
+    logging.getLogger(NAME).addHandler(handler)
     EventLog(NAME).warning("here")
-    (record,) = caplog.records
+    logging.getLogger(NAME).removeHandler(handler)
+    (record,) = handler.records
     assert record.funcName == "test_records_name_the_line_that_wrote_them"
