@@ -92,4 +92,5 @@ ALLOWED_LINES = {
     "stranger | strangers": r"secret-of-strangers",
 }
 """Lines in which a word is a term. `nobody`: the user of Unix, where its number or its group is named too.
-`everybody`: in the secret of GitHub's example of a signature. References of errors that were renamed, in the changelog."""
+`everybody`: in the secret of GitHub's example of a signature. `stranger`, `nobody`: references of errors that were
+renamed, in the changelog."""
