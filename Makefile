@@ -32,7 +32,7 @@ run: setup ## serve the example on this machine, run a job of it, keep serving; 
 
 # Four workers on two cores, because most tests wait for processes; tests/support/schedule.py says which tests share a worker.
 PYTEST := $(PY) -m pytest --durations=20
-PARALLEL := -n 4 --dist loadgroup
+PARALLEL := -n 4 --dist loadgroup --no-loadscope-reorder
 
 test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; ARGS="tests/core -k name" for some of them
 	$(PYTEST) $(PARALLEL) $(or $(ARGS),tests --ignore=tests/tidy)
@@ -42,7 +42,7 @@ test: test-packages $(VENV)/.dev build/bin/.made build/.web ## run the tests; AR
 UNIT := tests/core tests/kit tests/services tests/sdk tests/pod tests/bench --ignore=tests/sdk/test_typing.py
 
 unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network, in less than 30 s
-	$(PYTEST) -n auto --dist loadgroup $(or $(ARGS),$(UNIT))
+	$(PYTEST) -n auto --dist loadgroup --no-loadscope-reorder $(or $(ARGS),$(UNIT))
 
 e2e: test-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the tests that take minutes
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)

@@ -1,8 +1,8 @@
 """A pytest plugin: which tests share a worker, which start first, and which take longer than an everyday test should.
 
-`make test` runs several workers (pytest-xdist, `--dist loadgroup`). Tests of one group run one after the other in one
-worker, because they share something expensive; every other test goes to the next free worker. Without xdist, groups do
-nothing.
+`make test` runs several workers (pytest-xdist, `--dist loadgroup --no-loadscope-reorder`). Tests of one group run one
+after the other in one worker, because they share something expensive; every other test goes to the next free worker.
+Without xdist, groups do nothing.
 """
 
 import os
@@ -14,6 +14,8 @@ GROUPS = {"tests/web/": "web", "tests/adapters/git/": "git", "tests/build_steps/
 """The beginning of a path → the group of its tests: those of one browser and server, one SSH server, one port."""
 
 SLOW = (
+    "tests/web/",
+    "tests/adapters/git/",
     "test_as_ordinary_user.py",
     "tests/e2e/",
     "tests/adapters/runtimes/",
