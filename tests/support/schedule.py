@@ -30,6 +30,7 @@ EVERYDAY_SECONDS = 5.0
 """What a test may take on a quiet machine without a reason (`@pytest.mark.slow("why")`)."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put each test into its group, and the slow folders first."""
     for item in items:
