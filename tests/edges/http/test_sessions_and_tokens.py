@@ -1,7 +1,6 @@
 """Sessions of browsers and tokens of scripts: how they begin and end."""
 
 import asyncio
-import time
 from pathlib import Path
 
 from danube_pkg.core.identity.access import Scope
@@ -146,9 +145,8 @@ async def test_the_command_line_gets_a_token_for_a_password(api: Api) -> None:
 async def test_the_server_answers_during_a_hundred_logins(api: Api) -> None:
     async with asyncio.TaskGroup() as group:
         logins = [group.create_task(log_in(api, f"user{n}"), name=f"login {n}") for n in range(100)]
-        began = time.monotonic()
         assert (await api.anonymous.get("/health")).status == 200
-        assert time.monotonic() - began < 5
+        assert not all(login.done() for login in logins)
     assert {login.result().status for login in logins} <= {401, 429, 503}
 
 
