@@ -39,6 +39,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place_of(item.nodeid))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where xdist does not see the groups: tests of one port or browser would disturb each other."""
+    if hasattr(session.config, "workerinput"):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") is not None and "@" not in item.nodeid.rpartition("]")[2]:
+                raise pytest.UsageError(f"pytest-xdist has not put {item.nodeid} into its group")
+
+
 def _group_of(item: pytest.Item) -> str | None:
     for prefix, group in GROUPS.items():
         if item.nodeid.startswith(prefix):
