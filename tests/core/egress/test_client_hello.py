@@ -1,7 +1,6 @@
 """Reading the server name: real ClientHellos, split at each byte, in records of each size, and invalid input."""
 
 import ssl
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -86,28 +85,30 @@ def test_the_outer_name_of_an_encrypted_hello_counts() -> None:
     assert read_client_hello(made_hello(encrypted)) == ClientHello(None)
 
 
-def malformed() -> Iterator[bytes]:
-    yield made_hello(name_extension(b"a.example") + name_extension(b"b.example"))  # twice
-    yield made_hello(name_extension(b"a.example", b"b.example"))
-    yield made_hello(name_extension(b"a.example", kind=1))
-    yield made_hello(name_extension(b""))
-    yield made_hello(name_extension(b"a\x00b.example"))
-    yield made_hello(name_extension("é.example".encode()))
-    yield made_hello(name_extension(b"a.example"), behind=b"\x00")
-    yield made_hello((0).to_bytes(2) + vector(2, b""))
-    yield made_hello(name_extension(b"a.example")[:-1])
-    yield made_hello(name_extension(b"a.example"), kind=2)
-    yield b"\x16\x03\x01\x00\x00" + HELLO  # a record with nothing in it
-    yield HELLO[:5].replace(b"\x16", b"\x15") + HELLO[5:]
-    yield (
-        in_records(HELLO, 40)[:45] + b"\x15\x03\x01\x00\x02\x01\x00" + in_records(HELLO, 40)[45:]
-    )  # an alert in between
-    yield b"\x16\x03\x01\xff\xff" + bytes(100)
-    yield b"\x16\x03\x01\x40\x00" + b"\x01" + (MAX_HELLO_BYTES + 1).to_bytes(3) + bytes(2**14 - 4)
-    yield b"\x16\x02\x01\x00\x05\x01\x00\x00\x01\x00"
+NAMED = name_extension(b"a.example")
+SPLIT = in_records(HELLO, 40)
+
+MALFORMED = {
+    "two extensions": made_hello(NAMED + name_extension(b"b.example")),
+    "two names": made_hello(name_extension(b"a.example", b"b.example")),
+    "a name of another kind": made_hello(name_extension(b"a.example", kind=1)),
+    "an empty name": made_hello(name_extension(b"")),
+    "a zero byte": made_hello(name_extension(b"a\x00b.example")),
+    "not ASCII": made_hello(name_extension("é.example".encode())),
+    "a byte behind": made_hello(NAMED, behind=b"\x00"),
+    "an empty extension": made_hello((0).to_bytes(2) + vector(2, b"")),
+    "an incomplete extension": made_hello(NAMED[:-1]),
+    "not a client": made_hello(NAMED, kind=2),
+    "an empty record": b"\x16\x03\x01\x00\x00" + HELLO,
+    "another type of record": HELLO[:5].replace(b"\x16", b"\x15") + HELLO[5:],
+    "an alert in between": SPLIT[:45] + b"\x15\x03\x01\x00\x02\x01\x00" + SPLIT[45:],
+    "a record that is too long": b"\x16\x03\x01\xff\xff" + bytes(100),
+    "a message that is too long": b"\x16\x03\x01\x40\x00\x01" + (MAX_HELLO_BYTES + 1).to_bytes(3) + bytes(2**14 - 4),
+    "another version": b"\x16\x02\x01\x00\x05\x01\x00\x00\x01\x00",
+}
 
 
-@pytest.mark.parametrize("data", list(malformed()))
+@pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
 def test_ambiguous_input_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedHello):
         read_client_hello(data)
