@@ -8,7 +8,7 @@ line ends: while one step's line is open, the bytes of the others wait in their 
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from danube_pkg.core.logs.index import (
     note_key,
     usable,
 )
-from danube_pkg.core.logs.redaction import Patterns, redact_text
+from danube_pkg.core.logs.redaction import BEFORE_BYTES, Patterns, redact_text
 
 OPEN_LINE_SECONDS = 1.0
 """How long an open line, a prompt for example, may block other steps; checked whenever one of them is fed, even
@@ -46,6 +46,7 @@ class StepWriter:
         self.step = step
         self.attempt = attempt
         self.pending = b""
+        self.before = b""
         self.raw_begin = raw_offset
         self.recorded = raw_offset
         self.finished = False
@@ -77,7 +78,7 @@ class LogWriter:
     def __init__(
         self,
         path: Path,
-        secrets: Sequence[bytes],
+        patterns: Patterns,
         limit_bytes: int,
         now: Callable[[], float],
         monotonic: Callable[[], float],
@@ -88,8 +89,7 @@ class LogWriter:
         self._now = now
         self._monotonic = monotonic
         self._on_close = on_close
-        self._patterns = Patterns(secrets)
-        self._secrets = frozenset(secrets)
+        self._patterns = patterns
         self._log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._index = os.open(path.with_suffix(".idx"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._steps: dict[tuple[int, int], StepWriter] = {}
@@ -109,17 +109,19 @@ class LogWriter:
     def _recover(self) -> None:
         index = os.pread(self._index, os.fstat(self._index).st_size, 0)
         kept = usable(index, os.fstat(self._log).st_size)
-        offsets: dict[tuple[int, int], int] = {}
+        last_records: dict[tuple[int, int], IndexRecord] = {}
         for record in kept:
             self._account(record)
             if record.kind is RecordKind.OUTPUT:
-                offsets[record.step, record.attempt] = record.raw_offset
+                last_records[record.step, record.attempt] = record
         self.size_bytes = kept[-1].end if kept else 0
         self._index_bytes = len(kept) * RECORD_BYTES
         os.ftruncate(self._log, self.size_bytes)
         os.ftruncate(self._index, self._index_bytes)
-        for (step, attempt), offset in offsets.items():
-            self._steps[step, attempt] = StepWriter(self, step, attempt, offset)
+        for (step, attempt), record in last_records.items():
+            writer = self._steps[step, attempt] = StepWriter(self, step, attempt, record.raw_offset)
+            begin = max(record.begin, record.end - BEFORE_BYTES)
+            writer.before = os.pread(self._log, record.end - begin, begin)
         if self.size_bytes and os.pread(self._log, 1, self.size_bytes - 1) != b"\n":
             self._line_open = True
             last = kept[-1]
@@ -148,11 +150,9 @@ class LogWriter:
     def step_range(self, step: int) -> tuple[int, int]:
         return self._ranges.get(step, (0, 0))
 
-    def set_secrets(self, values: Sequence[bytes]) -> None:
-        """Add values; none is removed, since what a job has read stays masked until it ends."""
-        if not self._secrets.issuperset(values):
-            self._secrets |= frozenset(values)
-            self._patterns = Patterns(self._secrets)
+    def add_patterns(self, patterns: Patterns) -> None:
+        """Mask these too; nothing is removed, since what a job has read stays masked until it ends."""
+        self._patterns = patterns.plus(self._patterns)
 
     def redact(self, text: str) -> str:
         return redact_text(self._patterns, text)
@@ -207,9 +207,12 @@ class LogWriter:
             return
         if self._owner is not step:
             self._close_line()
-        text, consumed = self._patterns.mask(step.pending, final=final)
+        text, consumed = self._patterns.mask(step.pending, final=final, before=step.before)
         self._keep(step, text, step.raw_begin + consumed, final=final)
-        step.pending = step.pending[consumed:]
+        if consumed:
+            emitted = step.pending[max(0, consumed - BEFORE_BYTES) : consumed]
+            step.before = (step.before + emitted)[-BEFORE_BYTES:]
+            step.pending = step.pending[consumed:]
         step.raw_begin += consumed
         if final:
             self._close_line()
