@@ -2045,6 +2045,11 @@ export interface components {
             /** @description The job's pipeline. */
             pipeline: string;
         };
+        /** @description What the user who has set a secret should know. */
+        SecretStored: {
+            /** @description Why logs may be hard to read: the value is short, or a word. */
+            warnings: string[];
+        };
         /** @description Teams that the caller may see. */
         TeamList: {
             /** @description In the order of their names. */
@@ -5800,12 +5805,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Success, without a body. */
-            204: {
+            /** @description Success. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SecretStored"];
+                };
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {
@@ -6020,12 +6027,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Success, without a body. */
-            204: {
+            /** @description Success. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SecretStored"];
+                };
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {
