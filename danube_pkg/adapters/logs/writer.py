@@ -66,6 +66,11 @@ class StepWriter:
             self.pending = self.pending + fresh if self.pending else bytes(fresh)
         self._log.emit(self)
 
+    def begin_line(self) -> None:
+        """Its next byte begins a line, whatever it printed last."""
+        if self.before and not self.before.endswith(b"\n"):
+            self.before += b"\n"
+
     def finish(self) -> None:
         if not self.finished and not self._log.closed:
             self._log.emit(self, final=True)
@@ -144,7 +149,7 @@ class LogWriter:
         named = note_key(key)
         if named not in self._notes and not self.closed:
             self._close_line()
-            masked, _ = self._patterns.mask(text.encode(), final=True)
+            masked, _ = self._patterns.mask(text.encode(), final=True, before=b" ")  # its dashes are Danube's own
             self._append(masked + b"\n", RecordKind.NOTE, step, key=named)
 
     def step_range(self, step: int) -> tuple[int, int]:
@@ -207,6 +212,7 @@ class LogWriter:
             return
         if self._owner is not step:
             self._close_line()
+            step.begin_line()
         text, consumed = self._patterns.mask(step.pending, final=final, before=step.before)
         self._keep(step, text, step.raw_begin + consumed, final=final)
         if consumed:

@@ -20,8 +20,10 @@ GROWING = -2
 LONGEST_ESCAPE = 12
 """Bytes of the longest escape, a surrogate pair of JSON: as many may be missing for it at the end of a chunk."""
 
-_CUT = re.compile(rb"(?:%[0-9A-Fa-f\s]{0,4}|&#?[A-Za-z0-9]{0,7}|\\[\\uUxdD0-9A-Fa-f]{0,11}|'[\\'\"]{0,3}|\"\"?)\Z")
-"""An escape of several characters that ends with the chunk."""
+_CUT = re.compile(rb"(?:%[0-9A-Fa-f\s]{0,40}|&#?[A-Za-z0-9]{0,7}|\\[\\uUxdD0-9A-Fa-f]{0,11}|'[\\'\"]{0,3}|\"\"?)\Z")
+"""An escape of several characters that ends with the chunk; a folded one with the indentation of the next line."""
+
+_CUT_BYTES = 48
 
 BREAK = re.compile(rb"[ \t]*(?:\r?\n|\r)[ \t\r\n]{0,400}")
 """A line break with the indentation of the next line and empty lines; bounded, since the output is held back for it."""
@@ -148,7 +150,7 @@ def _behind_lead(output: bytes, at: int, value: bytes, here: int, escaping: Esca
     fold = BREAK.match(output, at) if folds else None
     if fold is not None:
         return fold.end(), here
-    if escaping is not RAW and len(output) - at < LONGEST_ESCAPE and _CUT.match(output, at):
+    if escaping is not RAW and len(output) - at < _CUT_BYTES and _CUT.match(output, at):
         return GROWING, here
     if value.startswith(output[at : at + 1], here):
         return at + 1, here + 1

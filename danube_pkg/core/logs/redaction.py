@@ -163,7 +163,7 @@ class Patterns:
             if not some:
                 continue
             at = offset_from_end(data, size)
-            if size < HELD_BROKEN_CHARACTERS and len(data) - at != size:
+            if size < HELD_BROKEN_CHARACTERS and (data.find(b"\n", at) >= 0 or data.find(b"\r", at) >= 0):
                 continue
             for form in (form for one in some for form in one.beginning_with(tail)):
                 start, end = form.match(data, at, final=False, only_head=True)

@@ -7,7 +7,7 @@ from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.ports import JobKeys
 from danube_pkg.core.logs.redaction import Patterns, ValueSet
-from danube_pkg.core.logs.token_formats import TOKEN_FORMATS
+from danube_pkg.core.logs.token_formats import OWN_LINES, TOKEN_FORMATS
 from danube_pkg.core.secrets.ports import SecretValues
 from danube_pkg.core.secrets.secret import weakness
 from danube_pkg.core.store import JobStore
@@ -34,7 +34,7 @@ class MaskSource:
         self._keys = keys
         self._known = known
         self._emails = options.emails
-        self._formats = ValueSet((), TOKEN_FORMATS if options.token_formats else ())
+        self._formats = ValueSet((), (*OWN_LINES, *(TOKEN_FORMATS if options.token_formats else ())))
 
     async def patterns(self, job: Job, *read: bytes) -> Patterns:
         """What the job's log masks. read: values that it has just read."""
