@@ -20,6 +20,7 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.health import ConditionSource, ServerConditions
+from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
@@ -55,7 +56,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         applied = await load_applied(store, repository)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
-        masks = build_masks(store, secrets)
+        masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         runtime = await stack.enter_async_context(
             open_runtime(
                 RuntimeOptions(options.images, settings.runtime, settings.egress),

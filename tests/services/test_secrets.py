@@ -215,7 +215,7 @@ async def test_all_who_mask_the_same_values_share_one_set() -> None:
 async def test_values_are_compiled_outside_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
 
-    class Observed(secrets_module.ValueSet):
+    class Observed(ValueSet):
         def __init__(self, values: Iterable[bytes]) -> None:
             threads.append(threading.get_ident())
             super().__init__(values)
