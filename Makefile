@@ -46,11 +46,11 @@ UNIT := tests/core tests/kit tests/services tests/sdk tests/pod tests/bench --ig
 unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network, in less than 30 s
 	$(PYTEST) -n auto --dist loadgroup --no-loadscope-reorder $(or $(ARGS),$(UNIT))
 
-e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the tests that take minutes
+e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the long tests: browser, other users, kills, whole projects
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
-fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
-	$(PY) -m pytest -m long tests/edges/http/test_document_at_length.py $(ARGS)
+fuzz: test-packages $(VENV)/.dev build/bin/.made build/.web ## thousands of simulations with faults, kills and requests by the document; half an hour
+	$(PYTEST) $(PARALLEL) -m fuzz $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests

@@ -10,10 +10,11 @@ pytest_plugins = ["tests.support.schedule"]
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-ALL_LONG = {"web", "test_document_at_length.py"}
-"""Folders and files with long tests only. Their imports take seconds, and each worker would do them."""
+ONLY = {"web": "long", "test_document_at_length.py": "fuzz"}
+"""Folders and files with tests of one mark only. Their imports take seconds, and each worker would do them."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what has long tests only, in everyday runs."""
-    return True if config.option.markexpr == "not long" and collection_path.name in ALL_LONG else None
+    """Leave out what has no test of this run."""
+    mark = ONLY.get(collection_path.name)
+    return True if mark is not None and f"not {mark}" in config.option.markexpr else None

@@ -15,7 +15,7 @@ EXAMPLES = 200
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@pytest.mark.long
+@pytest.mark.fuzz
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_the_server_keeps_to_the_document_in_many_requests(
     operation: str, schema: schemathesis.schemas.BaseSchema, server: ServerProcess
