@@ -215,5 +215,10 @@ def _state(
 
 
 def _stored(kind: type[AnyRecord], text: str) -> AnyRecord | None:
-    """A stored record; None for one of an older schema that is not valid any more: the next sync writes it again."""
-    return read_record(kind, marked(json.loads(text), SourceLocation("database")), Findings())
+    """A stored record; None for one that is damaged, or of an older schema and not valid any more: the next sync writes
+    it again."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return read_record(kind, marked(document, SourceLocation("database")), Findings())
