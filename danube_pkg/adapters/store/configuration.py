@@ -94,8 +94,8 @@ def _write_config(writer: _Writer, change: Change) -> None:
 def _write_user(writer: _Writer, change: Change) -> None:
     connection, applied = writer.connection, writer.applied
     if change.after is None:
-        # Sessions and tokens too: a user who is added again, perhaps another one with this address, logs in anew.
-        for table in ("team_members", "sessions", "tokens"):
+        # Logins and the account too: a user who is added again, perhaps another one with this address, logs in anew.
+        for table in ("team_members", "sessions", "tokens", "identities"):
             connection.execute(
                 f"DELETE FROM {table} WHERE user_id IN (SELECT id FROM users WHERE email = ?)", (change.key,)
             )
