@@ -7,6 +7,7 @@ from typing import Any
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.commands.users import user_path
+from danube_pkg.cli.durations import days
 from danube_pkg.cli.output import ago, print_table, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.identity.access import Scope
@@ -47,10 +48,10 @@ def add_token_arguments(parser: argparse.ArgumentParser, *, name: str) -> None:
     )
     parser.add_argument(
         "--expires",
-        type=int,
+        type=days,
         default=TOKEN_DAYS,
         metavar="DAYS",
-        help=f"for how many days it works ({TOKEN_DAYS}); at most {MAX_TOKEN_DAYS}",
+        help=f"for how many days it works, also 12w ({TOKEN_DAYS}); at most {MAX_TOKEN_DAYS}",
     )
 
 

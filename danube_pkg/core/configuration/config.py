@@ -54,11 +54,13 @@ class KubernetesSpec(Record):
 
 
 class RetentionSpec(Record):
-    """How long logs, artifacts and images are kept, in days."""
+    """How long logs, artifacts and images are kept."""
 
-    logs_days: Annotated[int, rule("Jobs' logs.", at_least=1, at_most=3650)] = 30
-    artifacts_days: Annotated[int, rule("Jobs' artifacts.", at_least=1, at_most=3650)] = 14
-    registry_images_days: Annotated[int, rule("Images of the local registry.", at_least=1, at_most=3650)] = 30
+    logs_days: Annotated[int, rule("Jobs' logs.", at_least=1, at_most=3650, unit="days")] = 30
+    artifacts_days: Annotated[int, rule("Jobs' artifacts.", at_least=1, at_most=3650, unit="days")] = 14
+    registry_images_days: Annotated[
+        int, rule("Images of the local registry.", at_least=1, at_most=3650, unit="days")
+    ] = 30
 
 
 class ObservabilitySpec(Record):

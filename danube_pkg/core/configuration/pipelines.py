@@ -59,9 +59,10 @@ class TriggerSpec(Record):
     jitter_seconds: Annotated[
         int,
         rule(
-            "With `on: cron`: the longest delay in seconds; a pipeline has the same delay each time.",
+            "With `on: cron`: the longest delay; a pipeline has the same delay each time.",
             at_least=0,
             at_most=3600,
+            unit="seconds",
         ),
     ] = 0
     pipeline: Annotated[
@@ -87,7 +88,7 @@ class ResourceSpec(Record):
 
     cpu: Annotated[float, rule("CPU cores; 0: no limit for the pipeline.", at_least=0, at_most=1024)] = 0.0
     memory_mb: Annotated[
-        int, rule("Memory in MiB; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2)
+        int, rule("Memory; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2, unit="MiB")
     ] = 0
 
 
@@ -172,13 +173,14 @@ class PipelineSpec(Record):
     max_duration_seconds: Annotated[
         int,
         rule(
-            "A job's time limit in seconds. An hour: a job that hangs is noticed the same day.",
+            "A job's time limit. An hour: a job that hangs is noticed the same day.",
             at_least=1,
             at_most=7 * 86400,
+            unit="seconds",
         ),
     ] = 3600
-    workspace_size_gb: Annotated[int, rule("The size limit of /workspace in GiB.", at_least=1, at_most=10_000)] = 5
-    log_limit_mb: Annotated[int, rule("The size limit of the log in MiB.", at_least=1, at_most=10_000)] = 200
+    workspace_size_gb: Annotated[int, rule("The size limit of /workspace.", at_least=1, at_most=10_000, unit="GiB")] = 5
+    log_limit_mb: Annotated[int, rule("The size limit of the log.", at_least=1, at_most=10_000, unit="MiB")] = 200
     max_concurrent_jobs: Annotated[
         int,
         rule(

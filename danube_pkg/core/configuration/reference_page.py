@@ -9,6 +9,7 @@ from typing import Any
 from danube_pkg.core.configuration.kinds import API_VERSION, KINDS, Metadata
 from danube_pkg.core.configuration.settings import Settings
 from danube_pkg.core.documents.marked import FieldRule, rule_of
+from danube_pkg.core.documents.quantities import examples
 from danube_pkg.core.documents.records import (
     optional,
     plain,
@@ -117,4 +118,5 @@ def _type(hint: Any, rules: FieldRule) -> str:
         return rules.expects
     bounds = [f"at least {rules.at_least:g}"] if rules.at_least is not None else []
     bounds += [f"at most {rules.at_most:g}"] if rules.at_most is not None else []
-    return ", ".join([_TYPES[hint], *bounds])
+    text = [f"or text as {examples(rules.unit)}"] if rules.unit else []
+    return ", ".join([_TYPES[hint] + (f" of {rules.unit}" if rules.unit else ""), *bounds, *text])

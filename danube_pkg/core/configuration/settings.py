@@ -42,9 +42,10 @@ class ConfigRepository(Record):
     sync_interval: Annotated[
         int,
         rule(
-            "Seconds between two reads. A minute: soon enough beside webhooks, without burdening the forge.",
+            "The time between two reads. A minute: soon enough beside webhooks, without burdening the forge.",
             at_least=1,
             at_most=86400,
+            unit="seconds",
         ),
     ] = 60
     username: Annotated[str, rule("With token_secret: the user name; many forges accept any.")] = "git"
@@ -120,9 +121,10 @@ class SourceSettings(Record):
     mirrors_limit_gb: Annotated[
         int,
         rule(
-            "The size limit of repos/ in GiB; above it the least recently used are removed. Twenty: hundreds of usual repositories.",
+            "The size limit of repos/; above it the least recently used are removed. Twenty: hundreds of usual repositories.",
             at_least=1,
             at_most=10_000,
+            unit="GiB",
         ),
     ] = 20
 
@@ -163,9 +165,10 @@ class ImageSettings(Record):
     store_gb: Annotated[
         int,
         rule(
-            "The size limit of images in GiB; above it the least recently used are removed. Forty: a few dozen usual images.",
+            "The size limit of images; above it the least recently used are removed. Forty: a few dozen usual images.",
             at_least=1,
             at_most=100_000,
+            unit="GiB",
             restart=True,
         ),
     ] = 40

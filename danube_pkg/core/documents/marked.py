@@ -56,7 +56,8 @@ class FieldRule(Record):
     about: for the reference page and editors, with the unit. pattern: must match the whole text; `expects` describes it
     in messages. key: the key in documents where it differs from the field's name (`from`, `on`). secret: the value is
     the name of a Danube secret. hidden: the value is never quoted. restart: a change takes effect only after a restart
-    of the server. most: entries of a list or mapping. internal: not a key of documents.
+    of the server. unit: of a number; a duration (`seconds`, `days`) or a size (`MiB`, `GiB`) may also be written as
+    text (`1h30m`, `10GiB`). most: entries of a list or mapping. internal: not a key of documents.
     """
 
     about: str = ""
@@ -70,6 +71,7 @@ class FieldRule(Record):
     hidden: bool = False
     restart: bool = False
     internal: bool = False
+    unit: str = ""
     most: int = MAX_ITEMS
 
 
