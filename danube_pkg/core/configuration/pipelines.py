@@ -11,6 +11,8 @@ from danube_pkg.core.identity.access import Level
 from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.kit.records import Record, field
 
+NO_KUBERNETES = "this version has no Kubernetes runtime"
+
 
 class TriggerKind(StrEnum):
     """What starts a pipeline. A manual start is always possible; `manual` alone documents that nothing else does."""
@@ -199,15 +201,20 @@ class PipelineSpec(Record):
     params: Annotated[Mapping[str, ParamSpec], rule("Parameters of a manual start, by name.", most=50)] = field(
         default_factory=dict
     )
-    run_as_root: Annotated[bool, rule("On Kubernetes: run as root in the container, in a user namespace.")] = False
-    node_selector: Annotated[Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20)] = field(
-        default_factory=dict
-    )
-    tolerations: Annotated[tuple[TolerationSpec, ...], rule("On Kubernetes: tolerations of taints.", most=20)] = ()
+    run_as_root: Annotated[
+        bool, rule("On Kubernetes: run as root in the container, in a user namespace.", planned=NO_KUBERNETES)
+    ] = False
+    node_selector: Annotated[
+        Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20, planned=NO_KUBERNETES)
+    ] = field(default_factory=dict)
+    tolerations: Annotated[
+        tuple[TolerationSpec, ...], rule("On Kubernetes: tolerations of taints.", most=20, planned=NO_KUBERNETES)
+    ] = ()
     runtime_class: Annotated[
         str,
         rule(
             "On Kubernetes: the RuntimeClass.",
+            planned=NO_KUBERNETES,
             pattern=r"|[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
             expects="the name of a RuntimeClass",
         ),

@@ -87,7 +87,8 @@ def _table(record: type[Any]) -> str:
         default = "required" if needed else _default(field.default)
         example = f" For example `{rules.example}`." if rules.example else ""
         restart = " *Takes effect after a restart.*" if rules.restart else ""
-        cells = (f"`{key}`", _type(hint, rules), default, f"{rules.about}{example}{restart}")
+        planned = f" **It has no effect yet**: {rules.planned}." if rules.planned else ""
+        cells = (f"`{key}`", _type(hint, rules), default, f"{rules.about}{example}{restart}{planned}")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
+from danube_pkg.core.configuration.pipelines import NO_KUBERNETES
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.reference import HUB
@@ -75,6 +76,7 @@ class ServerSettings(Record):
         rule(
             "The address to which coordinators in a cluster connect; empty: only a unix socket, which the sandbox uses.",
             restart=True,
+            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
         ),
     ] = ""
@@ -83,6 +85,7 @@ class ServerSettings(Record):
         rule(
             "The address by which coordinators in a cluster reach grpc_address.",
             restart=True,
+            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
     ] = ""
@@ -101,7 +104,9 @@ class RuntimeSettings(Record):
     kind: Annotated[RuntimeKind, rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True)] = (
         RuntimeKind.AUTO
     )
-    kubeconfig: Annotated[str, rule("The file with the access to the cluster.", restart=True)] = ""
+    kubeconfig: Annotated[
+        str, rule("The file with the access to the cluster.", restart=True, planned=NO_KUBERNETES)
+    ] = ""
     host_paths: Annotated[
         tuple[str, ...],
         rule(

@@ -57,7 +57,8 @@ class FieldRule(Record):
     in messages. key: the key in documents where it differs from the field's name (`from`, `on`). secret: the value is
     the name of a Danube secret. hidden: the value is never quoted. restart: a change takes effect only after a restart
     of the server. unit: of a number; a duration (`seconds`, `days`) or a size (`MiB`, `GiB`) may also be written as
-    text (`1h30m`, `10GiB`). most: entries of a list or mapping. internal: not a key of documents.
+    text (`1h30m`, `10GiB`). planned: why the field has no
+    effect yet; "" for one that acts. most: entries of a list or mapping. internal: not a key of documents.
     """
 
     about: str = ""
@@ -72,6 +73,7 @@ class FieldRule(Record):
     restart: bool = False
     internal: bool = False
     unit: str = ""
+    planned: str = ""
     most: int = MAX_ITEMS
 
 
