@@ -38,8 +38,9 @@ class FakeSources:
     """`Sources`, `SourceFiles` and `ChangedFiles`. The commit is the head of `main`, the default branch, and of all
     others.
 
-    missing_refs: names that no repository has. changed: what `changed_files` returns. failure: raised by every call
-    that a repository would have to answer. requests: what was asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
+    missing_refs: names that no repository has. heads: commits of other refs, by full name. changed: what
+    `changed_files` returns. failure: raised by every call that a repository would have to answer. requests: what was
+    asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FakeSources:
         self.files = dict(files if files is not None else {"danubefile.py": DANUBEFILE})
         self.missing_refs = missing_refs
         self.changed = changed
+        self.heads: dict[str, str] = {}
         self.failure: Exception | None = None
         self.requests: list[str] = []
         self._tar = _tar(self.files)
@@ -65,7 +67,8 @@ class FakeSources:
         if ref in self.missing_refs:
             what = f"{repository} has no branch, tag or commit {ref!r}"
             raise Permanent("source-unavailable", what, hint="list them: git ls-remote")
-        return Revision(self.commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
+        commit_sha = self.heads.get(ref, self.commit_sha)
+        return Revision(commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
     async def open(self, repository: str, commit_sha: str) -> FakeTree:
         return FakeTree(commit_sha, self._tar)

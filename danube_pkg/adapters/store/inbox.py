@@ -71,6 +71,21 @@ class SqliteInbox:
     async def set_last_due_time(self, pipeline: str, schedule: str, moment: float) -> None:
         await self._database.write(lambda connection: _remember(connection, pipeline, schedule, moment))
 
+    async def branch_head(self, repository: str, branch: str) -> str:
+        rows = self._database.read(
+            "SELECT commit_sha FROM branch_heads WHERE repository = ? AND branch = ?", repository, branch
+        )
+        return str(rows[0]["commit_sha"]) if rows else ""
+
+    async def set_branch_head(self, repository: str, branch: str, commit_sha: str) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(
+                "INSERT INTO branch_heads VALUES (?, ?, ?) "
+                "ON CONFLICT (repository, branch) DO UPDATE SET commit_sha = excluded.commit_sha",
+                (repository, branch, commit_sha),
+            )
+        )
+
     async def forget_settled(self, before: float) -> int:
         count: int = await self._database.write(
             lambda connection: connection.execute("DELETE FROM inbox WHERE settled_at < ?", (before,)).rowcount

@@ -180,6 +180,12 @@ UPDATE jobs SET pod_id = id WHERE started_at IS NOT NULL;
     """
 ALTER TABLE outbox RENAME COLUMN news TO notification;
 """,
+    """
+CREATE TABLE branch_heads (
+    repository TEXT NOT NULL, branch TEXT NOT NULL, commit_sha TEXT NOT NULL, PRIMARY KEY (repository, branch)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX jobs_approved ON jobs(pipeline_id, id) WHERE json_extract("trigger", '$.approved_by') <> '';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
@@ -187,4 +193,4 @@ opposed to users of an issuer only; the address is in lower case. `pipelines.def
 `text` its YAML document, and `configuration` the last good `Config`: with them a server has its configuration while the
 repository is unreachable. `secret_reads.key` is what a job requested, `name` the secret that it got: `KEY` or
 `pipeline/KEY`. `jobs.pod_id` is '' until a job starts; pods of jobs that started before there were pod ids are named by
-the job's id."""
+the job's id. `branch_heads` are heads as Git reported them when the server last compared a pull request with them."""

@@ -24,7 +24,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 
 MAX_NAMES = 200
 """Characters of a filter that a sentence quotes: one is stored for each pipeline and delivery."""
@@ -166,7 +166,7 @@ def tag_trigger(event: TagPush) -> Trigger:
 
 def pull_request_trigger(event: PullRequest) -> Trigger:
     """The trigger of a pull request's jobs. It has no `branch`: a danubefile that deploys `main` must not deploy a pull
-    request from a branch of that name."""
+    request from a branch of that name. It is untrusted until `with_trust` says otherwise."""
     return Trigger(
         type="webhook",
         actor=event.actor,
@@ -179,8 +179,16 @@ def pull_request_trigger(event: PullRequest) -> Trigger:
             "target_branch": event.target_branch,
             "source_repository": event.source_repository,
             "fork": event.fork,
+            "trusted": False,
         },
     )
+
+
+def with_trust(trigger: Trigger, why_untrusted: str) -> Trigger:
+    """The trigger of a pull request after its head was compared with Git's branches. why_untrusted: "" if Git confirmed
+    it."""
+    facts = {"trusted": not why_untrusted, "why_untrusted": why_untrusted}
+    return replace(trigger, pull_request={**(trigger.pull_request or {}), **facts})
 
 
 def _ended_by(ended: PipelineEnded) -> str:

@@ -37,6 +37,15 @@ class InboxStore(Protocol):
         """Record a scheduled time as the last one that was acted on."""
         ...
 
+    async def branch_head(self, repository: str, branch: str) -> str:
+        """The commit that was the branch's head when `set_branch_head` was last called for it; "" where it never
+        was."""
+        ...
+
+    async def set_branch_head(self, repository: str, branch: str, commit_sha: str) -> None:
+        """Record a branch's head as Git has it now. repository: as `core.repositories.urls.canonical` has it."""
+        ...
+
     async def forget_settled(self, before: float) -> int:
         """Delete entries that were settled before then (Unix seconds); returns their number."""
         ...

@@ -37,6 +37,7 @@ from danube_pkg.core.triggers.matching import (
     match_event,
     match_pipeline_end,
     needs_changed_files,
+    with_trust,
 )
 from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore, Settlement
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
@@ -55,6 +56,7 @@ from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.triggers.trust import ProposalTrust
 
 OPEN_ENTRIES = 1000
 """Most entries in memory; the rest of a burst waits on disk."""
@@ -101,6 +103,7 @@ class Inbox:
         self._ports = ports
         self._engine = engine
         self._observer = observer
+        self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
         self._clock = ports.timing.clock
         self._wake = observer.inbox_added
@@ -238,6 +241,10 @@ class Inbox:
                 _log.error("trigger-refused", origin=entry.origin, cause=str(error))
                 outcomes.append(PipelineOutcome(pipeline.name, Result.REFUSED, str(error)))
                 continue
+            if isinstance(entry.event, PullRequest):
+                trigger = with_trust(
+                    trigger, await self._trust.why_untrusted(entry.event, pipeline.settings.repository)
+                )
             starts.append((pipeline, replace(trigger, origin=entry.origin)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:

@@ -1620,8 +1620,10 @@ export interface components {
             target_branch: string;
             /** @description The repository that the source branch is in. */
             source_repository: string;
-            /** @description True if that is another repository, so that the code is untrusted. */
+            /** @description True unless the forge reported that the source is a branch of the repository. */
             fork: boolean;
+            /** @description True if Git confirmed that. Otherwise a job needs an approval and gets no secrets. */
+            trusted: boolean;
         };
         /** @description What to build, and with which parameters. */
         TriggerBody: {

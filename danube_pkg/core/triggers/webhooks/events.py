@@ -65,8 +65,9 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     """A pull request of GitHub, Gitea and Forgejo, a merge request of GitLab.
 
     commit_sha: its head; base_sha: the target branch's head, "" where the forge does not report it. ref: the ref of the
-    head in the target's repository. fork: the head is in another repository, whose owners may not push to this one:
-    untrusted code. message, subject, author: the head commit's, "" where the forge does not report them.
+    head in the target's repository. fork: the payload does not claim that the head is a branch of the repository. The
+    claim alone proves nothing: Git has to confirm it before the code is trusted. message, subject, author: the head
+    commit's, "" where the forge does not report them.
     """
 
     repository: WebhookRepository

@@ -18,6 +18,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
+from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
     "opened": PullRequestChange.OPENED,
@@ -60,13 +61,20 @@ def _pull_request(payload: Payload) -> WebhookEvent:
         f"refs/pull/{number}/head",
         head.name("ref"),
         base.name("ref"),
-        fork=source_name.lower() != repository.name.lower(),
+        fork=not _claims_own_branch(payload, pull, head),
         actor=_sender(payload),
         base_sha="" if is_none(base_sha) else base_sha,
         source_repository=source_name,
         title=pull.text("title"),
         url=pull.url("html_url"),
     )
+
+
+def _claims_own_branch(payload: Payload, pull: Payload, head: Payload) -> bool:
+    # Newer releases name the flow beside the head: 0 is a branch, 1 is AGit.
+    ids = [id_of(payload.maybe("repository")), id_of(pull.object("base").maybe("repo")), id_of(head.maybe("repo"))]
+    ids += [id_of(side, "repo_id") for side in (pull.object("base"), head) if "repo_id" in side.value]
+    return pull.value.get("flow") in (None, 0) and claims_own_branch(ids, head.name("ref"), head)
 
 
 PARSERS: dict[str, Parser] = {"push": _push, "pull_request": _pull_request}

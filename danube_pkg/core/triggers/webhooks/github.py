@@ -16,6 +16,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
+from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 MAX_COMMITS = 2048
 """GitHub lists at most so many commits of one push, and does not report how many there were."""
@@ -56,6 +57,7 @@ def _pull_request(payload: Payload) -> WebhookEvent:
     source_name = source.name("full_name") if source is not None else ""
     number, author = payload.number("number"), pull.maybe("user")
     base_sha = base.hash("sha")
+    ids = [id_of(payload.maybe("repository")), id_of(base.maybe("repo")), id_of(source)]
     return PullRequest(
         repository,
         number,
@@ -64,7 +66,7 @@ def _pull_request(payload: Payload) -> WebhookEvent:
         f"refs/pull/{number}/head",
         head.name("ref"),
         base.name("ref"),
-        fork=source_name.lower() != repository.name.lower(),
+        fork=not claims_own_branch(ids, head.name("ref"), head),
         actor=_sender(payload) or (author.text("login") if author is not None else ""),
         base_sha="" if is_none(base_sha) else base_sha,
         source_repository=source_name,

@@ -15,6 +15,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload
+from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
     "open": PullRequestChange.OPENED,
@@ -49,6 +50,12 @@ def _merge_request(payload: Payload) -> WebhookEvent:
     head = head_of(request.object("last_commit"))
     source = request.maybe("source")
     user = payload.maybe("user")
+    ids = [
+        id_of(payload.maybe("project")),
+        id_of(request, "target_project_id"),
+        id_of(request, "source_project_id"),
+        id_of(source),
+    ]
     return PullRequest(
         repository,
         number,
@@ -57,7 +64,7 @@ def _merge_request(payload: Payload) -> WebhookEvent:
         f"refs/merge-requests/{number}/head",
         request.name("source_branch"),
         request.name("target_branch"),
-        fork=request.number("source_project_id") != request.number("target_project_id"),
+        fork=not claims_own_branch(ids, request.name("source_branch"), request),
         actor=user.text("username") if user is not None else "",
         source_repository=source.text("path_with_namespace") if source is not None else "",
         title=request.text("title"),

@@ -76,7 +76,7 @@ def test_a_pull_request_from_another_repository_is_a_forks(forge: Forge) -> None
     known = one(forge, "pull_request-0" if forge is Forge.GITHUB else "pull-request-opened")
     document = known.document
     assert not read(known, document).fork
-    document["pull_request"]["head"]["repo"]["full_name"] = "newcomer/copy"
+    document["pull_request"]["head"]["repo"]["id"] = 999
     assert read(known, document).fork
     document["pull_request"]["head"]["repo"] = None
     assert read(known, document).fork, "a fork that was deleted is a fork"
