@@ -19,6 +19,8 @@ from danube_pkg.core.triggers.ports import Settlement
 
 _LATEST = 2**62
 
+_UNMATCHED = "NOT EXISTS (SELECT 1 FROM inbox_outcomes WHERE entry = inbox.id)"
+
 
 class SqliteInbox:
     """`core.triggers.ports.InboxStore`."""
@@ -27,7 +29,14 @@ class SqliteInbox:
         self._database = database
 
     async def receive(self, entry: InboxEntry) -> bool:
-        taken: bool = await self._database.write(lambda connection: write_entry(connection, entry))
+        def work(connection: sqlite3.Connection) -> bool:
+            connection.execute(
+                f"DELETE FROM inbox WHERE source = ? AND key = ? AND settled_at IS NOT NULL AND {_UNMATCHED}",
+                (entry.source, entry.key),
+            )
+            return write_entry(connection, entry)
+
+        taken: bool = await self._database.write(work)
         return taken
 
     async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
@@ -86,9 +95,10 @@ class SqliteInbox:
             )
         )
 
-    async def forget_settled(self, before: float) -> int:
+    async def forget_settled(self, before: float, unmatched_before: float) -> int:
+        sql = f"DELETE FROM inbox WHERE settled_at < ? OR (settled_at < ? AND {_UNMATCHED})"
         count: int = await self._database.write(
-            lambda connection: connection.execute("DELETE FROM inbox WHERE settled_at < ?", (before,)).rowcount
+            lambda connection: connection.execute(sql, (before, unmatched_before)).rowcount
         )
         return count
 

@@ -12,7 +12,7 @@ class InboxStore(Protocol):
 
     async def receive(self, entry: InboxEntry) -> bool:
         """Store the entry; it is on disk when this returns. Returns False, and writes nothing, for a known source and
-        key."""
+        key. A settled entry that concerned no pipeline is not known: it may concern one now, and is replaced."""
         ...
 
     async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
@@ -46,8 +46,9 @@ class InboxStore(Protocol):
         """Record a branch's head as Git has it now. repository: as `core.repositories.urls.canonical` has it."""
         ...
 
-    async def forget_settled(self, before: float) -> int:
-        """Delete entries that were settled before then (Unix seconds); returns their number."""
+    async def forget_settled(self, before: float, unmatched_before: float) -> int:
+        """Delete entries that were settled before then (Unix seconds), or before the second time if they concerned no
+        pipeline; returns their number."""
         ...
 
 

@@ -20,6 +20,7 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
+    KEEP_UNMATCHED_SECONDS,
     EntrySource,
     InboxEntry,
     InboxEvent,
@@ -28,6 +29,7 @@ from danube_pkg.core.triggers.inbox import (
     Result,
     ScheduleDue,
     lane_of,
+    note_of,
 )
 from danube_pkg.core.triggers.matching import (
     Match,
@@ -47,6 +49,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
+    UnreadableEvent,
     WebhookEvent,
     WebhookRepository,
 )
@@ -71,8 +74,6 @@ MAX_FAILURES = 5
 
 TIDY_SECONDS = 3600.0
 TIDY_RETRIES = Pauses(first=60.0, cap=TIDY_SECONDS)
-
-NO_PIPELINE = "no pipeline uses this repository; a push to the configuration repository starts a sync"
 
 _log = EventLog("danube.triggers")
 
@@ -135,8 +136,6 @@ class Inbox:
         if isinstance(event, Push):
             for url in event.repository.urls:
                 self._pushed(url, event.branch)
-        if isinstance(event, Ping | Ignored):
-            return True
         entry = InboxEntry(EntrySource(delivery.forge), delivery.id, event, self._clock.now())
         new = await self._ports.inbox.receive(entry)
         self._wake.set()
@@ -250,7 +249,7 @@ class Inbox:
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
             # Before it is settled: a server that is killed between the two would leave them waiting.
             await self._cancel_unapproved(entry.event)
-        note = "" if outcomes else NO_PIPELINE
+        note = "" if outcomes else note_of(entry.event)
         settlement = Settlement(entry, self._clock.now(), outcomes, note)
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
 
@@ -261,7 +260,7 @@ class Inbox:
                 return [event.pipeline]
             case PipelineEnded():
                 return [one.name for one in self._observer.index.after(event)]
-            case Ping() | Ignored():
+            case Ping() | Ignored() | UnreadableEvent():
                 return []
         return [one.name for one in self._observer.index.of_repository(event.repository)]
 
@@ -273,7 +272,7 @@ class Inbox:
                 return [Start(event.pipeline, trigger)]
             case PipelineEnded():
                 return [match_pipeline_end(event, one) for one in index.after(event)]
-            case Ping() | Ignored():
+            case Ping() | Ignored() | UnreadableEvent():
                 return []
         definitions = index.of_repository(event.repository)
         changed = await self._changed_files(event, definitions)
@@ -312,5 +311,6 @@ class Inbox:
                 await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
 
     async def _forget_old(self) -> float:
-        await self._ports.inbox.forget_settled(self._clock.now() - KEEP_SECONDS)
+        now = self._clock.now()
+        await self._ports.inbox.forget_settled(now - KEEP_SECONDS, now - KEEP_UNMATCHED_SECONDS)
         return TIDY_SECONDS

@@ -27,7 +27,6 @@ from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
-    Ping,
     PullRequest,
     PullRequestChange,
     Push,
@@ -144,12 +143,6 @@ async def test_an_event_that_starts_nothing_has_its_reason(tmp_path: Path) -> No
         assert await danube.outcome("filtered") == ("app: started\ndocs: the one changed file does not match its paths")
         assert (await danube.outcome("deleted")).splitlines()[0] == "app: a deleted branch starts no job"
         assert await danube.outbox_lines() == ["status docs success skipped", "status app pending queued"]
-
-
-async def test_pings_are_not_kept(tmp_path: Path) -> None:
-    async with open_trigger_server(tmp_path) as danube:
-        await danube.receive(Ping())
-        assert danube.database.read("SELECT * FROM inbox") == []
 
 
 async def test_a_tag_starts_pipelines_with_a_trigger_for_tags(tmp_path: Path) -> None:
@@ -343,5 +336,5 @@ async def test_old_entries_are_forgotten_and_open_ones_are_not(tmp_path: Path) -
     async with open_trigger_server(tmp_path) as danube:
         await danube.configure(APP)
         await danube.receive(PUSH)
-        assert await danube.inbox.forget_settled(0.0) == 0
-        assert await danube.inbox.forget_settled(4e9) == 1
+        assert await danube.inbox.forget_settled(0.0, 0.0) == 0
+        assert await danube.inbox.forget_settled(4e9, 0.0) == 1

@@ -96,4 +96,4 @@ async def test_the_head_that_the_server_read_last_is_still_trusted(tmp_path: Pat
         assert [job.reason for job in await danube.jobs()] == [Reason.QUEUED] * 2
         await danube.receive(replace(PULL, commit_sha=OTHER_SHA), "d3")
         (newest,) = [job for job in await danube.jobs() if job.trigger.revision.commit_sha == OTHER_SHA]
-        assert newest.reason is Reason.APPROVAL_REQUIRED
+        assert newest.trigger.is_untrusted

@@ -341,7 +341,8 @@ export interface paths {
         put?: never;
         /**
          * Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
-         * @description is ignored. With any other answer nothing was stored.
+         * @description is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
+         *     other answer nothing was stored.
          *
          *     Action: `receive-hook`.
          */
@@ -1326,7 +1327,7 @@ export interface components {
         HookReceipt: {
             /** @description The forge's id of the delivery. */
             delivery: string;
-            /** @description accepted, known (it arrived before), or pong (an answer to a ping). */
+            /** @description accepted, known (it arrived before), no-pipeline (stored, but no pipeline uses its repository), or pong (an answer to a ping). */
             status: string;
         };
         /** @description The caller, as the server has authenticated it. */

@@ -12,10 +12,14 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none, refusal
+from danube_pkg.core.triggers.webhooks.proposals import id_of
 from danube_pkg.kit.records import Record
 
 MAX_CHANGED = 10_000
 """Paths that are kept of one push; for a larger push every filter of paths counts as met."""
+
+MAX_WHAT = 100
+"""Characters of the name of an ignored event."""
 
 _BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
 
@@ -48,14 +52,14 @@ def push_event(
     head: the commit to check out, which for an annotated tag is not `after`. total_commits: the number of pushed
     commits where the forge may list fewer; None where it lists all.
     """
-    ref, after = payload.name("ref"), payload.hash("after")
+    ref, after = payload.ref("ref"), payload.hash("after")
     if ref.startswith(_TAGS) and (tag := ref.removeprefix(_TAGS)):
         if is_none(after):
             return Ignored("tag deleted")
         return TagPush(repository, tag, head.commit_sha, actor, head.message, head.subject, head.author)
     branch = ref.removeprefix(_BRANCHES)
     if not ref.startswith(_BRANCHES) or not branch:
-        raise refusal(f"ref must name a branch ({_BRANCHES}…) or a tag ({_TAGS}…)")
+        return Ignored(f"push to {ref}"[:MAX_WHAT])
     if is_none(after):
         return BranchDeleted(repository, branch, actor)
     changed = changed_paths(payload, total_commits)
@@ -80,7 +84,9 @@ def changed_paths(payload: Payload, total_commits: int | None) -> tuple[str, ...
 def repository_names(payload: Payload, name: str, urls: Sequence[str]) -> WebhookRepository:
     """The repository in an object of the payload. name, urls: keys of its full name and of its URLs, which may be
     absent."""
-    found = WebhookRepository(payload.name(name), tuple(dict.fromkeys(filter(None, map(payload.url, urls)))))
+    found = WebhookRepository(
+        payload.name(name), tuple(dict.fromkeys(filter(None, map(payload.url, urls)))), id_of(payload) or 0
+    )
     if not found.urls:
         raise refusal(f"{payload.path} has none of {', '.join(urls)}")
     return found

@@ -10,10 +10,12 @@ from danube_pkg.kit.records import Record
 
 
 class WebhookRepository(Record):
-    """A repository. name: `owner/name` as the forge has it. urls: all of its URLs: https, ssh, its page."""
+    """A repository. name: `owner/name` as the forge has it. urls: all of its URLs: https, ssh, its page. id: the
+    forge's own, which a renamed repository keeps; 0 where it is not known."""
 
     name: str
     urls: tuple[str, ...]
+    id: int = 0
 
 
 class Push(Record, tag_field="kind", tag="Push"):
@@ -98,4 +100,13 @@ class Ignored(Record, tag_field="kind", tag="Ignored"):
     what: str
 
 
-WebhookEvent = Push | TagPush | BranchDeleted | PullRequest | Ping | Ignored
+class UnreadableEvent(Record, tag_field="kind", tag="Unreadable"):
+    """A delivery with a valid signature whose content could not be parsed. what: the forge's name of the event; why:
+    one sentence; repository: its full name, "" where that is not readable either."""
+
+    what: str
+    why: str
+    repository: str = ""
+
+
+WebhookEvent = Push | TagPush | BranchDeleted | PullRequest | Ping | Ignored | UnreadableEvent

@@ -1,6 +1,7 @@
 """GitLab's webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/"""
 
 from danube_pkg.core.triggers.webhooks.commits import (
+    MAX_WHAT,
     Head,
     Parser,
     head_of,
@@ -75,7 +76,19 @@ def _merge_request(payload: Payload) -> WebhookEvent:
     )
 
 
+_SYSTEM: dict[str, Parser] = {"push": _push, "tag_push": _push, "merge_request": _merge_request}
+
+
+def _system(payload: Payload) -> WebhookEvent:
+    """A hook of the whole server (`System Hook`): its deliveries have the content of a project's, and name their kind
+    in the body alone."""
+    kind = payload.text("object_kind") or payload.text("event_name")
+    parser = _SYSTEM.get(kind)
+    return parser(payload) if parser is not None else Ignored(f"system hook {kind}"[:MAX_WHAT])
+
+
 PARSERS: dict[str, Parser] = {
+    "System Hook": _system,
     "Push Hook": _push,
     "Tag Push Hook": _push,
     "Merge Request Hook": _merge_request,

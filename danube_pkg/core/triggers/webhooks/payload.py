@@ -4,7 +4,7 @@ field."""
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.repositories.revisions import first_line
@@ -13,6 +13,9 @@ from danube_pkg.kit.records import Record
 MAX_NAME = 1024
 """Characters of a branch, tag, path or repository. Git's own bound for a path is 4096; no forge allows names of this
 length."""
+
+MAX_REF = 4096
+"""Characters of a ref: Git's own bound for a path."""
 
 MAX_URL = 2048
 
@@ -46,7 +49,12 @@ def read_object(body: bytes) -> "Payload":
 
 
 class Payload(Record):
-    """An object of the payload, at `path`. Every method raises Invalid for a value of another type than its own."""
+    """An object of the payload, at `path`.
+
+    What decides which code runs is required (`name`, `ref`, `hash`, `number`, `object`): another value raises Invalid.
+    What is only shown or compared is not (`text`, `line`, `url`, `maybe`): an odd value counts as absent, so that no
+    delivery is lost for it.
+    """
 
     value: Mapping[str, Any]
     path: str
@@ -55,8 +63,8 @@ class Payload(Record):
         return Payload(_mapping(self.value.get(name), self._at(name)), self._at(name))
 
     def maybe(self, name: str) -> "Payload | None":
-        """`object` for a key that may be absent or null."""
-        return self.object(name) if self.value.get(name) is not None else None
+        """The object at a key; None where it is absent, null or something else."""
+        return self.object(name) if isinstance(self.value.get(name), dict) else None
 
     def objects(self, name: str) -> "Iterator[Payload]":
         for index, one in enumerate(self._list(name)):
@@ -78,20 +86,20 @@ class Payload(Record):
 
     def _raw(self, name: str) -> str:
         found = self.value.get(name)
-        if found is None:
-            return ""
-        if not isinstance(found, str):
-            raise refusal(f"{self._at(name)} must be a text")
-        return found[:MAX_TEXT]
+        return found[:MAX_TEXT] if isinstance(found, str) else ""
 
     def name(self, name: str) -> str:
         """A required text that is a name: not empty, no control characters."""
         return _name(self.value.get(name), self._at(name))
 
     def url(self, name: str) -> str:
-        """A URL; "" where it is absent."""
+        """A URL; "" where it is absent or unusable."""
         found = self.value.get(name)
-        return _name(found, self._at(name), MAX_URL) if found else ""
+        return found if _is_name(found, MAX_URL) else ""
+
+    def ref(self, name: str) -> str:
+        """The full name of a ref."""
+        return _name(self.value.get(name), self._at(name), MAX_REF)
 
     def number(self, name: str) -> int:
         found = self.value.get(name)
@@ -131,7 +139,11 @@ def _mapping(value: Any, path: str) -> Mapping[str, Any]:
     return value
 
 
+def _is_name(value: Any, longest: int) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= longest and not _CONTROL.search(value)
+
+
 def _name(value: Any, path: str, longest: int = MAX_NAME) -> str:
-    if not isinstance(value, str) or not value or len(value) > longest or _CONTROL.search(value):
+    if not _is_name(value, longest):
         raise refusal(f"{path} must be a name of at most {longest} characters")
     return value

@@ -8,7 +8,7 @@ import pytest
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.urls import same_repository
-from danube_pkg.core.triggers.webhooks.deliveries import check_forge, forge_of, parse_delivery
+from danube_pkg.core.triggers.webhooks.deliveries import check_forge, forge_of, parse_delivery, signed_body
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
@@ -17,6 +17,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequestChange,
     Push,
     TagPush,
+    UnreadableEvent,
     WebhookEvent,
 )
 from tests.core.triggers.webhooks.recorded import Recorded, one, recorded
@@ -187,13 +188,25 @@ def test_gitea_and_forgejo_pull_requests(forge: Forge) -> None:
     assert (updated.change, updated.fork) == (PullRequestChange.UPDATED, False)
 
 
-def test_github_may_send_a_form() -> None:
-    known = one(Forge.GITHUB, "push-4")
-    headers = {**known.headers, "content-type": "application/x-www-form-urlencoded"}
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])
+def test_a_form_has_the_document_as_a_field(forge: Forge) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    headers = {**known.headers, "content-type": FORM}
     body = urlencode({"payload": known.body.decode()}).encode()
-    assert parse_delivery(Forge.GITHUB, headers, body).event == event_of(known)
-    with pytest.raises(Invalid, match="it is a form"):
-        parse_delivery(Forge.GITEA, {**one(Forge.GITEA, "push").headers, **headers}, body)
+    assert parse_delivery(forge, headers, body).event == event_of(known)
+    assert signed_body(forge, headers, body) == (body if forge is Forge.GITHUB else known.body)
+    assert signed_body(forge, known.headers, known.body) == known.body
+    assert signed_body(Forge.GITEA, headers, b"\xff") == b"", "without a document no signature is valid"
+
+
+def test_gitlab_sends_no_forms() -> None:
+    known = one(Forge.GITLAB, "push")
+    found = parse_delivery(Forge.GITLAB, {**known.headers, "content-type": FORM}, b"payload=%7B%7D").event
+    assert isinstance(found, UnreadableEvent)
+    assert "it is a form" in found.why
 
 
 def test_forges_that_send_each_others_headers_are_distinguished() -> None:
@@ -207,12 +220,62 @@ def test_forges_that_send_each_others_headers_are_distinguished() -> None:
 
 
 @pytest.mark.parametrize("forge", list(Forge))
-def test_a_delivery_without_its_id_is_refused(forge: Forge) -> None:
+def test_a_delivery_without_a_usable_id_is_known_by_its_content(forge: Forge) -> None:
     known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
     headers = {name: value for name, value in known.headers.items() if "deliver" not in name and "uuid" not in name}
     headers.pop("idempotency-key", None)
-    with pytest.raises(Invalid, match="it has no usable"):
-        parse_delivery(forge, headers, known.body)
+    first, again = (parse_delivery(forge, headers, known.body) for _ in range(2))
+    other = parse_delivery(forge, headers, known.body + b" ")
+    assert first.event == event_of(known)
+    assert first.id == again.id != other.id
+    assert first.id.startswith("sha256-")
+
+
+@pytest.mark.parametrize("name", ["push", "tag", "merge-request-opened"])
+def test_a_hook_of_the_whole_gitlab_is_read_like_a_projects(name: str) -> None:
+    known = one(Forge.GITLAB, name)
+    headers = {**known.headers, "x-gitlab-event": "System Hook"}
+    assert parse_delivery(Forge.GITLAB, headers, known.body).event == event_of(known)
+    other = parse_delivery(Forge.GITLAB, headers, b'{"event_name": "user_create"}').event
+    assert other == Ignored("system hook user_create")
+
+
+ODD = ["", 7, None, [], {}, "x" * 5000, "a\nb\t\x00", "\ud800"]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])
+def test_no_delivery_is_lost_for_an_odd_value_that_decides_nothing(forge: Forge, value: object) -> None:
+    known = one(forge, "pull_request-0" if forge is Forge.GITHUB else "pull-request-opened")
+    document = known.document
+    pull = document["pull_request"]
+    pull["title"] = pull["html_url"] = pull["user"] = document["sender"] = value
+    document["repository"]["html_url"] = value
+    found, usual = read(known, document), event_of(known)
+    assert isinstance(usual, PullRequest)
+    assert (found.commit_sha, found.number, found.fork) == (usual.commit_sha, usual.number, usual.fork)
+
+
+@pytest.mark.parametrize("ref", ["refs/notes/commits", "refs/for/main", "refs/heads/", "HEAD", "refs/changes/01/1/2"])
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_push_of_another_ref_is_ignored(forge: Forge, ref: str) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = {**known.document, "ref": ref}
+    found = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+    assert found == Ignored(f"push to {ref}")
+
+
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_delivery_without_what_decides_is_unreadable_and_says_why(forge: Forge) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = known.document
+    document["after"] = "no hash"
+    document.pop("checkout_sha", None)
+    found = parse_delivery(forge, known.headers, json.dumps(document).encode())
+    assert isinstance(found.event, UnreadableEvent)
+    assert found.refused is not None
+    assert "after must be a commit's hash" in found.event.why
+    assert found.event.repository
 
 
 def test_gitlabs_attempts_of_one_delivery_have_one_id() -> None:
