@@ -1,4 +1,4 @@
-"""Ports of triggers: the store of the inbox, and the changed files of a pull request."""
+"""Ports of triggers: the store of the inbox, and what Git knows about commits."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -52,14 +52,29 @@ class InboxStore(Protocol):
         ...
 
 
-class ChangedFiles(Protocol):
-    """The files that a pull request changes, for pipelines with filters of paths."""
+class CommitText(Record):
+    """message: the whole commit message, bounded. author: the author's name."""
+
+    message: str
+    author: str
+
+
+class CommitReader(Protocol):
+    """What Git knows about commits of a repository.
+
+    All methods raise Permanent or Unavailable where the repository cannot be read.
+    """
 
     async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        """The paths that differ between the commit and its merge base with the branch; None where there are too many.
+        """The paths that differ between the commit and the head of the branch; None where there are too many."""
+        ...
 
-        Raises Permanent or Unavailable where the repository cannot be read.
-        """
+    async def changed_between(self, repository: str, before: str, after: str) -> Sequence[str] | None:
+        """The paths that differ between two commits; None where there are too many."""
+        ...
+
+    async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
+        """The commit's message and author."""
         ...
 
 

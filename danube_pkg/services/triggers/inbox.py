@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
@@ -36,12 +35,13 @@ from danube_pkg.core.triggers.matching import (
     NotMatched,
     Skip,
     Start,
+    includes_event,
     match_event,
     match_pipeline_end,
     needs_changed_files,
     with_trust,
 )
-from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore, Settlement
+from danube_pkg.core.triggers.ports import CommitReader, InboxStore, Settlement
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     Ignored,
@@ -50,7 +50,6 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequestChange,
     Push,
     UnreadableEvent,
-    WebhookEvent,
     WebhookRepository,
 )
 from danube_pkg.kit.logs import EventLog
@@ -59,6 +58,7 @@ from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.triggers.commit_facts import CommitFacts
 from danube_pkg.services.triggers.trust import ProposalTrust
 
 OPEN_ENTRIES = 1000
@@ -79,12 +79,12 @@ _log = EventLog("danube.triggers")
 
 
 class InboxPorts(Record):
-    """The ports of the inbox. changes: finds the files that a pull request changes."""
+    """The ports of the inbox."""
 
     inbox: InboxStore
     pipelines: PipelineStore
     sources: Sources
-    changes: ChangedFiles
+    commits: CommitReader
     timing: Timing
 
 
@@ -104,6 +104,7 @@ class Inbox:
         self._ports = ports
         self._engine = engine
         self._observer = observer
+        self._facts = CommitFacts(ports.commits)
         self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
         self._clock = ports.timing.clock
@@ -275,26 +276,14 @@ class Inbox:
             case Ping() | Ignored() | UnreadableEvent():
                 return []
         definitions = index.of_repository(event.repository)
-        changed = await self._changed_files(event, definitions)
+        included = [one for one in definitions if includes_event(event, one)]
+        changed: Sequence[str] | None = None
+        if included:
+            repository = included[0].spec.repository
+            event = await self._facts.described(event, repository)
+            if needs_changed_files(event, included):
+                changed = await self._facts.changed_files(event, repository)
         return [match_event(event, one, changed) for one in definitions]
-
-    async def _changed_files(
-        self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
-    ) -> Sequence[str] | None:
-        """A pull request's files, where a pipeline filters by them. None for unknown: then every filter is met."""
-        if not isinstance(event, PullRequest) or not needs_changed_files(event, definitions):
-            return None
-        repository = definitions[0].spec.repository
-        try:
-            return await self._ports.changes.changed_files(repository, event.target_branch, event.commit_sha)
-        except PlatformError as error:
-            _log.warning(
-                "changed-files-unknown",
-                repository=event.repository.name,
-                pull_request=event.number,
-                cause=str(error),
-            )
-            return None
 
     async def _resolved(self, trigger: Trigger, pipeline: Pipeline) -> Trigger:
         """With a commit: the default branch's newest where the trigger names none. Raises Permanent, Unavailable."""

@@ -29,7 +29,7 @@ SHA = "da1560886d4f094c3e6c9ef40349f7d38b5d27d7"
 APP = WebhookRepository("Team/App", ("https://git.example.org/team/app.git", "git@git.example.org:team/app.git"))
 PULL = PullRequest(APP, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob")
 EVENTS: list[tuple[InboxEvent, str]] = [
-    (Push(APP, "main", SHA, "alice", "fix it", ("a", "b")), "push to main of Team/App by alice"),
+    (Push(APP, "main", SHA, "alice", "fix it", before=SHA), "push to main of Team/App by alice"),
     (Push(APP, "main", SHA, ""), "push to main of Team/App"),
     (TagPush(APP, "v1", SHA, "alice"), "tag v1 of Team/App by alice"),
     (BranchDeleted(APP, "old", "alice"), "branch old of Team/App deleted by alice"),
@@ -55,7 +55,7 @@ ROWS: list[tuple[str, InboxEvent]] = [
     (
         f'{{"kind":"Push","repository":{REPOSITORY},"branch":"main","commit_sha":"{SHA}","actor":"alice",'
         '"message":"fix \\u00fc","changed":["a","b"],"subject":"fix","author":"Zo\\u00eb"}',
-        Push(APP, "main", SHA, "alice", "fix ü", ("a", "b"), "fix", "Zoë"),
+        Push(APP, "main", SHA, "alice", "fix ü", "fix", "Zoë"),
     ),
     (
         f'{{"kind":"Push","repository":{REPOSITORY},"branch":"main","commit_sha":"{SHA}","actor":"",'

@@ -47,7 +47,7 @@ from tests.support.trigger_server import (
 )
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", ("src/app.py",))
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", before=OTHER_SHA)
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=False, actor="bob"
 )
@@ -135,6 +135,7 @@ async def test_an_event_that_starts_nothing_has_its_reason(tmp_path: Path) -> No
             a_pipeline("docs", TriggerKind.PUSH, paths=("docs/**",)), a_pipeline("app", TriggerKind.PUSH), **FORGE
         )
         await danube.receive(replace(PUSH, message="[skip ci] x"), "skipped")
+        danube.sources.changed = ("src/app.py",)
         await danube.receive(PUSH, "filtered")
         await danube.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
         assert await danube.outcome("skipped") == (

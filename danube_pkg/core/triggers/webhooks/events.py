@@ -20,9 +20,8 @@ class WebhookRepository(Record):
 
 class Push(Record, tag_field="kind", tag="Push"):
     """New commits on a branch. commit_sha: the branch's new head; message, subject (its first line) and author are its
-    own.
-
-    changed: paths that the commits added, modified or removed; None where the forge did not list all of them.
+    own, "" where the forge does not report them. before: the head before the push, "" where there was none or it is not
+    known.
     """
 
     repository: WebhookRepository
@@ -30,13 +29,14 @@ class Push(Record, tag_field="kind", tag="Push"):
     commit_sha: str
     actor: str
     message: str = ""
-    changed: tuple[str, ...] | None = None
     subject: str = ""
     author: str = ""
+    before: str = ""
 
 
 class TagPush(Record, tag_field="kind", tag="TagPush"):
-    """A tag that was created or moved. commit_sha: the commit that it points to."""
+    """A tag that was created or moved. commit_sha: the commit that it points to. before, after: the objects that the
+    tag named before and names now, "" where there was none or it is not known."""
 
     repository: WebhookRepository
     tag: str
@@ -45,6 +45,8 @@ class TagPush(Record, tag_field="kind", tag="TagPush"):
     message: str = ""
     subject: str = ""
     author: str = ""
+    before: str = ""
+    after: str = ""
 
 
 class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
@@ -56,7 +58,8 @@ class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
 
 
 class PullRequestChange(StrEnum):
-    """What happened to a pull or merge request, as far as its commits are concerned."""
+    """What happened to a pull or merge request, as far as its commits are concerned. UPDATED: it has other commits, or
+    another target branch."""
 
     OPENED = "opened"
     UPDATED = "updated"
@@ -69,7 +72,8 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     commit_sha: its head; base_sha: the target branch's head, "" where the forge does not report it. ref: the ref of the
     head in the target's repository. fork: the payload does not claim that the head is a branch of the repository. The
     claim alone proves nothing: Git has to confirm it before the code is trusted. message, subject, author: the head
-    commit's, "" where the forge does not report them.
+    commit's, "" where the forge does not report them. version: when the forge last changed the request, in its own
+    words.
     """
 
     repository: WebhookRepository
@@ -88,6 +92,7 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     url: str = ""
     subject: str = ""
     author: str = ""
+    version: str = ""
 
 
 class Ping(Record, tag_field="kind", tag="Ping"):

@@ -4,9 +4,8 @@ https://docs.gitea.com/usage/webhooks, https://forgejo.org/docs/latest/user/webh
 """
 
 from danube_pkg.core.triggers.webhooks.commits import (
-    Head,
     Parser,
-    head_of,
+    head_commit,
     push_event,
     repository_names,
 )
@@ -38,15 +37,16 @@ def _sender(payload: Payload) -> str:
 
 
 def _push(payload: Payload) -> WebhookEvent:
-    commit = payload.maybe("head_commit")
-    head = head_of(commit) if commit is not None else Head(payload.hash("after"))
-    total = payload.number("total_commits") if payload.value.get("total_commits") is not None else None
-    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
+    head = head_commit(payload, payload.hash("after"))
+    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head)
 
 
 def _pull_request(payload: Payload) -> WebhookEvent:
     action = payload.name("action")
-    if action not in _CHANGES:
+    change = _CHANGES.get(action)
+    if action == "edited" and _is_retargeted(payload):
+        change = PullRequestChange.UPDATED
+    if change is None:
         return Ignored(f"pull_request {action}"[:100])
     repository, pull = _repository(payload.object("repository")), payload.object("pull_request")
     head, base, number = pull.object("head"), pull.object("base"), payload.number("number")
@@ -56,7 +56,7 @@ def _pull_request(payload: Payload) -> WebhookEvent:
     return PullRequest(
         repository,
         number,
-        _CHANGES[action],
+        change,
         head.hash("sha"),
         f"refs/pull/{number}/head",
         head.name("ref"),
@@ -67,7 +67,13 @@ def _pull_request(payload: Payload) -> WebhookEvent:
         source_repository=source_name,
         title=pull.text("title"),
         url=pull.url("html_url"),
+        version=pull.text("updated_at"),
     )
+
+
+def _is_retargeted(payload: Payload) -> bool:
+    changes = payload.maybe("changes")
+    return changes is not None and changes.maybe("ref") is not None
 
 
 def _claims_own_branch(payload: Payload, pull: Payload, head: Payload) -> bool:

@@ -2,8 +2,8 @@
 
 from danube_pkg.core.triggers.webhooks.commits import (
     MAX_WHAT,
-    Head,
     Parser,
+    head_commit,
     head_of,
     push_event,
     repository_names,
@@ -34,18 +34,18 @@ def _repository(payload: Payload) -> WebhookRepository:
 def _push(payload: Payload) -> WebhookEvent:
     # checkout_sha is null for a deleted branch or tag; for an annotated tag it is the commit, and `after` is the tag.
     commit_sha = payload.hash("checkout_sha") if payload.value.get("checkout_sha") else payload.hash("after")
-    listed = {head.commit_sha: head for head in map(head_of, payload.objects("commits"))}
-    total = payload.number("total_commits_count") if "total_commits_count" in payload.value else None
     actor = payload.text("user_username") or payload.text("user_name")
     repository = _repository(payload.object("project"))
-    return push_event(payload, repository, actor, listed.get(commit_sha, Head(commit_sha)), total)
+    return push_event(payload, repository, actor, head_commit(payload, commit_sha))
 
 
 def _merge_request(payload: Payload) -> WebhookEvent:
     request = payload.object("object_attributes")
     action = request.text("action")
-    # An update without `oldrev` changed a title, a label or a reviewer, but no code.
-    if action not in _CHANGES or (action == "update" and not request.value.get("oldrev")):
+    # An update without `oldrev` changed no code: a title, a label, a reviewer, or the target branch.
+    changes = payload.maybe("changes")
+    is_retargeted = changes is not None and changes.maybe("target_branch") is not None
+    if action not in _CHANGES or (action == "update" and not request.value.get("oldrev") and not is_retargeted):
         return Ignored(f"merge_request {action}"[:100])
     repository, number = _repository(payload.object("project")), request.number("iid")
     head = head_of(request.object("last_commit"))
@@ -73,6 +73,7 @@ def _merge_request(payload: Payload) -> WebhookEvent:
         url=request.url("url"),
         subject=head.subject,
         author=head.author,
+        version=request.text("updated_at"),
     )
 
 

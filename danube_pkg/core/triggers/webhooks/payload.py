@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from danube_pkg.core.errors import Invalid
-from danube_pkg.core.repositories.revisions import first_line
+from danube_pkg.core.repositories.revisions import MAX_TEXT, first_line
 from danube_pkg.kit.records import Record
 
 MAX_NAME = 1024
@@ -18,12 +18,6 @@ MAX_REF = 4096
 """Characters of a ref: Git's own bound for a path."""
 
 MAX_URL = 2048
-
-MAX_TEXT = 4000
-"""Characters of a title or message, which is cut to them: it is searched for `[skip ci]` and shown in one line."""
-
-MAX_ITEMS = 100_000
-"""Entries of one list. A push that touches more files replaces a whole tree."""
 
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -67,14 +61,11 @@ class Payload(Record):
         return self.object(name) if isinstance(self.value.get(name), dict) else None
 
     def objects(self, name: str) -> "Iterator[Payload]":
-        for index, one in enumerate(self._list(name)):
-            path = f"{self._at(name)}[{index}]"
-            yield Payload(_mapping(one, path), path)
-
-    def names(self, name: str) -> Iterator[str]:
-        """The texts of a list, unchanged: paths may contain anything but control characters."""
-        for index, one in enumerate(self._list(name)):
-            yield _name(one, f"{self._at(name)}[{index}]")
+        """The objects in a list; none where it is not a list."""
+        found = self.value.get(name)
+        for index, one in enumerate(found if isinstance(found, list) else ()):
+            if isinstance(one, dict):
+                yield Payload(one, f"{self._at(name)}[{index}]")
 
     def text(self, name: str) -> str:
         """A text to be shown, cut to MAX_TEXT and on one line; "" where it is absent."""
@@ -110,18 +101,15 @@ class Payload(Record):
     def flag(self, name: str) -> bool:
         return self.value.get(name) is True
 
+    def has_hash(self, name: str) -> bool:
+        """Whether `hash` returns one."""
+        found = self.value.get(name)
+        return isinstance(found, str) and _HASH.fullmatch(found) is not None
+
     def hash(self, name: str) -> str:
         found = self.value.get(name)
         if not isinstance(found, str) or not _HASH.fullmatch(found):
             raise refusal(f"{self._at(name)} must be a commit's hash")
-        return found
-
-    def _list(self, name: str) -> list[Any]:
-        found = self.value.get(name)
-        if found is None:
-            return []
-        if not isinstance(found, list) or len(found) > MAX_ITEMS:
-            raise refusal(f"{self._at(name)} must be a list of at most {MAX_ITEMS}")
         return found
 
     def _at(self, name: str) -> str:

@@ -55,6 +55,7 @@ def test_a_github_tag_has_its_name_and_commit() -> None:
         "Adding a .gitignore file",
         "Adding a .gitignore file",
         "Codertocat",
+        after="6113728f27ae82c7b1a177c8d03f9e96e0adf246",
     )
 
 
@@ -89,11 +90,11 @@ def read(known: Recorded, document: object) -> PullRequest:
     return event
 
 
-def test_a_gitlab_push_has_its_files_and_every_url_of_its_repository() -> None:
+def test_a_gitlab_push_has_the_head_before_it_and_every_url_of_its_repository() -> None:
     event = event_of(one(Forge.GITLAB, "push"))
     assert isinstance(event, Push)
     assert (event.branch, event.commit_sha, event.actor, event.message) == ("master", B, "jsmith", "fixed readme")
-    assert event.changed == ("CHANGELOG", "README.md", "app/controller/application.rb", "docs/new.md", "docs/old.md")
+    assert event.before == A
     for name in ("https://gitlab.example.org/Mike/Diaspora", "ssh://git@gitlab.example.org/mike/diaspora.git"):
         assert any(same_repository(name, url) for url in event.repository.urls)
 
@@ -125,19 +126,67 @@ def test_a_commits_subject_and_author_are_printable_and_bounded() -> None:
     assert "[skip ci]" in event.message
 
 
-@pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
-def test_files_are_unknown_where_a_forge_listed_only_some_of_the_commits(forge: Forge) -> None:
-    event = event_of(one(forge, "push-many"))
-    assert isinstance(event, Push)
-    assert event.changed is None
-
-
-def test_files_of_a_new_branch_are_unknown() -> None:
+def test_a_new_branch_has_no_head_before_it() -> None:
     known = one(Forge.GITHUB, "push-4")
     assert known.document["created"]
     event = event_of(known)
     assert isinstance(event, Push)
-    assert event.changed is None
+    assert event.before == ""
+
+
+@pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])
+@pytest.mark.parametrize("head", [None, {}, {"id": 7}])
+def test_the_head_is_looked_up_in_the_list_of_commits(forge: Forge, head: object) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = known.document
+    commit = {"id": document["after"], "message": "listed\n\nbody", "author": {"name": "Ada"}}
+    document.update(head_commit=head, commits=[{"id": "0" * 40, "message": "another"}, None, commit])
+    event = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+    assert isinstance(event, Push)
+    assert (event.subject, event.author, event.commit_sha) == ("listed", "Ada", document["after"])
+
+
+RETARGETED: dict[Forge, dict[str, object]] = {
+    Forge.GITHUB: {"action": "edited", "changes": {"base": {"ref": {"from": "dev"}, "sha": {"from": A}}}},
+    Forge.GITEA: {"action": "edited", "changes": {"ref": {"from": "dev"}}},
+    Forge.FORGEJO: {"action": "edited", "changes": {"ref": {"from": "dev"}}},
+    Forge.GITLAB: {"changes": {"target_branch": {"previous": "dev", "current": "master"}}},
+}
+
+
+@pytest.mark.parametrize("forge", list(Forge))
+def test_another_target_branch_is_an_update_and_a_new_title_is_not(forge: Forge) -> None:
+    names = {Forge.GITHUB: "pull_request-0", Forge.GITLAB: "merge-request-opened"}
+    known = one(forge, names.get(forge, "pull-request-opened"))
+    document = {**known.document, **RETARGETED[forge]}
+    if forge is Forge.GITLAB:
+        document["object_attributes"]["action"] = "update"
+    assert read(known, document).change is PullRequestChange.UPDATED
+    for changes in ({"title": {"from": "WIP: a"}}, {"draft": {"previous": True, "current": False}}, {}, None):
+        document["changes"] = changes
+        found = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+        assert isinstance(found, Ignored), "what is built is the same as before"
+
+
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_reopened_request_is_opened(forge: Forge) -> None:
+    names = {Forge.GITHUB: "pull_request-0", Forge.GITLAB: "merge-request-opened"}
+    known = one(forge, names.get(forge, "pull-request-opened"))
+    document = {**known.document, "action": "reopened"}
+    if forge is Forge.GITLAB:
+        document["object_attributes"]["action"] = "reopen"
+    assert read(known, document).change is PullRequestChange.OPENED
+
+
+@pytest.mark.parametrize("path", ["api/Icon\r", "a\tb", "a\nb", "x" * 4096, "\ud800", "", 7, None])
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_file_may_have_any_name(forge: Forge, path: object) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = known.document
+    for commit in document["commits"]:
+        commit["added"] = [path]
+    found = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+    assert isinstance(found, Push)
 
 
 @pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
