@@ -20,6 +20,7 @@ from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
 from danube_pkg.core.repositories.urls import is_remote, without_login
+from danube_pkg.core.triggers.ports import CommitText
 from danube_pkg.kit.records import Mutable, Record, field, replace
 
 MAX_WORKERS = 2
@@ -72,7 +73,7 @@ class NoCredentials:
 
 
 class GitSources:
-    """Implements `Sources`, `SourceFiles` and `ChangedFiles`.
+    """Implements `Sources`, `SourceFiles` and `CommitReader`.
 
     directory: `repos/` below the data directory, for mirrors and temporary packs. known_hosts: files of ssh host keys
     beside the system's.
@@ -166,21 +167,7 @@ class GitSources:
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
         """Files of a commit without the rest of its tree; a remote repository's commit is fetched first."""
-        request: dict[str, Any] = {
-            "do": "files",
-            "repository": repository.removeprefix("file://"),
-            "commit_sha": commit_sha,
-            "names": list(names),
-        }
-        if is_remote(repository):
-            remote = await self._remote_settings(repository)
-            mirror = self._mirrors.path(repository, remote.credential.rule)
-            request |= {"mirror": str(mirror), "remote": remote.request()}
-            async with self._mirrors.writing(mirror), self._fetching:
-                answer = await self._worker.ask(request)
-            await self._mirrors.evict(mirror)
-        else:
-            answer = await self._worker.ask(request)
+        answer = await self._ask_about(repository, {"do": "files", "commit_sha": commit_sha, "names": list(names)})
         return [
             SourceFile(one["name"], base64.b64decode(one["data"]), one["size_bytes"], one["is_link"])
             for one in answer["files"]
@@ -193,22 +180,29 @@ class GitSources:
         often, and never too rarely.
         """
         base = await self.resolve(repository, f"refs/heads/{target_branch}")
-        request: dict[str, Any] = {
-            "do": "changes",
-            "repository": repository.removeprefix("file://"),
-            "before": base.commit_sha,
-            "after": commit_sha,
-        }
-        if not is_remote(repository):
-            answer = await self._worker.ask(request)
-        else:
-            remote = await self._remote_settings(repository)
-            mirror = self._mirrors.path(repository, remote.credential.rule)
-            async with self._mirrors.writing(mirror), self._fetching:
-                answer = await self._worker.ask({**request, "mirror": str(mirror), "remote": remote.request()})
-            await self._mirrors.evict(mirror)
+        return await self.changed_between(repository, base.commit_sha, commit_sha)
+
+    async def changed_between(self, repository: str, before: str, after: str) -> Sequence[str] | None:
+        """The differences between two commits. Only these are fetched."""
+        answer = await self._ask_about(repository, {"do": "changes", "before": before, "after": after})
         changed: Sequence[str] | None = answer["changed"]
         return changed
+
+    async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
+        answer = await self._ask_about(repository, {"do": "text", "commit_sha": commit_sha})
+        return CommitText(answer["message"], answer["author"])
+
+    async def _ask_about(self, repository: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The worker's answer about commits, which it fetches into the mirror of a remote repository."""
+        request = {**question, "repository": repository.removeprefix("file://")}
+        if not is_remote(repository):
+            return await self._worker.ask(request)
+        remote = await self._remote_settings(repository)
+        mirror = self._mirrors.path(repository, remote.credential.rule)
+        async with self._mirrors.writing(mirror), self._fetching:
+            answer = await self._worker.ask({**request, "mirror": str(mirror), "remote": remote.request()})
+        await self._mirrors.evict(mirror)
+        return answer
 
     async def _remote_settings(self, repository: str) -> RemoteSettings:
         credential = await self._credentials.credential_for(repository)

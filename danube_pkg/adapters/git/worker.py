@@ -1,8 +1,9 @@
 """The program of a worker process, which works with Git for the server: one request on standard input, one answer.
 
 The request is a JSON object with `do`, and for a remote repository with `remote` (`RemoteSettings`, with credentials).
-`resolve`, `fetch`, `files`, `changes` and `working-revision` answer with JSON, `stream` and `working-tree` with a tar.
-An error is a JSON object in the last line of standard error, with exit code 1; notices for users are lines before it.
+`resolve`, `fetch`, `files`, `changes`, `text` and `working-revision` answer with JSON, `stream` and `working-tree` with
+a tar. An error is a JSON object in the last line of standard error, with exit code 1; notices for users are lines
+before it.
 """
 
 import json
@@ -19,7 +20,7 @@ from dulwich.objects import ObjectID
 from danube_pkg.adapters.git import refs, working_tree
 from danube_pkg.adapters.git.changes import changed_paths
 from danube_pkg.adapters.git.checkout import Checkout, Nested, peeled
-from danube_pkg.adapters.git.commits import commit_metadata
+from danube_pkg.adapters.git.commits import commit_metadata, commit_text
 from danube_pkg.adapters.git.fetch import fetch, open_mirror
 from danube_pkg.adapters.git.files import read_directory_files, read_files
 from danube_pkg.adapters.git.limits import NOTICE
@@ -100,6 +101,19 @@ def _changes(request: Request, output: IO[bytes]) -> None:
     output.write(json.dumps({"changed": found}).encode())
 
 
+def _text(request: Request, output: IO[bytes]) -> None:
+    """A commit's message and author; the commit is fetched first where it is missing."""
+    sha = request["commit_sha"]
+    if "remote" in request:
+        remote = RemoteSettings.from_request(request["remote"])
+        fetch(request["repository"], sha, Path(request["mirror"]), remote).close()
+    with _objects(request) as objects:
+        found = {"message": "", "author": ""}
+        if objects is not None:
+            found = commit_text(objects, peeled(objects, ObjectID(sha.encode("ascii"))))
+    output.write(json.dumps(found).encode())
+
+
 def _stream(request: Request, output: IO[bytes]) -> None:
     tar = TreeTar(output)
     with ExitStack() as stack:
@@ -154,6 +168,7 @@ _ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
     "fetch": _fetch,
     "files": _files,
     "changes": _changes,
+    "text": _text,
     "stream": _stream,
     "working-revision": _working_revision,
     "working-tree": _working_tree,

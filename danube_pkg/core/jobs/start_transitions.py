@@ -4,7 +4,7 @@ from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, owing, with_step
 from danube_pkg.core.jobs.effects import EffectKind
-from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, step_id
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, approval_message, step_id
 from danube_pkg.core.jobs.outcome import conclude
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status
@@ -38,7 +38,8 @@ def approved(job: Job, event: ev.Approved, now: float) -> Decision:
             cause=f"the approval is for {event.commit_sha}",
             hint="review that commit, then approve it",
         )
-    return replace(job, reason=Reason.QUEUED, message=f"approved by {event.by}"), ()
+    trigger = replace(job.trigger, approved_by=event.by)
+    return replace(job, reason=Reason.QUEUED, message=approval_message(event.by), trigger=trigger), ()
 
 
 def no_approval(job: Job, event: ev.Approved, now: float) -> Decision:

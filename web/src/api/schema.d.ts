@@ -341,7 +341,8 @@ export interface paths {
         put?: never;
         /**
          * Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
-         * @description is ignored. With any other answer nothing was stored.
+         * @description is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
+         *     other answer nothing was stored.
          *
          *     Action: `receive-hook`.
          */
@@ -1386,7 +1387,7 @@ export interface components {
         HookReceipt: {
             /** @description The forge's id of the delivery. */
             delivery: string;
-            /** @description accepted, known (it arrived before), or pong (an answer to a ping). */
+            /** @description accepted, known (it arrived before), no-pipeline (stored, but no pipeline uses its repository), or pong (an answer to a ping). */
             status: string;
         };
         /** @description The caller, as the server has authenticated it. */
@@ -1680,8 +1681,10 @@ export interface components {
             target_branch: string;
             /** @description The repository that the source branch is in. */
             source_repository: string;
-            /** @description True if that is another repository, so that the code is untrusted. */
+            /** @description True unless the forge reported that the source is a branch of the repository. */
             fork: boolean;
+            /** @description True if Git confirmed that. Otherwise a job needs an approval and gets no secrets. */
+            trusted: boolean;
         };
         /** @description What to build, and with which parameters. */
         TriggerBody: {
