@@ -127,15 +127,8 @@ def _outline(found: _Found, file: str, findings: Findings) -> Outline | None:
         findings.add(
             SourceLocation(file, decorator.lineno), "@pipeline needs a name", hint='write: @pipeline(name="Build")'
         )
-    if isinstance(function, ast.AsyncFunctionDef):
-        findings.add(
-            SourceLocation(file, function.lineno),
-            f"{function.name} is async; a pipeline must not be",
-            hint="write: def",
-        )
-    if function.args.args or function.args.kwonlyargs or function.args.vararg or function.args.kwarg:
-        what = f"{function.name} takes arguments; a pipeline must not"
-        findings.add(SourceLocation(file, function.lineno), what, hint="read parameters from ctx.params")
+    if decorator is function.decorator_list[-1]:
+        _check_function(function, file, findings)
     if len(found.pipelines) > 1 or not name:
         return None
     return Outline(
@@ -146,6 +139,40 @@ def _outline(found: _Found, file: str, findings: Findings) -> Outline | None:
         tuple(sorted(found.secrets, key=lambda one: one.line)[:MAX_OUTLINED]),
         tuple(sorted(found.artifacts, key=lambda one: one.line)[:MAX_OUTLINED]),
     )
+
+
+def _check_function(function: ast.FunctionDef | ast.AsyncFunctionDef, file: str, findings: Findings) -> None:
+    """The rules of `danube._pipeline`, which a job enforces. Not for a function that another decorator has replaced.
+
+    `*args` and `**kwargs` are allowed.
+    """
+    name, arguments = function.name, function.args
+    if isinstance(function, ast.AsyncFunctionDef):
+        findings.add(
+            SourceLocation(file, function.lineno), f"{name} is async; a pipeline must not be", hint="write: def"
+        )
+    if arguments.posonlyargs or arguments.args or arguments.kwonlyargs:
+        what = f"{name} takes arguments; a pipeline must not"
+        findings.add(SourceLocation(file, function.lineno), what, hint="read parameters from ctx.params")
+    for node in _own_nodes(function):
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            what = f"{name} is a generator; a pipeline must not be: its body would not run"
+            findings.add(SourceLocation(file, node.lineno), what, hint="remove yield from it")
+        elif isinstance(node, ast.Return) and not _is_none(node.value):
+            what = f"{name} returns a value; a pipeline must return nothing"
+            findings.add(SourceLocation(file, node.lineno), what, hint="return without a value")
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """What is inside the function, without the functions and classes in it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:

@@ -95,6 +95,14 @@ def test_names_of_other_modules_are_not_listed() -> None:
             "danubefile.py:3: a takes arguments; a pipeline must not",
         ),
         (
+            "from danube import pipeline\n@pipeline(name='A')\ndef a():\n  yield\n",
+            "danubefile.py:4: a is a generator; a pipeline must not be: its body would not run",
+        ),
+        (
+            "from danube import pipeline\n@pipeline(name='A')\ndef a():\n  return make()\n",
+            "danubefile.py:4: a returns a value; a pipeline must return nothing",
+        ),
+        (
             "from danube import pipeline\ndef outer():\n  @pipeline(name='A')\n  def a(): ...\n",
             "danubefile.py: no function is marked with @pipeline",
         ),
@@ -104,6 +112,20 @@ def test_names_of_other_modules_are_not_listed() -> None:
 def test_each_mistake_is_reported_at_its_line(text: str, finding: str) -> None:
     _, findings = read(text)
     assert findings == [finding]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "@other\nasync def a(): ...",
+        "def a(*args, **kwargs): ...",
+        "def a(): return",
+        "def a(): return None",
+        "def a():\n  def b():\n    yield\n    return 1\n  f = lambda: (yield)",
+    ],
+)
+def test_a_function_that_a_job_would_call_is_accepted(function: str) -> None:
+    assert read(f"from danube import pipeline\n@pipeline(name='A')\n{function}\n")[1] == []
 
 
 def test_a_large_file_is_not_read() -> None:
