@@ -98,6 +98,7 @@ class CoordinatorClient:
             timeout_seconds=call.timeout_seconds,
             retries=call.retries,
             check=call.check,
+            shell=call.shell,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0

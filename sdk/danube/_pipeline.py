@@ -8,6 +8,10 @@ from danube._errors import DanubeError
 
 F = TypeVar("F", bound=Callable[[], None])
 MARK = "__danube_pipeline__"
+SHELL = "__danube_shell__"
+MAX_SHELL_BYTES = 200
+"""For a program and its options."""
+
 REFUSED = "script-invalid"
 """The reason of a job whose pipeline function cannot be called as one."""
 
@@ -15,22 +19,37 @@ marked: list[Any] = []
 """Every function that this process has marked, in order: a second one of the same name would hide the first."""
 
 
-def pipeline(*, name: str) -> Callable[[F], F]:
+def pipeline(*, name: str, shell: str = "") -> Callable[[F], F]:
     """Mark the function that the job calls; a danubefile has exactly one, without arguments and without a result.
 
     name: a title for readers of the danubefile. The pipeline's name comes from the configuration repository.
+    shell: of every step that names none, as for `step.run`: `bash -euo pipefail`; "" for `/bin/sh -e`.
 
     Raises DanubeError for a class, an async function, a generator or a function with arguments: calling one would run
     none of its steps.
     """
 
+    if shell:
+        check_shell(shell)
+
     def mark(function: F) -> F:
         check_function(function)
         setattr(function, MARK, name)
+        setattr(function, SHELL, shell)
         marked.append(function)
         return function
 
     return mark
+
+
+def check_shell(shell: str) -> None:
+    """Raises DanubeError where it cannot name a program."""
+    if not isinstance(shell, str) or not shell.strip() or "\0" in shell or len(shell.encode()) > MAX_SHELL_BYTES:
+        raise DanubeError(
+            "step-invalid",
+            f"shell={str(shell)[:40]!r} does not name a program and its options in 1 to {MAX_SHELL_BYTES} bytes",
+            hint='shell="bash -euo pipefail"',
+        )
 
 
 def check_function(function: Callable[..., Any]) -> None:

@@ -50,6 +50,13 @@ def test_a_pipeline_that_returns_succeeds(session: RecordingSession) -> None:
     assert [call.command for call in session.calls] == ["make"]
 
 
+def test_a_step_has_the_pipelines_shell_unless_it_names_one(session: RecordingSession) -> None:
+    text = pipeline_of("step.run('a')", "step.start('b', shell='sh').wait()")
+    assert run(session, text.replace("name='t'", "name='t', shell='bash -euo pipefail'")) == Outcome()
+    assert run(session, pipeline_of("step.run('c')")) == Outcome()
+    assert [call.shell for call in session.calls] == ["bash -euo pipefail", "sh", ""]
+
+
 def test_a_step_that_has_not_reached_the_server_is_open(session: RecordingSession) -> None:
     returned = threading.Event()
 

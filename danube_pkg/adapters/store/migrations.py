@@ -180,6 +180,9 @@ UPDATE jobs SET pod_id = id WHERE started_at IS NOT NULL;
     """
 ALTER TABLE outbox RENAME COLUMN news TO notification;
 """,
+    """
+ALTER TABLE steps ADD COLUMN shell TEXT NOT NULL DEFAULT '';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

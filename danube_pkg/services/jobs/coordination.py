@@ -80,7 +80,10 @@ class Coordination:
         active = self._engine.active_job(job_id)
         image = request.image or active.job.settings.image
         name = await self._name_of(active, request)
-        asked = ev.StepRequested(request.sequence, name, image, request.check, request.retries, request.timeout_seconds)
+        shell = await self._redacted(active, request.shell)
+        asked = ev.StepRequested(
+            request.sequence, name, image, request.check, request.retries, request.timeout_seconds, shell
+        )
         await active.apply(asked)
         if active.step(request.sequence).phase is not StepPhase.ENDED:
             active.steps.keep_request(request.sequence, request)
