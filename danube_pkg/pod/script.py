@@ -17,6 +17,9 @@ from danube.step import steps_without_end
 from danube import _session
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 
+PASSED_ON = (REFUSED, "infrastructure-lost")
+"""References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -83,7 +86,7 @@ def _guarded(call: Callable[[], Outcome], workspace: Path) -> Outcome:
         where = _where(error.__traceback__, workspace)
         if isinstance(error, DanubeError):
             hint = f"; {error.hint}" if error.hint else ""
-            reason = REFUSED if error.reference == REFUSED else "script-error"
+            reason = error.reference if error.reference in PASSED_ON else "script-error"
             return Outcome(reason, f"{error.what}{where}{hint}")
         text = traceback.format_exception_only(type(error), error)[-1].strip()
         return Outcome("script-error", f"{text}{where}")
