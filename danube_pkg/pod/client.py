@@ -6,7 +6,9 @@ refusals reach the danubefile, as a DanubeError.
 
 import itertools
 import json
+import math
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +26,9 @@ from danube_pkg.kit.backoff import Backoff
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
 """The longest pause between two attempts: a restarted server is found again within it."""
+
+NOTICE_SECONDS = 5.0
+"""A server that restarts is back before it; what lasts longer is printed, and is in the log once the server is back."""
 
 MESSAGE_BYTES = 8 * 1024**2
 
@@ -98,6 +103,7 @@ class CoordinatorClient:
             timeout_seconds=call.timeout_seconds,
             retries=call.retries,
             check=call.check,
+            shell=call.shell,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0
@@ -134,6 +140,7 @@ class CoordinatorClient:
 
     def _repeat(self, call: Callable[[], Response]) -> Response:
         backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
+        notice_at: float | None = None
         while True:
             try:
                 return call()
@@ -141,17 +148,33 @@ class CoordinatorClient:
                 refusal = _refusal(error)
                 if refusal is not None:
                     raise refusal from None
+                if notice_at is None:
+                    notice_at = time.monotonic() + NOTICE_SECONDS
+                if time.monotonic() >= notice_at:
+                    _print_notice(error)
+                    notice_at = math.inf
                 if time.time() > self._deadline_at:
                     raise DanubeError("server-lost", "the server was unreachable until the job's deadline") from None
             time.sleep(backoff.next())
 
 
-def _refusal(error: grpc.RpcError) -> DanubeError | None:
-    """The server's permanent refusal; None for a failure that a repeated call may not have."""
-    code = error.code()
+def _print_notice(error: grpc.RpcError) -> None:
+    """Into the job's log: why the danubefile does not proceed. Once for each call."""
+    problem = _problem(error)
+    why = f"{problem.what}{': ' if problem.cause else ''}{problem.cause}" if problem else str(error.details())
+    print(f"danube: waiting for the server, until the job's deadline: {why}", file=sys.stderr)
+
+
+def _problem(error: grpc.RpcError) -> pb.Problem | None:
+    """The server's error; None where the connection failed."""
     trailing = cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())
     data = dict(trailing).get("danube-problem-bin")
-    if code is grpc.StatusCode.UNAVAILABLE or not isinstance(data, bytes):
+    return pb.Problem.FromString(data) if isinstance(data, bytes) else None
+
+
+def _refusal(error: grpc.RpcError) -> DanubeError | None:
+    """The server's permanent refusal; None for a failure that a repeated call may not have."""
+    problem = _problem(error)
+    if error.code() is grpc.StatusCode.UNAVAILABLE or problem is None:
         return None
-    problem = pb.Problem.FromString(data)
     return DanubeError(problem.reference, problem.what, cause=problem.cause, hint=problem.hint)

@@ -196,6 +196,9 @@ CREATE TABLE branch_heads (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX jobs_approved ON jobs(pipeline_id, id) WHERE json_extract("trigger", '$.approved_by') <> '';
 """,
+    """
+ALTER TABLE steps ADD COLUMN shell TEXT NOT NULL DEFAULT '';
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -1758,6 +1758,8 @@ export interface components {
             name: string;
             /** @description The image of its container. */
             image: string;
+            /** @description The program that runs its command, with options; empty for /bin/sh -e. */
+            shell: string;
             /**
              * @description How the step is, or how it ended.
              * @enum {string}
