@@ -8,18 +8,19 @@ import itertools
 import json
 import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import grpc
 from danube._errors import DanubeError
+from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 from danube._results import StepResult
 from danube._session import Chunks, StepCall
 
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.pod.own_process import now, pause
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
@@ -49,7 +50,7 @@ class CoordinatorClient:
         self._workspace = workspace
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
-        self._deadline_at = time.time() + 3600
+        self._deadline_at = now() + 3600
         self._context: Mapping[str, Any] = {}
 
     @property
@@ -133,6 +134,7 @@ class CoordinatorClient:
         self._repeat(lambda: self._stub.Finish(request, metadata=self._metadata))
 
     def _repeat(self, call: Callable[[], Response]) -> Response:
+        refuse_in_child()
         backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
         while True:
             try:
@@ -141,9 +143,9 @@ class CoordinatorClient:
                 refusal = _refusal(error)
                 if refusal is not None:
                     raise refusal from None
-                if time.time() > self._deadline_at:
+                if now() > self._deadline_at:
                     raise DanubeError("server-lost", "the server was unreachable until the job's deadline") from None
-            time.sleep(backoff.next())
+            pause(backoff.next())
 
 
 def _refusal(error: grpc.RpcError) -> DanubeError | None:
