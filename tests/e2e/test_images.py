@@ -152,7 +152,7 @@ def test_an_image_that_cannot_be_pulled_fails_its_step(shared: Installation) -> 
     shared.sync()
     end = shared.end_of(shared.trigger("missing"))
     assert (end["status"], end["reason"]) == ("failure", "image-pull-failed")
-    assert "there is no host no.such.registry.invalid" in end["message"]
+    assert "registry no.such.registry.invalid is not allowed for this job" in end["message"]
 
 
 @pytest.mark.long
@@ -173,7 +173,7 @@ def test_a_job_pushes_an_image_and_runs_in_it(danube: Installation, registry: Re
             step.run({push_it!r}, name="Push")
             step.run("cat /which", name="Run", image={image!r})
         """,
-        egress_allowlist=[f"registry.test:{port}", f"127.0.0.1:{port}"],
+        egress_allowlist=["registry.test"],
     )
     Layout(directory / "layout").image("1", [busybox(), [file("which", "pushed a moment ago\n")]])
     danube.serve()

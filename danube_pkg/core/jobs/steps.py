@@ -69,7 +69,7 @@ def describe_end(end: StepEnd) -> str:
     if end.message:
         return end.message
     if end.signal is not None:
-        return f"was killed by {_signal_name(end.signal)}"
+        return f"was killed by {signal_name(end.signal)}"
     if end.exit_code is not None:
         return f"failed with exit code {end.exit_code}"
     return f"ended: {end.reason or end.status}"
@@ -85,7 +85,8 @@ def describe_failure(step: Step) -> tuple[Status, Reason, str]:
     return Status.FAILURE, end.reason or Reason.STEP_FAILED, message
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """`SIGKILL`, or `signal 64` for a number without a name."""
     try:
         return signals.Signals(number).name
     except ValueError:

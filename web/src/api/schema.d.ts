@@ -1915,7 +1915,7 @@ export interface components {
              * @description How the newest contact was tried.
              * @enum {string}
              */
-            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket" | "image" | "source";
             /** @description The host's name or address; empty if it is not known. */
             host: string;
             /** @description The port; 0 if it is not known. */
@@ -1931,7 +1931,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             /** @description Why, in words, for the newest contact. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
@@ -1963,10 +1963,10 @@ export interface components {
             /** @description The step's number, 0 for the danubefile itself; null if it is not known. */
             step: number | null;
             /**
-             * @description How it was tried: through the proxy (connect, http), by DNS, or past the proxy.
+             * @description How it was tried: through the proxy (connect, http), by DNS, past the proxy, or by the server (image).
              * @enum {string}
              */
-            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket" | "image" | "source";
             /** @description The host's name or address; empty if it is not known. */
             host: string;
             /** @description The port; 0 if it is not known. */
@@ -1984,7 +1984,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             /** @description Why, in words. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
