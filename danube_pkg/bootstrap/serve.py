@@ -80,6 +80,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
         sources: list[ConditionSource] = [*configuration.conditions, triggers.webhooks, triggers.schedules, outbox]
+        sources += runtime.conditions
         if identity.dex is not None:
             sources.append(identity.dex)
         owner = TaskOwner(logged(_log.logger))
