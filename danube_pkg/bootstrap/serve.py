@@ -85,6 +85,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             triggers.webhooks,
             triggers.schedules,
             outbox,
+            *runtime.conditions,
         ]
         if identity.dex is not None:
             sources.append(identity.dex)

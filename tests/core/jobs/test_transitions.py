@@ -82,7 +82,16 @@ def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() 
             Status.FAILURE,
             Reason.SCRIPT_ERROR,
         ),
-        ([ev.ContainerLost(0, Reason.OUT_OF_MEMORY, "gone")], Status.FAILURE, Reason.OUT_OF_MEMORY),
+        *(
+            ([ev.ContainerLost(0, reason, "gone")], Status.FAILURE, reason)
+            for reason in Reason
+            if reason.ends_containers
+        ),
+        (
+            [*a_step(1, check=False), ev.ContainerLost(0, Reason.WORKSPACE_FULL, "x"), ev.Finished()],
+            Status.FAILURE,
+            Reason.WORKSPACE_FULL,
+        ),
         (
             [*a_step(1), ev.ContainerLost(1, Reason.POD_LOST, "gone"), ev.Finished()],
             Status.FAILURE,
