@@ -54,6 +54,7 @@ class SandboxRuntime:
         self._sizes = WorkspaceSizes(
             self._pods.all,
             self._pods.processes,
+            self._pods.disks,
             userns_command,
             settings.workspace_check_seconds,
             self._watch.publish,
@@ -77,9 +78,10 @@ class SandboxRuntime:
                 await self._pods.remove(pod)
                 record = None
             if record is None:
-                record = await self._pods.create(pod, spec)
-                if notice := self._limits.notice(spec.limits):
-                    self._notify(record, notice)
+                record, unlimited = await self._pods.create(pod, spec)
+                for notice in (self._limits.notice(spec.limits), _disk_notice(unlimited)):
+                    if notice:
+                        self._notify(record, notice)
                 await self._egress.open(record)
             else:
                 await self._egress.restore([record])
@@ -130,11 +132,16 @@ class SandboxRuntime:
         record = self._pods.running_record(pod)
         return await self.roots.overlay_problem(overlay_of(directory, directory / "image", record.user_base), record)
 
+    async def workspace_full(self, container: Container) -> str:
+        return self._sizes.end_if_full(self._pods.directory(container.pod_id))
+
     async def list_pods(self) -> Sequence[PodState]:
+        await self._pods.disks.restore()
         return [_state_of(pod) for pod in self._pods.all()]
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
+        await self._pods.disks.restore()
         async with self._watch.open() as events:
             for pod in self._pods.all():
                 for known in pod.containers():
@@ -169,3 +176,11 @@ def _state_of(pod: PodDirectory) -> PodState:
     running = tuple(known.container for known in pod.containers() if known.init.lives())
     complete = any(container.role is ContainerRole.COORDINATOR for container in running)
     return PodState(pod.pod_id, record.job_id if record is not None else "", running, complete)
+
+
+def _disk_notice(unlimited: str) -> str:
+    return (
+        f"limits: the pod's disk is measured every second and not limited by the kernel: {unlimited}"
+        if unlimited
+        else ""
+    )

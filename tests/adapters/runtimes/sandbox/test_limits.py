@@ -157,7 +157,8 @@ async def test_the_job_gets_a_notice_where_only_weaker_limits_apply(pods: Pods) 
 async def test_files_that_cannot_be_removed_are_a_condition_until_they_can(
     pods: Pods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, worker = await pods.pod()
+    """In a pod without a file system of its own, with which its files would be gone."""
+    _, worker = await pods.pod(limits=Limits(workspace_bytes=0))
     await pods.shell(worker, "mkdir d; touch d/f")
     unlink = os.unlink
 
