@@ -139,8 +139,8 @@ class PodDisks:
         if not self.is_mounted(top):
             return None
         found = os.statvfs(top)
-        if found.f_bavail * found.f_frsize <= MARGIN_BYTES:
-            used, limit = (found.f_blocks - found.f_bfree) * found.f_frsize, limits.workspace_bytes
+        used, limit = (found.f_blocks - found.f_bfree) * found.f_frsize, limits.workspace_bytes
+        if used >= limit - MARGIN_BYTES or found.f_bavail * found.f_frsize <= MARGIN_BYTES:
             return f"its workspace holds {used >> 20} MB, the limit is {limit >> 20} MB"
         if found.f_ffree == 0:
             return f"its workspace has {found.f_files} files and directories, the limit is {limits.workspace_inodes}"
