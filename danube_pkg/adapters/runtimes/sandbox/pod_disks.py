@@ -15,6 +15,7 @@ import platform
 import re
 import secrets
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,7 @@ COMMAND_SECONDS = 30.0
 """For mkfs, mount and umount, which take some hundredths of a second."""
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
 
 _MOUNT = ("mount", "-t", "ext4", "-o", "nodev,nosuid,noatime,noinit_itable")
 """noinit_itable: the kernel would write all tables of inodes in the background."""
@@ -118,20 +120,20 @@ class PodDisks:
                 await _run("umount", "--lazy", str(top))
         self._image(pod_id).unlink(missing_ok=True)
 
-    async def restore(self) -> None:
-        """Mount what pods of an earlier server use, which may have had a mount namespace of its own, and remove images
-        without a pod."""
+    def restore(self) -> None:
+        """Mount what running pods use, where this server has another view of mounts than the one before it: systemd can
+        give a service its own. Removes images without a pod. Blocks; to be called before anything reads a pod."""
         if not self._directory.is_dir():
             return
         for image in sorted(self._directory.glob("*.ext4")):
             top = self._pods / image.stem
             if not top.is_dir():
                 image.unlink()
-            elif not os.path.ismount(top) and (device := _device_of(image)):
-                try:
-                    await _run(*_MOUNT, device, str(top))
-                except DiskRefused as error:
-                    fields = {"pod": image.stem, "cause": str(error)}
+            elif not os.path.ismount(top) and (device := _device_of(image.resolve())):
+                words = [*_MOUNT, device, str(top)]
+                done = subprocess.run(words, env=_ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False)
+                if done.returncode:
+                    fields = {"pod": image.stem, "cause": _cause(words, done.stderr)}
                     _log.error("pod-disk-not-mounted", extra={"fields": fields})
 
     def excess(self, top: Path, limits: Limits) -> str | None:
@@ -193,7 +195,7 @@ def _device_of(image: Path) -> str:
 async def _run(*words: str) -> None:
     """Run a program. Raises DiskRefused with what it printed."""
     process = await asyncio.create_subprocess_exec(
-        *words, env={"PATH": _PATH, "LC_ALL": "C"}, cwd="/",
+        *words, env=_ENVIRONMENT, cwd="/",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

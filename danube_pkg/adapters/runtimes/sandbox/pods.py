@@ -27,6 +27,7 @@ class SandboxPods:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._namespaces = settings.namespaces
         self.disks = PodDisks(settings.data_dir)
+        self.disks.restore()
         self._limits = limits
         self._watch = watch
         self._has_id_ranges = has_ids_for_pods()

@@ -136,12 +136,10 @@ class SandboxRuntime:
         return self._sizes.end_if_full(self._pods.directory(container.pod_id))
 
     async def list_pods(self) -> Sequence[PodState]:
-        await self._pods.disks.restore()
         return [_state_of(pod) for pod in self._pods.all()]
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[PodEvent]]:
-        await self._pods.disks.restore()
         async with self._watch.open() as events:
             for pod in self._pods.all():
                 for known in pod.containers():
