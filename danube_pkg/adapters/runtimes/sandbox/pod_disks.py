@@ -8,7 +8,6 @@ plain directory and is measured (`workspace_sizes.py`).
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import platform
@@ -22,6 +21,7 @@ from pathlib import Path
 from danube_pkg.adapters.runtimes.sandbox.launch import has_ids_for_pods
 from danube_pkg.core.health.subsystems import LOW_DISK_BYTES, LOW_DISK_SHARE
 from danube_pkg.core.runtimes.pods import Limits
+from danube_pkg.kit.full_disk import is_full
 
 MARGIN_BYTES = 1 << 20
 """A pod that is so near to its bound is at it: what it writes next is larger than that."""
@@ -176,7 +176,7 @@ def _reserve(image: Path, size_bytes: int) -> None:
     try:
         os.posix_fallocate(descriptor, 0, size_bytes)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not is_full(error):
             raise
         raise DiskRefused(f"the disk has no room to reserve {size_bytes >> 20} MB") from error
     finally:
