@@ -177,7 +177,14 @@ class PipelineSpec(Record):
             at_most=7 * 86400,
         ),
     ] = 3600
-    workspace_size_gb: Annotated[int, rule("The size limit of /workspace in GiB.", at_least=1, at_most=10_000)] = 5
+    workspace_size_gb: Annotated[
+        int,
+        rule(
+            "The size limit in GiB of all that a job writes to the disk, in /workspace and elsewhere.",
+            at_least=1,
+            at_most=10_000,
+        ),
+    ] = 5
     log_limit_mb: Annotated[int, rule("The size limit of the log in MiB.", at_least=1, at_most=10_000)] = 200
     max_concurrent_jobs: Annotated[
         int,

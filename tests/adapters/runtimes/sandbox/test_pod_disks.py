@@ -172,10 +172,10 @@ async def test_each_lack_of_the_machine_is_named(
     assert (await disks.problem() == "") == limited
     assert list(tmp_path.iterdir()) == [tmp_path / "tried"] or list(tmp_path.iterdir()) == []
     monkeypatch.setattr(pod_disks, "has_ids_for_pods", lambda: True)
-    monkeypatch.setattr(pod_disks.platform, "release", lambda: "5.10.0-30-amd64")
+    monkeypatch.setattr("platform.release", lambda: "5.10.0-30-amd64")
     assert await disks.problem() == "Linux 5.10.0-30-amd64 is older than 5.19"
-    monkeypatch.setattr(pod_disks.platform, "release", lambda: "6.12.1")
-    monkeypatch.setattr(pod_disks.shutil, "which", lambda name, path: None)
+    monkeypatch.setattr("platform.release", lambda: "6.12.1")
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
     assert await disks.problem() == "mkfs.ext4 is not installed"
 
 
