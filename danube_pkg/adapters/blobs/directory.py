@@ -4,7 +4,6 @@ Uploads in progress are in DIRECTORY/.parts, which is emptied when a server star
 """
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,12 +12,11 @@ from pathlib import Path
 
 from danube_pkg.core.errors import StorageFull, TooLarge
 from danube_pkg.kit.files import sync_directory
+from danube_pkg.kit.full_disk import is_full, lacking
 from danube_pkg.kit.records import Record
 
 READ_BYTES = 256 * 1024
 """Size of one piece of a download."""
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ReceivedFile(Record):
@@ -31,7 +29,7 @@ class ReceivedFile(Record):
     target: Path
 
     async def keep(self) -> None:
-        with _translated(self.kind, self.target.name):
+        with _translated(self.kind, self.target):
             self.target.parent.mkdir(exist_ok=True, mode=0o750)
             os.replace(self.part, self.target)
             await asyncio.to_thread(sync_directory, self.target.parent)
@@ -55,7 +53,7 @@ class BlobDirectory:
         part = self._parts / f"{job_id}.{os.urandom(6).hex()}"
         size, hash_ = 0, sha256()
         try:
-            with _translated(self._kind, file_name), part.open("xb") as file:
+            with _translated(self._kind, self._path(job_id, file_name)), part.open("xb") as file:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit_bytes:
@@ -87,15 +85,16 @@ class BlobDirectory:
 
 
 @contextmanager
-def _translated(kind: str, file_name: str) -> Iterator[None]:
+def _translated(kind: str, file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if not is_full(error):
             raise
+        lacks = lacking(file.parent.parent)  # the job's own directory may not exist yet
         raise StorageFull(
             f"{kind}-disk-full",
-            f"there is no room for {file_name}",
-            cause=str(error),
-            hint="free space on the file system of the data directory; the upload is repeated",
+            f"there is no room for {file.name}",
+            cause=f"no {lacks} left: {error}",
+            hint=f"free {lacks} on the file system of the data directory; the upload is repeated",
         ) from error
