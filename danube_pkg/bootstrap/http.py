@@ -20,7 +20,7 @@ from danube_pkg.edges.http.services import Services, Site
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
-from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.health import ServerConditions, ServerReadiness
 from danube_pkg.services.identity.audit import Audit
 
 SOCKET_NAME = "danube.sock"
@@ -56,6 +56,7 @@ class ServerParts(Record):
     identity: IdentityParts
     configuration: ConfigurationSync
     conditions: ServerConditions
+    readiness: ServerReadiness
     audit: Audit
     files: SourceFiles
     deploy_key: str
@@ -98,6 +99,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         configuration=parts.configuration,
         applied=parts.configuration.applied,
         conditions=parts.conditions,
+        readiness=parts.readiness,
         outlines=Outlines(jobs.sources, parts.files),
         deploy_key=parts.deploy_key,
         access=parts.identity.access,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from danube_pkg.bootstrap.configuration import open_configuration
 from danube_pkg.bootstrap.engine import build_masks, build_secrets, open_engine
+from danube_pkg.bootstrap.health import build_readiness
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
@@ -79,15 +80,15 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
+        readiness = build_readiness(store, configuration.sync, identity.dex)
         sources: list[ConditionSource] = [
+            readiness,
             configuration.sync,
             *configuration.conditions,
             triggers.webhooks,
             triggers.schedules,
             outbox,
         ]
-        if identity.dex is not None:
-            sources.append(identity.dex)
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
@@ -98,6 +99,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             identity=identity,
             configuration=configuration.sync,
             conditions=ServerConditions(*sources),
+            readiness=readiness,
             audit=audit,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,

@@ -40,6 +40,10 @@ class Subsystem(Record):
 
 
 _PART_OF: Mapping[str, Part] = {
+    "disk-unwritable": Part.DISK,
+    "disk-full": Part.DISK,
+    "disk-inodes": Part.DISK,
+    "database-unwritable": Part.DATABASE,
     "hooks-refused": Part.WEBHOOKS,
     "time-zone-missing": Part.SCHEDULES,
     "delivery-failing": Part.NOTIFICATIONS,
