@@ -1,5 +1,6 @@
 """Opens the HTTP edge: its services, the web page and the sockets."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -31,13 +32,14 @@ class HttpOptions(Record):
     """How clients reach the server.
 
     external_url: the URL that links begin with; certificate: the files of a TLS certificate and its key;
-    page_directory: the built page.
+    page_directory: the built page. listening: a socket that listens at bind_address already.
     """
 
     bind_address: str
     external_url: str = ""
     certificate: tuple[Path, Path] | None = None
     page_directory: Path | None = None
+    listening: socket.socket | None = None
 
 
 class HttpParts(Record):
@@ -73,8 +75,8 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
             site = replace(site, dex=upstream)
         services = build_services(parts, site)
         server = HttpServer(services, ROUTES, PATTERNS)
-        socket = parts.store.directory / SOCKET_NAME
-        serving = server.serving(socket, options.bind_address, options.certificate)
+        local = parts.store.directory / SOCKET_NAME
+        serving = server.serving(local, options.bind_address, options.certificate, options.listening)
         yield HttpParts(await stack.enter_async_context(serving), services)
 
 
