@@ -87,6 +87,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             readiness,
             configuration.sync,
             *configuration.conditions,
+            *identity.conditions,
             triggers.webhooks,
             triggers.schedules,
             outbox,

@@ -51,6 +51,7 @@ _PART_OF: Mapping[str, Part] = {
     "dex-not-configured": Part.LOGIN,
     "dex-not-running": Part.LOGIN,
     "dex-not-answering": Part.LOGIN,
+    "issuer-unusable": Part.LOGIN,
 }
 """The subsystem of a condition, by its reference; all other conditions belong to the configuration."""
 
