@@ -184,6 +184,7 @@ ALTER TABLE outbox RENAME COLUMN news TO notification;
 CREATE TABLE branch_heads (
     repository TEXT NOT NULL, branch TEXT NOT NULL, commit_sha TEXT NOT NULL, PRIMARY KEY (repository, branch)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX outbox_target ON outbox(target, id);
 CREATE INDEX jobs_approved ON jobs(pipeline_id, id) WHERE json_extract("trigger", '$.approved_by') <> '';
 """,
 )

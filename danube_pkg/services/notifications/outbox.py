@@ -12,6 +12,7 @@ from functools import partial
 
 from danube_pkg.core.errors import NotFound, Permanent, PlatformError, Retryable, Throttled, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
+from danube_pkg.core.notifications.commit_statuses import worst_of
 from danube_pkg.core.notifications.outbox import (
     FIRST_RETRY_SECONDS,
     GIVE_UP_SECONDS,
@@ -26,6 +27,7 @@ from danube_pkg.core.reasons import Status
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
+from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 
 SENDERS = 16
@@ -121,6 +123,8 @@ class Outbox:
             if newest is not None and newest.id != entry.id:
                 await self._close(entry, "superseded")
                 return
+            known = await self._store.newest_of_each_ref(entry.target)
+            entry = replace(entry, notification=worst_of(one.notification for one in known))
         if entry.only_after_failure and not await self._is_recovery(entry):
             await self._close(entry, "no recovery")
             return

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import NotFound, Permanent, Unauthenticated
 from danube_pkg.core.http_responses import refusal
+from danube_pkg.core.notifications.commit_statuses import commit_status
 from danube_pkg.core.notifications.messages import chat, document, mail
 from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind
 from danube_pkg.core.notifications.ports import Mail, OutboundHttp
-from danube_pkg.core.notifications.rules import commit_status
 from danube_pkg.core.repositories.ports import CommitStatuses
 from danube_pkg.core.triggers.webhooks.signatures import signing_key, standard_signature
 from danube_pkg.kit.clock import Clock

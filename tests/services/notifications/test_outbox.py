@@ -9,15 +9,18 @@ import pytest
 from danube_pkg.core.configuration.notifications import Occasion, SlackNotification
 from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.errors import NotFound, Permanent, Throttled, Unauthenticated, Unavailable
+from danube_pkg.core.notifications.commit_statuses import commit_status
 from danube_pkg.core.notifications.outbox import (
     GIVE_UP_SECONDS,
     OutboxEntry,
     OutboxKind,
     longest_wait,
 )
+from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.git_authentication import HttpsToken
-from danube_pkg.core.triggers.webhooks.events import Push
+from danube_pkg.core.triggers.webhooks.events import PullRequest, PullRequestChange, Push, TagPush
 from danube_pkg.kit.records import replace
+from danube_pkg.services.jobs.requests import rerun
 from danube_pkg.services.notifications.outbox import PER_CHANNEL, SENDERS
 from tests.support.trigger_server import (
     REPOSITORY,
@@ -29,7 +32,19 @@ from tests.support.trigger_server import (
     open_trigger_server,
 )
 
-PUSH = Push(REPOSITORY, "main", SHA, "alice")
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it")
+PULL = PullRequest(
+    REPOSITORY,
+    7,
+    PullRequestChange.OPENED,
+    SHA,
+    "refs/pull/7/head",
+    "topic",
+    "main",
+    fork=False,
+    actor="bob",
+    message="m",
+)
 FORGE = {
     "git_authentication": (HttpsToken("forge", match_patterns=("git.example.org/*",), token_secret="t", forge="gitea"),)
 }
@@ -277,3 +292,36 @@ async def test_an_unreadable_outbox_is_logged_once_and_delivered_when_it_can_be_
         assert receiver.got == ["pending"]
     caplog_errors = [one for one in caplog.records if one.getMessage() == "outbox-read-failed"]
     assert len([one for one in caplog_errors if one.levelname == "ERROR"]) == 1
+
+
+async def test_a_pull_requests_status_is_not_overwritten_by_a_pushs_or_another_requests(tmp_path: Path) -> None:
+    sent: list[tuple[str, str]] = []
+
+    async def receive(entry: OutboxEntry) -> None:
+        sent.append((commit_status(entry.notification, "").context, str(entry.notification.status)))
+
+    every = a_pipeline("app", TriggerKind.PUSH, TriggerKind.PULL_REQUEST, TriggerKind.TAG)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receive}):
+        await danube.configure(every, **FORGE)
+        danube.sources.heads["refs/heads/topic"] = SHA
+        await danube.receive(PUSH)
+        await danube.receive(TagPush(REPOSITORY, "v1", SHA, "alice"), "d2")
+        for number in (7, 8):
+            await danube.receive(replace(PULL, number=number, ref=f"refs/pull/{number}/head"), f"pull {number}")
+        await all_done(danube)
+        push, _, seven, eight = await danube.jobs()
+        await danube.engine.cancel(seven.id, "alice")
+        await danube.engine.cancel(push.id, "alice", Reason.SUPERSEDED)
+        await all_done(danube)
+        assert dict(sent) == {
+            "danube/app/push": "cancelled",
+            "danube/app/tag": "pending",
+            "danube/app/pr": "cancelled",
+        }
+        again = await rerun(danube.engine, seven, "alice")
+        await all_done(danube)
+        assert dict(sent)["danube/app/pr"] == "pending", "of the newest job of request 7"
+        await danube.engine.cancel(eight.id, "alice")
+        await all_done(danube)
+        assert dict(sent)["danube/app/pr"] == "cancelled", "though the newest job of request 7 waits"
+        assert again.trigger.pull_request is not None
