@@ -9,6 +9,7 @@ from danube_pkg.adapters.store import SqliteInbox, SqliteOutbox
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.notifications.ports import OutboundHttp
+from danube_pkg.core.notifications.rules import channels_of
 from danube_pkg.core.repositories.ports import CommitStatuses
 from danube_pkg.core.triggers.ports import CommitReader, InboxStore
 from danube_pkg.kit.records import Record
@@ -65,6 +66,12 @@ async def open_notifications(
     """An outbox that delivers until the block is left."""
     applied = jobs.observer.applied
     notifiers = Notifiers(applied, external_url, jobs.secrets, statuses, http, SmtpMail(), store.clock)
-    outbox = Outbox(SqliteOutbox(store.database), store.timing, notifiers.senders(), jobs.observer.outbox_added)
+    outbox = Outbox(
+        SqliteOutbox(store.database),
+        store.timing,
+        notifiers.senders(),
+        jobs.observer.outbox_added,
+        lambda: channels_of(applied.state),
+    )
     async with outbox.running():
         yield outbox

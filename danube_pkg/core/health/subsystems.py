@@ -41,9 +41,11 @@ class Subsystem(Record):
 
 _PART_OF: Mapping[str, Part] = {
     "hooks-refused": Part.WEBHOOKS,
+    "webhook-missing": Part.WEBHOOKS,
     "time-zone-missing": Part.SCHEDULES,
     "delivery-failing": Part.NOTIFICATIONS,
     "commit-status-refused": Part.NOTIFICATIONS,
+    "commit-status-impossible": Part.NOTIFICATIONS,
     "dex-not-configured": Part.LOGIN,
     "dex-not-running": Part.LOGIN,
     "dex-not-answering": Part.LOGIN,

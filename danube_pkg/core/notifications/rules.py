@@ -87,6 +87,19 @@ def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) 
     return FollowUp((), tuple(_status(notification, state, now))) if skip.reported else NO_FOLLOW_UP
 
 
+def channels_of(state: State) -> frozenset[str]:
+    """The channels that the configuration has now: of its forges, mail server and receivers."""
+    found = {_forge_channel(one.spec.repository, state) for one in state.pipelines.values()}
+    own = [receiver for one in state.pipelines.values() for receiver in one.spec.notifications]
+    found |= {_address(receiver, state)[2] for receiver in (*state.config.notifications, *own)}
+    return frozenset(found - {""})
+
+
+def _forge_channel(repository: str, state: State) -> str:
+    project = forge_project(repository, state.config.git_authentication)
+    return f"forge {project.api_url}" if project is not None else ""
+
+
 def _status(notification: JobNotification, state: State, now: float) -> Iterator[OutboxEntry]:
     project = (
         forge_project(notification.repository, state.config.git_authentication) if notification.commit_sha else None

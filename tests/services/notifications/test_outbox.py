@@ -18,7 +18,13 @@ from danube_pkg.core.notifications.outbox import (
 )
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.git_authentication import HttpsToken
-from danube_pkg.core.triggers.webhooks.events import PullRequest, PullRequestChange, Push, TagPush
+from danube_pkg.core.triggers.webhooks.events import (
+    PullRequest,
+    PullRequestChange,
+    Push,
+    TagPush,
+    WebhookRepository,
+)
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.requests import rerun
 from danube_pkg.services.notifications.outbox import PER_CHANNEL, SENDERS
@@ -167,8 +173,9 @@ async def test_a_wrong_token_is_a_condition_and_after_the_fix_the_same_status_ar
 
         await eventually(is_shown, "the condition")
         (condition,) = await outbox.conditions()
-        assert (
-            "statuses to forge https://git.example.org/api/v1 are failing: the forge refused the cred" in condition.what
+        assert condition.what.startswith(
+            "commit statuses of https://git.example.org/team/app to forge https://git.example.org/api/v1 have been "
+            "failing since 2027-01-15 12:00 UTC: the forge refused the credential; the next try is at 2027-01-15 12:0"
         )
         assert condition.hint == "set it again"
         receiver.refuse = lambda entry: None
@@ -325,3 +332,28 @@ async def test_a_pull_requests_status_is_not_overwritten_by_a_pushs_or_another_r
         await all_done(danube)
         assert dict(sent)["danube/app/pr"] == "cancelled", "though the newest job of request 7 waits"
         assert again.trigger.pull_request is not None
+
+
+async def test_a_failing_receiver_is_shown_until_it_works_or_the_configuration_drops_it(tmp_path: Path) -> None:
+    receiver = Receiver()
+    other = "https://git.example.org/team/other"
+    receiver.refuse = lambda entry: (
+        Unavailable("forge-unreachable", "it cannot be reached", hint="it is retried")
+        if entry.notification.pipeline == "app"
+        else None
+    )
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}) as outbox:
+        await danube.configure(APP, a_pipeline("other", TriggerKind.PUSH, repository=other), **FORGE)
+        await danube.receive(PUSH)
+        await tried(receiver, 1)
+        await danube.receive(replace(PUSH, repository=WebhookRepository("team/other", (other,))), "d2")
+
+        async def other_arrived() -> bool:
+            return receiver.got == ["pending"] and len(await outbox.conditions()) == 1
+
+        await eventually(other_arrived, "the status of the other repository")
+        (condition,) = await outbox.conditions()
+        assert "of https://git.example.org/team/app to" in condition.what
+        assert "git_authentication" in condition.hint
+        await danube.configure(APP)
+        assert await outbox.conditions() == []
