@@ -184,6 +184,8 @@ ALTER TABLE outbox RENAME COLUMN news TO notification;
 CREATE TABLE branch_heads (
     repository TEXT NOT NULL, branch TEXT NOT NULL, commit_sha TEXT NOT NULL, PRIMARY KEY (repository, branch)
 ) STRICT, WITHOUT ROWID;
+ALTER TABLE inbox ADD COLUMN ref TEXT NOT NULL DEFAULT '';
+CREATE INDEX inbox_ref ON inbox(repository, ref, id) WHERE ref <> '';
 CREATE INDEX outbox_target ON outbox(target, id);
 CREATE INDEX jobs_approved ON jobs(pipeline_id, id) WHERE json_extract("trigger", '$.approved_by') <> '';
 """,

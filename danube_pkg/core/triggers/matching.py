@@ -20,6 +20,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
+    TagDeleted,
     TagPush,
     WebhookEvent,
     WebhookRepository,
@@ -208,6 +209,8 @@ def _mismatch(event: WebhookEvent, spec: PipelineSpec) -> str:
             return "a closed pull request starts no job"
         case PullRequest():
             kind, branch = TriggerKind.PULL_REQUEST, event.target_branch
+        case TagDeleted():
+            return "a deleted tag starts no job"
         case _:
             return "a deleted branch starts no job"
     if not _has(spec, kind):

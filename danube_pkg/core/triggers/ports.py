@@ -25,6 +25,10 @@ class InboxStore(Protocol):
 
     async def entry(self, source: str, key: str) -> InboxEntry | None: ...
 
+    async def entry_before(self, entry: InboxEntry) -> InboxEntry | None:
+        """The last entry before this one of the same source, repository and ref; None for an event without a ref."""
+        ...
+
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
         """Newest first. A list with `pipelines` contains settled entries alone, since only those have outcomes."""
         ...

@@ -7,7 +7,7 @@ jobs, and the next server settles it.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable
@@ -20,6 +20,7 @@ from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
     KEEP_UNMATCHED_SECONDS,
+    SAME_EVENT_SECONDS,
     EntrySource,
     InboxEntry,
     InboxEvent,
@@ -27,6 +28,7 @@ from danube_pkg.core.triggers.inbox import (
     PipelineOutcome,
     Result,
     ScheduleDue,
+    is_same_event,
     lane_of,
     note_of,
 )
@@ -224,12 +226,16 @@ class Inbox:
         starts: list[tuple[Pipeline, Trigger]] = []
         follow_ups: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
+        known = await self._known_outcomes(entry)
         for verdict in await self._verdicts(entry.event):
             if isinstance(verdict, NotMatched):
                 outcomes.append(PipelineOutcome(verdict.pipeline, Result.NOT_MATCHED, verdict.why))
                 continue
             pipeline = await self._ports.pipelines.load_pipeline(verdict.pipeline)
             if pipeline is None or pipeline.removed:
+                continue
+            if verdict.pipeline in known:
+                outcomes.append(known[verdict.pipeline])
                 continue
             if isinstance(verdict, Skip):
                 follow_ups.append(self._observer.follow_up_of_skip(verdict, pipeline))
@@ -253,6 +259,20 @@ class Inbox:
         note = "" if outcomes else note_of(entry.event)
         settlement = Settlement(entry, self._clock.now(), outcomes, note)
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
+
+    async def _known_outcomes(self, entry: InboxEntry) -> Mapping[str, PipelineOutcome]:
+        """By pipeline, the jobs that an earlier delivery of the same event started, if the ref has not moved since."""
+        before = await self._ports.inbox.entry_before(entry)
+        if before is None or entry.received_at - before.received_at > SAME_EVENT_SECONDS:
+            return {}
+        if not is_same_event(entry.event, before.event):
+            return {}
+        why = f"the same event arrived as delivery {before.key}"
+        return {
+            one.pipeline: PipelineOutcome(one.pipeline, Result.KNOWN, why, one.job_id)
+            for one in before.outcomes
+            if one.result in (Result.STARTED, Result.KNOWN)
+        }
 
     def _concerned(self, event: InboxEvent) -> Sequence[str]:
         """Names of the pipelines that an event may start."""

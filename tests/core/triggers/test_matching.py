@@ -23,6 +23,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
+    TagDeleted,
     TagPush,
     WebhookEvent,
     WebhookRepository,
@@ -107,6 +108,7 @@ def test_an_event_starts_only_pipelines_with_its_kind_of_trigger(event: WebhookE
 
 def test_deleted_branches_and_closed_pull_requests_start_nothing() -> None:
     every = pipeline(*TriggerKind)
+    assert match_event(TagDeleted(REPOSITORY, "v1", "a"), every) == NotMatched("app", "a deleted tag starts no job")
     deleted, closed = BranchDeleted(REPOSITORY, "main", "alice"), replace(PULL, change=PullRequestChange.CLOSED)
     assert match_event(deleted, every) == NotMatched("app", "a deleted branch starts no job")
     assert match_event(closed, every) == NotMatched("app", "a closed pull request starts no job")
