@@ -43,6 +43,7 @@ _PART_OF: Mapping[str, Part] = {
     "hooks-refused": Part.WEBHOOKS,
     "webhook-missing": Part.WEBHOOKS,
     "time-zone-missing": Part.SCHEDULES,
+    "clock-went-back": Part.SCHEDULES,
     "delivery-failing": Part.NOTIFICATIONS,
     "commit-status-refused": Part.NOTIFICATIONS,
     "commit-status-impossible": Part.NOTIFICATIONS,

@@ -139,7 +139,9 @@ class Outbox:
                 return
             known = await self._store.newest_of_each_ref(entry.target)
             entry = replace(entry, notification=worst_of(one.notification for one in known))
-        if entry.only_after_failure and not await self._is_recovery(entry):
+        elif entry.notification.status is Status.SUCCESS:
+            entry = replace(entry, recovered=await self._is_recovery(entry))
+        if entry.only_after_failure and not entry.recovered:
             await self._close(entry, "no recovery")
             return
         try:

@@ -48,7 +48,7 @@ async def test_a_pipeline_runs_where_git_does_not_have_the_head_before(tmp_path:
         assert len(await danube.jobs()) == 1
 
 
-@pytest.mark.parametrize("event", [replace(PUSH, message=""), FORK], ids=["push", "pull request"])
+@pytest.mark.parametrize("event", [replace(PUSH, message="", before=""), FORK], ids=["push", "pull request"])
 async def test_a_message_that_the_forge_does_not_send_is_read_from_git(
     tmp_path: Path, event: Push | PullRequest
 ) -> None:
