@@ -17,6 +17,8 @@ from danube_pkg.core.triggers.inbox import (
     repository_of,
 )
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.core.triggers.renames import KnownRepository
+from danube_pkg.kit.records import to_builtins
 
 _LATEST = 2**62
 
@@ -107,6 +109,20 @@ class SqliteInbox:
                 "INSERT INTO branch_heads VALUES (?, ?, ?) "
                 "ON CONFLICT (repository, branch) DO UPDATE SET commit_sha = excluded.commit_sha",
                 (repository, branch, commit_sha),
+            )
+        )
+
+    async def known_repositories(self) -> Sequence[KnownRepository]:
+        rows = self._database.read("SELECT * FROM forge_repositories ORDER BY source, host, id")
+        return [KnownRepository(**dict(row)) for row in rows]
+
+    async def note_repository(self, repository: KnownRepository) -> None:
+        values = to_builtins(repository)
+        await self._database.write(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO forge_repositories (source, host, id, configured, name, url) "
+                "VALUES (:source, :host, :id, :configured, :name, :url)",
+                values,
             )
         )
 

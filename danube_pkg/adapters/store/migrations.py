@@ -184,6 +184,10 @@ ALTER TABLE outbox RENAME COLUMN news TO notification;
 CREATE TABLE branch_heads (
     repository TEXT NOT NULL, branch TEXT NOT NULL, commit_sha TEXT NOT NULL, PRIMARY KEY (repository, branch)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE forge_repositories (
+    source TEXT NOT NULL, host TEXT NOT NULL, id INTEGER NOT NULL, configured TEXT NOT NULL, name TEXT NOT NULL,
+    url TEXT NOT NULL, PRIMARY KEY (source, host, id)
+) STRICT, WITHOUT ROWID;
 ALTER TABLE inbox ADD COLUMN ref TEXT NOT NULL DEFAULT '';
 CREATE INDEX inbox_ref ON inbox(repository, ref, id) WHERE ref <> '';
 CREATE INDEX outbox_target ON outbox(target, id);

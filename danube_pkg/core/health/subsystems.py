@@ -42,6 +42,7 @@ class Subsystem(Record):
 _PART_OF: Mapping[str, Part] = {
     "hooks-refused": Part.WEBHOOKS,
     "webhook-missing": Part.WEBHOOKS,
+    "repository-renamed": Part.WEBHOOKS,
     "time-zone-missing": Part.SCHEDULES,
     "clock-went-back": Part.SCHEDULES,
     "delivery-failing": Part.NOTIFICATIONS,

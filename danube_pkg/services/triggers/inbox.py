@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
@@ -61,6 +62,7 @@ from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.triggers.commit_facts import CommitFacts
+from danube_pkg.services.triggers.renames import Renames
 from danube_pkg.services.triggers.trust import ProposalTrust
 
 OPEN_ENTRIES = 1000
@@ -106,6 +108,7 @@ class Inbox:
         self._ports = ports
         self._engine = engine
         self._observer = observer
+        self._renames = Renames(ports.inbox, observer)
         self._facts = CommitFacts(ports.commits)
         self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
@@ -126,6 +129,10 @@ class Inbox:
             yield
         finally:
             await owner.close()
+
+    async def conditions(self) -> Sequence[Condition]:
+        """Repositories that were renamed at their forge."""
+        return await self._renames.conditions()
 
     # --- receiving
 
@@ -224,6 +231,7 @@ class Inbox:
 
     async def _settle_once(self, entry: InboxEntry) -> None:
         starts: list[tuple[Pipeline, Trigger]] = []
+        await self._renames.note(entry)
         follow_ups: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
         known = await self._known_outcomes(entry)
