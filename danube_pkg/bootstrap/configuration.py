@@ -11,6 +11,7 @@ from danube_pkg.kit.records import Record
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
 from danube_pkg.services.configuration.conditions import (
     MissingSecrets,
+    PlannedSettings,
     RestartConditions,
     RunningSettings,
     TriggerConditions,
@@ -53,6 +54,5 @@ async def open_configuration(
     server = effective_settings(settings.server, settings.written, applied.config, flags)
     running = RunningSettings(server, settings.written, flags, applied.config)
     missing = MissingSecrets(applied, repository, SqliteSecrets(store.database))
-    return ConfigurationParts(
-        sync, running, (RestartConditions(running, applied), missing, TriggerConditions(applied), reporter)
-    )
+    planned, waiting = PlannedSettings(settings, applied), TriggerConditions(applied)
+    return ConfigurationParts(sync, running, (RestartConditions(running, applied), missing, planned, waiting, reporter))

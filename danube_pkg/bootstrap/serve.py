@@ -80,11 +80,11 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
         sources: list[ConditionSource] = [
+            configuration.sync,
             *configuration.conditions,
-            triggers.webhooks,
-            triggers.inbox,
-            triggers.schedules,
+            *triggers.conditions,
             outbox,
+            *runtime.conditions,
         ]
         if identity.dex is not None:
             sources.append(identity.dex)

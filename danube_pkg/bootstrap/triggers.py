@@ -15,6 +15,7 @@ from danube_pkg.core.triggers.ports import CommitReader, InboxStore
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
+from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.notifications.outbox import Outbox
 from danube_pkg.services.notifications.senders import Notifiers
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
@@ -31,6 +32,11 @@ class TriggerParts(Record):
     inbox_store: InboxStore
     webhooks: Webhooks
     schedules: Schedules
+
+    @property
+    def conditions(self) -> tuple[ConditionSource, ...]:
+        """The parts that report conditions."""
+        return (self.webhooks, self.inbox, self.schedules)
 
 
 def build_triggers(

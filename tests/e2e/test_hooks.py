@@ -283,6 +283,7 @@ def cancel_queued_jobs(danube: Installation) -> None:
         thread.join()
 
 
+@pytest.mark.long
 def test_a_burst_of_deliveries_through_a_kill_starts_each_job_once(danube: Installation) -> None:
     burst_through_kills(danube, count=120, connections=16, kills=1)
 

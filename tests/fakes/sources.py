@@ -73,6 +73,7 @@ class FakeSources:
         return Revision(commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
     async def open(self, repository: str, commit_sha: str) -> FakeTree:
+        self._request(f"{repository} {commit_sha}")
         return FakeTree(commit_sha, self._tar)
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:

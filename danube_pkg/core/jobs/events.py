@@ -83,6 +83,7 @@ class StepRequested(JobEvent):
     check: bool = True
     retries: int = 0
     timeout_seconds: int = 0
+    shell: str = ""
 
 
 class StepPlaced(JobEvent):

@@ -15,6 +15,7 @@ from tests.support.git_servers import (
     SshServer,
     git,
 )
+from tests.support.trees import make_deep
 
 # --- mirrors
 
@@ -36,6 +37,16 @@ async def test_mirrors_are_bounded_and_the_least_recently_used_is_removed_first(
     ] == [True, False, True, True]
     await mirrors.evict(made[3])
     assert sum(mirror.exists() for mirror in made) <= 3
+
+
+async def test_a_mirror_with_deep_refs_is_counted_and_removed(tmp_path: Path) -> None:
+    """A remote chooses the names of its refs, and with them the directories of its mirror."""
+    mirrors = Mirrors(tmp_path, limit_bytes=300_000)
+    deep, other = (mirrors.path(f"https://example.org/{name}", "rule") for name in ("deep", "other"))
+    make_deep(deep, 1_100, "a")
+    other.mkdir()
+    await mirrors.evict(other)
+    assert (deep.exists(), other.exists(), list(tmp_path.glob("*.removed"))) == (False, True, [])
 
 
 async def test_a_mirror_is_not_shared_between_credentials(

@@ -65,6 +65,7 @@ class StepView(Record):
     sequence: Annotated[int, about("Its number in the job, from 1.")]
     name: Annotated[str, about("The name that the danubefile gives it.")]
     image: Annotated[str, about("The image of its container.")]
+    shell: Annotated[str, about("The program that runs its command, with options; empty for /bin/sh -e.")]
     status: Annotated[Status, about("How the step is, or how it ended.")]
     reason: Annotated[str, about("Why it ended so, as a stable word.")]
     message: Annotated[str, about("The reason in one sentence.")]
@@ -182,6 +183,7 @@ def step_view(step: Step) -> StepView:
         sequence=step.sequence,
         name=step.name,
         image=step.image,
+        shell=step.shell,
         status=step.status,
         reason=end.reason if end else "",
         message=end.message if end else "",
