@@ -88,8 +88,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             configuration.sync,
             *configuration.conditions,
             *identity.conditions,
-            triggers.webhooks,
-            triggers.schedules,
+            *triggers.conditions,
             outbox,
             *runtime.conditions,
         ]

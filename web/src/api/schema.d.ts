@@ -2068,7 +2068,7 @@ export interface components {
              * @description Whether a job was started, and if not, how it was decided.
              * @enum {string}
              */
-            result: "started" | "skipped" | "not-meant" | "refused";
+            result: "started" | "skipped" | "not-meant" | "refused" | "known";
             /** @description Why no job was started, in one sentence; empty if one was. */
             why: string;
             /** @description The id of the job that was started; null if none was. */
