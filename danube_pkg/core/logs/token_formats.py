@@ -101,7 +101,19 @@ def _own_line(word: str) -> TokenFormat:
 
 OWN_LINES = tuple(
     _own_line(word)
-    for word in ("job", "step", "artifact", "source", "stopping", "egress", "pulling", "image", "the log", "a secret")
+    for word in (
+        "job",
+        "step",
+        "artifact",
+        "source",
+        "stopping",
+        "egress",
+        "pulling",
+        "image",
+        "waiting",
+        "the log",
+        "a secret",
+    )
 )
 """The beginnings of Danube's own lines (`services/jobs/log_lines.py`). In a step's output their dashes are masked: what
 a program prints cannot be mistaken for them. Lines of diffs (`--- a/file`) are left alone."""

@@ -33,6 +33,12 @@ def write_weak_secrets(log: JobLog, count: int) -> None:
         log.note("weak-secrets", 0, f"--- {which} short or an ordinary word, and masked wherever that occurs")
 
 
+def write_wait(log: JobLog, what: str, text: str) -> None:
+    """What the job waits for, and why. Raises StorageFull."""
+    text = " ".join(text.split())
+    log.note(f"wait:{what}:{text}", 0, f"--- waiting for {what}: {text}")
+
+
 def write_step_start(log: JobLog, sequence: int, attempt: int, name: str, image: str) -> None:
     """The line before a step's output."""
     again = f", attempt {attempt}" if attempt > 1 else ""
