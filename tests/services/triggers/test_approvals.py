@@ -34,8 +34,13 @@ async def test_an_approval_is_of_commit_pipeline_and_target_branch_and_holds_for
         await danube.receive(replace(FORK, number=8, ref="refs/pull/8/head"), "another")
         app, other = (await danube.jobs())[-2:]
         assert (app.reason, other.reason) == (Reason.QUEUED, Reason.APPROVAL_REQUIRED), "of another pipeline"
-        for delivery, changed in {"pushed": {"commit_sha": OTHER_SHA}, "retargeted": {"target_branch": "dev"}}.items():
-            await danube.receive(replace(FORK, change=PullRequestChange.UPDATED, **changed), delivery)
+        updated = replace(FORK, change=PullRequestChange.UPDATED)
+        changed = {
+            "pushed": replace(updated, commit_sha=OTHER_SHA),
+            "retargeted": replace(updated, target_branch="dev"),
+        }
+        for delivery, event in changed.items():
+            await danube.receive(event, delivery)
             assert (await danube.jobs())[-2].reason is Reason.APPROVAL_REQUIRED, delivery
 
 
