@@ -110,6 +110,13 @@ class OidcSpec(Record):
     client_secret_secret: Annotated[
         str, rule("The secret with the client's secret; none for a public client.", **patterns.secret)
     ] = ""
+    device_client_id: Annotated[
+        str,
+        rule(
+            "The id of a public client for `danube login` by device code, at an issuer that lets no confidential client "
+            "do that; without one client_id is used."
+        ),
+    ] = ""
     scopes: Annotated[tuple[str, ...], rule("The requested scopes.")] = ("openid", "email", "profile")
     groups_claim: Annotated[
         str, rule("The claim that lists a user's groups; teams name the groups that belong to them.")

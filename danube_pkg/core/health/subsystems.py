@@ -40,6 +40,10 @@ class Subsystem(Record):
 
 
 _PART_OF: Mapping[str, Part] = {
+    "disk-unwritable": Part.DISK,
+    "disk-full": Part.DISK,
+    "disk-inodes": Part.DISK,
+    "database-unwritable": Part.DATABASE,
     "hooks-refused": Part.WEBHOOKS,
     "webhook-missing": Part.WEBHOOKS,
     "repository-renamed": Part.WEBHOOKS,
@@ -52,6 +56,7 @@ _PART_OF: Mapping[str, Part] = {
     "dex-not-running": Part.LOGIN,
     "dex-not-answering": Part.LOGIN,
     "pod-not-removed": Part.PODS,
+    "issuer-unusable": Part.LOGIN,
 }
 """The subsystem of a condition, by its reference; all other conditions belong to the configuration."""
 
