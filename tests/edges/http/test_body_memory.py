@@ -37,11 +37,20 @@ async def test_only_what_is_over_the_small_size_is_counted() -> None:
     assert await memory.grow(0, 50) == 0
     first = await memory.grow(0, 130)
     assert first == 80
-    second = asyncio.create_task(memory.grow(0, 90), name="the second body")
-    await asyncio.sleep(0)
-    assert not second.done()
+    order, began = list[str](), asyncio.Event()
+
+    async def read_second() -> int:
+        began.set()
+        held = await memory.grow(0, 90)
+        order.append("second body")
+        return held
+
+    second = asyncio.create_task(read_second(), name="the second body")
+    await began.wait()
+    order.append("released")
     memory.release(first)
     assert await second == 40
+    assert order == ["released", "second body"]
 
 
 async def test_a_body_that_gets_no_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
