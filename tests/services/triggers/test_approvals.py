@@ -6,10 +6,12 @@ import pytest
 
 from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.errors import Forbidden
+from danube_pkg.core.jobs.concurrency import pull_request_number
 from danube_pkg.core.reasons import Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.webhooks.events import PullRequest, PullRequestChange
 from danube_pkg.kit.records import replace
-from danube_pkg.services.jobs.requests import approve, rerun
+from danube_pkg.services.jobs.requests import approve, rerun, start
 from tests.support.trigger_server import REPOSITORY, SHA, a_pipeline, eventually, open_trigger_server
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
@@ -83,3 +85,29 @@ async def test_closing_a_pull_request_cancels_its_jobs_that_wait_for_an_approval
 
         await eventually(is_over, "the proposal to be ended")
         assert [job.status for job in await danube.jobs()] == [Status.CANCELLED, Status.PENDING]
+
+
+@pytest.mark.parametrize(
+    ("ref", "untrusted"),
+    [
+        (Revision(SHA, "refs/pull/7/head"), True),
+        (Revision(SHA, "refs/merge-requests/7/head"), True),
+        (Revision(SHA, "refs/changes/01/1/2"), True),
+        (Revision(SHA, "refs/heads/main", branch="main"), False),
+        (Revision(SHA, "v1", tag="v1"), False),
+        (Revision(SHA, SHA), False),
+        (Revision(SHA, "main", branch="main"), False),
+        (Revision(), False),
+    ],
+)
+async def test_a_ref_that_others_may_set_is_untrusted_when_it_is_started_by_hand(
+    tmp_path: Path, ref: Revision, untrusted: bool
+) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(APP)
+        danube.sources.revisions[ref.ref] = ref
+        job = await start(danube.engine, "app", actor="alice", ref=ref.ref)
+        assert job.trigger.is_untrusted is untrusted
+        assert job.reason is (Reason.APPROVAL_REQUIRED if untrusted else Reason.QUEUED)
+        if "/7/" in ref.ref:
+            assert pull_request_number(job.trigger) == 7
