@@ -20,7 +20,9 @@ from danube_pkg.adapters.runtimes.sandbox import (
     find_bubblewrap,
     find_cgroups,
     has_ids_for_pods,
+    machine_bytes,
     map_of_user,
+    memory_of_all_pods,
     seccomp_program,
     unreadable_for_pods,
 )
@@ -138,7 +140,8 @@ def check_limits() -> CheckResult:
     groups = find_cgroups()
     if groups.hierarchies:
         version = 2 if groups.unified else 1
-        what = f"control groups, version {version}, limit a pod's memory, processes and CPU"
+        rest = f"all pods together have {memory_of_all_pods() >> 20} of {machine_bytes() >> 20} MB"
+        what = f"control groups, version {version}, limit a pod's memory, processes and CPU; {rest}"
         return CheckResult("limits", True, what)
     what = "memory is limited for each process and not for the pod: this user may not create control groups"
     return CheckResult("limits", True, what, "run the server as root for limits of the whole pod")

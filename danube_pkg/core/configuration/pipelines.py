@@ -87,7 +87,10 @@ class ResourceSpec(Record):
 
     cpu: Annotated[float, rule("CPU cores; 0: no limit for the pipeline.", at_least=0, at_most=1024)] = 0.0
     memory_mb: Annotated[
-        int, rule("Memory in MiB; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2)
+        int,
+        rule(
+            "Memory in MiB; 0: half of what all pods of the machine may use together.", at_least=0, at_most=16 * 1024**2
+        ),
     ] = 0
 
 

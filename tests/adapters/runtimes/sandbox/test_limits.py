@@ -7,6 +7,7 @@ import pytest
 
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import ContainerEnded, Limits, PodNotice
+from danube_pkg.kit.directory_identity import identify
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
     new_pod_id,
@@ -110,7 +111,7 @@ async def test_the_job_gets_a_notice_where_only_weaker_limits_apply(pods: Pods) 
         process = pods.runtime.container_process(coordinator)
         if ROOT:
             with open(f"/proc/{process}/cgroup") as groups:
-                assert f"/danube/{coordinator.pod_id}/0" in groups.read()
+                assert f"/danube/pods/{identify(pods.data).id}/{coordinator.pod_id}/0" in groups.read()
         else:
             notice = await next_event(events, PodNotice)
             assert isinstance(notice, PodNotice)
