@@ -106,7 +106,8 @@ class PodState(Record):
 
 
 class ContainerEnded(Record):
-    """A container has ended. reason: OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST. message: for users."""
+    """A container has ended. reason: OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST, or what `end_container` was
+    given. message: for users."""
 
     container: Container
     job_id: str
