@@ -16,7 +16,9 @@ from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import Settings, TlsSettings
+from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.health import ConditionSource, ServerConditions
@@ -104,6 +106,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
     """Runs a server until `stop` is set. Raises as `open_server` does, and Conflict when its data directory was
     replaced."""
+    if not lower_oom_score(INFRASTRUCTURE_OOM_SCORE):
+        _log.info("oom-score-not-lowered", hint="see: danube doctor")
     async with open_server(options) as server:
         data = options.settings.server.data_dir
         _log.info("server-ready", address=server.address, data=data, process=os.getpid())
