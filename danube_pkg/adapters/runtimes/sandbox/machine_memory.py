@@ -23,6 +23,10 @@ LEAST_PROCESSES = 128
 """A parallel build in a small pod."""
 
 
+LEAST_SHARED_BYTES = 64 * 1024**2
+"""The size of /dev/shm in common container runtimes, which programs expect."""
+
+
 @functools.cache
 def machine_bytes() -> int:
     """The memory of this machine."""
@@ -44,3 +48,9 @@ def effective_limits(limits: Limits, machine: int | None = None) -> Limits:
     allowed = max(LEAST_PROCESSES, memory // BYTES_OF_A_PROCESS)
     processes = min(limits.processes, allowed) if limits.processes else allowed
     return replace(limits, memory_bytes=memory, processes=processes)
+
+
+def shared_memory_of(limits: Limits, machine: int | None = None) -> int:
+    """The size of /dev/shm in bytes: a quarter of the pod's memory. With control groups what it holds counts as that
+    memory; without them this is its only bound. machine: as in `memory_of_all_pods`."""
+    return max(LEAST_SHARED_BYTES, effective_limits(limits, machine).memory_bytes // 4)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.core.runtimes.pods import Limits, Network
 from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids
 
 ALLOWED_IN_ROOT = {
@@ -167,6 +167,19 @@ async def test_only_harmless_devices(pods: Pods) -> None:
     _, printed = await pods.shell(worker, "ls -A /dev")
     assert set(printed.decode().split()) <= ALLOWED_DEVICES
     assert (await pods.shell(worker, "mknod /tmp/disk b 8 0 || mknod /workspace/memory c 1 1"))[0] != 0
+
+
+async def test_no_file_system_in_memory_is_without_a_size(pods: Pods) -> None:
+    """In the coordinator and in workers, as root and as an ordinary user."""
+    for container in await pods.pod(limits=Limits(memory_bytes=512 << 20)):
+        _, mounts = await pods.shell(container, "cat /proc/self/mounts")
+        in_memory = [line.split() for line in mounts.decode().splitlines() if line.split()[2] in ("tmpfs", "ramfs")]
+        writable = {place: options for _, place, _, options, *_ in in_memory if options.startswith("rw")}
+        assert list(writable) == ["/dev/shm"]
+        assert "size=131072k" in writable["/dev/shm"].split(",")
+        code, printed = await pods.shell(container, "head -c 200m /dev/zero > /dev/shm/x; stat -c %s /dev/shm/x")
+        assert (code, printed.splitlines()[-1]) == (0, b"134217728")
+        assert (await pods.shell(container, "rm /dev/shm/x; touch /dev/x"))[0] != 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,12 @@
 
 import pytest
 
-from danube_pkg.adapters.runtimes.sandbox.machine_memory import effective_limits, machine_bytes, memory_of_all_pods
+from danube_pkg.adapters.runtimes.sandbox.machine_memory import (
+    effective_limits,
+    machine_bytes,
+    memory_of_all_pods,
+    shared_memory_of,
+)
 from danube_pkg.core.runtimes.pods import Limits
 
 GIB = 1024**3
@@ -35,6 +40,11 @@ def test_a_pod_without_limits_has_a_share_of_memory_and_as_many_processes(
 def test_a_pod_with_a_limit_of_memory_keeps_it_and_has_processes_in_proportion(given: Limits, processes: int) -> None:
     limits = effective_limits(given, 16 * GIB)
     assert (limits.memory_bytes, limits.processes) == (given.memory_bytes, processes)
+
+
+@pytest.mark.parametrize(("memory", "size"), [(0, 7 * GIB // 4), (512 * MIB, 128 * MIB), (128 * MIB, 64 * MIB)])
+def test_shared_memory_is_a_quarter_of_the_pods_memory(memory: int, size: int) -> None:
+    assert shared_memory_of(Limits(memory), 16 * GIB) == size
 
 
 def test_this_machine_has_memory_for_pods() -> None:
