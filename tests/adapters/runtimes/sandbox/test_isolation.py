@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.core.runtimes.pods import Limits, Network
-from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids
+from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids, open_pods
 
 ALLOWED_IN_ROOT = {
     ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "workspace",
@@ -113,7 +113,7 @@ async def test_the_supervisor_can_be_executed_but_not_read_or_changed(pods: Pods
 
 async def test_the_programs_of_the_host_are_read_only(pods: Pods) -> None:
     _, worker = await pods.pod()
-    for place in ("/usr/bin", "/usr", "/etc/ssl", "/etc/ld.so.cache"):
+    for place in ("/usr/bin", "/usr", "/etc/ssl/certs", "/etc/ld.so.cache"):
         code, _ = await pods.shell(worker, f"touch {place}/danube-was-here 2>&1 || echo > {place}")
         assert code != 0, place
 
@@ -160,6 +160,18 @@ async def test_no_privileges_over_the_network(pods: Pods) -> None:
         "    refused(libc.socket(family, kind, 0), errno.EPERM, errno.EAFNOSUPPORT)\n"
         "refused(libc.socket(2, 3, 1), errno.EPERM)\n",
     )
+
+
+async def test_files_of_this_machine_that_may_have_credentials_are_visible_only_where_they_are_named(
+    pods: Pods, tmp_path: Path
+) -> None:
+    _, worker = await pods.pod()
+    assert await pods.shell(worker, "test ! -e /etc/pip.conf && test ! -e /etc/ssl/private") == (0, b"")
+    assert await pods.shell(worker, "test -d /etc/ssl/certs") == (0, b"")
+    named = next(path for path in map(Path, ("/etc/pip.conf", "/etc/login.defs", "/etc/host.conf")) if path.exists())
+    async with open_pods(tmp_path / "other", host_paths=[named]) as other:
+        _, worker = await other.pod()
+        assert await other.shell(worker, f"cat {named}") == (0, named.read_bytes())
 
 
 async def test_only_harmless_devices(pods: Pods) -> None:
