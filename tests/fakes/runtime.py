@@ -91,6 +91,10 @@ class FakeRuntime:
         if (found := self.machine.find_container(container)) is not None:
             found.end(reason, message)
 
+    async def workspace_full(self, container: Container) -> str:
+        pod = self.machine.pods.get(container.pod_id)
+        return pod.workspace_full if pod is not None else ""
+
     async def delete_pod(self, pod_id: str) -> None:
         async with self._locks.setdefault(pod_id, asyncio.Lock()):
             await self._boundary.cross("delete-pod.begin")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
-from danube_pkg.adapters.runtimes.sandbox.group_end import end_groups
+from danube_pkg.adapters.runtimes.sandbox.group_end import end_groups, processes_of
 from danube_pkg.adapters.runtimes.sandbox.machine_memory import effective_limits
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, Limits
@@ -60,6 +60,10 @@ class PodLimits:
         if self.memory_kills(container) > 0:
             return Reason.OUT_OF_MEMORY, "the kernel killed its container: out of memory"
         return Reason.POD_LOST, "its container ended: something outside Danube killed it"
+
+    def processes(self, pod_id: str) -> set[int]:
+        """Every process in the pod's control groups; none without control groups."""
+        return processes_of(self._cgroups.pod_groups(pod_id))
 
     async def end_pod(self, pod_id: str) -> None:
         """End every process in the pod's control groups, also of an interrupted creation that was not recorded. Raises

@@ -3,9 +3,12 @@
 import shutil
 from pathlib import Path
 
-from danube_pkg.core.runtimes.pods import ContainerRole
+from danube_pkg.core.runtimes.pods import ContainerRole, Limits
 from danube_pkg.kit.directory_identity import identify
 from tests.adapters.runtimes.sandbox.pods import Pods, new_runtime, spec_of
+
+SMALL = Limits(workspace_bytes=32 << 20)
+"""The file system of a pod is copied with the directory."""
 
 
 def copied(original: Path, copy: Path) -> Path:
@@ -15,7 +18,7 @@ def copied(original: Path, copy: Path) -> Path:
 
 
 async def test_a_copy_that_is_opened_beside_the_original_ends_none_of_its_pods(pods: Pods, tmp_path: Path) -> None:
-    coordinator, worker = await pods.pod()
+    coordinator, worker = await pods.pod(limits=SMALL)
     opened = new_runtime(copied(pods.data, tmp_path / "copy"))
     states = await opened.list_pods()
     assert [(state.pod_id, state.containers, state.complete) for state in states] == [(worker.pod_id, (), False)]
@@ -29,7 +32,7 @@ async def test_a_copy_that_is_opened_beside_the_original_ends_none_of_its_pods(p
 
 async def test_a_copy_creates_a_pod_of_the_same_id_beside_the_originals(pods: Pods, tmp_path: Path) -> None:
     """A job that was waiting for its pod when the copy was made has it in both directories."""
-    coordinator, _ = await pods.pod()
+    coordinator, _ = await pods.pod(limits=SMALL)
     opened = new_runtime(copied(pods.data, tmp_path / "copy"))
     second = await opened.create_pod(spec_of(coordinator.pod_id))
     assert second.role is ContainerRole.COORDINATOR
