@@ -72,7 +72,7 @@ class FakeSources:
         commit_sha = self.heads.get(ref, self.commit_sha)
         return Revision(commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
-    async def open(self, repository: str, commit_sha: str) -> FakeTree:
+    async def open(self, repository: str, commit_sha: str, tag: str = "") -> FakeTree:
         self._request(f"{repository} {commit_sha}")
         return FakeTree(commit_sha, self._tar)
 

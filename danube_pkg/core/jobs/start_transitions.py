@@ -51,6 +51,8 @@ def source_opened(job: Job, event: ev.SourceOpened, now: float) -> Decision:
     """How the code is read, and what its commit says, where the trigger did not know it."""
     known = job.trigger.revision
     revision = known.described(event.commit_message, event.commit_author)
+    if event.commit_sha not in ("", revision.commit_sha):
+        revision = replace(revision, commit_sha=event.commit_sha)
     if job.source_rule == event.rule and revision is known:
         return job, ()
     return replace(job, source_rule=event.rule, trigger=replace(job.trigger, revision=revision)), ()

@@ -17,6 +17,7 @@ from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
 NOW = 1_800_000_000.0
@@ -65,6 +66,12 @@ def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() 
     assert (step.log_begin, step.log_end) == (5, 9)
     job, _ = after(ev.PodDeleted(), job=job)
     assert job.phase is Phase.CLOSED
+
+
+def test_the_commit_that_is_read_replaces_the_tag_object_that_a_delivery_named() -> None:
+    job = a_job(trigger=Trigger("tag", "me", revision=Revision("a" * 40, "v1", tag="v1")))
+    job, _ = after(ev.Admitted("pod"), ev.SourceOpened("no login", "b" * 40, "the release", "Ada"), job=job)
+    assert job.trigger.revision == Revision("b" * 40, "v1", "", "v1", "the release", "Ada")
 
 
 @pytest.mark.parametrize(
