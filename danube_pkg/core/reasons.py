@@ -87,7 +87,7 @@ HINTS: dict[Reason, str] = {
     Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
     Reason.SCRIPT_ERROR: "fix the line that the traceback names; run it here with: danube run",
-    Reason.SCRIPT_INVALID: "fix the syntax error at the line named; check with: python3 -m py_compile danubefile.py",
+    Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",
     Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
     Reason.SCRIPT_EXITED: "let the function return instead of calling exit(); raise an exception to fail",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",

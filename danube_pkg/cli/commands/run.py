@@ -19,6 +19,7 @@ from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left
 from danube_pkg.cli.client import key_values
 from danube_pkg.cli.commands.secrets import without_line_end
 from danube_pkg.cli.commands.serve import start_log
+from danube_pkg.cli.durations import seconds
 from danube_pkg.cli.egress_output import allowed, print_learned
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
@@ -83,7 +84,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="what steps may reach; @FILE reads the egress_allowlist of a YAML file",
     )
     parser.add_argument(
-        "--timeout", type=int, default=MAX_SECONDS, metavar="SECONDS", help="how long the job may take (a day)"
+        "--timeout",
+        type=seconds,
+        default=MAX_SECONDS,
+        metavar="TIME",
+        help="how long the job may take: 90, 30s, 5m, 1h30m (a day)",
     )
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -107,7 +112,7 @@ def _request(options: argparse.Namespace) -> RunRequest:
         )
     if options.timeout < 1:
         what = f"--timeout {options.timeout} must be at least 1"
-        raise Invalid("timeout-invalid", what, hint="give seconds, for an hour: --timeout 3600")
+        raise Invalid("timeout-invalid", what, hint="for an hour: --timeout 1h")
     return RunRequest(
         directory=directory,
         script=script,

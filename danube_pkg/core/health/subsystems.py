@@ -91,7 +91,7 @@ def of_disk(free_bytes: int, total_bytes: int) -> Subsystem:
             Part.DISK,
             False,
             f"only {free}",
-            "make room: danube image list, danube image remove NAME, and retention in config.yaml",
+            "make room: danube image list, danube image remove NAME",
         )
     return Subsystem(Part.DISK, True, free)
 

@@ -124,6 +124,7 @@ class StepFollower:
             command=request.command if request else None,
             environment={**network, **request.environment} if request else {},
             working_directory=request.working_directory if request else "",
+            shell=request.shell if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,
             grace_ms=int(GRACE_SECONDS * 1000),
         )

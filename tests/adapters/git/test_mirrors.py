@@ -112,6 +112,18 @@ def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepo
     git(where.work, "clone", "-q", "--shared", str(what.bare), path)
 
 
+async def test_a_broken_gitmodules_is_a_notice_with_its_line(
+    sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    broken = '[submodule "a"]\n\tpath = a\n<<<<<<< HEAD\n\turl = https://git.example.org/a\n=======\n'
+    source = await sources.open(http.url(app), app.commit({".gitmodules": broken}, "unfinished merge"))
+    copy = await unpacked(source, tmp_path / "copy")
+    assert (copy / ".gitmodules").read_text() == broken
+    assert source.notices == [
+        "no submodule is fetched: .gitmodules, line 3, cannot be parsed: '<<<<<<< HEAD'",
+    ]
+
+
 @pytest.mark.parametrize("url", ["/srv/private", "file:///srv/private", "../../..", "http://127.0.0.1:1/metadata"])
 async def test_a_submodule_that_leads_to_the_server_itself_is_not_fetched(
     sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path, url: str

@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox.launch import has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
 from danube_pkg.core.health.subsystems import LOW_DISK_BYTES, LOW_DISK_SHARE
 from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.kit.full_disk import is_full

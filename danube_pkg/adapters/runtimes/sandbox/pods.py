@@ -9,8 +9,9 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
 from danube_pkg.adapters.runtimes.sandbox.disk_usage import descendants
-from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD, IdMap, map_of_pod, map_of_user
-from danube_pkg.adapters.runtimes.sandbox.launch import FIRST_POD_USER, MAX_PODS, has_ids_for_pods, start_holder
+from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap, map_of_pod, map_of_user
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import IdRanges, has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.launch import start_holder
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
 from danube_pkg.adapters.runtimes.sandbox.pod_disks import DiskRefused, PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
@@ -30,15 +31,15 @@ class SandboxPods:
         self.disks.restore()
         self._limits = limits
         self._watch = watch
-        self._has_id_ranges = has_ids_for_pods()
-        self.shared_ids = IdMap("", "") if self._has_id_ranges else map_of_user(settings.namespaces)
+        self._ranges = IdRanges() if has_ids_for_pods() else None
+        self.shared_ids = IdMap("", "") if self._ranges is not None else map_of_user(settings.namespaces)
         """The ids that all pods share, where they have no ranges of their own."""
         self.userns_command: tuple[str, ...] = ()
         """A command prefix: a program behind it may work on all files in a pod, whatever owners and modes they have. ()
         where the server itself may."""
         self.not_removed: dict[str, Unavailable] = {}
         """Pods whose files are left, by id: what their last removal raised."""
-        if not self._has_id_ranges:
+        if self._ranges is None:
             self.userns_command = self.shared_ids.userns_command(settings.namespaces)
 
     def directory(self, pod_id: str) -> PodDirectory:
@@ -67,7 +68,7 @@ class SandboxPods:
         """
         pod.path.mkdir(mode=0o700, exist_ok=True)
         unlimited = await self.disks.make(pod.pod_id, spec.limits)
-        user_base = self._free_user_base() if self._has_id_ranges else 0
+        user_base = await asyncio.to_thread(self._ranges.claim, pod.path) if self._ranges is not None else 0
         ids = map_of_pod(user_base) if user_base else self.shared_ids
         pod.workspace.mkdir(exist_ok=True)
         pod.workspace.chmod(0o777)  # images run as other users too; the directories above are closed to other users
@@ -100,15 +101,6 @@ class SandboxPods:
         )
         return made[0], unlimited
 
-    def _free_user_base(self) -> int:
-        """The first id of a range that no pod has."""
-        taken = {record.user_base for pod in self.all() if (record := pod.read_pod()) is not None}
-        for slot in range(MAX_PODS):
-            base = FIRST_POD_USER + slot * IDS_OF_A_POD
-            if base not in taken:
-                return base
-        raise Unavailable("too-many-pods", f"{MAX_PODS} pods exist", hint="lower max_concurrent_jobs")
-
     def processes(self, pod: PodDirectory) -> Collection[int]:
         """Every process of a pod."""
         inits = [known.init.pid for known in pod.containers() if known.init.lives()]
@@ -128,6 +120,8 @@ class SandboxPods:
             self.not_removed[pod.pod_id] = error
             raise
         self.not_removed.pop(pod.pod_id, None)
+        if self._ranges is not None:
+            await asyncio.to_thread(self._ranges.release, pod.path)
 
     async def _remove_files(self, pod: PodDirectory) -> None:
         try:

@@ -111,7 +111,7 @@ class SandboxRuntime:
             if image == HOST_IMAGE:
                 return await self._containers.create_worker(pod, record, image, held)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
-        held = await self.roots.hold(image, pod.path, partial(self._notify, record))
+        held = await self.roots.hold(image, pod.path, record, partial(self._notify, record))
         async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             known = self._containers.running(pod, ContainerRole.WORKER, image)
