@@ -6,13 +6,13 @@ Uploads in progress are in DIRECTORY/.parts, which is emptied when a server star
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from danube_pkg.core.errors import StorageFull, TooLarge
+from danube_pkg.core.errors import TooLarge
+from danube_pkg.core.storage_errors import storage_error
 from danube_pkg.kit.files import sync_directory
-from danube_pkg.kit.full_disk import is_full, lacking
 from danube_pkg.kit.records import Record
 
 READ_BYTES = 256 * 1024
@@ -68,7 +68,8 @@ class BlobDirectory:
                 await asyncio.to_thread(os.fsync, file.fileno())
             yield ReceivedFile(size, hash_.hexdigest(), self._kind, part, self._path(job_id, file_name))
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # unfinished parts are removed at the next start
+                part.unlink(missing_ok=True)
 
     def has(self, job_id: str, file_name: str) -> bool:
         return self._path(job_id, file_name).is_file()
@@ -89,12 +90,8 @@ def _translated(kind: str, file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not is_full(error):
+        # The job's own directory may not exist yet.
+        translated = storage_error(error, kind, file.name, str(file.parent.parent), then="the upload is repeated")
+        if translated is None:
             raise
-        lacks = lacking(file.parent.parent)  # the job's own directory may not exist yet
-        raise StorageFull(
-            f"{kind}-disk-full",
-            f"there is no room for {file.name}",
-            cause=f"no {lacks} left: {error}",
-            hint=f"free {lacks} on the file system of the data directory; the upload is repeated",
-        ) from error
+        raise translated from error

@@ -8,10 +8,10 @@ line ends: while one step's line is open, the bytes of the others wait in their 
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from danube_pkg.core.errors import Defect, StorageFull
+from danube_pkg.core.errors import Defect
 from danube_pkg.core.logs.index import (
     RECORD_BYTES,
     IndexRecord,
@@ -20,7 +20,7 @@ from danube_pkg.core.logs.index import (
     usable,
 )
 from danube_pkg.core.logs.redaction import Patterns, redact_text
-from danube_pkg.kit.full_disk import is_full, lacking
+from danube_pkg.core.storage_errors import storage_error
 
 OPEN_LINE_SECONDS = 1.0
 """How long an open line, a prompt for example, may block other steps; checked whenever one of them is fed, even
@@ -275,8 +275,10 @@ class LogWriter:
             _write_all(self._log, data, begin)
             _write_all(self._index, record, self._index_bytes)
         except OSError:
-            os.ftruncate(self._log, begin)
-            os.ftruncate(self._index, self._index_bytes)
+            # A broken disk refuses this too; without a record the bytes are not read, and the next try overwrites them.
+            with suppress(OSError):
+                os.ftruncate(self._log, begin)
+                os.ftruncate(self._index, self._index_bytes)
             raise
 
     @contextmanager
@@ -284,15 +286,11 @@ class LogWriter:
         try:
             yield
         except OSError as error:
-            if not is_full(error):
+            then = "the job waits, and no output is lost"
+            translated = storage_error(error, "log", self.path.name, str(self.path.parent), then=then)
+            if translated is None:
                 raise
-            lacks = lacking(self.path.parent)
-            raise StorageFull(
-                "log-disk-full",
-                f"there is no room for {self.path.name}",
-                cause=f"no {lacks} left: {error}",
-                hint=f"free {lacks} on the file system of {self.path.parent}; the job waits, and no output is lost",
-            ) from error
+            raise translated from error
 
     # --- readers
 

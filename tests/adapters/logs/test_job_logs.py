@@ -13,7 +13,7 @@ import pytest
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
 from danube_pkg.adapters.logs.writer import LogWriter
-from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.errors import StorageFailing, StorageFull
 from danube_pkg.core.logs.index import RECORD_BYTES
 from tests.support.waiting import wait_until_async
 
@@ -262,6 +262,28 @@ def test_a_closed_log_is_complete_and_drops_later_output(logs: FileJobLogs, tmp_
     assert os.read(other, 99) == os.read(another, 99) == b""
     os.close(other)
     os.close(another)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
+def test_a_disk_that_refuses_everything_loses_no_output(
+    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    log = opened(logs)
+    out = log.step_output(1, 1)
+    out.feed(0, b"before\n")
+
+    def refuse(*arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pwrite", refuse)
+        broken.setattr(os, "ftruncate", refuse)
+        with pytest.raises(StorageFailing, match=os.strerror(number)):
+            out.feed(7, b"after\n")
+    out.feed(7, b"after\n")
+    out.finish()
+    close(log)
+    assert content(logs) == b"before\nafter\n"
 
 
 def test_a_log_that_could_not_be_synced_is_closed_again(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:
