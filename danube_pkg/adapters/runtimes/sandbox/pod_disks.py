@@ -1,9 +1,9 @@
 """A file system for each pod, where the server is root: the kernel then limits the pod's bytes and files.
 
-Its image, `disks/<pod_id>.ext4`, is mounted over `pods/<pod_id>` through a loop device that the kernel releases with the
-last mount. The image then loses its name, so that no copy of the data directory has it and no crash leaves it. It takes
-all of its space from the start, because a program would not notice that the disk below it is full: the kernel accepts
-what it writes and loses it. Where that space is missing, or anything else, the pod has a plain directory and is
+Its image, `disks/<pod_id>.ext4`, is mounted over `pods/<pod_id>` through a loop device that the kernel releases with
+the last mount. The image then loses its name, so that no copy of the data directory has it and no crash leaves it. It
+takes all of its space from the start, because a program would not notice that the disk below it is full: the kernel
+accepts what it writes and loses it. Where that space is missing, or anything else, the pod has a plain directory and is
 measured (`workspace_sizes.py`).
 """
 
