@@ -21,7 +21,7 @@ from danube_pkg.core.configuration.settings import ServerSettings, Settings, Tls
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
-from danube_pkg.services.health import ConditionSource, ServerConditions
+from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
@@ -83,15 +83,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
         readiness = build_readiness(store, configuration.sync, identity.dex)
-        sources: list[ConditionSource] = [
-            readiness,
-            configuration.sync,
-            *configuration.conditions,
-            *identity.conditions,
-            triggers.webhooks,
-            triggers.schedules,
-            outbox,
-        ]
+        own = (readiness, configuration.sync, *configuration.conditions, *identity.conditions)
+        conditions = ServerConditions(*own, triggers.webhooks, triggers.schedules, outbox)
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
@@ -101,11 +94,12 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             triggers=triggers,
             identity=identity,
             configuration=configuration.sync,
-            conditions=ServerConditions(*sources),
+            conditions=conditions,
             readiness=readiness,
             audit=audit,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
+            pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)

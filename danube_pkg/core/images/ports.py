@@ -12,6 +12,7 @@ from danube_pkg.core.images.reference import (
     StoredImage,
 )
 from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec
+from danube_pkg.kit.tallies import Tally
 
 
 class LayerFile(Protocol):
@@ -102,6 +103,11 @@ class Images(Protocol):
     `ensure` returns when the image is in the store, and reports progress as lines for users. If it is cancelled, the
     pull stops unless another caller waits for it. Raises ImageUnavailable. `hold` and `read_file` as in `ImageStore`.
     """
+
+    @property
+    def pulled(self) -> Tally:
+        """Pulls from registries, by the image's name."""
+        ...
 
     async def ensure(self, name: str, report: Callable[[str], None]) -> Image: ...
     def hold(self, image: Image, pod: Path) -> Path | None: ...

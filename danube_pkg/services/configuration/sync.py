@@ -22,6 +22,7 @@ from danube_pkg.core.repositories.urls import same_repository
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Streak, Timing, for_ever
 from danube_pkg.kit.records import replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
 
 _log = EventLog("danube.configuration")
@@ -48,6 +49,8 @@ class ConfigurationSync:
         self._store = store
         self._timing = timing
         self._reporter = reporter
+        self.outcomes = Tally()
+        """Syncs by `success` (the newest revision is applied) and `failure`."""
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._status = ConfigurationStatus(applied_revision=applied.revision.revision, applied_at=applied.revision.at)
@@ -101,6 +104,7 @@ class ConfigurationSync:
             before = self._status
             self._status = await self._next_status(before)
             _log_problems(before, self._status)
+            self.outcomes.count("success" if self._status.ok else "failure")
             return self._status
 
     async def conditions(self) -> Sequence[Condition]:

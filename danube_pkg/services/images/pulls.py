@@ -33,6 +33,7 @@ from danube_pkg.core.images.reference import (
 )
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Mutable, field
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.kit.tasks import end_all
 
 LAYERS_AT_ONCE = 3
@@ -80,6 +81,7 @@ class ImageService:
         self.platform = platform
         self._default_host = default_host
         self._pulls: dict[str, _Pull] = {}
+        self.pulled = Tally()
 
     def full_name(self, name: str) -> str:
         """The full name, by which the store has an image. Raises ImageUnavailable."""
@@ -178,6 +180,7 @@ class ImageService:
             return known
         begun = self._clock.monotonic()
         found = await self._fetch(reference, digest, key)
+        self.pulled.count(key)
         await asyncio.to_thread(self._store.make_room, 0)
         self._report(key, f"image {key} is ready after {self._clock.monotonic() - begun:.1f} s: {digest}")
         return found
