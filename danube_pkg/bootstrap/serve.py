@@ -84,7 +84,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         )
         readiness = build_readiness(store, configuration.sync, identity.dex)
         own = (readiness, configuration.sync, *configuration.conditions, *identity.conditions)
-        conditions = ServerConditions(*own, triggers.webhooks, triggers.schedules, outbox)
+        conditions = ServerConditions(*own, *triggers.conditions, outbox, *runtime.conditions)
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())

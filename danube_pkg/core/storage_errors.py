@@ -5,10 +5,11 @@ Each is retryable: what was to be written is kept, and the writer tries again.
 
 import errno
 import os
+from pathlib import Path
 
 from danube_pkg.core.errors import StorageFailing, StorageFull, StorageUnwritable
+from danube_pkg.kit.full_disk import is_full, lacking
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 FAILING = frozenset({errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EPERM})
 """Read-only (also after `errors=remount-ro`), broken, a network file system that went, an immutable file."""
 
@@ -16,13 +17,14 @@ FAILING = frozenset({errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno
 def storage_error(error: OSError, kind: str, file: str, directory: str, *, then: str) -> StorageUnwritable | None:
     """The error that callers get; None for one that is not the disk's. kind: the beginning of the reference, such as
     `log`. then: what happens meanwhile, as a clause."""
-    if error.errno in FULL:
-        # ENOSPC is the error for used-up inodes as well.
+    if is_full(error):
+        lacks = lacking(Path(directory))
+        shown = f"df {'-i ' if lacks == 'inodes' else ''}{directory}"
         return StorageFull(
             f"{kind}-disk-full",
-            f"there is no space for {file}",
-            cause=str(error),
-            hint=f"free space on the file system of {directory} (df {directory}; inodes: df -i {directory}); {then}",
+            f"there is no room for {file}",
+            cause=f"no {lacks} left: {error}",
+            hint=f"free {lacks} on the file system of {directory} ({shown}); {then}",
         )
     if error.errno in FAILING:
         return failing(f"{kind}-disk-failing", file, directory, cause=str(error), then=then)

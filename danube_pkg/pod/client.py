@@ -6,24 +6,29 @@ refusals reach the danubefile, as a DanubeError.
 
 import itertools
 import json
+import math
 import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import grpc
 from danube._errors import DanubeError
+from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 from danube._results import StepResult
 from danube._session import Chunks, StepCall
 
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.pod.own_process import monotonic, now, pause, say
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
 """The longest pause between two attempts: a restarted server is found again within it."""
+
+NOTICE_SECONDS = 5.0
+"""A server that restarts is back before it; what lasts longer is printed, and is in the log once the server is back."""
 
 MESSAGE_BYTES = 8 * 1024**2
 
@@ -49,7 +54,7 @@ class CoordinatorClient:
         self._workspace = workspace
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
-        self._deadline_at = time.time() + 3600
+        self._deadline_at = now() + 3600
         self._context: Mapping[str, Any] = {}
 
     @property
@@ -98,6 +103,7 @@ class CoordinatorClient:
             timeout_seconds=call.timeout_seconds,
             retries=call.retries,
             check=call.check,
+            shell=call.shell,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0
@@ -133,7 +139,9 @@ class CoordinatorClient:
         self._repeat(lambda: self._stub.Finish(request, metadata=self._metadata))
 
     def _repeat(self, call: Callable[[], Response]) -> Response:
+        refuse_in_child()
         backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
+        notice_at: float | None = None
         while True:
             try:
                 return call()
@@ -141,17 +149,33 @@ class CoordinatorClient:
                 refusal = _refusal(error)
                 if refusal is not None:
                     raise refusal from None
-                if time.time() > self._deadline_at:
+                if notice_at is None:
+                    notice_at = monotonic() + NOTICE_SECONDS
+                if monotonic() >= notice_at:
+                    _print_notice(error)
+                    notice_at = math.inf
+                if now() > self._deadline_at:
                     raise DanubeError("server-lost", "the server was unreachable until the job's deadline") from None
-            time.sleep(backoff.next())
+            pause(backoff.next())
+
+
+def _print_notice(error: grpc.RpcError) -> None:
+    """Into the job's log: why the danubefile does not proceed. Once for each call."""
+    problem = _problem(error)
+    why = f"{problem.what}{': ' if problem.cause else ''}{problem.cause}" if problem else str(error.details())
+    say(f"danube: waiting for the server, until the job's deadline: {why}")
+
+
+def _problem(error: grpc.RpcError) -> pb.Problem | None:
+    """The server's error; None where the connection failed."""
+    trailing = cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())
+    data = dict(trailing).get("danube-problem-bin")
+    return pb.Problem.FromString(data) if isinstance(data, bytes) else None
 
 
 def _refusal(error: grpc.RpcError) -> DanubeError | None:
     """The server's permanent refusal; None for a failure that a repeated call may not have."""
-    code = error.code()
-    trailing = cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())
-    data = dict(trailing).get("danube-problem-bin")
-    if code is grpc.StatusCode.UNAVAILABLE or not isinstance(data, bytes):
+    problem = _problem(error)
+    if error.code() is grpc.StatusCode.UNAVAILABLE or problem is None:
         return None
-    problem = pb.Problem.FromString(data)
     return DanubeError(problem.reference, problem.what, cause=problem.cause, hint=problem.hint)

@@ -4,6 +4,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from danube._errors import DanubeError
+from danube._process import refuse_in_child
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ class StepHandle:
         return self._future.done()
 
     def wait(self) -> StepResult:
-        """Wait for the step to end and return its result. Raises StepFailed as `step.run` does."""
+        """Wait for the step to end and return its result. Raises StepFailed as `step.run` does.
+
+        Raises DanubeError in a child process, where no thread would ever bring the result.
+        """
+        refuse_in_child()
         result = self._future.result()
         if self._check and not result.ok:
             raise StepFailed(result)

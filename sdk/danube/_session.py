@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from danube import _process
 from danube._errors import DanubeError
 from danube._results import StepResult
 
 
 @dataclass(frozen=True)
 class StepCall:
-    """A validated call of `step.run`."""
+    """A validated call of `step.run`. shell: "" for `/bin/sh -e`."""
 
     sequence: int
     name: str
@@ -21,6 +22,7 @@ class StepCall:
     timeout_seconds: int
     retries: int
     check: bool
+    shell: str = ""
 
 
 class Session(Protocol):
@@ -43,16 +45,35 @@ class Chunks(Protocol):
 
 
 _current: Session | None = None
+_shell = ""
 
 
 def enter(session: Session) -> None:
-    """Make that session the one of this process."""
+    """Make that session the one of this process and of no other."""
     global _current
+    _process.claim()
     _current = session
 
 
+def use_shell(shell: str) -> None:
+    """Make that program the shell of every step that names none; "" for `/bin/sh -e`."""
+    global _shell
+    _shell = shell
+
+
+def default_shell() -> str:
+    """The shell that `@pipeline` names."""
+    return _shell
+
+
 def current() -> Session:
-    """The job's session. Raises DanubeError outside a job."""
+    """The job's session, for a call to the server. Raises DanubeError outside a job and in a child process."""
+    _process.refuse_in_child()
+    return inherited()
+
+
+def inherited() -> Session:
+    """The job's session, for what needs no call: a forked child has it too. Raises DanubeError outside a job."""
     if _current is None:
         raise DanubeError(
             "not-in-a-job",

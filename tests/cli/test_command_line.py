@@ -247,3 +247,17 @@ async def test_bash_completes_commands_and_their_options(shell: Shell, tmp_path:
     )
     done = await asyncio.to_thread(subprocess.run, ["bash", str(script)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["--scope", "cancel"]
+
+
+async def test_validate_warns_of_a_pipe_without_pipefail_and_accepts_the_file(shell: Shell) -> None:
+    (shell.home / "danubefile.py").write_text(
+        "from danube import pipeline, step\n@pipeline(name='A')\ndef build():\n    step.run('make | tee log')\n"
+    )
+    printed = await shell.danube("validate")
+    assert "danubefile.py OK: A" in printed
+    assert "danubefile.py:4: warning: of this pipe only the last program counts" in printed
+    found = json.loads(await shell.danube("validate", "--json"))
+    assert (found["ok"], [one["place"] for one in found["danubefiles"]["danubefile.py"]["warnings"]]) == (
+        True,
+        ["danubefile.py:4"],
+    )

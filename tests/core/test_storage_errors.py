@@ -15,10 +15,17 @@ def translated(number: int) -> StorageUnwritable | None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_no_room_says_so_and_names_inodes(number: int) -> None:
+def test_no_room_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     error = translated(number)
     assert isinstance(error, StorageFull)
-    assert "df -i /data/logs" in error.hint
+    assert "no space left" in str(error)
+    assert "(df /data/logs)" in error.hint
+    no_inodes = os.statvfs_result((4096, 4096, 100, 50, 50, 100, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: no_inodes)
+    error = translated(number)
+    assert error is not None
+    assert "no inodes left" in str(error)
+    assert "(df -i /data/logs)" in error.hint
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EPERM])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from danube_pkg.core.errors import Defect
+from danube_pkg.core.images.ports import ImageRequester
 from danube_pkg.core.images.reference import Image, ImageUnavailable
 from danube_pkg.kit.tallies import Tally
 
@@ -14,7 +15,7 @@ class NoImages:
     def __init__(self) -> None:
         self.pulled = Tally()
 
-    async def ensure(self, name: str, tell: Callable[[str], None]) -> Image:
+    async def ensure(self, name: str, tell: Callable[[str], None], requester: ImageRequester) -> Image:
         raise ImageUnavailable(f"image {name} is not available", hint='use image="host"')
 
     def hold(self, image: Image, pod: Path) -> Path | None:

@@ -29,7 +29,7 @@ class ReceivedFile(Record):
     target: Path
 
     async def keep(self) -> None:
-        with _translated(self.kind, self.target.name, self.target.parent):
+        with _translated(self.kind, self.target):
             self.target.parent.mkdir(exist_ok=True, mode=0o750)
             os.replace(self.part, self.target)
             await asyncio.to_thread(sync_directory, self.target.parent)
@@ -53,7 +53,7 @@ class BlobDirectory:
         part = self._parts / f"{job_id}.{os.urandom(6).hex()}"
         size, hash_ = 0, sha256()
         try:
-            with _translated(self._kind, file_name, self._directory), part.open("xb") as file:
+            with _translated(self._kind, self._path(job_id, file_name)), part.open("xb") as file:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit_bytes:
@@ -86,11 +86,12 @@ class BlobDirectory:
 
 
 @contextmanager
-def _translated(kind: str, file_name: str, directory: Path) -> Iterator[None]:
+def _translated(kind: str, file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        translated = storage_error(error, kind, file_name, str(directory), then="the upload is repeated")
+        # The job's own directory may not exist yet.
+        translated = storage_error(error, kind, file.name, str(file.parent.parent), then="the upload is repeated")
         if translated is None:
             raise
         raise translated from error

@@ -69,6 +69,17 @@ class StepWriter:
             self.finished = True
 
 
+def _open_both(path: Path) -> tuple[int, int]:
+    """The log and its index, created if need be; neither stays open if one of them cannot be."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    log = os.open(path, flags, 0o640)
+    try:
+        return log, os.open(path.with_suffix(".idx"), flags, 0o640)
+    except OSError:
+        os.close(log)
+        raise
+
+
 class LogWriter:
     """`core.logs.ports.JobLog`. Synchronous: an append to the page cache does not block for long."""
 
@@ -88,8 +99,8 @@ class LogWriter:
         self._on_close = on_close
         self._patterns = Patterns(secrets)
         self._secrets = frozenset(secrets)
-        self._log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        self._index = os.open(path.with_suffix(".idx"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        with self._translated():
+            self._log, self._index = _open_both(path)
         self._steps: dict[tuple[int, int], StepWriter] = {}
         self._notes: set[int] = set()
         self._ranges: dict[int, tuple[int, int]] = {}

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 import secrets as randomness
-import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from danube_pkg.edges.http.views.jobs import job_summary, step_view
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.records import Record, replace, to_builtins
+from danube_pkg.kit.trees import remove_tree
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.secrets import KnownValues
@@ -174,7 +174,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int
         ended = await _watch(run, job, as_json=as_json)
         artifacts = await run.jobs.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
-    shutil.rmtree(data / "keys")  # only the log and the artifacts are kept
+    remove_tree(data / "keys")  # only the log and the artifacts are kept
     if as_json:
         if egress.contacts:
             places = [to_builtins(destination_view(one)) for one in egress.destinations]
@@ -263,4 +263,4 @@ async def _tidy(runs: Path) -> None:
         except Conflict:
             continue
         if number < len(left) - KEPT_RUNS:
-            await asyncio.to_thread(shutil.rmtree, path)
+            await asyncio.to_thread(remove_tree, path)

@@ -58,6 +58,7 @@ def _outline_view(outline: Outline) -> dict[str, Any]:
         "images": list(outline.images),
         "secrets": [one.name for one in outline.secrets],
         "artifacts": [one.name for one in outline.artifacts],
+        "warnings": [{"place": str(one.place or ""), "what": one.what, "hint": one.hint} for one in outline.warnings],
     }
 
 
@@ -75,6 +76,8 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
             print(f"  note: {one}")
     for path, outline in found.outlines.items():
         print(f"{path} OK: {outline.name}")
+        for warning in outline.warnings:
+            print(f"{warning.place}: warning: {warning.what}  ({warning.hint})")
         _print_names("steps", [one.name for one in outline.steps])
         _print_names("images", outline.images)
         _print_names("secrets", [one.name for one in outline.secrets])

@@ -103,7 +103,7 @@ class SmtpSpec(Record):
     """The mail server that sends notifications."""
 
     host: Annotated[str, rule("The mail server, with its port (587 without one).", **patterns.host)]
-    sender: Annotated[str, rule("The sender's address.", key="from", **patterns.email)]
+    sender: Annotated[str, rule("The sender's address.", key="from", **patterns.mail_address)]
     username: Annotated[str, rule("With password_secret: the user name.")] = ""
     password_secret: Annotated[str, rule("The secret with the password.", **patterns.secret)] = ""
     tls: Annotated[bool, rule("Require STARTTLS; false only for a server on this machine.")] = True

@@ -12,6 +12,8 @@ MAX_OUTPUT_BYTES = 1024**2
 
 MAX_COMMAND_BYTES = 1024**2
 MAX_ENVIRONMENT_BYTES = 1024**2
+MAX_SHELL_BYTES = 200
+"""A program and its options."""
 
 
 class JobContext(Record):
@@ -30,7 +32,10 @@ class JobContext(Record):
 
 
 class StepRequest(Record):
-    """One call of `step.run`. Command and environment may hold secrets: they are never shown and never stored."""
+    """One call of `step.run`. Command and environment may hold secrets: they are never shown and never stored.
+
+    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    """
 
     sequence: int
     name: str
@@ -41,6 +46,7 @@ class StepRequest(Record):
     timeout_seconds: int
     retries: int
     check: bool
+    shell: str = ""
 
 
 class StepOutcome(Record):

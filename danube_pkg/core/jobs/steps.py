@@ -25,6 +25,7 @@ class StepPhase(StrEnum):
 class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 
+    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -36,6 +37,7 @@ class Step(Record):
     check: bool = True
     retries: int = 0
     timeout_seconds: int = 0
+    shell: str = ""
     attempt: int = 1
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING
@@ -67,7 +69,7 @@ def describe_end(end: StepEnd) -> str:
     if end.message:
         return end.message
     if end.signal is not None:
-        return f"was killed by {_signal_name(end.signal)}"
+        return f"was killed by {signal_name(end.signal)}"
     if end.exit_code is not None:
         return f"failed with exit code {end.exit_code}"
     return f"ended: {end.reason or end.status}"
@@ -83,7 +85,8 @@ def describe_failure(step: Step) -> tuple[Status, Reason, str]:
     return Status.FAILURE, end.reason or Reason.STEP_FAILED, message
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """`SIGKILL`, or `signal 64` for a number without a name."""
     try:
         return signals.Signals(number).name
     except ValueError:

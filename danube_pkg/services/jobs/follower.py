@@ -124,6 +124,7 @@ class StepFollower:
             command=request.command if request else None,
             environment={**network, **request.environment} if request else {},
             working_directory=request.working_directory if request else "",
+            shell=request.shell if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,
             grace_ms=int(GRACE_SECONDS * 1000),
         )
@@ -215,7 +216,8 @@ class StepFollower:
             return
         kills = await self._ports.runtime.memory_kills(self._container) - self._memory_kills_before
         self._active.steps.keep_output(self._sequence, self._attempt, self._tail.last_of(record.output_bytes))
-        end = end_of_step(step, record, memory_kills=kills)
+        full = await self._ports.runtime.workspace_full(self._container)
+        end = end_of_step(step, record, memory_kills=kills, workspace_full=full)
         self._active.steps.keep_end(ev.StepEnded(self._sequence, self._attempt, end))
         await self._finish(end)
 

@@ -116,7 +116,7 @@ async def test_a_full_disk_is_reported(blobs: BlobDirectory, tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageFull, match="no space for a") as full_disk:
+    with pytest.raises(StorageFull, match="no room for a") as full_disk:
         async with blobs.receive("job", "a", chunks(b"x"), LIMIT):
             pass
     assert full_disk.value.reference == "artifact-disk-full"

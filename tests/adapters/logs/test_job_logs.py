@@ -182,6 +182,29 @@ def test_a_full_disk_loses_nothing(logs: FileJobLogs, monkeypatch: pytest.Monkey
     assert content(logs) == b"before\nwhile full\n"
 
 
+def test_a_disk_without_inodes_lets_a_log_wait_as_a_full_one(
+    logs: FileJobLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log cannot be created; the job waits, and the message says what is used up."""
+    found, real = list(os.statvfs(tmp_path)), os.open
+    found[7] = 0  # f_favail
+
+    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith(".idx"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(found))
+    monkeypatch.setattr(os, "open", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(StorageFull, match="no inodes left") as full:
+        opened(logs)
+    assert full.value.hint.startswith("free inodes on the file system of ")
+    assert len(os.listdir("/proc/self/fd")) == before
+    monkeypatch.undo()
+    close(opened(logs))
+
+
 async def test_followers_get_everything_and_end_with_the_log(logs: FileJobLogs) -> None:
     log = opened(logs)
 

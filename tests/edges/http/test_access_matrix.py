@@ -193,6 +193,7 @@ async def test_each_caller_gets_the_expected_status(stage: Stage, route: Route) 
         path = route.path.replace("{rest*}", "auth").format(**words) + QUERIES.get(name(route), "")
         found[caller] = await status_of(stage.callers[caller], route, path)
         api.parts.jobs.draining.since = None
+    assert name(route) in EXPECTED, "add a row to EXPECTED: READ, WRITE, ADMIN, or a status for each of CALLERS"
     expected = dict(zip(CALLERS, map(int, EXPECTED[name(route)].split()), strict=True))
     assert found == expected
     assert await audited(stage.api) == expected_in_audit(route)

@@ -345,7 +345,8 @@ export interface paths {
         put?: never;
         /**
          * Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
-         * @description is ignored. With any other answer nothing was stored.
+         * @description is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
+         *     other answer nothing was stored.
          *
          *     Action: `receive-hook`.
          */
@@ -1390,7 +1391,7 @@ export interface components {
         HookReceipt: {
             /** @description The forge's id of the delivery. */
             delivery: string;
-            /** @description accepted, known (it arrived before), or pong (an answer to a ping). */
+            /** @description accepted, known (it arrived before), no-pipeline (stored, but no pipeline uses its repository), or pong (an answer to a ping). */
             status: string;
         };
         /** @description The caller, as the server has authenticated it. */
@@ -1684,8 +1685,10 @@ export interface components {
             target_branch: string;
             /** @description The repository that the source branch is in. */
             source_repository: string;
-            /** @description True if that is another repository, so that the code is untrusted. */
+            /** @description True unless the forge reported that the source is a branch of the repository. */
             fork: boolean;
+            /** @description True if Git confirmed that. Otherwise a job needs an approval and gets no secrets. */
+            trusted: boolean;
         };
         /** @description What to build, and with which parameters. */
         TriggerBody: {
@@ -1759,6 +1762,8 @@ export interface components {
             name: string;
             /** @description The image of its container. */
             image: string;
+            /** @description The program that runs its command, with options; empty for /bin/sh -e. */
+            shell: string;
             /**
              * @description How the step is, or how it ended.
              * @enum {string}
@@ -1914,7 +1919,7 @@ export interface components {
              * @description How the newest contact was tried.
              * @enum {string}
              */
-            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket" | "image" | "source";
             /** @description The host's name or address; empty if it is not known. */
             host: string;
             /** @description The port; 0 if it is not known. */
@@ -1930,7 +1935,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             /** @description Why, in words, for the newest contact. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
@@ -1962,10 +1967,10 @@ export interface components {
             /** @description The step's number, 0 for the danubefile itself; null if it is not known. */
             step: number | null;
             /**
-             * @description How it was tried: through the proxy (connect, http), by DNS, or past the proxy.
+             * @description How it was tried: through the proxy (connect, http), by DNS, past the proxy, or by the server (image).
              * @enum {string}
              */
-            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket" | "image" | "source";
             /** @description The host's name or address; empty if it is not known. */
             host: string;
             /** @description The port; 0 if it is not known. */
@@ -1983,7 +1988,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             /** @description Why, in words. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
@@ -2065,7 +2070,7 @@ export interface components {
              * @description Whether a job was started, and if not, how it was decided.
              * @enum {string}
              */
-            result: "started" | "skipped" | "not-meant" | "refused";
+            result: "started" | "skipped" | "not-meant" | "refused" | "known";
             /** @description Why no job was started, in one sentence; empty if one was. */
             why: string;
             /** @description The id of the job that was started; null if none was. */
