@@ -71,9 +71,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
         server = configuration.settings.server
-        observer = JobObserver(applied, store.clock)
         jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, observer)
+            open_engine(store, secrets, masks, runtime, repositories.sources, JobObserver(applied, store.clock))
         )
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
@@ -83,8 +82,15 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
         readiness = build_readiness(store, configuration.sync, identity.dex)
-        own = (readiness, configuration.sync, *configuration.conditions, *identity.conditions)
-        conditions = ServerConditions(*own, *triggers.conditions, outbox, *runtime.conditions)
+        conditions = ServerConditions(
+            readiness,
+            configuration.sync,
+            *configuration.conditions,
+            *identity.conditions,
+            *triggers.conditions,
+            outbox,
+            *runtime.conditions,
+        )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
