@@ -23,7 +23,7 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
-from danube_pkg.services.health import ConditionSource, ServerConditions
+from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
@@ -73,9 +73,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
         server = configuration.settings.server
-        observer = JobObserver(applied, store.clock)
         jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, observer)
+            open_engine(store, secrets, masks, runtime, repositories.sources, JobObserver(applied, store.clock))
         )
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
@@ -85,7 +84,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
         readiness = build_readiness(store, configuration.sync, identity.dex)
-        sources: list[ConditionSource] = [
+        conditions = ServerConditions(
             readiness,
             configuration.sync,
             *configuration.conditions,
@@ -93,7 +92,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             *triggers.conditions,
             outbox,
             *runtime.conditions,
-        ]
+        )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
@@ -103,11 +102,12 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             triggers=triggers,
             identity=identity,
             configuration=configuration.sync,
-            conditions=ServerConditions(*sources),
+            conditions=conditions,
             readiness=readiness,
             audit=audit,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
+            pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)

@@ -57,6 +57,10 @@ class Store(Record):
         return self.timing.clock
 
 
+_DIRECTORIES = ("run", "keys", "logs", "artifacts", "repos", "pods", "images", "dex")
+"""What the parts of the server keep in the data directory."""
+
+
 @asynccontextmanager
 async def open_store(directory: Path) -> AsyncIterator[Store]:
     """Creates the directory where it is missing. Raises Conflict while another process has it open, Permanent."""
@@ -132,6 +136,13 @@ def _identify(directory: Path) -> None:
 def _make(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in _DIRECTORIES:
+            if (directory / name).exists() and not (directory / name).is_dir():
+                raise Permanent(
+                    "data-directory-unusable",
+                    f"{directory / name} is not a directory",
+                    hint=f"move it away: mv {directory / name} {directory / name}.old",
+                )
         for name in ("run", "run/grpc"):
             (directory / name).mkdir(exist_ok=True)
             (directory / name).chmod(0o755)  # whatever the umask: coordinators run as other users and need them

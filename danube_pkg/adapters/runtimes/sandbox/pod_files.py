@@ -15,9 +15,9 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.runtimes.pods import (
@@ -27,8 +27,13 @@ from danube_pkg.core.runtimes.pods import (
     Network,
 )
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record, to_builtins
 from danube_pkg.kit.trees import remove_tree
+
+_log = EventLog("danube.sandbox")
+
+Made = TypeVar("Made")
 
 
 class ProcessMark(Record):
@@ -116,8 +121,11 @@ class PodDirectory:
         write_atomically(self.path / "pod.json", json.dumps(to_builtins(record)).encode())
 
     def read_pod(self) -> PodRecord | None:
-        data = self._read_own()
-        if not data:
+        return _readable(self.path / "pod.json", self._pod_record)
+
+    def _pod_record(self, data: dict[str, Any]) -> PodRecord | None:
+        """None for the record of another data directory."""
+        if data.get("data_id", self._data_id) != self._data_id:
             return None
         holder, limits = ProcessMark(**data["holder"]), Limits(**data["limits"])
         network = Network(data["network"])
@@ -128,7 +136,7 @@ class PodDirectory:
 
     def _read_own(self) -> dict[str, Any] | None:
         """The record; {} without one, None for that of another data directory. One without an identity is older."""
-        data = _read(self.path / "pod.json") or {}
+        data = _readable(self.path / "pod.json", dict) or {}
         return data if data.get("data_id", self._data_id) == self._data_id else None
 
     def write_container(self, record: ContainerRecord) -> None:
@@ -143,15 +151,21 @@ class PodDirectory:
             return
         job_id = pod.get("job_id", "")
         for number in self.numbers():
-            data = _read(self.container(number) / "container.json")
-            if data is not None:
+
+            def record(data: dict[str, Any], number: int = number) -> ContainerRecord:
                 container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
-                yield ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
+                return ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
+
+            found = _readable(self.container(number) / "container.json", record)
+            if found is not None:
+                yield found
 
     def numbers(self) -> list[int]:
         """Numbers that are taken, also by an interrupted creation."""
         directory = self.path / "c"
-        return sorted(int(path.name) for path in directory.iterdir()) if directory.is_dir() else []
+        if not directory.is_dir():
+            return []
+        return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
 
     def write_copied(self, number: int, size_bytes: int) -> None:
         """Record the size of a container's copy of its image, which does not count as the job's."""
@@ -159,8 +173,8 @@ class PodDirectory:
 
     def copied_bytes(self) -> int:
         """The size of the copies of all containers."""
-        found = (_read(self.container(number) / "copied.json") for number in self.numbers())
-        return sum(int(data["bytes"]) for data in found if data is not None)
+        paths = (self.container(number) / "copied.json" for number in self.numbers())
+        return sum(_readable(path, lambda data: int(data["bytes"])) or 0 for path in paths)
 
     def remove(self, userns_command: Sequence[str] = ()) -> None:
         """Remove the directory, whatever a step has left in it; what can be removed is, also when this raises.
@@ -178,9 +192,13 @@ class PodDirectory:
             ) from error
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _readable(path: Path, made: Callable[[dict[str, Any]], Made]) -> Made | None:
+    """What `made` makes of a record; None for a missing one, and for a damaged one, which is logged: one pod whose file
+    was damaged must not fail every other one."""
     try:
-        data = json.loads(path.read_bytes())
+        return made(json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return data if isinstance(data, dict) else None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        _log.error("record-unreadable", path=str(path), cause=f"{type(error).__name__}: {error}")
+        return None
