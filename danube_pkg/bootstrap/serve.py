@@ -24,6 +24,7 @@ from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
@@ -60,7 +61,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         applied = await load_applied(store, repository)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
-        masks = build_masks(store, secrets)
+        masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         runtime = await stack.enter_async_context(
             open_runtime(
                 RuntimeOptions(options.images, settings.runtime, settings.egress),
