@@ -28,6 +28,10 @@ RETRY_CAP_SECONDS = 1.0
 
 MESSAGE_BYTES = 8 * 1024**2
 
+UPLOADS_AT_ONCE = 4
+SECRETS_AT_ONCE = 8
+"""Threads of a danubefile wait for one another, since the server refuses calls above its bounds."""
+
 _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -50,6 +54,8 @@ class CoordinatorClient:
         self._workspace = workspace
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
+        self._uploads = threading.BoundedSemaphore(UPLOADS_AT_ONCE)
+        self._secrets = threading.BoundedSemaphore(SECRETS_AT_ONCE)
         self._deadline_at = now() + 3600
         self._context: Mapping[str, Any] = {}
 
@@ -117,7 +123,8 @@ class CoordinatorClient:
 
     def read_secret(self, sequence: int, key: str) -> bytes:
         request = pb.ReadSecretRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, key=key)
-        return self._repeat(lambda: self._stub.ReadSecret(request, metadata=self._metadata)).value
+        with self._secrets:
+            return self._repeat(lambda: self._stub.ReadSecret(request, metadata=self._metadata)).value
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
         def messages() -> Iterator[pb.ArtifactChunk]:
@@ -125,7 +132,8 @@ class CoordinatorClient:
             for data in chunks():
                 yield pb.ArtifactChunk(data=data)
 
-        self._repeat(lambda: self._stub.UploadArtifact(messages(), metadata=self._metadata))
+        with self._uploads:
+            self._repeat(lambda: self._stub.UploadArtifact(messages(), metadata=self._metadata))
 
     def finish(self, *, success: bool, reason: str = "", message: str = "", step: int = 0) -> None:
         request = pb.FinishRequest(
@@ -153,6 +161,13 @@ def _refusal(error: grpc.RpcError) -> DanubeError | None:
     code = error.code()
     trailing = cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())
     data = dict(trailing).get("danube-problem-bin")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and not isinstance(data, bytes):  # by gRPC itself
+        return DanubeError(
+            "call-too-large",
+            "the call is larger than the server accepts",
+            cause=error.details() if isinstance(error, grpc.Call) else "",
+            hint="put the script, or a large value, into a file of the repository",
+        )
     if code is grpc.StatusCode.UNAVAILABLE or not isinstance(data, bytes):
         return None
     problem = pb.Problem.FromString(data)

@@ -10,8 +10,23 @@ from danube_pkg.kit.records import HIDDEN, Record
 MAX_OUTPUT_BYTES = 1024**2
 """A step's result carries the last MiB of its output: enough for any value that a pipeline computes with."""
 
-MAX_COMMAND_BYTES = 1024**2
-MAX_ENVIRONMENT_BYTES = 1024**2
+MAX_STEP_BYTES = 1024**2
+"""The bound of command and environment together; the kernel takes 128 KiB for each of them."""
+
+MAX_STEP_NAME_BYTES = 500
+"""Names are stored: those of 2000 steps are a megabyte of the database and of the job's page."""
+
+MAX_IMAGE_BYTES = 500
+"""The longest name that the grammar of images allows: host and path, tag and digest."""
+
+MAX_DIRECTORY_BYTES = 4096
+"""PATH_MAX of Linux."""
+
+MAX_FAILURE_BYTES = 64 * 1024
+"""The message of a failed danubefile; its beginning is stored, and the whole traceback is in the log."""
+
+MAX_NAME_BYTES = 300
+"""Names of secrets and artifacts, whose own rules allow less."""
 
 
 class JobContext(Record):
@@ -41,6 +56,12 @@ class StepRequest(Record):
     timeout_seconds: int
     retries: int
     check: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Its texts in UTF-8."""
+        texts = (self.name, self.command, self.image, self.working_directory)
+        return sum(len(text.encode()) for text in (*texts, *self.environment, *self.environment.values()))
 
 
 class StepOutcome(Record):
