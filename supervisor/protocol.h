@@ -33,6 +33,7 @@ enum request_tag {
     REQUEST_FROM_OFFSET = 10,
     REQUEST_GRACE_MS = 11, /* between TERM and KILL; absent: `--grace-ms` of `danube-step idle` */
     REQUEST_KILL = 12,
+    REQUEST_SHELL = 13, /* words of the program that gets `-c` and the command; absent: /bin/sh -e */
 };
 
 enum record_tag {

@@ -26,6 +26,7 @@ from danube_pkg.core.images.registries import RegistrySpec, configured_targets
 from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.records import Record
+from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
 
@@ -40,6 +41,8 @@ class RuntimeParts(Record):
     """None for a runtime whose images are pulled by others, such as the nodes of a cluster."""
     coordinator_command: str
     """The shell command that a coordinator's container runs."""
+    conditions: Sequence[ConditionSource]
+    """What an operator must see of the runtime."""
 
 
 class SandboxParts(RuntimeParts):
@@ -122,7 +125,7 @@ async def open_sandbox(
         images = await stack.enter_async_context(opening)
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command())
+        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,))
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:

@@ -9,11 +9,13 @@ from danube_pkg.adapters.store import SqliteInbox, SqliteOutbox
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.notifications.ports import OutboundHttp
+from danube_pkg.core.notifications.rules import channels_of
 from danube_pkg.core.repositories.ports import CommitStatuses
-from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore
+from danube_pkg.core.triggers.ports import CommitReader, InboxStore
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
+from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.notifications.outbox import Outbox
 from danube_pkg.services.notifications.senders import Notifiers
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
@@ -31,13 +33,18 @@ class TriggerParts(Record):
     webhooks: Webhooks
     schedules: Schedules
 
+    @property
+    def conditions(self) -> tuple[ConditionSource, ...]:
+        """The parts that report conditions."""
+        return (self.webhooks, self.inbox, self.schedules)
+
 
 def build_triggers(
-    store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
+    store: Store, jobs: EngineParts, commits: CommitReader, configuration: ConfigurationSync
 ) -> TriggerParts:
-    """The parts, not running yet. changes: finds the files that a pull request changes."""
+    """The parts, not running yet. commits: reads commits of repositories."""
     inbox_store = SqliteInbox(store.database)
-    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, changes, store.timing)
+    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, commits, store.timing)
     inbox = Inbox(ports, jobs.engine, jobs.observer, configuration.pushed)
     schedules = Schedules(inbox, inbox_store, jobs.observer, store.timing, jobs.draining)
     webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own)
@@ -46,10 +53,10 @@ def build_triggers(
 
 @asynccontextmanager
 async def open_triggers(
-    store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
+    store: Store, jobs: EngineParts, commits: CommitReader, configuration: ConfigurationSync
 ) -> AsyncIterator[TriggerParts]:
     """Runs until the block is left; the engine must be running already."""
-    parts = build_triggers(store, jobs, changes, configuration)
+    parts = build_triggers(store, jobs, commits, configuration)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.inbox.running())
         owner = TaskOwner(logged(_log))
@@ -65,6 +72,12 @@ async def open_notifications(
     """An outbox that delivers until the block is left."""
     applied = jobs.observer.applied
     notifiers = Notifiers(applied, external_url, jobs.secrets, statuses, http, SmtpMail(), store.clock)
-    outbox = Outbox(SqliteOutbox(store.database), store.timing, notifiers.senders(), jobs.observer.outbox_added)
+    outbox = Outbox(
+        SqliteOutbox(store.database),
+        store.timing,
+        notifiers.senders(),
+        jobs.observer.outbox_added,
+        lambda: channels_of(applied.state),
+    )
     async with outbox.running():
         yield outbox

@@ -43,7 +43,7 @@ _KINDS: Mapping[int, type[PlatformError]] = {
     422: errors.Permanent,
     429: errors.Unavailable,
     503: errors.Unavailable,
-    507: errors.StorageFull,
+    507: errors.StorageUnwritable,
 }
 
 
@@ -123,9 +123,11 @@ class ApiClient:
         with self._request("PUT", path, data) as response:
             response.read()
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str) -> Any:
+        """The answer's JSON; None for an answer without a body."""
         with self._request("DELETE", path) as response:
-            response.read()
+            body = response.read()
+        return json.loads(body) if body else None
 
     @contextlib.contextmanager
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:

@@ -7,8 +7,9 @@ The file is parsed with `ast`; nothing of it is executed. `danube validate` and 
 import ast
 from collections.abc import Iterator, Sequence
 
+from danube_pkg.core.danubefile_shell import STANDARD, ignored_failures
 from danube_pkg.core.documents.marked import Findings
-from danube_pkg.core.errors import SourceLocation
+from danube_pkg.core.errors import Invalid, SourceLocation
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 from danube_pkg.kit.records import Mutable, Record, field
 
@@ -40,7 +41,10 @@ class Named(Record):
 
 
 class Outline(Record):
-    """What a danubefile contains. name: the argument of `@pipeline`; function: the function that is decorated."""
+    """What a danubefile contains. name: the argument of `@pipeline`; function: the function that is decorated.
+
+    warnings: what is allowed and is probably not meant.
+    """
 
     name: str
     function: str
@@ -48,6 +52,7 @@ class Outline(Record):
     steps: tuple[StepOutline, ...] = ()
     secrets: tuple[Named, ...] = ()
     artifacts: tuple[Named, ...] = ()
+    warnings: tuple[Invalid, ...] = ()
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -60,6 +65,8 @@ class _Found(Mutable):
     steps: list[StepOutline] = field(default_factory=list)
     secrets: list[Named] = field(default_factory=list)
     artifacts: list[Named] = field(default_factory=list)
+    commands: list[tuple[int, str, str | None]] = field(default_factory=list)
+    """Line, text and shell of each literal command; None for the pipeline's shell."""
 
 
 def read_danubefile(data: bytes, file: str, findings: Findings) -> Outline | None:
@@ -127,15 +134,8 @@ def _outline(found: _Found, file: str, findings: Findings) -> Outline | None:
         findings.add(
             SourceLocation(file, decorator.lineno), "@pipeline needs a name", hint='write: @pipeline(name="Build")'
         )
-    if isinstance(function, ast.AsyncFunctionDef):
-        findings.add(
-            SourceLocation(file, function.lineno),
-            f"{function.name} is async; a pipeline must not be",
-            hint="write: def",
-        )
-    if function.args.args or function.args.kwonlyargs or function.args.vararg or function.args.kwarg:
-        what = f"{function.name} takes arguments; a pipeline must not"
-        findings.add(SourceLocation(file, function.lineno), what, hint="read parameters from ctx.params")
+    if decorator is function.decorator_list[-1]:
+        _check_function(function, file, findings)
     if len(found.pipelines) > 1 or not name:
         return None
     return Outline(
@@ -145,7 +145,58 @@ def _outline(found: _Found, file: str, findings: Findings) -> Outline | None:
         tuple(sorted(found.steps, key=lambda one: one.line)[:MAX_OUTLINED]),
         tuple(sorted(found.secrets, key=lambda one: one.line)[:MAX_OUTLINED]),
         tuple(sorted(found.artifacts, key=lambda one: one.line)[:MAX_OUTLINED]),
+        _warnings(found, _shell(decorator) or STANDARD, file),
     )
+
+
+def _warnings(found: _Found, shell: str, file: str) -> tuple[Invalid, ...]:
+    """shell: the pipeline's."""
+    warnings = Findings()
+    for line, command, own in found.commands[:MAX_OUTLINED]:
+        for what, hint in ignored_failures(command, shell if own is None else own):
+            warnings.add(SourceLocation(file, line), what, hint=hint)
+    return warnings.sorted()
+
+
+def _shell(call: ast.expr) -> str | None:
+    """The argument `shell`; UNKNOWN where it is computed, None where there is none."""
+    if not isinstance(call, ast.Call) or not _has(call, "shell"):
+        return None
+    return _keyword(call, "shell") or UNKNOWN
+
+
+def _check_function(function: ast.FunctionDef | ast.AsyncFunctionDef, file: str, findings: Findings) -> None:
+    """The rules of `danube._pipeline`, which a job enforces. Not for a function that another decorator has replaced.
+
+    `*args` and `**kwargs` are allowed.
+    """
+    name, arguments = function.name, function.args
+    if isinstance(function, ast.AsyncFunctionDef):
+        findings.add(
+            SourceLocation(file, function.lineno), f"{name} is async; a pipeline must not be", hint="write: def"
+        )
+    if arguments.posonlyargs or arguments.args or arguments.kwonlyargs:
+        what = f"{name} takes arguments; a pipeline must not"
+        findings.add(SourceLocation(file, function.lineno), what, hint="read parameters from ctx.params")
+    for node in _own_nodes(function):
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            what = f"{name} is a generator; a pipeline must not be: its body would not run"
+            findings.add(SourceLocation(file, node.lineno), what, hint="remove yield from it")
+        elif isinstance(node, ast.Return) and not _is_none(node.value):
+            what = f"{name} returns a value; a pipeline must return nothing"
+            findings.add(SourceLocation(file, node.lineno), what, hint="return without a value")
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """What is inside the function, without the functions and classes in it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:
@@ -191,6 +242,8 @@ def _take_call(node: ast.Call, names: dict[str, str], found: _Found) -> None:
         name = _keyword(node, "name") or _first_word(node)
         image = _keyword(node, "image") or (UNKNOWN if _has(node, "image") else "")
         found.steps.append(StepOutline(name, image, node.lineno))
+        if command := _argument(node, 0, "command"):
+            found.commands.append((node.lineno, command, _shell(node)))
     elif called in _SECRETS:
         found.secrets.append(Named(_argument(node, 0, "key") or UNKNOWN, node.lineno))
     elif called == "artifacts.upload":

@@ -50,6 +50,31 @@ class Reason(StrEnum):
     JOB_TIMEOUT = "job-timeout"
     HOST_LACKS = "host-lacks"
 
+    @property
+    def ends_containers(self) -> bool:
+        """Whether a container may end for it. A job whose coordinator's container ended has that reason itself."""
+        return self in _ENDS_CONTAINERS
+
+    @property
+    def is_of_infrastructure(self) -> bool:
+        """Whether the machine, and not the job, is the cause."""
+        return self in _OF_INFRASTRUCTURE
+
+
+_ENDS_CONTAINERS = frozenset(
+    {
+        Reason.INFRASTRUCTURE_LOST,
+        Reason.POD_LOST,
+        Reason.OUT_OF_MEMORY,
+        Reason.EVICTED,
+        Reason.WORKSPACE_FULL,
+    }
+)
+
+_OF_INFRASTRUCTURE = frozenset(
+    {Reason.INFRASTRUCTURE_LOST, Reason.POD_LOST, Reason.POD_FAILED, Reason.HOST_LACKS, Reason.EVICTED}
+)
+
 
 def reason_named(reference: str, default: Reason) -> Reason:
     """The reason with that name, or the default; an error's reference may be a reason."""
@@ -62,7 +87,7 @@ HINTS: dict[Reason, str] = {
     Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
     Reason.SCRIPT_ERROR: "fix the line that the traceback names; run it here with: danube run",
-    Reason.SCRIPT_INVALID: "fix the syntax error at the line named; check with: python3 -m py_compile danubefile.py",
+    Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",
     Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
     Reason.SCRIPT_EXITED: "let the function return instead of calling exit(); raise an exception to fail",
     Reason.PIPELINE_MISSING: "mark exactly one function with @pipeline(name=…) from the package danube",

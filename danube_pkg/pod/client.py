@@ -6,6 +6,7 @@ refusals reach the danubefile, as a DanubeError.
 
 import itertools
 import json
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,11 +21,14 @@ from danube._results import StepResult
 from danube._session import Chunks, StepCall
 
 from danube_pkg.kit.backoff import Backoff
-from danube_pkg.pod.own_process import now, pause
+from danube_pkg.pod.own_process import monotonic, now, pause, say
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
 """The longest pause between two attempts: a restarted server is found again within it."""
+
+NOTICE_SECONDS = 5.0
+"""A server that restarts is back before it; what lasts longer is printed, and is in the log once the server is back."""
 
 MESSAGE_BYTES = 8 * 1024**2
 
@@ -105,6 +109,7 @@ class CoordinatorClient:
             timeout_seconds=call.timeout_seconds,
             retries=call.retries,
             check=call.check,
+            shell=call.shell,
         )
         end = self._repeat(lambda: self._stub.RunStep(request, metadata=self._metadata))
         signal = end.signal if end.HasField("signal") else 0
@@ -144,6 +149,7 @@ class CoordinatorClient:
     def _repeat(self, call: Callable[[], Response]) -> Response:
         refuse_in_child()
         backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
+        notice_at: float | None = None
         while True:
             try:
                 return call()
@@ -151,24 +157,40 @@ class CoordinatorClient:
                 refusal = _refusal(error)
                 if refusal is not None:
                     raise refusal from None
+                if notice_at is None:
+                    notice_at = monotonic() + NOTICE_SECONDS
+                if monotonic() >= notice_at:
+                    _print_notice(error)
+                    notice_at = math.inf
                 if now() > self._deadline_at:
                     raise DanubeError("server-lost", "the server was unreachable until the job's deadline") from None
             pause(backoff.next())
 
 
-def _refusal(error: grpc.RpcError) -> DanubeError | None:
-    """The server's permanent refusal; None for a failure that a repeated call may not have."""
-    code = error.code()
+def _print_notice(error: grpc.RpcError) -> None:
+    """Into the job's log: why the danubefile does not proceed. Once for each call."""
+    problem = _problem(error)
+    why = f"{problem.what}{': ' if problem.cause else ''}{problem.cause}" if problem else str(error.details())
+    say(f"danube: waiting for the server, until the job's deadline: {why}")
+
+
+def _problem(error: grpc.RpcError) -> pb.Problem | None:
+    """The server's error; None where the connection failed."""
     trailing = cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())
     data = dict(trailing).get("danube-problem-bin")
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and not isinstance(data, bytes):  # by gRPC itself
+    return pb.Problem.FromString(data) if isinstance(data, bytes) else None
+
+
+def _refusal(error: grpc.RpcError) -> DanubeError | None:
+    """The server's permanent refusal; None for a failure that a repeated call may not have."""
+    problem = _problem(error)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and problem is None:  # by gRPC itself
         return DanubeError(
             "call-too-large",
             "the call is larger than the server accepts",
-            cause=error.details() if isinstance(error, grpc.Call) else "",
+            cause=str(error.details()),
             hint="put the script, or a large value, into a file of the repository",
         )
-    if code is grpc.StatusCode.UNAVAILABLE or not isinstance(data, bytes):
+    if error.code() is grpc.StatusCode.UNAVAILABLE or problem is None:
         return None
-    problem = pb.Problem.FromString(data)
     return DanubeError(problem.reference, problem.what, cause=problem.cause, hint=problem.hint)

@@ -11,6 +11,7 @@ import time
 import traceback
 from typing import NoReturn
 
+monotonic = time.monotonic
 now = time.time
 pause = time.sleep
 """As they were before the danubefile could replace them."""

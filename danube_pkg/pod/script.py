@@ -10,13 +10,16 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from danube._errors import DanubeError
-from danube._pipeline import MARK
+from danube._pipeline import MARK, REFUSED, SHELL, check_function, check_result, marked
 from danube._results import StepFailed
 from danube.step import steps_without_end
 
-from danube import _process
+from danube import _process, _session
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
 from danube_pkg.pod.own_process import leave_as_child, say
+
+PASSED_ON = (REFUSED, "infrastructure-lost")
+"""References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,24 @@ def run_script(workspace: Path, script: str) -> Outcome:
 
 def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
     exec(code, module.__dict__)
-    found = list(
-        {id(value): value for value in vars(module).values() if callable(value) and hasattr(value, MARK)}.values()
-    )
+    found = _pipelines(module)
     if len(found) != 1:
-        names = ", ".join(value.__name__ for value in found) or "none"
+        names = ", ".join(one.__name__ for one in found) or "none"
         return Outcome("pipeline-missing", f"{script} must mark exactly one function with @pipeline; found: {names}")
-    found[0]()
+    check_function(found[0])
+    _session.use_shell(getattr(found[0], SHELL))
+    check_result(found[0], found[0]())
     for sequence, name in steps_without_end():
         message = f"step {sequence} {name!r} was still open when the pipeline function returned"
         return Outcome("step-open", message, sequence)
     return Outcome()
+
+
+def _pipelines(module: ModuleType) -> list[Callable[..., Any]]:
+    """The marked functions among the module's names, or all that it marked where one has hidden another."""
+    named = {id(one): one for one in vars(module).values() if callable(one) and hasattr(one, MARK)}
+    own = [one for one in marked if one.__globals__ is module.__dict__ and one.__name__ == one.__qualname__]
+    return own if len(named) == 1 < len(own) else list(named.values())
 
 
 def _guarded(call: Callable[[], Outcome], workspace: Path) -> Outcome:
@@ -87,7 +97,8 @@ def _failure(error: BaseException, workspace: Path) -> Outcome:
     _print_traceback(error, workspace)
     if isinstance(error, DanubeError):
         hint = f"; {error.hint}" if error.hint else ""
-        return Outcome("script-error", f"{error.what}{where}{hint}")
+        reason = error.reference if error.reference in PASSED_ON else "script-error"
+        return Outcome(reason, f"{error.what}{where}{hint}")
     text = traceback.format_exception_only(type(error), error)[-1].strip()
     return Outcome("script-error", f"{text}{where}")
 

@@ -3,7 +3,7 @@
 from danube import artifacts, pipeline, secrets, step
 
 
-@pipeline(name="Hello")
+@pipeline(name="Hello", shell="bash -euo pipefail")
 def hello() -> None:
     step.run("mkdir -p out && echo 'Hello from Danube' | tee out/greeting.txt", name="Greet")
 

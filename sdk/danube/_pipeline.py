@@ -1,20 +1,97 @@
 """`@pipeline`: marks the function of a danubefile that a job calls."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[[], Any])
+from danube._errors import DanubeError
+
+F = TypeVar("F", bound=Callable[[], None])
 MARK = "__danube_pipeline__"
+SHELL = "__danube_shell__"
+MAX_SHELL_BYTES = 200
+"""For a program and its options."""
+
+REFUSED = "script-invalid"
+"""The reason of a job whose pipeline function cannot be called as one."""
+
+marked: list[Any] = []
+"""Every function that this process has marked, in order: a second one of the same name would hide the first."""
 
 
-def pipeline(*, name: str) -> Callable[[F], F]:
-    """Mark the function that the job calls; a danubefile has exactly one.
+def pipeline(*, name: str, shell: str = "") -> Callable[[F], F]:
+    """Mark the function that the job calls; a danubefile has exactly one, without arguments and without a result.
 
     name: a title for readers of the danubefile. The pipeline's name comes from the configuration repository.
+    shell: of every step that names none, as for `step.run`: `bash -euo pipefail`; "" for `/bin/sh -e`.
+
+    Raises DanubeError for a class, an async function, a generator or a function with arguments: calling one would run
+    none of its steps.
     """
 
+    if shell:
+        check_shell(shell)
+
     def mark(function: F) -> F:
+        check_function(function)
         setattr(function, MARK, name)
+        setattr(function, SHELL, shell)
+        marked.append(function)
         return function
 
     return mark
+
+
+def check_shell(shell: str) -> None:
+    """Raises DanubeError where it cannot name a program."""
+    if not isinstance(shell, str) or not shell.strip() or "\0" in shell or len(shell.encode()) > MAX_SHELL_BYTES:
+        raise DanubeError(
+            "step-invalid",
+            f"shell={str(shell)[:40]!r} does not name a program and its options in 1 to {MAX_SHELL_BYTES} bytes",
+            hint='shell="bash -euo pipefail"',
+        )
+
+
+def check_function(function: Callable[..., Any]) -> None:
+    """Raises DanubeError where a call without arguments would not run the function's body to its end.
+
+    `*args` and `**kwargs` are allowed: wrappers of decorators have them.
+    """
+    if not inspect.isfunction(function):
+        kind = "a class" if inspect.isclass(function) else f"of type {type(function).__name__}"
+        raise DanubeError(
+            REFUSED, f"a pipeline must be a function; {_name(function)} is {kind}", hint="write: def build():"
+        )
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise DanubeError(
+            REFUSED, f"{_name(function)} is async; a pipeline must not be", hint="write def instead of async def"
+        )
+    if inspect.isgeneratorfunction(function):
+        raise DanubeError(
+            REFUSED,
+            f"{_name(function)} is a generator; a pipeline must not be: its body would not run",
+            hint="remove yield from it",
+        )
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if any(one.kind not in variable for one in inspect.signature(function, follow_wrapped=False).parameters.values()):
+        raise DanubeError(
+            REFUSED, f"{_name(function)} takes arguments; a pipeline must not", hint="read parameters from ctx.params"
+        )
+
+
+def check_result(function: Callable[..., Any], result: object) -> None:
+    """Raises DanubeError for any result but None: an awaitable or an iterator has not run its steps."""
+    if result is None:
+        return
+    if inspect.iscoroutine(result):
+        result.close()
+    what = "an awaitable" if inspect.isawaitable(result) else f"a value of type {type(result).__name__}"
+    raise DanubeError(
+        REFUSED,
+        f"{_name(function)} returned {what}; a pipeline must return nothing",
+        hint="let the function do its work before it returns, and return without a value",
+    )
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__name__", None) or repr(function))

@@ -11,7 +11,7 @@ from danube._results import StepResult
 
 @dataclass(frozen=True)
 class StepCall:
-    """A validated call of `step.run`."""
+    """A validated call of `step.run`. shell: "" for `/bin/sh -e`."""
 
     sequence: int
     name: str
@@ -22,6 +22,7 @@ class StepCall:
     timeout_seconds: int
     retries: int
     check: bool
+    shell: str = ""
 
 
 class Session(Protocol):
@@ -44,6 +45,7 @@ class Chunks(Protocol):
 
 
 _current: Session | None = None
+_shell = ""
 
 
 def enter(session: Session) -> None:
@@ -51,6 +53,17 @@ def enter(session: Session) -> None:
     global _current
     _process.claim()
     _current = session
+
+
+def use_shell(shell: str) -> None:
+    """Make that program the shell of every step that names none; "" for `/bin/sh -e`."""
+    global _shell
+    _shell = shell
+
+
+def default_shell() -> str:
+    """The shell that `@pipeline` names."""
+    return _shell
 
 
 def current() -> Session:

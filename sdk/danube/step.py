@@ -1,4 +1,4 @@
-"""Steps: commands that run in a container of the job's pod, in `/workspace`, each in a fresh `/bin/sh -c`."""
+"""Steps: commands that run in a container of the job's pod, in `/workspace`, each in a fresh `/bin/sh -e -c`."""
 
 import contextlib
 import threading
@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 
 from danube._errors import DanubeError
+from danube._pipeline import check_shell
 from danube._results import StepHandle, StepResult
-from danube._session import StepCall, current
+from danube._session import StepCall, current, default_shell
 
 MAX_PARALLEL = 64
 """At most this many steps of a job run at once; further ones wait."""
@@ -25,22 +26,27 @@ def run(
     image: str | None = None,
     env: Mapping[str, str] | None = None,
     working_directory: str | None = None,
+    shell: str | None = None,
     timeout_seconds: int | None = None,
     retries: int = 0,
     check: bool = True,
 ) -> StepResult:
     """Run a command and wait until it has ended.
 
-    command: run by `/bin/sh -c`; only the files below `/workspace` persist to the next step.
+    command: run by the shell; only the files below `/workspace` persist to the next step.
     name: shown in the log and on the page; by default the command's first line.
     image: the container's image; by default the pipeline's.
     env: environment variables of this command. Secrets belong here, not into the command.
     working_directory: absolute, or below `/workspace`.
+    shell: the program that runs the command, with its options: `bash -euo pipefail`, `python3`. It gets `-c` and the
+        command. By default that of `@pipeline`, or else `/bin/sh -e`, with which the command stops at its first failing
+        line. Of a pipe (`a | b`) only the last program counts, unless the shell has `pipefail`; a program in the
+        background (`a &`) does not count. An image without `/bin/sh` executes the command's words as they are.
     timeout_seconds: after it the command is stopped (TERM, then KILL).
     retries: how many times a command that does not succeed is run again, 0 to 10.
     check: raise StepFailed, and fail the job, when the command does not succeed.
     """
-    handle = _start(command, name, image, env, working_directory, timeout_seconds, retries, check)
+    handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
     return handle.wait()
 
 
@@ -51,12 +57,13 @@ def start(
     image: str | None = None,
     env: Mapping[str, str] | None = None,
     working_directory: str | None = None,
+    shell: str | None = None,
     timeout_seconds: int | None = None,
     retries: int = 0,
     check: bool = True,
 ) -> StepHandle:
     """Start a command in the background; `wait()` on the handle returns its result. Arguments as for `run`."""
-    handle = _start(command, name, image, env, working_directory, timeout_seconds, retries, check)
+    handle = _start(command, name, image, env, working_directory, shell, timeout_seconds, retries, check)
     for group in getattr(_groups, "open", []):
         group.append(handle)
     return handle
@@ -102,12 +109,13 @@ def _start(
     image: str | None,
     env: Mapping[str, str] | None,
     working_directory: str | None,
+    shell: str | None,
     timeout_seconds: int | None,
     retries: int,
     check: bool,
 ) -> StepHandle:
     session = current()
-    _check(command, env, timeout_seconds, retries)
+    _check(command, env, shell, timeout_seconds, retries)
     call = StepCall(
         sequence=session.next_sequence("step"),
         name=name or _first_line(command),
@@ -118,6 +126,7 @@ def _start(
         timeout_seconds=timeout_seconds or 0,
         retries=retries,
         check=check,
+        shell=default_shell() if shell is None else shell,
     )
     future: Future[StepResult] = Future()
     without_end = _without_end
@@ -142,7 +151,9 @@ def steps_without_end() -> list[tuple[int, str]]:
     return sorted(_without_end.items())
 
 
-def _check(command: str, env: Mapping[str, str] | None, timeout_seconds: int | None, retries: int) -> None:
+def _check(
+    command: str, env: Mapping[str, str] | None, shell: str | None, timeout_seconds: int | None, retries: int
+) -> None:
     if not isinstance(command, str) or not command.strip():
         raise DanubeError("step-invalid", "a step needs a command", hint='step.run("make test")')
     if "\0" in command or any("\0" in key + value or "=" in key or not key for key, value in (env or {}).items()):
@@ -150,6 +161,8 @@ def _check(command: str, env: Mapping[str, str] | None, timeout_seconds: int | N
             "step-invalid",
             "a command or an environment variable has a character that it cannot have (a NUL byte, or = in a name)",
         )
+    if shell is not None:
+        check_shell(shell)
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise DanubeError("step-invalid", f"timeout_seconds={timeout_seconds} must be at least 1")
     if not 0 <= retries <= 10:

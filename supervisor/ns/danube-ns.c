@@ -17,8 +17,8 @@
  *   danube-ns listen HOLDER PORT FD
  *       Makes two sockets in the holder's network and sends them over the unix socket FD: one that listens on every address
  *       at PORT, one for datagrams at 127.0.0.1:53. The receiver serves the pod without being in it.
- *   danube-ns detach [--cgroup PROCS_FILE]... -- PROGRAM ARGUMENT...
- *       Becomes PROGRAM, and joins no namespace.
+ *   danube-ns detach [--cgroup PROCS_FILE]... [--pid FILE] -- PROGRAM ARGUMENT...
+ *       Becomes PROGRAM, and joins no namespace; its process id is written into FILE, which exists.
  *   danube-ns tied PARENT PROGRAM ARGUMENT...
  *       Becomes PROGRAM, which the kernel kills when PARENT, the process that started this, ends in any way.
  *

@@ -15,6 +15,7 @@
 #include "raw-sockets.h"
 #include "report.h"
 
+#define MORE_WORDS 2  /* `-c` and the command */
 #define FIRST_FREE 64 /* where the report's descriptor is moved to, above all that the command inherits */
 
 static void __attribute__((noreturn)) give_up(int fd, const char *stage, const char *what) {
@@ -41,10 +42,11 @@ static void add_environment(const struct spec *spec) {
     }
 }
 
-/* The words as a shell splits them, without expanding anything: blanks, '…', "…", backslash. */
+/* The words as a shell splits them, without expanding anything: blanks, '…', "…", backslash. Behind them is room for
+ * MORE_WORDS; NULL where there is none. */
 static char **split(char *command) {
     size_t count = 0;
-    char **words = calloc(strlen(command) / 2 + 2, sizeof *words), *out = command, *in = command;
+    char **words = calloc(strlen(command) / 2 + 2 + MORE_WORDS, sizeof *words), *out = command, *in = command;
     if (!words)
         return NULL;
     while (*in) {
@@ -95,6 +97,22 @@ static int arrange_descriptors(const struct step_pipes *pipes) {
     return report;
 }
 
+/* What is executed: the shell with the command, or the command's own words in an image without a shell. `-e`: a command of
+ * several lines fails at its first failing line, as in every CI system that users come from. */
+static char **command_words(const struct spec *spec) {
+    if (!spec->shell && access("/bin/sh", X_OK) != 0)
+        return split(spec->command);
+    char **words = split(spec->shell ? spec->shell : strdup("/bin/sh -e"));
+    if (!words || !words[0])
+        return NULL;
+    size_t count = 0;
+    while (words[count])
+        count++;
+    words[count] = "-c";
+    words[count + 1] = spec->command;
+    return words;
+}
+
 void become_command(struct spec *spec, const struct step_pipes *pipes) {
     reset_signals();
     setsid();
@@ -104,12 +122,7 @@ void become_command(struct spec *spec, const struct step_pipes *pipes) {
     become_user(spec, report);
     if (spec->workdir && spec->workdir[0] && chdir(spec->workdir) < 0)
         give_up(report, "working directory", spec->workdir);
-    if (access("/bin/sh", X_OK) == 0) {
-        char *words[] = {"/bin/sh", "-c", spec->command, NULL};
-        execv(words[0], words);
-        give_up(report, "exec", words[0]);
-    }
-    char **words = split(spec->command);
+    char **words = command_words(spec);
     if (!words || !words[0]) {
         errno = ENOENT;
         give_up(report, "exec", "an empty command");

@@ -47,6 +47,8 @@ static int field(uint8_t tag, const uint8_t *value, size_t size, struct spec *ou
         return out->command == NULL && (out->command = copy(value, size)) ? 0 : -1;
     case REQUEST_WORKDIR:
         return out->workdir == NULL && (out->workdir = copy(value, size)) ? 0 : -1;
+    case REQUEST_SHELL:
+        return out->shell == NULL && (out->shell = copy(value, size)) ? 0 : -1;
     case REQUEST_ENV: {
         char **grown = realloc(out->env, (out->env_count + 1) * sizeof *grown);
         if (!grown)
@@ -101,7 +103,8 @@ void spec_free(struct spec *s) {
     free(s->env);
     free(s->command);
     free(s->workdir);
+    free(s->shell);
     s->env = NULL;
     s->env_count = 0;
-    s->command = s->workdir = NULL;
+    s->command = s->workdir = s->shell = NULL;
 }

@@ -15,6 +15,7 @@ struct spec {
     char **env;    /* NAME=VALUE */
     size_t env_count;
     char *workdir;
+    char *shell; /* NULL: /bin/sh -e */
     uint64_t timeout_ms; /* 0: none */
     uint64_t grace_ms;   /* between TERM and KILL */
     uint64_t from_offset;

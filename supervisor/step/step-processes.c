@@ -172,7 +172,7 @@ struct step *step_start(struct spec *spec, void (*changed)(struct step *s)) {
         errno = error;
         return NULL;
     }
-    spec->command = spec->workdir = NULL;
+    spec->command = spec->workdir = spec->shell = NULL;
     spec->env = NULL;
     spec->env_count = 0;
     s->next = steps;

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
@@ -134,6 +135,21 @@ async def test_a_script_names_server_and_token(api: Api, shell: Shell) -> None:
     assert "danube login" in shown
 
 
+async def test_an_administrator_manages_the_logins_of_a_user(api: Api, shell: Shell) -> None:
+    data = ("--data", str(api.path))
+    browser, script = await api.with_session("alice"), await api.with_token("alice", Scope.READ)
+    await api.store.store.bind_identity("alice", "https://issuer.example.org", "7", 1.0)
+    listed = await shell.danube("users", "list", *data)
+    assert [word in listed for word in ("alice@example.com", "https://issuer.example.org", "7")] == [True] * 3
+    assert "sessions ended: 1" in await shell.danube("users", "unbind", "alice", *data)
+    assert "no account of an issuer is bound" in await shell.danube("users", "unbind", "alice", *data, code=3)
+    assert (await browser.get("/api/v1/me")).status == 401
+    assert "sessions ended: 0" in await shell.danube("sessions", "end", "alice", *data)
+    assert "tokens revoked: 1" in await shell.danube("token", "revoke", "--user", "alice", *data)
+    assert (await script.get("/api/v1/me")).status == 401
+    assert "danube users list" in await shell.danube("sessions", "end", "carol", *data, code=3)
+
+
 async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> None:
     await log_in(api, shell)
     token = (await shell.danube("token", "create", "--name", "script", "--scope", "read", "--expires", "7")).strip()
@@ -231,3 +247,17 @@ async def test_bash_completes_commands_and_their_options(shell: Shell, tmp_path:
     )
     done = await asyncio.to_thread(subprocess.run, ["bash", str(script)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["--scope", "cancel"]
+
+
+async def test_validate_warns_of_a_pipe_without_pipefail_and_accepts_the_file(shell: Shell) -> None:
+    (shell.home / "danubefile.py").write_text(
+        "from danube import pipeline, step\n@pipeline(name='A')\ndef build():\n    step.run('make | tee log')\n"
+    )
+    printed = await shell.danube("validate")
+    assert "danubefile.py OK: A" in printed
+    assert "danubefile.py:4: warning: of this pipe only the last program counts" in printed
+    found = json.loads(await shell.danube("validate", "--json"))
+    assert (found["ok"], [one["place"] for one in found["danubefiles"]["danubefile.py"]["warnings"]]) == (
+        True,
+        ["danubefile.py:4"],
+    )

@@ -95,6 +95,14 @@ def test_names_of_other_modules_are_not_listed() -> None:
             "danubefile.py:3: a takes arguments; a pipeline must not",
         ),
         (
+            "from danube import pipeline\n@pipeline(name='A')\ndef a():\n  yield\n",
+            "danubefile.py:4: a is a generator; a pipeline must not be: its body would not run",
+        ),
+        (
+            "from danube import pipeline\n@pipeline(name='A')\ndef a():\n  return make()\n",
+            "danubefile.py:4: a returns a value; a pipeline must return nothing",
+        ),
+        (
             "from danube import pipeline\ndef outer():\n  @pipeline(name='A')\n  def a(): ...\n",
             "danubefile.py: no function is marked with @pipeline",
         ),
@@ -104,6 +112,59 @@ def test_names_of_other_modules_are_not_listed() -> None:
 def test_each_mistake_is_reported_at_its_line(text: str, finding: str) -> None:
     _, findings = read(text)
     assert findings == [finding]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "@other\nasync def a(): ...",
+        "def a(*args, **kwargs): ...",
+        "def a(): return",
+        "def a(): return None",
+        "def a():\n  def b():\n    yield\n    return 1\n  f = lambda: (yield)",
+    ],
+)
+def test_a_function_that_a_job_would_call_is_accepted(function: str) -> None:
+    assert read(f"from danube import pipeline\n@pipeline(name='A')\n{function}\n")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "warning"),
+    [
+        ("step.run('make | tee log')", "of this pipe only the last program counts"),
+        ("step.start(command='make|tee log', name='x')", "of this pipe only the last program counts"),
+        ("step.run('a | b', shell='bash -e')", "of this pipe only the last program counts"),
+        ("step.run('make & \\n make two')", "a program in the background does not count: its failure is ignored"),
+        (
+            "step.run('a\\nb', shell='bash')",
+            "of this command only the last line counts: the shell does not stop at errors",
+        ),
+        ("step.run('a | b', shell='bash -euo pipefail')", None),
+        ("step.run('set -o pipefail; a | b', shell='bash -e')", None),
+        ("step.run('set -e\\na\\nb', shell='bash')", None),
+        ("step.run('a || b && c; d 2>&1 # a | b')", None),
+        ("step.run('echo \"a | b\" && grep \\'x|y\\' log')", None),
+        ("step.run('a & b & wait')", None),
+        ("step.run('case $x in a|b) make;; esac')", None),
+        ("step.run('cat <<END\\na | b\\nEND')", None),
+        ("step.run('x = 1 | 2\\ny = 2', shell='python3')", None),
+        ("step.run('echo \"open')", None),
+        ("step.run('a | b', shell=chosen)", None),
+        ("step.run(f'{tool} | tee log')", "of this pipe only the last program counts"),
+    ],
+)
+def test_a_failure_that_the_shell_would_ignore_is_a_warning(call: str, warning: str | None) -> None:
+    outline, findings = read(f"from danube import pipeline, step\n@pipeline(name='A')\ndef a():\n  {call}\n")
+    assert findings == []
+    assert outline is not None
+    assert [str(one) for one in outline.warnings] == ([f"danubefile.py:4: {warning}"] if warning else [])
+
+
+def test_the_pipelines_shell_counts_for_its_steps() -> None:
+    text = "from danube import pipeline, step\n@pipeline(name='A', shell='bash -o pipefail -e')\ndef a(): step.run('a|b')\n"
+    outline, _ = read(text)
+    assert outline is not None
+    assert outline.warnings == ()
 
 
 def test_a_large_file_is_not_read() -> None:

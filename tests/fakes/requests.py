@@ -19,6 +19,7 @@ class Request:
     grace_seconds: float = 5.0
     from_offset: int = 0
     kill: bool = False
+    shell: str = ""
 
 
 class BadRequest(Exception):
@@ -59,6 +60,8 @@ def parse_request(body: bytes) -> Request:
                 found.grace_seconds = number / 1000
             case 12:
                 found.kill = bool(number)
+            case 13:
+                found.shell = value.decode()
     if version != PROTOCOL_VERSION:
         raise BadRequest("unsupported-version")
     if not found.step_id or len(found.key) != 32:

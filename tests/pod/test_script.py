@@ -50,6 +50,13 @@ def test_a_pipeline_that_returns_succeeds(session: RecordingSession) -> None:
     assert [call.command for call in session.calls] == ["make"]
 
 
+def test_a_step_has_the_pipelines_shell_unless_it_names_one(session: RecordingSession) -> None:
+    text = pipeline_of("step.run('a')", "step.start('b', shell='sh').wait()")
+    assert run(session, text.replace("name='t'", "name='t', shell='bash -euo pipefail'")) == Outcome()
+    assert run(session, pipeline_of("step.run('c')")) == Outcome()
+    assert [call.shell for call in session.calls] == ["bash -euo pipefail", "sh", ""]
+
+
 def test_a_step_that_has_not_reached_the_server_is_open(session: RecordingSession) -> None:
     returned = threading.Event()
 
@@ -121,6 +128,70 @@ def test_no_pipeline_and_two_pipelines_are_named(session: RecordingSession) -> N
     )
     two = HEAD + "@pipeline(name='a')\ndef a(): ...\n\n@pipeline(name='b')\ndef b(): ...\n"
     assert run(session, two).message.endswith("found: a, b")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("async def build():\n    step.run('exit 1')", "build is async; a pipeline must not be"),
+        ("async def build():\n    yield step.run('exit 1')", "build is async; a pipeline must not be"),
+        ("def build():\n    yield step.run('exit 1')", "build is a generator; a pipeline must not be"),
+        ("def build(target='all'):\n    step.run('exit 1')", "build takes arguments; a pipeline must not"),
+        ("class build:\n    pass", "a pipeline must be a function; build is a class"),
+    ],
+)
+def test_a_function_that_a_call_would_not_run_is_refused_where_it_is_marked(
+    session: RecordingSession, function: str, message: str
+) -> None:
+    outcome = run(session, f"{HEAD}@pipeline(name='t')\n{function}\n")
+    assert outcome.reason == "script-invalid"
+    assert outcome.message.startswith(message)
+    assert "(danubefile.py:3)" in outcome.message
+    assert session.calls == []
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("import functools\nbuild = pipeline(name='t')(functools.partial(step.run, 'true'))\n", "of type partial"),
+        (pipeline_of("return (step.run(one) for one in ('false',))"), "returned a value of type generator"),
+        (pipeline_of("async def later(): step.run('false')", "return later()"), "returned an awaitable"),
+        (pipeline_of("return 0"), "returned a value of type int"),
+        (
+            "import functools\n"
+            "def asynchronous(function):\n"
+            "    @functools.wraps(function)\n"
+            "    async def wrapper(): function()\n"
+            "    return wrapper\n" + pipeline_of("step.run('false')").replace("@pipeline", "@asynchronous\n@pipeline"),
+            "build is async",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_result_other_than_none_is_refused(session: RecordingSession, text: str, what: str) -> None:
+    outcome = run(session, text if text.startswith(HEAD) else HEAD + text)
+    assert outcome.reason == "script-invalid"
+    assert what in outcome.message
+    assert session.calls == []
+
+
+def test_an_async_function_under_a_decorator_that_runs_it_is_a_pipeline(session: RecordingSession) -> None:
+    text = (
+        "import asyncio, functools\n"
+        "def runs(function):\n"
+        "    @functools.wraps(function)\n"
+        "    def wrapper(*args, **kwargs): asyncio.run(function(*args, **kwargs))\n"
+        "    return wrapper\n"
+        "@pipeline(name='t')\n@runs\nasync def build():\n    step.run('make')\n"
+    )
+    assert run(session, HEAD + text) == Outcome()
+    assert [call.command for call in session.calls] == ["make"]
+
+
+def test_a_pipeline_that_hides_another_of_its_name_is_a_second_one(session: RecordingSession) -> None:
+    text = pipeline_of("step.run('false')") + "@pipeline(name='u')\ndef build(): ...\n"
+    assert run(session, text).message.endswith("found: build, build")
+    assert session.calls == []
 
 
 def test_a_second_name_of_the_same_function_is_not_a_second_pipeline(session: RecordingSession) -> None:

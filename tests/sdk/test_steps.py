@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from danube._session import StepCall
 
-from danube import DanubeError, StepFailed, StepResult, step
+from danube import DanubeError, StepFailed, StepResult, pipeline, step
 from tests.sdk.session import RecordingSession, fail
 
 
@@ -24,6 +24,10 @@ from tests.sdk.session import RecordingSession, fail
         lambda: step.run("true", timeout_seconds=-1),
         lambda: step.run("true", retries=-1),
         lambda: step.run("true", retries=11),
+        lambda: step.run("true", shell=""),
+        lambda: step.run("true", shell="x" * 201),
+        lambda: step.run("true", shell=["bash"]),  # type: ignore[arg-type]
+        lambda: pipeline(name="A", shell="bash\0"),
     ],
 )
 def test_a_step_that_cannot_be_run_is_refused_before_it_is_sent(
@@ -44,9 +48,11 @@ def test_a_call_has_all_arguments(session: RecordingSession) -> None:
         working_directory="web",
         timeout_seconds=60,
         retries=2,
+        shell="bash -e",
     )
+    where = f"{session.workspace}/web"
     assert session.calls == [
-        StepCall(1, "Test", "make test\nmake lint", "node:20", {"CI": "1"}, f"{session.workspace}/web", 60, 2, True)
+        StepCall(1, "Test", "make test\nmake lint", "node:20", {"CI": "1"}, where, 60, 2, True, "bash -e")
     ]
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from hashlib import blake2b
 from pathlib import Path
 
@@ -26,6 +27,32 @@ from tests.support.waiting import wait_until
 def test_every_exit_code_from_0_to_255(box: Box) -> None:
     codes = [box.end(spec(f"exit {code}", f"s{code}"))[1].exit_code for code in range(256)]
     assert codes == list(range(256))
+
+
+@pytest.mark.parametrize(
+    ("command", "shell", "output", "exit_code"),
+    [
+        ("echo one\nno-such-program\necho three", "", b"one\n", 127),
+        ("echo one; (exit 7); echo three", "", b"one\n", 7),
+        ("if false; then echo no; fi\nfalse || echo two", "", b"two\n", 0),
+        ("false | cat", "", b"", 0),
+        ("false\necho two", "sh", b"two\n", 0),
+        ("(exit 9) | cat\necho two", "bash -euo pipefail", b"", 9),
+        ("print('a' + 'b')", f"{sys.executable} -I", b"ab\n", 0),
+        ("echo $0 $#", "sh -c 'exec \"$@\"' x sh", b"sh 0\n", 0),
+    ],
+)
+def test_a_command_stops_at_its_first_failure_as_its_shell_says(
+    box: Box, command: str, shell: str, output: bytes, exit_code: int
+) -> None:
+    printed, record = box.end(spec(command, shell=shell))
+    lines = b"".join(line + b"\n" for line in printed.splitlines() if b"not found" not in line)
+    assert (lines, record.exit_code) == (output, exit_code)
+
+
+def test_a_shell_that_the_image_does_not_have_is_named(box: Box) -> None:
+    _, record = box.end(spec("true", shell="no-such-shell -e"))
+    assert record.start_error == "exec: no-such-shell: No such file or directory"
 
 
 def test_a_signal_is_recorded_instead_of_an_exit_code(box: Box) -> None:

@@ -48,6 +48,7 @@ class EngineSetup:
     database: Database
     jobs: UnrulyJobs
     machine: FakeMachine
+    sources: FakeSources
     logs: FileJobLogs
     secrets: Secrets
     keys: Keys
@@ -81,7 +82,8 @@ async def open_engine_setup(
         store = store_on(database, path, clock, new_id, keys=keys, jobs=jobs)
         applied = limited_to(4)
         runtime = fake_runtime(path, FakeRuntime(machine))
-        parts = engine_on(store, applied, runtime, FakeSources(), secrets=secrets, logs=logs)
+        sources = FakeSources()
+        parts = engine_on(store, applied, runtime, sources, secrets=secrets, logs=logs)
         engine, coordination = parts.engine, parts.coordination
         async with engine.running():
             yield EngineSetup(
@@ -89,6 +91,7 @@ async def open_engine_setup(
                 database,
                 jobs,
                 machine,
+                sources,
                 logs,
                 secrets,
                 keys,

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from collections import deque
@@ -24,13 +25,19 @@ from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.records import Record, field
-from danube_pkg.kit.tasks import TaskOwner
+from danube_pkg.kit.tasks import TaskOwner, until
 
 ANSWER_SECONDS = 10.0
 """Timeout of a request to a proxy that is just starting on a busy machine; otherwise it takes microseconds."""
 
 SETTLE_SECONDS = 1.0
 """Timeout at a step's end; attempts that are recorded later are not assigned to that step."""
+
+PING_SECONDS = 5.0
+"""Between two questions to a proxy whether it runs: while one is stopped, no connection of its pods proceeds."""
+
+END_SECONDS = 10.0
+"""Until a killed process is gone; more only where it is stuck in the kernel."""
 
 _log = logging.getLogger("danube.egress")
 
@@ -67,6 +74,9 @@ class EgressSettings(Record):
     cgroups: Callable[[], Sequence[Path]] = no_groups
     hosts: Mapping[str, str] = field(default_factory=dict)
     registries: Callable[[], Collection[tuple[str, int]]] = no_registries
+    silence_seconds: float = 20.0
+    """A proxy that does not answer for so long is killed and replaced. Its connections are lost, so this is longer than
+    a machine under full load needs to give it a moment."""
 
 
 async def no_secret_forms(job_id: str) -> Collection[str]:
@@ -186,13 +196,33 @@ class EgressProxyPool:
         self._owner.start(f"egress proxy {generation}", self._follow(generation, proxy))
 
     async def _follow(self, generation: str, proxy: "_Proxy") -> None:
-        with contextlib.suppress(Unavailable):  # it has ended, which read_responses detects
-            proxy.start_request({"verb": "pods"})  # its response means that it has started
-        await proxy.read_responses()
+        await until(proxy.watch(self._settings.silence_seconds), proxy.read_responses(), name="egress proxy")
+        if proxy.is_silent:
+            await self._end(generation)
         if self._proxies.get(generation) is proxy:
             del self._proxies[generation]
         proxy.close()
         self._lost.set()
+
+    async def _end(self, generation: str) -> None:
+        """End a proxy that does not answer: stopped, or starved. Its pods are handed to the next one."""
+        fields: dict[str, object] = {"generation": generation, "seconds": self._settings.silence_seconds}
+        try:
+            pid = int(self._pid_file(generation).read_text())
+            with _closing(os.pidfd_open(pid)) as process:
+                if b"danube_pkg" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    raise ProcessLookupError(f"process {pid} is another program")
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                async with asyncio.timeout(END_SECONDS):
+                    await wait_readable(process)
+        except (OSError, ValueError) as error:
+            _log.error("egress-proxy-not-ended", extra={"fields": {**fields, "cause": str(error)}})
+        else:
+            cause = "it did not answer; the connections through it are lost"
+            _log.warning("egress-proxy-replaced", extra={"fields": {**fields, "pid": pid, "cause": cause}})
+
+    def _pid_file(self, generation: str) -> Path:
+        return self._settings.directory / f"{generation}.pid"
 
     def _connect(self, path: Path) -> socket.socket | None:
         """A connection to the proxy at a path; None if there is none, and then the path is removed."""
@@ -217,9 +247,11 @@ class EgressProxyPool:
             path.chmod(0o600)
             listening.listen(16)
             groups = [word for file in settings.cgroups() for word in ("--cgroup", str(file))]
+            pid_file = self._pid_file(settings.generation)
+            pid_file.write_text("")
             with (settings.directory / "proxy.log").open("ab") as log:
                 process = await asyncio.create_subprocess_exec(
-                    str(settings.launcher), "detach", *groups, "--", *settings.command,
+                    str(settings.launcher), "detach", *groups, "--pid", str(pid_file), "--", *settings.command,
                     str(listening.fileno()), str(settings.user),
                     stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                     env=_environment(), cwd="/", pass_fds=(listening.fileno(),),
@@ -240,12 +272,15 @@ class _Proxy:
         self._pending: deque[asyncio.Future[Mapping[str, Any]]] = deque()
         self.has_ended = False
         self.has_started = False
+        self.is_silent = False
+        self._silent_since: float | None = None
         self.jobs: set[str] = set()
 
     def send(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
             send_packet(self._connection, message, descriptors)
         except BlockingIOError as error:
+            self._is_asked()
             raise Unavailable(
                 "egress-proxy-slow", "the egress proxy accepts no more requests", cause=str(error)
             ) from error
@@ -266,7 +301,12 @@ class _Proxy:
         self.send(message, descriptors)
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._pending.append(answer)
+        self._is_asked()
         return answer
+
+    def _is_asked(self) -> None:
+        if self._silent_since is None:
+            self._silent_since = asyncio.get_running_loop().time()
 
     async def wait_response(self, answer: "asyncio.Future[Mapping[str, Any]]", seconds: float) -> Mapping[str, Any]:
         """Waits for a response. Raises Unavailable if there is none in time."""
@@ -289,6 +329,7 @@ class _Proxy:
                     return
                 self.has_started = True
                 answer = self._pending.popleft()
+                self._silent_since = asyncio.get_running_loop().time() if self._pending else None
                 if not answer.done():
                     answer.set_result(packet[0])
         except OSError as error:
@@ -299,6 +340,18 @@ class _Proxy:
                 if not answer.done():
                     answer.set_exception(Unavailable("egress-proxy-lost", "the egress proxy has ended"))
                     answer.exception()  # marks it as retrieved, since there may be no caller left
+
+    async def watch(self, silence_seconds: float) -> None:
+        """Returns when requests have had no answer for so long. The first answer means that it has started."""
+        loop = asyncio.get_running_loop()
+        while self._silent_since is None or loop.time() - self._silent_since < silence_seconds:
+            if not self._pending:
+                with contextlib.suppress(
+                    Unavailable
+                ):  # it has ended, which read_responses detects, or its queue is full
+                    self.start_request({"verb": "pods"})
+            await asyncio.sleep(min(PING_SECONDS, silence_seconds / 4))
+        self.is_silent = True
 
     def close(self) -> None:
         self._connection.close()

@@ -14,9 +14,13 @@ from danube_pkg.adapters.git.limits import CHUNK_BYTES, NOTICE
 from danube_pkg.core import errors
 from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.urls import without_login
+from danube_pkg.kit.signals import signal_name
 
 ANSWER_TIMEOUT_SECONDS = 900.0
 """Until the first byte: a shallow fetch of a large repository over a slow line takes some minutes."""
+
+CHUNK_TIMEOUT_SECONDS = 120.0
+"""Between two parts of an answer: a worker only reads from disk then, and one that is stopped is replaced."""
 
 MAX_STDERR_BYTES = 64 * 1024
 
@@ -61,10 +65,10 @@ class Worker:
         try:
             process.stdin.write(json.dumps(request).encode())
             process.stdin.close()
-            chunk = await _first(process.stdout, request)
+            chunk = await _read(process.stdout, request, ANSWER_TIMEOUT_SECONDS)
             while chunk:
                 yield chunk
-                chunk = await process.stdout.read(CHUNK_BYTES)
+                chunk = await _read(process.stdout, request, CHUNK_TIMEOUT_SECONDS)
             code = await process.wait()
             if code:
                 raise _error(code, await stderr)
@@ -78,14 +82,15 @@ class Worker:
             await process.wait()
 
 
-async def _first(output: asyncio.StreamReader, request: Mapping[str, Any]) -> bytes:
+async def _read(output: asyncio.StreamReader, request: Mapping[str, Any], seconds: float) -> bytes:
     try:
-        async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+        async with asyncio.timeout(seconds):
             return await output.read(CHUNK_BYTES)
     except TimeoutError as error:
         raise Unavailable(
             "source-unreachable",
-            f"{without_login(request['repository'])} did not answer in {ANSWER_TIMEOUT_SECONDS:g} s",
+            f"{without_login(request['repository'])} did not answer in {seconds:g} s",
+            cause="the Git worker printed nothing for so long, and was ended",
             hint="try again",
         ) from error
 
@@ -104,6 +109,13 @@ def _notices(stderr: bytes) -> list[str]:
 
 
 def _error(code: int, stderr: bytes) -> PlatformError:
+    """The worker's own error, or that of a worker which was ended from outside: its repository is not the cause."""
+    if code < 0:
+        return Unavailable(
+            "git-worker-lost",
+            f"the Git worker was ended by {signal_name(-code)}",
+            hint="try again; whether memory was short, the kernel says: journalctl -k",
+        )
     text = stderr.decode("utf-8", "replace").strip()
     last = text.rpartition("\n")[2]
     try:

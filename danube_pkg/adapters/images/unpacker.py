@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from danube_pkg.core.errors import Defect
+from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.images.reference import ImageBounds, ImageUnavailable, PackedLayer
+from danube_pkg.kit.signals import signal_name
 
 LAYER_SECONDS = 1800.0
 """Timeout for one layer; gigabytes on a slow disk take minutes."""
@@ -61,10 +62,13 @@ class Unpacker:
             async with asyncio.timeout(LAYER_SECONDS):
                 line = await self._process.stdout.readline()
         except TimeoutError as error:
-            raise self._refusal(f"layer {self._done + 1} was not unpacked in {LAYER_SECONDS:g} s") from error
-        answer: Mapping[str, Any] = json.loads(line) if line else {"failed": "the unpacker ended without an answer"}
+            raise self._lost(f"it did not answer for {LAYER_SECONDS:g} s") from error
+        if not line:
+            code = await self._process.wait()
+            raise self._lost(f"it was ended by {signal_name(-code)}" if code < 0 else f"it ended with exit code {code}")
+        answer: Mapping[str, Any] = json.loads(line)
         if "broken" in answer:
-            raise self._refusal(f"layer {self._done + 1} of {self._count} is refused: {answer['broken']}")
+            raise self._refusal(f"{self._layer} is refused: {answer['broken']}")
         if "full" in answer:
             raise ImageUnavailable(
                 f"there is no room on this machine's disk for image {self._name}",
@@ -72,8 +76,22 @@ class Unpacker:
                 hint="remove unused images: danube image list; danube image remove NAME",
             )
         if "failed" in answer:
-            raise self._refusal(f"layer {self._done + 1} of {self._count} could not be written: {answer['failed']}")
+            raise self._refusal(f"{self._layer} could not be written: {answer['failed']}")
         return answer
+
+    @property
+    def _layer(self) -> str:
+        """After the last layer there is only its end left."""
+        return f"layer {min(self._done + 1, self._count)} of {self._count}"
+
+    def _lost(self, cause: str) -> Unavailable:
+        """The worker is gone, or stopped: nothing is known of the image. Its next use unpacks it again."""
+        return Unavailable(
+            "unpacker-lost",
+            f"the process that unpacks image {self._name} is gone, at {self._layer}",
+            cause=cause,
+            hint="try again; whether memory was short, the kernel says: journalctl -k",
+        )
 
     def _refusal(self, cause: str) -> ImageUnavailable:
         hint = "build and push the image again; please report a layer that other tools accept"

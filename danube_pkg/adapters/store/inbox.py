@@ -13,11 +13,16 @@ from danube_pkg.core.triggers.inbox import (
     Result,
     event_from_json,
     event_to_json,
+    ref_of,
     repository_of,
 )
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.core.triggers.renames import KnownRepository
+from danube_pkg.kit.records import to_builtins
 
 _LATEST = 2**62
+
+_UNMATCHED = "NOT EXISTS (SELECT 1 FROM inbox_outcomes WHERE entry = inbox.id)"
 
 
 class SqliteInbox:
@@ -27,7 +32,14 @@ class SqliteInbox:
         self._database = database
 
     async def receive(self, entry: InboxEntry) -> bool:
-        taken: bool = await self._database.write(lambda connection: write_entry(connection, entry))
+        def work(connection: sqlite3.Connection) -> bool:
+            connection.execute(
+                f"DELETE FROM inbox WHERE source = ? AND key = ? AND settled_at IS NOT NULL AND {_UNMATCHED}",
+                (entry.source, entry.key),
+            )
+            return write_entry(connection, entry)
+
+        taken: bool = await self._database.write(work)
         return taken
 
     async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
@@ -46,6 +58,20 @@ class SqliteInbox:
 
     async def entry(self, source: str, key: str) -> InboxEntry | None:
         rows = self._database.read("SELECT * FROM inbox WHERE source = ? AND key = ?", source, key)
+        return self._with_outcomes(rows)[0] if rows else None
+
+    async def entry_before(self, entry: InboxEntry) -> InboxEntry | None:
+        ref, repository = ref_of(entry.event), repository_of(entry.event).lower()
+        if not ref:
+            return None
+        rows = self._database.read(
+            "SELECT * FROM inbox WHERE repository = ? AND ref = ? AND ref <> '' AND id < ? AND source = ? "
+            "ORDER BY id DESC LIMIT 1",
+            repository,
+            ref,
+            entry.id,
+            entry.source,
+        )
         return self._with_outcomes(rows)[0] if rows else None
 
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
@@ -71,9 +97,39 @@ class SqliteInbox:
     async def set_last_due_time(self, pipeline: str, schedule: str, moment: float) -> None:
         await self._database.write(lambda connection: _remember(connection, pipeline, schedule, moment))
 
-    async def forget_settled(self, before: float) -> int:
+    async def branch_head(self, repository: str, branch: str) -> str:
+        rows = self._database.read(
+            "SELECT commit_sha FROM branch_heads WHERE repository = ? AND branch = ?", repository, branch
+        )
+        return str(rows[0]["commit_sha"]) if rows else ""
+
+    async def set_branch_head(self, repository: str, branch: str, commit_sha: str) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(
+                "INSERT INTO branch_heads VALUES (?, ?, ?) "
+                "ON CONFLICT (repository, branch) DO UPDATE SET commit_sha = excluded.commit_sha",
+                (repository, branch, commit_sha),
+            )
+        )
+
+    async def known_repositories(self) -> Sequence[KnownRepository]:
+        rows = self._database.read("SELECT * FROM forge_repositories ORDER BY source, host, id")
+        return [KnownRepository(**dict(row)) for row in rows]
+
+    async def note_repository(self, repository: KnownRepository) -> None:
+        values = to_builtins(repository)
+        await self._database.write(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO forge_repositories (source, host, id, configured, name, url) "
+                "VALUES (:source, :host, :id, :configured, :name, :url)",
+                values,
+            )
+        )
+
+    async def forget_settled(self, before: float, unmatched_before: float) -> int:
+        sql = f"DELETE FROM inbox WHERE settled_at < ? OR (settled_at < ? AND {_UNMATCHED})"
         count: int = await self._database.write(
-            lambda connection: connection.execute("DELETE FROM inbox WHERE settled_at < ?", (before,)).rowcount
+            lambda connection: connection.execute(sql, (before, unmatched_before)).rowcount
         )
         return count
 
@@ -102,9 +158,16 @@ def _list_query(wanted: InboxFilter) -> tuple[str, tuple[object, ...]]:
 def write_entry(connection: sqlite3.Connection, entry: InboxEntry) -> bool:
     """Insert an entry; False where one with that source and key exists."""
     cursor = connection.execute(
-        "INSERT INTO inbox (source, key, event, received_at, repository) VALUES (?, ?, ?, ?, ?) "
+        "INSERT INTO inbox (source, key, event, received_at, repository, ref) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (source, key) DO NOTHING",
-        (entry.source, entry.key, event_to_json(entry.event), entry.received_at, repository_of(entry.event).lower()),
+        (
+            entry.source,
+            entry.key,
+            event_to_json(entry.event),
+            entry.received_at,
+            repository_of(entry.event).lower(),
+            ref_of(entry.event),
+        ),
     )
     return cursor.rowcount == 1
 
@@ -116,7 +179,10 @@ def settle(connection: sqlite3.Connection, settled: Settlement, made: Mapping[st
     )
     connection.executemany(
         "INSERT OR REPLACE INTO inbox_outcomes (entry, pipeline, result, why, job_id) VALUES (?, ?, ?, ?, ?)",
-        [(settled.entry.id, one.pipeline, one.result, one.why, made.get(one.pipeline, "")) for one in settled.outcomes],
+        [
+            (settled.entry.id, one.pipeline, one.result, one.why, made.get(one.pipeline, one.job_id))
+            for one in settled.outcomes
+        ],
     )
 
 

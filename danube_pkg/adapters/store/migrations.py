@@ -180,6 +180,34 @@ UPDATE jobs SET pod_id = id WHERE started_at IS NOT NULL;
     """
 ALTER TABLE outbox RENAME COLUMN news TO notification;
 """,
+    """
+CREATE TABLE identities (
+    user_id TEXT PRIMARY KEY REFERENCES users(id) ON DELETE CASCADE, issuer TEXT NOT NULL, subject TEXT NOT NULL,
+    bound_at REAL NOT NULL, UNIQUE (issuer, subject)
+) STRICT;
+UPDATE users SET oidc_subject = NULL;
+DELETE FROM sessions WHERE method = 'oidc';
+ALTER TABLE sessions ADD COLUMN issuer TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN issuer TEXT NOT NULL DEFAULT '';
+""",
+    """
+CREATE TABLE branch_heads (
+    repository TEXT NOT NULL, branch TEXT NOT NULL, commit_sha TEXT NOT NULL, PRIMARY KEY (repository, branch)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX jobs_approved ON jobs(pipeline_id, id) WHERE json_extract("trigger", '$.approved_by') <> '';
+""",
+    """
+ALTER TABLE steps ADD COLUMN shell TEXT NOT NULL DEFAULT '';
+""",
+    """
+CREATE TABLE forge_repositories (
+    source TEXT NOT NULL, host TEXT NOT NULL, id INTEGER NOT NULL, configured TEXT NOT NULL, name TEXT NOT NULL,
+    url TEXT NOT NULL, PRIMARY KEY (source, host, id)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE inbox ADD COLUMN ref TEXT NOT NULL DEFAULT '';
+CREATE INDEX inbox_ref ON inbox(repository, ref, id) WHERE ref <> '';
+CREATE INDEX outbox_target ON outbox(target, id);
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
@@ -187,4 +215,8 @@ opposed to users of an issuer only; the address is in lower case. `pipelines.def
 `text` its YAML document, and `configuration` the last good `Config`: with them a server has its configuration while the
 repository is unreachable. `secret_reads.key` is what a job requested, `name` the secret that it got: `KEY` or
 `pipeline/KEY`. `jobs.pod_id` is '' until a job starts; pods of jobs that started before there were pod ids are named by
-the job's id."""
+the job's id. `identities` has the account of an issuer that a user is bound to: `sub` names an account only together
+with its issuer (OpenID Connect Core 5.7), so `users.oidc_subject`, of which no row says whose it is, is not used any
+more: each user's next login binds anew. `sessions.issuer` and `tokens.issuer` are the issuer at which the user logged
+in, '' for a password. `branch_heads` are heads as Git reported them when the server last compared a pull request with
+them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known."""

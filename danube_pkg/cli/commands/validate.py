@@ -8,6 +8,7 @@ from typing import Any
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import one_line, print_json
 from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.core.configuration.planned import planned_settings
 from danube_pkg.core.danubefile import Outline
 from danube_pkg.core.errors import Invalid
 from danube_pkg.ops.validate import Validation, planned_files, validate
@@ -57,6 +58,7 @@ def _outline_view(outline: Outline) -> dict[str, Any]:
         "images": list(outline.images),
         "secrets": [one.name for one in outline.secrets],
         "artifacts": [one.name for one in outline.artifacts],
+        "warnings": [{"place": str(one.place or ""), "what": one.what, "hint": one.hint} for one in outline.warnings],
     }
 
 
@@ -70,8 +72,12 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
         state = found.state
         counts = f"{len(state.users)} users, {len(state.teams)} teams, {len(state.pipelines)} pipelines"
         print(f"configuration OK: {counts}")
+        for one in planned_settings(state):
+            print(f"  note: {one}")
     for path, outline in found.outlines.items():
         print(f"{path} OK: {outline.name}")
+        for warning in outline.warnings:
+            print(f"{warning.place}: warning: {warning.what}  ({warning.hint})")
         _print_names("steps", [one.name for one in outline.steps])
         _print_names("images", outline.images)
         _print_names("secrets", [one.name for one in outline.secrets])

@@ -4,10 +4,11 @@ import graphlib
 import re
 from collections.abc import Sequence
 
+from danube_pkg.core.configuration.filter_checks import check_filters
 from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.pipelines import ParamSpec, ParamType, PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.documents.marked import Findings, nearest
-from danube_pkg.core.repositories.urls import has_password, is_remote
+from danube_pkg.core.repositories.urls import has_password, is_malformed, is_remote
 from danube_pkg.core.schedules import cron
 
 GROUP_WORDS = ("branch", "ref", "pull_request")
@@ -33,6 +34,7 @@ def check_pipeline(
     for name, param in spec.params.items():
         _check_param(one, name, param, findings)
     _check_group(one, spec, findings)
+    check_filters(one.document, spec, findings)
 
 
 def _check_repository(one: TypedDocument, spec: PipelineSpec, base: str, findings: Findings) -> None:
@@ -43,6 +45,9 @@ def _check_repository(one: TypedDocument, spec: PipelineSpec, base: str, finding
             "spec.repository is a relative directory, but the configuration is not on this machine",
             hint="write the repository's URL",
         )
+    if is_malformed(spec.repository):
+        what = "spec.repository is not a valid URL: its host or port cannot be read"
+        findings.add(place, what, hint="for example: https://git.example.org/team/app")
     if has_password(spec.repository):
         findings.add(
             place,
@@ -68,6 +73,12 @@ def _check_trigger(
         if problem:
             place = one.document.place(f"{path}.schedule")
             findings.add(place, f"{path}: {problem}", hint='for example: schedule: "0 3 * * *" (every day at three)')
+        elif not cron.matches_each_year(trigger.schedule):
+            findings.add(
+                one.document.place(f"{path}.schedule"),
+                f"{path}: {trigger.schedule!r} matches no day of most years",
+                hint="for the last day of February: start on 1 March and let the danubefile check the date",
+            )
         if trigger.timezone and timezones and trigger.timezone not in timezones:
             place = one.document.place(f"{path}.timezone")
             what = f"{path}.timezone: there is no time zone {trigger.timezone!r}"

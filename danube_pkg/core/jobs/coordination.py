@@ -28,6 +28,9 @@ MAX_FAILURE_BYTES = 64 * 1024
 MAX_NAME_BYTES = 300
 """Names of secrets and artifacts, whose own rules allow less."""
 
+MAX_SHELL_BYTES = 200
+"""A program and its options."""
+
 
 class JobContext(Record):
     """What `danube.ctx` shows, and what the coordinator needs to start. `deadline_at` in Unix seconds."""
@@ -45,7 +48,10 @@ class JobContext(Record):
 
 
 class StepRequest(Record):
-    """One call of `step.run`. Command and environment may hold secrets: they are never shown and never stored."""
+    """One call of `step.run`. Command and environment may hold secrets: they are never shown and never stored.
+
+    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    """
 
     sequence: int
     name: str
@@ -56,6 +62,7 @@ class StepRequest(Record):
     timeout_seconds: int
     retries: int
     check: bool
+    shell: str = ""
 
     @property
     def size_bytes(self) -> int:

@@ -33,23 +33,27 @@ def summary_of(job: Job) -> str:
     return f"{job.pipeline}, commit {revision.commit_sha[:12]}{where}{author}{message}"
 
 
-def explain(job: Job, waiting: QueuePosition | None, draining_by: str) -> Diagnosis:
-    """waiting: for a job that waits. draining_by: the user who drains the server, "" where it is not draining."""
+def explain(job: Job, waiting: QueuePosition | None, draining_by: str, outside: Sequence[str] = ()) -> Diagnosis:
+    """waiting: for a job that waits. draining_by: the user who drains the server, "" where it is not draining.
+    outside: sentences about what a job that has started waits for."""
     if job.phase is Phase.QUEUED and waiting is not None:
         return _waiting(job, waiting, draining_by)
     if not job.status.ended:
-        return _running(job)
+        return _running(job, outside)
     return _ended(job)
 
 
 def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Diagnosis:
     if waiting.obstacle is Obstacle.APPROVAL:
         commit_sha = job.trigger.revision.commit_sha
-        source = (job.trigger.pull_request or {}).get("source_repository") or "a fork"
+        pull_request = job.trigger.pull_request or {}
+        source = pull_request.get("source_repository") or "a fork"
         lines: tuple[str, ...] = (
             "The job waits for an approval.",
             f"It runs commit {commit_sha[:12]} of {source}, which no user with write access has approved.",
         )
+        if why := pull_request.get("why_untrusted"):
+            lines += (f"It is not trusted, because {why}.",)
         return Diagnosis(lines, f"danube approve {job.id} {commit_sha}", 0, waiting.obstacle)
     first = f"The job waits in the queue; it is number {waiting.position} in the order of starting."
     if draining_by:
@@ -87,15 +91,15 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"
 
 
-def _running(job: Job) -> Diagnosis:
+def _running(job: Job, outside: Sequence[str]) -> Diagnosis:
     if job.phase is Phase.PREPARING:
-        return Diagnosis(("The job's pod is being created.",), f"danube logs -f {job.id}")
+        return Diagnosis(("The job's pod is being created.", *outside), f"danube logs -f {job.id}")
     steps = [step for step in job.open_steps if step.sequence != COORDINATOR_SEQUENCE]
     lines = [f"The job is running: {_count(len(steps), 'step')} {'is' if len(steps) == 1 else 'are'} open."]
     for step in steps[:10]:
         where = "runs" if step.phase is StepPhase.STARTED else "waits for its container"
         lines.append(f"Step {step.sequence} {step.name!r} {where}.")
-    return Diagnosis(tuple(lines), f"danube logs -f {job.id}")
+    return Diagnosis((*lines, *outside), f"danube logs -f {job.id}")
 
 
 def _ended(job: Job) -> Diagnosis:

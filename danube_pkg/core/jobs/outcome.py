@@ -83,7 +83,7 @@ def finished(job: Job, event: ev.Finished, now: float) -> Decision:
 def coordinator_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     """The coordinator's process ended without a Finish: never a success, whatever its exit code."""
     end = event.end
-    if end.reason in (Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.POD_LOST, Reason.INFRASTRUCTURE_LOST):
+    if end.reason.ends_containers:
         return conclude(job, Status.FAILURE, end.reason, f"the danubefile's own process is gone: {end.message}")
     if end.reason is Reason.STEP_TIMEOUT:
         return deadline_passed(job, event, now)

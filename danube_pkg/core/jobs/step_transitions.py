@@ -31,6 +31,7 @@ def step_asked(job: Job, event: ev.StepRequested, now: float) -> Decision:
         check=event.check,
         retries=event.retries,
         timeout_seconds=event.timeout_seconds,
+        shell=event.shell,
         requested_at=now,
     )
     return with_step(job, step), ()

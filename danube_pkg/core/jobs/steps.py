@@ -25,6 +25,7 @@ class StepPhase(StrEnum):
 class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 
+    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -36,6 +37,7 @@ class Step(Record):
     check: bool = True
     retries: int = 0
     timeout_seconds: int = 0
+    shell: str = ""
     attempt: int = 1
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING

@@ -48,6 +48,8 @@ class StepSpec(Record):
     """None to follow a step that was started before, and never start it."""
     environment: Annotated[Mapping[str, str], HIDDEN] = field(default_factory=dict)
     working_directory: str = ""
+    shell: str = ""
+    """Words of the program that gets `-c` and the command; "" for `/bin/sh -e`."""
     timeout_ms: int = 0
     """0 for no timeout."""
     grace_ms: int | None = None
@@ -130,6 +132,8 @@ def encode_request(spec: StepSpec, from_offset: int, *, kill: bool = False) -> b
     fields += [(6, f"{name}={value}".encode()) for name, value in spec.environment.items()]
     if spec.working_directory:
         fields.append((7, spec.working_directory.encode()))
+    if spec.shell:
+        fields.append((13, spec.shell.encode()))
     if spec.user:
         fields.append((9, spec.user.encode()))
     if kill:

@@ -1,9 +1,10 @@
-"""Ports of triggers: the store of the inbox, and the changed files of a pull request."""
+"""Ports of triggers: the store of the inbox, and what Git knows about commits."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from danube_pkg.core.triggers.inbox import InboxEntry, InboxFilter, PipelineOutcome
+from danube_pkg.core.triggers.renames import KnownRepository
 from danube_pkg.kit.records import Record
 
 
@@ -12,7 +13,7 @@ class InboxStore(Protocol):
 
     async def receive(self, entry: InboxEntry) -> bool:
         """Store the entry; it is on disk when this returns. Returns False, and writes nothing, for a known source and
-        key."""
+        key. A settled entry that concerned no pipeline is not known: it may concern one now, and is replaced."""
         ...
 
     async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
@@ -24,6 +25,10 @@ class InboxStore(Protocol):
         ...
 
     async def entry(self, source: str, key: str) -> InboxEntry | None: ...
+
+    async def entry_before(self, entry: InboxEntry) -> InboxEntry | None:
+        """The last entry before this one of the same source, repository and ref; None for an event without a ref."""
+        ...
 
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
         """Newest first. A list with `pipelines` contains settled entries alone, since only those have outcomes."""
@@ -37,19 +42,52 @@ class InboxStore(Protocol):
         """Record a scheduled time as the last one that was acted on."""
         ...
 
-    async def forget_settled(self, before: float) -> int:
-        """Delete entries that were settled before then (Unix seconds); returns their number."""
+    async def branch_head(self, repository: str, branch: str) -> str:
+        """The commit that was the branch's head when `set_branch_head` was last called for it; "" where it never
+        was."""
+        ...
+
+    async def set_branch_head(self, repository: str, branch: str, commit_sha: str) -> None:
+        """Record a branch's head as Git has it now. repository: as `core.repositories.urls.canonical` has it."""
+        ...
+
+    async def known_repositories(self) -> Sequence[KnownRepository]:
+        """Every repository that a delivery was received of, in the order of their ids."""
+        ...
+
+    async def note_repository(self, repository: KnownRepository) -> None:
+        """Store a repository by its source, host and id, in the place of what was known of it."""
+        ...
+
+    async def forget_settled(self, before: float, unmatched_before: float) -> int:
+        """Delete entries that were settled before then (Unix seconds), or before the second time if they concerned no
+        pipeline; returns their number."""
         ...
 
 
-class ChangedFiles(Protocol):
-    """The files that a pull request changes, for pipelines with filters of paths."""
+class CommitText(Record):
+    """message: the whole commit message, bounded. author: the author's name."""
+
+    message: str
+    author: str
+
+
+class CommitReader(Protocol):
+    """What Git knows about commits of a repository.
+
+    All methods raise Permanent or Unavailable where the repository cannot be read.
+    """
 
     async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        """The paths that differ between the commit and its merge base with the branch; None where there are too many.
+        """The paths that differ between the commit and the head of the branch; None where there are too many."""
+        ...
 
-        Raises Permanent or Unavailable where the repository cannot be read.
-        """
+    async def changed_between(self, repository: str, before: str, after: str) -> Sequence[str] | None:
+        """The paths that differ between two commits; None where there are too many."""
+        ...
+
+    async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
+        """The commit's message and author."""
         ...
 
 

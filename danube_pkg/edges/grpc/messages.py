@@ -10,6 +10,7 @@ from danube_pkg.core.jobs.coordination import (
     MAX_FAILURE_BYTES,
     MAX_IMAGE_BYTES,
     MAX_NAME_BYTES,
+    MAX_SHELL_BYTES,
     MAX_STEP_BYTES,
     MAX_STEP_NAME_BYTES,
     JobContext,
@@ -93,6 +94,12 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         )
     if request.sequence < 1 or request.retries > MAX_RETRIES:
         raise Invalid("step-invalid", f"a step's sequence counts from 1 and it has at most {MAX_RETRIES} retries")
+    if len(request.shell.encode()) > MAX_SHELL_BYTES or "\0" in request.shell:
+        raise Invalid(
+            "step-invalid",
+            f"the shell of step {request.sequence} is larger than {MAX_SHELL_BYTES} bytes or has a NUL byte",
+            hint='name a program and its options: shell="bash -euo pipefail"',
+        )
     return StepRequest(
         sequence=request.sequence,
         name=request.name,
@@ -103,6 +110,7 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         timeout_seconds=request.timeout_seconds,
         retries=request.retries,
         check=request.check,
+        shell=request.shell,
     )
 
 

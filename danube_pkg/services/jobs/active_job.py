@@ -19,6 +19,7 @@ from danube_pkg.core.notifications.rules import NO_FOLLOW_UP
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
+from danube_pkg.services.jobs.job_waits import JobWaits
 from danube_pkg.services.jobs.mailbox import Mailbox
 from danube_pkg.services.jobs.source_trees import JobSource
 from danube_pkg.services.jobs.step_memory import StepMemory
@@ -39,6 +40,7 @@ class ActiveJob:
     ) -> None:
         self.job = job
         self.steps = StepMemory()
+        self.waits = JobWaits(clock)
         self.mailbox = Mailbox(self._handle)
         self._owed: deque[Effect] = deque(owed)
         self._ended_containers: dict[int, ContainerLost] = {}

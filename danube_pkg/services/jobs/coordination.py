@@ -6,15 +6,18 @@ failure messages) is redacted first.
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
 
 from danube_pkg.core.artifacts.artifact import Artifact
-from danube_pkg.core.errors import Conflict, NotFound, Permanent, Unauthenticated
+from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Unauthenticated
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status, reason_named
+from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
@@ -23,6 +26,7 @@ from danube_pkg.services.jobs.log_lines import write_artifact
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.jobs.supervisor_calls import read_output_again
+from danube_pkg.services.jobs.waits import EGRESS, SOURCE, Waits
 from danube_pkg.services.secrets import Secrets
 
 MAX_MESSAGE_LENGTH = 2000
@@ -42,6 +46,7 @@ class Coordination:
         self._resources = resources
         self._secrets = secrets
         self._artifacts = artifacts
+        self._waits = Waits(ports.timing, resources.log)
 
     def authenticate(self, token: str) -> str:
         """The id of the job that the token is for. Raises Unauthenticated, also for a job that has ended."""
@@ -72,9 +77,31 @@ class Coordination:
             default_image=job.settings.image,
         )
 
-    def source(self, job_id: str) -> AsyncIterator[bytes]:
-        """The source tree as an uncompressed tar."""
-        return self._resources.source(self._engine.active_job(job_id)).read()
+    async def source(self, job_id: str) -> AsyncIterator[bytes]:
+        """The source tree as an uncompressed tar. An unreachable repository is tried again for some minutes.
+
+        Raises Permanent `source-unavailable`, and Retryable where the stream has broken.
+        """
+        active = self._engine.active_job(job_id)
+        source, backoff = self._resources.source(active), self._waits.backoff()
+        while True:
+            is_begun = False
+            try:
+                async with aclosing(source.read()) as chunks:
+                    async with self._waits.watched(active, SOURCE):
+                        first = await anext(chunks, b"")
+                    is_begun = True
+                    yield first
+                    async for chunk in chunks:
+                        yield chunk
+            except Retryable as error:
+                await self._waits.failed(active, SOURCE, error, Reason.SOURCE_UNAVAILABLE)
+                if is_begun:
+                    raise
+            else:
+                await self._waits.over(active, SOURCE)
+                return
+            await self._ports.clock.sleep(backoff.next())
 
     async def run_step(self, job_id: str, request: StepRequest) -> StepOutcome:
         """Run the step, or continue to wait for it, and return its end. The call may be repeated at any time."""
@@ -85,7 +112,9 @@ class Coordination:
         if known is None:  # more secrets may be known when a call is repeated
             text.check_request(request)
         name = _name_of(known, request, text)
-        asked = ev.StepRequested(request.sequence, name, image, request.check, request.retries, request.timeout_seconds)
+        asked = ev.StepRequested(
+            request.sequence, name, image, request.check, request.retries, request.timeout_seconds, request.shell
+        )
         if known is not None and known.phase is StepPhase.ENDED:
             await active.apply(asked)
         else:
@@ -111,7 +140,12 @@ class Coordination:
         """Assign the attempt to a running container of its image; once that is stored, it is never assigned to
         another."""
         try:
-            container = await self._ports.runtime.ensure_container(active.job.pod_id, step.image)
+            container = await self._waits.until_done(
+                active,
+                f"a container of image {step.image!r}",
+                partial(self._ports.runtime.ensure_container, active.job.pod_id, step.image),
+                Reason.POD_FAILED if step.image == HOST_IMAGE else Reason.IMAGE_PULL_FAILED,
+            )
         except Permanent as error:
             hint = f"; {error.hint}" if error.hint else ""
             reason = reason_named(error.reference, Reason.POD_FAILED)
@@ -151,7 +185,8 @@ class Coordination:
             )
         JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
         value = await self._secrets.read_for_job(active.job, sequence, key)
-        await self._resources.mask(active, value)
+        mask = partial(self._resources.mask, active, value)
+        await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
         return value
 
     async def receive_artifact(

@@ -122,6 +122,11 @@ class Engine:
             raise NotFound("job-not-active", f"job {job_id} is not active", hint="see: danube jobs")
         return active
 
+    def waits_of(self, job_id: str) -> Sequence[str]:
+        """Sentences about what a job that has started waits for outside of its pod."""
+        active = self._active.get(job_id)
+        return active.waits.sentences() if active is not None else ()
+
     async def find(self, job_id: str) -> Job | None:
         """A job as it is now, active or closed."""
         active = self._active.get(job_id)

@@ -33,6 +33,7 @@ class JobText:
         """Raises Invalid where a part of a step that is stored or shown holds a secret."""
         step = f"step {request.sequence}"
         self.refuse_secret(f"the image of {step}", request.image)
+        self.refuse_secret(f"the shell of {step}", request.shell)
         self.refuse_secret(f"the working directory of {step}", request.working_directory)
         for name in request.environment:
             self.refuse_secret(f"the name of an environment variable of {step}", name)

@@ -26,6 +26,12 @@ def write_notice(log: JobLog, message: str) -> None:
     log.note(f"notice:{message}", 0, f"--- {message}")
 
 
+def write_wait(log: JobLog, what: str, text: str) -> None:
+    """What the job waits for, and why. Raises StorageFull."""
+    text = " ".join(text.split())
+    log.note(f"wait:{what}:{text}", 0, f"--- waiting for {what}: {text}")
+
+
 def write_step_start(log: JobLog, sequence: int, attempt: int, name: str, image: str) -> None:
     """The line before a step's output."""
     again = f", attempt {attempt}" if attempt > 1 else ""

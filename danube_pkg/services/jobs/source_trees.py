@@ -6,7 +6,7 @@ it is prepared is only logged: the reader gets it again.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from danube_pkg.core.errors import PlatformError
@@ -42,7 +42,7 @@ class JobSource:
                 fields = {"job": self._job.id, "reference": error.reference, "cause": str(error)}
                 _log.info("source-not-prepared", extra={"fields": fields})
 
-    async def read(self) -> AsyncIterator[bytes]:
+    async def read(self) -> AsyncGenerator[bytes, None]:
         """The tree as an uncompressed tar. Raises Permanent `source-unavailable`, Unavailable."""
         async with self._lock:
             opened, self._opened = self._opened, None
@@ -55,7 +55,8 @@ class JobSource:
             yield chunk
 
     async def _open(self) -> AsyncGenerator[bytes, None]:
-        source = await self._sources.open(self._job.settings.repository, self._job.trigger.revision.commit_sha)
+        revision = self._job.trigger.revision
+        source = await self._sources.open(self._job.settings.repository, revision.commit_sha, revision.tag)
         await self._on_opened(source)
         return self._stream(source)
 

@@ -7,11 +7,11 @@ jobs, and the next server settles it.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import Permanent, PlatformError, Retryable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
@@ -20,6 +20,8 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
+    KEEP_UNMATCHED_SECONDS,
+    SAME_EVENT_SECONDS,
     EntrySource,
     InboxEntry,
     InboxEvent,
@@ -27,18 +29,22 @@ from danube_pkg.core.triggers.inbox import (
     PipelineOutcome,
     Result,
     ScheduleDue,
+    is_same_event,
     lane_of,
+    note_of,
 )
 from danube_pkg.core.triggers.matching import (
     Match,
     NotMatched,
     Skip,
     Start,
+    includes_event,
     match_event,
     match_pipeline_end,
     needs_changed_files,
+    with_trust,
 )
-from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore, Settlement
+from danube_pkg.core.triggers.ports import CommitReader, InboxStore, Settlement
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     Ignored,
@@ -46,7 +52,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
-    WebhookEvent,
+    UnreadableEvent,
     WebhookRepository,
 )
 from danube_pkg.kit.logs import EventLog
@@ -55,6 +61,9 @@ from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.triggers.commit_facts import CommitFacts
+from danube_pkg.services.triggers.renames import Renames
+from danube_pkg.services.triggers.trust import ProposalTrust
 
 OPEN_ENTRIES = 1000
 """Most entries in memory; the rest of a burst waits on disk."""
@@ -70,18 +79,16 @@ MAX_FAILURES = 5
 TIDY_SECONDS = 3600.0
 TIDY_RETRIES = Pauses(first=60.0, cap=TIDY_SECONDS)
 
-NO_PIPELINE = "no pipeline uses this repository; a push to the configuration repository starts a sync"
-
 _log = EventLog("danube.triggers")
 
 
 class InboxPorts(Record):
-    """The ports of the inbox. changes: finds the files that a pull request changes."""
+    """The ports of the inbox."""
 
     inbox: InboxStore
     pipelines: PipelineStore
     sources: Sources
-    changes: ChangedFiles
+    commits: CommitReader
     timing: Timing
 
 
@@ -101,6 +108,9 @@ class Inbox:
         self._ports = ports
         self._engine = engine
         self._observer = observer
+        self._renames = Renames(ports.inbox, observer)
+        self._facts = CommitFacts(ports.commits)
+        self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
         self._clock = ports.timing.clock
         self._wake = observer.inbox_added
@@ -120,6 +130,10 @@ class Inbox:
         finally:
             await owner.close()
 
+    async def conditions(self) -> Sequence[Condition]:
+        """Repositories that were renamed at their forge."""
+        return await self._renames.conditions()
+
     # --- receiving
 
     def is_known(self, repository: WebhookRepository) -> bool:
@@ -132,8 +146,6 @@ class Inbox:
         if isinstance(event, Push):
             for url in event.repository.urls:
                 self._pushed(url, event.branch)
-        if isinstance(event, Ping | Ignored):
-            return True
         entry = InboxEntry(EntrySource(delivery.forge), delivery.id, event, self._clock.now())
         new = await self._ports.inbox.receive(entry)
         self._wake.set()
@@ -219,14 +231,19 @@ class Inbox:
 
     async def _settle_once(self, entry: InboxEntry) -> None:
         starts: list[tuple[Pipeline, Trigger]] = []
+        await self._renames.note(entry)
         follow_ups: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
+        known = await self._known_outcomes(entry)
         for verdict in await self._verdicts(entry.event):
             if isinstance(verdict, NotMatched):
                 outcomes.append(PipelineOutcome(verdict.pipeline, Result.NOT_MATCHED, verdict.why))
                 continue
             pipeline = await self._ports.pipelines.load_pipeline(verdict.pipeline)
             if pipeline is None or pipeline.removed:
+                continue
+            if verdict.pipeline in known:
+                outcomes.append(known[verdict.pipeline])
                 continue
             if isinstance(verdict, Skip):
                 follow_ups.append(self._observer.follow_up_of_skip(verdict, pipeline))
@@ -238,14 +255,32 @@ class Inbox:
                 _log.error("trigger-refused", origin=entry.origin, cause=str(error))
                 outcomes.append(PipelineOutcome(pipeline.name, Result.REFUSED, str(error)))
                 continue
+            if isinstance(entry.event, PullRequest):
+                trigger = with_trust(
+                    trigger, await self._trust.why_untrusted(entry.event, pipeline.settings.repository)
+                )
             starts.append((pipeline, replace(trigger, origin=entry.origin)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
             # Before it is settled: a server that is killed between the two would leave them waiting.
             await self._cancel_unapproved(entry.event)
-        note = "" if outcomes else NO_PIPELINE
+        note = "" if outcomes else note_of(entry.event)
         settlement = Settlement(entry, self._clock.now(), outcomes, note)
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
+
+    async def _known_outcomes(self, entry: InboxEntry) -> Mapping[str, PipelineOutcome]:
+        """By pipeline, the jobs that an earlier delivery of the same event started, if the ref has not moved since."""
+        before = await self._ports.inbox.entry_before(entry)
+        if before is None or entry.received_at - before.received_at > SAME_EVENT_SECONDS:
+            return {}
+        if not is_same_event(entry.event, before.event):
+            return {}
+        why = f"the same event arrived as delivery {before.key}"
+        return {
+            one.pipeline: PipelineOutcome(one.pipeline, Result.KNOWN, why, one.job_id)
+            for one in before.outcomes
+            if one.result in (Result.STARTED, Result.KNOWN)
+        }
 
     def _concerned(self, event: InboxEvent) -> Sequence[str]:
         """Names of the pipelines that an event may start."""
@@ -254,7 +289,7 @@ class Inbox:
                 return [event.pipeline]
             case PipelineEnded():
                 return [one.name for one in self._observer.index.after(event)]
-            case Ping() | Ignored():
+            case Ping() | Ignored() | UnreadableEvent():
                 return []
         return [one.name for one in self._observer.index.of_repository(event.repository)]
 
@@ -266,29 +301,17 @@ class Inbox:
                 return [Start(event.pipeline, trigger)]
             case PipelineEnded():
                 return [match_pipeline_end(event, one) for one in index.after(event)]
-            case Ping() | Ignored():
+            case Ping() | Ignored() | UnreadableEvent():
                 return []
         definitions = index.of_repository(event.repository)
-        changed = await self._changed_files(event, definitions)
+        included = [one for one in definitions if includes_event(event, one)]
+        changed: Sequence[str] | None = None
+        if included:
+            repository = included[0].spec.repository
+            event = await self._facts.described(event, repository)
+            if needs_changed_files(event, included):
+                changed = await self._facts.changed_files(event, repository)
         return [match_event(event, one, changed) for one in definitions]
-
-    async def _changed_files(
-        self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
-    ) -> Sequence[str] | None:
-        """A pull request's files, where a pipeline filters by them. None for unknown: then every filter is met."""
-        if not isinstance(event, PullRequest) or not needs_changed_files(event, definitions):
-            return None
-        repository = definitions[0].spec.repository
-        try:
-            return await self._ports.changes.changed_files(repository, event.target_branch, event.commit_sha)
-        except PlatformError as error:
-            _log.warning(
-                "changed-files-unknown",
-                repository=event.repository.name,
-                pull_request=event.number,
-                cause=str(error),
-            )
-            return None
 
     async def _resolved(self, trigger: Trigger, pipeline: Pipeline) -> Trigger:
         """With a commit: the default branch's newest where the trigger names none. Raises Permanent, Unavailable."""
@@ -305,5 +328,6 @@ class Inbox:
                 await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
 
     async def _forget_old(self) -> float:
-        await self._ports.inbox.forget_settled(self._clock.now() - KEEP_SECONDS)
+        now = self._clock.now()
+        await self._ports.inbox.forget_settled(now - KEEP_SECONDS, now - KEEP_UNMATCHED_SECONDS)
         return TIDY_SECONDS

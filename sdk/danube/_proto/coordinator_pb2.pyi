@@ -224,6 +224,7 @@ class RunStepRequest(_message.Message):
     TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
     RETRIES_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
+    SHELL_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     sequence: _builtins.int
     name: _builtins.str
@@ -236,6 +237,8 @@ class RunStepRequest(_message.Message):
     """0: the job's own bound"""
     retries: _builtins.int
     check: _builtins.bool
+    shell: _builtins.str
+    """words of the program that gets `-c` and the command; empty: /bin/sh -e"""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -251,10 +254,11 @@ class RunStepRequest(_message.Message):
         timeout_seconds: _builtins.int = ...,
         retries: _builtins.int = ...,
         check: _builtins.bool = ...,
+        shell: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "command", b"command", "environment", b"environment", "image", b"image", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "sequence", b"sequence", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "command", b"command", "environment", b"environment", "image", b"image", "name", b"name", "protocol_version", b"protocol_version", "retries", b"retries", "sequence", b"sequence", "shell", b"shell", "timeout_seconds", b"timeout_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,10 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from danube_pkg.adapters.egress import EgressProxyPool, FileLedgers
+from danube_pkg.kit.records import replace
 from tests.adapters.egress.proxies import (
     SECONDS,
     Pod,
@@ -133,6 +136,30 @@ async def test_a_proxy_without_pods_and_server_ends(tmp_path: Path) -> None:
         await pod.end()
         await setup.proxies.close()
         await setup.wait_no_process()
+
+
+async def test_a_stopped_proxy_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_proxies(tmp_path, replace(proxy_settings(tmp_path), silence_seconds=1.0)) as setup:
+        pod = await setup.pod()
+        assert (await pod.connect("files.test:443")).status == 403
+        (stopped,) = setup.processes()
+        os.kill(stopped, signal.SIGSTOP)
+        async with asyncio.timeout(SECONDS):
+            await setup.proxies.wait_lost()
+        assert setup.processes() == []
+        again = await setup.pod()
+        assert (await again.connect("files.test:443")).status == 403
+        assert "egress-proxy-replaced" in caplog.text
+
+
+async def test_a_proxy_that_was_stopped_before_its_first_answer_is_replaced(tmp_path: Path) -> None:
+    settings = proxy_settings(tmp_path)
+    stops = (settings.command[0], "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", "danube_pkg")
+    async with open_proxies(tmp_path, replace(settings, command=stops, silence_seconds=1.0)) as setup:
+        await setup.pod()
+        async with asyncio.timeout(SECONDS):
+            await setup.proxies.wait_lost()
+        assert await setup.proxies.served() == frozenset()
 
 
 async def test_a_pod_of_a_killed_proxy_can_be_handed_over_again(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def steps_of(draw: st.DrawFn, job_id: str) -> tuple[Step, ...]:
         check=st.booleans(),
         retries=st.integers(0, 10),
         timeout_seconds=st.integers(0, 10**6),
+        shell=TEXT,
         attempt=st.integers(1, 11),
         phase=st.sampled_from(StepPhase),
         status=st.sampled_from(Status),

@@ -17,6 +17,7 @@ from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
 NOW = 1_800_000_000.0
@@ -67,6 +68,12 @@ def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() 
     assert job.phase is Phase.CLOSED
 
 
+def test_the_commit_that_is_read_replaces_the_tag_object_that_a_delivery_named() -> None:
+    job = a_job(trigger=Trigger("tag", "me", revision=Revision("a" * 40, "v1", tag="v1")))
+    job, _ = after(ev.Admitted("pod"), ev.SourceOpened("no login", "b" * 40, "the release", "Ada"), job=job)
+    assert job.trigger.revision == Revision("b" * 40, "v1", "", "v1", "the release", "Ada")
+
+
 @pytest.mark.parametrize(
     ("events", "status", "reason"),
     [
@@ -82,7 +89,16 @@ def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() 
             Status.FAILURE,
             Reason.SCRIPT_ERROR,
         ),
-        ([ev.ContainerLost(0, Reason.OUT_OF_MEMORY, "gone")], Status.FAILURE, Reason.OUT_OF_MEMORY),
+        *(
+            ([ev.ContainerLost(0, reason, "gone")], Status.FAILURE, reason)
+            for reason in Reason
+            if reason.ends_containers
+        ),
+        (
+            [*a_step(1, check=False), ev.ContainerLost(0, Reason.WORKSPACE_FULL, "x"), ev.Finished()],
+            Status.FAILURE,
+            Reason.WORKSPACE_FULL,
+        ),
         (
             [*a_step(1), ev.ContainerLost(1, Reason.POD_LOST, "gone"), ev.Finished()],
             Status.FAILURE,

@@ -23,6 +23,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
+    TagDeleted,
     TagPush,
     WebhookEvent,
     WebhookRepository,
@@ -34,7 +35,8 @@ URL = "https://git.example.org/Team/App"
 REPOSITORY = WebhookRepository(
     "Team/App", ("https://git.example.org/team/app.git", "ssh://git@git.example.org:2222/team/app")
 )
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", ("services/api/main.py", "docs/index.md"))
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it")
+CHANGED = ("services/api/main.py", "docs/index.md")
 TAG = TagPush(REPOSITORY, "v1", SHA, "alice")
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob"
@@ -106,6 +108,7 @@ def test_an_event_starts_only_pipelines_with_its_kind_of_trigger(event: WebhookE
 
 def test_deleted_branches_and_closed_pull_requests_start_nothing() -> None:
     every = pipeline(*TriggerKind)
+    assert match_event(TagDeleted(REPOSITORY, "v1", "a"), every) == NotMatched("app", "a deleted tag starts no job")
     deleted, closed = BranchDeleted(REPOSITORY, "main", "alice"), replace(PULL, change=PullRequestChange.CLOSED)
     assert match_event(deleted, every) == NotMatched("app", "a deleted branch starts no job")
     assert match_event(closed, every) == NotMatched("app", "a closed pull request starts no job")
@@ -160,18 +163,18 @@ def test_changed_files_decide_where_paths_are_given(
     paths: tuple[str, ...], ignored: tuple[str, ...], starting: bool
 ) -> None:
     one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST, paths=paths, paths_ignore=ignored)
-    assert starts(PUSH, one) is starting
-    assert starts(PULL, one, PUSH.changed) is starting
-    assert starts(replace(PUSH, changed=None), one), "unknown files count as a match"
-    assert starts(replace(PUSH, changed=()), one), "so does a push without any file"
+    assert starts(PUSH, one, CHANGED) is starting
+    assert starts(PULL, one, CHANGED) is starting
+    assert starts(PUSH, one), "unknown files count as a match"
+    assert starts(PUSH, one, ()), "so does a push without any file"
     assert starts(PULL, one)
 
 
 def test_a_skip_has_a_reason_and_is_reported_as_success() -> None:
-    found = match_event(PUSH, pipeline(TriggerKind.PUSH, paths=("web/**",)))
+    found = match_event(PUSH, pipeline(TriggerKind.PUSH, paths=("web/**",)), CHANGED)
     assert isinstance(found, Skip)
     assert (found.why, found.reported) == ("none of the 2 changed files matches its paths", True)
-    found = match_event(replace(PUSH, changed=("a",)), pipeline(TriggerKind.PUSH, paths_ignore=("a",)))
+    found = match_event(PUSH, pipeline(TriggerKind.PUSH, paths_ignore=("a",)), ("a",))
     assert isinstance(found, Skip)
     assert found.why == "only files of its paths_ignore changed (1)"
 
@@ -179,11 +182,16 @@ def test_a_skip_has_a_reason_and_is_reported_as_success() -> None:
 @pytest.mark.parametrize("mark", ["[skip ci]", "[SKIP CI]", "[ci skip]"])
 def test_a_commit_message_can_skip_but_does_not_pass_a_required_check(mark: str) -> None:
     one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST)
-    for event in (replace(PUSH, message=f"docs\n\n{mark} later"), replace(PULL, message=mark)):
+    for event in (replace(PUSH, message=f"docs\n\nwhy\n\n{mark}"), replace(PULL, message=f"docs {mark}")):
         found = match_event(event, one)
         assert isinstance(found, Skip)
         assert not found.reported
-    assert starts(replace(PUSH, message="skip ci"), one)
+    assert starts(replace(PUSH, message=f"docs\n\nwhat {mark} does"), one), "a body may quote it"
+
+
+def test_a_tag_is_never_skipped() -> None:
+    release = replace(TAG, message="Release 1.2.0 [skip ci]")
+    assert starts(release, pipeline(TriggerKind.TAG, paths=("web/**",)))
 
 
 def test_a_pull_requests_trigger_has_no_branch_and_is_marked_as_a_fork() -> None:
@@ -195,16 +203,22 @@ def test_a_pull_requests_trigger_has_no_branch_and_is_marked_as_a_fork() -> None
     assert (trigger.pull_request["fork"], trigger.pull_request["source_branch"]) == (True, "topic")
 
 
-def test_the_files_of_a_pull_request_are_needed_only_where_they_decide() -> None:
+def test_the_changed_files_are_needed_only_where_they_decide() -> None:
     plain, picky = pipeline(TriggerKind.PULL_REQUEST), pipeline(TriggerKind.PULL_REQUEST, paths=("web/**",))
     assert needs_changed_files(PULL, [plain, picky])
     assert not needs_changed_files(PULL, [plain])
-    assert not needs_changed_files(PUSH, [pipeline(TriggerKind.PUSH, paths=("web/**",))])
+    assert needs_changed_files(PUSH, [pipeline(TriggerKind.PUSH, paths_ignore=("web/**",))])
+    assert not needs_changed_files(TAG, [pipeline(TriggerKind.TAG, paths=("web/**",))])
     assert not needs_changed_files(replace(PULL, target_branch="x"), [replace_spec(picky, branch_filter=("main",))])
 
 
 def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
     return replace(one, spec=replace(one.spec, **spec))
+
+
+def following(**spec: Any) -> PipelineDefinition:
+    """A pipeline that starts after each success of `test`."""
+    return pipeline(triggers=(TriggerSpec(TriggerKind.PIPELINE, pipeline="test"),), **spec)
 
 
 @pytest.mark.parametrize(
@@ -221,20 +235,25 @@ def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
 def test_the_end_of_a_pipeline_starts_those_that_name_it(result: PipelineEnd, status: str, starting: bool) -> None:
     trigger = TriggerSpec(TriggerKind.PIPELINE, pipeline="test", result=result)
     index = PipelineIndex([pipeline(name="deploy", triggers=(trigger,)), pipeline(name="test")])
-    assert [one.name for one in index.after(replace(ENDED, status=status))] == (["deploy"] if starting else [])
+    ended = replace(ENDED, status=status)
+    (follower,) = index.after(ended)
+    found = match_pipeline_end(ended, follower)
+    assert isinstance(found, Start) is starting
+    if isinstance(found, NotMatched):
+        assert found.why == f"it waits for {result} of test, and this was {status}"
     assert index.starts_others("test")
     assert not index.starts_others("deploy")
 
 
 def test_the_next_pipeline_of_one_repository_has_the_same_commit_and_its_own_branch_filter() -> None:
-    found = match_pipeline_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
+    found = match_pipeline_end(ENDED, following(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
     assert isinstance(found, Start)
     assert (found.trigger.revision.commit_sha, found.trigger.revision.branch, found.trigger.type) == (
         SHA,
         "main",
         "pipeline",
     )
-    main = pipeline(branch_filter=("main",))
+    main = following(branch_filter=("main",))
     assert isinstance(match_pipeline_end(replace(ENDED, revision=Revision(SHA, branch="topic")), main), NotMatched)
     assert match_pipeline_end(replace(ENDED, revision=Revision(SHA, tag="v1")), main) == NotMatched(
         "app", "its branch_filter (main) does not match a job without a branch"
@@ -243,7 +262,7 @@ def test_the_next_pipeline_of_one_repository_has_the_same_commit_and_its_own_bra
 
 def test_the_next_pipeline_of_another_repository_has_its_newest_commit() -> None:
     found = match_pipeline_end(
-        ENDED, pipeline(repository="https://git.example.org/team/deploy", branch_filter=("main",))
+        ENDED, following(repository="https://git.example.org/team/deploy", branch_filter=("main",))
     )
     assert isinstance(found, Start)
     assert found.trigger.revision == Revision()

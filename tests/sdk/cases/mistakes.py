@@ -32,3 +32,12 @@ def no_call() -> None: ...
 @pipeline(name="Arguments")  # error: type-var
 def with_arguments(branch: str) -> None:
     print(branch)
+
+
+@pipeline(name="Async")  # error: type-var
+async def is_async() -> None: ...
+
+
+@pipeline(name="Result")  # error: type-var
+def with_result() -> int:
+    return 1

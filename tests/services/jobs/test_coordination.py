@@ -13,6 +13,7 @@ from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.secrets.secret import SecretName
+from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.jobs import step_memory
 from tests.fakes.machine import FakeMachine
@@ -54,6 +55,29 @@ async def test_a_step_ends_with_its_output_and_the_same_call_gives_it_again(tmp_
         assert machine.starts[step_id(job_id, 1), 1] == 1
         with pytest.raises(Conflict, match="another content"):
             await setup.coordination.run_step(job_id, asked("make", name="another"))
+
+
+async def test_the_shell_of_a_step_reaches_each_attempt_and_its_record(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Exit(3))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        await setup.coordination.run_step(job_id, replace(asked("make", retries=1), shell="bash -euo pipefail"))
+        stored = await setup.jobs.load_job(job_id)
+        assert stored is not None
+        shells = [machine.steps[step_id(job_id, 1), attempt].request.shell for attempt in (1, 2)]
+        assert [*shells, stored.steps[-1].shell] == ["bash -euo pipefail"] * 3
+
+
+async def test_a_step_that_fails_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Exit(1))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        machine.pods[setup.engine.active_job(job_id).job.pod_id].workspace_full = "its workspace holds 9 MB"
+        end = (await setup.coordination.run_step(job_id, asked("make"))).end
+        assert (end.status, end.reason) == (Status.FAILURE, Reason.WORKSPACE_FULL)
+        assert end.message == "failed when the disk was full: its workspace holds 9 MB"
 
 
 async def test_a_step_that_prints_nothing_has_an_empty_output(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ async def refused(setup: EngineSetup, job_id: str, form: str) -> None:
     plain = asked("true")
     requests: list[StepRequest] = [
         replace(plain, image=f"registry.test/app:{form}"),
+        replace(plain, shell=f"bash -o {form}"),
         replace(plain, working_directory=f"/workspace/{form}"),
         replace(plain, environment={f"A_{form}": "x"}),
     ]

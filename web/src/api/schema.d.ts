@@ -32,8 +32,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 200 if the server can take work: the database answers, and it is not draining. 503 otherwise.
-         * @description Action: `see-health`.
+         * 200 if the server can take work: database and disk can be written to, a configuration is applied and current,
+         * @description Dex answers where there is one, and it is not draining. 503 otherwise, with the references of what is wrong.
+         *
+         *     Action: `see-health`.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -341,7 +343,8 @@ export interface paths {
         put?: never;
         /**
          * Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
-         * @description is ignored. With any other answer nothing was stored.
+         * @description is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
+         *     other answer nothing was stored.
          *
          *     Action: `receive-hook`.
          */
@@ -1020,10 +1023,70 @@ export interface paths {
          * All users, also those that the configuration no longer has.
          * @description Action: `see-users`.
          */
-        get: operations["getUsers"];
+        get: operations["getUsersResource"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}/identity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Unbind the issuer's account of a user, whose sessions end; the next login binds anew by verified address.
+         * @description Action: `manage-users`.
+         */
+        delete: operations["deleteUserIdentity"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End all sessions of a user.
+         * @description Action: `manage-users`.
+         */
+        delete: operations["deleteUserSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke all API tokens of a user.
+         * @description Action: `manage-users`.
+         */
+        delete: operations["deleteUserTokens"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1215,10 +1278,10 @@ export interface components {
     schemas: {
         /** @description Whether the server is alive and ready. */
         HealthView: {
-            /** @description ok, ready or draining. */
+            /** @description ok, ready, not-ready or draining. */
             status: string;
             /**
-             * @description References of what does not work beside the server: dex-not-running. See `danube config status`.
+             * @description References of what does not work: dex-not-running, disk-full. See `danube config status`.
              * @default []
              */
             conditions: string[];
@@ -1326,7 +1389,7 @@ export interface components {
         HookReceipt: {
             /** @description The forge's id of the delivery. */
             delivery: string;
-            /** @description accepted, known (it arrived before), or pong (an answer to a ping). */
+            /** @description accepted, known (it arrived before), no-pipeline (stored, but no pipeline uses its repository), or pong (an answer to a ping). */
             status: string;
         };
         /** @description The caller, as the server has authenticated it. */
@@ -1620,8 +1683,10 @@ export interface components {
             target_branch: string;
             /** @description The repository that the source branch is in. */
             source_repository: string;
-            /** @description True if that is another repository, so that the code is untrusted. */
+            /** @description True unless the forge reported that the source is a branch of the repository. */
             fork: boolean;
+            /** @description True if Git confirmed that. Otherwise a job needs an approval and gets no secrets. */
+            trusted: boolean;
         };
         /** @description What to build, and with which parameters. */
         TriggerBody: {
@@ -1695,6 +1760,8 @@ export interface components {
             name: string;
             /** @description The image of its container. */
             image: string;
+            /** @description The program that runs its command, with options; empty for /bin/sh -e. */
+            shell: string;
             /**
              * @description How the step is, or how it ended.
              * @enum {string}
@@ -2001,7 +2068,7 @@ export interface components {
              * @description Whether a job was started, and if not, how it was decided.
              * @enum {string}
              */
-            result: "started" | "skipped" | "not-meant" | "refused";
+            result: "started" | "skipped" | "not-meant" | "refused" | "known";
             /** @description Why no job was started, in one sentence; empty if one was. */
             why: string;
             /** @description The id of the job that was started; null if none was. */
@@ -2074,6 +2141,15 @@ export interface components {
             email: string;
             /** @description True if the configuration no longer has the user, who can then do nothing. */
             removed: boolean;
+            /** @description The issuer whose account is bound to the user; empty while there is none. */
+            issuer: string;
+            /** @description That account, as its issuer names it. */
+            subject: string;
+        };
+        /** @description What an administrator ended. */
+        EndedLogins: {
+            /** @description How many sessions ended, or tokens were revoked. */
+            ended: number;
         };
         /** @description A page of the audit log. */
         AuditPage: {
@@ -6214,7 +6290,7 @@ export interface operations {
             };
         };
     };
-    getUsers: {
+    getUsersResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -6252,6 +6328,207 @@ export interface operations {
             };
             /** @description The caller is not allowed to do this. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteUserIdentity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedLogins"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteUserSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedLogins"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteUserTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedLogins"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

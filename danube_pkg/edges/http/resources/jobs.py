@@ -107,5 +107,5 @@ class JobExplanation(Resource):
         """Why a job waits, or why it failed."""
         job = request.job
         waiting = self.services.engine.waiting(job) if job.phase is Phase.QUEUED else None
-        found = explain(job, waiting, self.services.draining.by)
+        found = explain(job, waiting, self.services.draining.by, self.services.engine.waits_of(job.id))
         return Explanation(summary_of(job), found.lines, found.hint, found.position or None, found.waits_for)

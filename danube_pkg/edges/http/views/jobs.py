@@ -20,7 +20,10 @@ class PullRequestView(Record):
     source_branch: Annotated[str, about("The branch that is proposed.")]
     target_branch: Annotated[str, about("The branch that it would be merged into.")]
     source_repository: Annotated[str, about("The repository that the source branch is in.")]
-    fork: Annotated[bool, about("True if that is another repository, so that the code is untrusted.")]
+    fork: Annotated[bool, about("True unless the forge reported that the source is a branch of the repository.")]
+    trusted: Annotated[
+        bool, about("True if Git confirmed that. Otherwise a job needs an approval and gets no secrets.")
+    ]
 
 
 class TriggerView(Record):
@@ -62,6 +65,7 @@ class StepView(Record):
     sequence: Annotated[int, about("Its number in the job, from 1.")]
     name: Annotated[str, about("The name that the danubefile gives it.")]
     image: Annotated[str, about("The image of its container.")]
+    shell: Annotated[str, about("The program that runs its command, with options; empty for /bin/sh -e.")]
     status: Annotated[Status, about("How the step is, or how it ended.")]
     reason: Annotated[str, about("Why it ended so, as a stable word.")]
     message: Annotated[str, about("The reason in one sentence.")]
@@ -168,6 +172,7 @@ def _pull_request_view(pull: Mapping[str, Any]) -> PullRequestView:
         target_branch=str(pull.get("target_branch", "")),
         source_repository=str(pull.get("source_repository", "")),
         fork=bool(pull.get("fork")),
+        trusted=pull.get("trusted") is True,
     )
 
 
@@ -178,6 +183,7 @@ def step_view(step: Step) -> StepView:
         sequence=step.sequence,
         name=step.name,
         image=step.image,
+        shell=step.shell,
         status=step.status,
         reason=end.reason if end else "",
         message=end.message if end else "",

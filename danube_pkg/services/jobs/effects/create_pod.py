@@ -11,6 +11,7 @@ from danube_pkg.core.runtimes.pods import Limits, PodSpec
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
+from danube_pkg.services.jobs.waits import POD, Waits
 
 _log = logging.getLogger("danube.effects")
 
@@ -23,12 +24,17 @@ class CreatePod:
     def __init__(self, ports: EnginePorts, resources: JobResources) -> None:
         self._ports = ports
         self._resources = resources
+        self._waits = Waits(ports.timing, resources.log)
 
     async def perform(self, active: ActiveJob) -> JobEvent:
         try:
             await self._resources.log(active)
             container = await self._ports.runtime.create_pod(pod_spec(active.job, self._ports))
-        except Retryable:
+        except Retryable as error:
+            try:
+                await self._waits.failed(active, POD, error, Reason.POD_FAILED)
+            except Permanent as lasting:
+                return _pod_failed(lasting)
             raise
         except Permanent as error:
             return _pod_failed(error)
@@ -36,6 +42,7 @@ class CreatePod:
             fields = {"job": active.job.id, "effect": str(self.kind), "cause": str(error)}
             _log.exception("effect-failed", extra={"fields": fields})
             return PodFailed(Reason.POD_FAILED, f"the pod could not be created: {error}")
+        await self._waits.over(active, POD)
         return PodReady(container.number)
 
 
