@@ -39,7 +39,7 @@ class SandboxPods:
         where the server itself may."""
         self.not_removed: dict[str, Unavailable] = {}
         """Pods whose files are left, by id: what their last removal raised."""
-        if not self._has_id_ranges:
+        if self._ranges is None:
             self.userns_command = self.shared_ids.userns_command(settings.namespaces)
 
     def directory(self, pod_id: str) -> PodDirectory:
