@@ -25,6 +25,9 @@ MAX_CALLS_OF = {"FetchSource": 2, "UploadArtifact": 8}
 """A process for Git reads each source, and a file is written by each upload. The second fetch is for one whose
 connection was lost; the SDK uploads four artifacts at once."""
 
+END_OF_STREAM: Any = vars(grpc.aio)["EOF"]
+"""What a call's `read` returns behind the last message; the stubs of types do not have it."""
+
 MESSAGES_AT_ONCE = 1
 """Messages of one job that are being received."""
 
@@ -72,12 +75,12 @@ async def received(context: Context, calls: JobCalls) -> Any:
 
     It is read through the context, since gRPC's iterator of messages holds each until the next one is read.
     """
-    message: Any = grpc.aio.EOF
+    message: Any = END_OF_STREAM
     async with calls.receiving:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MESSAGE_SECONDS):
                 message = await context.read()
-    if message is grpc.aio.EOF:
+    if message is END_OF_STREAM:
         raise Invalid(
             "call-incomplete",
             "the call has no message",

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
 from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
-from danube_pkg.edges.grpc.calls import MAX_CALLS, Calls, received
+from danube_pkg.edges.grpc.calls import END_OF_STREAM, MAX_CALLS, Calls, received
 from danube_pkg.edges.grpc.errors import Context, refuse
 from danube_pkg.edges.grpc.messages import (
     artifact_upload,
@@ -93,10 +93,10 @@ class CoordinatorServer:
 
     # --- the service
 
-    def _handlers(self) -> grpc.GenericRpcHandler:
+    def _handlers(self) -> Any:
         """Every call is taken as a stream of requests, so that its message is read when it may be."""
 
-        def one(name: str, parse: Parsing, answer: Answering, request: type[Message]) -> grpc.RpcMethodHandler:
+        def one(name: str, parse: Parsing, answer: Answering, request: type[Message]) -> Any:
             return grpc.stream_unary_rpc_method_handler(
                 self._one(name, parse, answer),
                 request_deserializer=request.FromString,
@@ -155,7 +155,7 @@ class CoordinatorServer:
 
     async def _upload_artifact(self, messages: AsyncIterator[pb.ArtifactChunk], context: Context) -> pb.Artifact:
         async def chunks() -> AsyncIterator[bytes]:
-            while (message := await context.read()) is not grpc.aio.EOF:
+            while (message := await context.read()) is not END_OF_STREAM:
                 yield message.data
 
         async def kept() -> pb.Artifact:

@@ -32,7 +32,7 @@ class Hostile:
         self._messages: set[str] = set()
         self._lock = threading.Lock()
 
-    def stub(self) -> CoordinatorStub:
+    def stub(self) -> Any:
         return CoordinatorStub(grpc.insecure_channel(self._address, options=OPTIONS))
 
     def at_once(self, count: int, call: Callable[[int], Any], seconds: float) -> None:
@@ -51,7 +51,8 @@ class Hostile:
             call(number)
             end = "done"
         except grpc.RpcError as error:
-            data = dict(error.trailing_metadata() or ()).get("danube-problem-bin")
+            trailing: Any = error.trailing_metadata() or ()
+            data = dict(trailing).get("danube-problem-bin")
             problem = pb.Problem.FromString(data) if data else pb.Problem()
             end = f"{error.code().name} {problem.reference}".strip()
             with self._lock:
@@ -85,7 +86,7 @@ class Hostile:
     def names(self) -> None:
         """Every text of every message, far above its bound."""
         stub, large = self.stub(), WIDE * 270_000
-        run = {"protocol_version": 1, "sequence": 1, "command": "true"}
+        run: dict[str, Any] = {"protocol_version": 1, "sequence": 1, "command": "true"}
         requests: list[tuple[Any, Any]] = [
             (stub.RunStep, pb.RunStepRequest(**run | {field: large}))
             for field in ("name", "command", "image", "working_directory")
@@ -97,8 +98,8 @@ class Hostile:
             (stub.RunStep, pb.RunStepRequest(**run | {"command": large * 4})),
         ]
         requests += [
-            (stub.UploadArtifact, [pb.ArtifactChunk(protocol_version=1, sequence=1, **{field: large})])
-            for field in ("name", "file_name")
+            (stub.UploadArtifact, [pb.ArtifactChunk(protocol_version=1, sequence=1, name=large)]),
+            (stub.UploadArtifact, [pb.ArtifactChunk(protocol_version=1, sequence=1, file_name=large)]),
         ]
 
         def call(number: int) -> None:

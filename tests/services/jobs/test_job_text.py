@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ async def test_a_running_call_that_is_repeated_with_another_content_is_refused(t
         await setup.engine.active_job(job_id).wait_until(
             lambda job: [step.phase for step in job.steps[1:]] == [StepPhase.STARTED]
         )
-        other = {"command": "false", "environment": {"A": "b"}, "working_directory": "/tmp"}[field]
+        other: Any = {"command": "false", "environment": {"A": "b"}, "working_directory": "/tmp"}[field]
         with pytest.raises(Conflict, match="repeated with another content"):
             await setup.coordination.run_step(job_id, replace(asked("true"), **{field: other}))
         assert not call.done()
