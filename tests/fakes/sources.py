@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.repositories.ports import SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Revision, SourceFile
 from danube_pkg.core.triggers.ports import CommitText
 
@@ -75,7 +76,9 @@ class FakeSources:
         commit_sha = self.heads.get(ref, self.commit_sha)
         return Revision(commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
-    async def open(self, repository: str, commit_sha: str, tag: str = "") -> FakeTree:
+    async def open(
+        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+    ) -> FakeTree:
         self._request(f"{repository} {commit_sha}")
         return FakeTree(commit_sha, self._tar)
 
