@@ -19,6 +19,7 @@ from danube_pkg.core.secrets.secret import (
 )
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.identity.audit import Audit
 
 _log = EventLog("danube.secrets")
@@ -84,6 +85,8 @@ class Secrets:
         applied: AppliedConfiguration | None = None,
         audit: Audit | None = None,
     ) -> None:
+        self.requests = Tally()
+        """Reads by jobs, by pipeline."""
         self._store = store
         self._cipher = cipher
         self._clock = clock
@@ -134,10 +137,11 @@ class Secrets:
 
         Raises Forbidden for a job of untrusted code, approved or not, and for a secret that the server uses itself.
         """
+        self.requests.count(job.pipeline)
         if job.trigger.is_untrusted:
             raise Forbidden(
                 "secret-of-untrusted-code",
-                f"code from a fork may not read the secret {key!r}",
+                f"untrusted code may not read the secret {key!r}",
                 cause="its author could send the value anywhere",
                 hint="run what needs secrets after the merge: if ctx.pull_request is None: …",
             )

@@ -88,6 +88,10 @@ class CrashingLogs:
         self.real = logs
         self._process = process
 
+    @property
+    def written_bytes(self) -> int:
+        return self.real.written_bytes
+
     def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> JobLog:
         self._process.touch("log.open")
         return CrashingLog(self.real.open(job_id, patterns=patterns, limit_bytes=limit_bytes), self._process)

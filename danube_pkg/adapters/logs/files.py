@@ -32,6 +32,7 @@ class FileJobLogs:
         self._now = now
         self._monotonic = monotonic
         self._open: dict[str, LogWriter] = {}
+        self._written_bytes = 0
         self._index = LogIndex()
         self._latest: tuple[str, int, bytes] = ("", 0, b"")
         self._maps = LogMaps(self.path)
@@ -49,7 +50,12 @@ class FileJobLogs:
         return self._open[job_id]
 
     def _closed(self, job_id: str) -> None:
-        self._open.pop(job_id, None)
+        if (log := self._open.pop(job_id, None)) is not None:
+            self._written_bytes += log.written_bytes
+
+    @property
+    def written_bytes(self) -> int:
+        return self._written_bytes + sum(log.written_bytes for log in self._open.values())
 
     def abandon(self) -> None:
         """Close the files of all open logs as a crash would: jobs keep running, and the next server continues their

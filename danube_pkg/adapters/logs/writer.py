@@ -115,6 +115,7 @@ class LogWriter:
         self._waiters: dict[asyncio.Future[None], None] = {}
         self._wake_planned = False
         self.size_bytes = 0
+        self.written_bytes = 0
         self._index_bytes = 0
         self.closed = False
         self._released = False
@@ -275,6 +276,7 @@ class LogWriter:
         with self._translated():
             self._append_both(data, begin, encoded)
         self.size_bytes = record.end
+        self.written_bytes += len(data)
         self._index_bytes += len(encoded)
         self._account(record)
         self._plan_wake()

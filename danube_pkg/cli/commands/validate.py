@@ -72,8 +72,8 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
         state = found.state
         counts = f"{len(state.users)} users, {len(state.teams)} teams, {len(state.pipelines)} pipelines"
         print(f"configuration OK: {counts}")
-        for one in planned_settings(state):
-            print(f"  note: {one}")
+        for setting in planned_settings(state):
+            print(f"  note: {setting}")
     for path, outline in found.outlines.items():
         print(f"{path} OK: {outline.name}")
         for warning in outline.warnings:

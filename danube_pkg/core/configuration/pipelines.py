@@ -90,7 +90,13 @@ class ResourceSpec(Record):
 
     cpu: Annotated[float, rule("CPU cores; 0: no limit for the pipeline.", at_least=0, at_most=1024)] = 0.0
     memory_mb: Annotated[
-        int, rule("Memory; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2, unit="MiB")
+        int,
+        rule(
+            "Memory; 0: half of what all pods of the machine may use together.",
+            at_least=0,
+            at_most=16 * 1024**2,
+            unit="MiB",
+        ),
     ] = 0
 
 
@@ -202,6 +208,16 @@ class PipelineSpec(Record):
     ] = 0
     concurrency: Annotated[ConcurrencySpec | None, rule("Jobs that must not run at the same time.")] = None
     resources: Annotated[ResourceSpec, rule("Limits of the whole pod.")] = field(default_factory=ResourceSpec)
+    submodules: Annotated[
+        tuple[str, ...],
+        rule(
+            "Submodules that are read with the server's credential, as HOST/PATH; * stands for any text. Others are"
+            " read without one.",
+            pattern=r"(?!\w+://)\S+",
+            expects="HOST/PATH without a scheme",
+            example="github.com/myorg/library",
+        ),
+    ] = ()
     egress_allowlist: Annotated[
         tuple[str, ...],
         rule("Hosts that its jobs may reach, beside those that every job may reach.", **patterns.egress),

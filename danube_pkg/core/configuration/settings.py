@@ -110,7 +110,7 @@ class RuntimeSettings(Record):
     host_paths: Annotated[
         tuple[str, ...],
         rule(
-            "Directories that the image `host` contains beside the machine's programs.",
+            "Directories and files that the image `host` contains beside the machine's programs. Every job can read them.",
             pattern=r"/.+",
             expects="an absolute path",
             example="/opt/toolchain",

@@ -64,6 +64,11 @@ class JobLog(Protocol):
 class JobLogs(Protocol):
     """All jobs' logs: `logs/<job_id>.log` and `.idx`."""
 
+    @property
+    def written_bytes(self) -> int:
+        """Bytes that this process has written into logs."""
+        ...
+
     def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> JobLog:
         """Open a log for appending, cut to its last index record. While it is open, the same object is returned."""
         ...

@@ -76,8 +76,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metrics in Prometheus' text format, unless the configuration disables them.
-         * @description Action: `see-metrics`.
+         * Metrics in Prometheus' text format, unless the configuration disables them. Without a token pipelines without
+         * @description a public badge are summed as `(private)`, unless `observability.metrics_pipeline_names` is true.
+         *
+         *     Action: `see-metrics`.
          */
         get: operations["getMetrics"];
         put?: never;
@@ -2597,6 +2599,15 @@ export interface operations {
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
