@@ -1,4 +1,4 @@
-"""`danube drain` waits until no job runs, and does what was asked for when the time is over."""
+"""`danube drain` waits until no job runs, and does as requested when the time is over."""
 
 import json
 from pathlib import Path
