@@ -15,13 +15,16 @@ from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
-from danube_pkg.bootstrap.store import load_applied, open_store
+from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
-from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
@@ -58,7 +61,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         applied = await load_applied(store, repository)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
-        masks = build_masks(store, secrets)
+        masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         runtime = await stack.enter_async_context(
             open_runtime(
                 RuntimeOptions(options.images, settings.runtime, settings.egress),
@@ -112,11 +115,17 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
-    """Runs a server until `stop` is set. Raises as `open_server` does."""
+    """Runs a server until `stop` is set. Raises as `open_server` does, and Conflict when its data directory was
+    replaced."""
+    if not lower_oom_score(INFRASTRUCTURE_OOM_SCORE):
+        _log.info("oom-score-not-lowered", hint="see: danube doctor")
     async with open_server(options) as server:
         data = options.settings.server.data_dir
         _log.info("server-ready", address=server.address, data=data, process=os.getpid())
-        await stop.wait()
+        lost = await until(stop.wait(), wait_lost(server.parts.store), name="data directory")
+        if lost is not None:
+            _log.error(lost.reference, what=lost.what, cause=lost.cause, hint=lost.hint)
+            raise lost
         _log.info("server-stopping", jobs="continue; the next server takes them over")
 
 

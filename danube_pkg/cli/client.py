@@ -118,10 +118,10 @@ class ApiClient:
             time.sleep(RECONNECT_INTERVAL_SECONDS)
         raise AssertionError("the last try either answers or raises")
 
-    def put(self, path: str, data: bytes) -> None:
-        """Raises the server's error."""
+    def put(self, path: str, data: bytes) -> Any:
+        """The answer; None if it is empty. Raises the server's error."""
         with self._request("PUT", path, data) as response:
-            response.read()
+            return json.loads(response.read() or b"null")
 
     def delete(self, path: str) -> Any:
         """The answer's JSON; None for an answer without a body."""

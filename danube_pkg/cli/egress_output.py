@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from danube_pkg.cli.output import one_line, print_table, size
+from danube_pkg.cli.terminal import visible
 from danube_pkg.core.egress.policy import Verdict, parse_entry, yaml_lines
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.runtimes.pods import Network
@@ -60,7 +61,7 @@ def print_learned(report: EgressReport, network: Network) -> None:
     if not needed:
         print(f"egress: {places}; this run needs no egress_allowlist", file=sys.stderr)
         return
-    print(f"egress: {places}; the allowlist that this run needs:\n\n{yaml_lines(needed)}", file=sys.stderr)
+    print(f"egress: {places}; the allowlist that this run needs:\n\n{visible(yaml_lines(needed))}", file=sys.stderr)
 
 
 def print_ledger(view: Mapping[str, Any]) -> None:
@@ -80,4 +81,4 @@ def print_ledger(view: Mapping[str, Any]) -> None:
     print_table(("STEP", "DESTINATION", "VERDICT", "REASON", "TIMES", "OUT", "IN"), rows)
     allow = [entry for one in view["destinations"] if one["verdict"] == Verdict.REFUSED for entry in one["allow"]]
     if allow:
-        print(f"\nto allow the refused destinations:\n\n{yaml_lines(list(dict.fromkeys(allow)))}", end="")
+        print(f"\nto allow the refused destinations:\n\n{visible(yaml_lines(list(dict.fromkeys(allow))))}", end="")

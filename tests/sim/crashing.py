@@ -13,6 +13,7 @@ from danube_pkg.adapters.store.database import Database, Work
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.ports import JobLog, StepOutput
+from danube_pkg.core.logs.redaction import Patterns
 from tests.sim.faults import FaultPlan
 
 
@@ -91,9 +92,9 @@ class CrashingLogs:
     def written_bytes(self) -> int:
         return self.real.written_bytes
 
-    def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> JobLog:
+    def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> JobLog:
         self._process.touch("log.open")
-        return CrashingLog(self.real.open(job_id, secrets=secrets, limit_bytes=limit_bytes), self._process)
+        return CrashingLog(self.real.open(job_id, patterns=patterns, limit_bytes=limit_bytes), self._process)
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")
@@ -148,9 +149,9 @@ class CrashingLog:
     def step_range(self, step: int) -> tuple[int, int]:
         return self._log.step_range(step)
 
-    def set_secrets(self, values: Sequence[bytes]) -> None:
+    def add_patterns(self, patterns: Patterns) -> None:
         self._process.touch("log.secrets")
-        self._log.set_secrets(values)
+        self._log.add_patterns(patterns)
 
     def redact(self, text: str) -> str:
         return self._log.redact(text)

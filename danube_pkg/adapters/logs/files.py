@@ -14,6 +14,7 @@ from danube_pkg.adapters.logs.searching import search_file
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
+from danube_pkg.core.logs.redaction import Patterns
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -41,10 +42,10 @@ class FileJobLogs:
     def path(self, job_id: str) -> Path:
         return self._directory / f"{job_id}.log"
 
-    def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> LogWriter:
+    def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> LogWriter:
         if job_id not in self._open:
             self._open[job_id] = LogWriter(
-                self.path(job_id), secrets, limit_bytes, self._now, self._monotonic, partial(self._closed, job_id)
+                self.path(job_id), patterns, limit_bytes, self._now, self._monotonic, partial(self._closed, job_id)
             )
         return self._open[job_id]
 

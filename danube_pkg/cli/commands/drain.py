@@ -69,7 +69,7 @@ def _wait(client: ApiClient, limit_seconds: float) -> int:
     """How many jobs still have a pod when none has any more, or the time is over."""
     deadline, shown = time.monotonic() + limit_seconds, 0
     while True:
-        phases = client.get("/api/v1/system")["phases"]
+        phases: Mapping[str, int] = client.get("/api/v1/system")["phases"]
         left = sum(count for phase, count in phases.items() if phase != "queued")
         if not left or time.monotonic() >= deadline:
             return left

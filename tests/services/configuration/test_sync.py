@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,10 @@ class Unreachable(ConfigurationDirectory):
         raise Unavailable("repository-unreachable", "connection refused")
 
 
+def is_waiting(source: Unreachable, clock: MovedClock, tries: int) -> bool:
+    return source.tries == tries and clock.next_wake is not None
+
+
 async def test_an_unreachable_repository_is_tried_again_soon_and_then_less_often(tmp_path: Path) -> None:
     database, clock = Database(tmp_path / "danube.db"), MovedClock(1000.0)
     repository = ConfigRepository("https://git.example.org/config", sync_interval=600)
@@ -206,7 +211,7 @@ async def test_an_unreachable_repository_is_tried_again_soon_and_then_less_often
     following = asyncio.create_task(sync.follow(), name="follow")
     pauses = []
     for tries in range(1, 12):
-        await wait_until_async(lambda tries=tries: source.tries == tries and clock.next_wake, 20, "the next try")
+        await wait_until_async(partial(is_waiting, source, clock, tries), 20, "the next try")
         assert clock.next_wake is not None
         pauses.append(clock.next_wake - clock.now())
         clock.move_to(clock.next_wake)

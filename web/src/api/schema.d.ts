@@ -2114,6 +2114,11 @@ export interface components {
             /** @description The job's pipeline. */
             pipeline: string;
         };
+        /** @description What the user who has set a secret should know. */
+        SecretStored: {
+            /** @description Why logs may be hard to read: the value is short, or a word. */
+            warnings: string[];
+        };
         /** @description Teams that the caller may see. */
         TeamList: {
             /** @description In the order of their names. */
@@ -5887,12 +5892,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Success, without a body. */
-            204: {
+            /** @description Success. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SecretStored"];
+                };
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {
@@ -6107,12 +6114,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Success, without a body. */
-            204: {
+            /** @description Success. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SecretStored"];
+                };
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {

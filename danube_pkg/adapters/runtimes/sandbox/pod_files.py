@@ -3,6 +3,10 @@ socket.
 
 A pod that was created before pods had ids of their own has its job's id, which is the name of its directory too.
 
+A record names the data directory that made it. In a copy of that directory it describes a pod of the original, whose
+processes are not the copy's: such a record is not read, so the pod has ended for the copy, and only its files are
+removed.
+
 State files are written atomically after what they describe exists. A process is identified by its id and its start
 time, so that a reused id is never taken for a pod's process.
 """
@@ -67,11 +71,12 @@ class ProcessMark(Record):
 class PodRecord(Record):
     """What is recorded of a pod.
 
-    user_base: the host's user id for the pod's root; 0 where the pod runs as the server's own user. full_ids: the pod
-    has all ids that images use.
+    data_id: the identity of its data directory. user_base: the host's user id for the pod's root; 0 where the pod runs
+    as the server's own user. full_ids: the pod has all ids that images use.
     """
 
     pod_id: str
+    data_id: str
     job_id: str
     holder: ProcessMark
     user_base: int
@@ -99,13 +104,14 @@ class ContainerRecord(Record):
 
 
 class PodDirectory:
-    """Paths and records of one pod."""
+    """Paths and records of one pod. data_id: the identity of the data directory that has it."""
 
-    def __init__(self, pods: Path, pod_id: str) -> None:
+    def __init__(self, pods: Path, pod_id: str, data_id: str) -> None:
         if pod_id in ("", ".", "..") or "/" in pod_id:  # another directory than its own would be removed with the pod
             raise Defect("pod-id-invalid", f"{pod_id!r} cannot be the id of a pod")
         self.path = pods / pod_id
         self.pod_id = pod_id
+        self._data_id = data_id
         self.workspace = self.path / "workspace"
 
     def container(self, number: int) -> Path:
@@ -117,12 +123,21 @@ class PodDirectory:
     def read_pod(self) -> PodRecord | None:
         return _readable(self.path / "pod.json", self._pod_record)
 
-    def _pod_record(self, data: dict[str, Any]) -> PodRecord:
+    def _pod_record(self, data: dict[str, Any]) -> PodRecord | None:
+        """None for the record of another data directory."""
+        if data.get("data_id", self._data_id) != self._data_id:
+            return None
         holder, limits = ProcessMark(**data["holder"]), Limits(**data["limits"])
         network = Network(data["network"])
         base = data["user_base"]
         full = data.get("full_ids", base != 0)
-        return PodRecord(self.pod_id, data["job_id"], holder, base, network, tuple(data["allowlist"]), limits, full)
+        allowlist = tuple(data["allowlist"])
+        return PodRecord(self.pod_id, self._data_id, data["job_id"], holder, base, network, allowlist, limits, full)
+
+    def _read_own(self) -> dict[str, Any] | None:
+        """The record; {} without one, None for that of another data directory. One without an identity is older."""
+        data = _readable(self.path / "pod.json", dict) or {}
+        return data if data.get("data_id", self._data_id) == self._data_id else None
 
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
@@ -131,8 +146,10 @@ class PodDirectory:
 
     def containers(self) -> Iterator[ContainerRecord]:
         """Every instance that was ever started, oldest first, running or not."""
-        pod = self.read_pod()
-        job_id = pod.job_id if pod is not None else ""
+        pod = self._read_own()
+        if pod is None:
+            return
+        job_id = pod.get("job_id", "")
         for number in self.numbers():
 
             def record(data: dict[str, Any], number: int = number) -> ContainerRecord:

@@ -8,7 +8,7 @@ import pytest
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
 from danube_pkg.core.runtimes.pods import Limits, Network
 
-RECORD = PodRecord("p", "job", ProcessMark(1, 2), 0, Network.NONE, (), Limits(), False)
+RECORD = PodRecord("p", "data", "job", ProcessMark(1, 2), 0, Network.NONE, (), Limits(), False)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ RECORD = PodRecord("p", "job", ProcessMark(1, 2), 0, Network.NONE, (), Limits(),
 def test_a_damaged_record_is_reported_and_set_aside(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pod = PodDirectory(tmp_path, "p")
+    pod = PodDirectory(tmp_path, "p", "data")
     (pod.container(0)).mkdir(parents=True)
     (pod.path / "c" / "lost+found").mkdir()
     pod.write_pod(RECORD)
