@@ -10,8 +10,24 @@ from danube_pkg.kit.records import HIDDEN, Record
 MAX_OUTPUT_BYTES = 1024**2
 """A step's result carries the last MiB of its output: enough for any value that a pipeline computes with."""
 
-MAX_COMMAND_BYTES = 1024**2
-MAX_ENVIRONMENT_BYTES = 1024**2
+MAX_STEP_BYTES = 1024**2
+"""The bound of command and environment together; the kernel takes 128 KiB for each of them."""
+
+MAX_STEP_NAME_BYTES = 500
+"""Names are stored: those of 2000 steps are a megabyte of the database and of the job's page."""
+
+MAX_IMAGE_BYTES = 500
+"""The longest name that the grammar of images allows: host and path, tag and digest."""
+
+MAX_DIRECTORY_BYTES = 4096
+"""PATH_MAX of Linux."""
+
+MAX_FAILURE_BYTES = 64 * 1024
+"""The message of a failed danubefile; its beginning is stored, and the whole traceback is in the log."""
+
+MAX_NAME_BYTES = 300
+"""Names of secrets and artifacts, whose own rules allow less."""
+
 MAX_SHELL_BYTES = 200
 """A program and its options."""
 
@@ -47,6 +63,12 @@ class StepRequest(Record):
     retries: int
     check: bool
     shell: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its texts in UTF-8."""
+        texts = (self.name, self.command, self.image, self.working_directory)
+        return sum(len(text.encode()) for text in (*texts, *self.environment, *self.environment.values()))
 
 
 class StepOutcome(Record):

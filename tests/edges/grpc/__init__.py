@@ -1,0 +1,1 @@
+"""Tests of the coordinators' gRPC service: its bounds, against a client in another process."""
