@@ -19,8 +19,8 @@ class Health(Resource):
 class Readiness(Resource):
     """`/health/ready`."""
 
-    @answers(200, refuses=(503,))
-    async def GET(self, request: Request) -> Response:
+    @answers(200, 503)
+    async def GET(self, request: Request) -> HealthView | Response:
         """200 if the server can take work: database and disk can be written to, a configuration is applied and current,
         Dex answers where there is one, and it is not draining. 503 otherwise, with the references of what is wrong."""
         conditions = await self.services.readiness.conditions()
