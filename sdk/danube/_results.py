@@ -13,7 +13,7 @@ class StepResult:
     status: `success`, `failure`, `cancelled` or `timeout`.
     exit_code: the command's; 128 + n where signal n ended it; -1 where it did not run.
     reason: why it did not succeed, finer than the status (`step-timeout`, `out-of-memory`, …).
-    message: the reason as text.
+    message: the reason as text; for a success, what is worth knowing of it.
     attempt: the number of the last attempt, from 1.
     """
 
@@ -45,7 +45,7 @@ class StepResult:
 
     def describe(self) -> str:
         """The result as the end of a sentence: `failed with exit code 1`."""
-        return self.message or ("succeeded" if self.ok else f"failed with exit code {self.exit_code}")
+        return "succeeded" if self.ok else self.message or f"failed with exit code {self.exit_code}"
 
 
 class StepFailed(DanubeError):

@@ -25,7 +25,7 @@ class CloseLog:
             for attempt in range(1, step.attempt + 1):
                 log.step_output(step.sequence, attempt).finish()
             if step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
-                write_step_end(log, step.sequence, step.attempt, step.end)
+                write_step_end(log, step, step.attempt, step.end)
         await self._ports.egress.note_job(job, log)
         write_job_end(log, job, self._ports.clock.now())
         await log.close()
