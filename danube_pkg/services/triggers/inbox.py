@@ -6,12 +6,13 @@ jobs, and the next server settles it.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from danube_pkg.core.configuration.state import PipelineDefinition
-from danube_pkg.core.errors import Permanent, PlatformError, Retryable
+from danube_pkg.core.errors import Conflict, Permanent, PlatformError, Retryable
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
@@ -302,7 +303,8 @@ class Inbox:
         names = {one.name for one in self._observer.index.of_repository(event.repository)}
         for job in self._engine.open_jobs:
             if job.pipeline in names and is_unapproved(job) and pull_request_number(job.trigger) == event.number:
-                await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
+                with contextlib.suppress(Conflict):  # it ended by itself at this moment
+                    await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
 
     async def _forget_old(self) -> float:
         await self._ports.inbox.forget_settled(self._clock.now() - KEEP_SECONDS)
