@@ -18,7 +18,7 @@ import grpc
 from danube._errors import DanubeError
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
-from danube._results import StepResult
+from danube._results import SERVER_LOST, StepResult
 from danube._session import Chunks, StepCall
 
 from danube_pkg.kit.backoff import Backoff
@@ -154,7 +154,7 @@ class CoordinatorClient:
                     _print_notice(error)
                     notice_at = math.inf
                 if time.time() > self._deadline_at:
-                    raise DanubeError("server-lost", "the server was unreachable until the job's deadline") from None
+                    raise DanubeError(SERVER_LOST, "the server was unreachable until the job's deadline") from None
             time.sleep(backoff.next())
 
 

@@ -1,9 +1,13 @@
 """The result of a step, the error of a failed step, and the handle of a running step."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from danube._errors import DanubeError
+
+SERVER_LOST = "server-lost"
+"""The reference of the error after which it is not known whether the step has ended."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,11 @@ class StepFailed(DanubeError):
 class StepHandle:
     """A step that runs in the background. Wait for each one: a job that ends with a running step fails."""
 
-    def __init__(self, name: str, future: "Future[StepResult]", check: bool) -> None:
+    def __init__(
+        self, name: str, future: "Future[StepResult]", check: bool, on_refusal: Callable[[], object] = lambda: None
+    ) -> None:
         self.name = name
+        self._on_refusal = on_refusal
         self._future = future
         self._check = check
 
@@ -75,7 +82,12 @@ class StepHandle:
 
     def wait(self) -> StepResult:
         """Wait for the step to end and return its result. Raises StepFailed as `step.run` does."""
-        result = self._future.result()
+        try:
+            result = self._future.result()
+        except DanubeError as refusal:
+            if refusal.reference != SERVER_LOST:
+                self._on_refusal()  # the server has no such step, and from here on the caller's handling counts
+            raise
         if self._check and not result.ok:
             raise StepFailed(result)
         return result
