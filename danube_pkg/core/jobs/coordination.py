@@ -10,8 +10,13 @@ from danube_pkg.kit.records import HIDDEN, Record
 MAX_OUTPUT_BYTES = 1024**2
 """A step's result carries the last MiB of its output: enough for any value that a pipeline computes with."""
 
-MAX_COMMAND_BYTES = 1024**2
+MAX_ARGUMENT_BYTES = 128 * 1024 - 1
+"""A command is one argument of its shell, a variable with its name one string of the environment: the kernel takes 128
+KiB for each, with the zero byte at the end (MAX_ARG_STRLEN, execve(2))."""
+
 MAX_ENVIRONMENT_BYTES = 1024**2
+"""All variables of a step: with the container's own, well below the kernel's 2 MiB."""
+
 MAX_SHELL_BYTES = 200
 """A program and its options."""
 

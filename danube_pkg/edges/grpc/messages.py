@@ -6,7 +6,7 @@ from danube._proto import coordinator_pb2 as pb
 
 from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.core.jobs.coordination import (
-    MAX_COMMAND_BYTES,
+    MAX_ARGUMENT_BYTES,
     MAX_ENVIRONMENT_BYTES,
     MAX_SHELL_BYTES,
     JobContext,
@@ -16,6 +16,8 @@ from danube_pkg.core.jobs.coordination import (
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.steps import MAX_RETRIES
 from danube_pkg.core.reasons import Reason, reason_named
+
+MAX_NAME_SHOWN = 60
 
 
 def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
@@ -40,13 +42,7 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
 
 def step_request(request: pb.RunStepRequest) -> StepRequest:
     """Raises TooLarge, Invalid."""
-    environment_bytes = sum(len(key) + len(value) for key, value in request.environment.items())
-    if len(request.command) > MAX_COMMAND_BYTES or environment_bytes > MAX_ENVIRONMENT_BYTES:
-        raise TooLarge(
-            "step-too-large",
-            f"command or environment of step {request.sequence} is larger than {MAX_COMMAND_BYTES} bytes",
-            hint="put the script into a file of the repository and run that",
-        )
+    _check_sizes(request)
     if request.sequence < 1 or request.retries > MAX_RETRIES:
         raise Invalid("step-invalid", f"a step's sequence counts from 1 and it has at most {MAX_RETRIES} retries")
     if len(request.shell.encode()) > MAX_SHELL_BYTES or "\0" in request.shell:
@@ -67,6 +63,27 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         check=request.check,
         shell=request.shell,
     )
+
+
+def _check_sizes(request: pb.RunStepRequest) -> None:
+    """Raises TooLarge for what the kernel would refuse when the step's program is executed."""
+    sizes = {f"the command of step {request.sequence}": len(request.command.encode())}
+    for name, value in request.environment.items():
+        sizes[f"the variable {name[:MAX_NAME_SHOWN]!r} of step {request.sequence}"] = len(f"{name}={value}".encode())
+    for what, size in sizes.items():
+        if size > MAX_ARGUMENT_BYTES:
+            raise TooLarge(
+                "step-too-large",
+                f"{what} has {size} bytes; Linux takes at most {MAX_ARGUMENT_BYTES} (128 KiB)",
+                hint="put it into a file of the workspace, and let the command read that",
+            )
+    total = sum(len(f"{name}={value}".encode()) for name, value in request.environment.items())
+    if total > MAX_ENVIRONMENT_BYTES:
+        raise TooLarge(
+            "step-too-large",
+            f"the environment of step {request.sequence} has {total} bytes; at most {MAX_ENVIRONMENT_BYTES} are taken",
+            hint="put it into a file of the workspace, and let the command read that",
+        )
 
 
 def step_result(outcome: StepOutcome) -> pb.StepResult:
