@@ -154,7 +154,8 @@ class CoordinatorClient:
                     _print_notice(error)
                     notice_at = math.inf
                 if time.time() > self._deadline_at:
-                    raise DanubeError(SERVER_LOST, "the server was unreachable until the job's deadline") from None
+                    what = "the server was unreachable until the job's deadline"
+                    raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
             time.sleep(backoff.next())
 
 

@@ -44,7 +44,11 @@ class StepResult:
         Raises DanubeError where a restart of the server lost it.
         """
         if self.raw_output is None:
-            raise DanubeError("output-lost", f"the output of step {self.name!r} is in the log only")
+            raise DanubeError(
+                "output-lost",
+                f"the output of step {self.name!r} is in the log only",
+                hint="let the command write what is needed into a file of /workspace, and read that",
+            )
         return self.raw_output.decode(errors="replace")
 
     def describe(self) -> str:

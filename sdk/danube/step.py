@@ -161,13 +161,18 @@ def _check(
         raise DanubeError(
             "step-invalid",
             "a command or an environment variable has a character that it cannot have (a NUL byte, or = in a name)",
+            hint="put binary data into a file of /workspace",
         )
     if shell is not None:
         check_shell(shell)
     if timeout_seconds is not None and timeout_seconds <= 0:
-        raise DanubeError("step-invalid", f"timeout_seconds={timeout_seconds} must be at least 1")
+        raise DanubeError(
+            "step-invalid",
+            f"timeout_seconds={timeout_seconds} must be at least 1",
+            hint="leave it out for no timeout but the job's",
+        )
     if not 0 <= retries <= 10:
-        raise DanubeError("step-invalid", f"retries={retries} must be from 0 to 10")
+        raise DanubeError("step-invalid", f"retries={retries} must be from 0 to 10", hint="retries=3")
 
 
 def _first_line(command: str) -> str:
