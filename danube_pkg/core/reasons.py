@@ -49,6 +49,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     JOB_TIMEOUT = "job-timeout"
     HOST_LACKS = "host-lacks"
+    LOG_LOST = "log-lost"
 
 
 def reason_named(reference: str, default: Reason) -> Reason:
@@ -77,6 +78,7 @@ HINTS: dict[Reason, str] = {
     Reason.JOB_TIMEOUT: "raise the pipeline's max_duration_seconds, or find the step that takes so long",
     Reason.CANCELLED: "nothing is wrong; the same commit runs again with: danube rerun JOB",
     Reason.HOST_LACKS: "check this machine with: danube doctor",
+    Reason.LOG_LOST: "find out what removes files below logs/ of the data directory; then: danube rerun JOB",
 }
 
 _RUN_HINTS: dict[Reason, str] = {
@@ -84,6 +86,7 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names",
     Reason.INFRASTRUCTURE_LOST: "run it again: danube run; if it happens again: danube doctor",
     Reason.POD_LOST: "run it again: danube run; find out what removed its pod",
+    Reason.LOG_LOST: "find out what removes files below ~/.local/state/danube; then run it again",
     Reason.EVICTED: "run it again: danube run; the machine was short of a resource",
     Reason.SCRIPT_MISSING: "name the file: danube run --script FILE",
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",

@@ -141,6 +141,9 @@ class CrashingLog:
         self._process.touch("log.note")
         self._log.note(key, step, text)
 
+    def has_note(self, key: str) -> bool:
+        return self._log.has_note(key)
+
     def step_range(self, step: int) -> tuple[int, int]:
         return self._log.step_range(step)
 

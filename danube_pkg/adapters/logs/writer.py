@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from danube_pkg.adapters.logs.repair import restore
 from danube_pkg.core.errors import Defect, StorageFull
 from danube_pkg.core.logs.index import (
     RECORD_BYTES,
@@ -145,6 +146,9 @@ class LogWriter:
             masked, _ = self._patterns.mask(text.encode(), final=True)
             self._append(masked + b"\n", RecordKind.NOTE, step, key=named)
 
+    def has_note(self, key: str) -> bool:
+        return note_key(key) in self._notes
+
     def step_range(self, step: int) -> tuple[int, int]:
         return self._ranges.get(step, (0, 0))
 
@@ -172,6 +176,8 @@ class LogWriter:
 
     def _sync(self) -> None:
         with self._translated():
+            restore(self._log, self.path)
+            restore(self._index, self.path.with_suffix(".idx"))
             os.fsync(self._log)
             os.fsync(self._index)
 

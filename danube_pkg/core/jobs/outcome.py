@@ -39,7 +39,16 @@ def log_closed(job: Job, event: ev.LogClosed, now: float) -> Decision:
         else step
         for step in job.steps
     )
-    return publish(replace(job, steps=steps), event, now)
+    job = replace(job, steps=steps)
+    return publish(without_log(job) if event.is_lost else job, event, now)
+
+
+def without_log(job: Job) -> Job:
+    """A job whose log is lost: a success that cannot be shown is none."""
+    if job.outcome is not Status.SUCCESS:
+        return job
+    message = "its log was lost while it ran: another program removed the file"
+    return replace(job, outcome=Status.FAILURE, reason=Reason.LOG_LOST, message=message)
 
 
 def publish(job: Job, event: ev.JobEvent, now: float) -> Decision:

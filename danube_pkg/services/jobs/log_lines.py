@@ -2,7 +2,7 @@
 
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.jobs.events import StepEnd
-from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.reasons import Status
@@ -36,7 +36,17 @@ def write_wait(log: JobLog, what: str, text: str) -> None:
 def write_step_start(log: JobLog, sequence: int, attempt: int, name: str, image: str) -> None:
     """The line before a step's output."""
     again = f", attempt {attempt}" if attempt > 1 else ""
-    log.note(f"start:{sequence}:{attempt}", sequence, f'--- step {sequence} "{one_line(name)}" ({image}){again}')
+    log.note(_start_key(sequence, attempt), sequence, f'--- step {sequence} "{one_line(name)}" ({image}){again}')
+
+
+def has_every_start(log: JobLog, job: Job) -> bool:
+    """Whether the log has the first line of each step that has started. It is written before the start is stored."""
+    started = [step for step in job.steps if step.sequence != COORDINATOR_SEQUENCE and step.started_at is not None]
+    return all(log.has_note(_start_key(step.sequence, 1)) for step in started)
+
+
+def _start_key(sequence: int, attempt: int) -> str:
+    return f"start:{sequence}:{attempt}"
 
 
 def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:

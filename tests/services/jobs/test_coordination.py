@@ -89,6 +89,23 @@ async def test_the_line_of_an_end_names_the_signal_and_whether_it_counts(
         await wait_until_async(lambda: line in log.read_text(), 10, "the line of the end")
 
 
+async def test_a_job_whose_log_was_lost_before_a_restart_is_not_green(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Print(b"made\n"))
+    async with open_engine_setup(tmp_path, machine, keep_pods=True) as setup:
+        job_id = await running_job(setup)
+        await setup.coordination.run_step(job_id, asked("make"))
+    for file in (tmp_path / "logs").iterdir():
+        file.unlink()
+    async with open_engine_setup(tmp_path, machine) as setup:
+        await setup.coordination.finish(job_id, None)
+        await closed(setup, job_id)
+        job = await setup.jobs.load_job(job_id)
+        assert job is not None
+        assert (job.status, job.reason) == (Status.FAILURE, Reason.LOG_LOST)
+        assert "log-lost: earlier lines of this log are gone" in setup.logs.path(job_id).read_text()
+
+
 async def test_a_step_that_prints_nothing_has_an_empty_output(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["true"] = plays()
