@@ -10,17 +10,19 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip --quiet
 DATA := .danube
 
 # What the tests use of the machine: a C compiler, a Git server, an SSH server, namespaces, a registry and other tools for
-# images, a Debian to run in, a browser with letters to show.
+# images.
 DEBIAN_PACKAGES := gcc libc6-dev curl git openssh-client openssh-server util-linux bsdutils procps \
-	docker-registry skopeo umoci apache2-utils busybox-static zstd debootstrap uidmap \
-	chromium fonts-dejavu-core
+	docker-registry skopeo umoci apache2-utils busybox-static zstd uidmap
+
+# What the long tests and the measurements use beside those: a Debian to run in, a browser with letters to show.
+LONG_PACKAGES := debootstrap chromium fonts-dejavu-core
 
 # Python keeps its bytecode, whatever the caller prefers: tests and measurements start hundreds of Python processes.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test unit e2e fuzz check format bench build proto lock test-packages web web-types screenshots
+.PHONY: help setup run test unit e2e fuzz check format bench build proto lock test-packages long-packages web web-types screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,11 +46,11 @@ UNIT := tests/core tests/kit tests/services tests/sdk tests/pod tests/bench --ig
 unit: $(VENV)/.dev ## run the tests that need no package of the machine, no root and no network, in less than 30 s
 	$(PYTEST) -n auto --dist loadgroup --no-loadscope-reorder $(or $(ARGS),$(UNIT))
 
-e2e: test-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the tests that take minutes
+e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar ## run the long tests: browser, other users, kills, whole projects
 	$(PYTEST) $(PARALLEL) -m long $(ARGS)
 
-fuzz: $(VENV)/.dev build/bin/.made ## ask every operation of the API hundreds of times, well and badly; minutes
-	$(PY) -m pytest -m long tests/edges/http/test_document_at_length.py $(ARGS)
+fuzz: test-packages $(VENV)/.dev build/bin/.made build/.web ## thousands of simulations with faults, kills and requests by the document; half an hour
+	$(PYTEST) $(PARALLEL) -m fuzz $(ARGS)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests
@@ -63,7 +65,7 @@ format: $(VENV)/.dev ## put the code into the form that `make check` asks for
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: test-packages $(VENV)/.dev build/bin/.made build/.web ## measure, into build/bench.json; AGAINST=REVISION compares by turns; ARGS="start steps" for some suites
+bench: long-packages $(VENV)/.dev build/bin/.made build/.web ## measure, into build/bench.json; AGAINST=REVISION compares by turns; ARGS="start steps" for some suites
 	$(PY) -m bench $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 build: $(VENV)/.dev build/bin/.made ## build what is released, into dist/
@@ -75,7 +77,7 @@ web: $(VENV)/.danube ## build the page, or fail
 web-types: $(VENV)/.danube ## make the page's types of the API again
 	@$(PY) -m build_steps.web types
 
-screenshots: test-packages $(VENV)/.dev build/bin/.made web ## take pictures of every page in both themes, into docs/images/
+screenshots: long-packages $(VENV)/.dev build/bin/.made web ## take pictures of every page in both themes, into docs/images/
 	@$(PY) -m tests.web.screenshots
 
 proto: $(VENV)/.dev ## make the stubs of proto/ again
@@ -94,6 +96,9 @@ lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=1 takes 
 
 test-packages: ## name the Debian packages that the tests lack, and install them: INSTALL=1, in CI, or as root after a question
 	@sh build_steps/debian_packages.sh $(DEBIAN_PACKAGES)
+
+long-packages: ## the same for make e2e and make bench
+	@sh build_steps/debian_packages.sh $(DEBIAN_PACKAGES) $(LONG_PACKAGES)
 
 # --- the set-up
 
@@ -116,7 +121,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.danube
 	@touch $@
 
 # A small Debian for the tests that take minutes; debootstrap needs a minute for it.
-build/debian/root.tar: build_steps/debian_root.py | test-packages
+build/debian/root.tar: build_steps/debian_root.py | long-packages
 	@echo "Making a Debian for tests"
 	@$(PY) -m build_steps.debian_root
 

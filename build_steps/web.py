@@ -5,7 +5,7 @@ Nothing is built twice: the hash of the sources is stored beside the result, tha
     python -m build_steps.web            build; a failure is only reported: the command line works without the page
     python -m build_steps.web --strict   build, or fail
     python -m build_steps.web types      write web/src/api/schema.d.ts from the OpenAPI document
-    python -m build_steps.web check      type check, linter and unit tests
+    python -m build_steps.web check      are the types those of the document; type check, linter and unit tests
 """
 
 import argparse
@@ -76,10 +76,18 @@ def write_types(target: Path = SCHEMA) -> None:
     _run([*_tool("openapi-typescript", "bin/cli.js"), str(document), "--output", str(target)], quiet=True)
 
 
+def check_types() -> None:
+    """Compare the API's types for TypeScript with those of the present routes. Raises BuildFailed."""
+    present = ROOT / "build" / "schema.d.ts"
+    write_types(present)
+    if present.read_text() != SCHEMA.read_text():
+        raise BuildFailed(f"{SCHEMA.relative_to(ROOT)} is not of the present API. hint: make web-types")
+
+
 def check_page() -> None:
-    """Run the type check, the linter (web/.oxlintrc.json) and the unit tests. Raises BuildFailed at the first
-    failure."""
-    install_packages()
+    """Run the check of the API's types, the type check, the linter (web/.oxlintrc.json) and the unit tests. Raises
+    BuildFailed at the first failure."""
+    check_types()
     _run([*_tool("typescript", "bin/tsc"), "--noEmit"])
     _run([*_tool("oxlint", "bin/oxlint"), "--quiet"])
     _run(unit_test_command())

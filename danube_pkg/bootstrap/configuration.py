@@ -9,7 +9,12 @@ from danube_pkg.core.configuration.settings import Settings, effective_settings
 from danube_pkg.core.repositories.urls import is_remote
 from danube_pkg.kit.records import Record
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
-from danube_pkg.services.configuration.conditions import MissingSecrets, RestartConditions, RunningSettings
+from danube_pkg.services.configuration.conditions import (
+    MissingSecrets,
+    PlannedSettings,
+    RestartConditions,
+    RunningSettings,
+)
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ConditionSource
 
@@ -48,4 +53,5 @@ async def open_configuration(
     server = effective_settings(settings.server, settings.written, applied.config, flags)
     running = RunningSettings(server, settings.written, flags, applied.config)
     missing = MissingSecrets(applied, repository, SqliteSecrets(store.database))
-    return ConfigurationParts(sync, running, (RestartConditions(running, applied), missing, reporter))
+    planned = PlannedSettings(settings, applied)
+    return ConfigurationParts(sync, running, (RestartConditions(running, applied), missing, planned, reporter))

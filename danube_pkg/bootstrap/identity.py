@@ -2,7 +2,7 @@
 
 import logging
 import secrets as randomness
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from danube_pkg.services.identity.oidc import Client, OidcLogin
 from danube_pkg.services.identity.passwords import Passwords
 from danube_pkg.services.identity.sessions import Sessions
 from danube_pkg.services.identity.tokens import Tokens
+from danube_pkg.services.identity.users import Users
 from danube_pkg.services.secrets import Secrets
 
 _log = logging.getLogger("danube.dex")
@@ -60,27 +61,42 @@ async def open_identity(
         dex = await stack.enter_async_context(_open_dex(store, applied, program, external_url))
         if dex is not None:
             secrets.known.add(store.keys.dex_client_secret.encode())
-        client = partial(oidc_client, applied, secrets, dex.settings.client if dex is not None else None)
-        yield await stack.enter_async_context(open_logins(store, access, dex, client))
+        own = dex.settings.client if dex is not None else None
+        client, issuer = partial(oidc_client, applied, secrets, own), partial(current_issuer, applied, own)
+        yield await stack.enter_async_context(open_logins(store, access, dex, client, issuer))
 
 
 @asynccontextmanager
-async def open_logins(store: Store, access: Access, dex: Dex | None, client: Client) -> AsyncIterator[IdentityParts]:
-    """The logins of a server. client: finds the issuer at each login, since the configuration may name another."""
+async def open_logins(
+    store: Store, access: Access, dex: Dex | None, client: Client, issuer: Callable[[], str]
+) -> AsyncIterator[IdentityParts]:
+    """The logins of a server. client: finds the issuer at each login, since the configuration may name another; issuer:
+    its URL, "" for logins with passwords."""
     async with AsyncExitStack() as stack:
         settings = dex.settings if dex is not None else None
         provider = OidcProvider((settings.issuer, f"{settings.url}{DEX_PATH}") if settings is not None else None)
         stack.push_async_callback(provider.close)
         checks = BcryptPasswords()
         stack.callback(checks.close)
-        bearer = BearerParts(access, store.clock, store.new_id, randomness.token_bytes)
+        bearer = BearerParts(access, store.clock, store.new_id, randomness.token_bytes, issuer)
+        sessions = Sessions(SqliteSessions(store.database), bearer)
+        tokens = Tokens(SqliteTokens(store.database), bearer)
         logins = Logins(
-            sessions=Sessions(SqliteSessions(store.database), bearer),
-            tokens=Tokens(SqliteTokens(store.database), bearer),
+            sessions=sessions,
+            tokens=tokens,
             passwords=Passwords(access.store, checks, store.clock),
             oidc=OidcLogin(client, provider, access.store, store.keys, store.clock, randomness.token_bytes),
+            users=Users(access.store, sessions, tokens),
         )
         yield IdentityParts(access, logins, dex)
+
+
+def current_issuer(applied: AppliedConfiguration, own: ClientSettings | None = None) -> str:
+    """The URL of the issuer at which users log in now; "" where they log in with passwords."""
+    configured = applied.config.auth.oidc
+    if configured is not None:
+        return configured.issuer
+    return own.issuer if own is not None else ""
 
 
 async def oidc_client(

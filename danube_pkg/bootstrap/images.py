@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from danube_pkg import __version__
+from danube_pkg.adapters.images.authentication import Authorizations
 from danube_pkg.adapters.images.logins import DockerLogins
-from danube_pkg.adapters.images.registry import RegistryClient
+from danube_pkg.adapters.images.registry import RegistryClient, RegistryClients
 from danube_pkg.adapters.images.store import IMAGE_OWNERS, SINGLE_OWNER, ImageDirectory, Owners
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.programs import find_program
@@ -18,13 +19,14 @@ from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteSecre
 from danube_pkg.core.configuration.settings import RegistrySettings
 from danube_pkg.core.errors import Defect, Permanent, Unavailable
 from danube_pkg.core.images.manifests import platform_of
+from danube_pkg.core.images.ports import RegistryGuard
 from danube_pkg.core.images.reference import ImageBounds
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.http_client import ProxyOf, no_proxy
 from danube_pkg.kit.records import Record, field
 from danube_pkg.kit.tasks import logged
-from danube_pkg.services.images.pulls import ImageService
+from danube_pkg.services.images.pulls import ImageLedgers, ImageService
 from danube_pkg.services.images.registries import Registries, SecretOf
 from danube_pkg.services.secrets import KnownValues, Secrets
 
@@ -55,10 +57,12 @@ async def open_images(
     options: ImageOptions,
     specs: Callable[[], Sequence[RegistrySpec]] = tuple,
     secret_of: SecretOf | None = None,
+    ledgers: ImageLedgers | None = None,
 ) -> AsyncIterator[ImageService]:
     """Opens the service until the block ends.
 
     specs: the configured registries, which override those of `[registry]`. secret_of: reads a registry's password.
+    ledgers: where contacts for jobs are recorded.
     """
 
     async def no_secret(key: str, user: str) -> bytes:
@@ -80,12 +84,23 @@ async def open_images(
         )
         store = ImageDirectory(options.directory, options.bounds, owners_of_images(), logged(_log))
         stack.push_async_callback(store.close)
-        registry = RegistryClient(
-            access, clock, f"danube/{__version__}", options.proxy_of, random.random, options.hosts
-        )
-        stack.push_async_callback(registry.close)
+
+        authorizations = Authorizations()
+
+        def client(guard: RegistryGuard | None) -> RegistryClient:
+            agent = f"danube/{__version__}"
+            return RegistryClient(
+                access, clock, agent, options.proxy_of, random.random, options.hosts, guard, authorizations
+            )
+
         yield ImageService(
-            registry, store, clock, platform=platform_of(platform.machine()), default_host=options.registry.default_host
+            RegistryClients(client),
+            store,
+            clock,
+            platform=platform_of(platform.machine()),
+            default_host=options.registry.default_host,
+            specs=access.specs,
+            ledgers=ledgers,
         )
 
 

@@ -22,10 +22,12 @@ from danube_pkg.core.configuration.settings import EgressHosts, RuntimeKind, Run
 from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.ports import Images
-from danube_pkg.core.images.registries import RegistrySpec
+from danube_pkg.core.images.registries import RegistrySpec, configured_targets
 from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.core.runtimes.ports import Runtime
 from danube_pkg.kit.records import Record
+from danube_pkg.services.health import ConditionSource
+from danube_pkg.services.images.pulls import ImageLedgers
 from danube_pkg.services.images.registries import SecretOf
 
 
@@ -39,6 +41,8 @@ class RuntimeParts(Record):
     """None for a runtime whose images are pulled by others, such as the nodes of a cluster."""
     coordinator_command: str
     """The shell command that a coordinator's container runs."""
+    conditions: Sequence[ConditionSource]
+    """What an operator must see of the runtime."""
 
 
 class SandboxParts(RuntimeParts):
@@ -108,13 +112,20 @@ async def open_sandbox(
     """The embedded runtime with these settings, whatever kind is configured."""
     async with AsyncExitStack() as stack:
         ledgers = FileLedgers(settings.data_dir / "logs")
-        proxies = EgressProxyPool(_egress_settings(options.egress, settings), ledgers, callbacks.host_forms)
+
+        def registries() -> Collection[tuple[str, int]]:
+            specs = (*options.images.registry.specs(), *callbacks.registries())
+            return configured_targets(options.images.registry.default_host, specs)
+
+        egress = _egress_settings(options.egress, settings, registries)
+        proxies = EgressProxyPool(egress, ledgers, callbacks.host_forms)
         stack.push_async_callback(proxies.close)
-        opening = open_images(options.images, callbacks.registries, callbacks.secret_of)
+        contacts = ImageLedgers(ledgers, callbacks.host_forms)
+        opening = open_images(options.images, callbacks.registries, callbacks.secret_of, contacts)
         images = await stack.enter_async_context(opening)
         runtime = SandboxRuntime(settings, images, proxies)
         stack.push_async_callback(runtime.close)
-        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command())
+        yield SandboxParts(runtime, proxies, ledgers, images, coordinator_command(), (runtime,))
 
 
 def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
@@ -130,7 +141,9 @@ def sandbox_settings(settings: RuntimeSettings, data: Path) -> SandboxSettings:
     )
 
 
-def _egress_settings(egress: EgressHosts, settings: SandboxSettings) -> EgressSettings:
+def _egress_settings(
+    egress: EgressHosts, settings: SandboxSettings, registries: Callable[[], Collection[tuple[str, int]]]
+) -> EgressSettings:
     """How the egress proxies of a sandbox's data directory are started."""
     return EgressSettings(
         directory=settings.data_dir / "run" / "egress",
@@ -138,6 +151,7 @@ def _egress_settings(egress: EgressHosts, settings: SandboxSettings) -> EgressSe
         user=PROXY_USER if has_ids_for_pods() else 0,
         cgroups=lambda: find_cgroups().make("egress-proxy", "all", Limits()),
         hosts=egress.hosts,
+        registries=registries,
     )
 
 

@@ -79,7 +79,14 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
-        sources: list[ConditionSource] = [*configuration.conditions, triggers.webhooks, triggers.schedules, outbox]
+        sources: list[ConditionSource] = [
+            configuration.sync,
+            *configuration.conditions,
+            triggers.webhooks,
+            triggers.schedules,
+            outbox,
+            *runtime.conditions,
+        ]
         if identity.dex is not None:
             sources.append(identity.dex)
         owner = TaskOwner(logged(_log.logger))

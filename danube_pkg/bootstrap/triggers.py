@@ -10,7 +10,7 @@ from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.notifications.ports import OutboundHttp
 from danube_pkg.core.repositories.ports import CommitStatuses
-from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore
+from danube_pkg.core.triggers.ports import CommitReader, InboxStore
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
@@ -33,11 +33,11 @@ class TriggerParts(Record):
 
 
 def build_triggers(
-    store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
+    store: Store, jobs: EngineParts, commits: CommitReader, configuration: ConfigurationSync
 ) -> TriggerParts:
-    """The parts, not running yet. changes: finds the files that a pull request changes."""
+    """The parts, not running yet. commits: reads commits of repositories."""
     inbox_store = SqliteInbox(store.database)
-    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, changes, store.timing)
+    ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, commits, store.timing)
     inbox = Inbox(ports, jobs.engine, jobs.observer, configuration.pushed)
     schedules = Schedules(inbox, inbox_store, jobs.observer, store.timing, jobs.draining)
     webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own)
@@ -46,10 +46,10 @@ def build_triggers(
 
 @asynccontextmanager
 async def open_triggers(
-    store: Store, jobs: EngineParts, changes: ChangedFiles, configuration: ConfigurationSync
+    store: Store, jobs: EngineParts, commits: CommitReader, configuration: ConfigurationSync
 ) -> AsyncIterator[TriggerParts]:
     """Runs until the block is left; the engine must be running already."""
-    parts = build_triggers(store, jobs, changes, configuration)
+    parts = build_triggers(store, jobs, commits, configuration)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(parts.inbox.running())
         owner = TaskOwner(logged(_log))

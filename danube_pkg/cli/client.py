@@ -121,8 +121,10 @@ class ApiClient:
         """Raises the server's error. Repeated after a lost answer: the same content twice is the same."""
         self._repeated("PUT", path, data)
 
-    def delete(self, path: str) -> None:
-        self._answer("DELETE", path)
+    def delete(self, path: str) -> Any:
+        """The answer's JSON; None for an answer without a body."""
+        body = self._answer("DELETE", path)
+        return json.loads(body) if body else None
 
     def _repeated(self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
         lost: AnswerLost | None = None

@@ -20,6 +20,8 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("pipelines", "list the pipelines of the configuration"),
     ("login", "log in at a server on another machine"),
     ("token", "create, list and revoke API tokens"),
+    ("users", "list users, and unbind an account of an issuer"),
+    ("sessions", "list your sessions; end those of a user"),
     ("whoami", "show who you are for the server"),
     ("deliveries", "list webhook deliveries and other events, and what became of them"),
     ("audit", "list who did what, or check that the audit log is complete"),

@@ -51,6 +51,31 @@ class Reason(StrEnum):
     HOST_LACKS = "host-lacks"
     LOG_LOST = "log-lost"
 
+    @property
+    def ends_containers(self) -> bool:
+        """Whether a container may end for it. A job whose coordinator's container ended has that reason itself."""
+        return self in _ENDS_CONTAINERS
+
+    @property
+    def is_of_infrastructure(self) -> bool:
+        """Whether the machine, and not the job, is the cause."""
+        return self in _OF_INFRASTRUCTURE
+
+
+_ENDS_CONTAINERS = frozenset(
+    {
+        Reason.INFRASTRUCTURE_LOST,
+        Reason.POD_LOST,
+        Reason.OUT_OF_MEMORY,
+        Reason.EVICTED,
+        Reason.WORKSPACE_FULL,
+    }
+)
+
+_OF_INFRASTRUCTURE = frozenset(
+    {Reason.INFRASTRUCTURE_LOST, Reason.POD_LOST, Reason.POD_FAILED, Reason.HOST_LACKS, Reason.EVICTED}
+)
+
 
 def reason_named(reference: str, default: Reason) -> Reason:
     """The reason with that name, or the default; an error's reference may be a reason."""

@@ -58,6 +58,10 @@ class JobStore(Protocol):
         """The times of a pipeline's newest jobs."""
         ...
 
+    async def approver(self, pipeline_id: str, commit_sha: str, target_branch: str) -> str:
+        """The user who approved a job of that pipeline, commit and target branch; "" where there is none."""
+        ...
+
     def version(self) -> int:
         """A number that changes whenever any stored row has changed; responses are cached by it."""
         ...

@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urljoin, urlsplit
 
+from danube_pkg.kit.guard import Guard
 from danube_pkg.kit.records import HIDDEN, Record, field
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Trouble(enum.Enum):
     URL_INVALID = enum.auto()
     NAME_UNKNOWN = enum.auto()
     NAME_UNRESOLVED = enum.auto()  # a temporary failure of the resolver
-    ADDRESS_REFUSED = enum.auto()  # by `allows_address`
+    ADDRESS_REFUSED = enum.auto()  # by `allows_address` or the guard
     NOT_REACHED = enum.auto()
     CERTIFICATE = enum.auto()
     TLS = enum.auto()
@@ -93,7 +94,7 @@ class HttpSettings(Record):
     https to http, and Authorization is sent to the first origin only. decompress: whether bodies are decoded.
     connections_per_host: 0 for no bound. buffer_bytes: how much of a body is read ahead. hosts: IP address by host
     name, in place of the resolver's. allows_address: called with each IP address before a connection to it, proxies
-    included.
+    included. guard: decides about each target and its addresses; proxies are not its matter.
     """
 
     user_agent: str
@@ -108,6 +109,7 @@ class HttpSettings(Record):
     proxy_of: ProxyOf = environment_proxy
     hosts: Mapping[str, str] = field(default_factory=dict)
     allows_address: Callable[[str], bool] | None = None
+    guard: Guard | None = None
 
 
 class WholeResponse(Record):
@@ -149,6 +151,7 @@ class HttpClient:
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: set[tuple[str, int]] = set()
 
     async def close(self) -> None:
         if self._session is not None:
@@ -190,6 +193,7 @@ class HttpClient:
         sent, timeout = dict(headers or {}), self._timeout(seconds)
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(self._settings.redirects + 1):
+                proxy = self._checked(url)
                 with _translated(url):
                     response = await stack.enter_async_context(
                         session.request(
@@ -199,7 +203,7 @@ class HttpClient:
                             data=body if form is None else form,
                             allow_redirects=False,
                             timeout=timeout,
-                            proxy=self._settings.proxy_of(url),
+                            proxy=proxy,
                         )
                     )
                 target = response.headers.get("Location", "")
@@ -211,6 +215,16 @@ class HttpClient:
                     Trouble.TOO_MANY_REDIRECTS, url, f"it redirects more than {self._settings.redirects} times"
                 )
             yield StreamedResponse(response, url)
+
+    def _checked(self, url: str) -> str | None:
+        """The proxy for a URL whose target is allowed. Raises ExchangeFailed."""
+        proxy = self._settings.proxy_of(url)
+        if proxy is not None:
+            self._proxies.add(_target_of(proxy))
+        guard = self._settings.guard
+        if guard is not None and not guard.allows_target(*_target_of(url), proxied=proxy is not None):
+            raise ExchangeFailed(Trouble.ADDRESS_REFUSED, url, "connections to it are not allowed")
+        return proxy
 
     def _timeout(self, seconds: float | None) -> "aiohttp.ClientTimeout":
         import aiohttp  # loaded already; see _open
@@ -226,18 +240,19 @@ class HttpClient:
         if self._session is None:
             await asyncio.to_thread(importlib.import_module, "aiohttp")
         if self._session is None:  # another request may have opened it meanwhile
-            self._session = _new_session(self._settings)
+            self._session = _new_session(self._settings, self._proxies)
         return self._session
 
 
-def _new_session(settings: HttpSettings) -> "aiohttp.ClientSession":
+def _new_session(settings: HttpSettings, proxies: set[tuple[str, int]]) -> "aiohttp.ClientSession":
+    """proxies: host and port of those in use, which the guard does not decide about."""
     import aiohttp  # loaded already; see HttpClient._open
 
     identity = {} if settings.decompress else {"Accept-Encoding": "identity"}
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit_per_host=settings.connections_per_host,
-            resolver=_resolver(settings.hosts),
+            resolver=_resolver(settings.hosts, settings.guard, proxies),
             socket_factory=_socket_factory(settings.allows_address),
         ),
         headers={"User-Agent": settings.user_agent, **identity},
@@ -265,12 +280,17 @@ def _socket_factory(allows: Callable[[str], bool] | None) -> Callable[[Any], soc
     return new_socket
 
 
-def _resolver(hosts: Mapping[str, str]) -> Any:
+def _resolver(hosts: Mapping[str, str], guard: Guard | None, proxies: set[tuple[str, int]]) -> Any:
     from aiohttp.resolver import ThreadedResolver  # loaded already; see HttpClient._open
 
     class Resolver(ThreadedResolver):
         async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> Any:
             found = await super().resolve(hosts.get(host, host), port, family)
+            if guard is not None and (host, port) not in proxies:
+                allowed = guard.allowed_addresses(host, port, [one["host"] for one in found])
+                found = [one for one in found if one["host"] in allowed]
+                if not found:
+                    raise AddressRefused("connections to its address are not allowed")
             return [{**one, "hostname": host} for one in found]
 
     return Resolver()
@@ -280,6 +300,15 @@ def _url(url: str) -> Any:
     from yarl import URL  # loaded by aiohttp; see HttpClient._open
 
     return URL(url, encoded=True)  # signatures and paths are not normalised
+
+
+def _target_of(url: str) -> tuple[str, int]:
+    """Host and port of a URL; port 0, which nothing allows, for a port that is not a number."""
+    parts = urlsplit(url)
+    try:
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return parts.hostname or "", 0
 
 
 def _host_and_port(url: str) -> str:
@@ -311,6 +340,8 @@ def _translated(url: str) -> Iterator[None]:
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
         raise ExchangeFailed(Trouble.TLS, url, str(error)) from error
     except aiohttp.ClientConnectorDNSError as error:
+        if isinstance(error.os_error, AddressRefused):
+            raise ExchangeFailed(Trouble.ADDRESS_REFUSED, url, str(error.os_error)) from error
         temporary = isinstance(error.os_error, socket.gaierror) and error.os_error.errno == socket.EAI_AGAIN
         trouble = Trouble.NAME_UNRESOLVED if temporary else Trouble.NAME_UNKNOWN
         raise ExchangeFailed(trouble, url, error.os_error.strerror or str(error.os_error)) from error

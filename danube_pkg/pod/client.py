@@ -8,20 +8,20 @@ import itertools
 import json
 import math
 import random
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import grpc
 from danube._errors import DanubeError
+from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
 from danube._results import SERVER_LOST, StepResult
 from danube._session import Chunks, StepCall
 
 from danube_pkg.kit.backoff import Backoff
+from danube_pkg.pod.own_process import monotonic, now, pause, say
 
 PROTOCOL_VERSION = 1
 RETRY_CAP_SECONDS = 1.0
@@ -54,7 +54,7 @@ class CoordinatorClient:
         self._workspace = workspace
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
-        self._deadline_at = time.time() + 3600
+        self._deadline_at = now() + 3600
         self._context: Mapping[str, Any] = {}
 
     @property
@@ -139,6 +139,7 @@ class CoordinatorClient:
         self._repeat(lambda: self._stub.Finish(request, metadata=self._metadata))
 
     def _repeat(self, call: Callable[[], Response]) -> Response:
+        refuse_in_child()
         backoff = Backoff(0.05, RETRY_CAP_SECONDS, random.random)
         notice_at: float | None = None
         while True:
@@ -149,21 +150,21 @@ class CoordinatorClient:
                 if refusal is not None:
                     raise refusal from None
                 if notice_at is None:
-                    notice_at = time.monotonic() + NOTICE_SECONDS
-                if time.monotonic() >= notice_at:
+                    notice_at = monotonic() + NOTICE_SECONDS
+                if monotonic() >= notice_at:
                     _print_notice(error)
                     notice_at = math.inf
-                if time.time() > self._deadline_at:
+                if now() > self._deadline_at:
                     what = "the server was unreachable until the job's deadline"
                     raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
-            time.sleep(backoff.next())
+            pause(backoff.next())
 
 
 def _print_notice(error: grpc.RpcError) -> None:
     """Into the job's log: why the danubefile does not proceed. Once for each call."""
     problem = _problem(error)
     why = f"{problem.what}{': ' if problem.cause else ''}{problem.cause}" if problem else str(error.details())
-    print(f"danube: waiting for the server, until the job's deadline: {why}", file=sys.stderr)
+    say(f"danube: waiting for the server, until the job's deadline: {why}")
 
 
 def _problem(error: grpc.RpcError) -> pb.Problem | None:

@@ -13,6 +13,7 @@ from danube._errors import DanubeError
 
 from danube import _session
 from danube_pkg.pod.client import CoordinatorClient
+from danube_pkg.pod.own_process import flush, leave, say
 from danube_pkg.pod.script import Outcome, run_script
 from danube_pkg.pod.source_tree import BadSource, unpack
 
@@ -28,11 +29,10 @@ def main() -> int:
     try:
         client.start()
         outcome = _work(client, workspace)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         client.finish(success=not outcome.reason, reason=outcome.reason, message=outcome.message, step=outcome.step)
     except DanubeError as error:
-        print(f"danube: {error}", file=sys.stderr)
+        say(f"danube: {error}")
         return 1
     return 0
 
@@ -47,6 +47,4 @@ def _work(client: CoordinatorClient, workspace: Path) -> Outcome:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)  # a thread that waits for an open step must not keep the process alive
+    leave(main())

@@ -14,8 +14,9 @@ from danube._pipeline import MARK, REFUSED, SHELL, check_function, check_result,
 from danube._results import StepFailed
 from danube.step import steps_without_end
 
-from danube import _session
+from danube import _process, _session
 from danube_pkg.kit.python_text import NOT_PYTHON, what_is_wrong
+from danube_pkg.pod.own_process import leave_as_child, say
 
 PASSED_ON = (REFUSED, "infrastructure-lost")
 """References of errors that are the reason of the job which they end: the cause is not an error of the danubefile."""
@@ -73,23 +74,33 @@ def _pipelines(module: ModuleType) -> list[Callable[..., Any]]:
 
 
 def _guarded(call: Callable[[], Outcome], workspace: Path) -> Outcome:
+    """The outcome of the danubefile's own process; a child that it forked and that comes back here ends here."""
     try:
-        return call()
-    except StepFailed as failure:
-        print(failure.what, file=sys.stderr)
-        return Outcome("step-failed", failure.what, failure.result.sequence)
-    except SystemExit as error:
-        where = _where(error.__traceback__, workspace)
-        return Outcome("script-exited", f"the danubefile called sys.exit({error.code!r}){where}")
+        outcome = call()
     except BaseException as error:  # noqa: BLE001 - any exception ends the job with its traceback
-        _print_traceback(error, workspace)
-        where = _where(error.__traceback__, workspace)
-        if isinstance(error, DanubeError):
-            hint = f"; {error.hint}" if error.hint else ""
-            reason = error.reference if error.reference in PASSED_ON else "script-error"
-            return Outcome(reason, f"{error.what}{where}{hint}")
-        text = traceback.format_exception_only(type(error), error)[-1].strip()
-        return Outcome("script-error", f"{text}{where}")
+        if _process.is_child():
+            leave_as_child(error)
+        return _failure(error, workspace)
+    if _process.is_child():
+        leave_as_child(None)
+    return outcome
+
+
+def _failure(error: BaseException, workspace: Path) -> Outcome:
+    """What the danubefile raised, also printed to the job's log."""
+    if isinstance(error, StepFailed):
+        say(error.what)
+        return Outcome("step-failed", error.what, error.result.sequence)
+    where = _where(error.__traceback__, workspace)
+    if isinstance(error, SystemExit):
+        return Outcome("script-exited", f"the danubefile called sys.exit({error.code!r}){where}")
+    _print_traceback(error, workspace)
+    if isinstance(error, DanubeError):
+        hint = f"; {error.hint}" if error.hint else ""
+        reason = error.reference if error.reference in PASSED_ON else "script-error"
+        return Outcome(reason, f"{error.what}{where}{hint}")
+    text = traceback.format_exception_only(type(error), error)[-1].strip()
+    return Outcome("script-error", f"{text}{where}")
 
 
 def _author_frames(trace: TracebackType | None, workspace: Path) -> list[traceback.FrameSummary]:
@@ -105,8 +116,9 @@ def _where(trace: TracebackType | None, workspace: Path) -> str:
 
 def _print_traceback(error: BaseException, workspace: Path) -> None:
     """To standard error: the frames of the repository's files only, with paths relative to it."""
-    print("Traceback (most recent call last):", file=sys.stderr)
+    lines = ["Traceback (most recent call last):"]
     for frame in _author_frames(error.__traceback__, workspace):
         name = Path(frame.filename).relative_to(workspace)
-        print(f'  File "{name}", line {frame.lineno}, in {frame.name}\n    {frame.line}', file=sys.stderr)
-    print("".join(traceback.format_exception_only(type(error), error)), end="", file=sys.stderr)
+        lines.append(f'  File "{name}", line {frame.lineno}, in {frame.name}\n    {frame.line}')
+    lines.append("".join(traceback.format_exception_only(type(error), error)).rstrip("\n"))
+    say("\n".join(lines))

@@ -11,6 +11,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from danube_pkg.kit.trees import remove_tree
+
 
 class BadSource(Exception):
     """The archive has a member that must not be unpacked."""
@@ -39,10 +41,7 @@ def unpack(chunks: Iterator[bytes], workspace: Path) -> None:
     Raises BadSource for a member that must not be unpacked and for a stream that is not a tar archive.
     """
     for left in workspace.iterdir():
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left)
-        else:
-            left.unlink()
+        remove_tree(left)
     try:
         _unpack(chunks, workspace)
     except (tarfile.TarError, ValueError) as error:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from danube._session import current
+from danube._session import inherited
 
 
 class Context:
     """The context of the running job, read-only. Every attribute raises DanubeError outside a job."""
 
     def _get(self, name: str) -> Any:
-        return current().context[name]
+        return inherited().context[name]
 
     @property
     def branch(self) -> str:

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from danube._errors import DanubeError
+from danube._process import refuse_in_child
 
 SERVER_LOST = "server-lost"
 """The reference of the error after which it is not known whether the step has ended."""
@@ -85,7 +86,11 @@ class StepHandle:
         return self._future.done()
 
     def wait(self) -> StepResult:
-        """Wait for the step to end and return its result. Raises StepFailed as `step.run` does."""
+        """Wait for the step to end and return its result. Raises StepFailed as `step.run` does.
+
+        Raises DanubeError in a child process, where no thread would ever bring the result.
+        """
+        refuse_in_child()
         try:
             result = self._future.result()
         except DanubeError as refusal:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from danube import _process
 from danube._errors import DanubeError
 from danube._results import StepResult
 
@@ -48,8 +49,9 @@ _shell = ""
 
 
 def enter(session: Session) -> None:
-    """Make that session the one of this process."""
+    """Make that session the one of this process and of no other."""
     global _current
+    _process.claim()
     _current = session
 
 
@@ -65,7 +67,13 @@ def default_shell() -> str:
 
 
 def current() -> Session:
-    """The job's session. Raises DanubeError outside a job."""
+    """The job's session, for a call to the server. Raises DanubeError outside a job and in a child process."""
+    _process.refuse_in_child()
+    return inherited()
+
+
+def inherited() -> Session:
+    """The job's session, for what needs no call: a forked child has it too. Raises DanubeError outside a job."""
     if _current is None:
         raise DanubeError(
             "not-in-a-job",

@@ -99,6 +99,7 @@ def test_it_serves_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -
     assert processes_of(data) == []
 
 
+@pytest.mark.long
 def test_another_port_is_used_where_its_own_is_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,6 +113,7 @@ def test_another_port_is_used_where_its_own_is_taken(tmp_path: Path) -> None:
     assert "127.0.0.1:8080" not in printed
 
 
+@pytest.mark.long
 def test_a_server_that_cannot_start_is_reported_with_its_reason(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with example(data) as first:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
@@ -132,6 +133,21 @@ async def test_a_script_names_server_and_token(api: Api, shell: Shell) -> None:
     assert json.loads(shown)["name"] == "bob@example.com"
     shown = await shell.danube("whoami", "--server", api.address, code=3)
     assert "danube login" in shown
+
+
+async def test_an_administrator_manages_the_logins_of_a_user(api: Api, shell: Shell) -> None:
+    data = ("--data", str(api.path))
+    browser, script = await api.with_session("alice"), await api.with_token("alice", Scope.READ)
+    await api.store.store.bind_identity("alice", "https://issuer.example.org", "7", 1.0)
+    listed = await shell.danube("users", "list", *data)
+    assert [word in listed for word in ("alice@example.com", "https://issuer.example.org", "7")] == [True] * 3
+    assert "sessions ended: 1" in await shell.danube("users", "unbind", "alice", *data)
+    assert "no account of an issuer is bound" in await shell.danube("users", "unbind", "alice", *data, code=3)
+    assert (await browser.get("/api/v1/me")).status == 401
+    assert "sessions ended: 0" in await shell.danube("sessions", "end", "alice", *data)
+    assert "tokens revoked: 1" in await shell.danube("token", "revoke", "--user", "alice", *data)
+    assert (await script.get("/api/v1/me")).status == 401
+    assert "danube users list" in await shell.danube("sessions", "end", "carol", *data, code=3)
 
 
 async def test_tokens_are_made_listed_and_revoked(api: Api, shell: Shell) -> None:

@@ -1,4 +1,4 @@
-"""What every implementation of `Sources`, `SourceFiles` and `ChangedFiles` does, the fake included.
+"""What every implementation of `Sources`, `SourceFiles` and `CommitReader` does, the fake included.
 
 The implementations: `GitSources` on a local repository and on one behind a real HTTP server, and `FakeSources`.
 """
@@ -15,7 +15,7 @@ import pytest
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.errors import Permanent, PlatformError, Unavailable
 from danube_pkg.core.repositories.ports import SourceFiles, Sources, SourceTree
-from danube_pkg.core.triggers.ports import ChangedFiles
+from danube_pkg.core.triggers.ports import CommitReader
 from tests.fakes.sources import FakeSources
 from tests.support.git_servers import HttpServer, ServedRepository, git
 
@@ -32,7 +32,7 @@ class ContractSources:
 
     sources: Sources
     files: SourceFiles
-    changes: ChangedFiles
+    commits: CommitReader
     repository: str
     commit: str
     topic: str
@@ -131,7 +131,18 @@ async def test_single_files_are_read_by_name_or_pattern_and_missing_ones_are_lef
 
 
 async def test_changed_files_are_the_paths_that_differ_from_the_branch(contract: ContractSources) -> None:
-    assert await contract.changes.changed_files(contract.repository, "main", contract.topic) == ["README"]
+    assert await contract.commits.changed_files(contract.repository, "main", contract.topic) == ["README"]
+
+
+async def test_two_commits_are_compared(contract: ContractSources) -> None:
+    found = await contract.commits.changed_between(contract.repository, contract.commit, contract.topic)
+    assert found == ["README"]
+
+
+async def test_a_commit_has_its_message_and_author(contract: ContractSources) -> None:
+    found = await contract.commits.commit_text(contract.repository, contract.topic)
+    assert found.message.strip() in ("change", "a change")
+    assert found.author
 
 
 async def test_an_unreachable_repository_is_an_error_of_each_call(contract: ContractSources) -> None:
@@ -141,4 +152,8 @@ async def test_an_unreachable_repository_is_an_error_of_each_call(contract: Cont
     with pytest.raises(PlatformError):
         await contract.files.read_files(contract.repository, contract.commit, ["README"])
     with pytest.raises(PlatformError):
-        await contract.changes.changed_files(contract.repository, "main", contract.topic)
+        await contract.commits.changed_files(contract.repository, "main", contract.topic)
+    with pytest.raises(PlatformError):
+        await contract.commits.changed_between(contract.repository, contract.commit, contract.topic)
+    with pytest.raises(PlatformError):
+        await contract.commits.commit_text(contract.repository, contract.topic)

@@ -89,6 +89,7 @@ def test_a_webhook_applies_a_push_to_the_configuration(setup: ConfiguredServer) 
     assert setup.pipelines == ["one", "two"]
 
 
+@pytest.mark.long
 def test_a_push_to_another_branch_causes_no_sync(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.danube.serve()
@@ -102,6 +103,7 @@ def test_a_push_to_another_branch_causes_no_sync(setup: ConfiguredServer) -> Non
     assert setup.refs_requests == 2 * once, "the second sync was that of the second push"
 
 
+@pytest.mark.long
 def test_webhooks_work_once_config_sync_has_applied_the_first_configuration(setup: ConfiguredServer) -> None:
     first = setup.repository.commit({"config.yaml": CONFIG, **a_pipeline("one")})
     setup.git.stop()

@@ -196,6 +196,7 @@ def test_users_log_in_as_configured(danube: DexInstallation) -> None:
     assert (danube.data / "dex" / "dex.yaml").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 def test_the_command_line_logs_in_with_a_code(danube: DexInstallation) -> None:
     environment = {**danube.environment, "XDG_CONFIG_HOME": str(danube.path / "home")}
     words = [*DANUBE, "login", danube.url]
@@ -213,6 +214,7 @@ def test_the_command_line_logs_in_with_a_code(danube: DexInstallation) -> None:
     assert json.loads(me.stdout)["name"] == "alice@example.com"
 
 
+@pytest.mark.long
 def test_a_killed_dex_is_restarted(danube: DexInstallation) -> None:
     # A login that was started before is finished afterwards.
     alice = danube.browser()
@@ -226,6 +228,7 @@ def test_a_killed_dex_is_restarted(danube: DexInstallation) -> None:
     assert alice.who() == "alice@example.com"
 
 
+@pytest.mark.long
 def test_a_dex_that_hangs_does_not_delay_the_health_check(danube: DexInstallation) -> None:
     (process,) = danube.dexes()
     os.kill(process, signal.SIGSTOP)
@@ -237,6 +240,7 @@ def test_a_dex_that_hangs_does_not_delay_the_health_check(danube: DexInstallatio
     danube.wait_for_dex()
 
 
+@pytest.mark.long
 def test_a_dex_that_cannot_start_is_a_condition_until_it_can(danube: DexInstallation) -> None:
     program = danube.path / "dex"
     good = program.read_text()
@@ -258,6 +262,7 @@ def test_a_dex_that_cannot_start_is_a_condition_until_it_can(danube: DexInstalla
     assert danube.browser().log_in("alice") == 200
 
 
+@pytest.mark.long
 def test_dex_ends_with_a_killed_server_and_starts_with_the_next(danube: DexInstallation) -> None:
     alice = danube.browser()
     alice.log_in("alice")

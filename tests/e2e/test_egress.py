@@ -185,6 +185,7 @@ def proxies_of(danube: Installation) -> list[int]:
     ]
 
 
+@pytest.mark.long
 def test_a_download_continues_without_the_server(danube: Installation) -> None:
     halfway, proceed = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -241,6 +242,7 @@ def tree(tmp_path: Path, origin: Origin) -> Path:
     return directory
 
 
+@pytest.mark.long
 def test_a_run_ends_with_the_allowlist_that_it_needs(tree: Path, tmp_path: Path, origin: Origin) -> None:
     own = f"127.0.0.1:{origin.server_port}"
     run = danube_run(tree, "--allow", own, state=tmp_path)

@@ -27,6 +27,18 @@ CASES = {
     "raises": (job_of("raise ValueError('broken pipe dreams')"), "failure", "script-error"),
     "exits": (job_of("import sys\nsys.exit(0)"), "failure", "script-exited"),
     "leaves": (job_of("import os\nos._exit(0)"), "failure", "script-exited"),
+    "killed": (job_of("import os\nos.kill(os.getpid(), 9)"), "failure", "infrastructure-lost"),
+    "child-returns": (
+        job_of("import os\nif not os.fork():\n    return\nos.wait()\nstep.run('exit 3')"),
+        "failure",
+        "step-failed",
+    ),
+    "child-exits": (
+        job_of("import os, sys\nif not os.fork():\n    sys.exit(0)\nos.wait()\nstep.run('true')"),
+        "success",
+        "",
+    ),
+    "closes-output": (job_of("import sys\nstep.run('true')\nsys.stdout.close()"), "success", ""),
     "no-pipeline": ("print('nothing here')\n", "failure", "pipeline-missing"),
     "no-file": (None, "failure", "script-missing"),
     "open-step": (job_of("step.start('sleep 30', name='left open')"), "failure", "step-open"),
@@ -51,6 +63,7 @@ def test_every_end_has_its_status_and_reason(shared: Installation) -> None:
             assert job["hint"], f"{name} has no hint"
     assert "exit code 7" in found["exit-code"]["message"]
     assert "SIGKILL" in found["signal"]["message"] or "137" in found["signal"]["message"]
+    assert "SIGKILL" in found["killed"]["message"]
     assert "danubefile.py:3" in found["syntax"]["message"]
     assert "ValueError: broken pipe dreams" in found["raises"]["message"]
     assert "danubefile.py:5" in found["raises"]["message"]

@@ -68,6 +68,7 @@ def ssh(tmp_path: Path) -> Iterator[SshServer]:
         yield server
 
 
+@pytest.mark.long
 def test_a_private_repository_is_built_with_each_kind_of_credential(danube: Installation, ssh: SshServer) -> None:
     served = danube.path / "served"
     key_file, key_secret = make_key(danube.path / "key_file"), make_key(danube.path / "key_secret")
@@ -250,6 +251,7 @@ def test_a_configured_secret_without_a_value_does_not_prevent_the_start(danube: 
     )
 
 
+@pytest.mark.long
 def test_a_server_starts_before_its_configuration_can_be_read(danube: Installation, ssh: SshServer) -> None:
     repository = ServedRepository(danube.path / "served" / "config.git")
     pipeline = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: app}\nspec: {repository: /srv/app}\n"
@@ -288,6 +290,7 @@ def test_a_server_starts_before_its_configuration_can_be_read(danube: Installati
     assert [one["name"] for one in json.loads(danube.command("pipelines", "--json").stdout)] == ["app"]
 
 
+@pytest.mark.long
 def test_init_writes_a_danubefile_that_runs(danube: Installation) -> None:
     app = danube.repository("shop", {"Makefile": "test:\n\t@echo tested\n"})
     assert "found: Make" in danube.command("init", str(app), "--repository", "https://git.example.org/shop.git").stdout

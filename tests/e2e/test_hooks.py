@@ -82,11 +82,13 @@ def test_each_refusal_has_its_own_status_and_reference(danube: Installation, sen
     with danube.client.open("/metrics") as figures:
         assert b'danube_http_requests_total{route="/hooks/{forge}",status="401"} 4.0' in figures.read()
     assert "danube secrets set hook" in refused["hint"]
-    assert post(unknown, github_headers(unknown, "d1")) == (404, "repository-unknown")
+    answer = sender.post("/hooks/github", unknown, github_headers(unknown, "d0"))
+    assert (answer.status, answer.document) == (202, {"delivery": "d0", "status": "no-pipeline"})
     assert post(PUSH, good, "/hooks/gitlab") == (400, "hook-of-another-forge")
     assert post(PUSH, good, "/hooks/forgejo") == (400, "hook-of-another-forge")
     assert post(PUSH, good, "/hooks/sourcehut") == (404, "no-such-path")
-    assert post(b"{", github_headers(b"{", "d1")) == (400, "hook-not-understood")
+    assert post(b"{", github_headers(b"{", "d-odd")) == (400, "hook-not-understood")
+    assert "cannot be read" in danube.command("deliveries").stdout
     assert post(PUSH, {**good, "content-length": str(MAX_BODY_BYTES + 1)})[0] == 413
     assert post(b"{}", github_headers(b"{}", "d1", "star")) == (204, "")
     assert post(b"{}", github_headers(b"{}", "d1", "ping")) == (200, "")
@@ -101,7 +103,7 @@ def test_each_refusal_has_its_own_status_and_reference(danube: Installation, sen
     wait_until(lambda: len(danube.jobs()) == 2, 30, "two jobs")
     kept = danube.client.get("/api/v1/audit", {"action": "receive-hook"})["entries"]
     assert [(one["actor"], one["target"]) for one in kept] == [
-        (f"delivery {name}", "github") for name in ("d2", "d1", "d1")
+        (f"delivery {name}", "github") for name in ("d2", "d1", "d1", "d0")
     ]
 
 
@@ -281,6 +283,7 @@ def cancel_queued_jobs(danube: Installation) -> None:
         thread.join()
 
 
+@pytest.mark.long
 def test_a_burst_of_deliveries_through_a_kill_starts_each_job_once(danube: Installation) -> None:
     burst_through_kills(danube, count=120, connections=16, kills=1)
 

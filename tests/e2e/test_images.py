@@ -105,6 +105,7 @@ def test_an_image_is_pulled_from_a_registry_and_the_log_reports_it(danube: Insta
     assert [(one["name"], one["loaded"], one["pods"]) for one in listed] == [(f"{registry.host}/e2e/app:1", False, 0)]
 
 
+@pytest.mark.long
 def test_image_pull_uses_the_registries_and_credentials_of_the_server(
     danube: Installation, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -151,9 +152,10 @@ def test_an_image_that_cannot_be_pulled_fails_its_step(shared: Installation) -> 
     shared.sync()
     end = shared.end_of(shared.trigger("missing"))
     assert (end["status"], end["reason"]) == ("failure", "image-pull-failed")
-    assert "there is no host no.such.registry.invalid" in end["message"]
+    assert "registry no.such.registry.invalid is not allowed for this job" in end["message"]
 
 
+@pytest.mark.long
 def test_a_job_pushes_an_image_and_runs_in_it(danube: Installation, registry: Registry) -> None:
     """Jobs reach a registry on this machine by its name, through the proxy; Danube pulls by the same name."""
     port = registry.host.rpartition(":")[2]
@@ -171,7 +173,7 @@ def test_a_job_pushes_an_image_and_runs_in_it(danube: Installation, registry: Re
             step.run({push_it!r}, name="Push")
             step.run("cat /which", name="Run", image={image!r})
         """,
-        egress_allowlist=[f"registry.test:{port}", f"127.0.0.1:{port}"],
+        egress_allowlist=["registry.test"],
     )
     Layout(directory / "layout").image("1", [busybox(), [file("which", "pushed a moment ago\n")]])
     danube.serve()
@@ -180,6 +182,7 @@ def test_a_job_pushes_an_image_and_runs_in_it(danube: Installation, registry: Re
     assert "pushed a moment ago\n" in danube.printed(job)
 
 
+@pytest.mark.long
 def test_load_list_pull_and_remove(danube: Installation, archives: tuple[Path, Path], registry: Registry) -> None:
     load(danube, archives)
     push(Layout(danube.path / "l").image("1", [[file("x", "1")]]), "1", f"{registry.host}/e2e/small:1")
@@ -211,6 +214,7 @@ def test_every_refusal_has_a_hint(danube: Installation, words: tuple[str, ...], 
     assert said in done.stderr
 
 
+@pytest.mark.long
 def test_an_image_that_a_job_uses_is_not_removed(shared: Installation, archives: tuple[Path, Path]) -> None:
     load(shared, archives)
     wait = one_step("echo begun; until [ -e /workspace/go ]; do :; done", "local/shell:1")
@@ -225,6 +229,7 @@ def test_an_image_that_a_job_uses_is_not_removed(shared: Installation, archives:
     shared.command("image", "remove", "local/shell:1")
 
 
+@pytest.mark.long
 def test_danube_run_uses_loaded_images(tmp_path: Path, archives: tuple[Path, Path]) -> None:
     tree, state = tmp_path / "tree", tmp_path / "state"
     tree.mkdir()

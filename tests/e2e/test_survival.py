@@ -57,7 +57,7 @@ def test_a_server_that_is_killed_at_random_times_loses_nothing(danube: Installat
     survive(danube, seed, kills=4)
 
 
-@pytest.mark.long
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(10, 20))
 def test_ten_kills_in_one_job(danube: Installation, seed: int) -> None:
     survive(danube, seed, kills=10)

@@ -41,7 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.slow("installs a project of the package index and runs its own test suite")
+@pytest.mark.long
 def test_its_tests_pass_as_they_are(project: Path, tmp_path: Path) -> None:
     run = danube_run(project, "--network=host", state=tmp_path, seconds=300)
     assert run.code == 0, run.everything

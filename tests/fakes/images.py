@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from danube_pkg.core.errors import Defect
+from danube_pkg.core.images.ports import ImageRequester
 from danube_pkg.core.images.reference import Image, ImageUnavailable
 
 
 class NoImages:
     """Images for runtimes whose pods use the machine's own programs only."""
 
-    async def ensure(self, name: str, tell: Callable[[str], None]) -> Image:
+    async def ensure(self, name: str, tell: Callable[[str], None], requester: ImageRequester) -> Image:
         raise ImageUnavailable(f"image {name} is not available", hint='use image="host"')
 
     def hold(self, image: Image, pod: Path) -> Path | None:

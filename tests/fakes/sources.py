@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.repositories.revisions import Revision, SourceFile
+from danube_pkg.core.triggers.ports import CommitText
 
 COMMIT = "0" * 40
 DANUBEFILE = b'from danube import pipeline\n\n\n@pipeline(name="One")\ndef one() -> None: ...\n'
@@ -35,11 +36,12 @@ class FakeTree:
 
 
 class FakeSources:
-    """`Sources`, `SourceFiles` and `ChangedFiles`. The commit is the head of `main`, the default branch, and of all
+    """`Sources`, `SourceFiles` and `CommitReader`. The commit is the head of `main`, the default branch, and of all
     others.
 
-    missing_refs: names that no repository has. changed: what `changed_files` returns. failure: raised by every call
-    that a repository would have to answer. requests: what was asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
+    message: of each commit. missing_refs: names that no repository has. heads: commits of other refs, by full name.
+    changed: what `changed_files` returns. failure: raised by every call that a repository would have to answer.
+    requests: what was asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class FakeSources:
         self.files = dict(files if files is not None else {"danubefile.py": DANUBEFILE})
         self.missing_refs = missing_refs
         self.changed = changed
+        self.heads: dict[str, str] = {}
+        self.message = "a change"
         self.failure: Exception | None = None
         self.requests: list[str] = []
         self._tar = _tar(self.files)
@@ -65,9 +69,10 @@ class FakeSources:
         if ref in self.missing_refs:
             what = f"{repository} has no branch, tag or commit {ref!r}"
             raise Permanent("source-unavailable", what, hint="list them: git ls-remote")
-        return Revision(self.commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
+        commit_sha = self.heads.get(ref, self.commit_sha)
+        return Revision(commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
-    async def open(self, repository: str, commit_sha: str) -> FakeTree:
+    async def open(self, repository: str, commit_sha: str, tag: str = "") -> FakeTree:
         self._request(f"{repository} {commit_sha}")
         return FakeTree(commit_sha, self._tar)
 
@@ -79,6 +84,14 @@ class FakeSources:
     async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
         self._request(f"{repository} {target_branch}..{commit_sha}")
         return self.changed
+
+    async def changed_between(self, repository: str, before: str, after: str) -> Sequence[str] | None:
+        self._request(f"{repository} {before}..{after}")
+        return self.changed
+
+    async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
+        self._request(f"{repository} text of {commit_sha}")
+        return CommitText(self.message, "Ada")
 
     def _request(self, what: str) -> None:
         self.requests.append(what)

@@ -91,6 +91,9 @@ class CrashingLogs:
         self._process.touch("log.open")
         return CrashingLog(self.real.open(job_id, secrets=secrets, limit_bytes=limit_bytes), self._process)
 
+    async def check(self, job_id: str) -> None:
+        await self.real.check(job_id)
+
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")
         return await self.real.read(job_id, begin, end, step=step)

@@ -17,7 +17,7 @@ PARTS = 6
 """Tests among which the points of the small job are divided, so that workers share them."""
 
 STRIDE = 10
-"""On each push larger jobs are tried with every tenth point and call; trying all takes minutes (`make e2e`)."""
+"""On each push larger jobs are tried with every tenth point and call; trying all takes minutes (`make fuzz`)."""
 
 
 def without_faults(name: str) -> SimulationState:
@@ -40,13 +40,13 @@ def test_the_server_crashes_at_many_points_of_larger_jobs(name: str) -> None:
     crash_at_points(name, range(1, without_faults(name).faults.points + 1, STRIDE))
 
 
-@pytest.mark.long
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", EACH)
 def test_the_server_crashes_at_every_point(name: str) -> None:
     crash_at_points(name, range(1, without_faults(name).faults.points + 1))
 
 
-@pytest.mark.long
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", EACH)
 def test_the_server_crashes_twice_wherever_it_can(name: str) -> None:
     last = without_faults(name).faults.points

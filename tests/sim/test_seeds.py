@@ -16,7 +16,7 @@ def test_every_invariant_holds(seed: int) -> None:
     simulate(random_scenario(seed))
 
 
-@pytest.mark.long
+@pytest.mark.fuzz
 @pytest.mark.parametrize("first", range(EVERYDAY, EVERYDAY + LONG, 100))
 def test_every_invariant_holds_in_a_hundred_runs(first: int) -> None:
     for seed in range(first, first + 100):

@@ -28,6 +28,11 @@ class MovedClock:
         """The time of the first sleeper."""
         return min((at for at, future in self._sleepers if not future.done()), default=None)
 
+    @property
+    def sleepers(self) -> int:
+        """How many tasks wait."""
+        return sum(not future.done() for _, future in self._sleepers)
+
     def move(self, seconds: float) -> None:
         """Advance the time."""
         self.move_to(self._now + seconds)

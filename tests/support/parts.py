@@ -61,7 +61,7 @@ def limited_to(jobs: int) -> AppliedConfiguration:
 def fake_runtime(path: Path, runtime: Runtime | None = None) -> RuntimeParts:
     """Pods of a fake machine, which is a new one where no runtime is given."""
     made = runtime or FakeRuntime(FakeMachine())
-    return RuntimeParts(made, NoProxies(), FileLedgers(path / "logs"), None, COORDINATOR)
+    return RuntimeParts(made, NoProxies(), FileLedgers(path / "logs"), None, COORDINATOR, ())
 
 
 def engine_on(

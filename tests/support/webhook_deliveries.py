@@ -75,15 +75,15 @@ def pull_body(
         "title": title,
         "html_url": "https://forge.example.org/team/app/pull/7",
         "user": {"login": "contributor"},
-        "head": {"ref": "topic", "sha": sha, "repo": {"full_name": source}},
-        "base": {"ref": "main", "sha": "1" * 40},
+        "head": {"ref": "topic", "sha": sha, "repo": {"id": 1 if source == "team/app" else 2, "full_name": source}},
+        "base": {"ref": "main", "sha": "1" * 40, "repo": {"id": 1}},
     }
     return json.dumps(
         {
             "action": action,
             "number": 7,
             "pull_request": pull,
-            "repository": {"full_name": "team/app", "clone_url": repository},
+            "repository": {"id": 1, "full_name": "team/app", "clone_url": repository},
             "sender": {"login": "contributor"},
         }
     ).encode()

@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 from tests.support.browser import Visitors
 from tests.web.site import Site
 
+pytestmark = pytest.mark.long
+
 ROWS = ".log-row"
 
 

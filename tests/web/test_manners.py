@@ -9,6 +9,8 @@ from playwright.sync_api import Route, expect
 from tests.support.browser import Visitors
 from tests.web.site import Site
 
+pytestmark = pytest.mark.long
+
 MOST_BYTES = 150_000
 MOST_SHIFT = 0.02
 """Cumulative layout shift; 0 for a page on which nothing moves."""

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.support.browser import Visitors
 from tests.web.site import PASSWORD, Site
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True, slots=True)
 class Person:

@@ -1,16 +1,15 @@
-"""The pages for every user: overview, pipeline, job, shortcuts, small screens, caching, types of the API."""
+"""The pages for every user: overview, pipeline, job, shortcuts, small screens, caching."""
 
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from build_steps import web
 from tests.support.browser import Visitors, accessibility_findings
 from tests.web.pipelines import ALL, EVIL, EVIL_BRANCH
 from tests.web.site import Site
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -232,16 +231,3 @@ def test_a_chosen_theme_is_remembered(visitors: Visitors) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-
-
-def test_the_types_of_the_api_are_those_of_the_server(tmp_path: Path) -> None:
-    web.write_types(tmp_path / "schema.d.ts")
-    assert (tmp_path / "schema.d.ts").read_text() == web.SCHEMA.read_text(), "make web-types"
-
-
-def test_the_pages_unit_tests() -> None:
-    web.install_packages()
-    done = subprocess.run(
-        web.unit_test_command(), cwd=web.WEB, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,8 @@ from tests.support.webhook_deliveries import Sender, github_headers, pull_body, 
 from tests.web.pipelines import EVIL
 from tests.web.site import Site
 
+pytestmark = pytest.mark.long
+
 COMMIT = "c0ffee" + "0" * 34
 PROPOSED = """
 from danube import ctx, pipeline, step

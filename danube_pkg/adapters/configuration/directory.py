@@ -111,7 +111,11 @@ def _files_below(path: Path) -> tuple[dict[str, bytes], Findings]:
         names += [f"{PIPELINES}/{name}" for name in sorted(os.listdir(root / PIPELINES)) if _is_yaml(name)]
     files: dict[str, bytes] = {}
     for name in _at_most(names, findings):
-        file = (root / name).resolve()
+        try:
+            file = (root / name).resolve()
+        except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
+            findings.add(SourceLocation(name), "this link leads nowhere", hint="replace it by a file")
+            continue
         if not file.is_relative_to(root):
             findings.add(
                 SourceLocation(name),
@@ -186,9 +190,13 @@ def _parsed(files: Mapping[str, bytes], revision: str, base: str, findings: Find
             what = f"all files together have more than {MAX_TOTAL_BYTES // 1024**2} MiB"
             findings.add(SourceLocation(name), what, hint="use several servers")
             break
-        found = parse_yaml(files[name], name, findings)
-        documents.extend(found)
-        texts |= document_texts(files[name], found)
+        try:
+            found = parse_yaml(files[name], name, findings)
+            texts |= document_texts(files[name], found)
+        except Exception as error:  # noqa: BLE001 - whatever a file holds, the others are read and the server starts
+            findings.add_defect(SourceLocation(name), error)
+        else:
+            documents.extend(found)
     revision = revision or _digest(files)
     return ConfigurationFiles(revision, base, tuple(documents), findings.sorted(), _timezones(), texts)
 

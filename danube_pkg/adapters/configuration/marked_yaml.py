@@ -22,6 +22,9 @@ MAX_NODES = 100_000
 MAX_DEPTH = 40
 """Levels of nesting; the schema needs six."""
 
+MAX_SHOWN = 60
+"""Characters of a value that a finding quotes."""
+
 _BORDER = re.compile(r"(---|\.\.\.)(\s|$)")
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,7 +46,7 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
         )
         return ()
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         findings.add(SourceLocation(file, line), "the file is not UTF-8", hint="save it as UTF-8")
@@ -71,10 +74,10 @@ def parse_yaml(data: bytes, file: str, findings: Findings) -> tuple[Marked, ...]
 
 def document_texts(data: bytes, documents: Sequence[Marked]) -> Mapping[SourceLocation, str]:
     """The text of each document of a file, with its comments, by the place where the document begins."""
-    lines = data.decode("utf-8", "replace").splitlines()
+    lines = data.decode("utf-8-sig", "replace").splitlines() or [""]
     found = {}
     for one in documents:
-        begin = end = one.place.line - 1
+        begin = end = min(one.place.line, len(lines)) - 1  # an empty document may begin behind the last line
         while begin > 0 and not _BORDER.match(lines[begin]) and not _BORDER.match(lines[begin - 1]):
             begin -= 1
         while end + 1 < len(lines) and not _BORDER.match(lines[end + 1]):
@@ -134,6 +137,9 @@ class _Converter:
         return Marked(values, place, keys)
 
     def _scalar(self, node: yaml.Node, place: SourceLocation) -> object:
+        if "\0" in node.value:
+            self._findings.add(place, "a text contains a NUL character", hint="remove the \\0 from it")
+            return ""
         if node.tag in _TEXTS:
             return str(node.value)
         if node.tag not in _SCALARS:
@@ -142,8 +148,10 @@ class _Converter:
             return str(node.value)
         try:
             return self._constructor.construct_object(node)
-        except ValueError as error:
-            self._findings.add(place, f"{node.value!r} is not a valid value: {error}", hint='put it in quotes: "…"')
+        except (ValueError, LookupError, ArithmeticError, yaml.YAMLError):
+            kind = node.tag.rpartition(":")[2]
+            shown = repr(node.value) if len(node.value) <= MAX_SHOWN else f"{node.value[:MAX_SHOWN]!r}…"
+            self._findings.add(place, f"{shown} is not a valid {kind} of YAML", hint='put it in quotes: "…"')
             return str(node.value)
 
     def _place(self, node: yaml.Node) -> SourceLocation:

@@ -15,7 +15,7 @@ from danube_pkg.core.documents.marked import Findings, Marked
 from danube_pkg.core.documents.records import read_record
 from danube_pkg.core.errors import ConfigurationInvalid, Invalid, SourceLocation
 from danube_pkg.core.identity.oidc import is_loopback
-from danube_pkg.core.repositories.urls import has_password, is_remote
+from danube_pkg.core.repositories.urls import has_password, is_malformed, is_remote
 from danube_pkg.kit.records import replace
 
 LOCAL_FILE = Path("danube.toml")
@@ -61,8 +61,11 @@ def _read(path: Path, findings: Findings) -> Settings | None:
         findings.add(SourceLocation(file), f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read")
         return None
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
         document = tomllib.loads(text)
+    except RecursionError:
+        findings.add(SourceLocation(file), "lists are nested too deeply", hint="flatten them")
+        return None
     except UnicodeDecodeError:
         findings.add(SourceLocation(file), "the file is not UTF-8", hint="save it as UTF-8")
         return None
@@ -140,6 +143,9 @@ def _check_files(
             f"config_repo.url: there is no directory {found}",
             hint=f"create it: mkdir -p {found}",
         )
+    elif is_malformed(url):
+        what = "config_repo.url is not a valid URL: its host or port cannot be read"
+        findings.add(place("config_repo.url"), what, hint='for example: url = "https://git.example.org/config"')
     elif has_password(url):
         what = "config_repo.url contains credentials"
         findings.add(place("config_repo.url"), what, hint="remove them, and name a secret: token_secret = …")
@@ -153,7 +159,12 @@ def _check_files(
 
 
 def _absolute(text: str, directory: Path) -> str:
-    return str(directory / Path(text).expanduser()) if text else ""
+    if not text:
+        return ""
+    try:
+        return str(directory / Path(text).expanduser())
+    except RuntimeError:  # `~name` of a user that this machine does not have: a directory of that name
+        return str(directory / text)
 
 
 def _with_paths(settings: Settings, directory: Path) -> Settings:

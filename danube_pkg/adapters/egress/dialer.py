@@ -101,14 +101,3 @@ async def _connect(address: Address, port: int) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-def is_own(address: Address) -> bool:
-    """Whether it is an address of this machine: the kernel then uses the same source address. No packet is sent."""
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((str(address), 9))
-        except OSError:
-            return False
-        return parse_address(probe.getsockname()[0].partition("%")[0]) == address

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
-from danube_pkg.adapters.egress.dialer import Dialer, is_own
+from danube_pkg.adapters.egress.dialer import Dialer
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.relay import Traffic
 from danube_pkg.core.egress.addresses import Address
@@ -26,6 +26,7 @@ from danube_pkg.core.egress.policy import (
     Verdict,
 )
 from danube_pkg.core.errors import StorageFull
+from danube_pkg.kit.addresses import is_own
 from danube_pkg.kit.records import Mutable, replace
 
 MAX_LOOKUPS = 8

@@ -45,7 +45,8 @@ _HOP_BY_HOP = {
 """RFC 9110, section 7.6.1. Transfer-Encoding is kept, since h11 needs it for framing."""
 
 _UPGRADED = 101
-_ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([^#]*)")
+_ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([/?][^#]*)?")
+"""A target with user information is refused, in whose host two readers may differ (RFC 9110, section 4.2.4)."""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -101,7 +102,8 @@ class Forwarding:
             target = parse_target(found[1].decode("ascii"), HTTP_PORT)
         except (Invalid, UnicodeDecodeError):
             raise self._refused(NO_TARGET, EgressReason.BAD_REQUEST) from None
-        return target, found[2] if found[2].startswith(b"/") else b"/" + found[2]
+        path = found[2] or b"/"
+        return target, path if path.startswith(b"/") else b"/" + path
 
     def _refused(self, target: EgressTarget, reason: EgressReason, server_name: str = "") -> NotConnected:
         contact = self._enforcer.contact(Way.HTTP, self._step, target, Decision(Verdict.REFUSED, reason))

@@ -49,6 +49,14 @@ class FileLedgers:
         except FileNotFoundError:
             return ()
 
+    def append(self, job_id: str, contact: Contact) -> None:
+        descriptor = self.open(job_id)
+        try:
+            writer = LedgerWriter(job_id, descriptor)
+            writer.record_decision(contact, keep_free=0)
+        finally:
+            os.close(descriptor)
+
 
 class LedgerWriter:
     """The proxy's side: appends whole lines, each in one write. masks: applied to names from then on."""

@@ -20,6 +20,7 @@ from typing import Any
 import danube_pkg
 from danube_pkg.adapters.egress.control import masks_file, receive_packet, send_packet
 from danube_pkg.adapters.egress.ledgers import FileLedgers
+from danube_pkg.core.egress.policy import with_registries
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.runtimes.pods import PodSockets
 from danube_pkg.kit.readiness import wait_readable
@@ -46,6 +47,11 @@ def proxy_command() -> Sequence[str]:
     return (sys.executable, "-P", "-m", "danube_pkg.adapters.egress.program")
 
 
+def no_registries() -> Collection[tuple[str, int]]:
+    """No configured registries."""
+    return ()
+
+
 def no_groups() -> Sequence[Path]:
     """No control groups for the proxy."""
     return ()
@@ -56,7 +62,8 @@ class EgressSettings(Record):
 
     directory: of the control sockets and the proxies' log. launcher: danube-ns. user: the proxy's user id, 0 for the
     server's. cgroups: returns the `cgroup.procs` files that the proxy joins, outside of the server's unit. hosts: IP
-    address by host name, in place of the resolver's.
+    address by host name, in place of the resolver's. registries: host and port of the configured ones, which an
+    allowlist that names one allows as they are.
     """
 
     directory: Path
@@ -66,6 +73,7 @@ class EgressSettings(Record):
     user: int = 0
     cgroups: Callable[[], Sequence[Path]] = no_groups
     hosts: Mapping[str, str] = field(default_factory=dict)
+    registries: Callable[[], Collection[tuple[str, int]]] = no_registries
     silence_seconds: float = 20.0
     """A proxy that does not answer for so long is killed and replaced. Its connections are lost, so this is longer than
     a machine under full load needs to give it a moment."""
@@ -107,7 +115,7 @@ class EgressProxyPool:
         message = {
             "verb": "serve",
             "job": job_id,
-            "allowlist": list(allowlist),
+            "allowlist": with_registries(allowlist, self._settings.registries()),
             "learn": learn,
             "hosts": dict(self._settings.hosts),
         }

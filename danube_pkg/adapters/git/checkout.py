@@ -21,7 +21,9 @@ from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
 from dulwich.pack import write_pack_index_v2
 
+from danube_pkg.adapters.git.attributes import Attributes
 from danube_pkg.adapters.git.limits import LFS_POINTER_BYTES, MAX_BLOB_BYTES, MAX_FILES
+from danube_pkg.adapters.git.tags import GitTag
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import Permanent, TooLarge
 from danube_pkg.kit.records import Mutable, Record, field
@@ -31,7 +33,12 @@ MAX_DEPTH = 200
 
 Kind = TypeVar("Kind", bound=ShaFile)
 
-_LINK, _SUBMODULE, _DIRECTORY = 0o120000, 0o160000, 0o040000
+ATTRIBUTES = b".gitattributes"
+
+MAX_NAMED = 5
+"""Files that a notice names."""
+
+_LINK, _SUBMODULE, _DIRECTORY, _FILE = 0o120000, 0o160000, 0o040000, 0o100000
 _LFS = b"version https://git-lfs.github.com/spec/"
 _FORBIDDEN = {b"", b".", b"..", b".git"}
 
@@ -109,6 +116,8 @@ class Checkout:
         self._mtime = 0
         self._submodules = submodules or {}
         self._pointers: list[str] = []
+        self._attributes = Attributes()
+        self._not_encoded: list[str] = []
 
     @property
     def notices(self) -> list[str]:
@@ -119,17 +128,28 @@ class Checkout:
                 f"{some} only pointers of Git LFS ({self._pointers[0]} and so on): their content was not fetched; "
                 "a step can fetch it: git lfs pull, with an image that has git-lfs and with a token of its own"
             )
+        if self._not_encoded:
+            found.append(f"not encoded as .gitattributes asks: {'; '.join(self._not_encoded[:MAX_NAMED])}")
         return found
 
-    def write(self, tar: TreeTar, *, origin: str = "", branch: str = "") -> None:
+    def write(self, tar: TreeTar, *, origin: str = "", branch: str = "", tag: GitTag | None = None) -> None:
+        """branch: what HEAD names; detached without. tag: the tag that led to the commit."""
         with tempfile.TemporaryFile(dir=self._temporary) as file:
             file.write(bytes(12))
             pack = _Pack(file)
             commit = self._get(self._sha, Commit, "the commit")
             self._mtime = commit.commit_time
             pack.add(commit)
+            for one in tag.objects if tag is not None else ():
+                pack.add(one)
             self._walk(commit.tree, b"", 0, tar, pack)
-            self._write_git(tar, pack, origin, branch)
+            self._write_git(tar, pack, origin)
+            line = self._sha + b"\n"
+            tar.add_bytes(".git/HEAD", f"ref: refs/heads/{branch}\n".encode() if branch else line, self._mtime)
+            if branch:
+                self._write_ref(tar, f"heads/{branch}", line)
+            if tag is not None:
+                self._write_ref(tar, f"tags/{tag.name}", tag.sha + b"\n")
 
     def _get(self, sha: ObjectID, kind: type[Kind], what: str) -> Kind:
         try:
@@ -154,6 +174,16 @@ class Checkout:
             raise TooLarge("source-too-large", what, hint="nest the directories of the repository less deeply")
         tree = self._get(sha, Tree, f"the tree of {prefix.decode('utf-8', 'replace') or '/'!r}")
         self._pack(tree, pack)
+        with self._attributes.of_directory(prefix.rstrip(b"/"), self._own_attributes(tree)):
+            self._entries(tree, prefix, depth, tar, pack)
+
+    def _own_attributes(self, tree: Tree) -> bytes:
+        """The content of a directory's `.gitattributes`; b"" where it is none, or a link, which Git ignores."""
+        if not self._files or ATTRIBUTES not in tree or tree[ATTRIBUTES][0] & 0o170000 != _FILE:
+            return b""
+        return self._get(tree[ATTRIBUTES][1], Blob, "a .gitattributes").as_raw_string()
+
+    def _entries(self, tree: Tree, prefix: bytes, depth: int, tar: TreeTar, pack: _Pack) -> None:
         for entry in tree.iteritems():
             name, mode, inner = entry.path, entry.mode, entry.sha
             if name is None or mode is None or inner is None or name.lower() in _FORBIDDEN or b"/" in name:
@@ -195,27 +225,32 @@ class Checkout:
         if mode & 0o170000 == _LINK:
             tar.add_link(_text(path), _text(data), self._mtime)
         else:
-            tar.add_bytes(_text(path), data, self._mtime, executable=bool(mode & 0o100))
+            tar.add_bytes(_text(path), self._converted(path, data, sha), self._mtime, executable=bool(mode & 0o100))
+
+    def _converted(self, path: bytes, data: bytes, sha: ObjectID) -> bytes:
+        converted, problem = self._attributes.convert(path, data, sha)
+        if problem:
+            self._not_encoded.append(f"{_text(path)}: {problem}")
+        return converted
 
     def _pack(self, one: ShaFile, pack: _Pack) -> None:
         if one.id not in self._packed:
             self._packed.add(one.id)
             pack.add(one)
 
-    def _write_git(self, tar: TreeTar, pack: _Pack, origin: str, branch: str) -> None:
+    def _write_ref(self, tar: TreeTar, name: str, line: bytes) -> None:
+        """name: below `refs/`, such as `heads/main`."""
+        for parent in _parents(name):
+            tar.add_directory(f".git/refs/{parent}", self._mtime)
+        tar.add_bytes(f".git/refs/{name}", line, self._mtime)
+
+    def _write_git(self, tar: TreeTar, pack: _Pack, origin: str) -> None:
         checksum = pack.finish()
         pack_name = f".git/objects/pack/pack-{checksum.hex()}"
         for directory in ("", "/objects", "/objects/pack", "/objects/info", "/refs", "/refs/heads", "/refs/tags"):
             tar.add_directory(f".git{directory}", self._mtime)
-        line = self._sha + b"\n"
-        head = f"ref: refs/heads/{branch}\n".encode() if branch else line
-        tar.add_bytes(".git/HEAD", head, self._mtime)
         tar.add_bytes(".git/config", _config(origin, self._submodules).encode(), self._mtime)
-        tar.add_bytes(".git/shallow", line, self._mtime)
-        if branch:
-            for parent in _parents(branch):
-                tar.add_directory(f".git/refs/heads/{parent}", self._mtime)
-            tar.add_bytes(f".git/refs/heads/{branch}", line, self._mtime)
+        tar.add_bytes(".git/shallow", self._sha + b"\n", self._mtime)
         index = io.BytesIO()
         write_pack_index_v2(index, sorted(pack.entries), checksum)
         tar.add_bytes(f"{pack_name}.idx", index.getvalue(), self._mtime)
@@ -267,9 +302,10 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "")
 
 
-def _parents(branch: str) -> list[str]:
-    parts = posixpath.dirname(branch).split("/")
-    return ["/".join(parts[: count + 1]) for count in range(len(parts)) if parts[0]]
+def _parents(name: str) -> list[str]:
+    """The directories of a ref's file below its first one, which is there already."""
+    parts = posixpath.dirname(name).split("/")
+    return ["/".join(parts[: count + 1]) for count in range(1, len(parts))]
 
 
 def _text(name: bytes) -> str:

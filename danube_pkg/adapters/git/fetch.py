@@ -17,6 +17,7 @@ from dulwich.repo import Repo
 
 from danube_pkg.adapters.git import host_git
 from danube_pkg.adapters.git.limits import DEEPENING, MAX_PACK_BYTES
+from danube_pkg.adapters.git.object_format import check_format
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent, TooLarge
@@ -44,6 +45,7 @@ def open_mirror(directory: Path) -> Repo:
 def fetch(url: str, sha: str, directory: Path, remote: RemoteSettings) -> Repo:
     """The mirror with that commit (or tag), without a request where it has it. Raises Permanent, Unavailable."""
     wanted = ObjectID(sha.encode("ascii"))
+    check_format(without_login(url), [wanted])
     repo = open_mirror(directory)
     try:
         if wanted not in repo.object_store:

@@ -7,7 +7,6 @@ A mirror belongs to a URL and a rule of `git_authentication`: what one credentia
 import asyncio
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +14,12 @@ from pathlib import Path
 
 from danube_pkg.adapters.git.limits import MAX_PACKS
 from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.tree_sizes import TreeSize, measure_trees
+from danube_pkg.kit.trees import remove_tree
 
 _log = EventLog("danube.git")
+
+_NO_LIMIT = TreeSize(1 << 62, 1 << 62)
 
 
 class Mirrors:
@@ -88,21 +91,21 @@ def _measured(directory: Path) -> list[tuple[float, int, Path]]:
             used_at = mirror.stat().st_mtime
         except FileNotFoundError:  # its writer has just deleted it
             continue
-        size = 0
-        for root, _, names in os.walk(mirror):
-            for name in names:
-                try:
-                    size += os.lstat(os.path.join(root, name)).st_blocks * 512
-                except FileNotFoundError:
-                    continue
-        found.append((used_at, size, mirror))
+        found.append((used_at, measure_trees([mirror], _NO_LIMIT).size_bytes, mirror))
     return found
 
 
 def _remove(mirror: Path) -> None:
-    """Renamed first, so that a partly deleted mirror is never used."""
+    """Renamed first, so that a partly deleted mirror is never used. Its refs have names that the remote chose."""
     removed = mirror.with_suffix(".removed")
-    shutil.rmtree(removed, ignore_errors=True)
+    _remove_if_possible(removed)
     if mirror.exists():
         mirror.rename(removed)
-    shutil.rmtree(removed, ignore_errors=True)
+    _remove_if_possible(removed)
+
+
+def _remove_if_possible(removed: Path) -> None:
+    try:
+        remove_tree(removed)
+    except OSError as error:
+        _log.warning("mirror-not-removed", path=str(removed), cause=str(error))

@@ -11,6 +11,7 @@ from dulwich.repo import Repo
 
 from danube_pkg.adapters.git.checkout import peeled
 from danube_pkg.adapters.git.commits import commit_metadata
+from danube_pkg.adapters.git.object_format import check_format, check_repository
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.transports import HINT, connected
 from danube_pkg.core.errors import Permanent
@@ -55,7 +56,7 @@ def open_local(path: Path) -> Repo | None:
     if not path.is_dir():
         raise Permanent("source-unavailable", f"there is no directory {path}", hint=HINT)
     try:
-        return Repo(str(path))
+        repo = Repo(str(path))
     except NotGitRepository:
         return None
     except (ValueError, OSError, NotImplementedError) as error:
@@ -65,6 +66,12 @@ def open_local(path: Path) -> Repo | None:
             cause=str(error),
             hint=f"check it with: git -C {path} fsck",
         ) from error
+    try:
+        check_repository(repo, str(path))
+    except Permanent:
+        repo.close()
+        raise
+    return repo
 
 
 def resolve_local(repo: Repo, ref: str, name: str) -> Revision:
@@ -112,6 +119,7 @@ def _resolve_remote(url: str, ref: str, remote: RemoteSettings) -> Resolved:
         return Resolved(Revision(ref, ref), peel=True)
     with connected(url, remote) as (client, path):
         answer = client.get_refs(path.encode(), ref_prefix=_prefixes(ref))
+    check_format(name, (sha for sha in answer.refs.values() if sha))
     refs = {one.decode("utf-8", "surrogateescape"): ObjectID(sha) for one, sha in answer.refs.items() if sha}
     head = (answer.symrefs or {}).get(HEADREF, Ref(b"")).decode("utf-8", "replace")
     if not ref or ref == "HEAD":
@@ -126,6 +134,27 @@ def _resolve_remote(url: str, ref: str, remote: RemoteSettings) -> Resolved:
     # A tag may be an object of its own: newer servers also list what it points to.
     commit = refs.get(f"refs/tags/{tag}^{{}}") if tag else None
     return Resolved(Revision((commit or sha).decode(), ref, branch, tag), peel=not branch and commit is None)
+
+
+def remote_tag(url: str, tag: str, remote: RemoteSettings) -> str:
+    """The hash of what a tag names now: a tag object or a commit. Raises Permanent, Unavailable."""
+    ref = f"refs/tags/{tag}"
+    with connected(url, remote) as (client, path):
+        answer = client.get_refs(path.encode(), ref_prefix=[ref.encode("utf-8", "surrogateescape")])
+    found = answer.refs.get(Ref(ref.encode("utf-8", "surrogateescape")))
+    if found is None:
+        raise _no_ref(without_login(url), ref)
+    return found.decode()
+
+
+def local_tag(path: Path, tag: str) -> str:
+    """The same for a repository on this machine; "" where it has no such tag."""
+    local = open_local(path)
+    if local is None:
+        return ""
+    with local:
+        found = local.get_refs().get(Ref(f"refs/tags/{tag}".encode("utf-8", "surrogateescape")))
+        return found.decode() if found is not None else ""
 
 
 def _prefixes(ref: str) -> list[bytes]:

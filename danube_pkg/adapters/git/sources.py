@@ -16,10 +16,11 @@ from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.core.configuration.settings import SourceSettings
-from danube_pkg.core.errors import TooLarge
+from danube_pkg.core.errors import PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
 from danube_pkg.core.repositories.urls import is_remote, without_login
+from danube_pkg.core.triggers.ports import CommitText
 from danube_pkg.kit.records import Mutable, Record, field, replace
 
 MAX_WORKERS = 2
@@ -72,7 +73,7 @@ class NoCredentials:
 
 
 class GitSources:
-    """Implements `Sources`, `SourceFiles` and `ChangedFiles`.
+    """Implements `Sources`, `SourceFiles` and `CommitReader`.
 
     directory: `repos/` below the data directory, for mirrors and temporary packs. known_hosts: files of ssh host keys
     beside the system's.
@@ -109,12 +110,13 @@ class GitSources:
         fetched = await self._fetch(repository, revision.commit_sha, remote)
         return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
 
-    async def open(self, repository: str, commit_sha: str) -> WorkerSource:
+    async def open(self, repository: str, commit_sha: str, tag: str = "") -> WorkerSource:
         """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read."""
         request: dict[str, Any] = {
             "do": "stream",
             "repository": repository.removeprefix("file://"),
             "commit_sha": commit_sha,
+            "tag": tag,
             "directory": str(self._mirrors.directory),
         }
         if not is_remote(repository):
@@ -123,9 +125,11 @@ class GitSources:
         fetched = _Fetched()
         remote = await self._remote_settings(repository)
         request |= await self._fetch_all(repository, commit_sha, remote, fetched)
+        if tag:
+            request["tag_sha"] = await self._fetch_tag(repository, tag, request["commit_sha"], remote, fetched)
         rule = remote.credential.rule
         return WorkerSource(
-            commit_sha,
+            request["commit_sha"],
             self._worker,
             request,
             rule,
@@ -162,25 +166,24 @@ class GitSources:
             fetched.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {rule}")
             its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, depth + 1)
             inner.append({**one, **its_request})
-        return {"commit_sha": commit_sha, "mirror": str(mirror), "submodules": inner}
+        return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
+
+    async def _fetch_tag(self, url: str, tag: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched) -> str:
+        """The hash of what the tag names, fetched; that of the commit, with a notice, where the tag cannot be read."""
+        mirror = self._mirrors.path(url, remote.credential.rule)
+        request = {"do": "tag", "repository": url, "tag": tag, "mirror": str(mirror), "remote": remote.request()}
+        try:
+            async with self._mirrors.writing(mirror), self._fetching:
+                answer = await self._worker.ask(request)
+        except PlatformError as error:
+            fetched.notices.append(f"the tag {tag} could not be read, and is written as a name of the commit: {error}")
+            return commit_sha
+        found: str = answer["sha"]
+        return found
 
     async def read_files(self, repository: str, commit_sha: str, names: Sequence[str]) -> Sequence[SourceFile]:
         """Files of a commit without the rest of its tree; a remote repository's commit is fetched first."""
-        request: dict[str, Any] = {
-            "do": "files",
-            "repository": repository.removeprefix("file://"),
-            "commit_sha": commit_sha,
-            "names": list(names),
-        }
-        if is_remote(repository):
-            remote = await self._remote_settings(repository)
-            mirror = self._mirrors.path(repository, remote.credential.rule)
-            request |= {"mirror": str(mirror), "remote": remote.request()}
-            async with self._mirrors.writing(mirror), self._fetching:
-                answer = await self._worker.ask(request)
-            await self._mirrors.evict(mirror)
-        else:
-            answer = await self._worker.ask(request)
+        answer = await self._ask_about(repository, {"do": "files", "commit_sha": commit_sha, "names": list(names)})
         return [
             SourceFile(one["name"], base64.b64decode(one["data"]), one["size_bytes"], one["is_link"])
             for one in answer["files"]
@@ -193,22 +196,29 @@ class GitSources:
         often, and never too rarely.
         """
         base = await self.resolve(repository, f"refs/heads/{target_branch}")
-        request: dict[str, Any] = {
-            "do": "changes",
-            "repository": repository.removeprefix("file://"),
-            "before": base.commit_sha,
-            "after": commit_sha,
-        }
-        if not is_remote(repository):
-            answer = await self._worker.ask(request)
-        else:
-            remote = await self._remote_settings(repository)
-            mirror = self._mirrors.path(repository, remote.credential.rule)
-            async with self._mirrors.writing(mirror), self._fetching:
-                answer = await self._worker.ask({**request, "mirror": str(mirror), "remote": remote.request()})
-            await self._mirrors.evict(mirror)
+        return await self.changed_between(repository, base.commit_sha, commit_sha)
+
+    async def changed_between(self, repository: str, before: str, after: str) -> Sequence[str] | None:
+        """The differences between two commits. Only these are fetched."""
+        answer = await self._ask_about(repository, {"do": "changes", "before": before, "after": after})
         changed: Sequence[str] | None = answer["changed"]
         return changed
+
+    async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
+        answer = await self._ask_about(repository, {"do": "text", "commit_sha": commit_sha})
+        return CommitText(answer["message"], answer["author"])
+
+    async def _ask_about(self, repository: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The worker's answer about commits, which it fetches into the mirror of a remote repository."""
+        request = {**question, "repository": repository.removeprefix("file://")}
+        if not is_remote(repository):
+            return await self._worker.ask(request)
+        remote = await self._remote_settings(repository)
+        mirror = self._mirrors.path(repository, remote.credential.rule)
+        async with self._mirrors.writing(mirror), self._fetching:
+            answer = await self._worker.ask({**request, "mirror": str(mirror), "remote": remote.request()})
+        await self._mirrors.evict(mirror)
+        return answer
 
     async def _remote_settings(self, repository: str) -> RemoteSettings:
         credential = await self._credentials.credential_for(repository)
@@ -252,7 +262,7 @@ class WorkingTree:
         """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""
         return Revision(**await self._worker.ask(self._request("working-revision")))
 
-    async def open(self, repository: str, commit_sha: str) -> WorkerSource:
+    async def open(self, repository: str, commit_sha: str, tag: str = "") -> WorkerSource:
         return WorkerSource(commit_sha, self._worker, self._request("working-tree"))
 
     def _request(self, do: str) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ protocol of the repository itself from the same host.
 
 import posixpath
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
@@ -16,11 +17,14 @@ from dulwich.object_store import BaseObjectStore, tree_lookup_path
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from danube_pkg.adapters.git.limits import MAX_SUBMODULES, MAX_WANTED_FILE_BYTES
-from danube_pkg.core.errors import Permanent, TooLarge
+from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.urls import as_url, is_remote, scheme_of
 from danube_pkg.kit.records import Record, to_builtins
 
 _LINK = 0o160000
+MAX_QUOTED = 100
+"""Bytes of a line that a notice quotes."""
+
 _RELATIVE = re.compile(r"\.\.?/")
 
 
@@ -40,12 +44,15 @@ class Submodule(Record):
 
 
 def submodules(objects: BaseObjectStore, commit_sha: str, repository: str) -> list[Submodule]:
-    """The submodules of `.gitmodules` for which the commit's tree has an entry. Raises Permanent, TooLarge."""
+    """The submodules of `.gitmodules` for which the commit's tree has an entry. Raises TooLarge."""
     commit = objects[ObjectID(commit_sha.encode("ascii"))]
     if not isinstance(commit, Commit):
         return []
     found = []
-    for name, path, url in _listed(objects, commit.tree):
+    data = _gitmodules(objects, commit.tree)
+    if (mistake := _mistake(data)) is not None:
+        return [Submodule("", ".gitmodules", "", "", f"no submodule is fetched: {mistake}")]
+    for name, path, url in _listed(data):
         sha = _linked(objects, commit.tree, path)
         if sha:
             found.append(_resolved(name, path, url, sha, repository))
@@ -55,24 +62,40 @@ def submodules(objects: BaseObjectStore, commit_sha: str, repository: str) -> li
     return found
 
 
-def _listed(objects: BaseObjectStore, tree_sha: ObjectID) -> Iterator[tuple[str, str, str]]:
-    """(name, path, url) of each section of `.gitmodules`. Raises Permanent for a file that cannot be parsed."""
+def _gitmodules(objects: BaseObjectStore, tree_sha: ObjectID) -> bytes:
+    """The content of `.gitmodules`; b"" where there is none, or one that is too long."""
     try:
         _, sha = tree_lookup_path(objects.__getitem__, tree_sha, b".gitmodules")
     except KeyError:
-        return
+        return b""
     blob = objects[sha]
-    if not isinstance(blob, Blob) or len(blob.data) > MAX_WANTED_FILE_BYTES:
-        return
+    return blob.data if isinstance(blob, Blob) and len(blob.data) <= MAX_WANTED_FILE_BYTES else b""
+
+
+def _mistake(data: bytes) -> str | None:
+    """The first line that cannot be parsed, as a sentence; None for a file without a mistake.
+
+    `git clone` takes such a commit, so its job does: only its submodules are missing.
+    """
+    lines = data.splitlines(keepends=True)
+    if _parses(data):
+        return None
+    number = bisect_left(range(1, len(lines)), True, key=lambda count: not _parses(b"".join(lines[:count]))) + 1
+    text = lines[number - 1].strip()[:MAX_QUOTED].decode("utf-8", "replace")
+    return f".gitmodules, line {number}, cannot be parsed: {text!r}"
+
+
+def _parses(data: bytes) -> bool:
     try:
-        config = ConfigFile.from_file(BytesIO(blob.data))
-    except ValueError as error:
-        raise Permanent(
-            "source-unavailable",
-            ".gitmodules cannot be read",
-            cause=str(error),
-            hint="find the mistake with: git config -f .gitmodules -l",
-        ) from error
+        ConfigFile.from_file(BytesIO(data))
+    except ValueError:
+        return False
+    return True
+
+
+def _listed(data: bytes) -> Iterator[tuple[str, str, str]]:
+    """(name, path, url) of each section."""
+    config = ConfigFile.from_file(BytesIO(data))
     for section in config.sections():
         if len(section) != 2 or section[0] != b"submodule":
             continue

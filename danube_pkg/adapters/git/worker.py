@@ -1,8 +1,8 @@
 """The program of a worker process, which works with Git for the server: one request on standard input, one answer.
 
 The request is a JSON object with `do`, and for a remote repository with `remote` (`RemoteSettings`, with credentials).
-`resolve`, `fetch`, `files`, `changes` and `working-revision` answer with JSON, `stream` and `working-tree` with a tar.
-An error is a JSON object in the last line of standard error, with exit code 1; notices for users are lines before it.
+`stream` and `working-tree` answer with a tar, the others with JSON. An error is a JSON object in the last line of
+standard error, with exit code 1; notices for users are lines before it.
 """
 
 import json
@@ -19,12 +19,13 @@ from dulwich.objects import ObjectID
 from danube_pkg.adapters.git import refs, working_tree
 from danube_pkg.adapters.git.changes import changed_paths
 from danube_pkg.adapters.git.checkout import Checkout, Nested, peeled
-from danube_pkg.adapters.git.commits import commit_metadata
+from danube_pkg.adapters.git.commits import commit_metadata, commit_text
 from danube_pkg.adapters.git.fetch import fetch, open_mirror
 from danube_pkg.adapters.git.files import read_directory_files, read_files
 from danube_pkg.adapters.git.limits import NOTICE
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.adapters.git.submodules import submodules
+from danube_pkg.adapters.git.tags import GitTag, tag_to
 from danube_pkg.adapters.git.tree_tar import TreeTar
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.repositories.urls import is_remote, without_login
@@ -75,6 +76,14 @@ def _fetch(request: Request, output: IO[bytes]) -> None:
     output.write(json.dumps({"commit_sha": commit.decode(), "metadata": metadata, "submodules": found}).encode())
 
 
+def _tag(request: Request, output: IO[bytes]) -> None:
+    """Fetch what a tag names now into the mirror; the answer is its hash."""
+    remote = RemoteSettings.from_request(request["remote"])
+    sha = refs.remote_tag(request["repository"], request["tag"], remote)
+    fetch(request["repository"], sha, Path(request["mirror"]), remote).close()
+    output.write(json.dumps({"sha": sha}).encode())
+
+
 def _files(request: Request, output: IO[bytes]) -> None:
     """Read single files; a remote repository's commit is fetched first where it is missing."""
     if "remote" in request:
@@ -100,6 +109,19 @@ def _changes(request: Request, output: IO[bytes]) -> None:
     output.write(json.dumps({"changed": found}).encode())
 
 
+def _text(request: Request, output: IO[bytes]) -> None:
+    """A commit's message and author; the commit is fetched first where it is missing."""
+    sha = request["commit_sha"]
+    if "remote" in request:
+        remote = RemoteSettings.from_request(request["remote"])
+        fetch(request["repository"], sha, Path(request["mirror"]), remote).close()
+    with _objects(request) as objects:
+        found = {"message": "", "author": ""}
+        if objects is not None:
+            found = commit_text(objects, peeled(objects, ObjectID(sha.encode("ascii"))))
+    output.write(json.dumps(found).encode())
+
+
 def _stream(request: Request, output: IO[bytes]) -> None:
     tar = TreeTar(output)
     with ExitStack() as stack:
@@ -109,7 +131,8 @@ def _stream(request: Request, output: IO[bytes]) -> None:
         else:
             checkout = _checkout(objects, request, Path(request["directory"]), stack)
             repository = request["repository"]
-            checkout.write(tar, origin=without_login(repository) if is_remote(repository) else "")
+            tag = _tag_of(objects, request)
+            checkout.write(tar, origin=without_login(repository) if is_remote(repository) else "", tag=tag)
             for notice in checkout.notices:
                 sys.stderr.write(f"{NOTICE}{json.dumps(notice)}\n")
     tar.close()
@@ -122,6 +145,14 @@ def _checkout(objects: BaseObjectStore, request: Request, temporary: Path, stack
         checkout = _checkout(inner, one, temporary, stack)
         nested[one["path"]] = Nested(one["name"], without_login(one["url"]), checkout)
     return Checkout(objects, request["commit_sha"], temporary, submodules=nested)
+
+
+def _tag_of(objects: BaseObjectStore, request: Request) -> GitTag | None:
+    """The tag that led to the commit; it names the commit itself where the repository's tag is another's by now."""
+    if not (name := request.get("tag")):
+        return None
+    sha = request.get("tag_sha") or refs.local_tag(Path(request["repository"]), name) or request["commit_sha"]
+    return tag_to(objects, name, sha, request["commit_sha"])
 
 
 @contextmanager
@@ -152,8 +183,10 @@ def _working_tree(request: Request, output: IO[bytes]) -> None:
 _ACTIONS: Mapping[str, Callable[[Request, IO[bytes]], None]] = {
     "resolve": _resolve,
     "fetch": _fetch,
+    "tag": _tag,
     "files": _files,
     "changes": _changes,
+    "text": _text,
     "stream": _stream,
     "working-revision": _working_revision,
     "working-tree": _working_tree,

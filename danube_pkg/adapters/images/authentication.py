@@ -22,6 +22,9 @@ MARGIN_SECONDS = 10.0
 """A token that expires sooner is not used for another request."""
 
 MAX_TOKEN_BYTES = 256 * 1024
+MAX_AUTHORIZATIONS = 1000
+"""Repositories whose headers are kept; above it the oldest is requested again."""
+
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*"((?:[^"\\]|\\.)*)"|([A-Za-z_]+)\s*=\s*([^\s,"]+)')
 
 
@@ -45,21 +48,42 @@ def read_challenge(header: str) -> Challenge | None:
     return None
 
 
-class Authenticator:
-    """Answers challenges, and caches the Authorization header by endpoint and repository until it expires."""
+class Authorizations:
+    """Authorization headers by endpoint and repository until they expire, for all clients of a process."""
 
-    def __init__(self, http: HttpClient, clock: Clock) -> None:
-        self._http = http
-        self._clock = clock
+    def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[str, float]] = {}
 
-    def header(self, endpoint: RegistryEndpoint, repository: str) -> dict[str, str]:
-        """The cached Authorization header; empty if there is none."""
+    def get(self, endpoint: RegistryEndpoint, repository: str, now: float) -> str:
+        """The header's value; "" if there is none."""
         value, until = self._known.get((endpoint.url, repository), ("", 0.0))
-        return {"Authorization": value} if until > self._clock.monotonic() else {}
+        return value if until > now else ""
+
+    def put(self, endpoint: RegistryEndpoint, repository: str, value: str, until: float) -> None:
+        self.forget(endpoint, repository)
+        if len(self._known) >= MAX_AUTHORIZATIONS:
+            del self._known[next(iter(self._known))]
+        self._known[endpoint.url, repository] = (value, until)
 
     def forget(self, endpoint: RegistryEndpoint, repository: str) -> None:
         self._known.pop((endpoint.url, repository), None)
+
+
+class Authenticator:
+    """Answers challenges, and keeps the Authorization headers."""
+
+    def __init__(self, http: HttpClient, clock: Clock, known: Authorizations) -> None:
+        self._http = http
+        self._clock = clock
+        self._known = known
+
+    def header(self, endpoint: RegistryEndpoint, repository: str) -> dict[str, str]:
+        """The cached Authorization header; empty if there is none."""
+        value = self._known.get(endpoint, repository, self._clock.monotonic())
+        return {"Authorization": value} if value else {}
+
+    def forget(self, endpoint: RegistryEndpoint, repository: str) -> None:
+        self._known.forget(endpoint, repository)
 
     async def answer(
         self, challenge: Challenge, endpoint: RegistryEndpoint, repository: str, credentials: RegistryCredentials | None
@@ -68,13 +92,13 @@ class Authenticator:
         if challenge.scheme == "basic":
             if credentials is None or not credentials.username:
                 return False
-            self._known[endpoint.url, repository] = (_basic(credentials), float("inf"))
+            self._known.put(endpoint, repository, _basic(credentials), float("inf"))
             return True
         token, seconds = await self._token(challenge, endpoint, repository, credentials)
         if not token:
             return False
         until = self._clock.monotonic() + seconds - min(MARGIN_SECONDS, seconds / 2)
-        self._known[endpoint.url, repository] = (f"Bearer {token}", until)
+        self._known.put(endpoint, repository, f"Bearer {token}", until)
         return True
 
     async def _token(

@@ -40,6 +40,25 @@ def permanent_failure(failed: ExchangeFailed) -> ImageUnavailable | None:
     return None
 
 
+def not_allowed(failed: ExchangeFailed) -> ImageUnavailable:
+    """The error for a server that a configured registry refers to, and that must not be contacted."""
+    return ImageUnavailable(
+        f"the registry refers to {failed.host}, which is not allowed",
+        cause="a registry may refer to addresses of the public internet and to servers that are configured themselves",
+        hint=f"in config.yaml: registries: [{{host: {failed.host}}}]",
+    )
+
+
+def out_of_reach(host: str) -> ImageUnavailable:
+    """The error for every server that only a job has named and that was not reached: it must not tell a port that is
+    closed from an address that is not allowed, or a job could explore the server's network."""
+    return ImageUnavailable(
+        f"registry {host} cannot be reached by this job",
+        cause="it has no address that the job may reach, or there is no connection to it",
+        hint=f"name it in config.yaml: registries: [{{host: {host}}}], or list it: egress_allowlist; {TRY_OFFLINE}",
+    )
+
+
 def unknown_host(failed: ExchangeFailed) -> ImageUnavailable:
     """The error for a host name without an address."""
     return ImageUnavailable(

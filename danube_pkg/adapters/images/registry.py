@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import NoReturn, TypeVar
 
 from danube_pkg.adapters.images import refusals
-from danube_pkg.adapters.images.authentication import Authenticator, read_challenge
+from danube_pkg.adapters.images.authentication import Authenticator, Authorizations, read_challenge
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.images.manifests import ACCEPTED, MAX_DOCUMENT_BYTES
-from danube_pkg.core.images.ports import LayerFile, RegistryAccess
+from danube_pkg.core.images.ports import LayerFile, RegistryAccess, RegistryGuard
 from danube_pkg.core.images.reference import ImageReference, ImageUnavailable
 from danube_pkg.core.images.registries import RegistryEndpoint, endpoints_of
 from danube_pkg.kit.backoff import Backoff
@@ -78,10 +78,29 @@ class _ServerFailing(Exception):
     """A response with a status that another try may change. str(): the cause."""
 
 
+class RegistryClients:
+    """`core.images.ports.RegistryConnector`: a client for each pull.
+
+    Connections are not shared between pulls, since what one job may reach another may not.
+    """
+
+    def __init__(self, make: "Callable[[RegistryGuard | None], RegistryClient]") -> None:
+        self._make = make
+
+    @asynccontextmanager
+    async def open(self, guard: RegistryGuard | None) -> AsyncIterator["RegistryClient"]:
+        client = self._make(guard)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
 class RegistryClient:
     """`core.images.ports.Registry` for every host. Close it after use.
 
     random: numbers in [0, 1) that spread the pauses. hosts: IP address by host name, in place of the resolver's.
+    guard: decides which servers are contacted; None for all. authorizations: shared with other clients.
     """
 
     def __init__(
@@ -92,7 +111,10 @@ class RegistryClient:
         proxy_of: ProxyOf,
         random: Callable[[], float],
         hosts: Mapping[str, str] = MappingProxyType({}),
+        guard: RegistryGuard | None = None,
+        authorizations: Authorizations | None = None,
     ) -> None:
+        self._hides_causes = guard is not None and guard.hides_causes
         self._access = access
         self._clock = clock
         self._random = random
@@ -108,9 +130,10 @@ class RegistryClient:
                 buffer_bytes=BUFFER_BYTES,
                 proxy_of=proxy_of,
                 hosts=hosts,
+                guard=guard,
             )
         )
-        self._authenticator = Authenticator(self._http, clock)
+        self._authenticator = Authenticator(self._http, clock, authorizations or Authorizations())
 
     async def close(self) -> None:
         await self._http.close()
@@ -214,14 +237,13 @@ class RegistryClient:
                 return await request(endpoint)
             except (ExchangeFailed, _ServerFailing) as error:
                 if isinstance(error, ExchangeFailed):
-                    _raise_if_permanent(error)
+                    self._raise_if_permanent(error)
                 left -= 1
                 if progress() > reached and resumed < MAX_RESUMPTIONS and not endpoint.mirror:
                     left, reached, resumed = tries, progress(), resumed + 1
                     backoff.reset()
                 if left <= 0:
-                    unreachable = refusals.unreachable(endpoint, str(error), tries, progress())
-                    raise _Refused(unreachable, is_temporary=True) from error
+                    raise _Refused(self._unreachable(endpoint, error, tries, progress()), is_temporary=True) from error
                 delay = backoff.next()
             except _Refused as refused:
                 if refused.wait_seconds is None or endpoint.mirror or tries == 1:
@@ -232,6 +254,23 @@ class RegistryClient:
                 if left <= 0 or waited > MAX_WAIT_SECONDS:
                     raise
             await self._clock.sleep(delay)
+
+    def _unreachable(
+        self, endpoint: RegistryEndpoint, error: Exception, tries: int, written_bytes: int
+    ) -> ImageUnavailable:
+        if self._hides_causes and isinstance(error, ExchangeFailed) and not written_bytes:
+            return refusals.out_of_reach(error.host)
+        return refusals.unreachable(endpoint, str(error), tries, written_bytes)
+
+    def _raise_if_permanent(self, failed: ExchangeFailed) -> None:
+        if failed.trouble in (Trouble.NAME_UNKNOWN, Trouble.ADDRESS_REFUSED) and self._hides_causes:
+            raise _Refused(refusals.out_of_reach(failed.host), is_temporary=True) from failed
+        if failed.trouble is Trouble.NAME_UNKNOWN:  # no other try now, but a network may be missing for the moment
+            raise _Refused(refusals.unknown_host(failed), is_temporary=True) from failed
+        if failed.trouble is Trouble.ADDRESS_REFUSED:
+            raise refusals.not_allowed(failed) from failed
+        if error := refusals.permanent_failure(failed):
+            raise error from failed
 
     @asynccontextmanager
     async def _response(
@@ -261,13 +300,6 @@ class RegistryClient:
                 ):
                     has_credentials = credentials is not None
                     raise _Refused(refusals.access_denied(endpoint, reference, has_credentials=has_credentials))
-
-
-def _raise_if_permanent(failed: ExchangeFailed) -> None:
-    if failed.trouble is Trouble.NAME_UNKNOWN:  # no other try now, but a network may be missing for the moment
-        raise _Refused(refusals.unknown_host(failed), is_temporary=True) from failed
-    if error := refusals.permanent_failure(failed):
-        raise error from failed
 
 
 async def _write(response: StreamedResponse, file: LayerFile) -> None:

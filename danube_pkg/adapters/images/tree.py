@@ -5,7 +5,6 @@ Links are resolved here and not by the kernel: an absolute one starts at the top
 
 import contextlib
 import os
-import shutil
 import stat
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.images.packed import LayerBroken
 from danube_pkg.adapters.images.tar import shown
+from danube_pkg.kit.trees import remove_entry
 
 MAX_LINKS = 40
 """Links on one path; the kernel has the same limit."""
@@ -114,6 +114,8 @@ class DirectoryTree:
             elif not stat.S_ISDIR(mode):
                 raise LayerBroken(f"{shown(b'/'.join(names))} is below {shown(name)}, which is not a directory")
             at.append(name)
+            if len(at) > MAX_DEPTH:  # links on a short path can lead to a deep directory
+                raise LayerBroken(f"{shown(b'/'.join(names))} leads more than {MAX_DEPTH} directories deep")
         return tuple(at)
 
     def _make(self, location: TreePath, names: TreePath, made: "list[TreePath] | None", *, through_link: bool) -> None:
@@ -148,7 +150,7 @@ class DirectoryTree:
         self._forget(location)
         parent = self.descriptor(location[:-1])
         if stat.S_ISDIR(mode):
-            shutil.rmtree(location[-1], dir_fd=parent)
+            remove_entry(os.fsdecode(location[-1]), parent)
         else:
             os.unlink(location[-1], dir_fd=parent)
 

@@ -9,6 +9,7 @@ from danube_pkg.core.errors import Conflict
 from danube_pkg.core.identity.access import Level, Target, TeamRole
 from danube_pkg.core.identity.people import Person
 
+_PEOPLE = "SELECT users.*, issuer, subject FROM users LEFT JOIN identities ON identities.user_id = users.id"
 _READABLE = """
 SELECT name FROM pipelines WHERE team IN (SELECT value FROM json_each(?1))
 UNION
@@ -38,31 +39,40 @@ class SqliteAccess:
     async def person_by_email(self, email: str) -> Person | None:
         return self._person("email = ? COLLATE NOCASE AND removed_at IS NULL", email)
 
-    async def person_by_subject(self, subject: str) -> Person | None:
-        return self._person("oidc_subject = ?", subject)
+    async def person_by_identity(self, issuer: str, subject: str) -> Person | None:
+        rows = self._database.read(f"{_PEOPLE} WHERE issuer = ? AND subject = ?", issuer, subject)
+        return _person(rows[0]) if rows else None
 
     def _person(self, condition: str, value: str) -> Person | None:
-        rows = self._database.read(f"SELECT * FROM users WHERE {condition}", value)
+        rows = self._database.read(f"{_PEOPLE} WHERE {condition}", value)
         return _person(rows[0]) if rows else None
 
     async def list_people(self) -> Sequence[Person]:
-        return [_person(row) for row in self._database.read("SELECT * FROM users ORDER BY email")]
+        return [_person(row) for row in self._database.read(f"{_PEOPLE} ORDER BY email")]
 
-    async def bind_subject(self, user_id: str, subject: str) -> None:
+    async def bind_identity(self, user_id: str, issuer: str, subject: str, at: float) -> None:
         def work(connection: sqlite3.Connection) -> None:
             bound = connection.execute(
-                "UPDATE users SET oidc_subject = ? WHERE id = ? AND (oidc_subject IS NULL OR oidc_subject = ?)",
-                (subject, user_id, subject),
-            )
-            if bound.rowcount != 1:
+                "SELECT issuer, subject FROM identities WHERE user_id = ?", (user_id,)
+            ).fetchone()
+            if bound is not None and bound["issuer"] == issuer and bound["subject"] != subject:
                 raise Conflict(
                     "subject-bound",
                     "this address belongs to another account of the issuer",
                     cause="the first login binds an address to one account; it does not follow the address to another",
-                    hint="an administrator removes the user from users.yaml and adds them again under a new name",
+                    hint="if both accounts are the same user's, an administrator runs: danube users unbind NAME",
                 )
+            # The account may still be bound to a user who was removed, and added again under another address.
+            connection.execute("DELETE FROM identities WHERE issuer = ? AND subject = ?", (issuer, subject))
+            connection.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", (user_id, issuer, subject, at))
 
         await self._database.write(work)
+
+    async def unbind_identity(self, user_id: str) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            return connection.execute("DELETE FROM identities WHERE user_id = ?", (user_id,)).rowcount > 0
+
+        return bool(await self._database.write(work))
 
     async def memberships(self, user_id: str) -> Mapping[str, tuple[TeamRole, bool]]:
         rows = self._database.read(
@@ -113,6 +123,7 @@ def _person(row: sqlite3.Row) -> Person:
         name=row["name"],
         email=row["email"],
         password_hash=row["password_hash"],
-        subject=row["oidc_subject"] or "",
+        issuer=row["issuer"] or "",
+        subject=row["subject"] or "",
         removed=row["removed_at"] is not None,
     )

@@ -94,8 +94,8 @@ def _write_config(writer: _Writer, change: Change) -> None:
 def _write_user(writer: _Writer, change: Change) -> None:
     connection, applied = writer.connection, writer.applied
     if change.after is None:
-        # Sessions and tokens too: a user who is added again, perhaps another one with this address, logs in anew.
-        for table in ("team_members", "sessions", "tokens"):
+        # Logins and the account too: a user who is added again, perhaps another one with this address, logs in anew.
+        for table in ("team_members", "sessions", "tokens", "identities"):
             connection.execute(
                 f"DELETE FROM {table} WHERE user_id IN (SELECT id FROM users WHERE email = ?)", (change.key,)
             )
@@ -215,5 +215,10 @@ def _state(
 
 
 def _stored(kind: type[AnyRecord], text: str) -> AnyRecord | None:
-    """A stored record; None for one of an older schema that is not valid any more: the next sync writes it again."""
-    return read_record(kind, marked(json.loads(text), SourceLocation("database")), Findings())
+    """A stored record; None for one that is damaged, or of an older schema and not valid any more: the next sync writes
+    it again."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return read_record(kind, marked(document, SourceLocation("database")), Findings())

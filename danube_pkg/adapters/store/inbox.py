@@ -19,6 +19,8 @@ from danube_pkg.core.triggers.ports import Settlement
 
 _LATEST = 2**62
 
+_UNMATCHED = "NOT EXISTS (SELECT 1 FROM inbox_outcomes WHERE entry = inbox.id)"
+
 
 class SqliteInbox:
     """`core.triggers.ports.InboxStore`."""
@@ -27,7 +29,14 @@ class SqliteInbox:
         self._database = database
 
     async def receive(self, entry: InboxEntry) -> bool:
-        taken: bool = await self._database.write(lambda connection: write_entry(connection, entry))
+        def work(connection: sqlite3.Connection) -> bool:
+            connection.execute(
+                f"DELETE FROM inbox WHERE source = ? AND key = ? AND settled_at IS NOT NULL AND {_UNMATCHED}",
+                (entry.source, entry.key),
+            )
+            return write_entry(connection, entry)
+
+        taken: bool = await self._database.write(work)
         return taken
 
     async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
@@ -71,9 +80,25 @@ class SqliteInbox:
     async def set_last_due_time(self, pipeline: str, schedule: str, moment: float) -> None:
         await self._database.write(lambda connection: _remember(connection, pipeline, schedule, moment))
 
-    async def forget_settled(self, before: float) -> int:
+    async def branch_head(self, repository: str, branch: str) -> str:
+        rows = self._database.read(
+            "SELECT commit_sha FROM branch_heads WHERE repository = ? AND branch = ?", repository, branch
+        )
+        return str(rows[0]["commit_sha"]) if rows else ""
+
+    async def set_branch_head(self, repository: str, branch: str, commit_sha: str) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(
+                "INSERT INTO branch_heads VALUES (?, ?, ?) "
+                "ON CONFLICT (repository, branch) DO UPDATE SET commit_sha = excluded.commit_sha",
+                (repository, branch, commit_sha),
+            )
+        )
+
+    async def forget_settled(self, before: float, unmatched_before: float) -> int:
+        sql = f"DELETE FROM inbox WHERE settled_at < ? OR (settled_at < ? AND {_UNMATCHED})"
         count: int = await self._database.write(
-            lambda connection: connection.execute("DELETE FROM inbox WHERE settled_at < ?", (before,)).rowcount
+            lambda connection: connection.execute(sql, (before, unmatched_before)).rowcount
         )
         return count
 

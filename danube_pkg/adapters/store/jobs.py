@@ -25,6 +25,14 @@ from danube_pkg.core.repositories.revisions import with_revision
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.records import decode_json, encode_json
 
+_APPROVER = """
+SELECT json_extract("trigger", '$.approved_by') AS by FROM jobs
+WHERE pipeline_id = ? AND json_extract("trigger", '$.approved_by') <> ''
+  AND json_extract("trigger", '$.revision.commit_sha') = ?
+  AND json_extract("trigger", '$.pull_request.target_branch') = ?
+ORDER BY id DESC LIMIT 1"""
+"""Its first two conditions are those of the index `jobs_approved`."""
+
 _STATUSES = {str(status): status for status in Status}
 
 
@@ -110,6 +118,10 @@ class SqliteJobs:
             limit,
         )
         return [JobTimes(_STATUSES[status], *times) for status, *times in rows]
+
+    async def approver(self, pipeline_id: str, commit_sha: str, target_branch: str) -> str:
+        rows = self._database.read(_APPROVER, pipeline_id, commit_sha, target_branch)
+        return str(rows[0]["by"]) if rows else ""
 
     def version(self) -> int:
         return self._database.version()

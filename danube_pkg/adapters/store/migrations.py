@@ -181,6 +181,22 @@ UPDATE jobs SET pod_id = id WHERE started_at IS NOT NULL;
 ALTER TABLE outbox RENAME COLUMN news TO notification;
 """,
     """
+CREATE TABLE identities (
+    user_id TEXT PRIMARY KEY REFERENCES users(id) ON DELETE CASCADE, issuer TEXT NOT NULL, subject TEXT NOT NULL,
+    bound_at REAL NOT NULL, UNIQUE (issuer, subject)
+) STRICT;
+UPDATE users SET oidc_subject = NULL;
+DELETE FROM sessions WHERE method = 'oidc';
+ALTER TABLE sessions ADD COLUMN issuer TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN issuer TEXT NOT NULL DEFAULT '';
+""",
+    """
+CREATE TABLE branch_heads (
+    repository TEXT NOT NULL, branch TEXT NOT NULL, commit_sha TEXT NOT NULL, PRIMARY KEY (repository, branch)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX jobs_approved ON jobs(pipeline_id, id) WHERE json_extract("trigger", '$.approved_by') <> '';
+""",
+    """
 ALTER TABLE steps ADD COLUMN shell TEXT NOT NULL DEFAULT '';
 """,
 )
@@ -190,4 +206,8 @@ opposed to users of an issuer only; the address is in lower case. `pipelines.def
 `text` its YAML document, and `configuration` the last good `Config`: with them a server has its configuration while the
 repository is unreachable. `secret_reads.key` is what a job requested, `name` the secret that it got: `KEY` or
 `pipeline/KEY`. `jobs.pod_id` is '' until a job starts; pods of jobs that started before there were pod ids are named by
-the job's id."""
+the job's id. `identities` has the account of an issuer that a user is bound to: `sub` names an account only together
+with its issuer (OpenID Connect Core 5.7), so `users.oidc_subject`, of which no row says whose it is, is not used any
+more: each user's next login binds anew. `sessions.issuer` and `tokens.issuer` are the issuer at which the user logged
+in, '' for a password. `branch_heads` are heads as Git reported them when the server last compared a pull request with
+them."""

@@ -18,7 +18,7 @@ class SqliteSessions:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM sessions WHERE expires_at <= ?", (session.created_at,))
             connection.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session.id,
                     hash_,
@@ -30,6 +30,7 @@ class SqliteSessions:
                     session.created_at,
                     session.seen_at,
                     session.expires_at,
+                    session.issuer,
                 ),
             )
             connection.execute(
@@ -64,6 +65,12 @@ class SqliteSessions:
 
         return bool(await self._database.write(work))
 
+    async def delete_sessions(self, user_id: str) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            return connection.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,)).rowcount
+
+        return int(await self._database.write(work))
+
 
 def _session(row: sqlite3.Row) -> BrowserSession:
     return BrowserSession(
@@ -76,4 +83,5 @@ def _session(row: sqlite3.Row) -> BrowserSession:
         created_at=row["created_at"],
         seen_at=row["seen_at"],
         expires_at=row["expires_at"],
+        issuer=row["issuer"],
     )

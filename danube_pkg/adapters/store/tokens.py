@@ -26,8 +26,8 @@ class SqliteTokens:
                     hint="revoke some: danube token list; danube token revoke ID",
                 )
             connection.execute(
-                "INSERT INTO tokens (id, secret_hash, user_id, name, scopes, groups, created_at, expires_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO tokens (id, secret_hash, user_id, name, scopes, groups, created_at, expires_at, issuer) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     token.id,
                     hash_,
@@ -37,6 +37,7 @@ class SqliteTokens:
                     json.dumps(token.groups),
                     token.created_at,
                     token.expires_at,
+                    token.issuer,
                 ),
             )
 
@@ -66,6 +67,12 @@ class SqliteTokens:
 
         return bool(await self._database.write(work))
 
+    async def delete_tokens(self, user_id: str) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            return connection.execute("DELETE FROM tokens WHERE user_id = ?", (user_id,)).rowcount
+
+        return int(await self._database.write(work))
+
 
 def _token(row: sqlite3.Row) -> Token:
     return Token(
@@ -78,4 +85,5 @@ def _token(row: sqlite3.Row) -> Token:
         expires_at=row["expires_at"],
         used_at=row["used_at"],
         used_from=row["used_from"],
+        issuer=row["issuer"],
     )

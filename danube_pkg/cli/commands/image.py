@@ -16,9 +16,14 @@ from danube_pkg.bootstrap.images import ImageOptions, open_images
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.output import ago, print_json, print_table, show, size
 from danube_pkg.core.errors import Invalid
+from danube_pkg.core.images.ports import ImageRequester
 from danube_pkg.core.images.reference import ArchivedImage, Image, StoredImage
 from danube_pkg.core.images.registries import RegistrySpec
+from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.times import iso
+
+BY_HAND = ImageRequester("", Network.HOST, ())
+"""A user pulls with what this machine reaches."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +100,7 @@ async def _pull(options: argparse.Namespace, store: ImageOptions) -> int:
     host = options.image.partition("/")[0]
     specs = (RegistrySpec(host, insecure=True),) if options.http else ()
     async with open_images(store, lambda: specs) as images:
-        image = await images.ensure(options.image, lambda update: print(update, file=sys.stderr))
+        image = await images.ensure(options.image, lambda update: print(update, file=sys.stderr), BY_HAND)
     _print([image], "ready", as_json=options.json)
     return 0
 

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 import secrets as randomness
-import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left
 from danube_pkg.cli.client import key_values
 from danube_pkg.cli.commands.secrets import without_line_end
 from danube_pkg.cli.commands.serve import start_log
+from danube_pkg.cli.durations import seconds
 from danube_pkg.cli.egress_output import allowed, print_learned
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
@@ -34,6 +34,7 @@ from danube_pkg.edges.http.views.jobs import job_summary, step_view
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.ids import sortable_id
 from danube_pkg.kit.records import Record, replace, to_builtins
+from danube_pkg.kit.trees import remove_tree
 from danube_pkg.services.jobs.follow import LogPart, follow_job
 from danube_pkg.services.jobs.requests import start
 from danube_pkg.services.secrets import KnownValues
@@ -84,7 +85,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="what steps may reach; @FILE reads the egress_allowlist of a YAML file",
     )
     parser.add_argument(
-        "--timeout", type=int, default=MAX_SECONDS, metavar="SECONDS", help="how long the job may take (a day)"
+        "--timeout",
+        type=seconds,
+        default=MAX_SECONDS,
+        metavar="TIME",
+        help="how long the job may take: 90, 30s, 5m, 1h30m (a day)",
     )
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -108,7 +113,7 @@ def _request(options: argparse.Namespace) -> RunRequest:
         )
     if options.timeout < 1:
         what = f"--timeout {options.timeout} must be at least 1"
-        raise Invalid("timeout-invalid", what, hint="give seconds, for an hour: --timeout 3600")
+        raise Invalid("timeout-invalid", what, hint="for an hour: --timeout 1h")
     return RunRequest(
         directory=directory,
         script=script,
@@ -170,7 +175,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int
         ended = await _watch(run, job, as_json=as_json)
         artifacts = await run.jobs.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
-    shutil.rmtree(data / "keys")  # only the log and the artifacts are kept
+    remove_tree(data / "keys")  # only the log and the artifacts are kept
     if as_json:
         if egress.contacts:
             places = [to_builtins(destination_view(one)) for one in egress.destinations]
@@ -258,4 +263,4 @@ async def _tidy(runs: Path) -> None:
         except Conflict:
             continue
         if number < len(left) - KEPT_RUNS:
-            await asyncio.to_thread(shutil.rmtree, path)
+            await asyncio.to_thread(remove_tree, path)

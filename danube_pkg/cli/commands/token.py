@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
+from danube_pkg.cli.commands.users import user_path
+from danube_pkg.cli.durations import days
 from danube_pkg.cli.output import ago, print_table, show
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.identity.access import Scope
@@ -21,9 +23,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("list", help="list your tokens and when they were last used")
     listing.set_defaults(act=_list)
     add_server_arguments(listing)
-    revoke = commands.add_parser("revoke", help="revoke a token")
+    revoke = commands.add_parser("revoke", help="revoke a token, or all tokens of a user")
     revoke.set_defaults(act=_revoke)
-    revoke.add_argument("id", metavar="ID", help="its id, from danube token list")
+    chosen = revoke.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("id", nargs="?", metavar="ID", help="its id, from danube token list")
+    chosen.add_argument("--user", metavar="NAME", help="all tokens of this user, named by name or address")
     add_server_arguments(revoke, json_help="")
 
 
@@ -44,10 +48,10 @@ def add_token_arguments(parser: argparse.ArgumentParser, *, name: str) -> None:
     )
     parser.add_argument(
         "--expires",
-        type=int,
+        type=days,
         default=TOKEN_DAYS,
         metavar="DAYS",
-        help=f"for how many days it works ({TOKEN_DAYS}); at most {MAX_TOKEN_DAYS}",
+        help=f"for how many days it works, also 12w ({TOKEN_DAYS}); at most {MAX_TOKEN_DAYS}",
     )
 
 
@@ -80,5 +84,8 @@ def _print(tokens: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _revoke(options: argparse.Namespace) -> int:
+    if options.user:
+        print(f"tokens revoked: {ApiClient(options).delete(user_path(options.user, 'tokens'))['ended']}")
+        return 0
     ApiClient(options).delete(f"/api/v1/tokens/{options.id}")
     return 0

@@ -3,12 +3,15 @@
 from typing import Annotated
 
 from danube_pkg.core.configuration.notifications import Notification
+from danube_pkg.core.configuration.pipelines import NO_KUBERNETES
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import GitAuthentication
 from danube_pkg.kit.records import Record, field
+
+NO_TRACES = "no traces are sent"
 
 
 class ServerSpec(Record):
@@ -54,11 +57,13 @@ class KubernetesSpec(Record):
 
 
 class RetentionSpec(Record):
-    """How long logs, artifacts and images are kept, in days."""
+    """How long logs, artifacts and images are kept."""
 
-    logs_days: Annotated[int, rule("Jobs' logs.", at_least=1, at_most=3650)] = 30
-    artifacts_days: Annotated[int, rule("Jobs' artifacts.", at_least=1, at_most=3650)] = 14
-    registry_images_days: Annotated[int, rule("Images of the local registry.", at_least=1, at_most=3650)] = 30
+    logs_days: Annotated[int, rule("Jobs' logs.", at_least=1, at_most=3650, unit="days")] = 30
+    artifacts_days: Annotated[int, rule("Jobs' artifacts.", at_least=1, at_most=3650, unit="days")] = 14
+    registry_images_days: Annotated[
+        int, rule("Images of the local registry.", at_least=1, at_most=3650, unit="days")
+    ] = 30
 
 
 class ObservabilitySpec(Record):
@@ -69,11 +74,12 @@ class ObservabilitySpec(Record):
         rule(
             "The OTLP endpoint that receives traces.",
             restart=True,
+            planned=NO_TRACES,
             **(patterns.web_url | {"example": "http://localhost:4317"}),
         ),
     ] = ""
     metrics_enabled: Annotated[bool, rule("Whether /metrics is served.")] = True
-    traces_enabled: Annotated[bool, rule("Whether traces are sent.", restart=True)] = False
+    traces_enabled: Annotated[bool, rule("Whether traces are sent.", restart=True, planned=NO_TRACES)] = False
 
 
 class WebhookSpec(Record):
@@ -120,10 +126,12 @@ class ConfigSpec(Record):
     """Kind `Config`: what holds for the whole server. There is at most one."""
 
     server: Annotated[ServerSpec, rule("Addresses and directories.")] = field(default_factory=ServerSpec)
-    kubernetes: Annotated[KubernetesSpec, rule("The cluster.")] = field(default_factory=KubernetesSpec)
-    retention: Annotated[RetentionSpec, rule("How long logs, artifacts and images are kept.")] = field(
-        default_factory=RetentionSpec
+    kubernetes: Annotated[KubernetesSpec, rule("The cluster.", planned=NO_KUBERNETES)] = field(
+        default_factory=KubernetesSpec
     )
+    retention: Annotated[
+        RetentionSpec, rule("How long logs, artifacts and images are kept.", planned="nothing is deleted by age")
+    ] = field(default_factory=RetentionSpec)
     observability: Annotated[ObservabilitySpec, rule("Metrics and traces.")] = field(default_factory=ObservabilitySpec)
     max_concurrent_jobs: Annotated[
         int,

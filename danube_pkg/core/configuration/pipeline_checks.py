@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.pipelines import ParamSpec, ParamType, PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.documents.marked import Findings, nearest
-from danube_pkg.core.repositories.urls import has_password, is_remote
+from danube_pkg.core.repositories.urls import has_password, is_malformed, is_remote
 from danube_pkg.core.schedules import cron
 
 GROUP_WORDS = ("branch", "ref", "pull_request")
@@ -43,6 +43,9 @@ def _check_repository(one: TypedDocument, spec: PipelineSpec, base: str, finding
             "spec.repository is a relative directory, but the configuration is not on this machine",
             hint="write the repository's URL",
         )
+    if is_malformed(spec.repository):
+        what = "spec.repository is not a valid URL: its host or port cannot be read"
+        findings.add(place, what, hint="for example: https://git.example.org/team/app")
     if has_password(spec.repository):
         findings.add(
             place,

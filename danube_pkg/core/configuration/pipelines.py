@@ -11,6 +11,8 @@ from danube_pkg.core.identity.access import Level
 from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.kit.records import Record, field
 
+NO_KUBERNETES = "this version has no Kubernetes runtime"
+
 
 class TriggerKind(StrEnum):
     """What starts a pipeline. A manual start is always possible; `manual` alone documents that nothing else does."""
@@ -59,9 +61,10 @@ class TriggerSpec(Record):
     jitter_seconds: Annotated[
         int,
         rule(
-            "With `on: cron`: the longest delay in seconds; a pipeline has the same delay each time.",
+            "With `on: cron`: the longest delay; a pipeline has the same delay each time.",
             at_least=0,
             at_most=3600,
+            unit="seconds",
         ),
     ] = 0
     pipeline: Annotated[
@@ -87,7 +90,7 @@ class ResourceSpec(Record):
 
     cpu: Annotated[float, rule("CPU cores; 0: no limit for the pipeline.", at_least=0, at_most=1024)] = 0.0
     memory_mb: Annotated[
-        int, rule("Memory in MiB; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2)
+        int, rule("Memory; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2, unit="MiB")
     ] = 0
 
 
@@ -172,13 +175,14 @@ class PipelineSpec(Record):
     max_duration_seconds: Annotated[
         int,
         rule(
-            "A job's time limit in seconds. An hour: a job that hangs is noticed the same day.",
+            "A job's time limit. An hour: a job that hangs is noticed the same day.",
             at_least=1,
             at_most=7 * 86400,
+            unit="seconds",
         ),
     ] = 3600
-    workspace_size_gb: Annotated[int, rule("The size limit of /workspace in GiB.", at_least=1, at_most=10_000)] = 5
-    log_limit_mb: Annotated[int, rule("The size limit of the log in MiB.", at_least=1, at_most=10_000)] = 200
+    workspace_size_gb: Annotated[int, rule("The size limit of /workspace.", at_least=1, at_most=10_000, unit="GiB")] = 5
+    log_limit_mb: Annotated[int, rule("The size limit of the log.", at_least=1, at_most=10_000, unit="MiB")] = 200
     max_concurrent_jobs: Annotated[
         int,
         rule(
@@ -197,15 +201,20 @@ class PipelineSpec(Record):
     params: Annotated[Mapping[str, ParamSpec], rule("Parameters of a manual start, by name.", most=50)] = field(
         default_factory=dict
     )
-    run_as_root: Annotated[bool, rule("On Kubernetes: run as root in the container, in a user namespace.")] = False
-    node_selector: Annotated[Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20)] = field(
-        default_factory=dict
-    )
-    tolerations: Annotated[tuple[TolerationSpec, ...], rule("On Kubernetes: tolerations of taints.", most=20)] = ()
+    run_as_root: Annotated[
+        bool, rule("On Kubernetes: run as root in the container, in a user namespace.", planned=NO_KUBERNETES)
+    ] = False
+    node_selector: Annotated[
+        Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20, planned=NO_KUBERNETES)
+    ] = field(default_factory=dict)
+    tolerations: Annotated[
+        tuple[TolerationSpec, ...], rule("On Kubernetes: tolerations of taints.", most=20, planned=NO_KUBERNETES)
+    ] = ()
     runtime_class: Annotated[
         str,
         rule(
             "On Kubernetes: the RuntimeClass.",
+            planned=NO_KUBERNETES,
             pattern=r"|[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
             expects="the name of a RuntimeClass",
         ),

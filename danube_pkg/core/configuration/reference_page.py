@@ -9,6 +9,7 @@ from typing import Any
 from danube_pkg.core.configuration.kinds import API_VERSION, KINDS, Metadata
 from danube_pkg.core.configuration.settings import Settings
 from danube_pkg.core.documents.marked import FieldRule, rule_of
+from danube_pkg.core.documents.quantities import examples
 from danube_pkg.core.documents.records import (
     optional,
     plain,
@@ -86,7 +87,8 @@ def _table(record: type[Any]) -> str:
         default = "required" if needed else _default(field.default)
         example = f" For example `{rules.example}`." if rules.example else ""
         restart = " *Takes effect after a restart.*" if rules.restart else ""
-        cells = (f"`{key}`", _type(hint, rules), default, f"{rules.about}{example}{restart}")
+        planned = f" **It has no effect yet**: {rules.planned}." if rules.planned else ""
+        cells = (f"`{key}`", _type(hint, rules), default, f"{rules.about}{example}{restart}{planned}")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -117,4 +119,5 @@ def _type(hint: Any, rules: FieldRule) -> str:
         return rules.expects
     bounds = [f"at least {rules.at_least:g}"] if rules.at_least is not None else []
     bounds += [f"at most {rules.at_most:g}"] if rules.at_most is not None else []
-    return ", ".join([_TYPES[hint], *bounds])
+    text = [f"or text as {examples(rules.unit)}"] if rules.unit else []
+    return ", ".join([_TYPES[hint] + (f" of {rules.unit}" if rules.unit else ""), *bounds, *text])

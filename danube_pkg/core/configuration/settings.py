@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from danube_pkg.core.configuration.config import ConfigSpec, ServerSpec
+from danube_pkg.core.configuration.pipelines import NO_KUBERNETES
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.reference import HUB
@@ -42,9 +43,10 @@ class ConfigRepository(Record):
     sync_interval: Annotated[
         int,
         rule(
-            "Seconds between two reads. A minute: soon enough beside webhooks, without burdening the forge.",
+            "The time between two reads. A minute: soon enough beside webhooks, without burdening the forge.",
             at_least=1,
             at_most=86400,
+            unit="seconds",
         ),
     ] = 60
     username: Annotated[str, rule("With token_secret: the user name; many forges accept any.")] = "git"
@@ -74,6 +76,7 @@ class ServerSettings(Record):
         rule(
             "The address to which coordinators in a cluster connect; empty: only a unix socket, which the sandbox uses.",
             restart=True,
+            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "0.0.0.0:9090"}),
         ),
     ] = ""
@@ -82,6 +85,7 @@ class ServerSettings(Record):
         rule(
             "The address by which coordinators in a cluster reach grpc_address.",
             restart=True,
+            planned=NO_KUBERNETES,
             **(_MAYBE_ADDRESS | {"example": "danube.example.org:9090"}),
         ),
     ] = ""
@@ -100,7 +104,9 @@ class RuntimeSettings(Record):
     kind: Annotated[RuntimeKind, rule("auto: Kubernetes where kubeconfig is set, else the sandbox.", restart=True)] = (
         RuntimeKind.AUTO
     )
-    kubeconfig: Annotated[str, rule("The file with the access to the cluster.", restart=True)] = ""
+    kubeconfig: Annotated[
+        str, rule("The file with the access to the cluster.", restart=True, planned=NO_KUBERNETES)
+    ] = ""
     host_paths: Annotated[
         tuple[str, ...],
         rule(
@@ -120,9 +126,10 @@ class SourceSettings(Record):
     mirrors_limit_gb: Annotated[
         int,
         rule(
-            "The size limit of repos/ in GiB; above it the least recently used are removed. Twenty: hundreds of usual repositories.",
+            "The size limit of repos/; above it the least recently used are removed. Twenty: hundreds of usual repositories.",
             at_least=1,
             at_most=10_000,
+            unit="GiB",
         ),
     ] = 20
 
@@ -163,9 +170,10 @@ class ImageSettings(Record):
     store_gb: Annotated[
         int,
         rule(
-            "The size limit of images in GiB; above it the least recently used are removed. Forty: a few dozen usual images.",
+            "The size limit of images; above it the least recently used are removed. Forty: a few dozen usual images.",
             at_least=1,
             at_most=100_000,
+            unit="GiB",
             restart=True,
         ),
     ] = 40

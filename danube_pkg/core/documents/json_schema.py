@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from danube_pkg.core.documents.marked import FieldRule, rule_of
+from danube_pkg.core.documents.quantities import pattern
 from danube_pkg.core.documents.records import TYPE_KEY, optional, plain, typed_fields, variants
 from danube_pkg.kit.records import MISSING, Field, is_record
 
@@ -73,7 +74,8 @@ class JsonSchemas:
             return self.reference(typing.cast("type[Any]", expected))
         if isinstance(expected, type) and issubclass(expected, StrEnum):
             return {"type": "string", "enum": [str(one) for one in expected]}
-        return {**self._scalars[expected], **_bounds(rule)}
+        schema = {**self._scalars[expected], **_bounds(rule)}
+        return {"anyOf": [schema, {"type": "string", "pattern": f"^{pattern(rule.unit)}$"}]} if rule.unit else schema
 
     def _record(self, kind: type[Any]) -> dict[str, Any]:
         """The definition; a record with `SHORT` may also be written as the value of that one field."""

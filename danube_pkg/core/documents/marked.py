@@ -4,6 +4,7 @@ Nothing here knows a file format: adapters mark what they parse, `records` reads
 """
 
 import difflib
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ MAX_FINDINGS = 200
 
 MAX_ITEMS = 1000
 """Entries of one list: more than a team has members, or an allowlist entries that were ever reviewed."""
+
+DEFECT_REFERENCE = "configuration-reader-failed"
+"""The reference of a finding that stands for an exception of the reader itself."""
 
 
 class Marked(Record):
@@ -52,7 +56,9 @@ class FieldRule(Record):
     about: for the reference page and editors, with the unit. pattern: must match the whole text; `expects` describes it
     in messages. key: the key in documents where it differs from the field's name (`from`, `on`). secret: the value is
     the name of a Danube secret. hidden: the value is never quoted. restart: a change takes effect only after a restart
-    of the server. most: entries of a list or mapping. internal: not a key of documents.
+    of the server. unit: of a number; a duration (`seconds`, `days`) or a size (`MiB`, `GiB`) may also be written as
+    text (`1h30m`, `10GiB`). planned: why the field has no
+    effect yet; "" for one that acts. most: entries of a list or mapping. internal: not a key of documents.
     """
 
     about: str = ""
@@ -66,6 +72,8 @@ class FieldRule(Record):
     hidden: bool = False
     restart: bool = False
     internal: bool = False
+    unit: str = ""
+    planned: str = ""
     most: int = MAX_ITEMS
 
 
@@ -106,6 +114,18 @@ class Findings:
 
     def extend(self, found: Sequence[Invalid]) -> None:
         self._found.extend(found[: MAX_FINDINGS - len(self._found)])
+
+    def add_defect(self, place: SourceLocation, error: Exception) -> None:
+        """A reader or a check failed with an exception of its own: a finding too, so that a document that Danube does
+        not understand keeps no server from starting and hides no other finding."""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f", {frames[-1].name} in line {frames[-1].lineno}" if frames else ""
+        self.add(
+            place,
+            f"Danube failed to read this ({type(error).__name__}: {error}{where})",
+            hint="this is a defect of Danube: undo the last change of the file, and report it with the file",
+            reference=DEFECT_REFERENCE,
+        )
 
     def sorted(self) -> tuple[Invalid, ...]:
         return tuple(sorted(self._found, key=lambda one: (one.place.file, one.place.line) if one.place else ("", 0)))

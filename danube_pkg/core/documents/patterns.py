@@ -15,7 +15,7 @@ address: dict[str, Any] = {
     "expects": "an address HOST:PORT",
 }
 web_url: dict[str, Any] = {
-    "pattern": r"|https?://[^\s/@]+(/\S*)?",
+    "pattern": r"|https?://(\[[0-9A-Fa-f:.]+\]|[^\s/@\[\]]+?)(:[0-9]{1,5})?(/\S*)?",
     "expects": "a URL of http or https without credentials",
 }
 secret: dict[str, Any] = {

@@ -22,6 +22,7 @@ from danube_pkg.core.documents.marked import (
     nearest,
     rule_of,
 )
+from danube_pkg.core.documents.quantities import examples, in_unit
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.kit.records import MISSING, Field, fields, is_record
 
@@ -186,6 +187,8 @@ class _Reader:
             hint = nearest(value, words) if isinstance(value, str) else ""
             self._findings.add(node.place, f"{name} must be one of {', '.join(words)}, not {_shown(value)}", hint=hint)
             return _WRONG
+        if rules.unit and isinstance(value, str):
+            return self._quantity(expected, node, rules, name)
         if expected is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
@@ -204,6 +207,23 @@ class _Reader:
             self._findings.add(node.place, f"{name} {problem}{shown}", hint=hint)
             return _WRONG
         return value
+
+    def _quantity(self, expected: Any, node: Marked, rules: FieldRule, name: str) -> Any:
+        """A duration or a size that is written as text, as a number of the field's unit."""
+        amount = in_unit(node.value, rules.unit)
+        problem = ""
+        if amount is None:
+            problem = f"must be a number of {rules.unit}, or text as {examples(rules.unit)}"
+        elif expected is int and amount.denominator != 1:
+            problem = f"must be a whole number of {rules.unit}"
+        else:
+            value = expected(amount)
+            problem = _broken(value, rules)
+            if not problem:
+                return value
+        hint = f"for example: {examples(rules.unit).partition(',')[0]}; or a number without quotes"
+        self._findings.add(node.place, f"{name} {problem}, not {_shown(node.value)}", hint=hint)
+        return _WRONG
 
 
 def _broken(value: Any, rules: FieldRule) -> str:

@@ -33,6 +33,10 @@ class Way(StrEnum):
     """Without the proxy, so without a route: the kernel counts the attempts, but not their destinations."""
     RAW_SOCKET = "raw-socket"
     """With a raw socket, which steps cannot open; there is no destination either."""
+    IMAGE = "image"
+    """By the server, for an image of the job: a registry, its token service, or where it redirects to."""
+    SOURCE = "source"
+    """By the server, for a submodule of the job's source."""
 
 
 class Contact(Record):
@@ -71,6 +75,7 @@ _INWARDS = "{target} {leads} {what}; such an address must be listed itself"
 _DESCRIPTIONS: Mapping[EgressReason, str] = {
     EgressReason.LISTED: "the allowlist has it",
     EgressReason.LEARNED: "the allowlist does not have it; it was allowed in order to learn",
+    EgressReason.CONFIGURED: "the server's configuration has it, or sends there",
     EgressReason.NOT_LISTED: "no line of the allowlist names {target}",
     EgressReason.PORT_NOT_LISTED: "the allowlist names its host, but not the port of {target}",
     EgressReason.ADDRESS_NOT_LISTED: "{target} is an address, and no line of the allowlist contains it",
@@ -210,7 +215,7 @@ def needed_allowlist(contacts: Iterable[Contact]) -> list[str]:
     """
     needed: set[str] = set()
     for contact in contacts:
-        if contact.verdict is Verdict.ALLOWED and contact.host:
+        if contact.verdict is Verdict.ALLOWED and contact.host and contact.reason is not EgressReason.CONFIGURED:
             needed.add(entry_for(contact.host, contact.port))
             address = parse_address(contact.address)
             if address is not None and kind_of(address) is not AddressKind.PUBLIC:

@@ -57,6 +57,7 @@ class EgressReason(StrEnum):
 
     LISTED = "listed"
     LEARNED = "learned"
+    CONFIGURED = "configured"
     NOT_LISTED = "not-listed"
     PORT_NOT_LISTED = "port-not-listed"
     ADDRESS_NOT_LISTED = "address-not-listed"
@@ -200,17 +201,44 @@ def _wrong(text: str, why: str, hint: str) -> Invalid:
     return Invalid("egress-entry-invalid", f"{text!r} cannot be in an allowlist: {why}", hint=hint)
 
 
+def with_registries(allowlist: Sequence[str], registries: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """The allowlist with an entry of the server's own for each configured registry that it names without a pattern.
+
+    registries: host and port. Such an entry is the registry's port, at whatever address the registry has: the operator
+    has named it, and users cannot be expected to know an address inside a cluster.
+    """
+    entries = [parse_entry(text) for text in allowlist]
+    listed = [(host, port) for host, port in registries if any(_lists(entry, host, port) for entry in entries)]
+    return (*allowlist, *(f"{_REGISTRY}{host}:{port}" for host, port in sorted(set(listed))))
+
+
+def _lists(entry: Entry, host: str, port: int) -> bool:
+    address = parse_address(host)
+    named = entry.holds(address) if address is not None else entry.labels == tuple(host.split("."))
+    return named and entry.port in (None, port)
+
+
+_REGISTRY = "registry://"
+"""Begins an entry of `with_registries`. Users cannot write one: `parse_entry` refuses URLs."""
+
+
 class Policy:
-    """An allowlist. learn: allows and records targets that are not listed, except those on this machine."""
+    """An allowlist, also one of `with_registries`. learn: allows and records targets that are not listed, except those
+    on this machine."""
 
     def __init__(self, entries: Iterable[str], *, learn: bool = False) -> None:
-        self._entries = tuple(parse_entry(text) for text in entries)
+        texts = tuple(entries)
+        self._entries = tuple(parse_entry(text) for text in texts if not text.startswith(_REGISTRY))
+        targets = [parse_target(text.removeprefix(_REGISTRY)) for text in texts if text.startswith(_REGISTRY)]
+        self._registries = frozenset((target.host, target.port) for target in targets)
         self.learn = learn
 
     def decide_target(self, target: EgressTarget) -> Decision:
         """Decides by the requested target, before a name is resolved: names that are not listed are never looked up."""
         if target.address is not None:
             return self.decide_address(target, target.address)
+        if (target.host, target.port) in self._registries:
+            return Decision(Verdict.ALLOWED, EgressReason.LISTED)
         named = [entry for entry in self._entries if entry.names(target.host)]
         if any(entry.has_port(target.port) for entry in named):
             return Decision(Verdict.ALLOWED, EgressReason.LISTED)
@@ -221,6 +249,8 @@ class Policy:
 
     def decide_address(self, target: EgressTarget, address: Address, *, own: bool = False) -> Decision:
         """Decides by one of the addresses of a target that is allowed. own: the address is one of this machine."""
+        if (target.host, target.port) in self._registries:
+            return Decision(Verdict.ALLOWED, EgressReason.LISTED)
         kind = kind_of(address)
         if own and kind in (AddressKind.PUBLIC, AddressKind.PRIVATE):
             kind = AddressKind.OWN

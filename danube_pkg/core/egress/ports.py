@@ -47,3 +47,10 @@ class EgressLedgers(Protocol):
     def read(self, job_id: str) -> Sequence[Contact]:
         """The contacts in the order of their beginning; empty for a job without a ledger."""
         ...
+
+    def append(self, job_id: str, contact: Contact) -> None:
+        """Records a contact that the server makes for the job, before it makes it. Names are masked already.
+
+        Raises StorageFull: what cannot be recorded is not contacted.
+        """
+        ...

@@ -47,10 +47,9 @@ _PART_OF: Mapping[str, Part] = {
     "dex-not-configured": Part.LOGIN,
     "dex-not-running": Part.LOGIN,
     "dex-not-answering": Part.LOGIN,
+    "pod-not-removed": Part.PODS,
 }
 """The subsystem of a condition, by its reference; all other conditions belong to the configuration."""
-
-_LOST = {Reason.INFRASTRUCTURE_LOST, Reason.POD_LOST, Reason.POD_FAILED, Reason.HOST_LACKS, Reason.EVICTED}
 
 
 def from_conditions(conditions: Sequence[Condition]) -> list[Subsystem]:
@@ -92,7 +91,7 @@ def of_disk(free_bytes: int, total_bytes: int) -> Subsystem:
             Part.DISK,
             False,
             f"only {free}",
-            "make room: danube image list, danube image remove NAME, and retention in config.yaml",
+            "make room: danube image list, danube image remove NAME",
         )
     return Subsystem(Part.DISK, True, free)
 
@@ -102,8 +101,9 @@ def of_pods(newest: Sequence[Reason]) -> Subsystem:
     lost its pod; a lost pod before a job that ended normally does not count."""
     if not newest:
         return Subsystem(Part.PODS, True, "no job has ended yet")
-    lost = sum(reason in _LOST for reason in newest)
+    lost = sum(reason.is_of_infrastructure for reason in newest)
     says = "none of the last jobs lost its pod"
     if lost:
         says = f"{lost} of the last {len(newest)} jobs lost {'its pod' if lost == 1 else 'their pods'}"
-    return Subsystem(Part.PODS, newest[0] not in _LOST, says, "danube doctor" if newest[0] in _LOST else "")
+    ok = not newest[0].is_of_infrastructure
+    return Subsystem(Part.PODS, ok, says, "" if ok else "danube doctor")

@@ -81,6 +81,7 @@ class Action(StrEnum):
     SEE_GLOBAL_SECRET_NAMES = "see-global-secret-names"
     SET_GLOBAL_SECRETS = "set-global-secrets"
     SEE_USERS = "see-users"
+    MANAGE_USERS = "manage-users"
     SEE_AUDIT = "see-audit"
     SEE_CONFIGURATION = "see-configuration"
     SYNC_CONFIGURATION = "sync-configuration"
@@ -122,6 +123,7 @@ RULES: Mapping[Action, ActionRule] = {
     Action.SEE_GLOBAL_SECRET_NAMES: ActionRule(Need.GLOBAL_ADMIN, Scope.SECRETS),
     Action.SET_GLOBAL_SECRETS: ActionRule(Need.GLOBAL_ADMIN, Scope.SECRETS),
     Action.SEE_USERS: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.MANAGE_USERS: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.SEE_AUDIT: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.SEE_CONFIGURATION: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.SYNC_CONFIGURATION: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),

@@ -74,8 +74,10 @@ class Attempt(Record):
 
 
 class Identity(Record):
-    """The user that a token names."""
+    """The user that a token names. Only issuer and subject together name an account, for good (OpenID Connect Core 1.0
+    section 5.7): another issuer may number its accounts alike."""
 
+    issuer: str
     subject: str
     email: str
     groups: tuple[str, ...]
@@ -172,7 +174,7 @@ def _identity(claims: Mapping[str, object], client: ClientSettings) -> Identity:
         raise LoginRefused("oidc-email-unverified", "the issuer has not verified the e-mail address")
     groups = claims.get(client.groups_claim) if client.groups_claim else ()
     named = tuple(str(one) for one in groups[:MAX_GROUPS]) if isinstance(groups, list) else ()
-    return Identity(subject, email, named)
+    return Identity(client.issuer, subject, email, named)
 
 
 def _number(claims: Mapping[str, object], name: str) -> float:

@@ -34,19 +34,21 @@ TOUCH_SECONDS = 60.0
 
 
 class Person(Record):
-    """A user. subject: the issuer's `sub`, bound at the first login. removed: no longer in the configuration."""
+    """A user. issuer, subject: the account (`iss`, `sub`) that is bound to the user since their first login there, ""
+    while there is none. removed: no longer in the configuration."""
 
     id: str
     name: str
     email: str
     password_hash: str = ""
+    issuer: str = ""
     subject: str = ""
     removed: bool = False
 
 
 class BrowserSession(Record):
-    """A browser's login. method: password or oidc. groups: the user's groups at the issuer at the time of the login.
-    Times are Unix seconds."""
+    """A browser's login. method: password or oidc. issuer: where the user logged in, "" with a password. groups: the
+    user's groups there at the time of the login. Times are Unix seconds."""
 
     id: str
     user_id: str
@@ -57,13 +59,15 @@ class BrowserSession(Record):
     created_at: float
     seen_at: float
     expires_at: float
+    issuer: str = ""
 
     def alive(self, now: float) -> bool:
         return now < self.expires_at and now < self.seen_at + SESSION_IDLE_SECONDS
 
 
 class Token(Record):
-    """An API token. Times are Unix seconds; `used_at` is exact to a minute. used_from: the address of the last use."""
+    """An API token. issuer: where the groups are from, "" without any. Times are Unix seconds; `used_at` is exact to a
+    minute. used_from: the address of the last use."""
 
     id: str
     user_id: str
@@ -74,6 +78,7 @@ class Token(Record):
     expires_at: float
     used_at: float | None = None
     used_from: str = ""
+    issuer: str = ""
 
 
 def new_secret(prefix: str, randomness: bytes) -> str:

@@ -24,11 +24,19 @@ class AccessStore(Protocol):
         """The user with that address, in any case; None for one that left the configuration."""
         ...
 
-    async def person_by_subject(self, subject: str) -> Person | None: ...
+    async def person_by_identity(self, issuer: str, subject: str) -> Person | None:
+        """The user to whom that account of that issuer is bound."""
+        ...
+
     async def list_people(self) -> Sequence[Person]: ...
 
-    async def bind_subject(self, user_id: str, subject: str) -> None:
-        """Bind the issuer's `sub` to a user at the first login. Raises Conflict when another one is bound."""
+    async def bind_identity(self, user_id: str, issuer: str, subject: str, at: float) -> None:
+        """Bind an account to a user at the first login at its issuer; an account of another issuer is bound no longer.
+        Raises Conflict when another account of this issuer is bound."""
+        ...
+
+    async def unbind_identity(self, user_id: str) -> bool:
+        """Whether an account was bound; the next login binds anew."""
         ...
 
     async def memberships(self, user_id: str) -> Mapping[str, tuple[TeamRole, bool]]:
@@ -68,6 +76,10 @@ class SessionStore(Protocol):
     async def touch_session(self, session_id: str, at: float) -> None: ...
     async def delete_session(self, user_id: str, session_id: str) -> bool: ...
 
+    async def delete_sessions(self, user_id: str) -> int:
+        """How many a user had."""
+        ...
+
 
 class TokenStore(Protocol):
     """API tokens by the hash of their secret."""
@@ -80,6 +92,10 @@ class TokenStore(Protocol):
     async def list_tokens(self, user_id: str) -> Sequence[Token]: ...
     async def touch_token(self, token_id: str, at: float, address: str) -> None: ...
     async def delete_token(self, user_id: str, token_id: str) -> bool: ...
+
+    async def delete_tokens(self, user_id: str) -> int:
+        """How many a user had."""
+        ...
 
 
 class AuditStore(Protocol):

@@ -12,6 +12,9 @@ from danube_pkg.core.images.reference import (
     StoredImage,
 )
 from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec
+from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.kit.guard import Guard
+from danube_pkg.kit.records import Record
 
 
 class LayerFile(Protocol):
@@ -50,6 +53,21 @@ class RegistryLogins(Protocol):
     """Credentials that users have stored on this machine with other tools."""
 
     async def credentials(self, host: str) -> RegistryCredentials | None: ...
+
+
+class RegistryGuard(Guard, Protocol):
+    """Decides which servers a pull contacts. hides_causes: messages must not say why one was not reached."""
+
+    @property
+    def hides_causes(self) -> bool: ...
+
+
+class RegistryConnector(Protocol):
+    """Opens clients of registries."""
+
+    def open(self, guard: RegistryGuard | None) -> "AbstractAsyncContextManager[Registry]":
+        """A client for one pull, with connections of its own. guard: None where everything may be contacted."""
+        ...
 
 
 class Registry(Protocol):
@@ -91,6 +109,14 @@ class ImageStore(Protocol):
     def make_room(self, wanted_bytes: int) -> None: ...
 
 
+class ImageRequester(Record):
+    """For whom an image is pulled: a job with its network, or the caller of a command (Network.HOST, without a job)."""
+
+    job_id: str
+    network: Network
+    allowlist: tuple[str, ...]
+
+
 class Images(Protocol):
     """Images for a runtime that unpacks them itself. An image that several callers want is pulled once.
 
@@ -100,9 +126,10 @@ class Images(Protocol):
     adapter imports the core alone, and `bootstrap/runtime.py` passes it the service.
 
     `ensure` returns when the image is in the store, and reports progress as lines for users. If it is cancelled, the
-    pull stops unless another caller waits for it. Raises ImageUnavailable. `hold` and `read_file` as in `ImageStore`.
+    pull stops unless another caller waits for it. Raises ImageUnavailable, also for a registry that is neither
+    configured nor in the requester's allowlist. `hold` and `read_file` as in `ImageStore`.
     """
 
-    async def ensure(self, name: str, report: Callable[[str], None]) -> Image: ...
+    async def ensure(self, name: str, report: Callable[[str], None], requester: ImageRequester) -> Image: ...
     def hold(self, image: Image, pod: Path) -> Path | None: ...
     def read_file(self, image: Image, path: str) -> bytes: ...

@@ -5,6 +5,7 @@ Plain http is used only if the configuration allows it, since it exposes credent
 
 from collections.abc import Sequence
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from danube_pkg.core.documents import patterns
 from danube_pkg.core.documents.marked import rule
@@ -64,6 +65,18 @@ def endpoints_of(host: str, specs: Sequence[RegistrySpec]) -> Sequence[RegistryE
     ]
     scheme = "http" if spec.insecure else "https"
     return [*mirrors, RegistryEndpoint(f"{scheme}://{HUB_ENDPOINT if host == HUB else host}", host, mirror=False)]
+
+
+def target_of(endpoint: RegistryEndpoint) -> tuple[str, int]:
+    """Host in lower case, and port."""
+    parts = urlsplit(endpoint.url)
+    return parts.hostname or "", parts.port or (80 if endpoint.plain else 443)
+
+
+def configured_targets(default_host: str, specs: Sequence[RegistrySpec]) -> frozenset[tuple[str, int]]:
+    """Host and port of each registry and mirror that the configuration names, and of the default registry."""
+    hosts = {default_host, *(spec.host for spec in specs)}
+    return frozenset(target_of(endpoint) for host in hosts for endpoint in endpoints_of(host, specs))
 
 
 def login_names(host: str) -> Sequence[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason
+from danube_pkg.core.repositories.urls import canonical
 
 _CAN_BE_SUPERSEDED = frozenset({Phase.QUEUED, Phase.PREPARING, Phase.RUNNING})
 
@@ -13,7 +14,8 @@ def group_of(job: Job) -> str:
     """The concurrency group of a job, "" where it has none. Pipelines that name the same group share it; a group
     without a name is the pipeline's own.
 
-    `${branch}` of a job without a branch is its tag, `pull/N` or its ref.
+    `${branch}` of a job without a branch is its tag, its pull request or its ref. A pull request is `REPOSITORY#N`: its
+    number alone would name those of other repositories too, in a group that their pipelines share.
     """
     template = job.settings.concurrency_group
     if template is None:
@@ -21,8 +23,9 @@ def group_of(job: Job) -> str:
     trigger = job.trigger
     number = pull_request_number(trigger)
     revision = trigger.revision
-    branch = revision.branch or revision.tag or (f"pull/{number}" if number is not None else revision.ref)
-    words = {"branch": branch, "ref": revision.ref, "pull_request": "" if number is None else str(number)}
+    pull_request = "" if number is None else f"{canonical(job.settings.repository)}#{number}"
+    branch = revision.branch or revision.tag or pull_request or revision.ref
+    words = {"branch": branch, "ref": revision.ref, "pull_request": pull_request}
     for word, value in words.items():
         template = template.replace(f"${{{word}}}", value)
     return f"group {template}" if template else f"pipeline {job.pipeline}"

@@ -53,10 +53,12 @@ class DeadlinePassed(JobEvent):
 class SourceOpened(JobEvent):
     """The job's code can be read. rule: the rule of git_authentication that it is read with, or "no login".
 
-    commit_message, commit_author: from the commit; "" where the source does not have them.
+    commit_sha: the commit that is read, where the trigger named a tag object; "" without Git. commit_message,
+    commit_author: from the commit; "" where the source does not have them.
     """
 
     rule: str
+    commit_sha: str = ""
     commit_message: str = ""
     commit_author: str = ""
 

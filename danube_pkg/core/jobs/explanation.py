@@ -46,11 +46,14 @@ def explain(job: Job, waiting: QueuePosition | None, draining_by: str, outside: 
 def _waiting(job: Job, waiting: QueuePosition, draining_by: str) -> Diagnosis:
     if waiting.obstacle is Obstacle.APPROVAL:
         commit_sha = job.trigger.revision.commit_sha
-        source = (job.trigger.pull_request or {}).get("source_repository") or "a fork"
+        pull_request = job.trigger.pull_request or {}
+        source = pull_request.get("source_repository") or "a fork"
         lines: tuple[str, ...] = (
             "The job waits for an approval.",
             f"It runs commit {commit_sha[:12]} of {source}, which no user with write access has approved.",
         )
+        if why := pull_request.get("why_untrusted"):
+            lines += (f"It is not trusted, because {why}.",)
         return Diagnosis(lines, f"danube approve {job.id} {commit_sha}", 0, waiting.obstacle)
     first = f"The job waits in the queue; it is number {waiting.position} in the order of starting."
     if draining_by:

@@ -72,7 +72,12 @@ class Job(Record):
 
 def initial_reason(trigger: Trigger) -> Reason:
     """Why a new job waits: untrusted code needs an approval."""
-    return Reason.APPROVAL_REQUIRED if trigger.is_untrusted else Reason.QUEUED
+    return Reason.APPROVAL_REQUIRED if trigger.is_untrusted and not trigger.approved_by else Reason.QUEUED
+
+
+def approval_message(approved_by: str) -> str:
+    """The message of a waiting job that was approved; "" where no user did."""
+    return f"approved by {approved_by}" if approved_by else ""
 
 
 def unknown_job(job_id: str) -> NotFound:

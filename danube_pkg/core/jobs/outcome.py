@@ -8,6 +8,8 @@ What must happen between a whole log and a public status (signing of provenance,
 that phase, and the rule of that effect's event calls `publish`.
 """
 
+import signal as signals
+
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing
 from danube_pkg.core.jobs.effects import EffectKind
@@ -15,9 +17,14 @@ from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
 from danube_pkg.core.jobs.steps import describe_failure
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
+from danube_pkg.kit.signals import signal_name
 
 EFFECTS_OF_THE_END = (EffectKind.STOP_STEPS, EffectKind.CLOSE_LOG, EffectKind.DELETE_POD)
 """What a job owes when its outcome is decided, in this order, each once the one before is done."""
+
+
+SIGNALS_FROM_OUTSIDE = (signals.SIGKILL, signals.SIGTERM, signals.SIGHUP, signals.SIGINT, signals.SIGQUIT)
+"""What operators, service managers and the kernel send. A program gets the others by its own fault, as SIGSEGV."""
 
 
 def conclude(job: Job, status: Status, reason: Reason, message: str) -> Decision:
@@ -86,11 +93,14 @@ def finished(job: Job, event: ev.Finished, now: float) -> Decision:
 def coordinator_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     """The coordinator's process ended without a Finish: never a success, whatever its exit code."""
     end = event.end
-    if end.reason in (Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.POD_LOST, Reason.INFRASTRUCTURE_LOST):
+    if end.reason.ends_containers:
         return conclude(job, Status.FAILURE, end.reason, f"the danubefile's own process is gone: {end.message}")
     if end.reason is Reason.STEP_TIMEOUT:
         return deadline_passed(job, event, now)
-    how = end.message or f"exit code {end.exit_code}"
+    if end.signal in SIGNALS_FROM_OUTSIDE:
+        message = f"the danubefile's process was killed by {signal_name(end.signal)} from outside"
+        return conclude(job, Status.FAILURE, Reason.INFRASTRUCTURE_LOST, message)
+    how = f"killed by {signal_name(end.signal)}" if end.signal else end.message or f"exit code {end.exit_code}"
     message = f"the danubefile's process left before its pipeline function returned ({how})"
     return conclude(job, Status.FAILURE, Reason.SCRIPT_EXITED, message)
 

@@ -4,7 +4,7 @@ from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, owing, with_step
 from danube_pkg.core.jobs.effects import EffectKind
-from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, step_id
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, approval_message, step_id
 from danube_pkg.core.jobs.outcome import conclude
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status
@@ -38,7 +38,8 @@ def approved(job: Job, event: ev.Approved, now: float) -> Decision:
             cause=f"the approval is for {event.commit_sha}",
             hint="review that commit, then approve it",
         )
-    return replace(job, reason=Reason.QUEUED, message=f"approved by {event.by}"), ()
+    trigger = replace(job.trigger, approved_by=event.by)
+    return replace(job, reason=Reason.QUEUED, message=approval_message(event.by), trigger=trigger), ()
 
 
 def no_approval(job: Job, event: ev.Approved, now: float) -> Decision:
@@ -50,6 +51,8 @@ def source_opened(job: Job, event: ev.SourceOpened, now: float) -> Decision:
     """How the code is read, and what its commit says, where the trigger did not know it."""
     known = job.trigger.revision
     revision = known.described(event.commit_message, event.commit_author)
+    if event.commit_sha not in ("", revision.commit_sha):
+        revision = replace(revision, commit_sha=event.commit_sha)
     if job.source_rule == event.rule and revision is known:
         return job, ()
     return replace(job, source_rule=event.rule, trigger=replace(job.trigger, revision=revision)), ()

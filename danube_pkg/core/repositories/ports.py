@@ -85,4 +85,9 @@ class Sources(Protocol):
         `source-unavailable`."""
         ...
 
-    async def open(self, repository: str, commit_sha: str) -> SourceTree: ...
+    async def open(self, repository: str, commit_sha: str, tag: str = "") -> SourceTree:
+        """A commit's tree. tag: the name of the tag that led to it, which the tree's `.git` then has too.
+
+        Raises Permanent `source-unavailable`, Unavailable.
+        """
+        ...

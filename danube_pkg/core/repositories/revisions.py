@@ -16,6 +16,9 @@ MAX_MESSAGE = 200
 
 MAX_AUTHOR = 100
 
+MAX_TEXT = 4000
+"""Characters of a title or of a whole message, which is cut to them: it is searched for `[skip ci]`."""
+
 
 def first_line(text: str, most: int) -> str:
     """The first line that is not empty, with a space for each unprintable character, cut to `most` characters."""

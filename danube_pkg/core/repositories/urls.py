@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+@[^/]+:|[^/@]+\.[^/@]+:[^/]")
 _SCP = re.compile(r"(?:(?P<user>[^/@]+)@)?(?P<host>\[[^\]]+\]|[^/:@]+):(?P<path>[^/].*|/.*)")
@@ -12,6 +12,25 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418}
 def is_remote(text: str) -> bool:
     """Whether a repository is a URL (or scp's `user@host:path`) and not a directory of this machine."""
     return not text.startswith("file://") and _REMOTE.match(text) is not None
+
+
+def is_malformed(text: str) -> bool:
+    """Whether a URL's host or port cannot be read: `http://[x`, `https://host:port/`."""
+    if not is_remote(text):
+        return False
+    try:
+        _ = urlsplit(as_url(text)).port
+    except ValueError:
+        return True
+    return False
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; those of a malformed one, which configuration refuses, are empty."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def repository_from(text: str, base: str) -> str:
@@ -32,7 +51,7 @@ def as_url(text: str) -> str:
 
 def scheme_of(text: str) -> str:
     """The URL's scheme in lower case; "file" for a directory."""
-    return urlsplit(as_url(text)).scheme.lower() if is_remote(text) else "file"
+    return _split(as_url(text)).scheme.lower() if is_remote(text) else "file"
 
 
 def canonical(text: str) -> str:
@@ -41,7 +60,7 @@ def canonical(text: str) -> str:
     """
     if not is_remote(text):
         return text.removeprefix("file://").rstrip("/")
-    parts = urlsplit(as_url(text))
+    parts = _split(as_url(text))
     try:
         port = parts.port
     except ValueError:
@@ -65,7 +84,7 @@ def without_login(text: str) -> str:
         return text
     if "://" not in text:
         return text
-    parts = urlsplit(text)
+    parts = _split(text)
     login, at, host = parts.netloc.rpartition("@")
     user = login.partition(":")[0] if parts.scheme.lower() == "ssh" else ""
     return parts._replace(netloc=f"{user}@{host}" if at and user else host).geturl()
@@ -75,6 +94,6 @@ def has_password(text: str) -> bool:
     """Whether a URL contains a password; for http and https a user name alone may be a token."""
     if "://" not in text:
         return False
-    parts = urlsplit(text)
+    parts = _split(text)
     login = parts.netloc.rpartition("@")[0]
     return ":" in login or (bool(login) and parts.scheme.lower() in ("http", "https"))

@@ -48,6 +48,13 @@ class Limits(Record):
     cpu_cores: float = 0.0
     processes: int = 4096
     workspace_bytes: int = 5 * 1024**3
+    """The bound for all that the pod writes to a disk, not only to /workspace."""
+
+    @property
+    def workspace_inodes(self) -> int:
+        """Files and directories on the disk. A file with content takes a block of 4 KiB at least, so that only empty
+        files, links and directories reach this bound first."""
+        return self.workspace_bytes // 4096
 
 
 class PodSpec(Record):

@@ -17,12 +17,19 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     Push,
     TagPush,
+    UnreadableEvent,
     WebhookEvent,
 )
 from danube_pkg.kit.records import Record, decode_json, encode_json, field
 
+NO_PIPELINE = "no pipeline uses this repository; a push to the configuration repository starts a sync"
+
 KEEP_SECONDS = 30 * 86400
 """How long an entry is kept after it was settled. Forges can repeat a delivery for at most two weeks."""
+
+KEEP_UNMATCHED_SECONDS = 7 * 86400
+"""The same for an entry that concerned no pipeline: a forge may send each event of a whole organisation, and nothing
+has to be recognised when it is repeated."""
 
 
 class EntrySource(StrEnum):
@@ -111,7 +118,21 @@ def lane_of(event: InboxEvent) -> str:
 
 def repository_of(event: InboxEvent) -> str:
     """The event's repository as its forge names it (`owner/name`); "" for an event that is not about a repository."""
+    if isinstance(event, UnreadableEvent):
+        return event.repository
     return event.repository.name if isinstance(event, Push | TagPush | BranchDeleted | PullRequest) else ""
+
+
+def note_of(event: InboxEvent) -> str:
+    """Why an event that no pipeline could match started nothing, in one sentence."""
+    match event:
+        case Ping():
+            return "the forge tested its webhook, which arrived"
+        case Ignored():
+            return "events of this type start nothing"
+        case UnreadableEvent():
+            return event.why
+    return NO_PIPELINE
 
 
 def describe_event(event: InboxEvent) -> str:
@@ -132,6 +153,12 @@ def describe_event(event: InboxEvent) -> str:
             found = f"end of {event.pipeline} job {event.job_id}: {event.status}"
         case Ignored():
             found = event.what
+        case UnreadableEvent():
+            found = (
+                f"{event.what} of {event.repository}, not readable"
+                if event.repository
+                else f"{event.what}, not readable"
+            )
         case Ping():
             found = "ping"
     return found.removesuffix(" by ")

@@ -1,10 +1,9 @@
 """Which pipelines an event starts, which it skips, and why: by repository, kind of trigger, branch, files and `[skip
 ci]`.
 
-When in doubt a pipeline runs: where the forge does not report which files changed, a filter of paths counts as met.
+When in doubt a pipeline runs: where Git cannot say which files changed, a filter of paths counts as met.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from danube_pkg.core.configuration.pipelines import PipelineEnd, PipelineSpec, TriggerKind, TriggerSpec
@@ -16,6 +15,7 @@ from danube_pkg.core.repositories.globs import matches
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.repositories.urls import canonical
 from danube_pkg.core.triggers.inbox import PipelineEnded
+from danube_pkg.core.triggers.skip_marks import skip_mark
 from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
@@ -24,12 +24,10 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookEvent,
     WebhookRepository,
 )
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 
 MAX_NAMES = 200
 """Characters of a filter that a sentence quotes: one is stored for each pipeline and delivery."""
-
-_SKIP_CI = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
 
 
 class Start(Record):
@@ -103,24 +101,28 @@ class PipelineIndex:
 def match_event(event: WebhookEvent, pipeline: PipelineDefinition, changed: Sequence[str] | None = None) -> Match:
     """What an event of the pipeline's own repository does to the pipeline.
 
-    changed: the changed files of a pull request where they are known; no forge sends them. Raises Defect for other
-    events.
+    changed: the changed files of a push or pull request, None where they are not known. Raises Defect for other events.
     """
     if why_not := _mismatch(event, pipeline.spec):
         return NotMatched(pipeline.name, why_not)
     match event:
         case Push():
-            return _filtered(pipeline, push_trigger(event), event.message, event.changed)
+            return _filtered(pipeline, push_trigger(event), event.message, changed)
         case TagPush():
-            return _filtered(pipeline, tag_trigger(event), event.message, None)
+            return Start(pipeline.name, tag_trigger(event))
         case PullRequest():
             return _filtered(pipeline, pull_request_trigger(event), event.message, changed)
     raise Defect("event-unmatched", f"no rule matches {type(event).__name__} to a pipeline")
 
 
+def includes_event(event: WebhookEvent, pipeline: PipelineDefinition) -> bool:
+    """Whether the pipeline's triggers and branches include the event, whatever its commits contain."""
+    return not _mismatch(event, pipeline.spec)
+
+
 def needs_changed_files(event: WebhookEvent, pipelines: Iterable[PipelineDefinition]) -> bool:
-    """Whether the event is a pull request whose changed files decide about one of the pipelines."""
-    return isinstance(event, PullRequest) and any(
+    """Whether the event is a push or a pull request whose changed files decide about one of the pipelines."""
+    return isinstance(event, Push | PullRequest) and any(
         (one.spec.paths or one.spec.paths_ignore) and isinstance(match_event(event, one), Start) for one in pipelines
     )
 
@@ -166,7 +168,7 @@ def tag_trigger(event: TagPush) -> Trigger:
 
 def pull_request_trigger(event: PullRequest) -> Trigger:
     """The trigger of a pull request's jobs. It has no `branch`: a danubefile that deploys `main` must not deploy a pull
-    request from a branch of that name."""
+    request from a branch of that name. It is untrusted until `with_trust` says otherwise."""
     return Trigger(
         type="webhook",
         actor=event.actor,
@@ -179,8 +181,16 @@ def pull_request_trigger(event: PullRequest) -> Trigger:
             "target_branch": event.target_branch,
             "source_repository": event.source_repository,
             "fork": event.fork,
+            "trusted": False,
         },
     )
+
+
+def with_trust(trigger: Trigger, why_untrusted: str) -> Trigger:
+    """The trigger of a pull request after its head was compared with Git's branches. why_untrusted: "" if Git confirmed
+    it."""
+    facts = {"trusted": not why_untrusted, "why_untrusted": why_untrusted}
+    return replace(trigger, pull_request={**(trigger.pull_request or {}), **facts})
 
 
 def _ended_by(ended: PipelineEnded) -> str:
@@ -212,8 +222,8 @@ def _branch_mismatch(spec: PipelineSpec, branch: str) -> str:
 
 
 def _filtered(pipeline: PipelineDefinition, trigger: Trigger, message: str, changed: Sequence[str] | None) -> Match:
-    if found := _SKIP_CI.search(message):
-        return Skip(pipeline.name, trigger, f"the commit message contains {found.group(0)}")
+    if mark := skip_mark(message):
+        return Skip(pipeline.name, trigger, f"the commit message contains {mark}")
     if changed and not _paths_match(pipeline.spec, changed):
         return Skip(pipeline.name, trigger, _path_mismatch(pipeline.spec, changed), reported=True)
     return Start(pipeline.name, trigger)

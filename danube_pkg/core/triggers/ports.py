@@ -1,4 +1,4 @@
-"""Ports of triggers: the store of the inbox, and the changed files of a pull request."""
+"""Ports of triggers: the store of the inbox, and what Git knows about commits."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,7 +12,7 @@ class InboxStore(Protocol):
 
     async def receive(self, entry: InboxEntry) -> bool:
         """Store the entry; it is on disk when this returns. Returns False, and writes nothing, for a known source and
-        key."""
+        key. A settled entry that concerned no pipeline is not known: it may concern one now, and is replaced."""
         ...
 
     async def receive_due(self, entry: InboxEntry, schedule: str, pipeline: str, moment: float) -> bool:
@@ -37,19 +37,44 @@ class InboxStore(Protocol):
         """Record a scheduled time as the last one that was acted on."""
         ...
 
-    async def forget_settled(self, before: float) -> int:
-        """Delete entries that were settled before then (Unix seconds); returns their number."""
+    async def branch_head(self, repository: str, branch: str) -> str:
+        """The commit that was the branch's head when `set_branch_head` was last called for it; "" where it never
+        was."""
+        ...
+
+    async def set_branch_head(self, repository: str, branch: str, commit_sha: str) -> None:
+        """Record a branch's head as Git has it now. repository: as `core.repositories.urls.canonical` has it."""
+        ...
+
+    async def forget_settled(self, before: float, unmatched_before: float) -> int:
+        """Delete entries that were settled before then (Unix seconds), or before the second time if they concerned no
+        pipeline; returns their number."""
         ...
 
 
-class ChangedFiles(Protocol):
-    """The files that a pull request changes, for pipelines with filters of paths."""
+class CommitText(Record):
+    """message: the whole commit message, bounded. author: the author's name."""
+
+    message: str
+    author: str
+
+
+class CommitReader(Protocol):
+    """What Git knows about commits of a repository.
+
+    All methods raise Permanent or Unavailable where the repository cannot be read.
+    """
 
     async def changed_files(self, repository: str, target_branch: str, commit_sha: str) -> Sequence[str] | None:
-        """The paths that differ between the commit and its merge base with the branch; None where there are too many.
+        """The paths that differ between the commit and the head of the branch; None where there are too many."""
+        ...
 
-        Raises Permanent or Unavailable where the repository cannot be read.
-        """
+    async def changed_between(self, repository: str, before: str, after: str) -> Sequence[str] | None:
+        """The paths that differ between two commits; None where there are too many."""
+        ...
+
+    async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
+        """The commit's message and author."""
         ...
 
 

@@ -27,6 +27,7 @@ from danube_pkg.edges.http.resources import (
     secrets,
     system,
     teams,
+    users,
     web_page,
     webhooks,
 )
@@ -41,6 +42,7 @@ PATTERNS = {
     "key": r"[^/\\\x00-\x1f\x7f]{1,200}",
     "forge": webhooks.FORGE_PATTERN,
     "session": r"[0-9a-z]{1,64}",
+    "user": r"[^/\\\x00-\x1f\x7f]{1,254}",
     "token": r"[0-9a-z]{1,64}",
     "rest": r"[^\x00-\x20]{1,1000}",
 }
@@ -119,7 +121,10 @@ ROUTES = (
     Route("PUT", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, secrets.OneSecret),
     Route("DELETE", "/api/v1/pipelines/{pipeline}/secrets/{key}", Action.SET_SECRETS, secrets.OneSecret),
     Route("GET", "/api/v1/teams", Action.SEE_TEAMS, teams.Teams),
-    Route("GET", "/api/v1/users", Action.SEE_USERS, teams.Users),
+    Route("GET", "/api/v1/users", Action.SEE_USERS, users.UsersResource),
+    Route("DELETE", "/api/v1/users/{user}/identity", Action.MANAGE_USERS, users.UserIdentity),
+    Route("DELETE", "/api/v1/users/{user}/sessions", Action.MANAGE_USERS, users.UserSessions),
+    Route("DELETE", "/api/v1/users/{user}/tokens", Action.MANAGE_USERS, users.UserTokens),
     Route("GET", "/api/v1/audit", Action.SEE_AUDIT, audit.AuditResource),
     Route("GET", "/api/v1/audit/check", Action.SEE_AUDIT, audit.AuditCheck),
     Route("GET", "/api/v1/config", Action.SEE_CONFIGURATION, configuration.ConfigurationState),

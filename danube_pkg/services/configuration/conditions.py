@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import changed_fields
 from danube_pkg.core.configuration.config import ConfigSpec
+from danube_pkg.core.configuration.planned import planned_in_file, planned_settings
 from danube_pkg.core.configuration.secret_names import named_secrets
-from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings, pending_settings
+from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings, Settings, pending_settings
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.secrets.ports import SecretStore
 from danube_pkg.kit.records import Record
+
+MAX_PLANNED = 20
+"""Thousands of pipelines may set the same key."""
 
 RESTART_HINT = "restart the server: jobs continue meanwhile"
 
@@ -53,6 +57,20 @@ class RestartConditions:
             if one.restart and not one.path.startswith("server.")
         ]
         return found
+
+
+class PlannedSettings:
+    """Settings that have no effect yet. settings: danube.toml."""
+
+    def __init__(self, settings: Settings, applied: AppliedConfiguration) -> None:
+        self._settings = settings
+        self._applied = applied
+
+    async def conditions(self) -> Sequence[Condition]:
+        """One for each setting, at most MAX_PLANNED."""
+        found = (*planned_in_file(self._settings), *planned_settings(self._applied.state))
+        hint = "remove it, or leave it for a later version: docs/configuration.md names what acts"
+        return [Condition("setting-without-effect", str(one), hint) for one in found[:MAX_PLANNED]]
 
 
 class MissingSecrets:

@@ -6,7 +6,7 @@ beside it at any moment. What was applied is loaded after a restart, also while 
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import Change, diff
@@ -16,7 +16,8 @@ from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import Applied
 from danube_pkg.core.configuration.status import ConfigurationStatus
-from danube_pkg.core.errors import PlatformError
+from danube_pkg.core.errors import Defect, PlatformError
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.urls import same_repository
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Streak, Timing, for_ever
@@ -98,8 +99,35 @@ class ConfigurationSync:
             _log_problems(before, self._status)
             return self._status
 
+    async def conditions(self) -> Sequence[Condition]:
+        """Why the newest configuration is not applied."""
+        status, applied = self._status, self._status.applied_revision
+        meanwhile = f"revision {applied[:12]} stays applied" if applied else "no configuration is applied yet"
+        if (problem := status.problem) is not None:
+            what = f"the configuration cannot be read, and {meanwhile}: {problem}"
+            return (Condition("configuration-unreadable", what, problem.hint),)
+        if status.findings:
+            count = len(status.findings)
+            what = f"the configuration has {count} finding{'s' if count > 1 else ''}, and {meanwhile}: {status.findings[0]}"
+            return (Condition("configuration-invalid", what, "danube config status lists every finding"),)
+        return ()
+
     async def _next_status(self, before: ConfigurationStatus) -> ConfigurationStatus:
-        """Read, validate and apply; the status after it."""
+        """Read, validate and apply; the status after it. Whatever fails, the applied configuration stays."""
+        try:
+            return await self._read_and_apply(before)
+        except Exception as error:  # noqa: BLE001 - the server runs, and starts, with the configuration it has
+            problem = Defect(
+                "configuration-sync-failed",
+                "the configuration could not be read or applied",
+                cause=f"{type(error).__name__}: {error}",
+                hint="this is a defect of Danube: report it with the traceback in the server's log",
+            )
+            if str(problem) != str(before.problem):
+                _log.exception("configuration-sync-failed")
+        return replace(before, checked_at=self._timing.clock.now(), seen_revision="", problem=problem)
+
+    async def _read_and_apply(self, before: ConfigurationStatus) -> ConfigurationStatus:
         now = self._timing.clock.now()
         # A revision is read once. After a problem, or a restart, it is read again: its findings are not stored.
         known = before.seen_revision if before.problem is None else ""

@@ -9,12 +9,14 @@ from danube_pkg.services.identity.access import Access
 
 
 class BearerParts(Record):
-    """What sessions and API tokens are made with. random: that many random bytes."""
+    """What sessions and API tokens are made with. random: that many random bytes. issuer: where users log in now, ""
+    with passwords."""
 
     access: Access
     clock: Clock
     new_id: Callable[[], str]
     random: Callable[[int], bytes]
+    issuer: Callable[[], str]
 
     def new_secret(self, prefix: str) -> str:
         """A secret that begins with `prefix`; only its hash is stored."""

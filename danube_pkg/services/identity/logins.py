@@ -5,6 +5,7 @@ from danube_pkg.services.identity.oidc import OidcLogin
 from danube_pkg.services.identity.passwords import Passwords
 from danube_pkg.services.identity.sessions import Sessions
 from danube_pkg.services.identity.tokens import Tokens
+from danube_pkg.services.identity.users import Users
 
 
 class Logins(Record):
@@ -14,3 +15,4 @@ class Logins(Record):
     tokens: Tokens
     passwords: Passwords
     oidc: OidcLogin
+    users: Users

@@ -138,14 +138,15 @@ class OidcLogin:
         return check_claims(claims, client, nonce, self._clock.now())
 
     async def _person(self, identity: Identity) -> Person:
-        """The user by the issuer's subject; at the first login by the verified address, which is bound to it."""
-        known = await self._store.person_by_subject(identity.subject)
+        """The user by the account; at the first login at an issuer by the verified address, to which the account is
+        then bound."""
+        known = await self._store.person_by_identity(identity.issuer, identity.subject)
         if known is not None and not known.removed:
             return known
         person = await self._store.person_by_email(identity.email)
         if person is None:
             raise LoginRefused("oidc-unknown-person", f"{identity.email} is not in users.yaml")
-        await self._store.bind_subject(person.id, identity.subject)
+        await self._store.bind_identity(person.id, identity.issuer, identity.subject, self._clock.now())
         return person
 
     def _text(self) -> str:

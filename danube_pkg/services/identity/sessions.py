@@ -43,12 +43,14 @@ class Sessions:
         user_id: str,
         *,
         method: str,
+        issuer: str = "",
         address: str,
         user_agent: str,
         groups: tuple[str, ...] = (),
         before: str | None = None,
     ) -> tuple[str, BrowserSession]:
-        """A new session's secret, and the session. before: the secret of the browser's last session, which ends."""
+        """A new session's secret, and the session. issuer: "" with a password. before: the secret of the browser's last
+        session, which ends."""
         if before:
             await self.end_by_secret(before)
         secret = self._parts.new_secret(SESSION_PREFIX)
@@ -63,6 +65,7 @@ class Sessions:
             created_at=now,
             seen_at=now,
             expires_at=now + SESSION_SECONDS,
+            issuer=issuer,
         )
         await self._store.add_session(session, secret_hash(secret))
         return secret, session
@@ -72,7 +75,7 @@ class Sessions:
         session = await self._store.session_by_hash(secret_hash(secret))
         now = self._clock.now()
         actor = await self._access.actor(session.user_id, None, session.groups) if session else None
-        if session is None or actor is None or not session.alive(now):
+        if session is None or actor is None or not self._is_valid(session, now):
             if session is not None:
                 await self._store.delete_session(session.user_id, session.id)
             raise Unauthenticated("session-ended", "you are no longer logged in", hint="log in again")
@@ -80,9 +83,13 @@ class Sessions:
             await self._store.touch_session(session.id, now)
         return Login(actor, session, csrf_token(secret))
 
+    def _is_valid(self, session: BrowserSession, now: float) -> bool:
+        """A login counts only while users log in where it was made: another issuer vouches for its own accounts."""
+        return session.alive(now) and session.issuer == self._parts.issuer()
+
     async def list(self, user_id: str) -> Sequence[BrowserSession]:
         now = self._clock.now()
-        return [one for one in await self._store.list_sessions(user_id) if one.alive(now)]
+        return [one for one in await self._store.list_sessions(user_id) if self._is_valid(one, now)]
 
     async def end(self, user_id: str, session_id: str) -> None:
         """Raises NotFound."""
@@ -91,6 +98,12 @@ class Sessions:
                 "session-unknown", f"you have no session {session_id!r}", hint="the page lists yours under Account"
             )
         self._access.changed(user_id)
+
+    async def end_all(self, user_id: str) -> int:
+        """Log a user out everywhere; how many sessions ended."""
+        count = await self._store.delete_sessions(user_id)
+        self._access.changed(user_id)
+        return count
 
     async def end_by_secret(self, secret: str) -> None:
         """Log out; does nothing for an unknown secret."""

@@ -37,7 +37,8 @@ class Tokens:
             raise Invalid("token-days", f"a token expires in 1 to {MAX_TOKEN_DAYS} days", hint="--expires 90")
         secret = self._parts.new_secret(TOKEN_PREFIX)
         now = self._clock.now()
-        token = Token(self._parts.new_id(), user_id, name, scopes, groups, now, now + days * DAY_SECONDS)
+        issuer = self._parts.issuer()
+        token = Token(self._parts.new_id(), user_id, name, scopes, groups, now, now + days * DAY_SECONDS, issuer=issuer)
         await self._store.add_token(token, secret_hash(secret))
         return secret, token
 
@@ -67,7 +68,9 @@ class Tokens:
         if token is None:
             raise Unauthenticated("token-unknown", "this token is not known", hint="danube login URL")
         now = self._clock.now()
-        actor = await self._access.actor(token.user_id, token.scopes, token.groups)
+        # A group's name means something at its own issuer only.
+        groups = token.groups if token.issuer == self._parts.issuer() else ()
+        actor = await self._access.actor(token.user_id, token.scopes, groups)
         if actor is None or now >= token.expires_at:
             raise Unauthenticated("token-expired", "this token has expired", hint="danube login URL")
         if token.used_at is None or now > token.used_at + TOUCH_SECONDS or address != token.used_from:
@@ -82,3 +85,9 @@ class Tokens:
         if not await self._store.delete_token(user_id, token_id):
             raise NotFound("token-unknown", f"you have no token {token_id!r}", hint="danube token list")
         self._access.changed(user_id)
+
+    async def revoke_all(self, user_id: str) -> int:
+        """How many tokens a user had."""
+        count = await self._store.delete_tokens(user_id)
+        self._access.changed(user_id)
+        return count

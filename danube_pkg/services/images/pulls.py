@@ -6,9 +6,13 @@ cached copy is used and the job's log says so. A digest, and an image that was l
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
+from danube_pkg.core.egress.host_masks import HostMasks
+from danube_pkg.core.egress.policy import Policy, entry_for
+from danube_pkg.core.egress.ports import EgressLedgers
+from danube_pkg.core.egress.server_contacts import ServerReach
 from danube_pkg.core.errors import Conflict, NotFound, Unavailable
 from danube_pkg.core.images.manifests import (
     ImageConfiguration,
@@ -21,7 +25,7 @@ from danube_pkg.core.images.manifests import (
     read_configuration,
     read_manifest,
 )
-from danube_pkg.core.images.ports import ImageStore, Registry
+from danube_pkg.core.images.ports import ImageRequester, ImageStore, Registry, RegistryConnector
 from danube_pkg.core.images.reference import (
     ArchivedImage,
     Image,
@@ -31,9 +35,12 @@ from danube_pkg.core.images.reference import (
     StoredImage,
     parse_reference,
 )
+from danube_pkg.core.images.registries import RegistrySpec, configured_targets, endpoints_of, target_of
+from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.clock import Clock
-from danube_pkg.kit.records import Mutable, field
+from danube_pkg.kit.records import Mutable, Record, field
 from danube_pkg.kit.tasks import end_all
+from danube_pkg.services.images.contacts import PullContacts, PullLedger
 
 LAYERS_AT_ONCE = 3
 """Parallel downloads for one image. Registries limit each connection; more than a few would burden them."""
@@ -47,11 +54,25 @@ Report = Callable[[str], None]
 """Takes a line about the progress, for users."""
 
 
-class _Pull(Mutable):
-    """A pull in progress, and the callers that wait for it."""
+_ANYTHING = "anything"
+_CONFIGURED = "configured"
 
-    task: "asyncio.Task[Image]"
+
+class _Pull(Mutable):
+    """A pull in progress, and the callers that wait for it. contacts: None where everything may be contacted."""
+
+    reference: ImageReference
+    contacts: PullContacts | None
     listeners: list[Report] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return str(self.reference)
+
+    def report(self, text: str) -> None:
+        _log.info("image", extra={"fields": {"image": self.name, "progress": text}})
+        for report in self.listeners:
+            report(text)
 
 
 class _Progress(Mutable):
@@ -68,38 +89,96 @@ class _Progress(Mutable):
         return f"{received >> 20} of {self.total_bytes >> 20} MB, {self.unpacked} of {self.layers} layers unpacked"
 
 
+class ImageLedgers(Record):
+    """Where contacts for jobs are recorded. host_forms: by a job's id, what its ledger must not show."""
+
+    ledgers: EgressLedgers
+    host_forms: Callable[[str], Awaitable[Collection[str]]]
+
+    async def of(self, job_id: str) -> PullLedger:
+        return PullLedger(job_id, self.ledgers, HostMasks(await self.host_forms(job_id)))
+
+
 class ImageService:
-    """`core.images.ports.Images` over a registry and a store. default_host: the registry of names without a host."""
+    """`core.images.ports.Images` over registries and a store.
+
+    specs: the configured registries. default_host: the registry of names without a host. ledgers: None where no job
+    pulls images.
+    """
 
     def __init__(
-        self, registry: Registry, store: ImageStore, clock: Clock, *, platform: Platform, default_host: str
+        self,
+        registries: RegistryConnector,
+        store: ImageStore,
+        clock: Clock,
+        *,
+        platform: Platform,
+        default_host: str,
+        specs: Callable[[], Sequence[RegistrySpec]],
+        ledgers: ImageLedgers | None = None,
     ) -> None:
-        self._registry = registry
+        self._registries = registries
         self._store = store
         self._clock = clock
         self.platform = platform
         self._default_host = default_host
-        self._pulls: dict[str, _Pull] = {}
+        self._specs = specs
+        self._ledgers = ledgers
+        self._pulls: dict[tuple[str, object], tuple[_Pull, asyncio.Task[Image]]] = {}
 
     def full_name(self, name: str) -> str:
         """The full name, by which the store has an image. Raises ImageUnavailable."""
         return str(parse_reference(name, self._default_host))
 
-    async def ensure(self, name: str, report: Report) -> Image:
+    async def ensure(self, name: str, report: Report, requester: ImageRequester) -> Image:
         reference = parse_reference(name, self._default_host)
-        key = str(reference)
-        pull = self._pulls.get(key)
-        if pull is None:
-            task = asyncio.get_running_loop().create_task(self._pull(reference, key), name=f"image {key}")
-            pull = self._pulls[key] = _Pull(task)
+        await self.open()
+        known = self._store.find(str(reference))
+        if known is not None and known.loaded:
+            return known
+        reach, share = self._reach(reference, requester)
+        ledger = await self._ledgers.of(requester.job_id) if self._ledgers and requester.job_id else None
+        pull, task = self._pulls.get((str(reference), share), (None, None))
+        if pull is None or task is None:
+            pull = _Pull(reference, PullContacts(reach, self._clock) if reach is not None else None)
+        if pull.contacts is not None:
+            if ledger is not None:
+                pull.contacts.join(ledger)
+            self._refuse_registry(reference, pull.contacts)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._pull(pull), name=f"image {reference}")
+            self._pulls[str(reference), share] = pull, task
         pull.listeners.append(report)
         try:
-            return await asyncio.shield(pull.task)
+            return await asyncio.shield(task)
         finally:
             pull.listeners.remove(report)
             if not pull.listeners:
-                self._pulls.pop(key, None)
-                await end_all(pull.task)
+                self._pulls.pop((str(reference), share), None)
+                await end_all(task)
+
+    def _reach(self, reference: ImageReference, requester: ImageRequester) -> tuple[ServerReach | None, object]:
+        """What the pull may contact (None: everything), and a value that is equal for pulls with the same reach."""
+        if requester.network is Network.HOST:
+            return None, _ANYTHING
+        specs = self._specs()
+        configured = configured_targets(self._default_host, specs)
+        if target_of(endpoints_of(reference.host, specs)[-1]) in configured:
+            return ServerReach(configured, None), _CONFIGURED
+        learn = requester.network is Network.LEARN
+        entries = () if requester.network is Network.NONE else requester.allowlist
+        return ServerReach(configured, Policy(entries, learn=learn)), (entries, learn)
+
+    def _refuse_registry(self, reference: ImageReference, contacts: PullContacts) -> None:
+        """Raises ImageUnavailable for a registry that the requester must not use, before anything is looked up."""
+        host, port = target_of(endpoints_of(reference.host, self._specs())[-1])
+        if not contacts.allows_target(host, port, proxied=False):
+            raise ImageUnavailable(
+                f"registry {reference.host} is not allowed for this job",
+                cause="it is neither configured, nor does the job's egress allowlist have it",
+                hint=f"name it in config.yaml: registries: [{{host: {reference.host}}}],"
+                f" or list it: egress_allowlist: [{entry_for(host, port)}]",
+            )
 
     def hold(self, image: Image, pod: Path) -> Path | None:
         return self._store.hold(image, pod)
@@ -162,50 +241,46 @@ class ImageService:
         known = [stored.image for stored in await self.list()]
         return next((image.size_bytes for image in known if image.chain == chain), None)
 
-    def _report(self, key: str, text: str) -> None:
-        _log.info("image", extra={"fields": {"image": key, "progress": text}})
-        for report in self._pulls[key].listeners if key in self._pulls else ():
-            report(text)
-
-    async def _pull(self, reference: ImageReference, key: str) -> Image:
+    async def _pull(self, pull: _Pull) -> Image:
         """The image, from the store or from its registry."""
-        await self.open()
-        known = self._store.find(key)
-        if known is not None and (known.loaded or reference.digest):
-            return known
-        digest = reference.digest or await self._digest(reference, known, key)
-        if known is not None and known.digest == digest:
-            return known
-        begun = self._clock.monotonic()
-        found = await self._fetch(reference, digest, key)
+        async with self._registries.open(pull.contacts) as registry:
+            known = self._store.find(pull.name)
+            if known is not None and (known.loaded or pull.reference.digest):
+                return known
+            digest = pull.reference.digest or await self._digest(pull, registry, known)
+            if known is not None and known.digest == digest:
+                return known
+            begun = self._clock.monotonic()
+            found = await self._fetch(pull, registry, digest)
         await asyncio.to_thread(self._store.make_room, 0)
-        self._report(key, f"image {key} is ready after {self._clock.monotonic() - begun:.1f} s: {digest}")
+        pull.report(f"image {pull.name} is ready after {self._clock.monotonic() - begun:.1f} s: {digest}")
         return found
 
-    async def _digest(self, reference: ImageReference, known: Image | None, key: str) -> str:
+    async def _digest(self, pull: _Pull, registry: Registry, known: Image | None) -> str:
         if known is None:
-            return await self._registry.digest(reference)
+            return await registry.digest(pull.reference)
         try:
-            return await self._registry.digest(reference, single_try=True)
+            return await registry.digest(pull.reference, single_try=True)
         except Unavailable as error:
-            self._report(key, f"image {key}: using the cached copy ({known.digest}): {error}")
+            pull.report(f"image {pull.name}: using the cached copy ({known.digest}): {error}")
             return known.digest
 
-    async def _fetch(self, reference: ImageReference, digest: str, key: str) -> Image:
-        data, media_type = await self._registry.manifest(reference, digest)
+    async def _fetch(self, pull: _Pull, registry: Registry, digest: str) -> Image:
+        reference, key = pull.reference, pull.name
+        data, media_type = await registry.manifest(reference, digest)
         document, own = read_manifest(data, key, media_type), digest
         if isinstance(document, Index):
             own = choose(document, self.platform, key).digest
-            data, media_type = await self._registry.manifest(reference, own)
+            data, media_type = await registry.manifest(reference, own)
             document = read_manifest(data, key, media_type)
         if isinstance(document, Index):
             raise ImageUnavailable(
                 f"image {key} cannot be used", cause="it is an index of indexes", hint="push it again"
             )
-        data = await self._registry.document(reference, document.config.digest)
+        data = await registry.document(reference, document.config.digest)
         configuration = read_configuration(data, document, key)
         check_platform(configuration.platform, self.platform, key)
-        size = await self._root(reference, document, configuration, key)
+        size = await self._root(pull, registry, document, configuration)
         image = Image(
             key, digest, own, configuration.chain, configuration.config, size, loaded=False, at=self._clock.now()
         )
@@ -215,7 +290,7 @@ class ImageService:
     # --- the root file system
 
     async def _root(
-        self, reference: ImageReference, manifest: Manifest, configuration: ImageConfiguration, key: str
+        self, pull: _Pull, registry: Registry, manifest: Manifest, configuration: ImageConfiguration
     ) -> int:
         """Unpacks the image; returns the size in bytes.
 
@@ -225,31 +300,33 @@ class ImageService:
             return size
         cached = [layer for layer in manifest.layers if self._store.layer(layer.digest, layer.size) is not None]
         try:
-            return await self._unpack(reference, manifest, configuration, key)
+            return await self._unpack(pull, registry, manifest, configuration)
         except ImageUnavailable:
             for layer in manifest.layers:
                 self._store.forget_layer(layer.digest)
             if not cached:
                 raise
-        return await self._unpack(reference, manifest, configuration, key)
+        return await self._unpack(pull, registry, manifest, configuration)
 
     async def _unpack(
-        self, reference: ImageReference, manifest: Manifest, configuration: ImageConfiguration, key: str
+        self, pull: _Pull, registry: Registry, manifest: Manifest, configuration: ImageConfiguration
     ) -> int:
         """Downloads layers in parallel and applies them in order, each as soon as it and all below it are complete."""
         total = sum(layer.size for layer in manifest.layers)
         progress = _Progress(total, len(manifest.layers))
-        self._report(key, f"pulling image {key}: {len(manifest.layers)} layers, {_megabytes(total)}")
+        key = pull.name
+        pull.report(f"pulling image {key}: {len(manifest.layers)} layers, {_megabytes(total)}")
         slots = asyncio.Semaphore(LAYERS_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
                 fetches = [
                     group.create_task(
-                        self._fetch_layer(reference, layer, slots, progress), name=f"layer {layer.digest}"
+                        self._fetch_layer(pull.reference, registry, layer, slots, progress),
+                        name=f"layer {layer.digest}",
                     )
                     for layer in manifest.layers
                 ]
-                reports = group.create_task(self._report_progress(key, progress), name=f"progress of {key}")
+                reports = group.create_task(self._report_progress(pull, progress), name=f"progress of {key}")
                 packed = _in_order(fetches, manifest.layers, configuration.diff_ids, progress)
                 size = await self._store.unpack(key, configuration.chain, len(manifest.layers), packed)
                 reports.cancel()
@@ -258,7 +335,7 @@ class ImageService:
         return size
 
     async def _fetch_layer(
-        self, reference: ImageReference, layer: Layer, slots: asyncio.Semaphore, progress: _Progress
+        self, reference: ImageReference, registry: Registry, layer: Layer, slots: asyncio.Semaphore, progress: _Progress
     ) -> Path:
         path = self._store.layer(layer.digest, layer.size)
         async with slots:
@@ -266,17 +343,17 @@ class ImageService:
                 async with self._store.receive_layer(layer.digest, layer.size) as file:
                     progress.current[layer.digest] = lambda: file.written
                     try:
-                        await self._registry.layer(reference, layer.digest, file)
+                        await registry.layer(reference, layer.digest, file)
                         path = file.keep()
                     finally:
                         del progress.current[layer.digest]
         progress.done_bytes += layer.size
         return path
 
-    async def _report_progress(self, key: str, progress: _Progress) -> None:
+    async def _report_progress(self, pull: _Pull, progress: _Progress) -> None:
         while True:  # until the pull ends
             await self._clock.sleep(PROGRESS_SECONDS)
-            self._report(key, f"image {key}: {progress}")
+            pull.report(f"image {pull.name}: {progress}")
 
 
 async def _each(layers: Sequence[PackedLayer]) -> AsyncIterator[PackedLayer]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
-from danube_pkg.core.jobs.job import Job, initial_reason
+from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.triggers.params import read_params
 from danube_pkg.kit.records import replace
@@ -36,7 +36,8 @@ async def start(
 
 
 async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None = None) -> Job:
-    """A new job of the same commit with the same parameters and the pipeline's present settings.
+    """A new job of the same commit with the same parameters and the pipeline's present settings. An approval of the
+    commit holds for it.
 
     new_job_id: reserved by an earlier try of the same request. Raises NotFound, Unavailable.
     """
@@ -44,7 +45,7 @@ async def rerun(engine: Engine, job: Job, actor: str, *, new_job_id: str | None 
         return known
     pipeline = await engine.triggerable(job.pipeline)
     trigger = replace(job.trigger, type="manual", actor=actor, rerun_of=job.id, origin="")
-    return await engine.submit(pipeline, trigger, job_id=new_job_id, reason=initial_reason(trigger))
+    return await engine.submit(pipeline, trigger, job_id=new_job_id)
 
 
 async def approve(engine: Engine, job: Job, commit_sha: str, by: str) -> Job:

@@ -40,6 +40,6 @@ class JobResources:
         return active.source_made_by(lambda: JobSource(self._ports.sources, active.job, opened))
 
     async def _source_opened(self, active: ActiveJob, source: SourceTree) -> None:
-        await active.apply(SourceOpened(source.rule, source.commit_message, source.commit_author))
+        await active.apply(SourceOpened(source.rule, source.commit_sha, source.commit_message, source.commit_author))
         if source.rule or source.notices:
             write_source(await self.log(active), active.job, source)

@@ -55,7 +55,8 @@ class JobSource:
             yield chunk
 
     async def _open(self) -> AsyncGenerator[bytes, None]:
-        source = await self._sources.open(self._job.settings.repository, self._job.trigger.revision.commit_sha)
+        revision = self._job.trigger.revision
+        source = await self._sources.open(self._job.settings.repository, revision.commit_sha, revision.tag)
         await self._on_opened(source)
         return self._stream(source)
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from danube_pkg.core.errors import PlatformError
-from danube_pkg.core.jobs.job import Job, Phase, initial_reason
+from danube_pkg.core.jobs.job import Job, Phase, approval_message, initial_reason
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
 from danube_pkg.core.pipelines import Pipeline
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.job_tasks import JobTasks, server_stopping
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.notifications.observer import JobObserver
@@ -32,6 +33,8 @@ class Submission:
 
     async def submit(self, pipeline: Pipeline, trigger: Trigger, job_id: str | None, reason: Reason) -> Job:
         """See `Engine.submit`."""
+        trigger = await self._with_approval(pipeline, trigger)
+        reason = reason if not trigger.is_untrusted else initial_reason(trigger)
         job = self._new_job(pipeline, trigger, job_id or self._ports.new_id(), reason)
         return (await self._add([job], NO_FOLLOW_UP, None))[0]
 
@@ -39,16 +42,26 @@ class Submission:
         self, starts: Sequence[tuple[Pipeline, Trigger]], follow_up: FollowUp, settled: Settlement
     ) -> Sequence[Job]:
         """See `Engine.submit_all`."""
+        approved = [(pipeline, await self._with_approval(pipeline, trigger)) for pipeline, trigger in starts]
         jobs = [
             self._new_job(pipeline, trigger, self._ports.new_id(), initial_reason(trigger))
-            for pipeline, trigger in starts
+            for pipeline, trigger in approved
         ]
         return await self._add(jobs, follow_up, settled)
+
+    async def _with_approval(self, pipeline: Pipeline, trigger: Trigger) -> Trigger:
+        """Untrusted code that was approved before, for this pipeline, commit and target branch, is still approved."""
+        if not trigger.is_untrusted:
+            return trigger
+        commit_sha = trigger.revision.commit_sha
+        by = await self._ports.jobs.approver(pipeline.id, commit_sha, trigger.target_branch) if commit_sha else ""
+        return replace(trigger, approved_by=by)
 
     def _new_job(self, pipeline: Pipeline, trigger: Trigger, job_id: str, reason: Reason) -> Job:
         return Job(
             id=job_id,
             reason=reason,
+            message=approval_message(trigger.approved_by),
             pipeline_id=pipeline.id,
             pipeline=pipeline.name,
             trigger=trigger,

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from danube_pkg.core.configuration.state import PipelineDefinition
 from danube_pkg.core.errors import Conflict, Permanent, PlatformError, Retryable
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
@@ -21,6 +20,7 @@ from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
+    KEEP_UNMATCHED_SECONDS,
     EntrySource,
     InboxEntry,
     InboxEvent,
@@ -29,17 +29,20 @@ from danube_pkg.core.triggers.inbox import (
     Result,
     ScheduleDue,
     lane_of,
+    note_of,
 )
 from danube_pkg.core.triggers.matching import (
     Match,
     NotMatched,
     Skip,
     Start,
+    includes_event,
     match_event,
     match_pipeline_end,
     needs_changed_files,
+    with_trust,
 )
-from danube_pkg.core.triggers.ports import ChangedFiles, InboxStore, Settlement
+from danube_pkg.core.triggers.ports import CommitReader, InboxStore, Settlement
 from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery
 from danube_pkg.core.triggers.webhooks.events import (
     Ignored,
@@ -47,7 +50,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
-    WebhookEvent,
+    UnreadableEvent,
     WebhookRepository,
 )
 from danube_pkg.kit.logs import EventLog
@@ -56,6 +59,8 @@ from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.triggers.commit_facts import CommitFacts
+from danube_pkg.services.triggers.trust import ProposalTrust
 
 OPEN_ENTRIES = 1000
 """Most entries in memory; the rest of a burst waits on disk."""
@@ -71,18 +76,16 @@ MAX_FAILURES = 5
 TIDY_SECONDS = 3600.0
 TIDY_RETRIES = Pauses(first=60.0, cap=TIDY_SECONDS)
 
-NO_PIPELINE = "no pipeline uses this repository; a push to the configuration repository starts a sync"
-
 _log = EventLog("danube.triggers")
 
 
 class InboxPorts(Record):
-    """The ports of the inbox. changes: finds the files that a pull request changes."""
+    """The ports of the inbox."""
 
     inbox: InboxStore
     pipelines: PipelineStore
     sources: Sources
-    changes: ChangedFiles
+    commits: CommitReader
     timing: Timing
 
 
@@ -102,6 +105,8 @@ class Inbox:
         self._ports = ports
         self._engine = engine
         self._observer = observer
+        self._facts = CommitFacts(ports.commits)
+        self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
         self._clock = ports.timing.clock
         self._wake = observer.inbox_added
@@ -133,8 +138,6 @@ class Inbox:
         if isinstance(event, Push):
             for url in event.repository.urls:
                 self._pushed(url, event.branch)
-        if isinstance(event, Ping | Ignored):
-            return True
         entry = InboxEntry(EntrySource(delivery.forge), delivery.id, event, self._clock.now())
         new = await self._ports.inbox.receive(entry)
         self._wake.set()
@@ -239,12 +242,16 @@ class Inbox:
                 _log.error("trigger-refused", origin=entry.origin, cause=str(error))
                 outcomes.append(PipelineOutcome(pipeline.name, Result.REFUSED, str(error)))
                 continue
+            if isinstance(entry.event, PullRequest):
+                trigger = with_trust(
+                    trigger, await self._trust.why_untrusted(entry.event, pipeline.settings.repository)
+                )
             starts.append((pipeline, replace(trigger, origin=entry.origin)))
             outcomes.append(PipelineOutcome(pipeline.name, Result.STARTED))
         if isinstance(entry.event, PullRequest) and entry.event.change is PullRequestChange.CLOSED:
             # Before it is settled: a server that is killed between the two would leave them waiting.
             await self._cancel_unapproved(entry.event)
-        note = "" if outcomes else NO_PIPELINE
+        note = "" if outcomes else note_of(entry.event)
         settlement = Settlement(entry, self._clock.now(), outcomes, note)
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
 
@@ -255,7 +262,7 @@ class Inbox:
                 return [event.pipeline]
             case PipelineEnded():
                 return [one.name for one in self._observer.index.after(event)]
-            case Ping() | Ignored():
+            case Ping() | Ignored() | UnreadableEvent():
                 return []
         return [one.name for one in self._observer.index.of_repository(event.repository)]
 
@@ -267,29 +274,17 @@ class Inbox:
                 return [Start(event.pipeline, trigger)]
             case PipelineEnded():
                 return [match_pipeline_end(event, one) for one in index.after(event)]
-            case Ping() | Ignored():
+            case Ping() | Ignored() | UnreadableEvent():
                 return []
         definitions = index.of_repository(event.repository)
-        changed = await self._changed_files(event, definitions)
+        included = [one for one in definitions if includes_event(event, one)]
+        changed: Sequence[str] | None = None
+        if included:
+            repository = included[0].spec.repository
+            event = await self._facts.described(event, repository)
+            if needs_changed_files(event, included):
+                changed = await self._facts.changed_files(event, repository)
         return [match_event(event, one, changed) for one in definitions]
-
-    async def _changed_files(
-        self, event: WebhookEvent, definitions: Sequence[PipelineDefinition]
-    ) -> Sequence[str] | None:
-        """A pull request's files, where a pipeline filters by them. None for unknown: then every filter is met."""
-        if not isinstance(event, PullRequest) or not needs_changed_files(event, definitions):
-            return None
-        repository = definitions[0].spec.repository
-        try:
-            return await self._ports.changes.changed_files(repository, event.target_branch, event.commit_sha)
-        except PlatformError as error:
-            _log.warning(
-                "changed-files-unknown",
-                repository=event.repository.name,
-                pull_request=event.number,
-                cause=str(error),
-            )
-            return None
 
     async def _resolved(self, trigger: Trigger, pipeline: Pipeline) -> Trigger:
         """With a commit: the default branch's newest where the trigger names none. Raises Permanent, Unavailable."""
@@ -307,5 +302,6 @@ class Inbox:
                     await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
 
     async def _forget_old(self) -> float:
-        await self._ports.inbox.forget_settled(self._clock.now() - KEEP_SECONDS)
+        now = self._clock.now()
+        await self._ports.inbox.forget_settled(now - KEEP_SECONDS, now - KEEP_UNMATCHED_SECONDS)
         return TIDY_SECONDS

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
-from danube_pkg.core.errors import NotFound, Permanent, PlatformError, Unauthenticated
+from danube_pkg.core.errors import Permanent, PlatformError, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.inbox import describe_event
-from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_delivery
-from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, WebhookRepository
+from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_delivery, signed_body
+from danube_pkg.core.triggers.webhooks.events import Ignored, Ping, UnreadableEvent, WebhookRepository
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
@@ -24,12 +24,14 @@ _log = EventLog("danube.hooks")
 
 
 class Received(Record):
-    """The result of a delivery. is_new: it was not received before; is_meant: its type of event may start jobs."""
+    """The result of a delivery. is_new: it was not received before; is_meant: its type of event may start jobs;
+    has_pipeline: a pipeline, or the configuration, is of its repository."""
 
     id: str
     is_new: bool = True
     is_meant: bool = True
     is_ping: bool = False
+    has_pipeline: bool = True
 
 
 class _Refused(Record):
@@ -66,24 +68,26 @@ class Webhooks:
         self._refused: dict[Forge, _Refused] = {}
 
     async def receive(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> Received:
-        """On disk when this returns. Raises Invalid, Unauthenticated; NotFound for a repository that no pipeline uses.
+        """On disk when this returns, whatever is in it. Raises Unauthenticated, and Invalid for one that cannot be
+        read.
 
-        The body is parsed, and the answer depends on repositories, only after the signature was found valid.
+        The content is parsed, and the answer depends on repositories, only after the signature was found valid.
         """
         check_forge(forge, headers)
         await self._check_signature(forge, headers, body)
         delivery = parse_delivery(forge, headers, body)
-        match delivery.event:
-            case Ping():
-                return Received(delivery.id, is_ping=True)
-            case Ignored(what=what):
-                _log.debug("hook-ignored", forge=forge, delivery=delivery.id, what=what)
-                return Received(delivery.id, is_meant=False)
-        self._check_known(delivery.event.repository)
         new = await self._triggers.receive(delivery)
         what = describe_event(delivery.event)
         _log.info("hook-received", forge=forge, delivery=delivery.id, what=what, new=new)
-        return Received(delivery.id, is_new=new)
+        if delivery.refused is not None:
+            raise delivery.refused
+        match delivery.event:
+            case Ping():
+                return Received(delivery.id, is_ping=True)
+            case Ignored() | UnreadableEvent():
+                return Received(delivery.id, is_meant=False)
+            case event:
+                return Received(delivery.id, is_new=new, has_pipeline=self._has_pipeline(event.repository))
 
     async def conditions(self) -> Sequence[Condition]:
         """Forges whose newest deliveries were refused."""
@@ -96,7 +100,8 @@ class Webhooks:
 
     async def _check_signature(self, forge: Forge, headers: Mapping[str, str], body: bytes) -> None:
         try:
-            check_signature(forge, headers, body, await self._secret_values(forge), self._clock.now())
+            signed = signed_body(forge, headers, body)
+            check_signature(forge, headers, signed, await self._secret_values(forge), self._clock.now())
         except Unauthenticated as error:
             self._note_refused(forge, error)
             raise
@@ -111,14 +116,8 @@ class Webhooks:
         ):  # the first, the second, the fourth …: unauthenticated clients must not fill the log
             _log.warning("hook-refused", forge=forge, reference=error.reference, in_a_row=count, hint=error.hint)
 
-    def _check_known(self, repository: WebhookRepository) -> None:
-        if self._triggers.is_known(repository) or any(map(self._is_configuration, repository.urls)):
-            return
-        raise NotFound(
-            "repository-unknown",
-            f"no pipeline uses the repository {repository.name}",
-            hint="add a pipeline with this repository to the configuration, or remove the webhook",
-        )
+    def _has_pipeline(self, repository: WebhookRepository) -> bool:
+        return self._triggers.is_known(repository) or any(map(self._is_configuration, repository.urls))
 
     async def _secret_values(self, forge: Forge) -> list[bytes]:
         """The secrets that are set; the others are conditions of the configuration already."""

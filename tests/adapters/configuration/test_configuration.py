@@ -37,6 +37,14 @@ def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
     assert (settings.server.data_dir, settings.config_repo.sync_interval) == ("/var/lib/danube", 60)
 
 
+def test_the_interval_may_be_a_text(tmp_path: Path) -> None:
+    (tmp_path / "danube.toml").write_text(
+        '[config_repo]\nurl = "."\nsync_interval = "5m"\n[images]\nstore_gb = "1TiB"\n'
+    )
+    settings = read_settings(tmp_path / "danube.toml")
+    assert (settings.config_repo.sync_interval, settings.images.store_gb) == (300, 1024)
+
+
 def test_all_mistakes_of_the_file_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "danube.toml").write_text(
         '[config_repo]\nurl = 5\nbrnach = "main"\n\n[server]\nbind_address = "nowhere"\n\n[runtime]\nkind = "docker"\n'
@@ -67,7 +75,7 @@ def test_a_wrong_type_does_not_hide_a_missing_file(tmp_path: Path) -> None:
         read_settings(tmp_path / "danube.toml")
     assert [str(one).partition("danube.toml:")[2] for one in refused.value.findings] == [
         f"2: config_repo.url: there is no directory {tmp_path}/config",
-        "3: config_repo.sync_interval must be a whole number, not text ('often')",
+        "3: config_repo.sync_interval must be a number of seconds, or text as 30s, 5m, 1h30m, 2d, not 'often'",
         "4: unknown field config_repo.branhc",
     ]
 

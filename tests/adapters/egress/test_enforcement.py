@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.egress.connection import PodConnection, serve_client
-from danube_pkg.adapters.egress.dialer import Dialer, is_own
+from danube_pkg.adapters.egress.dialer import Dialer
 from danube_pkg.adapters.egress.enforcement import EgressEnforcer
 from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.core.egress.addresses import Address, parse_address
@@ -26,6 +26,7 @@ from danube_pkg.core.egress.policy import (
     Policy,
     Verdict,
 )
+from danube_pkg.kit.addresses import is_own
 from tests.adapters.egress.proxies import SECONDS
 from tests.core.egress.test_client_hello import real_hello
 

@@ -158,6 +158,8 @@ async def test_a_body_ended_by_closing_is_complete_and_a_truncated_one_is_not(se
         "GET https://files.test/ HTTP/1.1",
         "GET ftp://files.test/ HTTP/1.1",
         "GET http://user:password@files.test/ HTTP/1.1",
+        "GET http://files.test@evil.test/ HTTP/1.1",
+        "GET http://files.test@/ HTTP/1.1",
         "GET http://[::1/ HTTP/1.1",
         "GET http:///path HTTP/1.1",
         "OPTIONS * HTTP/1.1",

@@ -1,6 +1,9 @@
-"""The files that a pull request changes, read from real Git repositories."""
+"""The files that a pull request or a push changes, and messages of commits, read from real Git repositories."""
+
+import pytest
 
 from danube_pkg.adapters.git.sources import GitSources
+from danube_pkg.core.errors import PlatformError
 from tests.support.git_servers import HttpServer, ServedRepository, git
 
 
@@ -29,3 +32,30 @@ async def test_a_local_repository(sources: GitSources, app: ServedRepository) ->
 async def test_the_branch_itself_has_no_changes(sources: GitSources, http: HttpServer, app: ServedRepository) -> None:
     sha = app.commit({"a": "1"})
     assert await sources.changed_files(http.url(app), "main", sha) == []
+
+
+async def test_a_forced_push_changes_what_it_dropped(
+    sources: GitSources, http: HttpServer, app: ServedRepository
+) -> None:
+    first = app.commit({"docs": "1", "api/f": "1"})
+    before = app.commit({"api/f": "2"})
+    git(app.work, "reset", "-q", "--hard", first)
+    (app.work / "docs").write_text("2")
+    git(app.work, "commit", "-q", "-a", "-m", "docs")
+    after = app.push("--force")
+    for repository in (http.url(app), str(app.bare)):
+        assert await sources.changed_between(repository, before, after) == ["api/f", "docs"]
+
+
+async def test_a_commits_whole_message_is_read(sources: GitSources, http: HttpServer, app: ServedRepository) -> None:
+    sha = app.commit({"a": "1"}, message="docs\n\nwhy\n\n[skip ci]")
+    for repository in (http.url(app), str(app.bare)):
+        found = await sources.commit_text(repository, sha)
+        assert found.message == "docs\n\nwhy\n\n[skip ci]\n"
+
+
+async def test_a_commit_that_is_gone_is_an_error(sources: GitSources, http: HttpServer, app: ServedRepository) -> None:
+    sha = app.commit({"a": "1"})
+    for repository in (http.url(app), str(app.bare)):
+        with pytest.raises(PlatformError):
+            await sources.changed_between(repository, "1" * 40, sha)

@@ -15,6 +15,7 @@ from tests.support.git_servers import (
     SshServer,
     git,
 )
+from tests.support.trees import make_deep
 
 # --- mirrors
 
@@ -36,6 +37,16 @@ async def test_mirrors_are_bounded_and_the_least_recently_used_is_removed_first(
     ] == [True, False, True, True]
     await mirrors.evict(made[3])
     assert sum(mirror.exists() for mirror in made) <= 3
+
+
+async def test_a_mirror_with_deep_refs_is_counted_and_removed(tmp_path: Path) -> None:
+    """A remote chooses the names of its refs, and with them the directories of its mirror."""
+    mirrors = Mirrors(tmp_path, limit_bytes=300_000)
+    deep, other = (mirrors.path(f"https://example.org/{name}", "rule") for name in ("deep", "other"))
+    make_deep(deep, 1_100, "a")
+    other.mkdir()
+    await mirrors.evict(other)
+    assert (deep.exists(), other.exists(), list(tmp_path.glob("*.removed"))) == (False, True, [])
 
 
 async def test_a_mirror_is_not_shared_between_credentials(
@@ -99,6 +110,18 @@ def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepo
     git(where.work, "add", ".gitmodules")
     # Without a checkout, `git add -A` would remove the submodule's entry.
     git(where.work, "clone", "-q", "--shared", str(what.bare), path)
+
+
+async def test_a_broken_gitmodules_is_a_notice_with_its_line(
+    sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    broken = '[submodule "a"]\n\tpath = a\n<<<<<<< HEAD\n\turl = https://git.example.org/a\n=======\n'
+    source = await sources.open(http.url(app), app.commit({".gitmodules": broken}, "unfinished merge"))
+    copy = await unpacked(source, tmp_path / "copy")
+    assert (copy / ".gitmodules").read_text() == broken
+    assert source.notices == [
+        "no submodule is fetched: .gitmodules, line 3, cannot be parsed: '<<<<<<< HEAD'",
+    ]
 
 
 @pytest.mark.parametrize("url", ["/srv/private", "file:///srv/private", "../../..", "http://127.0.0.1:1/metadata"])

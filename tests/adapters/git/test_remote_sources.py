@@ -164,6 +164,34 @@ async def test_tags_and_hashes_are_resolved(
             await sources.resolve(url, "nowhere")
 
 
+async def test_the_tag_of_a_job_is_fetched_with_its_object(
+    sources: GitSources, ssh: SshServer, http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    git(app.work, "tag", "-a", "v2", "-m", "two")
+    git(app.work, "push", "-q", "origin", "v2")
+    head = git(app.work, "rev-parse", "HEAD")
+    for name, url in (("ssh", ssh.url(app)), ("http", http.url(app))):
+        copy = await unpacked(await sources.open(url, head, "v2"), tmp_path / name)
+        assert git(copy, "describe", "--exact-match") == "v2"
+    git(app.work, "push", "-q", "origin", ":v2")
+    source = await sources.open(ssh.url(app), head, "v2")
+    copy = await unpacked(source, tmp_path / "gone")
+    assert git(copy, "rev-parse", "refs/tags/v2") == head
+    assert any("the tag v2 could not be read" in one for one in source.notices)
+
+
+async def test_a_tag_object_is_opened_as_the_commit_that_it_names(
+    sources: GitSources, ssh: SshServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    """Some deliveries of tags name the tag object alone."""
+    git(app.work, "tag", "-a", "v3", "-m", "three")
+    git(app.work, "push", "-q", "origin", "v3")
+    source = await sources.open(ssh.url(app), git(app.work, "rev-parse", "v3"), "v3")
+    copy = await unpacked(source, tmp_path / "copy")
+    head = git(app.work, "rev-parse", "HEAD")
+    assert (source.commit_sha, git(copy, "rev-parse", "HEAD")) == (head, head)
+
+
 # --- refusals
 
 

@@ -93,6 +93,52 @@ async def unpacked(source: SourceTree, target: Path) -> Path:
     return target
 
 
+async def test_a_repository_of_sha256_is_refused_with_its_reason(sources: GitSources, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "--object-format=sha256", "new")
+    git(tmp_path / "new", "commit", "-q", "--allow-empty", "-m", "first")
+    head = git(tmp_path / "new", "rev-parse", "HEAD")
+    for repository in (str(tmp_path / "new"), "http://127.0.0.1:1/never/asked.git"):
+        with pytest.raises(Permanent, match="object format sha256") as refused:
+            await read(await sources.open(repository, head))
+        assert "git fast-export" in refused.value.hint
+
+
+@pytest.mark.parametrize("tag", ["v1.0", "release/2.0"])
+async def test_the_tag_of_a_job_is_in_its_checkout(
+    sources: GitSources, repository: Path, tmp_path: Path, tag: str
+) -> None:
+    git(repository, "tag", "-a", tag, "-m", "the release")
+    git(repository, "tag", "lightweight")
+    revision = await sources.resolve(str(repository), tag)
+    copy = await unpacked(await sources.open(str(repository), revision.commit_sha, revision.tag), tmp_path / "copy")
+    assert git(copy, "describe", "--exact-match") == tag
+    assert git(copy, "cat-file", "-t", tag) == "tag"
+    assert git(copy, "tag") == tag
+    assert git(copy, "fsck", "--full") == ""
+    light = await unpacked(await sources.open(str(repository), revision.commit_sha, "lightweight"), tmp_path / "light")
+    assert git(light, "describe", "--tags", "--exact-match") == "lightweight"
+
+
+@pytest.mark.parametrize("tag", ["moved", "never-there"])
+async def test_a_tag_that_leads_elsewhere_names_the_commit_of_its_job(
+    sources: GitSources, repository: Path, tmp_path: Path, tag: str
+) -> None:
+    git(repository, "tag", "-a", "moved", "-m", "of another commit", "HEAD~1")
+    head = git(repository, "rev-parse", "HEAD")
+    copy = await unpacked(await sources.open(str(repository), head, tag), tmp_path / "copy")
+    assert git(copy, "rev-parse", f"refs/tags/{tag}") == head
+
+
+@pytest.mark.parametrize("tag", ["../../outside", "a..b", "a.lock", "with space"])
+async def test_a_name_that_is_no_tag_in_git_is_left_out(
+    sources: GitSources, repository: Path, tmp_path: Path, tag: str
+) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    copy = await unpacked(await sources.open(str(repository), head, tag), tmp_path / "copy")
+    assert git(copy, "tag") == ""
+    assert list((copy / ".git" / "refs" / "tags").iterdir()) == []
+
+
 async def test_a_commit_arrives_as_a_clean_shallow_checkout(
     sources: GitSources, repository: Path, tmp_path: Path
 ) -> None:

@@ -2,23 +2,27 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from danube_pkg.adapters.images.authentication import Authorizations
 from danube_pkg.adapters.images.logins import DockerLogins
-from danube_pkg.adapters.images.registry import RegistryClient
+from danube_pkg.adapters.images.registry import RegistryClient, RegistryClients
 from danube_pkg.adapters.images.store import ImageDirectory, Owners
 from danube_pkg.bootstrap.images import owners_of_images
+from danube_pkg.core.egress.ledger import Contact
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.images.ports import ImageRequester, RegistryGuard
 from danube_pkg.core.images.reference import Image, ImageBounds, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
+from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.http_client import no_proxy
-from danube_pkg.services.images.pulls import ImageService
+from danube_pkg.services.images.pulls import ImageLedgers, ImageService
 from danube_pkg.services.images.registries import Registries
 from tests.support.image_layouts import MACHINE
 
@@ -34,6 +38,26 @@ class QuickClock(SystemClock):
         await asyncio.to_thread(bool)  # other tasks run meanwhile
 
 
+BY_HAND = ImageRequester("", Network.HOST, ())
+"""Whose pulls may contact everything."""
+
+
+class MemoryLedgers:
+    """`core.egress.ports.EgressLedgers` in memory."""
+
+    def __init__(self) -> None:
+        self.contacts: dict[str, list[Contact]] = {}
+
+    def read(self, job_id: str) -> Sequence[Contact]:
+        return self.contacts.get(job_id, ())
+
+    def append(self, job_id: str, contact: Contact) -> None:
+        self.contacts.setdefault(job_id, []).append(contact)
+
+    async def forms_of(self, job_id: str) -> Collection[str]:
+        return ()
+
+
 @dataclass
 class ImageSetup:
     """The image service in one directory. rules, secrets: may be changed while it is open. progress: reported lines."""
@@ -44,10 +68,12 @@ class ImageSetup:
     rules: list[RegistrySpec]
     secrets: dict[str, bytes]
     clock: QuickClock
+    requester: ImageRequester
+    contacts: dict[str, list[Contact]]
     progress: list[str] = field(default_factory=list)
 
     async def pull(self, name: str) -> Image:
-        return await self.images.ensure(name, self.progress.append)
+        return await self.images.ensure(name, self.progress.append, self.requester)
 
     def root(self, image: Image) -> Path:
         """The unpacked files, held by a pod with this directory."""
@@ -62,9 +88,15 @@ class ImageSetup:
 
 @asynccontextmanager
 async def open_image_setup(
-    directory: Path, *rules: RegistrySpec, bounds: ImageBounds | None = None, owners: Owners | None = None
+    directory: Path,
+    *rules: RegistrySpec,
+    bounds: ImageBounds | None = None,
+    owners: Owners | None = None,
+    requester: ImageRequester | None = None,
+    hosts: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ImageSetup]:
-    """Opens the service. rules: the configured registries; those on loopback are insecure."""
+    """Opens the service. rules: the configured registries; those on loopback are insecure. requester: for whom images
+    are pulled, by default a job with an empty allowlist. hosts: addresses of names."""
     directory.mkdir(exist_ok=True)
     known, secrets = list(rules), dict[str, bytes]()
 
@@ -75,7 +107,13 @@ async def open_image_setup(
 
     access = Registries(lambda: known, secret_of, DockerLogins(directory / "config.json"))
     clock = QuickClock()
-    registry = RegistryClient(access, clock, "danube-test", no_proxy, random.random)
+
+    authorizations = Authorizations()
+
+    def client(guard: RegistryGuard | None) -> RegistryClient:
+        return RegistryClient(access, clock, "danube-test", no_proxy, random.random, hosts or {}, guard, authorizations)
+
+    ledgers = MemoryLedgers()
     failures: list[BaseException] = []
     store = ImageDirectory(
         directory / "images",
@@ -83,12 +121,20 @@ async def open_image_setup(
         owners or owners_of_images(),
         lambda name, error: failures.append(error),
     )
-    images = ImageService(registry, store, SystemClock(), platform=MACHINE, default_host="registry.invalid")
+    images = ImageService(
+        RegistryClients(client),
+        store,
+        SystemClock(),
+        platform=MACHINE,
+        default_host="registry.invalid",
+        specs=access.specs,
+        ledgers=ImageLedgers(ledgers, ledgers.forms_of),
+    )
     store.open()
     try:
-        yield ImageSetup(directory, store, images, known, secrets, clock)
+        requester = requester or ImageRequester("job", Network.ALLOWLIST, ())
+        yield ImageSetup(directory, store, images, known, secrets, clock, requester, ledgers.contacts)
     finally:
-        await registry.close()
         await store.close()
         assert [repr(failure) for failure in failures] == []
 

@@ -7,10 +7,6 @@ import pytest
 
 from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
 
-EVERYDAY = ("tests/adapters/images/test_containers.py",)
-"""The tests whose code differs most without root; the others are about registries or refusals before unpacking."""
-
-ROOT_INSIDE = ("tests/adapters/images/test_owners.py::test_root_in_a_container_may_change_owners",)
 LENT = (
     "tests/adapters/images/test_owners.py",
     "tests/adapters/images/test_containers.py",
@@ -28,12 +24,11 @@ def run_suites(suites: Sequence[str], *, lent_ids: bool = False) -> None:
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.slow("repeats a suite in a second pytest")
-@pytest.mark.parametrize("suites", [EVERYDAY, pytest.param(("tests/adapters/images",), marks=pytest.mark.long)])
-def test_images_work_without_root(suites: Sequence[str]) -> None:
-    run_suites(suites)
+@pytest.mark.long
+def test_images_work_without_root() -> None:
+    run_suites(["tests/adapters/images"])
 
 
-@pytest.mark.parametrize("suites", [ROOT_INSIDE, pytest.param(LENT, marks=pytest.mark.long)])
-def test_images_have_their_owners_with_lent_ids(suites: Sequence[str]) -> None:
-    run_suites(suites, lent_ids=True)
+@pytest.mark.long
+def test_images_have_their_owners_with_lent_ids() -> None:
+    run_suites(LENT, lent_ids=True)

@@ -10,6 +10,7 @@ import pytest
 
 from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.images.ports import ImageRequester
 from danube_pkg.core.images.reference import Image, ImageUnavailable
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.reasons import Reason
@@ -218,10 +219,10 @@ async def test_a_pod_can_be_deleted_while_its_image_is_pulled(image_pods: ImageP
     image = await image_pods.load("slow", [busybox()])
     at_once = image_pods.setup.images.ensure
 
-    async def slowly(name: str, report: Callable[[str], None]) -> Image:
+    async def slowly(name: str, report: Callable[[str], None], requester: ImageRequester) -> Image:
         coming.set()
         await came.wait()
-        return await at_once(name, report)
+        return await at_once(name, report, requester)
 
     image_pods.setup.images.ensure = slowly  # type: ignore[method-assign]
     wanted = asyncio.create_task(runtime.ensure_container(pod_id, image), name="wanted")

@@ -104,6 +104,16 @@ HOSTILE: dict[str, tuple[Sequence[Sequence[Entry] | Packed], str]] = {
     "a sparse file of pax": ([[file("x", "1", pax={"GNU.sparse.major": "1"})]], "is a sparse file"),
     "a name that is too long": ([[file("n" * 300, "1")]], "has a name of more than 255 bytes"),
     "a path that is too long": ([[file("/".join(["n" * 200] * 30), "1")]], "is not a valid path"),
+    "a directory that is too deep behind a link": (
+        [
+            [
+                directory("/".join("d" * 250)),
+                link("l", "/".join("d" * 250)),
+                *(directory(f"l/{'/'.join('abcdefgh'[:depth])}") for depth in range(1, 9)),
+            ]
+        ],
+        "leads more than 256 directories deep",
+    ),
     "a path that is too deep": ([[file("/".join("d" * 300), "1")]], "is 300 directories deep"),
     "a header of gigabytes": ([raw(huge_extension)], f"the limit is {MAX_EXTENSION_BYTES}"),
     "a member of another kind": ([raw(unknown_kind)], "is of the unknown kind"),

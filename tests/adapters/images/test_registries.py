@@ -23,7 +23,7 @@ from tests.adapters.images.faults import (
     times,
     waits,
 )
-from tests.adapters.images.setup import ImageSetup, open_image_setup, refusal
+from tests.adapters.images.setup import BY_HAND, ImageSetup, open_image_setup, refusal
 from tests.support.image_layouts import Layout, file, push
 from tests.support.ports import free_port
 from tests.support.registry import (
@@ -151,11 +151,12 @@ async def test_an_unreachable_registry_is_reported(tmp_path: Path) -> None:
     host = f"127.0.0.1:{free_port()}"
     async with open_image_setup(tmp_path / "alone", RegistrySpec(host, insecure=True)) as setup:
         assert f"registry {host} cannot be reached: Connection refused" in await refusal(setup, f"{host}/a:1")
+        setup.requester = BY_HAND
         assert "there is no host no.such.registry.invalid" in await refusal(setup, "no.such.registry.invalid/a:1")
 
 
 async def test_plain_http_is_used_only_if_configured(tmp_path: Path, registry: Registry) -> None:
-    async with open_image_setup(tmp_path / "strict") as setup:
+    async with open_image_setup(tmp_path / "strict", requester=BY_HAND) as setup:
         message = await refusal(setup, f"{registry.host}/registries/large:1")
         assert "does not speak TLS" in message
         assert f"registries: [{{host: {registry.host}, insecure: true}}]" in message

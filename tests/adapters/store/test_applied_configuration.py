@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from danube_pkg.adapters.store import (
     Database,
+    SqliteAccess,
     SqliteConfiguration,
     SqlitePipelines,
     SqliteSessions,
@@ -126,9 +127,11 @@ async def test_a_removed_user_is_logged_out_everywhere_for_good(database: Databa
     session = BrowserSession("s", person, "password", (), "", "", 1.0, 1.0, 1e12)
     await SqliteSessions(database).add_session(session, b"session")
     await SqliteTokens(database).add_token(Token("t", person, "laptop", frozenset(Scope), (), 1.0, 1e12), b"token")
+    access = SqliteAccess(database)
+    await access.bind_identity(person, "https://issuer.example.org", "7", 1.0)
     await apply(store, State())
     await apply(store, FULL)
-    assert rows(database, "sessions") == rows(database, "tokens") == []
+    assert rows(database, "sessions") == rows(database, "tokens") == rows(database, "identities") == []
 
 
 async def test_a_user_of_an_issuer_only_is_not_part_of_the_configuration(

@@ -164,6 +164,25 @@ async def test_a_job_of_an_older_server_keeps_its_pod(tmp_path: Path, monkeypatc
     await database.close()
 
 
+async def test_a_subject_without_its_issuer_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be an account of an issuer that the configuration named before."""
+    (before,) = (number for number, text in enumerate(MIGRATIONS) if "CREATE TABLE identities" in text)
+    with monkeypatch.context() as older:
+        older.setattr(database_module, "MIGRATIONS", MIGRATIONS[:before])
+        connection = database_module._connect(tmp_path / "danube.db", read_only=False)
+        database_module._migrate(connection, tmp_path / "danube.db")
+    connection.executescript(ROWS)
+    for method in ("oidc", "password"):
+        values = (method, method.encode(), "u", method, "[]", "", "", 0, 0, 1e12)
+        connection.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    connection.close()
+    database = Database(tmp_path / "danube.db")
+    assert [row["oidc_subject"] for row in database.read("SELECT * FROM users")] == [None, None]
+    assert [tuple(row) for row in database.read("SELECT method, issuer FROM sessions")] == [("password", "")]
+    assert database.read("SELECT * FROM identities") == []
+    await database.close()
+
+
 async def test_a_newer_schema_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     database = Database(tmp_path / "danube.db")
     await database.write(lambda connection: connection.execute("INSERT INTO schema_version VALUES (99, 0)") and None)

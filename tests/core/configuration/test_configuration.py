@@ -295,7 +295,7 @@ def test_the_json_schema_knows_every_kind_and_refuses_unknown_keys() -> None:
     pipeline = schema["$defs"]["PipelineSpec"]
     assert pipeline["required"] == ["repository"]
     assert not pipeline["additionalProperties"]
-    assert pipeline["properties"]["max_duration_seconds"]["minimum"] == 1
+    assert pipeline["properties"]["max_duration_seconds"]["anyOf"][0]["minimum"] == 1
     member = schema["$defs"]["MemberSpec"]["anyOf"]
     assert [one["type"] for one in member] == ["string", "object"]
     rules = schema["$defs"]["ConfigSpec"]["properties"]["git_authentication"]["items"]["oneOf"]

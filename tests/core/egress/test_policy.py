@@ -5,6 +5,7 @@ from ipaddress import ip_address
 import pytest
 import yaml
 
+from danube_pkg.core.egress.addresses import parse_address
 from danube_pkg.core.egress.policy import (
     EgressReason,
     EgressTarget,
@@ -16,6 +17,7 @@ from danube_pkg.core.egress.policy import (
     parse_target,
     proxy_environment,
     step_of_address,
+    with_registries,
     yaml_lines,
 )
 from danube_pkg.core.errors import Invalid
@@ -47,6 +49,29 @@ def test_an_entry_allows_only_its_targets(entry: str, allowed: list[str], refuse
         assert policy.decide_target(parse_target(target)).verdict is Verdict.ALLOWED, target
     for target in refused:
         assert policy.decide_target(parse_target(target)).verdict is Verdict.REFUSED, target
+
+
+def test_a_listed_registry_means_its_port_and_its_address() -> None:
+    """As the specification writes it: `egress_allowlist: [registry.danube-system]` reaches the registry at :5000."""
+    registries = [("registry.danube-system", 5000), ("10.0.0.9", 5000), ("other.test", 5000)]
+    policy = Policy(with_registries(["registry.danube-system", "10.0.0.9", "*.test"], registries))
+    target, inside = parse_target("registry.danube-system:5000"), parse_address("10.43.0.9")
+    assert inside is not None
+    assert policy.decide_target(target).verdict is Verdict.ALLOWED
+    assert policy.decide_address(target, inside).verdict is Verdict.ALLOWED
+    assert policy.decide_target(parse_target("10.0.0.9:5000")).verdict is Verdict.ALLOWED
+    for refused in ("registry.danube-system:22", "10.43.0.9:5000", "10.0.0.9:22", "other.test:5000"):
+        assert policy.decide_target(parse_target(refused)).verdict is Verdict.REFUSED, refused
+    other_port = parse_target("registry.danube-system:443")
+    assert policy.decide_address(other_port, inside).reason is EgressReason.PRIVATE_ADDRESS
+
+
+def test_a_registry_that_is_listed_with_another_port_is_not_meant() -> None:
+    registries = [("registry.test", 5000)]
+    assert with_registries(["registry.test:443"], registries) == ("registry.test:443",)
+    assert with_registries(["**.test", "*"], registries) == ("**.test", "*")
+    with pytest.raises(Invalid):
+        parse_entry("registry://registry.test:5000")
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def test_a_group_is_free_only_when_the_pod_is_deleted(phase: Phase) -> None:
         ("d-${branch}", MAIN, "group d-main"),
         ("d-${ref}", MAIN, "group d-refs/heads/main"),
         ("d-${branch}", replace(MAIN, revision=Revision(tag="v1")), "group d-v1"),
-        ("d-${branch}", a_proposal(7).trigger, "group d-pull/7"),
-        ("pr-${pull_request}", a_proposal(7).trigger, "group pr-7"),
+        ("d-${branch}", a_proposal(7).trigger, "group d-repo#7"),
+        ("pr-${pull_request}", a_proposal(7).trigger, "group pr-repo#7"),
         ("pr-${pull_request}", MAIN, "group pr-"),
     ],
 )
@@ -120,6 +120,16 @@ def test_a_proposal_that_waits_for_approval_delays_no_other_job() -> None:
 
 
 # --- jobs that a newer one supersedes
+
+
+def test_a_pull_request_of_another_repository_is_another_one() -> None:
+    """Two pipelines share a group; both repositories have a pull request 7."""
+    wanted = {"concurrency_group": "preview-${pull_request}", "cancel_in_progress": True, "approved": True}
+    one, other = a_proposal(7, **wanted), a_proposal(7, **wanted)
+    other = replace(other, settings=replace(other.settings, repository="https://git.example.org/other"))
+    assert superseded_jobs([one, other]) == ()
+    assert choose_next([one, other], 10, StartHistory()).start == (one.id, other.id)
+
 
 NEWEST: dict[str, Any] = {"concurrency_group": "deploy", "cancel_in_progress": True}
 

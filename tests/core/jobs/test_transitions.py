@@ -17,6 +17,7 @@ from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import HINTS, Reason, Status, run_hint
+from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
 NOW = 1_800_000_000.0
@@ -67,10 +68,19 @@ def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() 
     assert job.phase is Phase.CLOSED
 
 
+def test_the_commit_that_is_read_replaces_the_tag_object_that_a_delivery_named() -> None:
+    job = a_job(trigger=Trigger("tag", "me", revision=Revision("a" * 40, "v1", tag="v1")))
+    job, _ = after(ev.Admitted("pod"), ev.SourceOpened("no login", "b" * 40, "the release", "Ada"), job=job)
+    assert job.trigger.revision == Revision("b" * 40, "v1", "", "v1", "the release", "Ada")
+
+
 @pytest.mark.parametrize(
     ("events", "status", "reason"),
     [
         ([ev.StepEnded(0, 1, GREEN)], Status.FAILURE, Reason.SCRIPT_EXITED),
+        ([ev.StepEnded(0, 1, ev.StepEnd(Status.FAILURE, signal=9))], Status.FAILURE, Reason.INFRASTRUCTURE_LOST),
+        ([ev.StepEnded(0, 1, ev.StepEnd(Status.FAILURE, signal=15))], Status.FAILURE, Reason.INFRASTRUCTURE_LOST),
+        ([ev.StepEnded(0, 1, ev.StepEnd(Status.FAILURE, signal=11))], Status.FAILURE, Reason.SCRIPT_EXITED),
         ([*a_step(1), ev.Finished()], Status.FAILURE, Reason.STEP_OPEN),
         ([*a_step(1), ev.StepEnded(1, 1, RED), ev.Finished()], Status.FAILURE, Reason.STEP_FAILED),
         ([*a_step(1, check=False), ev.StepEnded(1, 1, RED), ev.Finished()], Status.SUCCESS, Reason.NONE),
@@ -79,7 +89,16 @@ def test_a_job_whose_steps_succeeded_is_a_success_only_when_its_log_is_closed() 
             Status.FAILURE,
             Reason.SCRIPT_ERROR,
         ),
-        ([ev.ContainerLost(0, Reason.OUT_OF_MEMORY, "gone")], Status.FAILURE, Reason.OUT_OF_MEMORY),
+        *(
+            ([ev.ContainerLost(0, reason, "gone")], Status.FAILURE, reason)
+            for reason in Reason
+            if reason.ends_containers
+        ),
+        (
+            [*a_step(1, check=False), ev.ContainerLost(0, Reason.WORKSPACE_FULL, "x"), ev.Finished()],
+            Status.FAILURE,
+            Reason.WORKSPACE_FULL,
+        ),
         (
             [*a_step(1), ev.ContainerLost(1, Reason.POD_LOST, "gone"), ev.Finished()],
             Status.FAILURE,
@@ -102,6 +121,12 @@ def test_each_end_has_its_status_and_reason(events: list[ev.JobEvent], status: S
     job, _ = after(*RUNNING, *events, *CLOSING)
     assert (job.status, job.reason) == (status, reason)
     assert status is Status.SUCCESS or job.message
+
+
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (11, "SIGSEGV"), (14, "SIGALRM")])
+def test_the_signal_that_ended_the_danubefiles_process_is_named(number: int, name: str) -> None:
+    job, _ = after(*RUNNING, ev.StepEnded(0, 1, ev.StepEnd(Status.FAILURE, signal=number)))
+    assert f"killed by {name}" in job.message
 
 
 def test_every_reason_of_an_end_has_a_hint() -> None:

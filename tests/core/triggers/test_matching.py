@@ -34,7 +34,8 @@ URL = "https://git.example.org/Team/App"
 REPOSITORY = WebhookRepository(
     "Team/App", ("https://git.example.org/team/app.git", "ssh://git@git.example.org:2222/team/app")
 )
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", ("services/api/main.py", "docs/index.md"))
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it")
+CHANGED = ("services/api/main.py", "docs/index.md")
 TAG = TagPush(REPOSITORY, "v1", SHA, "alice")
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=True, actor="bob"
@@ -160,18 +161,18 @@ def test_changed_files_decide_where_paths_are_given(
     paths: tuple[str, ...], ignored: tuple[str, ...], starting: bool
 ) -> None:
     one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST, paths=paths, paths_ignore=ignored)
-    assert starts(PUSH, one) is starting
-    assert starts(PULL, one, PUSH.changed) is starting
-    assert starts(replace(PUSH, changed=None), one), "unknown files count as a match"
-    assert starts(replace(PUSH, changed=()), one), "so does a push without any file"
+    assert starts(PUSH, one, CHANGED) is starting
+    assert starts(PULL, one, CHANGED) is starting
+    assert starts(PUSH, one), "unknown files count as a match"
+    assert starts(PUSH, one, ()), "so does a push without any file"
     assert starts(PULL, one)
 
 
 def test_a_skip_has_a_reason_and_is_reported_as_success() -> None:
-    found = match_event(PUSH, pipeline(TriggerKind.PUSH, paths=("web/**",)))
+    found = match_event(PUSH, pipeline(TriggerKind.PUSH, paths=("web/**",)), CHANGED)
     assert isinstance(found, Skip)
     assert (found.why, found.reported) == ("none of the 2 changed files matches its paths", True)
-    found = match_event(replace(PUSH, changed=("a",)), pipeline(TriggerKind.PUSH, paths_ignore=("a",)))
+    found = match_event(PUSH, pipeline(TriggerKind.PUSH, paths_ignore=("a",)), ("a",))
     assert isinstance(found, Skip)
     assert found.why == "only files of its paths_ignore changed (1)"
 
@@ -179,11 +180,16 @@ def test_a_skip_has_a_reason_and_is_reported_as_success() -> None:
 @pytest.mark.parametrize("mark", ["[skip ci]", "[SKIP CI]", "[ci skip]"])
 def test_a_commit_message_can_skip_but_does_not_pass_a_required_check(mark: str) -> None:
     one = pipeline(TriggerKind.PUSH, TriggerKind.PULL_REQUEST)
-    for event in (replace(PUSH, message=f"docs\n\n{mark} later"), replace(PULL, message=mark)):
+    for event in (replace(PUSH, message=f"docs\n\nwhy\n\n{mark}"), replace(PULL, message=f"docs {mark}")):
         found = match_event(event, one)
         assert isinstance(found, Skip)
         assert not found.reported
-    assert starts(replace(PUSH, message="skip ci"), one)
+    assert starts(replace(PUSH, message=f"docs\n\nwhat {mark} does"), one), "a body may quote it"
+
+
+def test_a_tag_is_never_skipped() -> None:
+    release = replace(TAG, message="Release 1.2.0 [skip ci]")
+    assert starts(release, pipeline(TriggerKind.TAG, paths=("web/**",)))
 
 
 def test_a_pull_requests_trigger_has_no_branch_and_is_marked_as_a_fork() -> None:
@@ -195,11 +201,12 @@ def test_a_pull_requests_trigger_has_no_branch_and_is_marked_as_a_fork() -> None
     assert (trigger.pull_request["fork"], trigger.pull_request["source_branch"]) == (True, "topic")
 
 
-def test_the_files_of_a_pull_request_are_needed_only_where_they_decide() -> None:
+def test_the_changed_files_are_needed_only_where_they_decide() -> None:
     plain, picky = pipeline(TriggerKind.PULL_REQUEST), pipeline(TriggerKind.PULL_REQUEST, paths=("web/**",))
     assert needs_changed_files(PULL, [plain, picky])
     assert not needs_changed_files(PULL, [plain])
-    assert not needs_changed_files(PUSH, [pipeline(TriggerKind.PUSH, paths=("web/**",))])
+    assert needs_changed_files(PUSH, [pipeline(TriggerKind.PUSH, paths_ignore=("web/**",))])
+    assert not needs_changed_files(TAG, [pipeline(TriggerKind.TAG, paths=("web/**",))])
     assert not needs_changed_files(replace(PULL, target_branch="x"), [replace_spec(picky, branch_filter=("main",))])
 
 

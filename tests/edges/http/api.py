@@ -8,7 +8,7 @@ async with open_api(tmp_path) as api:
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,7 +173,7 @@ class Api:
 
     def tokens(self) -> Tokens:
         database = self.parts.store.database
-        parts = BearerParts(self.store, self.parts.store.clock, self.parts.store.new_id, os.urandom)
+        parts = BearerParts(self.store, self.parts.store.clock, self.parts.store.new_id, os.urandom, lambda: "")
         return Tokens(SqliteTokens(database), parts)
 
     async def with_session(self, name: str, *, age_seconds: float = 0.0) -> Caller:
@@ -225,16 +225,24 @@ class Api:
 async def open_api(
     path: Path,
     *,
-    oidc: ClientSettings | None = None,
+    oidc: ClientSettings | Callable[[], ClientSettings | None] | None = None,
     dex: DexSettings | None = None,
     people: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[Api]:
-    """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins. people: users to
+    """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins, or what finds it at
+    each one. people: users to
     add."""
 
-    async def issuer() -> ClientSettings | None:
-        return oidc
+    async def client() -> ClientSettings | None:
+        return client_of()
+
+    def client_of() -> ClientSettings | None:
+        return oidc() if callable(oidc) else oidc
+
+    def issuer() -> str:
+        found = client_of()
+        return found.issuer if found is not None else ""
 
     async with AsyncExitStack() as stack:
         path.mkdir(exist_ok=True)
@@ -261,7 +269,7 @@ async def open_api(
             store=store,
             jobs=jobs,
             triggers=build_triggers(store, jobs, sources, configuration),
-            identity=await stack.enter_async_context(open_logins(store, access, own_dex, issuer)),
+            identity=await stack.enter_async_context(open_logins(store, access, own_dex, client, issuer)),
             configuration=configuration,
             conditions=ServerConditions(*([own_dex] if own_dex is not None else [])),
             audit=audit,

@@ -96,6 +96,9 @@ EXPECTED: Mapping[str, str] = {
     "DELETE /api/v1/pipelines/{pipeline}/secrets/{key}": ADMIN.replace("200", "204"),
     "GET /api/v1/teams": "401 401 200 200 403 200 200 200 200",
     "GET /api/v1/users": GLOBAL,
+    "DELETE /api/v1/users/{user}/identity": GLOBAL.replace("200", "404"),
+    "DELETE /api/v1/users/{user}/sessions": GLOBAL.replace("200", "404"),
+    "DELETE /api/v1/users/{user}/tokens": GLOBAL.replace("200", "404"),
     "GET /api/v1/audit": GLOBAL,
     "GET /api/v1/audit/check": GLOBAL,
     "GET /api/v1/config": GLOBAL,
@@ -184,10 +187,12 @@ async def test_each_caller_gets_the_expected_status(stage: Stage, route: Route) 
             "artifact": "none",
             "session": "none",
             "token": "none",
+            "user": "none",
         }
         path = route.path.replace("{rest*}", "auth").format(**words) + QUERIES.get(name(route), "")
         found[caller] = await status_of(stage.callers[caller], route, path)
         api.parts.jobs.draining.since = None
+    assert name(route) in EXPECTED, "add a row to EXPECTED: READ, WRITE, ADMIN, or a status for each of CALLERS"
     expected = dict(zip(CALLERS, map(int, EXPECTED[name(route)].split()), strict=True))
     assert found == expected
     assert await audited(stage.api) == expected_in_audit(route)

@@ -1,16 +1,20 @@
 """The OpenAPI document against the server: schemathesis sends requests, valid and invalid, for each operation.
 
 No answer may be an unexpected 5xx, have a status that the document does not name, or a body that differs from its
-schema. `make test` sends a few requests, `make fuzz` many (test_document_at_length.py).
+schema. `make test` sends a few requests, `make fuzz` many (test_document_at_length.py). Its pytest plugin is not loaded
+(pyproject.toml), because it makes each collection of tests slower.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -35,7 +39,12 @@ CHECKS = [
 ENDLESS = r"/events$|^/dex/"
 """Streams do not end by themselves, and Dex's answers are not described."""
 
-schema = schemathesis.openapi.from_dict(api_document()).exclude(path_regex=ENDLESS)
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, operations in api_document()["paths"].items()
+    for method in operations
+    if not re.search(ENDLESS, path)
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +72,29 @@ EVERYDAY = settings(
 )
 
 
-@schema.parametrize()
-@EVERYDAY
-def test_the_server_keeps_to_the_document(case: schemathesis.Case, server: ServerProcess) -> None:
-    send(case, server)
+@pytest.fixture(scope="module")
+def schema() -> schemathesis.schemas.BaseSchema:
+    return schemathesis.openapi.from_dict(api_document())
+
+
+def send_many(operation: str, schema: schemathesis.schemas.BaseSchema, server: ServerProcess, bounds: settings) -> None:
+    """Requests of one operation, half of them with a mistake where a request can have one."""
+    method, _, path = operation.partition(" ")
+    modes = [schema[path][method].as_strategy(generation_mode=mode) for mode in GenerationMode]
+
+    @bounds
+    @given(case=st.one_of(modes))
+    def send_one(case: schemathesis.Case) -> None:
+        send(case, server)
+
+    send_one()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_server_keeps_to_the_document(
+    operation: str, schema: schemathesis.schemas.BaseSchema, server: ServerProcess
+) -> None:
+    send_many(operation, schema, server, EVERYDAY)
 
 
 def test_each_field_and_parameter_has_a_description() -> None:

@@ -91,6 +91,19 @@ async def test_a_user_whose_address_changes_is_found_by_the_subject(api: Api, is
     assert (await log_in(api, issuer)).status == 302
 
 
+async def test_an_administrator_unbinds_a_user(api: Api, issuer: Issuer) -> None:
+    alice = Caller("alice", api.address, headers={"cookie": cookie_header(cookies_of(await log_in(api, issuer)))})
+    issuer.change_claims = lambda claims: claims | {"sub": "another-subject"}
+    refused = await log_in(api, issuer)
+    assert (refused.reference, refused.json["hint"].endswith("danube users unbind NAME")) == ("subject-bound", True)
+    (user,) = (await api.local.get("/api/v1/users")).json["users"]
+    assert (user["issuer"], user["subject"]) == (issuer.url, "subject-of-alice")
+    assert (await api.local.send("DELETE", "/api/v1/users/alice/identity")).json == {"ended": 1}
+    assert (await alice.get("/api/v1/me")).status == 401
+    assert (await api.local.send("DELETE", "/api/v1/users/alice/identity")).reference == "identity-unbound"
+    assert (await log_in(api, issuer)).status == 302
+
+
 async def test_the_browser_returns_to_the_page_that_it_requested(api: Api, issuer: Issuer) -> None:
     location, cookies = await begin(api, "/jobs/1?tab=log")
     answer = await api.anonymous.get(f"/auth/callback?{issuer.authorize(location)}", cookie=cookie_header(cookies))

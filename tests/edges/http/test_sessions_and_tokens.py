@@ -125,6 +125,17 @@ async def test_a_token_is_shown_once_and_its_hash_is_kept(api: Api) -> None:
     assert (await script.get("/api/v1/jobs")).status == 401
 
 
+async def test_an_administrator_ends_the_sessions_and_revokes_the_tokens_of_a_user(api: Api) -> None:
+    api.user("bob")
+    script, browser = await api.caller("alice"), await api.with_session("alice")
+    of_bob = await api.with_session("bob")
+    assert (await api.local.send("DELETE", "/api/v1/users/Alice@example.com/sessions")).json == {"ended": 1}
+    assert [(await one.get("/api/v1/me")).status for one in (browser, script, of_bob)] == [401, 200, 200]
+    assert (await api.local.send("DELETE", "/api/v1/users/alice/tokens")).json == {"ended": 1}
+    assert (await script.get("/api/v1/me")).status == 401
+    assert (await api.local.send("DELETE", "/api/v1/users/carol/tokens")).reference == "user-unknown"
+
+
 async def test_a_token_cannot_create_one_with_more_scopes(api: Api) -> None:
     api.user("alice")
     limited = await api.with_token("alice", Scope.ADMIN, Scope.READ)

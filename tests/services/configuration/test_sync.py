@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqlitePipelines
@@ -12,7 +14,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import Applied, State
-from danube_pkg.core.errors import SourceLocation, StorageFull
+from danube_pkg.core.errors import Defect, SourceLocation, StorageFull
 from danube_pkg.edges.http.views.forge_links import file_url
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.loops import Timing
@@ -52,9 +54,9 @@ class Desk:
         """Load what was applied last, as a server does at its start."""
         configuration = AppliedConfiguration(*await self.store.load_state())
         configuration.listen(self._count)
-        source = ConfigurationDirectory(self.repository, self.sources)
+        self.source = ConfigurationDirectory(self.repository, self.sources)
         self.configuration = ConfigurationSync(
-            self.repository, source, self.store, configuration, Timing(SystemClock())
+            self.repository, self.source, self.store, configuration, Timing(SystemClock())
         )
 
     def _count(self) -> None:
@@ -152,3 +154,33 @@ def test_findings_link_to_the_forge_where_it_is_known() -> None:
         f"https://gitlab.example.org/team/config/-/blob/{sha}/pipelines/app.yaml#L4"
     )
     assert file_url(at_forge, applied, "dir-0123", place) == file_url(at_forge, applied, sha, None) == ""
+
+
+async def test_whatever_fails_in_a_sync_the_last_good_configuration_stays_and_a_condition_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.write("one")
+        await desk.configuration.sync()
+        assert await desk.configuration.conditions() == ()
+
+        async def read(unless: str = "") -> None:
+            raise IndexError("list index out of range")
+
+        desk.write("two")
+        await desk.open()  # the server is started again
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.source, "read", read)
+            status = await desk.configuration.sync()
+        assert isinstance(status.problem, Defect)
+        (condition,) = await desk.configuration.conditions()
+        assert condition.reference == "configuration-unreadable"
+        assert "stays applied" in condition.what
+        assert [*desk.configuration.applied.state.pipelines] == ["one"]
+        assert (await desk.configuration.sync()).problem is None
+        assert [*desk.configuration.applied.state.pipelines] == ["one", "two"]
+        desk.write("three", "---\nkind: Nothing\n")
+        await desk.configuration.sync()
+        (condition,) = await desk.configuration.conditions()
+        assert condition.reference == "configuration-invalid"
+        assert "pipelines/three.yaml:2" in condition.what

@@ -5,13 +5,15 @@ import hmac
 import json
 import logging
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from danube_pkg.core.configuration.config import WebhookSpec
 from danube_pkg.core.configuration.pipelines import TriggerKind
-from danube_pkg.core.errors import NotFound, Unauthenticated
+from danube_pkg.core.errors import Invalid, Unauthenticated
 from danube_pkg.core.repositories.forges import Forge
+from danube_pkg.core.triggers.inbox import InboxFilter
 from danube_pkg.services.triggers.webhooks import FORGET_SECONDS, Webhooks
 from tests.support.trigger_server import (
     SHA,
@@ -99,9 +101,59 @@ async def test_the_configurations_own_repository_needs_no_pipeline(tmp_path: Pat
         await danube.configure(webhooks=WEBHOOKS)
         await danube.secret("new", SECRET)
         hooks = hooks_of(danube, configuration=own)
-        with pytest.raises(NotFound):
-            await hooks.receive(Forge.GITHUB, headers(push(other)), push(other))
+        unknown = await hooks.receive(Forge.GITHUB, headers(push(other), delivery="d0"), push(other))
+        assert not unknown.has_pipeline
         assert (await hooks.receive(Forge.GITHUB, headers(push(own)), push(own))).is_new
         await danube.settled()
-        assert danube.pushed == [(own, "main")]
+        assert danube.pushed == [(other, "main"), (own, "main")]
         assert "a push to the configuration repository starts a sync" in await danube.outcome()
+
+
+async def test_every_signed_delivery_is_listed_with_what_came_of_it(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
+        await danube.secret("new", SECRET)
+        hooks = hooks_of(danube)
+        with pytest.raises(Invalid, match="cannot be read"):
+            await hooks.receive(Forge.GITHUB, headers(b"{", delivery="odd"), b"{")
+        other = push("https://git.example.org/other/app.git")
+        await hooks.receive(Forge.GITHUB, headers(other, delivery="unknown"), other)
+        await hooks.receive(Forge.GITHUB, {**headers(b"{}", delivery="star"), "x-github-event": "star"}, b"{}")
+        await hooks.receive(Forge.GITHUB, {**headers(b"{}", delivery="ping"), "x-github-event": "ping"}, b"{}")
+        await danube.settled()
+        assert "it is not valid JSON" in await danube.outcome("odd")
+        assert (await danube.outcome("unknown")).startswith("no pipeline uses this repository")
+        assert await danube.outcome("star") == "events of this type start nothing"
+        assert await danube.outcome("ping") == "the forge tested its webhook, which arrived"
+        assert [one.key for one in await danube.inbox.list_entries(InboxFilter())] == ["ping", "star", "unknown", "odd"]
+        assert await danube.inbox.forget_settled(0.0, 4e9) == 4
+
+
+async def test_a_delivery_that_concerned_no_pipeline_can_be_delivered_again(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(webhooks=WEBHOOKS)
+        await danube.secret("new", SECRET)
+        hooks = hooks_of(danube)
+        assert not (await hooks.receive(Forge.GITHUB, headers(push()), push())).has_pipeline
+        await danube.settled()
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=WEBHOOKS)
+        assert (await hooks.receive(Forge.GITHUB, headers(push()), push())).is_new
+        await danube.settled()
+        assert not (await hooks.receive(Forge.GITHUB, headers(push()), push())).is_new
+        assert [job.pipeline for job in await danube.jobs()] == ["app"]
+
+
+async def test_a_form_of_gitea_is_signed_by_its_document(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH), webhooks=(WebhookSpec(Forge.GITEA, ("new",)),))
+        await danube.secret("new", SECRET)
+        hooks, body = hooks_of(danube), urlencode({"payload": push().decode()}).encode()
+        sent = {
+            "content-type": "application/x-www-form-urlencoded",
+            "x-gitea-event": "push",
+            "x-gitea-delivery": "d1",
+            "x-gitea-signature": hmac.new(SECRET, push(), hashlib.sha256).hexdigest(),
+        }
+        assert (await hooks.receive(Forge.GITEA, sent, body)).is_new
+        with pytest.raises(Unauthenticated):
+            await hooks.receive(Forge.GITEA, sent, body.replace(b"team", b"gang"))

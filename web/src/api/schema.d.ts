@@ -341,7 +341,8 @@ export interface paths {
         put?: never;
         /**
          * Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
-         * @description is ignored. With any other answer nothing was stored.
+         * @description is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
+         *     other answer nothing was stored.
          *
          *     Action: `receive-hook`.
          */
@@ -1020,10 +1021,70 @@ export interface paths {
          * All users, also those that the configuration no longer has.
          * @description Action: `see-users`.
          */
-        get: operations["getUsers"];
+        get: operations["getUsersResource"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}/identity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Unbind the issuer's account of a user, whose sessions end; the next login binds anew by verified address.
+         * @description Action: `manage-users`.
+         */
+        delete: operations["deleteUserIdentity"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End all sessions of a user.
+         * @description Action: `manage-users`.
+         */
+        delete: operations["deleteUserSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke all API tokens of a user.
+         * @description Action: `manage-users`.
+         */
+        delete: operations["deleteUserTokens"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1326,7 +1387,7 @@ export interface components {
         HookReceipt: {
             /** @description The forge's id of the delivery. */
             delivery: string;
-            /** @description accepted, known (it arrived before), or pong (an answer to a ping). */
+            /** @description accepted, known (it arrived before), no-pipeline (stored, but no pipeline uses its repository), or pong (an answer to a ping). */
             status: string;
         };
         /** @description The caller, as the server has authenticated it. */
@@ -1620,8 +1681,10 @@ export interface components {
             target_branch: string;
             /** @description The repository that the source branch is in. */
             source_repository: string;
-            /** @description True if that is another repository, so that the code is untrusted. */
+            /** @description True unless the forge reported that the source is a branch of the repository. */
             fork: boolean;
+            /** @description True if Git confirmed that. Otherwise a job needs an approval and gets no secrets. */
+            trusted: boolean;
         };
         /** @description What to build, and with which parameters. */
         TriggerBody: {
@@ -1852,7 +1915,7 @@ export interface components {
              * @description How the newest contact was tried.
              * @enum {string}
              */
-            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket" | "image" | "source";
             /** @description The host's name or address; empty if it is not known. */
             host: string;
             /** @description The port; 0 if it is not known. */
@@ -1868,7 +1931,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             /** @description Why, in words, for the newest contact. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
@@ -1900,10 +1963,10 @@ export interface components {
             /** @description The step's number, 0 for the danubefile itself; null if it is not known. */
             step: number | null;
             /**
-             * @description How it was tried: through the proxy (connect, http), by DNS, or past the proxy.
+             * @description How it was tried: through the proxy (connect, http), by DNS, past the proxy, or by the server (image).
              * @enum {string}
              */
-            way: "connect" | "http" | "dns" | "direct" | "raw-socket";
+            way: "connect" | "http" | "dns" | "direct" | "raw-socket" | "image" | "source";
             /** @description The host's name or address; empty if it is not known. */
             host: string;
             /** @description The port; 0 if it is not known. */
@@ -1921,7 +1984,7 @@ export interface components {
              * @description Why, as a stable word.
              * @enum {string}
              */
-            reason: "listed" | "learned" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
+            reason: "listed" | "learned" | "configured" | "not-listed" | "port-not-listed" | "address-not-listed" | "private-address" | "loopback-address" | "link-local-address" | "metadata-address" | "multicast-address" | "reserved-address" | "own-address" | "server-name-differs" | "server-name-missing" | "not-tls" | "host-differs" | "bad-request" | "too-many-connections" | "ledger-full" | "dns" | "no-route" | "raw-socket" | "no-address" | "unreachable";
             /** @description Why, in words. */
             message: string;
             /** @description The entries of an allowlist that would allow it. */
@@ -2076,6 +2139,15 @@ export interface components {
             email: string;
             /** @description True if the configuration no longer has the user, who can then do nothing. */
             removed: boolean;
+            /** @description The issuer whose account is bound to the user; empty while there is none. */
+            issuer: string;
+            /** @description That account, as its issuer names it. */
+            subject: string;
+        };
+        /** @description What an administrator ended. */
+        EndedLogins: {
+            /** @description How many sessions ended, or tokens were revoked. */
+            ended: number;
         };
         /** @description A page of the audit log. */
         AuditPage: {
@@ -6216,7 +6288,7 @@ export interface operations {
             };
         };
     };
-    getUsers: {
+    getUsersResource: {
         parameters: {
             query?: never;
             header?: never;
@@ -6254,6 +6326,207 @@ export interface operations {
             };
             /** @description The caller is not allowed to do this. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteUserIdentity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedLogins"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteUserSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedLogins"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteUserTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedLogins"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

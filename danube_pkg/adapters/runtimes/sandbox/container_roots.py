@@ -12,7 +12,7 @@ from danube_pkg.adapters.runtimes.sandbox.mount_points import WORKSPACE, MountPo
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
 from danube_pkg.adapters.runtimes.sandbox.user_namespace import run_in_user_namespace
 from danube_pkg.core.errors import Unavailable
-from danube_pkg.core.images.ports import Images
+from danube_pkg.core.images.ports import ImageRequester, Images
 from danube_pkg.core.images.reference import Image, ImageUnavailable
 from danube_pkg.core.images.users import ImageUser, find_user
 from danube_pkg.kit.records import Record
@@ -49,10 +49,11 @@ class ContainerRoots:
         self.known_overlay_problem: str | None = None
         """Why this machine cannot use overlays, "" where it can; None until that was tried."""
 
-    async def hold(self, name: str, pod: Path, notify: Callable[[str], None]) -> HeldImage:
+    async def hold(self, name: str, pod: Path, record: PodRecord, notify: Callable[[str], None]) -> HeldImage:
         """The image for a pod, pulled if need be. pod: the pod's directory. Raises ImageUnavailable, Unavailable."""
+        requester = ImageRequester(record.job_id, record.network, record.allowlist)
         for _ in range(HOLD_TRIES):
-            image = await self._images.ensure(name, notify)
+            image = await self._images.ensure(name, notify, requester)
             root = self._images.hold(image, pod)
             if root is not None:
                 return HeldImage(image, root)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.programs import CoordinatorProgram
 from danube_pkg.adapters.runtimes.sandbox.bubblewrap import find_bubblewrap, home_of
-from danube_pkg.adapters.runtimes.sandbox.launch import has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
 
 
 def unreadable_for_pods(program: CoordinatorProgram) -> Sequence[Path]:

@@ -19,7 +19,7 @@ from danube_pkg.adapters.runtimes.sandbox.bubblewrap import (
     find_bubblewrap,
     home_of,
 )
-from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD, IdMap
+from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.core.errors import HostLacks, Permanent, Unavailable
@@ -29,15 +29,6 @@ START_SECONDS = 20.0
 
 _LOG = "start.log"
 """What the start of a container printed: empty unless it failed."""
-
-FIRST_POD_USER = 0x70000000
-"""Above the ranges that systemd gives to its containers, so that no id is given out twice."""
-
-PROXY_USER = FIRST_POD_USER - 1
-"""The user id of the egress proxy, which no pod and no other process has."""
-
-MAX_PODS = 8192
-"""This many ranges of ids fit above FIRST_POD_USER."""
 
 WriteRecord = Callable[[ProcessMark], None]
 """Records that a process exists."""
@@ -66,15 +57,6 @@ def confirmation() -> Iterator[Confirmation]:
         yield made
     finally:
         made.close()
-
-
-def has_ids_for_pods() -> bool:
-    """Whether this process may give each pod a range of ids: as root, outside a container that has few ids."""
-    if os.geteuid() != 0:
-        return False
-    last = FIRST_POD_USER + MAX_PODS * IDS_OF_A_POD
-    maps = [[int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()]
-    return any(first <= FIRST_POD_USER and last <= first + count for first, _, count in maps)
 
 
 async def start_holder(

@@ -4,10 +4,11 @@ A symbolic link of the image at a mount point would lead bubblewrap elsewhere, s
 """
 
 import os
-import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+
+from danube_pkg.kit.trees import remove_tree
 
 WORKSPACE = "/workspace"
 
@@ -65,7 +66,7 @@ class MountPoints:
         if own.is_file() and not own.is_symlink():
             return
         if own.is_symlink() or own.exists():
-            shutil.rmtree(own) if own.is_dir() and not own.is_symlink() else own.unlink()
+            remove_tree(own)
         if below is None or not stat.S_ISREG(below.st_mode):
             own.touch(mode=0o644)
             self._set_owner(own)

@@ -149,18 +149,18 @@ class PodDirectory:
         return sum(int(data["bytes"]) for data in found if data is not None)
 
     def remove(self, userns_command: Sequence[str] = ()) -> None:
-        """Remove the directory, whatever modes and owners a step has left; symbolic links are never followed.
+        """Remove the directory, whatever a step has left in it; what can be removed is, also when this raises.
 
-        The pod's processes have ended, so no directory becomes a link meanwhile. userns_command: as in SandboxPods.
-        Raises Unavailable, also when an interrupted creation adds a file meanwhile.
+        userns_command: as in SandboxPods. Raises Unavailable, also when an interrupted creation adds a file meanwhile.
         """
-        if not self.path.is_dir():
-            return
         try:
             remove_tree(self.path, userns_command)
         except OSError as error:
             raise Unavailable(
-                "pod-busy", f"the files of pod {self.pod_id} could not be removed yet", cause=str(error)
+                "pod-not-removed",
+                f"files of pod {self.pod_id} cannot be removed",
+                cause=error.strerror or str(error),
+                hint=f"find out what keeps them, then remove them: rm -rf {self.path}",
             ) from error
 
 
@@ -170,20 +170,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def directory_bytes(path: Path) -> tuple[int, bool]:
-    """Bytes that a tree takes on disk, and whether all of it could be read. Vanishing files do not count."""
-    total, ahead, whole = 0, [str(path)], True
-    while ahead:
-        try:
-            with os.scandir(ahead.pop()) as entries:
-                for entry in entries:
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        ahead.append(entry.path)
-        except FileNotFoundError:
-            continue
-        except PermissionError:
-            whole = False
-    return total, whole

@@ -4,12 +4,14 @@ holds its namespaces.
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
-from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD, IdMap, map_of_pod, map_of_user
-from danube_pkg.adapters.runtimes.sandbox.launch import FIRST_POD_USER, MAX_PODS, has_ids_for_pods, start_holder
+from danube_pkg.adapters.runtimes.sandbox.disk_usage import descendants
+from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap, map_of_pod, map_of_user
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import IdRanges, has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.launch import start_holder
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
@@ -26,12 +28,15 @@ class SandboxPods:
         self._namespaces = settings.namespaces
         self._limits = limits
         self._watch = watch
-        self._has_id_ranges = has_ids_for_pods()
-        self.shared_ids = IdMap("", "") if self._has_id_ranges else map_of_user(settings.namespaces)
+        self._ranges = IdRanges() if has_ids_for_pods() else None
+        self.shared_ids = IdMap("", "") if self._ranges is not None else map_of_user(settings.namespaces)
         """The ids that all pods share, where they have no ranges of their own."""
         self.userns_command: tuple[str, ...] = ()
-        """A command prefix: a program behind it may work on files of all owners in a pod. () if the server may."""
-        if not self._has_id_ranges and self.shared_ids.is_full:
+        """A command prefix: a program behind it may work on all files in a pod, whatever owners and modes they have. ()
+        for root, who may."""
+        self.not_removed: dict[str, Unavailable] = {}
+        """Pods whose files are left, by id: what their last removal raised."""
+        if os.geteuid() != 0:
             self.userns_command = self.shared_ids.userns_command(settings.namespaces)
 
     def directory(self, pod_id: str) -> PodDirectory:
@@ -56,7 +61,7 @@ class SandboxPods:
     async def create(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
         """Make the directory and start the holder, which is recorded before it may stay. Raises HostLacks."""
         pod.path.mkdir(mode=0o700, exist_ok=True)
-        user_base = self._free_user_base() if self._has_id_ranges else 0
+        user_base = await asyncio.to_thread(self._ranges.claim, pod.path) if self._ranges is not None else 0
         ids = map_of_pod(user_base) if user_base else self.shared_ids
         pod.workspace.mkdir(exist_ok=True)
         pod.workspace.chmod(0o777)  # images run as other users too; the directories above are closed to other users
@@ -89,14 +94,10 @@ class SandboxPods:
         )
         return made[0]
 
-    def _free_user_base(self) -> int:
-        """The first id of a range that no pod has."""
-        taken = {record.user_base for pod in self.all() if (record := pod.read_pod()) is not None}
-        for slot in range(MAX_PODS):
-            base = FIRST_POD_USER + slot * IDS_OF_A_POD
-            if base not in taken:
-                return base
-        raise Unavailable("too-many-pods", f"{MAX_PODS} pods exist", hint="lower max_concurrent_jobs")
+    def processes(self, pod: PodDirectory) -> Collection[int]:
+        """Every process of a pod."""
+        inits = [known.init.pid for known in pod.containers() if known.init.lives()]
+        return self._limits.processes(pod.pod_id) or descendants(inits)
 
     async def remove(self, pod: PodDirectory) -> None:
         """End every process of a pod, then remove its control groups and its directory. Raises Unavailable."""
@@ -106,7 +107,14 @@ class SandboxPods:
         while left := [mark for pid in self._limits.processes(pod.pod_id) if (mark := ProcessMark.of(pid))]:
             await self._end(left)
         self._limits.remove(pod.pod_id)
-        await asyncio.to_thread(pod.remove, self.userns_command)
+        try:
+            await asyncio.to_thread(pod.remove, self.userns_command)
+        except Unavailable as error:
+            self.not_removed[pod.pod_id] = error
+            raise
+        self.not_removed.pop(pod.pod_id, None)
+        if self._ranges is not None:
+            await asyncio.to_thread(self._ranges.release, pod.path)
 
     async def _end(self, marks: Sequence[ProcessMark]) -> None:
         """Kill these processes; when the first process of a PID namespace ends, the kernel kills the others in it."""

@@ -17,6 +17,7 @@ from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
 from danube_pkg.core.egress.ports import EgressProxies
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
@@ -27,6 +28,8 @@ from danube_pkg.core.runtimes.pods import (
     PodSpec,
     PodState,
 )
+from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
 
 
@@ -49,7 +52,12 @@ class SandboxRuntime:
         self.roots = ContainerRoots(images, settings.namespaces, userns_command)
         self._containers = SandboxContainers(settings, self._pods, self.roots, self._limits, self._watch, self._notify)
         self._sizes = WorkspaceSizes(
-            self._pods.all, userns_command, settings.workspace_check_seconds, self._watch.publish
+            self._pods.all,
+            self._pods.processes,
+            userns_command,
+            settings.workspace_check_seconds,
+            self._watch.publish,
+            Timing(SystemClock()),
         )
         self._egress = PodEgress(settings.namespaces, proxies)
 
@@ -87,7 +95,7 @@ class SandboxRuntime:
             if image == HOST_IMAGE:
                 return await self._containers.create_worker(pod, record, image, held)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
-        held = await self.roots.hold(image, pod.path, partial(self._notify, record))
+        held = await self.roots.hold(image, pod.path, record, partial(self._notify, record))
         async with self._lock(pod_id):
             record = self._pods.running_record(pod)
             known = self._containers.running(pod, ContainerRole.WORKER, image)
@@ -146,8 +154,14 @@ class SandboxRuntime:
             await self._pods.remove(self._pods.directory(pod_id))
         self._locks.pop(pod_id, None)
 
+    async def conditions(self) -> Sequence[Condition]:
+        """Pods whose files cannot be removed; the removal is tried again and again, and the files take space."""
+        left = self._pods.not_removed.values()
+        return [Condition(error.reference, str(error), error.hint) for error in left]
+
     async def close(self) -> None:
         self._watch.close()
+        self._sizes.close()
 
 
 def _state_of(pod: PodDirectory) -> PodState:

@@ -22,7 +22,7 @@ class SandboxSettings(Record):
     """The Python that runs Danube."""
     extra_host_paths: tuple[Path, ...] = ()
     """What `danube.toml` adds to the image `host`."""
-    workspace_check_seconds: float = 5.0
-    """Between two checks of the size of workspaces, where the file system has no quota."""
+    workspace_check_seconds: float = 1.0
+    """Between two checks of a pod's disk; a full one ends the pod."""
     heartbeat_seconds: float = 2.0
     """Between two heartbeats of a supervisor whose step prints nothing."""

@@ -2,10 +2,10 @@
 only a process in a user namespace has those. One JSON request on standard input, one JSON response on standard
 output.
 
-    {"verb": "prepare", "target": …, "lower": … or null, "directories": […], "files": […], "start": …} → {"starts":
-    bool} {"verb": "copy", "lower": …, "target": …}                                                          →
-    {"bytes": n} {"verb": "measure", "target": …}                                                                   →
-    {"bytes": n}
+    {"verb": "prepare", "target": …, "lower": … or null, "directories": […], "files": […], "start": …}
+        → {"starts": bool}
+    {"verb": "copy", "lower": …, "target": …} → {"bytes": n}
+    {"verb": "measure", "targets": […], "most": [bytes, inodes]} → {"bytes": n, "inodes": n, "problem": …}
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from typing import Any
 
 from danube_pkg.adapters.runtimes.sandbox.image_root import copy_image
 from danube_pkg.adapters.runtimes.sandbox.mount_points import MountPoints, make_mount_points
-from danube_pkg.adapters.runtimes.sandbox.pod_files import directory_bytes
 from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.tree_sizes import TreeSize, measure_trees
 
 
 async def run_in_user_namespace(userns_command: Sequence[str], request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -44,9 +44,10 @@ async def run_in_user_namespace(userns_command: Sequence[str], request: Mapping[
 
 
 def _handle(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    target = Path(request["target"])
     if request["verb"] == "measure":
-        return {"bytes": directory_bytes(target)[0]}
+        found = measure_trees(map(Path, request["targets"]), TreeSize(*request["most"]))
+        return {"bytes": found.size_bytes, "inodes": found.inodes, "problem": found.problem}
+    target = Path(request["target"])
     lower = request["lower"]
     if request["verb"] == "copy":
         return {"bytes": copy_image(Path(lower), target, 0)}

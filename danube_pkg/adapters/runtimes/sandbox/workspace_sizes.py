@@ -1,62 +1,143 @@
-"""The limit of a pod's disk, where the file system has no quota: pods are measured every few seconds."""
+"""Ends pods that use up their disk. Each pod has a guard of its own, so that one pod never delays or ends the
+guard of another.
+
+A pod without a kernel's bound is measured every second or, if that takes long, for a fifth of the time. A pod that
+cannot be measured counts as too large.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, directory_bytes
+from danube_pkg.adapters.runtimes.sandbox.disk_usage import disk_usage, written_directories
+from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
 from danube_pkg.adapters.runtimes.sandbox.user_namespace import run_in_user_namespace
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.reasons import Reason
-from danube_pkg.core.runtimes.pods import ContainerEnded, PodEvent
+from danube_pkg.core.runtimes.pods import ContainerEnded, Limits, PodEvent
+from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
+from danube_pkg.kit.records import replace
+from danube_pkg.kit.tasks import end_all
+from danube_pkg.kit.tree_sizes import TreeSize
+
+MARGIN_BYTES = 1 << 20
+"""A pod that is so near to its bound is at it: what it writes next is larger than that."""
+
+PAUSE_FACTOR = 4
+"""Between two measurements this many times as long as the last one took: trees of a million files do not use up a
+processor."""
+
+MEASURING_THREADS = 2
+"""Measurements at a time. Python runs one at a time anyway; the second overlaps with reading the disk."""
+
+MAX_PAUSE_SECONDS = 5.0
+"""After a check that failed, which is a bug or a server without free descriptors."""
 
 _log = logging.getLogger("danube.sandbox")
 
 
 class WorkspaceSizes:
-    """pods: lists all pods. userns_command: as in SandboxPods. publish: receives the end of each container."""
+    """pods: lists all pods. processes: those of a pod. userns_command: as in SandboxPods. publish: receives the end of
+    each container."""
 
     def __init__(
         self,
         pods: Callable[[], Sequence[PodDirectory]],
+        processes: Callable[[PodDirectory], Collection[int]],
         userns_command: Sequence[str],
         check_seconds: float,
         publish: Callable[[PodEvent], None],
+        timing: Timing,
     ) -> None:
         self._pods = pods
+        self._processes = processes
         self._userns_command = userns_command
         self._check_seconds = check_seconds
         self._publish = publish
+        self._timing = timing
+        self._guards: dict[str, asyncio.Task[None]] = {}
+        self._threads = ThreadPoolExecutor(MEASURING_THREADS, "disk usage")
 
     async def watch(self) -> None:
         """Runs until cancelled."""
-        while True:
-            await asyncio.sleep(self._check_seconds)
-            for pod in self._pods():
-                record = pod.read_pod()
-                limit = record.limits.workspace_bytes if record is not None else 0
-                if not limit:
-                    continue
-                used = await self._size_of(pod.path) - pod.copied_bytes()
-                if used > limit:
-                    self._end(pod, used, limit)
-
-    async def _size_of(self, path: Path) -> int:
-        """Bytes that a pod takes on disk, also in directories that the server's user cannot read."""
-        used, whole = await asyncio.to_thread(directory_bytes, path)
-        if whole or not self._userns_command:
-            return used
-        request = {"verb": "measure", "target": str(path)}
+        pauses = Pauses(self._check_seconds, MAX_PAUSE_SECONDS)
         try:
-            return int((await run_in_user_namespace(self._userns_command, request))["bytes"])
-        except PlatformError as error:
-            _log.warning("size-not-known", extra={"fields": {"pod": path.name, "cause": str(error)}})
-            return used
+            await for_ever(self._guard_all, Streak("disk-watch", self._timing, pauses, log=_log), self._timing)
+        finally:
+            await end_all(*self._guards.values())
+            self._guards.clear()
 
-    def _end(self, pod: PodDirectory, used: int, limit: int) -> None:
-        message = f"its workspace holds {used >> 20} MB, the limit is {limit >> 20} MB"
+    def close(self) -> None:
+        """Start no more measurements."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _guard_all(self) -> float:
+        """Give each pod its guard."""
+        pods = {pod.pod_id: pod for pod in self._pods()}
+        gone = [self._guards.pop(pod_id) for pod_id in self._guards.keys() - pods.keys()]
+        await end_all(*gone)
+        for pod_id, pod in pods.items():
+            if pod_id not in self._guards or self._guards[pod_id].done():
+                name = f"disk of pod {pod_id}"
+                self._guards[pod_id] = asyncio.get_running_loop().create_task(self._guard(pod), name=name)
+        return self._check_seconds
+
+    async def _guard(self, pod: PodDirectory) -> None:
+        pauses = Pauses(self._check_seconds, MAX_PAUSE_SECONDS)
+        streak = Streak("disk-check", self._timing, pauses, log=_log, fields={"pod": pod.pod_id})
+        await for_ever(partial(self._check, pod), streak, self._timing)
+
+    async def _check(self, pod: PodDirectory) -> float:
+        began = self._timing.clock.monotonic()
+        record = pod.read_pod()
+        if record is not None and record.limits.workspace_bytes:
+            cause = await self._excess(pod, record.limits)
+            if cause:
+                self._end(pod, cause)
+        return max(self._check_seconds, PAUSE_FACTOR * (self._timing.clock.monotonic() - began))
+
+    async def _excess(self, pod: PodDirectory, limits: Limits) -> str:
+        """Why a pod's disk is full, "" where it is not."""
+        copied = pod.copied_bytes()
+        used = await self._usage(pod, TreeSize(limits.workspace_bytes + copied, limits.workspace_inodes))
+        size_bytes, limit = used.size_bytes - copied, limits.workspace_bytes
+        if size_bytes >= limit - MARGIN_BYTES:
+            return f"its workspace holds {size_bytes >> 20} MB, the limit is {limit >> 20} MB"
+        if used.inodes >= limits.workspace_inodes:
+            return f"its workspace has {used.inodes} files and directories, the limit is {limits.workspace_inodes}"
+        if used.problem:
+            return f"its workspace cannot be measured ({used.problem})"
+        return ""
+
+    async def _usage(self, pod: PodDirectory, most: TreeSize) -> TreeSize:
+        """With the rights of all owners of its files if this process's do not suffice."""
+        loop = asyncio.get_running_loop()
+        directories, processes = written_directories(pod), self._processes(pod)
+        used = await loop.run_in_executor(self._threads, disk_usage, directories, processes, most)
+        if not used.problem or used.exceeds(most) or not self._userns_command:
+            return used
+        try:
+            named = await self._named_usage(directories, most)
+        except PlatformError as error:
+            return replace(used, problem=f"{used.problem}; {error}")
+        open_files = await loop.run_in_executor(self._threads, disk_usage, (), processes, most)
+        return TreeSize(
+            named.size_bytes + open_files.size_bytes,
+            named.inodes + open_files.inodes,
+            named.problem or open_files.problem,
+        )
+
+    async def _named_usage(self, directories: Sequence[Path], most: TreeSize) -> TreeSize:
+        targets = [str(path) for path in directories]
+        request = {"verb": "measure", "targets": targets, "most": [most.size_bytes, most.inodes]}
+        response = await run_in_user_namespace(self._userns_command, request)
+        return TreeSize(int(response["bytes"]), int(response["inodes"]), str(response["problem"]))
+
+    def _end(self, pod: PodDirectory, cause: str) -> None:
         for known in pod.containers():
             if known.init.lives():
-                self._publish(ContainerEnded(known.container, known.job_id, Reason.WORKSPACE_FULL, message))
+                self._publish(ContainerEnded(known.container, known.job_id, Reason.WORKSPACE_FULL, cause))
                 known.init.kill()

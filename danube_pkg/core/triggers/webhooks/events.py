@@ -10,17 +10,18 @@ from danube_pkg.kit.records import Record
 
 
 class WebhookRepository(Record):
-    """A repository. name: `owner/name` as the forge has it. urls: all of its URLs: https, ssh, its page."""
+    """A repository. name: `owner/name` as the forge has it. urls: all of its URLs: https, ssh, its page. id: the
+    forge's own, which a renamed repository keeps; 0 where it is not known."""
 
     name: str
     urls: tuple[str, ...]
+    id: int = 0
 
 
 class Push(Record, tag_field="kind", tag="Push"):
     """New commits on a branch. commit_sha: the branch's new head; message, subject (its first line) and author are its
-    own.
-
-    changed: paths that the commits added, modified or removed; None where the forge did not list all of them.
+    own, "" where the forge does not report them. before: the head before the push, "" where there was none or it is not
+    known.
     """
 
     repository: WebhookRepository
@@ -28,13 +29,14 @@ class Push(Record, tag_field="kind", tag="Push"):
     commit_sha: str
     actor: str
     message: str = ""
-    changed: tuple[str, ...] | None = None
     subject: str = ""
     author: str = ""
+    before: str = ""
 
 
 class TagPush(Record, tag_field="kind", tag="TagPush"):
-    """A tag that was created or moved. commit_sha: the commit that it points to."""
+    """A tag that was created or moved. commit_sha: the commit that it points to. before, after: the objects that the
+    tag named before and names now, "" where there was none or it is not known."""
 
     repository: WebhookRepository
     tag: str
@@ -43,6 +45,8 @@ class TagPush(Record, tag_field="kind", tag="TagPush"):
     message: str = ""
     subject: str = ""
     author: str = ""
+    before: str = ""
+    after: str = ""
 
 
 class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
@@ -54,7 +58,8 @@ class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
 
 
 class PullRequestChange(StrEnum):
-    """What happened to a pull or merge request, as far as its commits are concerned."""
+    """What happened to a pull or merge request, as far as its commits are concerned. UPDATED: it has other commits, or
+    another target branch."""
 
     OPENED = "opened"
     UPDATED = "updated"
@@ -65,8 +70,10 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     """A pull request of GitHub, Gitea and Forgejo, a merge request of GitLab.
 
     commit_sha: its head; base_sha: the target branch's head, "" where the forge does not report it. ref: the ref of the
-    head in the target's repository. fork: the head is in another repository, whose owners may not push to this one:
-    untrusted code. message, subject, author: the head commit's, "" where the forge does not report them.
+    head in the target's repository. fork: the payload does not claim that the head is a branch of the repository. The
+    claim alone proves nothing: Git has to confirm it before the code is trusted. message, subject, author: the head
+    commit's, "" where the forge does not report them. version: when the forge last changed the request, in its own
+    words.
     """
 
     repository: WebhookRepository
@@ -85,6 +92,7 @@ class PullRequest(Record, tag_field="kind", tag="PullRequest"):
     url: str = ""
     subject: str = ""
     author: str = ""
+    version: str = ""
 
 
 class Ping(Record, tag_field="kind", tag="Ping"):
@@ -97,4 +105,13 @@ class Ignored(Record, tag_field="kind", tag="Ignored"):
     what: str
 
 
-WebhookEvent = Push | TagPush | BranchDeleted | PullRequest | Ping | Ignored
+class UnreadableEvent(Record, tag_field="kind", tag="Unreadable"):
+    """A delivery with a valid signature whose content could not be parsed. what: the forge's name of the event; why:
+    one sentence; repository: its full name, "" where that is not readable either."""
+
+    what: str
+    why: str
+    repository: str = ""
+
+
+WebhookEvent = Push | TagPush | BranchDeleted | PullRequest | Ping | Ignored | UnreadableEvent

@@ -4,9 +4,8 @@ https://docs.gitea.com/usage/webhooks, https://forgejo.org/docs/latest/user/webh
 """
 
 from danube_pkg.core.triggers.webhooks.commits import (
-    Head,
     Parser,
-    head_of,
+    head_commit,
     push_event,
     repository_names,
 )
@@ -18,6 +17,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
+from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
     "opened": PullRequestChange.OPENED,
@@ -37,15 +37,16 @@ def _sender(payload: Payload) -> str:
 
 
 def _push(payload: Payload) -> WebhookEvent:
-    commit = payload.maybe("head_commit")
-    head = head_of(commit) if commit is not None else Head(payload.hash("after"))
-    total = payload.number("total_commits") if payload.value.get("total_commits") is not None else None
-    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
+    head = head_commit(payload, payload.hash("after"))
+    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head)
 
 
 def _pull_request(payload: Payload) -> WebhookEvent:
     action = payload.name("action")
-    if action not in _CHANGES:
+    change = _CHANGES.get(action)
+    if action == "edited" and _is_retargeted(payload):
+        change = PullRequestChange.UPDATED
+    if change is None:
         return Ignored(f"pull_request {action}"[:100])
     repository, pull = _repository(payload.object("repository")), payload.object("pull_request")
     head, base, number = pull.object("head"), pull.object("base"), payload.number("number")
@@ -55,18 +56,31 @@ def _pull_request(payload: Payload) -> WebhookEvent:
     return PullRequest(
         repository,
         number,
-        _CHANGES[action],
+        change,
         head.hash("sha"),
         f"refs/pull/{number}/head",
         head.name("ref"),
         base.name("ref"),
-        fork=source_name.lower() != repository.name.lower(),
+        fork=not _claims_own_branch(payload, pull, head),
         actor=_sender(payload),
         base_sha="" if is_none(base_sha) else base_sha,
         source_repository=source_name,
         title=pull.text("title"),
         url=pull.url("html_url"),
+        version=pull.text("updated_at"),
     )
+
+
+def _is_retargeted(payload: Payload) -> bool:
+    changes = payload.maybe("changes")
+    return changes is not None and changes.maybe("ref") is not None
+
+
+def _claims_own_branch(payload: Payload, pull: Payload, head: Payload) -> bool:
+    # Newer releases name the flow beside the head: 0 is a branch, 1 is AGit.
+    ids = [id_of(payload.maybe("repository")), id_of(pull.object("base").maybe("repo")), id_of(head.maybe("repo"))]
+    ids += [id_of(side, "repo_id") for side in (pull.object("base"), head) if "repo_id" in side.value]
+    return pull.value.get("flow") in (None, 0) and claims_own_branch(ids, head.name("ref"), head)
 
 
 PARSERS: dict[str, Parser] = {"push": _push, "pull_request": _pull_request}

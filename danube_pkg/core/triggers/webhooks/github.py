@@ -1,9 +1,8 @@
 """GitHub's webhooks: https://docs.github.com/en/webhooks/webhook-events-and-payloads"""
 
 from danube_pkg.core.triggers.webhooks.commits import (
-    Head,
     Parser,
-    head_of,
+    head_commit,
     push_event,
     repository_names,
 )
@@ -16,9 +15,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload, is_none
-
-MAX_COMMITS = 2048
-"""GitHub lists at most so many commits of one push, and does not report how many there were."""
+from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
     "opened": PullRequestChange.OPENED,
@@ -38,16 +35,16 @@ def _sender(payload: Payload) -> str:
 
 
 def _push(payload: Payload) -> WebhookEvent:
-    commit = payload.maybe("head_commit")
-    head = head_of(commit) if commit is not None else Head(payload.hash("after"))
-    listed = sum(1 for _ in payload.objects("commits"))
-    total = None if listed < MAX_COMMITS else listed + 1
-    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head, total)
+    head = head_commit(payload, payload.hash("after"))
+    return push_event(payload, _repository(payload.object("repository")), _sender(payload), head)
 
 
 def _pull_request(payload: Payload) -> WebhookEvent:
     action = payload.name("action")
-    if action not in _CHANGES:
+    change = _CHANGES.get(action)
+    if action == "edited" and _is_retargeted(payload):
+        change = PullRequestChange.UPDATED
+    if change is None:
         return Ignored(f"pull_request {action}"[:100])
     repository, pull = _repository(payload.object("repository")), payload.object("pull_request")
     head, base = pull.object("head"), pull.object("base")
@@ -56,21 +53,28 @@ def _pull_request(payload: Payload) -> WebhookEvent:
     source_name = source.name("full_name") if source is not None else ""
     number, author = payload.number("number"), pull.maybe("user")
     base_sha = base.hash("sha")
+    ids = [id_of(payload.maybe("repository")), id_of(base.maybe("repo")), id_of(source)]
     return PullRequest(
         repository,
         number,
-        _CHANGES[action],
+        change,
         head.hash("sha"),
         f"refs/pull/{number}/head",
         head.name("ref"),
         base.name("ref"),
-        fork=source_name.lower() != repository.name.lower(),
+        fork=not claims_own_branch(ids, head.name("ref"), head),
         actor=_sender(payload) or (author.text("login") if author is not None else ""),
         base_sha="" if is_none(base_sha) else base_sha,
         source_repository=source_name,
         title=pull.text("title"),
         url=pull.url("html_url"),
+        version=pull.text("updated_at"),
     )
+
+
+def _is_retargeted(payload: Payload) -> bool:
+    changes = payload.maybe("changes")
+    return changes is not None and changes.maybe("base") is not None
 
 
 def _ping(payload: Payload) -> WebhookEvent:

@@ -1,8 +1,9 @@
 """GitLab's webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/"""
 
 from danube_pkg.core.triggers.webhooks.commits import (
-    Head,
+    MAX_WHAT,
     Parser,
+    head_commit,
     head_of,
     push_event,
     repository_names,
@@ -15,6 +16,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     WebhookRepository,
 )
 from danube_pkg.core.triggers.webhooks.payload import Payload
+from danube_pkg.core.triggers.webhooks.proposals import claims_own_branch, id_of
 
 _CHANGES = {
     "open": PullRequestChange.OPENED,
@@ -32,23 +34,29 @@ def _repository(payload: Payload) -> WebhookRepository:
 def _push(payload: Payload) -> WebhookEvent:
     # checkout_sha is null for a deleted branch or tag; for an annotated tag it is the commit, and `after` is the tag.
     commit_sha = payload.hash("checkout_sha") if payload.value.get("checkout_sha") else payload.hash("after")
-    listed = {head.commit_sha: head for head in map(head_of, payload.objects("commits"))}
-    total = payload.number("total_commits_count") if "total_commits_count" in payload.value else None
     actor = payload.text("user_username") or payload.text("user_name")
     repository = _repository(payload.object("project"))
-    return push_event(payload, repository, actor, listed.get(commit_sha, Head(commit_sha)), total)
+    return push_event(payload, repository, actor, head_commit(payload, commit_sha))
 
 
 def _merge_request(payload: Payload) -> WebhookEvent:
     request = payload.object("object_attributes")
     action = request.text("action")
-    # An update without `oldrev` changed a title, a label or a reviewer, but no code.
-    if action not in _CHANGES or (action == "update" and not request.value.get("oldrev")):
+    # An update without `oldrev` changed no code: a title, a label, a reviewer, or the target branch.
+    changes = payload.maybe("changes")
+    is_retargeted = changes is not None and changes.maybe("target_branch") is not None
+    if action not in _CHANGES or (action == "update" and not request.value.get("oldrev") and not is_retargeted):
         return Ignored(f"merge_request {action}"[:100])
     repository, number = _repository(payload.object("project")), request.number("iid")
     head = head_of(request.object("last_commit"))
     source = request.maybe("source")
     user = payload.maybe("user")
+    ids = [
+        id_of(payload.maybe("project")),
+        id_of(request, "target_project_id"),
+        id_of(request, "source_project_id"),
+        id_of(source),
+    ]
     return PullRequest(
         repository,
         number,
@@ -57,7 +65,7 @@ def _merge_request(payload: Payload) -> WebhookEvent:
         f"refs/merge-requests/{number}/head",
         request.name("source_branch"),
         request.name("target_branch"),
-        fork=request.number("source_project_id") != request.number("target_project_id"),
+        fork=not claims_own_branch(ids, request.name("source_branch"), request),
         actor=user.text("username") if user is not None else "",
         source_repository=source.text("path_with_namespace") if source is not None else "",
         title=request.text("title"),
@@ -65,10 +73,23 @@ def _merge_request(payload: Payload) -> WebhookEvent:
         url=request.url("url"),
         subject=head.subject,
         author=head.author,
+        version=request.text("updated_at"),
     )
 
 
+_SYSTEM: dict[str, Parser] = {"push": _push, "tag_push": _push, "merge_request": _merge_request}
+
+
+def _system(payload: Payload) -> WebhookEvent:
+    """A hook of the whole server (`System Hook`): its deliveries have the content of a project's, and name their kind
+    in the body alone."""
+    kind = payload.text("object_kind") or payload.text("event_name")
+    parser = _SYSTEM.get(kind)
+    return parser(payload) if parser is not None else Ignored(f"system hook {kind}"[:MAX_WHAT])
+
+
 PARSERS: dict[str, Parser] = {
+    "System Hook": _system,
     "Push Hook": _push,
     "Tag Push Hook": _push,
     "Merge Request Hook": _merge_request,

@@ -4,23 +4,20 @@ field."""
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from danube_pkg.core.errors import Invalid
-from danube_pkg.core.repositories.revisions import first_line
+from danube_pkg.core.repositories.revisions import MAX_TEXT, first_line
 from danube_pkg.kit.records import Record
 
 MAX_NAME = 1024
 """Characters of a branch, tag, path or repository. Git's own bound for a path is 4096; no forge allows names of this
 length."""
 
+MAX_REF = 4096
+"""Characters of a ref: Git's own bound for a path."""
+
 MAX_URL = 2048
-
-MAX_TEXT = 4000
-"""Characters of a title or message, which is cut to them: it is searched for `[skip ci]` and shown in one line."""
-
-MAX_ITEMS = 100_000
-"""Entries of one list. A push that touches more files replaces a whole tree."""
 
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -46,7 +43,12 @@ def read_object(body: bytes) -> "Payload":
 
 
 class Payload(Record):
-    """An object of the payload, at `path`. Every method raises Invalid for a value of another type than its own."""
+    """An object of the payload, at `path`.
+
+    What decides which code runs is required (`name`, `ref`, `hash`, `number`, `object`): another value raises Invalid.
+    What is only shown or compared is not (`text`, `line`, `url`, `maybe`): an odd value counts as absent, so that no
+    delivery is lost for it.
+    """
 
     value: Mapping[str, Any]
     path: str
@@ -55,18 +57,15 @@ class Payload(Record):
         return Payload(_mapping(self.value.get(name), self._at(name)), self._at(name))
 
     def maybe(self, name: str) -> "Payload | None":
-        """`object` for a key that may be absent or null."""
-        return self.object(name) if self.value.get(name) is not None else None
+        """The object at a key; None where it is absent, null or something else."""
+        return self.object(name) if isinstance(self.value.get(name), dict) else None
 
     def objects(self, name: str) -> "Iterator[Payload]":
-        for index, one in enumerate(self._list(name)):
-            path = f"{self._at(name)}[{index}]"
-            yield Payload(_mapping(one, path), path)
-
-    def names(self, name: str) -> Iterator[str]:
-        """The texts of a list, unchanged: paths may contain anything but control characters."""
-        for index, one in enumerate(self._list(name)):
-            yield _name(one, f"{self._at(name)}[{index}]")
+        """The objects in a list; none where it is not a list."""
+        found = self.value.get(name)
+        for index, one in enumerate(found if isinstance(found, list) else ()):
+            if isinstance(one, dict):
+                yield Payload(one, f"{self._at(name)}[{index}]")
 
     def text(self, name: str) -> str:
         """A text to be shown, cut to MAX_TEXT and on one line; "" where it is absent."""
@@ -78,20 +77,20 @@ class Payload(Record):
 
     def _raw(self, name: str) -> str:
         found = self.value.get(name)
-        if found is None:
-            return ""
-        if not isinstance(found, str):
-            raise refusal(f"{self._at(name)} must be a text")
-        return found[:MAX_TEXT]
+        return found[:MAX_TEXT] if isinstance(found, str) else ""
 
     def name(self, name: str) -> str:
         """A required text that is a name: not empty, no control characters."""
         return _name(self.value.get(name), self._at(name))
 
     def url(self, name: str) -> str:
-        """A URL; "" where it is absent."""
+        """A URL; "" where it is absent or unusable."""
         found = self.value.get(name)
-        return _name(found, self._at(name), MAX_URL) if found else ""
+        return found if _is_name(found, MAX_URL) else ""
+
+    def ref(self, name: str) -> str:
+        """The full name of a ref."""
+        return _name(self.value.get(name), self._at(name), MAX_REF)
 
     def number(self, name: str) -> int:
         found = self.value.get(name)
@@ -102,18 +101,15 @@ class Payload(Record):
     def flag(self, name: str) -> bool:
         return self.value.get(name) is True
 
+    def has_hash(self, name: str) -> bool:
+        """Whether `hash` returns one."""
+        found = self.value.get(name)
+        return isinstance(found, str) and _HASH.fullmatch(found) is not None
+
     def hash(self, name: str) -> str:
         found = self.value.get(name)
         if not isinstance(found, str) or not _HASH.fullmatch(found):
             raise refusal(f"{self._at(name)} must be a commit's hash")
-        return found
-
-    def _list(self, name: str) -> list[Any]:
-        found = self.value.get(name)
-        if found is None:
-            return []
-        if not isinstance(found, list) or len(found) > MAX_ITEMS:
-            raise refusal(f"{self._at(name)} must be a list of at most {MAX_ITEMS}")
         return found
 
     def _at(self, name: str) -> str:
@@ -131,7 +127,11 @@ def _mapping(value: Any, path: str) -> Mapping[str, Any]:
     return value
 
 
+def _is_name(value: Any, longest: int) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= longest and not _CONTROL.search(value)
+
+
 def _name(value: Any, path: str, longest: int = MAX_NAME) -> str:
-    if not isinstance(value, str) or not value or len(value) > longest or _CONTROL.search(value):
+    if not _is_name(value, longest):
         raise refusal(f"{path} must be a name of at most {longest} characters")
     return value

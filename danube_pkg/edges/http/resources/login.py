@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.errors import Forbidden
 from danube_pkg.core.identity.access import Scope
-from danube_pkg.core.identity.oidc import LOGIN_SECONDS
+from danube_pkg.core.identity.oidc import LOGIN_SECONDS, Identity
 from danube_pkg.core.identity.people import SESSION_SECONDS, TOKEN_DAYS, Person
 from danube_pkg.edges.http.server.bodies import json_response
 from danube_pkg.edges.http.server.messages import Request, Response
@@ -30,17 +30,17 @@ ATTEMPT_PATH = "/auth"
 class LoginResource(Resource):
     """What the ways to log in share."""
 
-    async def welcome(
-        self, request: Request, person: Person, method: str, groups: tuple[str, ...] = ()
-    ) -> tuple[str, str]:
-        """Begin a session and return the header that sets its cookie. The browser's session before it ends."""
+    async def welcome(self, request: Request, person: Person, identity: Identity | None = None) -> tuple[str, str]:
+        """Begin a session and return the header that sets its cookie. The browser's session before it ends. identity:
+        the user's account at the issuer; None after a login with a password."""
         site, sessions = self.services.site, self.services.logins.sessions
         secret, _ = await sessions.begin(
             person.id,
-            method=method,
+            method="password" if identity is None else "oidc",
+            issuer="" if identity is None else identity.issuer,
             address=client_address(request, site),
             user_agent=request.headers.get("user-agent", ""),
-            groups=groups,
+            groups=() if identity is None else identity.groups,
             before=cookies(request).get(session_cookie(site)),
         )
         return set_cookie(site, session_cookie(site), secret, seconds=int(SESSION_SECONDS))
@@ -117,7 +117,7 @@ class LoginCallback(LoginResource):
             self.redirect_uri(request),
         )
         request.audited_as = person.email
-        cookie = await self.welcome(request, person, "oidc", identity.groups)
+        cookie = await self.welcome(request, person, identity)
         removed = set_cookie(site, ATTEMPT_COOKIE, "", seconds=0, path=ATTEMPT_PATH)
         return Response(302, b"", (("location", return_to), cookie, removed))
 
@@ -138,7 +138,7 @@ class PasswordLogin(LoginResource):
         check_same_site(request)
         request.audited_as = body.email
         person = await self.check_password(request, body.email, body.password)
-        return Response(204, b"", (await self.welcome(request, person, "password"),))
+        return Response(204, b"", (await self.welcome(request, person),))
 
 
 class Logout(Resource):

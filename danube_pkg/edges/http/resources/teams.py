@@ -1,8 +1,8 @@
-"""Teams and users of the configuration."""
+"""Teams of the configuration."""
 
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
-from danube_pkg.edges.http.views.teams import TeamList, TeamView, UserList, UserView
+from danube_pkg.edges.http.views.teams import TeamList, TeamView
 
 
 class Teams(Resource):
@@ -19,12 +19,3 @@ class Teams(Resource):
                 if actor.global_admin or name in actor.teams
             )
         )
-
-
-class Users(Resource):
-    """`/api/v1/users`."""
-
-    async def GET(self, request: Request) -> UserList:
-        """All users, also those that the configuration no longer has."""
-        users = await self.services.access.store.list_people()
-        return UserList(tuple(UserView(one.name, one.email, one.removed) for one in users))

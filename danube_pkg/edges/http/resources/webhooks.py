@@ -27,10 +27,11 @@ class WebhookReceiver(Resource):
         super().__init__(services)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    @answers(202, 200, 204, refuses=(400, 401, 404, 413, 503), takes="application/json")
+    @answers(202, 200, 204, refuses=(400, 401, 413, 503), takes="application/json")
     async def POST(self, request: Request) -> HookReceipt | Response:
         """Receive a webhook delivery: 202 once it is stored, 200 if it arrived before and for a ping, 204 if the event
-        is ignored. With any other answer nothing was stored."""
+        is ignored. One that is authentic and cannot be read gets 400 and is listed by `/api/v1/deliveries`. With any
+        other answer nothing was stored."""
         self.services.draining.check()
         found = await self.services.webhooks.receive(
             Forge(request.arguments["forge"]), request.headers, await self._body(request)
@@ -40,7 +41,9 @@ class WebhookReceiver(Resource):
         if found.is_ping:
             return json_response(HookReceipt(found.id, "pong"), 200)
         request.audited_as = f"delivery {found.id}"
-        return HookReceipt(found.id, "accepted") if found.is_new else json_response(HookReceipt(found.id, "known"), 200)
+        if not found.is_new:
+            return json_response(HookReceipt(found.id, "known"), 200)
+        return HookReceipt(found.id, "accepted" if found.has_pipeline else "no-pipeline")
 
     async def _body(self, request: Request) -> bytes:
         length = request.headers.get("content-length", "")

@@ -15,7 +15,10 @@ class ContactView(Record):
 
     time: Annotated[Time, about("When it was decided.")]
     step: Annotated[int | None, about("The step's number, 0 for the danubefile itself; null if it is not known.")]
-    way: Annotated[Way, about("How it was tried: through the proxy (connect, http), by DNS, or past the proxy.")]
+    way: Annotated[
+        Way,
+        about("How it was tried: through the proxy (connect, http), by DNS, past the proxy, or by the server (image)."),
+    ]
     host: Annotated[str, about("The host's name or address; empty if it is not known.")]
     port: Annotated[int, about("The port; 0 if it is not known.")]
     address: Annotated[str, about("The address that the name led to.")]

@@ -20,7 +20,10 @@ class PullRequestView(Record):
     source_branch: Annotated[str, about("The branch that is proposed.")]
     target_branch: Annotated[str, about("The branch that it would be merged into.")]
     source_repository: Annotated[str, about("The repository that the source branch is in.")]
-    fork: Annotated[bool, about("True if that is another repository, so that the code is untrusted.")]
+    fork: Annotated[bool, about("True unless the forge reported that the source is a branch of the repository.")]
+    trusted: Annotated[
+        bool, about("True if Git confirmed that. Otherwise a job needs an approval and gets no secrets.")
+    ]
 
 
 class TriggerView(Record):
@@ -169,6 +172,7 @@ def _pull_request_view(pull: Mapping[str, Any]) -> PullRequestView:
         target_branch=str(pull.get("target_branch", "")),
         source_repository=str(pull.get("source_repository", "")),
         fork=bool(pull.get("fork")),
+        trusted=pull.get("trusted") is True,
     )
 
 

@@ -1,4 +1,4 @@
-"""Teams and users of the configuration."""
+"""Teams of the configuration."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -19,17 +19,3 @@ class TeamList(Record):
     """Teams that the caller may see."""
 
     teams: Annotated[tuple[TeamView, ...], about("In the order of their names.")]
-
-
-class UserView(Record):
-    """A user."""
-
-    name: Annotated[str, about("The name in the configuration.")]
-    email: Annotated[str, about("The address.")]
-    removed: Annotated[bool, about("True if the configuration no longer has the user, who can then do nothing.")]
-
-
-class UserList(Record):
-    """All users, also removed ones."""
-
-    users: Annotated[tuple[UserView, ...], about("In the order of their addresses.")]

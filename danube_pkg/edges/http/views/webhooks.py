@@ -10,4 +10,10 @@ class HookReceipt(Record):
     """What became of a webhook delivery."""
 
     delivery: Annotated[str, about("The forge's id of the delivery.")]
-    status: Annotated[str, about("accepted, known (it arrived before), or pong (an answer to a ping).")]
+    status: Annotated[
+        str,
+        about(
+            "accepted, known (it arrived before), no-pipeline (stored, but no pipeline uses its repository), or pong "
+            "(an answer to a ping)."
+        ),
+    ]

@@ -7,18 +7,7 @@ import pytest
 
 from tests.adapters.runtimes.sandbox.as_user import ROOT, run_as_ordinary_user
 
-EVERYDAY = (
-    "tests/adapters/runtimes/sandbox/test_isolation.py",
-    "tests/contract/test_real_containers.py",
-    "tests/ops/test_doctor.py",
-)
 ALL = ("tests/adapters/runtimes/sandbox", "tests/contract", "tests/ops/test_doctor.py")
-
-
-@pytest.mark.slow("repeats a suite in a second pytest")
-@pytest.mark.parametrize("suite", EVERYDAY, ids=lambda suite: suite.rpartition("/")[2])
-def test_the_sandbox_isolates_without_root(suite: str) -> None:
-    passes([suite], subordinate_ids=False)
 
 
 @pytest.mark.long

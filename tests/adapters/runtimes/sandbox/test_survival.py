@@ -130,6 +130,7 @@ async def delete_as_the_engine_does(pods: Pods, pod_id: str) -> None:
                 return await pods.runtime.delete_pod(pod_id)
 
 
+@pytest.mark.long
 async def test_a_creation_interrupted_at_any_moment_leaves_nothing_that_delete_does_not_remove(pods: Pods) -> None:
     """The server is killed before each of many actions that the creation of a pod takes."""
     pod_id = (await pods.pod())[0].pod_id  # what is created once for a data directory exists from now on

@@ -8,7 +8,7 @@ import pytest
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.urls import same_repository
-from danube_pkg.core.triggers.webhooks.deliveries import check_forge, forge_of, parse_delivery
+from danube_pkg.core.triggers.webhooks.deliveries import check_forge, forge_of, parse_delivery, signed_body
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
@@ -17,6 +17,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequestChange,
     Push,
     TagPush,
+    UnreadableEvent,
     WebhookEvent,
 )
 from tests.core.triggers.webhooks.recorded import Recorded, one, recorded
@@ -54,6 +55,7 @@ def test_a_github_tag_has_its_name_and_commit() -> None:
         "Adding a .gitignore file",
         "Adding a .gitignore file",
         "Codertocat",
+        after="6113728f27ae82c7b1a177c8d03f9e96e0adf246",
     )
 
 
@@ -76,7 +78,7 @@ def test_a_pull_request_from_another_repository_is_a_forks(forge: Forge) -> None
     known = one(forge, "pull_request-0" if forge is Forge.GITHUB else "pull-request-opened")
     document = known.document
     assert not read(known, document).fork
-    document["pull_request"]["head"]["repo"]["full_name"] = "newcomer/copy"
+    document["pull_request"]["head"]["repo"]["id"] = 999
     assert read(known, document).fork
     document["pull_request"]["head"]["repo"] = None
     assert read(known, document).fork, "a fork that was deleted is a fork"
@@ -88,11 +90,11 @@ def read(known: Recorded, document: object) -> PullRequest:
     return event
 
 
-def test_a_gitlab_push_has_its_files_and_every_url_of_its_repository() -> None:
+def test_a_gitlab_push_has_the_head_before_it_and_every_url_of_its_repository() -> None:
     event = event_of(one(Forge.GITLAB, "push"))
     assert isinstance(event, Push)
     assert (event.branch, event.commit_sha, event.actor, event.message) == ("master", B, "jsmith", "fixed readme")
-    assert event.changed == ("CHANGELOG", "README.md", "app/controller/application.rb", "docs/new.md", "docs/old.md")
+    assert event.before == A
     for name in ("https://gitlab.example.org/Mike/Diaspora", "ssh://git@gitlab.example.org/mike/diaspora.git"):
         assert any(same_repository(name, url) for url in event.repository.urls)
 
@@ -124,19 +126,67 @@ def test_a_commits_subject_and_author_are_printable_and_bounded() -> None:
     assert "[skip ci]" in event.message
 
 
-@pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
-def test_files_are_unknown_where_a_forge_listed_only_some_of_the_commits(forge: Forge) -> None:
-    event = event_of(one(forge, "push-many"))
-    assert isinstance(event, Push)
-    assert event.changed is None
-
-
-def test_files_of_a_new_branch_are_unknown() -> None:
+def test_a_new_branch_has_no_head_before_it() -> None:
     known = one(Forge.GITHUB, "push-4")
     assert known.document["created"]
     event = event_of(known)
     assert isinstance(event, Push)
-    assert event.changed is None
+    assert event.before == ""
+
+
+@pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])
+@pytest.mark.parametrize("head", [None, {}, {"id": 7}])
+def test_the_head_is_looked_up_in_the_list_of_commits(forge: Forge, head: object) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = known.document
+    commit = {"id": document["after"], "message": "listed\n\nbody", "author": {"name": "Ada"}}
+    document.update(head_commit=head, commits=[{"id": "0" * 40, "message": "another"}, None, commit])
+    event = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+    assert isinstance(event, Push)
+    assert (event.subject, event.author, event.commit_sha) == ("listed", "Ada", document["after"])
+
+
+RETARGETED: dict[Forge, dict[str, object]] = {
+    Forge.GITHUB: {"action": "edited", "changes": {"base": {"ref": {"from": "dev"}, "sha": {"from": A}}}},
+    Forge.GITEA: {"action": "edited", "changes": {"ref": {"from": "dev"}}},
+    Forge.FORGEJO: {"action": "edited", "changes": {"ref": {"from": "dev"}}},
+    Forge.GITLAB: {"changes": {"target_branch": {"previous": "dev", "current": "master"}}},
+}
+
+
+@pytest.mark.parametrize("forge", list(Forge))
+def test_another_target_branch_is_an_update_and_a_new_title_is_not(forge: Forge) -> None:
+    names = {Forge.GITHUB: "pull_request-0", Forge.GITLAB: "merge-request-opened"}
+    known = one(forge, names.get(forge, "pull-request-opened"))
+    document = {**known.document, **RETARGETED[forge]}
+    if forge is Forge.GITLAB:
+        document["object_attributes"]["action"] = "update"
+    assert read(known, document).change is PullRequestChange.UPDATED
+    for changes in ({"title": {"from": "WIP: a"}}, {"draft": {"previous": True, "current": False}}, {}, None):
+        document["changes"] = changes
+        found = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+        assert isinstance(found, Ignored), "what is built is the same as before"
+
+
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_reopened_request_is_opened(forge: Forge) -> None:
+    names = {Forge.GITHUB: "pull_request-0", Forge.GITLAB: "merge-request-opened"}
+    known = one(forge, names.get(forge, "pull-request-opened"))
+    document = {**known.document, "action": "reopened"}
+    if forge is Forge.GITLAB:
+        document["object_attributes"]["action"] = "reopen"
+    assert read(known, document).change is PullRequestChange.OPENED
+
+
+@pytest.mark.parametrize("path", ["api/Icon\r", "a\tb", "a\nb", "x" * 4096, "\ud800", "", 7, None])
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_file_may_have_any_name(forge: Forge, path: object) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = known.document
+    for commit in document["commits"]:
+        commit["added"] = [path]
+    found = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+    assert isinstance(found, Push)
 
 
 @pytest.mark.parametrize("forge", [Forge.GITLAB, *GITEA_LIKE])
@@ -187,13 +237,25 @@ def test_gitea_and_forgejo_pull_requests(forge: Forge) -> None:
     assert (updated.change, updated.fork) == (PullRequestChange.UPDATED, False)
 
 
-def test_github_may_send_a_form() -> None:
-    known = one(Forge.GITHUB, "push-4")
-    headers = {**known.headers, "content-type": "application/x-www-form-urlencoded"}
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])
+def test_a_form_has_the_document_as_a_field(forge: Forge) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    headers = {**known.headers, "content-type": FORM}
     body = urlencode({"payload": known.body.decode()}).encode()
-    assert parse_delivery(Forge.GITHUB, headers, body).event == event_of(known)
-    with pytest.raises(Invalid, match="it is a form"):
-        parse_delivery(Forge.GITEA, {**one(Forge.GITEA, "push").headers, **headers}, body)
+    assert parse_delivery(forge, headers, body).event == event_of(known)
+    assert signed_body(forge, headers, body) == (body if forge is Forge.GITHUB else known.body)
+    assert signed_body(forge, known.headers, known.body) == known.body
+    assert signed_body(Forge.GITEA, headers, b"\xff") == b"", "without a document no signature is valid"
+
+
+def test_gitlab_sends_no_forms() -> None:
+    known = one(Forge.GITLAB, "push")
+    found = parse_delivery(Forge.GITLAB, {**known.headers, "content-type": FORM}, b"payload=%7B%7D").event
+    assert isinstance(found, UnreadableEvent)
+    assert "it is a form" in found.why
 
 
 def test_forges_that_send_each_others_headers_are_distinguished() -> None:
@@ -207,12 +269,62 @@ def test_forges_that_send_each_others_headers_are_distinguished() -> None:
 
 
 @pytest.mark.parametrize("forge", list(Forge))
-def test_a_delivery_without_its_id_is_refused(forge: Forge) -> None:
+def test_a_delivery_without_a_usable_id_is_known_by_its_content(forge: Forge) -> None:
     known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
     headers = {name: value for name, value in known.headers.items() if "deliver" not in name and "uuid" not in name}
     headers.pop("idempotency-key", None)
-    with pytest.raises(Invalid, match="it has no usable"):
-        parse_delivery(forge, headers, known.body)
+    first, again = (parse_delivery(forge, headers, known.body) for _ in range(2))
+    other = parse_delivery(forge, headers, known.body + b" ")
+    assert first.event == event_of(known)
+    assert first.id == again.id != other.id
+    assert first.id.startswith("sha256-")
+
+
+@pytest.mark.parametrize("name", ["push", "tag", "merge-request-opened"])
+def test_a_hook_of_the_whole_gitlab_is_read_like_a_projects(name: str) -> None:
+    known = one(Forge.GITLAB, name)
+    headers = {**known.headers, "x-gitlab-event": "System Hook"}
+    assert parse_delivery(Forge.GITLAB, headers, known.body).event == event_of(known)
+    other = parse_delivery(Forge.GITLAB, headers, b'{"event_name": "user_create"}').event
+    assert other == Ignored("system hook user_create")
+
+
+ODD = ["", 7, None, [], {}, "x" * 5000, "a\nb\t\x00", "\ud800"]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])
+def test_no_delivery_is_lost_for_an_odd_value_that_decides_nothing(forge: Forge, value: object) -> None:
+    known = one(forge, "pull_request-0" if forge is Forge.GITHUB else "pull-request-opened")
+    document = known.document
+    pull = document["pull_request"]
+    pull["title"] = pull["html_url"] = pull["user"] = document["sender"] = value
+    document["repository"]["html_url"] = value
+    found, usual = read(known, document), event_of(known)
+    assert isinstance(usual, PullRequest)
+    assert (found.commit_sha, found.number, found.fork) == (usual.commit_sha, usual.number, usual.fork)
+
+
+@pytest.mark.parametrize("ref", ["refs/notes/commits", "refs/for/main", "refs/heads/", "HEAD", "refs/changes/01/1/2"])
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_push_of_another_ref_is_ignored(forge: Forge, ref: str) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = {**known.document, "ref": ref}
+    found = parse_delivery(forge, known.headers, json.dumps(document).encode()).event
+    assert found == Ignored(f"push to {ref}")
+
+
+@pytest.mark.parametrize("forge", list(Forge))
+def test_a_delivery_without_what_decides_is_unreadable_and_says_why(forge: Forge) -> None:
+    known = one(forge, "push-4" if forge is Forge.GITHUB else "push")
+    document = known.document
+    document["after"] = "no hash"
+    document.pop("checkout_sha", None)
+    found = parse_delivery(forge, known.headers, json.dumps(document).encode())
+    assert isinstance(found.event, UnreadableEvent)
+    assert found.refused is not None
+    assert "after must be a commit's hash" in found.event.why
+    assert found.event.repository
 
 
 def test_gitlabs_attempts_of_one_delivery_have_one_id() -> None:

@@ -1,0 +1,79 @@
+"""Every field of the configuration acts, or is marked as planned and reported where it is set."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import danube_pkg
+from danube_pkg.core.configuration.applied import AppliedConfiguration
+from danube_pkg.core.configuration.kinds import KINDS
+from danube_pkg.core.configuration.planned import planned_in_file, planned_settings
+from danube_pkg.core.configuration.reference_page import records_in, reference_page
+from danube_pkg.core.configuration.settings import ConfigRepository, RuntimeSettings, Settings
+from danube_pkg.core.documents.marked import rule_of
+from danube_pkg.core.documents.records import typed_fields
+from danube_pkg.services.configuration.conditions import PlannedSettings
+from tests.core.configuration.test_configuration import state_of
+
+PACKAGE = Path(danube_pkg.__file__).parent
+
+
+def names_read() -> set[str]:
+    """Attributes that the program reads, and fields that its `match` statements name."""
+    found: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found.add(node.attr)
+            elif isinstance(node, ast.MatchClass):
+                found |= set(node.kwd_attrs)
+    return found
+
+
+def without_effect(record: type[Any], read: set[str], path: str) -> set[str]:
+    """Fields below a record that are neither read nor planned; below a planned field none has to be read."""
+    found = set()
+    for key, (field, hint) in typed_fields(record).items():
+        if rule_of(field).planned:
+            continue
+        if field.name not in read:
+            found.add(f"{path}.{key}")
+        for inner in records_in(hint):
+            found |= without_effect(inner, read, f"{path}.{key}")
+    return found
+
+
+def test_every_field_is_read_or_planned() -> None:
+    read = names_read()
+    kinds = {"danube.toml": Settings, **KINDS}
+    assert set().union(*(without_effect(kind, read, name) for name, kind in kinds.items())) == set()
+
+
+def test_a_setting_without_effect_is_reported_with_its_path() -> None:
+    state = state_of("""
+        {apiVersion: danube.dev/v1, kind: Config, metadata: {name: global}, spec: {
+            retention: {logs_days: 1}, observability: {traces_enabled: true}, kubernetes: {namespace: x}}}
+        ---
+        {apiVersion: danube.dev/v1, kind: Pipeline, metadata: {name: app}, spec: {repository: /srv/app, run_as_root: true}}
+        """)
+    assert [str(one) for one in planned_settings(state)] == [
+        "config.yaml: kubernetes has no effect yet: this version has no Kubernetes runtime",
+        "config.yaml: retention has no effect yet: nothing is deleted by age",
+        "config.yaml: observability.traces_enabled has no effect yet: no traces are sent",
+        "pipeline app: run_as_root has no effect yet: this version has no Kubernetes runtime",
+    ]
+
+
+async def test_the_conditions_name_settings_of_both_files() -> None:
+    settings = Settings(ConfigRepository("config"), runtime=RuntimeSettings(kubeconfig="/root/kube"))
+    state = state_of(
+        "{apiVersion: danube.dev/v1, kind: Config, metadata: {name: g}, spec: {retention: {artifacts_days: 2}}}"
+    )
+    assert [one.path for one in planned_in_file(settings)] == ["danube.toml: runtime.kubeconfig"]
+    found = await PlannedSettings(settings, AppliedConfiguration(state)).conditions()
+    assert [one.reference for one in found] == ["setting-without-effect"] * 2
+    assert await PlannedSettings(Settings(ConfigRepository("config")), AppliedConfiguration()).conditions() == []
+
+
+def test_the_reference_says_so() -> None:
+    assert "**It has no effect yet**: nothing is deleted by age." in reference_page()
