@@ -14,6 +14,7 @@ from danube_pkg.services.configuration.conditions import (
     PlannedSettings,
     RestartConditions,
     RunningSettings,
+    TriggerConditions,
 )
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ConditionSource
@@ -53,5 +54,5 @@ async def open_configuration(
     server = effective_settings(settings.server, settings.written, applied.config, flags)
     running = RunningSettings(server, settings.written, flags, applied.config)
     missing = MissingSecrets(applied, repository, SqliteSecrets(store.database))
-    planned = PlannedSettings(settings, applied)
-    return ConfigurationParts(sync, running, (RestartConditions(running, applied), missing, planned, reporter))
+    planned, waiting = PlannedSettings(settings, applied), TriggerConditions(applied)
+    return ConfigurationParts(sync, running, (RestartConditions(running, applied), missing, planned, waiting, reporter))

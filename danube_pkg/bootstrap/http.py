@@ -1,5 +1,6 @@
 """Opens the HTTP edge: its services, the web page and the sockets."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from danube_pkg.edges.http.services import Services, Site
 from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
-from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.health import ServerConditions, ServerReadiness
 from danube_pkg.services.identity.audit import Audit
 
 SOCKET_NAME = "danube.sock"
@@ -31,13 +32,14 @@ class HttpOptions(Record):
     """How clients reach the server.
 
     external_url: the URL that links begin with; certificate: the files of a TLS certificate and its key;
-    page_directory: the built page.
+    page_directory: the built page. listening: a socket that listens at bind_address already.
     """
 
     bind_address: str
     external_url: str = ""
     certificate: tuple[Path, Path] | None = None
     page_directory: Path | None = None
+    listening: socket.socket | None = None
 
 
 class HttpParts(Record):
@@ -56,6 +58,7 @@ class ServerParts(Record):
     identity: IdentityParts
     configuration: ConfigurationSync
     conditions: ServerConditions
+    readiness: ServerReadiness
     audit: Audit
     files: SourceFiles
     deploy_key: str
@@ -72,8 +75,8 @@ async def open_http(parts: ServerParts, options: HttpOptions) -> AsyncIterator[H
             site = replace(site, dex=upstream)
         services = build_services(parts, site)
         server = HttpServer(services, ROUTES, PATTERNS)
-        socket = parts.store.directory / SOCKET_NAME
-        serving = server.serving(socket, options.bind_address, options.certificate)
+        local = parts.store.directory / SOCKET_NAME
+        serving = server.serving(local, options.bind_address, options.certificate, options.listening)
         yield HttpParts(await stack.enter_async_context(serving), services)
 
 
@@ -98,6 +101,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         configuration=parts.configuration,
         applied=parts.configuration.applied,
         conditions=parts.conditions,
+        readiness=parts.readiness,
         outlines=Outlines(jobs.sources, parts.files),
         deploy_key=parts.deploy_key,
         access=parts.identity.access,

@@ -22,6 +22,7 @@ from danube_pkg.core.identity.oidc import ClientSettings
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.bearer import BearerParts
@@ -43,6 +44,11 @@ class IdentityParts(Record):
     access: Access
     logins: Logins
     dex: Dex | None
+
+    @property
+    def conditions(self) -> tuple[ConditionSource, ...]:
+        """Those of an issuer elsewhere; those of the own Dex keep the server from being ready."""
+        return (self.logins.oidc,) if self.dex is None else ()
 
 
 def build_audit(store: Store) -> Audit:
@@ -113,7 +119,12 @@ async def oidc_client(
     if issuer.client_secret_secret:
         secret = await secrets.read_for_server(issuer.client_secret_secret, "the login by OpenID Connect")
     return ClientSettings(
-        issuer.issuer, issuer.client_id, secret.decode("utf-8", "replace").strip(), issuer.scopes, issuer.groups_claim
+        issuer.issuer,
+        issuer.client_id,
+        secret.decode("utf-8", "replace").strip(),
+        issuer.scopes,
+        issuer.groups_claim,
+        issuer.device_client_id,
     )
 
 

@@ -129,7 +129,7 @@ async def _registries_of(
         raise Defect("guest-writes", "a process that is not the server must not write into its database")
 
     try:
-        keys, database = Keys.open(data / "keys"), Database(data / "danube.db", is_guest=True)
+        keys, database = Keys.read(data / "keys"), Database(data / "danube.db", is_guest=True)
     except (Permanent, Unavailable) as error:
         _log.warning("server-registries-unknown", extra={"fields": {"data": str(data), "cause": str(error)}})
         yield (), None

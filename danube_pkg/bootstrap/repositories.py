@@ -6,7 +6,8 @@ from pathlib import Path
 
 from danube_pkg.adapters.forges.client import HttpForges
 from danube_pkg.adapters.git.sources import GitSources
-from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME, open_deploy_key
+from danube_pkg.adapters.keys.keys import DEPLOY_KEY_NAME
+from danube_pkg.bootstrap.keys import open_ssh_key
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository, SourceSettings
@@ -38,8 +39,7 @@ async def open_repositories(
 ) -> AsyncIterator[RepositoryParts]:
     """Creates the deploy key on the first start; mirrors are below `repos/`."""
     directory = store.directory / "keys"
-    made = not (directory / DEPLOY_KEY_NAME).exists()
-    deploy_key = open_deploy_key(directory)
+    deploy_key, made = await open_ssh_key(directory, store.database)
     if made:
         _log.info("deploy-key-made", public=deploy_key, hint="give it read access: danube keys")
     forges = HttpForges()

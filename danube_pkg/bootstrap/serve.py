@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from danube_pkg.bootstrap.configuration import open_configuration
 from danube_pkg.bootstrap.engine import build_masks, build_secrets, open_engine
+from danube_pkg.bootstrap.health import build_readiness
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
@@ -15,7 +17,7 @@ from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
-from danube_pkg.core.configuration.settings import Settings, TlsSettings
+from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
@@ -29,13 +31,14 @@ _log = EventLog("danube.server")
 class ServerOptions(Record):
     """settings: danube.toml, with the command line's flags applied; flags: names of the settings that these replace.
 
-    known: gets each secret value, to mask it in the server's log.
+    known: gets each secret value, to mask it in the server's log. listening: the socket on which clients wait already.
     """
 
     settings: Settings
     flags: frozenset[str]
     known: KnownValues
     images: ImageOptions
+    listening: socket.socket | None = None
 
 
 class RunningServer(Record):
@@ -79,16 +82,16 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
+        readiness = build_readiness(store, configuration.sync, identity.dex)
         sources: list[ConditionSource] = [
+            readiness,
             configuration.sync,
             *configuration.conditions,
-            triggers.webhooks,
-            triggers.schedules,
+            *identity.conditions,
+            *triggers.conditions,
             outbox,
             *runtime.conditions,
         ]
-        if identity.dex is not None:
-            sources.append(identity.dex)
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
@@ -99,12 +102,12 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             identity=identity,
             configuration=configuration.sync,
             conditions=ServerConditions(*sources),
+            readiness=readiness,
             audit=audit,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
         )
-        http = HttpOptions(server.bind_address, server.external_url, _certificate(settings.tls), find_page())
-        opened = await stack.enter_async_context(open_http(parts, http))
+        opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)
 
 
@@ -115,6 +118,12 @@ async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
         _log.info("server-ready", address=server.address, data=data, process=os.getpid())
         await stop.wait()
         _log.info("server-stopping", jobs="continue; the next server takes them over")
+
+
+def _http_options(options: ServerOptions, server: ServerSettings) -> HttpOptions:
+    """server: the effective settings."""
+    certificate = _certificate(options.settings.tls)
+    return HttpOptions(server.bind_address, server.external_url, certificate, find_page(), options.listening)
 
 
 def _certificate(tls: TlsSettings) -> tuple[Path, Path] | None:

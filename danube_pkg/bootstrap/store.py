@@ -9,11 +9,13 @@ from pathlib import Path
 
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.store import Database, SqliteConfiguration, SqliteJobs, SqlitePipelines
+from danube_pkg.bootstrap.keys import DATABASE_NAME, check_not_emptied, open_keys
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.errors import Conflict, Permanent
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.pipelines import PipelineStore
+from danube_pkg.core.storage_errors import FAILING
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock, SystemClock
 from danube_pkg.kit.ids import SortableIds
@@ -46,9 +48,11 @@ class Store(Record):
 async def open_store(directory: Path) -> AsyncIterator[Store]:
     """Creates the directory where it is missing. Raises Conflict while another process has it open, Permanent."""
     with locked_data_directory(directory):
-        clock, keys = SystemClock(), Keys.open(directory / "keys")
-        database = Database(directory / "danube.db")
+        clock = SystemClock()
+        check_not_emptied(directory)
+        database = Database(directory / DATABASE_NAME)
         try:
+            keys = await open_keys(directory, database)
             jobs = SqliteJobs(database)
             ids = SortableIds(clock.now, secrets.token_bytes)
             for newest in await jobs.list_jobs(JobFilter(limit=1)):
@@ -95,5 +99,7 @@ def _make(directory: Path) -> None:
             "data-directory-unusable",
             f"the data directory {directory} cannot be used",
             cause=error.strerror or str(error),
-            hint=f"create it: install -d -m 0700 -o {os.geteuid()} {directory}, or name another one: --data DIR",
+            hint=f"check the disk: journalctl -k; findmnt -T {directory}"
+            if error.errno in FAILING
+            else f"create it: install -d -m 0700 -o {os.geteuid()} {directory}, or name another one: --data DIR",
         ) from error

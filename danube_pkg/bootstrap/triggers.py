@@ -9,11 +9,13 @@ from danube_pkg.adapters.store import SqliteInbox, SqliteOutbox
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.notifications.ports import OutboundHttp
+from danube_pkg.core.notifications.rules import channels_of
 from danube_pkg.core.repositories.ports import CommitStatuses
 from danube_pkg.core.triggers.ports import CommitReader, InboxStore
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
+from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.notifications.outbox import Outbox
 from danube_pkg.services.notifications.senders import Notifiers
 from danube_pkg.services.triggers.inbox import Inbox, InboxPorts
@@ -30,6 +32,11 @@ class TriggerParts(Record):
     inbox_store: InboxStore
     webhooks: Webhooks
     schedules: Schedules
+
+    @property
+    def conditions(self) -> tuple[ConditionSource, ...]:
+        """The parts that report conditions."""
+        return (self.webhooks, self.inbox, self.schedules)
 
 
 def build_triggers(
@@ -65,6 +72,12 @@ async def open_notifications(
     """An outbox that delivers until the block is left."""
     applied = jobs.observer.applied
     notifiers = Notifiers(applied, external_url, jobs.secrets, statuses, http, SmtpMail(), store.clock)
-    outbox = Outbox(SqliteOutbox(store.database), store.timing, notifiers.senders(), jobs.observer.outbox_added)
+    outbox = Outbox(
+        SqliteOutbox(store.database),
+        store.timing,
+        notifiers.senders(),
+        jobs.observer.outbox_added,
+        lambda: channels_of(applied.state),
+    )
     async with outbox.running():
         yield outbox

@@ -40,7 +40,7 @@ _KINDS: Mapping[int, type[PlatformError]] = {
     422: errors.Permanent,
     429: errors.Unavailable,
     503: errors.Unavailable,
-    507: errors.StorageFull,
+    507: errors.StorageUnwritable,
 }
 
 

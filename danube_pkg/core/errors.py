@@ -20,7 +20,9 @@
     │   ├── Unavailable                    a component is not reachable
     │   │   ├── Throttled                  it is rate-limiting; says when to try again (429)
     │   │   └── cli.NoServer, AnswerLost, AnswerLate    refused, broken before the response, no response in time
-    │   └── StorageFull                    no space on disk; nothing was lost, the writer waits (507)
+    │   └── StorageUnwritable              nothing can be written; nothing was lost, the writer waits (507)
+    │       ├── StorageFull                no space on disk
+    │       └── StorageFailing             the disk is read-only, broken or gone
     └── Defect                             Danube broke one of its own rules; never the user's fault (500)
         └── IllegalEvent, ProtocolViolation, InauthenticRecord
 
@@ -149,10 +151,18 @@ class Throttled(Unavailable):
         self.retry_seconds = retry_seconds
 
 
-class StorageFull(Retryable):
-    """No space on disk. Nothing was lost: the writer waits until there is space."""
+class StorageUnwritable(Retryable):
+    """Nothing can be written. Nothing was lost: the writer waits until it can write."""
 
     status = 507
+
+
+class StorageFull(StorageUnwritable):
+    """No space on disk."""
+
+
+class StorageFailing(StorageUnwritable):
+    """The disk is read-only, broken or gone, whatever room it has."""
 
 
 class Defect(PlatformError):

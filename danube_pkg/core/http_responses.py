@@ -39,7 +39,7 @@ def refusal(
         )
     if status in (408, 425) or status >= 500:
         return Unavailable(
-            f"{kind}-unreachable", f"{name} is unavailable (HTTP {status})", cause=cause, hint="try again"
+            f"{kind}-unreachable", f"{name} is unavailable (HTTP {status})", cause=cause, hint="it is retried"
         )
     if status in (401, 403):
         return Unauthenticated(
@@ -48,7 +48,15 @@ def refusal(
             cause=cause,
             hint="check the secret and its permissions, and set it again: danube secrets set NAME",
         )
-    hint = "check the credential and its permissions" if status in (404, 422) else "check the URL"
+    if status == 404 and kind == "forge":
+        # Forges answer so where a token may not see a repository: access that is given makes the same request succeed.
+        return Unauthenticated(
+            "forge-refused",
+            f"{name} does not exist, or the credential may not see it (HTTP 404)",
+            cause=cause,
+            hint="give the credential's account access to the repository, or correct the repository in the configuration",
+        )
+    hint = "check the credential and its permissions" if status == 422 else "check the URL"
     return Permanent(f"{kind}-refused", f"{name} rejected the request (HTTP {status})", cause=cause, hint=hint)
 
 

@@ -12,7 +12,14 @@ from typing import TextIO
 
 Redact = Callable[[str], str]
 
-_LEVELS = ("debug", "info", "warning", "error")
+_LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 class JsonLines(logging.Formatter):
@@ -51,27 +58,32 @@ class HumanLines(logging.Formatter):
 
 
 def set_up_logging(stream: TextIO, wanted: str, redact: Redact) -> None:
-    """Write the records of all loggers to `stream`. Raises ValueError for unknown words in `wanted`.
+    """Write the records of all loggers to `stream`. Other words in `wanted` are ignored, and a warning names them.
 
-    wanted: words separated by commas: a level for all loggers (`debug`, `info`, `warning`, `error`), `NAME=LEVEL` for
-    one logger, `json` or `human` for the format, which is JSON by default unless the stream is a terminal.
+    wanted: words separated by commas: a level for all loggers (`trace`, `debug`, `info`, `warn`, `warning`, `error`;
+    trace is debug), `NAME=LEVEL` for one logger, `json` or `human` for the format, which is JSON by default unless the
+    stream is a terminal.
     """
     human = stream.isatty()
     levels: dict[str, int] = {"": logging.INFO}
+    unknown: list[str] = []
     for word in filter(None, (part.strip() for part in wanted.split(","))):
         name, equals, level = word.rpartition("=")
         if word in ("json", "human"):
             human = word == "human"
-        elif level in _LEVELS and bool(name) == bool(equals):
-            levels[name] = logging.getLevelNamesMapping()[level.upper()]
+        elif level.lower() in _LEVELS and bool(name) == bool(equals):
+            levels[name] = _LEVELS[level.lower()]
         else:
-            raise ValueError(f"{word!r} is not one of {', '.join(_LEVELS)}, NAME=LEVEL, json, human")
+            unknown.append(word)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(HumanLines(redact) if human else JsonLines(redact))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     for name, number in levels.items():
         logging.getLogger(name).setLevel(number)
+    if unknown:
+        known = f"known: {', '.join(_LEVELS)}, NAME=LEVEL, json, human"
+        EventLog("danube.log").warning("log-level-unknown", words=" ".join(unknown), hint=known)
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.programs import CoordinatorProgram
 from danube_pkg.adapters.runtimes.sandbox import (
+    PodDisks,
     SandboxRuntime,
     SandboxSettings,
     find_bubblewrap,
@@ -65,6 +66,7 @@ async def diagnose(settings: SandboxSettings) -> list[CheckResult]:
         check_installation(settings.program),
         await asyncio.to_thread(check_ids, settings.namespaces),
         check_limits(),
+        await check_disks(settings.data_dir),
         check_data_directory(settings.data_dir),
         await check_pod(settings),
     ]
@@ -142,6 +144,17 @@ def check_limits() -> CheckResult:
         return CheckResult("limits", True, what)
     what = "memory is limited for each process and not for the pod: this user may not create control groups"
     return CheckResult("limits", True, what, "run the server as root for limits of the whole pod")
+
+
+async def check_disks(data_dir: Path) -> CheckResult:
+    """What limits a pod's disk. A limit that is only measured is normal for an ordinary user, and no failure."""
+    problem = await PodDisks(data_dir).problem() if data_dir.is_dir() else "the data directory does not exist"
+    if not problem:
+        what = "each pod has a file system of its own, so the kernel limits its bytes and files"
+        return CheckResult("pod disks", True, what)
+    what = f"a pod's disk is measured every second and not limited by the kernel: {problem}"
+    hint = "run the server as root, with Linux 5.19 or newer, e2fsprogs, loop devices and space for workspace_size_gb"
+    return CheckResult("pod disks", True, what, hint)
 
 
 def check_data_directory(data_dir: Path) -> CheckResult:

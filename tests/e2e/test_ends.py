@@ -78,6 +78,18 @@ def test_a_step_that_is_killed_for_memory_fails_with_that_reason(shared: Install
     assert (job["status"], job["reason"]) == ("failure", "out-of-memory")
 
 
+@pytest.mark.slow("writes a gigabyte, the smallest limit of a workspace")
+def test_a_full_workspace_ends_the_job_whatever_the_step_made_of_the_error(shared: Installation) -> None:
+    write = "head -c 1200M /dev/zero > f; rm f; head -c 1200M /dev/zero > f; sleep 100"
+    body = f"step.run({write!r}, name='writes', check=False)\nstep.run('echo not reached')"
+    shared.pipeline("full", job_of(body), workspace_size_gb=1)
+    shared.sync()
+    job = shared.end_of(shared.trigger("full"))
+    assert (job["status"], job["reason"]) == ("failure", "workspace-full")
+    assert "the limit is 1024 MB" in job["message"]
+    assert "workspace_size_gb" in job["hint"]
+
+
 def test_a_job_whose_pod_is_killed_from_outside_fails(shared: Installation) -> None:
     shared.pipeline("app", job_of("step.run('echo begun; sleep 100')"))
     shared.sync()

@@ -34,11 +34,13 @@ Attempt = tuple[str, int]
 
 @dataclass(slots=True)
 class FakePod:
-    """lives: its namespaces are held; without them it gets no new container and waits to be deleted."""
+    """lives: its namespaces are held; without them it gets no new container and waits to be deleted. workspace_full: as
+    the runtime reports it."""
 
     spec: PodSpec
     containers: list["FakeContainer"] = field(default_factory=list)
     lives: bool = True
+    workspace_full: str = ""
 
 
 class FakeContainer:

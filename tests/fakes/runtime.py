@@ -85,6 +85,10 @@ class FakeRuntime:
         known = pod.containers if pod is not None else ()
         return sum(one.memory_kills for one in known if one.container.number == container.number)
 
+    async def workspace_full(self, container: Container) -> str:
+        pod = self.machine.pods.get(container.pod_id)
+        return pod.workspace_full if pod is not None else ""
+
     async def delete_pod(self, pod_id: str) -> None:
         async with self._locks.setdefault(pod_id, asyncio.Lock()):
             await self._boundary.cross("delete-pod.begin")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from danube_pkg.kit.logs import EventLog, JsonLines
+from danube_pkg.kit.logs import EventLog, JsonLines, set_up_logging
 
 NAME = "danube.test-events"
 
@@ -72,3 +72,29 @@ def test_records_name_the_line_that_wrote_them(stream: io.StringIO) -> None:
     logging.getLogger(NAME).removeHandler(handler)
     (record,) = handler.records
     assert record.funcName == "test_records_name_the_line_that_wrote_them"
+
+
+@pytest.fixture
+def whole_log() -> Iterator[io.StringIO]:
+    """A stream for a whole process's log; the root logger is restored afterwards."""
+    root, git = logging.getLogger(), logging.getLogger("danube.git")
+    before = root.handlers[:], root.level, git.level
+    yield io.StringIO()
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    git.setLevel(before[2])
+
+
+@pytest.mark.parametrize(
+    ("word", "level"), [("trace", logging.DEBUG), ("warn", logging.WARNING), ("WARN", logging.WARNING)]
+)
+def test_other_usual_names_of_levels_are_known(whole_log: io.StringIO, word: str, level: int) -> None:
+    set_up_logging(whole_log, word, str)
+    assert logging.getLogger().level == level
+
+
+def test_a_word_that_is_not_known_is_a_warning_in_the_log(whole_log: io.StringIO) -> None:
+    set_up_logging(whole_log, "loud,danube.git=debug,json", str)
+    (line,) = map(json.loads, whole_log.getvalue().splitlines())
+    assert (line["event"], line["words"]) == ("log-level-unknown", "loud")
+    assert logging.getLogger("danube.git").level == logging.DEBUG

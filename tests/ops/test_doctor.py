@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from danube_pkg.adapters.programs import CoordinatorProgram
-from danube_pkg.adapters.runtimes.sandbox import SandboxRuntime
+from danube_pkg.adapters.runtimes.sandbox import PodDisks, SandboxRuntime, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap
 from danube_pkg.core.errors import HostLacks
 from danube_pkg.kit.records import replace
@@ -46,11 +46,19 @@ async def diagnose_as_root_of_a_container(data: Path, prepare: str) -> dict[str,
 async def test_every_check_passes_on_this_machine(tmp_path: Path) -> None:
     findings = await diagnose(settings_of(tmp_path))
     assert [finding.name for finding in findings] == [
-        "kernel", "filter", "bubblewrap", "installation", "ids", "limits", "data directory", "pod",
+        "kernel", "filter", "bubblewrap", "installation", "ids", "limits", "pod disks", "data directory", "pod",
     ]  # fmt: skip
     assert [finding for finding in findings if not finding.ok] == []
     assert findings[-1].what.endswith("containers share images by overlays")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+async def test_what_limits_a_pods_disk_is_named(tmp_path: Path) -> None:
+    finding = await doctor.check_disks(tmp_path)
+    by_kernel = has_ids_for_pods() and not await PodDisks(tmp_path).problem()
+    assert finding.ok
+    assert finding.what.startswith("each pod has a file system of its own") == by_kernel
+    assert ("measured every second" in finding.what) == ("as root" in finding.hint) == (not by_kernel)
 
 
 def test_a_user_with_one_id_learns_what_that_means_and_what_changes_it(monkeypatch: pytest.MonkeyPatch) -> None:

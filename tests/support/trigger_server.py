@@ -22,6 +22,7 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, T
 from danube_pkg.core.configuration.state import Applied, PipelineDefinition, State, pipeline_of
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.notifications.outbox import OutboxKind
+from danube_pkg.core.notifications.rules import channels_of
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.core.triggers.inbox import InboxEntry
@@ -145,7 +146,13 @@ async def open_trigger_server(
 @asynccontextmanager
 async def delivering(danube: TriggerServer, senders: Mapping[OutboxKind, Send]) -> AsyncIterator[Outbox]:
     """Runs the outbox's loop."""
-    outbox = Outbox(danube.outbox_store, danube.timing, senders, danube.observer.outbox_added)
+    outbox = Outbox(
+        danube.outbox_store,
+        danube.timing,
+        senders,
+        danube.observer.outbox_added,
+        lambda: channels_of(danube.applied.state),
+    )
     async with outbox.running():
         yield outbox
 

@@ -4,21 +4,19 @@ Uploads in progress are in DIRECTORY/.parts, which is emptied when a server star
 """
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from danube_pkg.core.errors import StorageFull, TooLarge
+from danube_pkg.core.errors import TooLarge
+from danube_pkg.core.storage_errors import storage_error
 from danube_pkg.kit.files import sync_directory
 from danube_pkg.kit.records import Record
 
 READ_BYTES = 256 * 1024
 """Size of one piece of a download."""
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ReceivedFile(Record):
@@ -31,7 +29,7 @@ class ReceivedFile(Record):
     target: Path
 
     async def keep(self) -> None:
-        with _translated(self.kind, self.target.name):
+        with _translated(self.kind, self.target):
             self.target.parent.mkdir(exist_ok=True, mode=0o750)
             os.replace(self.part, self.target)
             await asyncio.to_thread(sync_directory, self.target.parent)
@@ -55,7 +53,7 @@ class BlobDirectory:
         part = self._parts / f"{job_id}.{os.urandom(6).hex()}"
         size, hash_ = 0, sha256()
         try:
-            with _translated(self._kind, file_name), part.open("xb") as file:
+            with _translated(self._kind, self._path(job_id, file_name)), part.open("xb") as file:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit_bytes:
@@ -70,7 +68,8 @@ class BlobDirectory:
                 await asyncio.to_thread(os.fsync, file.fileno())
             yield ReceivedFile(size, hash_.hexdigest(), self._kind, part, self._path(job_id, file_name))
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # unfinished parts are removed at the next start
+                part.unlink(missing_ok=True)
 
     def has(self, job_id: str, file_name: str) -> bool:
         return self._path(job_id, file_name).is_file()
@@ -87,15 +86,12 @@ class BlobDirectory:
 
 
 @contextmanager
-def _translated(kind: str, file_name: str) -> Iterator[None]:
+def _translated(kind: str, file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        # The job's own directory may not exist yet.
+        translated = storage_error(error, kind, file.name, str(file.parent.parent), then="the upload is repeated")
+        if translated is None:
             raise
-        raise StorageFull(
-            f"{kind}-disk-full",
-            f"there is no room for {file_name}",
-            cause=str(error),
-            hint="free space on the file system of the data directory; the upload is repeated",
-        ) from error
+        raise translated from error

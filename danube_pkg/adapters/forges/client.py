@@ -1,12 +1,14 @@
 """HTTP client for forges' APIs and notification receivers, and the signed token with which a GitHub App authenticates.
 
-Redirects are not followed, since they would send a token to another server.
+A redirect is followed within its origin only, where a forge sends requests about a renamed repository: another server
+must not get the token. Those of receivers are not followed.
 """
 
 import json
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from danube_pkg.core.errors import Invalid, Permanent, Unavailable
 from danube_pkg.core.http_responses import refusal
@@ -18,6 +20,17 @@ JWT_SECONDS = 540
 """GitHub accepts at most ten minutes; the rest is for clocks that differ."""
 
 CLOCK_SKEW_SECONDS = 60
+
+REDIRECTS = (301, 302, 307, 308)
+"""After these the same request is sent again: forges use all of them for a repository that was renamed."""
+
+MAX_REDIRECTS = 3
+"""A repository that was renamed several times is redirected once by every forge; more is a loop."""
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 class HttpForges:
@@ -32,8 +45,14 @@ class HttpForges:
     async def post(self, request: ApiRequest) -> Mapping[str, Any]:
         headers = {"Content-Type": "application/json", **request.headers}
         body = json.dumps(dict(request.body)).encode()
-        answer = await self._send("forge", request.url, request.url, headers, body)
-        error = refusal(answer.status, answer.headers, answer.body, time.time(), name=request.url, kind="forge")
+        url = request.url
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._send("forge", url, url, headers, body)
+            target = urljoin(url, answer.headers.get("location", "")) if answer.status in REDIRECTS else url
+            if target == url or _origin(target) != _origin(url):
+                break
+            url = target
+        error = refusal(answer.status, answer.headers, answer.body, time.time(), name=url, kind="forge")
         if error is not None:
             raise error
         try:
@@ -57,7 +76,7 @@ class HttpForges:
                 ) from error
             cause = str(error.trouble if url != name else error)  # the text of an error may contain a secret URL
             raise Unavailable(
-                f"{kind}-unreachable", f"{name} cannot be reached now", cause=cause, hint="try again"
+                f"{kind}-unreachable", f"{name} cannot be reached now", cause=cause, hint="it is retried"
             ) from error
         return HttpAnswer(response.status, dict(response.headers), response.body)
 

@@ -303,7 +303,7 @@ def _quoted(text: str) -> str:
 
 
 def _parents(name: str) -> list[str]:
-    """The directories of a ref's file below its first one, which is there already."""
+    """The directories of a ref's file below its first one, which exists already."""
     parts = posixpath.dirname(name).split("/")
     return ["/".join(parts[: count + 1]) for count in range(1, len(parts))]
 

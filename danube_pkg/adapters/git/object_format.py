@@ -25,5 +25,5 @@ def _not_built(name: str) -> Permanent:
     return Permanent(
         "source-unavailable",
         f"{name} has the object format sha256, and such repositories cannot be built",
-        hint="convert it into one with the object format sha1: git fast-export --all | git -C COPY fast-import",
+        hint="convert it into one with the object format sha1, with git fast-export and git fast-import",
     )

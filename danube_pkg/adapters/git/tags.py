@@ -9,7 +9,7 @@ from dulwich.refs import Ref, check_ref_format
 from danube_pkg.kit.records import Record
 
 MAX_TAGS = 10
-"""Tags of tags: Git allows any number, and hardly anybody makes two."""
+"""Tags of tags: Git allows any number, and two are rare."""
 
 
 class GitTag(Record):

@@ -5,7 +5,6 @@ output has an answer to each. If the input ends early, the pull was cancelled.
 """
 
 import ctypes
-import errno
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 from danube_pkg.adapters.images.layers import LayerWriter
 from danube_pkg.adapters.images.packed import LayerBroken, LayerStream, pieces_of, unpacked
 from danube_pkg.adapters.images.tree import DirectoryTree
+from danube_pkg.kit.full_disk import is_full
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
         _answer({"broken": str(error)})
         return 1
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = is_full(error)
         _answer({"full" if full else "failed": error.strerror or str(error)})
         return 1
     return 0

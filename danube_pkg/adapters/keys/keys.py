@@ -28,6 +28,7 @@ from danube_pkg.core.errors import Permanent, Unauthenticated
 from danube_pkg.core.secrets.secret import SecretName, StoredSecret
 from danube_pkg.kit.files import write_atomically
 
+KEY_NAME = "encryption.key"
 DEPLOY_KEY_NAME = "git_deploy_key"
 _NONCE_BYTES = 12
 _TOKEN_PREFIX = "dj1"
@@ -41,16 +42,27 @@ class Keys:
         self._token_key = _derive(master, "job-token")
         self._step_key = _derive(master, "step-key")
         self._seal = AESGCM(_derive(master, "login-cookie"))
+        self.fingerprint = _derive(master, "fingerprint").hex()
+        """Tells this key from another one, and does not reveal it."""
         self.audit_key = _derive(master, "audit")
         self.dex_client_secret = _url_safe(_derive(master, "dex-client"))
 
     @classmethod
     def open(cls, directory: Path) -> "Keys":
-        """The keys of a data directory, created on first start. Raises Permanent if other users can read the file."""
+        """The keys of a new data directory, created where they are missing. Raises as `read`."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = directory / "encryption.key"
+        path = directory / KEY_NAME
         if not path.exists():
             write_atomically(path, base64.b64encode(os.urandom(32)) + b"\n")
+        return cls.read(directory)
+
+    @classmethod
+    def read(cls, directory: Path) -> "Keys":
+        """The keys of a data directory that has been used. Raises Permanent for a missing or damaged file, and if other
+        users can read it."""
+        path = directory / KEY_NAME
+        if not path.exists():
+            raise key_missing(path, "the secrets of this directory cannot be decrypted without it")
         _check_private(path, "a user who reads it can decrypt every secret")
         try:
             master = base64.b64decode(path.read_bytes(), validate=False)
@@ -132,6 +144,16 @@ def open_deploy_key(directory: Path) -> str:
     if not public.exists() or public.read_text("ascii", errors="replace").strip() != line:
         write_atomically(public, f"{line}\n".encode(), mode=0o644)
     return line
+
+
+def key_missing(path: Path, cause: str) -> Permanent:
+    """The refusal to continue without a key that a used data directory needs: a new one would be another key."""
+    return Permanent(
+        "key-missing",
+        f"there is no {path}",
+        cause=cause,
+        hint=f"restore {path} from a backup, with its owner and mode 0600; is a volume not mounted?",
+    )
 
 
 def _check_private(path: Path, cause: str) -> None:

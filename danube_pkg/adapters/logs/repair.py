@@ -60,6 +60,7 @@ def restore(descriptor: int, path: Path) -> None:
     if os.fstat(descriptor).st_nlink:
         return
     size = os.fstat(descriptor).st_size
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     temporary = path.with_name(f"{path.name}.restored")
     target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:

@@ -6,14 +6,13 @@ line ends: while one step's line is open, the bytes of the others wait in their 
 """
 
 import asyncio
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from danube_pkg.adapters.logs.repair import restore
-from danube_pkg.core.errors import Defect, StorageFull
+from danube_pkg.core.errors import Defect
 from danube_pkg.core.logs.index import (
     RECORD_BYTES,
     IndexRecord,
@@ -22,6 +21,7 @@ from danube_pkg.core.logs.index import (
     usable,
 )
 from danube_pkg.core.logs.redaction import Patterns, redact_text
+from danube_pkg.core.storage_errors import storage_error
 
 OPEN_LINE_SECONDS = 1.0
 """How long an open line, a prompt for example, may block other steps; checked whenever one of them is fed, even
@@ -35,8 +35,6 @@ UNRECORDED_BYTES = 1024**2
 
 WAKE_SECONDS = 0.005
 """Followers are woken at most once in this time, however often a step prints."""
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StepWriter:
@@ -72,6 +70,17 @@ class StepWriter:
             self.finished = True
 
 
+def _open_both(path: Path) -> tuple[int, int]:
+    """The log and its index, created if need be; neither stays open if one of them cannot be."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    log = os.open(path, flags, 0o640)
+    try:
+        return log, os.open(path.with_suffix(".idx"), flags, 0o640)
+    except OSError:
+        os.close(log)
+        raise
+
+
 class LogWriter:
     """`core.logs.ports.JobLog`. Synchronous: an append to the page cache does not block for long."""
 
@@ -91,8 +100,8 @@ class LogWriter:
         self._on_close = on_close
         self._patterns = Patterns(secrets)
         self._secrets = frozenset(secrets)
-        self._log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        self._index = os.open(path.with_suffix(".idx"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        with self._translated():
+            self._log, self._index = _open_both(path)
         self._steps: dict[tuple[int, int], StepWriter] = {}
         self._notes: set[int] = set()
         self._ranges: dict[int, tuple[int, int]] = {}
@@ -272,8 +281,10 @@ class LogWriter:
             _write_all(self._log, data, begin)
             _write_all(self._index, record, self._index_bytes)
         except OSError:
-            os.ftruncate(self._log, begin)
-            os.ftruncate(self._index, self._index_bytes)
+            # A broken disk refuses this too; without a record the bytes are not read, and the next try overwrites them.
+            with suppress(OSError):
+                os.ftruncate(self._log, begin)
+                os.ftruncate(self._index, self._index_bytes)
             raise
 
     @contextmanager
@@ -281,14 +292,11 @@ class LogWriter:
         try:
             yield
         except OSError as error:
-            if error.errno not in _FULL:
+            then = "the job waits, and no output is lost"
+            translated = storage_error(error, "log", self.path.name, str(self.path.parent), then=then)
+            if translated is None:
                 raise
-            raise StorageFull(
-                "log-disk-full",
-                f"there is no space for {self.path.name}",
-                cause=str(error),
-                hint=f"free space on the file system of {self.path.parent}; the job waits, and no output is lost",
-            ) from error
+            raise translated from error
 
     # --- readers
 

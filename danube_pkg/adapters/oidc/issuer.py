@@ -169,9 +169,14 @@ def _header(id_token: str) -> tuple[str, str | None]:
 
 
 def _authenticated(client: ClientSettings, form: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Form and headers that authenticate the client (`client_secret_basic`; PKCE alone for a client without secret)."""
+    """Form and headers that authenticate the client (`client_secret_basic`; PKCE alone for a client without secret).
+
+    The form names the client in either case: a device authorisation request must (RFC 8628 section 3.1), and Dex reads
+    it there only.
+    """
+    form = {**form, "client_id": client.client_id}
     if not client.secret:
-        return {**form, "client_id": client.client_id}, {}
+        return form, {}
     pair = f"{quote(client.client_id, safe='')}:{quote(client.secret, safe='')}"
     return form, {"authorization": "Basic " + b64encode(pair.encode()).decode()}
 

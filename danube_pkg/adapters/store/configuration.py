@@ -105,6 +105,11 @@ def _write_user(writer: _Writer, change: Change) -> None:
         )
         return
     user: User = change.after
+    if change.before is not None and change.before.password_hash != user.password_hash:
+        # A client that knew the former password is logged out; tokens, which scripts use, are revoked by choice.
+        connection.execute(
+            "DELETE FROM sessions WHERE user_id IN (SELECT id FROM users WHERE email = ?)", (user.email,)
+        )
     connection.execute(
         """
         INSERT INTO users (id, email, name, password_hash, configured, created_at, updated_at) VALUES (?, ?, ?, ?, 1, ?, ?)

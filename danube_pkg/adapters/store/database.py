@@ -7,8 +7,11 @@ event loop.
 
 import asyncio
 import contextlib
+import errno
+import os
 import queue
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from danube_pkg.adapters.store.migrations import MIGRATIONS
-from danube_pkg.core.errors import Defect, Permanent, StorageFull, Unavailable
+from danube_pkg.core.errors import Defect, Permanent, StorageUnwritable, Unavailable
+from danube_pkg.core.storage_errors import failing, is_read_only, storage_error
 
 GROUP_SIZE = 256
 """Most transactions in one commit: with more, the first caller would wait longer than a commit saves."""
@@ -174,9 +178,29 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+APPLICATION_ID = 0x44414E42
+"""`DANB`: marks the file as Danube's, for `file` and for the next start."""
+
+
+def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
+    """Mark a new file, or one from before there were marks. Raises Permanent for the database of another program."""
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if found not in (0, APPLICATION_ID) or (found == 0 and tables and "schema_version" not in tables):
+        raise Permanent(
+            "database-foreign",
+            f"{path} is the database of another program",
+            cause=f"it has the tables {', '.join(sorted(tables)[:5]) or 'of none'}, and application id {found}",
+            hint="restore danube.db from a backup, or name another data directory: --data DIR",
+        )
+    if found == 0:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Each step and its version row in one transaction."""
     try:
+        _check_owner(connection, path)
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT"
         )
@@ -195,23 +219,42 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise _translated(error, path) from error
 
 
-def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | StorageFull | Defect:
+_UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+
+
+def _storage_error(error: OSError, path: Path) -> StorageUnwritable:
+    then = "what was answered is stored, and what waits is tried again"
+    found = storage_error(error, "database", str(path), str(path.parent), then=then)
+    return found or failing("database-disk-failing", str(path), str(path.parent), cause=str(error), then=then)
+
+
+def _is_read_only(path: Path) -> bool:
+    try:
+        return is_read_only(str(path.parent))
+    except OSError:
+        return False
+
+
+def _write_error(directory: Path) -> OSError | None:
+    """The error that a new file in the directory gives; None where it can be written."""
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None
+
+
+def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | StorageUnwritable | Defect:
     extended = getattr(error, "sqlite_errorcode", 0)
     code = extended & 0xFF
-    if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_WRITE:  # the latter is a quota
-        return StorageFull(
-            "database-disk-full",
-            f"no space left for {path}",
-            cause=str(error),
-            hint=f"free space on the file system of {path.parent}",
-        )
-    if code == sqlite3.SQLITE_IOERR:
-        return Unavailable(
-            "database-io-error",
-            f"{path} cannot be read or written now",
-            cause=str(error),
-            hint=f"check the disk of {path.parent}: journalctl -k",
-        )
+    if code == sqlite3.SQLITE_FULL:
+        return _storage_error(OSError(errno.ENOSPC, str(error)), path)
+    if code == sqlite3.SQLITE_IOERR or (code in _UNWRITABLE and _is_read_only(path)):
+        # SQLite does not say what the system said: a quota, a read-only or a broken disk. A write of our own does.
+        return _storage_error(_write_error(path.parent) or OSError(errno.EIO, str(error)), path)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return Permanent(
             "database-corrupt",
@@ -221,7 +264,7 @@ def _translated(error: sqlite3.Error, path: Path) -> Permanent | Unavailable | S
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("database-locked", f"{path} is locked by another program", cause=str(error))
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+    if code in _UNWRITABLE:
         return Permanent(
             "database-unreadable",
             f"{path} cannot be opened for writing",

@@ -13,9 +13,12 @@ from danube_pkg.core.triggers.inbox import (
     Result,
     event_from_json,
     event_to_json,
+    ref_of,
     repository_of,
 )
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.core.triggers.renames import KnownRepository
+from danube_pkg.kit.records import to_builtins
 
 _LATEST = 2**62
 
@@ -57,6 +60,20 @@ class SqliteInbox:
         rows = self._database.read("SELECT * FROM inbox WHERE source = ? AND key = ?", source, key)
         return self._with_outcomes(rows)[0] if rows else None
 
+    async def entry_before(self, entry: InboxEntry) -> InboxEntry | None:
+        ref, repository = ref_of(entry.event), repository_of(entry.event).lower()
+        if not ref:
+            return None
+        rows = self._database.read(
+            "SELECT * FROM inbox WHERE repository = ? AND ref = ? AND ref <> '' AND id < ? AND source = ? "
+            "ORDER BY id DESC LIMIT 1",
+            repository,
+            ref,
+            entry.id,
+            entry.source,
+        )
+        return self._with_outcomes(rows)[0] if rows else None
+
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
         sql, values = _list_query(wanted)
         return self._with_outcomes(self._database.read(sql, *values))
@@ -95,6 +112,20 @@ class SqliteInbox:
             )
         )
 
+    async def known_repositories(self) -> Sequence[KnownRepository]:
+        rows = self._database.read("SELECT * FROM forge_repositories ORDER BY source, host, id")
+        return [KnownRepository(**dict(row)) for row in rows]
+
+    async def note_repository(self, repository: KnownRepository) -> None:
+        values = to_builtins(repository)
+        await self._database.write(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO forge_repositories (source, host, id, configured, name, url) "
+                "VALUES (:source, :host, :id, :configured, :name, :url)",
+                values,
+            )
+        )
+
     async def forget_settled(self, before: float, unmatched_before: float) -> int:
         sql = f"DELETE FROM inbox WHERE settled_at < ? OR (settled_at < ? AND {_UNMATCHED})"
         count: int = await self._database.write(
@@ -127,9 +158,16 @@ def _list_query(wanted: InboxFilter) -> tuple[str, tuple[object, ...]]:
 def write_entry(connection: sqlite3.Connection, entry: InboxEntry) -> bool:
     """Insert an entry; False where one with that source and key exists."""
     cursor = connection.execute(
-        "INSERT INTO inbox (source, key, event, received_at, repository) VALUES (?, ?, ?, ?, ?) "
+        "INSERT INTO inbox (source, key, event, received_at, repository, ref) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (source, key) DO NOTHING",
-        (entry.source, entry.key, event_to_json(entry.event), entry.received_at, repository_of(entry.event).lower()),
+        (
+            entry.source,
+            entry.key,
+            event_to_json(entry.event),
+            entry.received_at,
+            repository_of(entry.event).lower(),
+            ref_of(entry.event),
+        ),
     )
     return cursor.rowcount == 1
 
@@ -141,7 +179,10 @@ def settle(connection: sqlite3.Connection, settled: Settlement, made: Mapping[st
     )
     connection.executemany(
         "INSERT OR REPLACE INTO inbox_outcomes (entry, pipeline, result, why, job_id) VALUES (?, ?, ?, ?, ?)",
-        [(settled.entry.id, one.pipeline, one.result, one.why, made.get(one.pipeline, "")) for one in settled.outcomes],
+        [
+            (settled.entry.id, one.pipeline, one.result, one.why, made.get(one.pipeline, one.job_id))
+            for one in settled.outcomes
+        ],
     )
 
 

@@ -199,6 +199,15 @@ CREATE INDEX jobs_approved ON jobs(pipeline_id, id) WHERE json_extract("trigger"
     """
 ALTER TABLE steps ADD COLUMN shell TEXT NOT NULL DEFAULT '';
 """,
+    """
+CREATE TABLE forge_repositories (
+    source TEXT NOT NULL, host TEXT NOT NULL, id INTEGER NOT NULL, configured TEXT NOT NULL, name TEXT NOT NULL,
+    url TEXT NOT NULL, PRIMARY KEY (source, host, id)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE inbox ADD COLUMN ref TEXT NOT NULL DEFAULT '';
+CREATE INDEX inbox_ref ON inbox(repository, ref, id) WHERE ref <> '';
+CREATE INDEX outbox_target ON outbox(target, id);
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
@@ -210,4 +219,4 @@ the job's id. `identities` has the account of an issuer that a user is bound to:
 with its issuer (OpenID Connect Core 5.7), so `users.oidc_subject`, of which no row says whose it is, is not used any
 more: each user's next login binds anew. `sessions.issuer` and `tokens.issuer` are the issuer at which the user logged
 in, '' for a password. `branch_heads` are heads as Git reported them when the server last compared a pull request with
-them."""
+them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known."""

@@ -16,6 +16,12 @@ SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NU
 AND channel NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
 """
 
+_NEWEST_OF_EACH_REF = """
+SELECT * FROM outbox WHERE id IN (
+    SELECT max(id) FROM outbox WHERE target = ? GROUP BY json_extract(notification, '$.ref'))
+ORDER BY id
+"""
+
 
 class SqliteOutbox:
     """`core.notifications.ports.OutboxStore`."""
@@ -41,6 +47,10 @@ class SqliteOutbox:
             "SELECT * FROM outbox WHERE target = ? AND done_at IS NULL ORDER BY id DESC LIMIT 1", target
         )
         return _entry(rows[0]) if rows else None
+
+    async def newest_of_each_ref(self, target: str) -> Sequence[OutboxEntry]:
+        rows = self._database.read(_NEWEST_OF_EACH_REF, target)
+        return [_entry(row) for row in rows]
 
     async def close_entry(self, entry: OutboxEntry, outcome: str, at: float) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -97,9 +107,14 @@ def _write(connection: sqlite3.Connection, entry: OutboxEntry) -> None:
             int(entry.only_after_failure),
             entry.created_at,
             entry.next_at,
-            f"{entry.target} {entry.notification.job_id} {entry.notification.status} {entry.notification.reason}",
+            _key(entry),
         ),
     )
+
+
+def _key(entry: OutboxEntry) -> str:
+    one = entry.notification
+    return f"{entry.target} {one.job_id or one.ref} {one.status} {one.reason}"
 
 
 def _entry(row: sqlite3.Row) -> OutboxEntry:

@@ -5,6 +5,7 @@ import getpass
 import socket
 import sys
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
@@ -64,12 +65,18 @@ def _by_device(client: ApiClient, wish: dict[str, Any]) -> str:
         raise Permanent(error.reference, error.what, cause=error.cause, hint=hint) from error
     where = begun["verification_uri_complete"] or begun["verification_uri"]
     print(f"open {where}\nand confirm the code {begun['user_code']}", file=sys.stderr)
-    deadline = time.monotonic() + min(WAIT_SECONDS, begun["expires_in_seconds"])
+    left = min(WAIT_SECONDS, begun["expires_in_seconds"])
+    deadline = time.monotonic() + left
+    until = (datetime.now().astimezone() + timedelta(seconds=left)).strftime("%H:%M:%S")
+    print(f"waiting for the confirmation until {until}; ctrl-c ends it", file=sys.stderr)
     while time.monotonic() < deadline:
         time.sleep(begun["interval_seconds"])
         answer = client.post("/auth/device/token", {"handle": begun["handle"], "token": wish})
         if "token" in answer:
             return str(answer["token"])
     raise Unauthenticated(
-        "device-login-expired", "the code was not confirmed in time", hint=f"danube login {client.server.url}"
+        "device-login-expired",
+        "the code was not confirmed in time",
+        cause="the issuer reported no confirmation; its page in the browser says why, if it refused the code",
+        hint=f"danube login {client.server.url}; if the page said that the client is invalid: auth.oidc.device_client_id",
     )

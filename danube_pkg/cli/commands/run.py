@@ -18,12 +18,12 @@ from danube_pkg.adapters.git.sources import WorkingTree
 from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left_pods
 from danube_pkg.cli.client import key_values
 from danube_pkg.cli.commands.secrets import without_line_end
-from danube_pkg.cli.commands.serve import start_log
 from danube_pkg.cli.durations import seconds
 from danube_pkg.cli.egress_output import allowed, print_learned
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
 from danube_pkg.cli.output import size
+from danube_pkg.cli.process_log import start_log
 from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings

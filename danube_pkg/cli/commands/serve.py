@@ -1,20 +1,20 @@
 """`danube serve`: run the server until SIGTERM or SIGINT. Running jobs continue, and the next server takes them
-over."""
+over.
+
+It listens before it imports the server, whose modules take most of the start: forges do not send again what met a
+closed port.
+"""
 
 import argparse
-import asyncio
+import importlib
 import os
-import signal
-import sys
+import socket
+import tomllib
 from pathlib import Path
 
-from danube_pkg.adapters.configuration import find_settings, read_settings
-from danube_pkg.bootstrap.serve import ServerOptions, serve
-from danube_pkg.cli.image_settings import image_options
-from danube_pkg.core.errors import Invalid
-from danube_pkg.kit.logs import set_up_logging
-from danube_pkg.kit.records import replace
-from danube_pkg.services.secrets import KnownValues
+from danube_pkg.cli.listening import early_socket, inherited_socket
+
+_FILES = ("danube.toml", "/etc/danube/danube.toml")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,30 +26,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    known = KnownValues()
-    start_log(known, default="info", stream_name="stdout")
     named = options.config or os.environ.get("DANUBE_CONFIG")
-    settings = read_settings(find_settings(Path(named) if named else None))
-    data = options.data or os.environ.get("DANUBE_DATA")
-    given = {"bind_address": options.listen, "data_dir": str(Path(data).absolute()) if data else None}
-    flags = {name: value for name, value in given.items() if value}
-    server = replace(settings.server, **flags)
-    settings = replace(settings, server=server)
-    asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, image_options(server.data_dir, settings))))
-    return 0
-
-
-async def _serve(options: ServerOptions) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(options, stop)
-
-
-def start_log(known: KnownValues, *, default: str, stream_name: str) -> None:
-    """Set up this process's own log by DANUBE_LOG. Raises Invalid."""
+    listening = _open_socket(options.listen, named)
     try:
-        set_up_logging(getattr(sys, stream_name), os.environ.get("DANUBE_LOG") or default, known.redact)
-    except ValueError as error:
-        raise Invalid("log-level-invalid", f"DANUBE_LOG: {error}", hint="DANUBE_LOG=info,danube.git=debug") from error
+        return int(importlib.import_module("danube_pkg.cli.serving").run_server(options, named, listening))
+    finally:
+        if listening is not None:
+            listening.close()
+
+
+def _open_socket(listen: str | None, named: str | None) -> socket.socket | None:
+    """systemd's socket, else one at the address of the option or of danube.toml. None where only config.yaml may name
+    the address, which is read later."""
+    inherited = inherited_socket()
+    if inherited is not None:
+        return inherited
+    address = listen or _written_address([named] if named else _FILES)
+    return early_socket(address) if address else None
+
+
+def _written_address(files: "list[str] | tuple[str, ...]") -> str:
+    """`server.bind_address` of the first file that exists; "" for a file that the server will refuse."""
+    try:
+        path = next(path for name in files if (path := Path(name)).is_file())
+        written = tomllib.loads(path.read_text("utf-8-sig"))["server"]["bind_address"]
+    except (StopIteration, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return written if isinstance(written, str) else ""

@@ -96,7 +96,7 @@ class SmtpSpec(Record):
     """The mail server that sends notifications."""
 
     host: Annotated[str, rule("The mail server, with its port (587 without one).", **patterns.host)]
-    sender: Annotated[str, rule("The sender's address.", key="from", **patterns.email)]
+    sender: Annotated[str, rule("The sender's address.", key="from", **patterns.mail_address)]
     username: Annotated[str, rule("With password_secret: the user name.")] = ""
     password_secret: Annotated[str, rule("The secret with the password.", **patterns.secret)] = ""
     tls: Annotated[bool, rule("Require STARTTLS; false only for a server on this machine.")] = True
@@ -109,6 +109,13 @@ class OidcSpec(Record):
     client_id: Annotated[str, rule("Danube's client id at the issuer.")]
     client_secret_secret: Annotated[
         str, rule("The secret with the client's secret; none for a public client.", **patterns.secret)
+    ] = ""
+    device_client_id: Annotated[
+        str,
+        rule(
+            "The id of a public client for `danube login` by device code, at an issuer that lets no confidential client "
+            "do that; without one client_id is used."
+        ),
     ] = ""
     scopes: Annotated[tuple[str, ...], rule("The requested scopes.")] = ("openid", "email", "profile")
     groups_claim: Annotated[

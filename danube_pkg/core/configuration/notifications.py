@@ -24,7 +24,7 @@ class EmailNotification(Record):
     """An e-mail, sent through the server's `smtp`."""
 
     TYPE: ClassVar[str] = "email"
-    to: Annotated[tuple[str, ...], rule("Addresses of the receivers.", **patterns.email)]
+    to: Annotated[tuple[str, ...], rule("Addresses of the receivers.", **patterns.mail_address)]
     when: Annotated[tuple[Occasion, ...], _WHEN] = _DEFAULT
 
 

@@ -4,6 +4,7 @@ import graphlib
 import re
 from collections.abc import Sequence
 
+from danube_pkg.core.configuration.filter_checks import check_filters
 from danube_pkg.core.configuration.kinds import ConfigurationFiles, TypedDocument
 from danube_pkg.core.configuration.pipelines import ParamSpec, ParamType, PipelineSpec, TriggerKind, TriggerSpec
 from danube_pkg.core.documents.marked import Findings, nearest
@@ -33,6 +34,7 @@ def check_pipeline(
     for name, param in spec.params.items():
         _check_param(one, name, param, findings)
     _check_group(one, spec, findings)
+    check_filters(one.document, spec, findings)
 
 
 def _check_repository(one: TypedDocument, spec: PipelineSpec, base: str, findings: Findings) -> None:
@@ -71,6 +73,12 @@ def _check_trigger(
         if problem:
             place = one.document.place(f"{path}.schedule")
             findings.add(place, f"{path}: {problem}", hint='for example: schedule: "0 3 * * *" (every day at three)')
+        elif not cron.matches_each_year(trigger.schedule):
+            findings.add(
+                one.document.place(f"{path}.schedule"),
+                f"{path}: {trigger.schedule!r} matches no day of most years",
+                hint="for the last day of February: start on 1 March and let the danubefile check the date",
+            )
         if trigger.timezone and timezones and trigger.timezone not in timezones:
             place = one.document.place(f"{path}.timezone")
             what = f"{path}.timezone: there is no time zone {trigger.timezone!r}"

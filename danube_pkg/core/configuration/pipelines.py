@@ -181,7 +181,15 @@ class PipelineSpec(Record):
             unit="seconds",
         ),
     ] = 3600
-    workspace_size_gb: Annotated[int, rule("The size limit of /workspace.", at_least=1, at_most=10_000, unit="GiB")] = 5
+    workspace_size_gb: Annotated[
+        int,
+        rule(
+            "The size limit of all that a job writes to the disk, in /workspace and elsewhere.",
+            at_least=1,
+            at_most=10_000,
+            unit="GiB",
+        ),
+    ] = 5
     log_limit_mb: Annotated[int, rule("The size limit of the log.", at_least=1, at_most=10_000, unit="MiB")] = 200
     max_concurrent_jobs: Annotated[
         int,

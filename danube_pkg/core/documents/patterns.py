@@ -10,6 +10,13 @@ name: dict[str, Any] = {
     "expects": "a name of lower-case letters, digits, '-', '_' and '.', at most 63",
 }
 email: dict[str, Any] = {"pattern": EMAIL, "expects": "an e-mail address", "example": "alice@example.com"}
+mail_address: dict[str, Any] = {
+    "pattern": r"(?=.{3,254}\Z)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*",
+    "expects": "an e-mail address of ASCII letters that mail servers accept, such as alice@example.com",
+    "example": "alice@example.com",
+}
+"""RFC 5321 without quoted names: not every mail server accepts others (RFC 6531)."""
 address: dict[str, Any] = {
     "pattern": r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*):[0-9]{1,5}",
     "expects": "an address HOST:PORT",

@@ -40,14 +40,23 @@ class Subsystem(Record):
 
 
 _PART_OF: Mapping[str, Part] = {
+    "disk-unwritable": Part.DISK,
+    "disk-full": Part.DISK,
+    "disk-inodes": Part.DISK,
+    "database-unwritable": Part.DATABASE,
     "hooks-refused": Part.WEBHOOKS,
+    "webhook-missing": Part.WEBHOOKS,
+    "repository-renamed": Part.WEBHOOKS,
     "time-zone-missing": Part.SCHEDULES,
+    "clock-went-back": Part.SCHEDULES,
     "delivery-failing": Part.NOTIFICATIONS,
     "commit-status-refused": Part.NOTIFICATIONS,
+    "commit-status-impossible": Part.NOTIFICATIONS,
     "dex-not-configured": Part.LOGIN,
     "dex-not-running": Part.LOGIN,
     "dex-not-answering": Part.LOGIN,
     "pod-not-removed": Part.PODS,
+    "issuer-unusable": Part.LOGIN,
 }
 """The subsystem of a condition, by its reference; all other conditions belong to the configuration."""
 

@@ -153,10 +153,10 @@ def check_claims(claims: Mapping[str, object], client: ClientSettings, nonce: st
     if claims.get("azp", client.client_id) != client.client_id:
         raise LoginRefused("oidc-party", "another client is the token's authorised party")
     if _number(claims, "exp") + SKEW_SECONDS < now:
-        raise LoginRefused("oidc-expired", "the token has expired")
+        raise LoginRefused("oidc-expired", f"the token has expired: {_clocks(_number(claims, 'exp'), now)}")
     issued = _number(claims, "iat")
     if issued - SKEW_SECONDS > now or now > issued + MAX_AGE_SECONDS + SKEW_SECONDS:
-        raise LoginRefused("oidc-issued-at", "the token was not issued just now")
+        raise LoginRefused("oidc-issued-at", f"the token was not issued just now: {_clocks(issued, now)}")
     if "nbf" in claims and _number(claims, "nbf") - SKEW_SECONDS > now:
         raise LoginRefused("oidc-not-yet", "the token is not valid yet")
     if nonce is not None and not _same(nonce, claims.get("nonce")):
@@ -170,11 +170,18 @@ def _identity(claims: Mapping[str, object], client: ClientSettings) -> Identity:
         raise LoginRefused("oidc-subject", "the token names no subject")
     if not isinstance(email, str) or not email:
         raise LoginRefused("oidc-email", "the token has no e-mail address; the scope email is needed")
-    if claims.get("email_verified") is not True:
+    # Some issuers (Amazon Cognito) write the boolean as a text.
+    if claims.get("email_verified") not in (True, "true"):
         raise LoginRefused("oidc-email-unverified", "the issuer has not verified the e-mail address")
     groups = claims.get(client.groups_claim) if client.groups_claim else ()
+    groups = [groups] if isinstance(groups, str) and groups else groups  # a single group, at some issuers
     named = tuple(str(one) for one in groups[:MAX_GROUPS]) if isinstance(groups, list) else ()
     return Identity(client.issuer, subject, email, named)
+
+
+def _clocks(at: float, now: float) -> str:
+    difference = f"{abs(at - now):.0f} s {'ahead of' if at > now else 'behind'}"
+    return f"its time is {difference} this server's clock; check both clocks (timedatectl)"
 
 
 def _number(claims: Mapping[str, object], name: str) -> float:

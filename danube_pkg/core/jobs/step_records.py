@@ -19,9 +19,10 @@ _NAMED = {int(one) for one in signal.Signals if one <= signal.SIGSYS}
 """Signals whose number behind 128 names them; real-time signals are not sent by accident."""
 
 
-def end_of_step(step: Step, record: StepRecord, *, memory_kills: int) -> StepEnd:
-    """memory_kills: processes of the container that the kernel killed for lack of memory while the step ran."""
-    status, reason, message = _judge(step, record, memory_kills)
+def end_of_step(step: Step, record: StepRecord, *, memory_kills: int, workspace_full: str = "") -> StepEnd:
+    """memory_kills: processes of the container that the kernel killed for lack of memory while the step ran.
+    workspace_full: why the pod's disk is full, "" where it is not known to be."""
+    status, reason, message = _judge(step, record, memory_kills, workspace_full)
     return StepEnd(
         status=status,
         reason=reason,
@@ -37,7 +38,7 @@ def end_of_step(step: Step, record: StepRecord, *, memory_kills: int) -> StepEnd
     )
 
 
-def _judge(step: Step, record: StepRecord, memory_kills: int) -> tuple[Status, Reason, str]:
+def _judge(step: Step, record: StepRecord, memory_kills: int, workspace_full: str) -> tuple[Status, Reason, str]:
     if record.start_error:
         return Status.FAILURE, Reason.COMMAND_NOT_STARTED, f"could not be started: {record.start_error}"
     if record.timed_out:
@@ -51,6 +52,8 @@ def _judge(step: Step, record: StepRecord, memory_kills: int) -> tuple[Status, R
         number = record.exit_code - SHELL_SIGNAL_BASE
     if number == signal.SIGKILL and memory_kills > 0:
         return Status.FAILURE, Reason.OUT_OF_MEMORY, "was killed by the kernel: its container was out of memory"
+    if workspace_full:
+        return Status.FAILURE, Reason.WORKSPACE_FULL, f"failed when the disk was full: {workspace_full}"
     how, note = _how(record, number), _memory_note(memory_kills)
     if note:
         how = f"{how or f'failed with exit code {record.exit_code}'}; {note}"

@@ -62,7 +62,8 @@ class OutboxEntry(Record):
 
     address: how the receiver is reached; it may name secrets and never holds their values. only_after_failure: sent
     only if the job before it, of the same pipeline and ref, did not succeed. created_at, next_at: Unix seconds; it is
-    not tried before `next_at`. problem: why the last attempt failed.
+    not tried before `next_at`. problem: why the last attempt failed. recovered: a success whose job
+    before it did not succeed; it is known only when the entry is delivered.
     """
 
     kind: OutboxKind
@@ -76,6 +77,7 @@ class OutboxEntry(Record):
     attempts: int = 0
     next_at: float = 0.0
     problem: str = ""
+    recovered: bool = False
 
 
 def notification_of(job: Job) -> JobNotification:

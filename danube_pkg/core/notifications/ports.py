@@ -26,6 +26,10 @@ class OutboxStore(Protocol):
         """The newest undelivered entry of a target."""
         ...
 
+    async def newest_of_each_ref(self, target: str) -> Sequence[OutboxEntry]:
+        """The newest entry of a target for each ref, delivered or not; oldest first."""
+        ...
+
     async def close_entry(self, entry: OutboxEntry, outcome: str, at: float) -> None:
         """Mark it delivered or given up. outcome: one sentence for operators. at: Unix seconds."""
         ...

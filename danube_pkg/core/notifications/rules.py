@@ -16,6 +16,7 @@ from danube_pkg.core.configuration.notifications import (
 )
 from danube_pkg.core.configuration.state import State
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.notifications.commit_statuses import SKIPPED, commit_status, kind_of
 from danube_pkg.core.notifications.outbox import (
     JobNotification,
     OutboxEntry,
@@ -23,14 +24,11 @@ from danube_pkg.core.notifications.outbox import (
     notification_of,
 )
 from danube_pkg.core.pipelines import Pipeline
-from danube_pkg.core.reasons import Reason, Status
-from danube_pkg.core.repositories.forges import CommitState, CommitStatus, forge_project
+from danube_pkg.core.reasons import Status
+from danube_pkg.core.repositories.forges import forge_project
 from danube_pkg.core.triggers.inbox import EntrySource, InboxEntry, PipelineEnded
 from danube_pkg.core.triggers.matching import PipelineIndex, Skip
 from danube_pkg.kit.records import Record
-
-SKIPPED = "skipped"
-"""The reason of a notification without a job: its pipeline had nothing to do."""
 
 
 class FollowUp(Record):
@@ -89,42 +87,17 @@ def follow_up_of_skip(skip: Skip, pipeline: Pipeline, state: State, now: float) 
     return FollowUp((), tuple(_status(notification, state, now))) if skip.reported else NO_FOLLOW_UP
 
 
-_STATES: Mapping[Status, CommitState] = {
-    Status.PENDING: CommitState.PENDING,
-    Status.RUNNING: CommitState.RUNNING,
-    Status.SUCCESS: CommitState.SUCCESS,
-    Status.FAILURE: CommitState.FAILURE,
-    Status.CANCELLED: CommitState.CANCELLED,
-    Status.TIMEOUT: CommitState.FAILURE,
-}
+def channels_of(state: State) -> frozenset[str]:
+    """The channels that the configuration has now: of its forges, mail server and receivers."""
+    found = {_forge_channel(one.spec.repository, state) for one in state.pipelines.values()}
+    own = [receiver for one in state.pipelines.values() for receiver in one.spec.notifications]
+    found |= {_address(receiver, state)[2] for receiver in (*state.config.notifications, *own)}
+    return frozenset(found - {""})
 
 
-def commit_status(notification: JobNotification, external_url: str) -> CommitStatus:
-    """The status that a job gives its commit: state, reason and the job's page. external_url: "" where it is not
-    known."""
-    url = f"{external_url.rstrip('/')}/jobs/{notification.job_id}" if external_url and notification.job_id else ""
-    context = f"danube/{notification.pipeline}"
-    return CommitStatus(_STATES[notification.status], context, _description(notification), url, notification.ref)
-
-
-def _description(notification: JobNotification) -> str:
-    took = ""
-    if notification.started_at is not None and notification.finished_at is not None:
-        took = f" after {max(0, round(notification.finished_at - notification.started_at))} s"
-    match notification.status:
-        case Status.PENDING if notification.reason == Reason.APPROVAL_REQUIRED:
-            return "waits for approval of this commit (needs the level write)"
-        case Status.PENDING:
-            return "waits in the queue"
-        case Status.RUNNING:
-            return "is running"
-        case Status.SUCCESS if notification.reason == SKIPPED:
-            return f"skipped: {notification.message}"
-        case Status.SUCCESS:
-            return f"succeeded{took}"
-    how = {Status.FAILURE: "failed", Status.TIMEOUT: "timed out"}.get(notification.status, str(notification.status))
-    why = notification.message or notification.reason
-    return f"{how}{took}: {why}" if why else f"{how}{took}"
+def _forge_channel(repository: str, state: State) -> str:
+    project = forge_project(repository, state.config.git_authentication)
+    return f"forge {project.api_url}" if project is not None else ""
 
 
 def _status(notification: JobNotification, state: State, now: float) -> Iterator[OutboxEntry]:
@@ -132,7 +105,8 @@ def _status(notification: JobNotification, state: State, now: float) -> Iterator
         forge_project(notification.repository, state.config.git_authentication) if notification.commit_sha else None
     )
     if project is not None:
-        target = f"status {project.api_url} {project.project} {notification.commit_sha} {notification.pipeline}"
+        name = f"{notification.pipeline}/{kind_of(notification)}"
+        target = f"status {project.api_url} {project.project} {notification.commit_sha} {name}"
         yield OutboxEntry(OutboxKind.STATUS, target, f"forge {project.api_url}", notification, now)
 
 

@@ -3,6 +3,7 @@
 GitHub: REST API, commit statuses and GitHub Apps. GitLab: commit status API v4. Gitea and Forgejo: API v1.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
@@ -85,6 +86,8 @@ def forge_project(repository: str, rules: Sequence[GitAuthentication]) -> ForgeP
     """A repository's forge, by the first matching rule that has an API, regardless of the scheme; None without one."""
     host, _, project = canonical(repository).partition("/")
     scheme = "http" if scheme_of(repository) == "http" else "https"
+    # The port of ssh and git is not that of the API.
+    web_host = host if scheme_of(repository) in ("http", "https") else _without_port(host)
     for rule in rules:
         if not any(matches_across(pattern, f"{host}/{project}") for pattern in rule.match_patterns):
             continue
@@ -93,9 +96,14 @@ def forge_project(repository: str, rules: Sequence[GitAuthentication]) -> ForgeP
                 return ForgeProject(Forge.GITHUB, api_url.rstrip("/"), project, rule)
             case GitlabToken(url=url):
                 return ForgeProject(Forge.GITLAB, f"{url.rstrip('/')}/api/v4", project, rule)
-            case HttpsToken(forge=forge) if forge:
-                return ForgeProject(Forge(forge), _api_url(Forge(forge), scheme, host), project, rule)
+            case HttpsToken(forge=forge, api_url=given) if forge:
+                api_url = given.rstrip("/") or _api_url(Forge(forge), scheme, web_host)
+                return ForgeProject(Forge(forge), api_url, project, rule)
     return None
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":\d+$", "", host)
 
 
 def _api_url(forge: Forge, scheme: str, host: str) -> str:

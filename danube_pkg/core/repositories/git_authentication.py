@@ -83,6 +83,15 @@ class HttpsToken(Record):
             expects="one of github, gitlab, gitea, forgejo",
         ),
     ] = ""
+    api_url: Annotated[
+        str,
+        rule(
+            "The forge's API, where it is not below https://HOST of the repository: with another host or port, below a "
+            "path. Of Gitea and Forgejo https://HOST/api/v1, of GitLab https://HOST/api/v4, of GitHub Enterprise "
+            "https://HOST/api/v3.",
+            **(patterns.web_url | {"example": "https://git.example.org/api/v1"}),
+        ),
+    ] = ""
 
 
 GitAuthentication = GithubApp | GitlabToken | SshKey | HttpsToken

@@ -71,6 +71,13 @@ class Runtime(Protocol):
         """How many processes of that container the kernel has killed for memory so far; 0 where it cannot be known."""
         ...
 
+    async def workspace_full(self, container: Container) -> str:
+        """Why the disk of that container's pod is full, "" where it is not or where only `watch` finds out.
+
+        A pod whose disk is full ends, as by `watch`.
+        """
+        ...
+
     async def delete_pod(self, pod_id: str) -> None:
         """End every process of the pod and remove all that belongs to it. No error when there is none."""
         ...

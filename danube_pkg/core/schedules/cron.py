@@ -48,7 +48,7 @@ def problem_with(expression: str) -> str:
                 return f"{part!r}: a {name} is a number from {low} to {high}"
             numbers = [end for end in ends if end is not None]
             if numbers != sorted(numbers):
-                return f"{part!r} ends before it begins"
+                return f"{part!r} ends before it begins{_instead(match['first'], match['last'], name)}"
             if match["first"] == "*" and match["last"] is not None:
                 return f"{part!r} is not a valid {name}"
             if match["every"] is not None and not 1 <= int(match["every"]) <= high:
@@ -58,6 +58,15 @@ def problem_with(expression: str) -> str:
     except CronSimError:
         return f"{expression!r} never matches: none of its months has such a day"
     return ""
+
+
+def _instead(first: str, last: str, name: str) -> str:
+    """How to write a range over the end of the week or of the year."""
+    names = _NAMES.get(name, ())
+    if first not in names or last not in names:
+        return ""
+    begin, end = names.index(first), names.index(last)
+    return f"; write {','.join((*names[begin:], *names[: end + 1]))}"
 
 
 def _number(word: str, name: str) -> int | None:
@@ -89,6 +98,13 @@ def next_time(schedule: Schedule, after: float) -> float | None:
         if moment > after:
             return moment
     return None
+
+
+def matches_each_year(expression: str) -> bool:
+    """Whether a valid expression matches a time of each year; not so for 29 February alone."""
+    begin = datetime(2001, 1, 1, tzinfo=UTC).timestamp()
+    found = next_time(Schedule(expression), begin - 1)
+    return found is not None and found < begin + 365 * 86400
 
 
 def latest_time(schedule: Schedule, after: float, until: float) -> float | None:

@@ -19,16 +19,26 @@ def describe_cron(expression: str) -> str:
     fields = NICKNAMES.get(expression.strip().lower(), expression).lower().split()
     minute, hour, day, month, weekday = fields
     time = _time(minute, hour)
-    days = [
-        *([f"on day {_describe_field(day, str)} of the month"] if day != "*" else []),
-        *([f"on {_describe_field(weekday, _day)}"] if weekday != "*" else []),
-    ]
-    # Where both are restricted, cron matches a day that fits either.
-    when = " or ".join(days)
+    when = _days(day, weekday)
     if not when and time.startswith("at "):
         time = f"every day {time}"
     months = f"in {_describe_field(month, _month)}" if month != "*" else ""
     return " ".join(filter(None, (time, when, months)))
+
+
+def _days(day: str, weekday: str) -> str:
+    """Where both are restricted, cron matches a day that fits either; but one that begins with `*` restricts the
+    other: crontab(5)."""
+    stepped = re.fullmatch(r"\*/(\d+)", day)
+    of_month = f"on day {_describe_field(day, str)} of the month"
+    if stepped is not None:
+        of_month = f"every {stepped[1]} days from day 1 of the month"
+    of_week = f"on {_describe_field(weekday, _day)}"
+    if day == "*" or weekday == "*":
+        return of_month if day != "*" else of_week if weekday != "*" else ""
+    if day.startswith("*") or weekday.startswith("*"):
+        return f"{of_month}, but only {of_week}"
+    return f"{of_month} or {of_week}"
 
 
 def _time(minute: str, hour: str) -> str:

@@ -16,6 +16,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     Ping,
     PullRequest,
     Push,
+    TagDeleted,
     TagPush,
     UnreadableEvent,
     WebhookEvent,
@@ -26,6 +27,10 @@ NO_PIPELINE = "no pipeline uses this repository; a push to the configuration rep
 
 KEEP_SECONDS = 30 * 86400
 """How long an entry is kept after it was settled. Forges can repeat a delivery for at most two weeks."""
+
+SAME_EVENT_SECONDS = 86400.0
+"""How long another delivery of the same event starts nothing. Later it is taken for a movement that was not
+reported."""
 
 KEEP_UNMATCHED_SECONDS = 7 * 86400
 """The same for an entry that concerned no pipeline: a forge may send each event of a whole organisation, and nothing
@@ -71,11 +76,12 @@ class Result(StrEnum):
     SKIPPED = "skipped"
     NOT_MATCHED = "not-meant"
     REFUSED = "refused"
+    KNOWN = "known"
 
 
 class PipelineOutcome(Record):
     """The effect of an entry on one pipeline. why: one sentence, "" where a job was started; job_id: that job, or
-    ""."""
+    "". KNOWN: an earlier delivery of the same event started the job."""
 
     pipeline: str
     result: Result
@@ -109,7 +115,7 @@ def lane_of(event: InboxEvent) -> str:
     """The lane of an event. Entries of one lane are settled in the order of arrival; lanes do not wait for each
     other."""
     match event:
-        case Push() | TagPush() | BranchDeleted() | PullRequest():
+        case Push() | TagPush() | BranchDeleted() | TagDeleted() | PullRequest():
             return f"repository {event.repository.name.lower()}"
         case ScheduleDue() | PipelineEnded():
             return f"pipeline {event.pipeline}"
@@ -120,7 +126,38 @@ def repository_of(event: InboxEvent) -> str:
     """The event's repository as its forge names it (`owner/name`); "" for an event that is not about a repository."""
     if isinstance(event, UnreadableEvent):
         return event.repository
-    return event.repository.name if isinstance(event, Push | TagPush | BranchDeleted | PullRequest) else ""
+    return event.repository.name if isinstance(event, Push | TagPush | BranchDeleted | TagDeleted | PullRequest) else ""
+
+
+def ref_of(event: InboxEvent) -> str:
+    """The full name of the ref that an event moves; "" for an event that moves none."""
+    match event:
+        case Push() | BranchDeleted():
+            return f"refs/heads/{event.branch}"
+        case TagPush() | TagDeleted():
+            return f"refs/tags/{event.tag}"
+        case PullRequest():
+            return event.ref
+    return ""
+
+
+def is_same_event(event: InboxEvent, other: InboxEvent) -> bool:
+    """Whether two deliveries report one event: a second webhook sends it, or the forge does so again under another id.
+
+    Only what names both ends of a movement can be recognised. The caller makes sure that the ref did not move between.
+    """
+    match event, other:
+        case (Push(), Push()) | (TagPush(), TagPush()):
+            known = bool(event.before) and (event.before, event.commit_sha) == (other.before, other.commit_sha)
+        case PullRequest(), PullRequest():
+            known = bool(event.version) and _state_of(event) == _state_of(other)
+        case _:
+            return False
+    return known and event.repository.urls == other.repository.urls
+
+
+def _state_of(event: PullRequest) -> tuple[object, ...]:
+    return event.number, event.change, event.commit_sha, event.target_branch, event.version
 
 
 def note_of(event: InboxEvent) -> str:
@@ -144,6 +181,8 @@ def describe_event(event: InboxEvent) -> str:
             found = f"tag {event.tag} of {event.repository.name} by {event.actor}"
         case BranchDeleted():
             found = f"branch {event.branch} of {event.repository.name} deleted by {event.actor}"
+        case TagDeleted():
+            found = f"tag {event.tag} of {event.repository.name} deleted by {event.actor}"
         case PullRequest():
             fork = " from a fork" if event.fork else ""
             found = f"pull request {event.number}{fork} of {event.repository.name} {event.change} by {event.actor}"

@@ -20,6 +20,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
+    TagDeleted,
     TagPush,
     WebhookEvent,
     WebhookRepository,
@@ -84,13 +85,8 @@ class PipelineIndex:
         return [found[name] for name in sorted(found)]
 
     def after(self, ended: PipelineEnded) -> Sequence[PipelineDefinition]:
-        """The pipelines that this end of a job starts; each once, sorted by name."""
-        found = {
-            one.name: one
-            for one, trigger in self._after.get(ended.pipeline, ())
-            if trigger.result is PipelineEnd.ALWAYS
-            or (trigger.result is PipelineEnd.SUCCESS) == (ended.status == Status.SUCCESS)
-        }
+        """The pipelines that wait for ends of that pipeline's jobs; each once, sorted by name."""
+        found = {one.name: one for one, _ in self._after.get(ended.pipeline, ())}
         return [found[name] for name in sorted(found)]
 
     def starts_others(self, pipeline: str) -> bool:
@@ -134,12 +130,20 @@ def match_pipeline_end(ended: PipelineEnded, pipeline: PipelineDefinition) -> Ma
     branch.
     """
     spec = pipeline.spec
+    results = [one.result for one in spec.triggers if one.pipeline == ended.pipeline]
+    if not any(_fits(result, ended.status) for result in results):
+        wanted = " or ".join(sorted({str(result) for result in results}))
+        return NotMatched(pipeline.name, f"it waits for {wanted} of {ended.pipeline}, and this was {ended.status}")
     if _key(spec.repository) != _key(ended.repository):
         return Start(pipeline.name, Trigger(type="pipeline", actor=_ended_by(ended)))
     branch = ended.revision.branch
     if spec.branch_filter and not (branch and _branch_matches(spec, branch)):
         return NotMatched(pipeline.name, _branch_mismatch(spec, branch))
     return Start(pipeline.name, Trigger("pipeline", _ended_by(ended), ended.revision))
+
+
+def _fits(result: PipelineEnd, status: str) -> bool:
+    return result is PipelineEnd.ALWAYS or (result is PipelineEnd.SUCCESS) == (status == Status.SUCCESS)
 
 
 def push_trigger(event: Push) -> Trigger:
@@ -208,6 +212,8 @@ def _mismatch(event: WebhookEvent, spec: PipelineSpec) -> str:
             return "a closed pull request starts no job"
         case PullRequest():
             kind, branch = TriggerKind.PULL_REQUEST, event.target_branch
+        case TagDeleted():
+            return "a deleted tag starts no job"
         case _:
             return "a deleted branch starts no job"
     if not _has(spec, kind):

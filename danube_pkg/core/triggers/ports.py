@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from danube_pkg.core.triggers.inbox import InboxEntry, InboxFilter, PipelineOutcome
+from danube_pkg.core.triggers.renames import KnownRepository
 from danube_pkg.kit.records import Record
 
 
@@ -25,6 +26,10 @@ class InboxStore(Protocol):
 
     async def entry(self, source: str, key: str) -> InboxEntry | None: ...
 
+    async def entry_before(self, entry: InboxEntry) -> InboxEntry | None:
+        """The last entry before this one of the same source, repository and ref; None for an event without a ref."""
+        ...
+
     async def list_entries(self, wanted: InboxFilter) -> Sequence[InboxEntry]:
         """Newest first. A list with `pipelines` contains settled entries alone, since only those have outcomes."""
         ...
@@ -44,6 +49,14 @@ class InboxStore(Protocol):
 
     async def set_branch_head(self, repository: str, branch: str, commit_sha: str) -> None:
         """Record a branch's head as Git has it now. repository: as `core.repositories.urls.canonical` has it."""
+        ...
+
+    async def known_repositories(self) -> Sequence[KnownRepository]:
+        """Every repository that a delivery was received of, in the order of their ids."""
+        ...
+
+    async def note_repository(self, repository: KnownRepository) -> None:
+        """Store a repository by its source, host and id, in the place of what was known of it."""
         ...
 
     async def forget_settled(self, before: float, unmatched_before: float) -> int:

@@ -17,7 +17,7 @@ from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.egress import Egress
-from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.health import ServerConditions, ServerReadiness
 from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
@@ -60,6 +60,7 @@ class Services(Record):
     configuration: ConfigurationSync
     applied: AppliedConfiguration
     conditions: ServerConditions
+    readiness: ServerReadiness
     outlines: Outlines
     deploy_key: str
     """The public half of the server's SSH key."""

@@ -10,6 +10,7 @@ from danube_pkg.core.configuration.secret_names import named_secrets
 from danube_pkg.core.configuration.settings import ConfigRepository, ServerSettings, Settings, pending_settings
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.secrets.ports import SecretStore
+from danube_pkg.core.triggers.conditions import trigger_conditions
 from danube_pkg.kit.records import Record
 
 MAX_PLANNED = 20
@@ -57,6 +58,17 @@ class RestartConditions:
             if one.restart and not one.path.startswith("server.")
         ]
         return found
+
+
+class TriggerConditions:
+    """Triggers and commit statuses that the applied configuration asks for and cannot have."""
+
+    def __init__(self, applied: AppliedConfiguration) -> None:
+        self._applied = applied
+
+    async def conditions(self) -> Sequence[Condition]:
+        """One or none for each repository."""
+        return trigger_conditions(self._applied.state)
 
 
 class PlannedSettings:

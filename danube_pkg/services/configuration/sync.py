@@ -56,6 +56,10 @@ class ConfigurationSync:
     def status(self) -> ConfigurationStatus:
         return self._status
 
+    @property
+    def interval_seconds(self) -> float:
+        return self.repository.sync_interval
+
     # --- reading and applying
 
     async def sync(self) -> ConfigurationStatus:
@@ -136,8 +140,8 @@ class ConfigurationSync:
         except PlatformError as error:
             return replace(before, checked_at=now, problem=error)
         if files is None:
-            return replace(before, checked_at=now)
-        seen = replace(before, checked_at=now, seen_revision=files.revision, findings=(), problem=None)
+            return replace(before, checked_at=now, read_at=now)
+        seen = replace(before, checked_at=now, read_at=now, seen_revision=files.revision, findings=(), problem=None)
         # A large configuration takes seconds, in which the event loop must answer other requests.
         desired, findings = await asyncio.to_thread(read_configuration, files)
         if desired is None:

@@ -4,11 +4,13 @@ The state of an unfinished login is in the browser's sealed cookie, so that clie
 starting logins. Device logins are kept on the server; their number is bounded.
 """
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Protocol
 
-from danube_pkg.core.errors import NotFound, Permanent, Unavailable
+from danube_pkg.core.errors import NotFound, Permanent, PlatformError, Unavailable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.identity.oidc import (
     Attempt,
     ClientSettings,
@@ -26,6 +28,12 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import HIDDEN, Record, to_builtins
 
 MAX_DEVICE_LOGINS = 1000
+CHECK_SECONDS = 30.0
+"""How long a result of the check of the issuer counts."""
+
+ANSWER_SECONDS = 5.0
+"""An issuer that takes longer is one at which users give up."""
+
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 RANDOM_BYTES = 32
 
@@ -77,6 +85,8 @@ class OidcLogin:
         self._clock = clock
         self._random = random
         self._devices: dict[str, DeviceCode] = {}
+        self._checked_at = float("-inf")
+        self._conditions: Sequence[Condition] = ()
 
     async def client(self) -> ClientSettings:
         """Raises NotFound where no issuer is configured."""
@@ -91,6 +101,27 @@ class OidcLogin:
 
     async def is_configured(self) -> bool:
         return await self._client() is not None
+
+    async def conditions(self) -> Sequence[Condition]:
+        """Why no user can log in at the issuer; empty where users can, or where there is none. Kept for some seconds,
+        since every page asks for it."""
+        if self._clock.monotonic() >= self._checked_at + CHECK_SECONDS:
+            self._conditions = await self._check()
+            self._checked_at = self._clock.monotonic()
+        return self._conditions
+
+    async def _check(self) -> Sequence[Condition]:
+        try:
+            found = await self._client()
+            if found is not None:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._provider.discover(found.issuer)
+        except PlatformError as error:
+            return (Condition("issuer-unusable", f"no user can log in: {error}", error.hint),)
+        except TimeoutError:
+            what = f"no user can log in: the issuer did not answer within {ANSWER_SECONDS:.0f} s"
+            return (Condition("issuer-unusable", what, "check that this server can reach auth.oidc.issuer"),)
+        return ()
 
     # --- browsers
 

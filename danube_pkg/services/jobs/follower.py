@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from danube_pkg.core.errors import NotFound, Retryable, StorageFull, Unavailable
+from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import StepRequest
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
@@ -195,7 +195,7 @@ class StepFollower:
         self._tail.add(offset, data)
         try:
             self._output.feed(offset, data)
-        except StorageFull:
+        except StorageUnwritable:
 
             async def feed() -> None:
                 self._output.feed(offset, data)
@@ -204,7 +204,7 @@ class StepFollower:
 
     async def _until_stored(self, work: Callable[[], Awaitable[None]], pauses: Pauses) -> None:
         streak = self._streak("step-log-write", pauses)
-        await until_done(work, streak, self._ports.timing, expected=(StorageFull,))
+        await until_done(work, streak, self._ports.timing, expected=(StorageUnwritable,))
 
     async def _ended(self, payload: bytes) -> None:
         step = self._active.step(self._sequence)
@@ -216,7 +216,8 @@ class StepFollower:
             return
         kills = await self._ports.runtime.memory_kills(self._container) - self._memory_kills_before
         self._active.steps.keep_output(self._sequence, self._attempt, self._tail.last_of(record.output_bytes))
-        end = end_of_step(step, record, memory_kills=kills)
+        full = await self._ports.runtime.workspace_full(self._container)
+        end = end_of_step(step, record, memory_kills=kills, workspace_full=full)
         self._active.steps.keep_end(ev.StepEnded(self._sequence, self._attempt, end))
         await self._finish(end)
 
@@ -233,7 +234,7 @@ class StepFollower:
 
         try:
             await store()
-        except StorageFull:
+        except StorageUnwritable:
             await self._until_stored(store, END_PAUSES)
         self._end = end
         self.conclude()
@@ -247,7 +248,7 @@ class StepFollower:
             self._output.finish()
             if end is not None and self._sequence != COORDINATOR_SEQUENCE:
                 write_step_end(self._log, step, self._attempt, end)
-        except StorageFull as error:
+        except StorageUnwritable as error:
             _log.error("log-disk-full", extra={"fields": self._fields(cause=str(error))})
 
     async def _refused(self, code: str, message: str, *, command_sent: bool) -> bool:

@@ -1,17 +1,19 @@
 """Delivers the outbox: each target in order, at least once, with backoff; independently of jobs.
 
 A refusal that an operator can fix (a wrong token, a missing secret) is retried for a day with growing pauses, and is a
-condition on the status page until a delivery on that channel succeeds. A channel that is rate-limiting gets its pause.
+condition on the status page until a delivery to that receiver succeeds. A channel that is rate-limiting gets its pause.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from danube_pkg.core.errors import NotFound, Permanent, PlatformError, Retryable, Throttled, Unauthenticated
 from danube_pkg.core.health.conditions import Condition
+from danube_pkg.core.notifications.commit_statuses import worst_of
+from danube_pkg.core.notifications.failures import DeliveryFailure, condition_of, receiver_of
 from danube_pkg.core.notifications.outbox import (
     FIRST_RETRY_SECONDS,
     GIVE_UP_SECONDS,
@@ -26,6 +28,7 @@ from danube_pkg.core.reasons import Status
 from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Pauses, Streak, Timing, for_ever
+from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 
 SENDERS = 16
@@ -36,6 +39,9 @@ PER_CHANNEL = 4
 
 DELIVERY_SECONDS = 60.0
 """Bound of one delivery: a name that does not resolve, a server that never answers."""
+
+MAX_CONDITIONS = 50
+"""Failing receivers that are shown; an outage of a forge concerns each repository on it."""
 
 TIMED_OUT = "it did not answer in time"
 
@@ -52,10 +58,16 @@ what an operator can fix, Throttled, Unavailable."""
 
 
 class Outbox:
-    """senders: how each kind is delivered. added: is set whenever an entry was stored."""
+    """senders: how each kind is delivered. added: is set whenever an entry was stored. channels: those that the
+    configuration has now."""
 
     def __init__(
-        self, store: OutboxStore, timing: Timing, senders: Mapping[OutboxKind, Send], added: asyncio.Event
+        self,
+        store: OutboxStore,
+        timing: Timing,
+        senders: Mapping[OutboxKind, Send],
+        added: asyncio.Event,
+        channels: Callable[[], Collection[str]],
     ) -> None:
         self._store = store
         self._timing = timing
@@ -64,11 +76,15 @@ class Outbox:
         self._wake = added
         self._busy: dict[str, str] = {}
         self._paused: dict[str, float] = {}
-        self._failing: dict[str, Condition] = {}
+        self._channels = channels
+        self._failing: dict[str, DeliveryFailure] = {}
 
     async def conditions(self) -> Sequence[Condition]:
-        """The channels on which deliveries fail."""
-        return [self._failing[channel] for channel in sorted(self._failing)]
+        """The receivers, and the repositories with statuses, to which deliveries fail; none that the configuration no
+        longer has."""
+        current = self._channels()
+        self._failing = {key: one for key, one in self._failing.items() if one.channel in current}
+        return [condition_of(self._failing[key]) for key in sorted(self._failing)][:MAX_CONDITIONS]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -121,7 +137,11 @@ class Outbox:
             if newest is not None and newest.id != entry.id:
                 await self._close(entry, "superseded")
                 return
-        if entry.only_after_failure and not await self._is_recovery(entry):
+            known = await self._store.newest_of_each_ref(entry.target)
+            entry = replace(entry, notification=worst_of(one.notification for one in known))
+        elif entry.notification.status is Status.SUCCESS:
+            entry = replace(entry, recovered=await self._is_recovery(entry))
+        if entry.only_after_failure and not entry.recovered:
             await self._close(entry, "no recovery")
             return
         try:
@@ -132,7 +152,7 @@ class Outbox:
         except Unauthenticated as error:
             await self._try_later(entry, error)
         except Permanent as error:
-            self._failing[entry.channel] = _condition(entry, error)
+            self._note_failure(entry, error, None)
             _log.error("delivery-refused", **_fields(entry, str(error)))
             await self._close(entry, f"refused: {error}")
         except (Retryable, TimeoutError) as error:
@@ -141,7 +161,7 @@ class Outbox:
             _log.exception("delivery-failed", **_fields(entry, str(error)))
             await self._try_later(entry, error)
         else:
-            self._failing.pop(entry.channel, None)
+            self._failing.pop(receiver_of(entry), None)
             await self._close(entry, "delivered")
             _log.info("delivered", **_fields(entry, ""))
 
@@ -158,8 +178,8 @@ class Outbox:
     async def _try_later(self, entry: OutboxEntry, error: BaseException) -> None:
         now = self._clock.now()
         cause = str(error) or TIMED_OUT
-        self._failing[entry.channel] = _condition(entry, error)
         if now - entry.created_at > GIVE_UP_SECONDS:
+            self._note_failure(entry, error, None)
             _log.error("delivery-given-up", **_fields(entry, cause))
             await self._close(entry, f"given up: {cause}")
             return
@@ -168,18 +188,20 @@ class Outbox:
         if isinstance(error, Throttled):
             wait = error.retry_seconds
             self._paused[entry.channel] = max(self._paused.get(entry.channel, 0.0), now + wait)
+        self._note_failure(entry, error, now + wait)
         _log.warning("delivery-retried", **_fields(entry, cause))
         await self._store.postpone(entry, now + wait, cause)
+
+    def _note_failure(self, entry: OutboxEntry, error: BaseException, next_at: float | None) -> None:
+        """next_at: when it is tried again, in Unix seconds; None for never."""
+        key, hint = receiver_of(entry), error.hint if isinstance(error, PlatformError) else ""
+        known = self._failing.get(key)
+        since = known.since if known is not None else self._clock.now()
+        self._failing[key] = DeliveryFailure(entry, str(error) or TIMED_OUT, hint, since, next_at)
 
     async def _forget_old(self) -> float:
         await self._store.forget_delivered(self._clock.now() - KEEP_SECONDS)
         return TIDY_SECONDS
-
-
-def _condition(entry: OutboxEntry, error: BaseException) -> Condition:
-    hint = error.hint if isinstance(error, PlatformError) else ""
-    what = "commit statuses" if entry.kind is OutboxKind.STATUS else "notifications"
-    return Condition("delivery-failing", f"{what} to {entry.channel} are failing: {str(error) or TIMED_OUT}", hint)
 
 
 def _fields(entry: OutboxEntry, cause: str) -> dict[str, object]:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import NotFound, Permanent, Unauthenticated
 from danube_pkg.core.http_responses import refusal
+from danube_pkg.core.notifications.commit_statuses import commit_status
 from danube_pkg.core.notifications.messages import chat, document, mail
 from danube_pkg.core.notifications.outbox import OutboxEntry, OutboxKind
 from danube_pkg.core.notifications.ports import Mail, OutboundHttp
-from danube_pkg.core.notifications.rules import commit_status
 from danube_pkg.core.repositories.ports import CommitStatuses
 from danube_pkg.core.triggers.webhooks.signatures import signing_key, standard_signature
 from danube_pkg.kit.clock import Clock
@@ -65,9 +65,7 @@ class Notifiers:
             )
         password = await self._secret(server.password_secret, "smtp") if server.password_secret else b""
         receivers = tuple(entry.address["to"])
-        message = mail(
-            entry.notification, server.sender, receivers, self._external_url, recovered=entry.only_after_failure
-        )
+        message = mail(entry.notification, server.sender, receivers, self._external_url, recovered=entry.recovered)
         await self._mail.send(server, password.decode("utf-8", "replace"), message)
 
     async def _slack(self, entry: OutboxEntry) -> None:
@@ -77,13 +75,13 @@ class Notifiers:
             raise Unauthenticated(
                 "receiver-refused", f"the secret {key!r} is not a URL", hint=f"set it again: danube secrets set {key}"
             )
-        body = chat(entry.notification, self._external_url, recovered=entry.only_after_failure)
+        body = chat(entry.notification, self._external_url, recovered=entry.recovered)
         await self._post(f"the webhook in the secret {key!r}", url, JSON, body)
 
     async def _webhook(self, entry: OutboxEntry) -> None:
         """Signed as specified by https://www.standardwebhooks.com; each retry has the same id."""
         url, secret = entry.address["url"], await self._secret(entry.address["signing_secret"], "a notification")
-        body = document(entry.notification, self._external_url, recovered=entry.only_after_failure)
+        body = document(entry.notification, self._external_url, recovered=entry.recovered)
         message_id, timestamp = f"msg_{entry.notification.job_id}_{entry.id}", int(self._clock.now())
         headers = {
             **JSON,

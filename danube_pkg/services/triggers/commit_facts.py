@@ -10,6 +10,7 @@ from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.repositories.revisions import MAX_AUTHOR, MAX_MESSAGE, first_line
 from danube_pkg.core.triggers.ports import CommitReader
 from danube_pkg.core.triggers.webhooks.events import PullRequest, Push, WebhookEvent
+from danube_pkg.core.triggers.webhooks.payload import is_none
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import replace
 
@@ -39,7 +40,7 @@ class CommitFacts:
         """The files that a push or a pull request changes; None for unknown."""
         try:
             match event:
-                case Push() if event.before:
+                case Push() if event.before and not is_none(event.before):
                     return await self._commits.changed_between(repository, event.before, event.commit_sha)
                 case PullRequest():
                     return await self._commits.changed_files(repository, event.target_branch, event.commit_sha)

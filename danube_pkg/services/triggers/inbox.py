@@ -8,10 +8,11 @@ jobs, and the next server settles it.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from danube_pkg.core.errors import Conflict, Permanent, PlatformError, Retryable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import NO_FOLLOW_UP, FollowUp, merged_follow_ups
@@ -21,6 +22,7 @@ from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.core.triggers.inbox import (
     KEEP_SECONDS,
     KEEP_UNMATCHED_SECONDS,
+    SAME_EVENT_SECONDS,
     EntrySource,
     InboxEntry,
     InboxEvent,
@@ -28,6 +30,7 @@ from danube_pkg.core.triggers.inbox import (
     PipelineOutcome,
     Result,
     ScheduleDue,
+    is_same_event,
     lane_of,
     note_of,
 )
@@ -60,6 +63,7 @@ from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.triggers.commit_facts import CommitFacts
+from danube_pkg.services.triggers.renames import Renames
 from danube_pkg.services.triggers.trust import ProposalTrust
 
 OPEN_ENTRIES = 1000
@@ -105,6 +109,7 @@ class Inbox:
         self._ports = ports
         self._engine = engine
         self._observer = observer
+        self._renames = Renames(ports.inbox, observer)
         self._facts = CommitFacts(ports.commits)
         self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
@@ -125,6 +130,10 @@ class Inbox:
             yield
         finally:
             await owner.close()
+
+    async def conditions(self) -> Sequence[Condition]:
+        """Repositories that were renamed at their forge."""
+        return await self._renames.conditions()
 
     # --- receiving
 
@@ -223,14 +232,19 @@ class Inbox:
 
     async def _settle_once(self, entry: InboxEntry) -> None:
         starts: list[tuple[Pipeline, Trigger]] = []
+        await self._renames.note(entry)
         follow_ups: list[FollowUp] = []
         outcomes: list[PipelineOutcome] = []
+        known = await self._known_outcomes(entry)
         for verdict in await self._verdicts(entry.event):
             if isinstance(verdict, NotMatched):
                 outcomes.append(PipelineOutcome(verdict.pipeline, Result.NOT_MATCHED, verdict.why))
                 continue
             pipeline = await self._ports.pipelines.load_pipeline(verdict.pipeline)
             if pipeline is None or pipeline.removed:
+                continue
+            if verdict.pipeline in known:
+                outcomes.append(known[verdict.pipeline])
                 continue
             if isinstance(verdict, Skip):
                 follow_ups.append(self._observer.follow_up_of_skip(verdict, pipeline))
@@ -254,6 +268,20 @@ class Inbox:
         note = "" if outcomes else note_of(entry.event)
         settlement = Settlement(entry, self._clock.now(), outcomes, note)
         await self._engine.submit_all(starts, merged_follow_ups(*follow_ups), settlement)
+
+    async def _known_outcomes(self, entry: InboxEntry) -> Mapping[str, PipelineOutcome]:
+        """By pipeline, the jobs that an earlier delivery of the same event started, if the ref has not moved since."""
+        before = await self._ports.inbox.entry_before(entry)
+        if before is None or entry.received_at - before.received_at > SAME_EVENT_SECONDS:
+            return {}
+        if not is_same_event(entry.event, before.event):
+            return {}
+        why = f"the same event arrived as delivery {before.key}"
+        return {
+            one.pipeline: PipelineOutcome(one.pipeline, Result.KNOWN, why, one.job_id)
+            for one in before.outcomes
+            if one.result in (Result.STARTED, Result.KNOWN)
+        }
 
     def _concerned(self, event: InboxEvent) -> Sequence[str]:
         """Names of the pipelines that an event may start."""

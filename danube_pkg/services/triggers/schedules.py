@@ -1,7 +1,8 @@
 """Schedules of pipelines: each moment becomes an entry of the inbox, and is stored as the schedule's last one with it.
 
 Of the moments that passed while no server ran only the newest starts a job. A new schedule begins now. While the server
-is draining no schedule starts anything; the newest moment that passed meanwhile starts a job afterwards.
+is draining no schedule starts anything; the newest moment that passed meanwhile starts a job afterwards. A stored
+moment that is in the future, since the clock went forward and came back, is set back to now.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from danube_pkg.services.triggers.inbox import Inbox
 
 CHECK_SECONDS = 30.0
 """Most seconds between two checks: the machine's clock may be set, and no wait notices that."""
+
+SHOW_SECONDS = 86400.0
+"""How long a clock that went back is shown: operators may have to check what else believed it."""
 
 _log = EventLog("danube.schedules")
 
@@ -53,11 +57,16 @@ class Schedules:
         self._changed = asyncio.Event()
         observer.applied.listen(self._changed.set)
         self._due: dict[_Key, float] = {}
+        self._checked_at = 0.0
+        self._turned_back: tuple[float, float] | None = None
+        """When the clock was last found to be behind an earlier time, and by how many seconds."""
         self._conditions: tuple[Condition, ...] = ()
 
     async def conditions(self) -> Sequence[Condition]:
-        """Schedules whose time zone this machine does not know."""
-        return self._conditions
+        """Schedules whose time zone this machine does not know, and a clock that went back."""
+        if self._turned_back is None or self._clock.now() - self._turned_back[0] > SHOW_SECONDS:
+            return self._conditions
+        return (*self._conditions, _clock_went_back(self._turned_back[1]))
 
     async def run(self) -> None:
         """Checks until it is cancelled: when the next moment comes, and when a configuration was applied."""
@@ -67,6 +76,9 @@ class Schedules:
     async def start_due(self) -> float:
         """Act on every moment that has come; the answer is how many seconds to wait before the next check."""
         now, wait, known, conditions = self._clock.now(), CHECK_SECONDS, set[_Key](), list[Condition]()
+        if now < self._checked_at:
+            self._due.clear()  # reckoned by a clock that was ahead
+        self._checked_at = now
         for definition, trigger in self._observer.index.schedules:
             key = (definition.name, f"{trigger.schedule} {trigger.timezone}".strip())
             known.add(key)
@@ -87,6 +99,10 @@ class Schedules:
         pipeline, name = key
         jitter = jitter_of(schedule, pipeline)
         last = await self._inbox.last_due_time(pipeline, name)
+        if last is not None and last > now:
+            # The clock was ahead when it was stored. A time that starts a job again is known to the inbox.
+            _log.warning("clock-went-back", pipeline=pipeline, seconds=round(last - now))
+            self._turned_back, last = (now, last - now), None
         if last is None:
             last = now
             await self._inbox.set_last_due_time(pipeline, name, last)
@@ -113,6 +129,14 @@ def next_start(pipeline: str, trigger: TriggerSpec, now: float) -> float | None:
 
 def _schedule(trigger: TriggerSpec) -> Schedule:
     return Schedule(trigger.schedule, ZoneInfo(trigger.timezone or "UTC"), trigger.jitter_seconds)
+
+
+def _clock_went_back(seconds: float) -> Condition:
+    return Condition(
+        "clock-went-back",
+        f"this machine's clock was ahead by {round(seconds)} s or more and was set back; schedules continue from now",
+        "check that a time service runs: timedatectl status",
+    )
 
 
 def _zone_missing(pipeline: str, zone: str) -> Condition:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.forges.client import HttpForges
+from danube_pkg.adapters.forges.client import MAX_REDIRECTS, REDIRECTS, HttpForges
 from danube_pkg.adapters.keys.keys import Keys, open_deploy_key
 from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.config import ConfigSpec
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import State
-from danube_pkg.core.errors import Invalid, NotFound, Permanent, Unavailable
+from danube_pkg.core.errors import Invalid, NotFound, Permanent, Unauthenticated, Unavailable
 from danube_pkg.core.repositories.forges import ApiRequest, CommitState, CommitStatus
 from danube_pkg.core.repositories.git_authentication import (
     GithubApp,
@@ -32,6 +32,7 @@ from danube_pkg.services.repositories.credentials import ConfiguredCredentials
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.support.git_servers import make_key
 from tests.support.github_app import GithubApi
+from tests.support.scripted_http import ReceivedRequest, http_response, scripted_http
 
 URL = "https://github.com/myorg/app"
 
@@ -157,7 +158,8 @@ async def test_errors_have_a_hint_and_do_not_quote_the_key(setup: ForgeSetup) ->
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, Permanent), (422, Permanent), (429, Unavailable), (503, Unavailable)]
+    ("status", "kind"),
+    [(403, Unauthenticated), (404, Unauthenticated), (422, Permanent), (429, Unavailable), (503, Unavailable)],
 )
 async def test_a_forges_status_is_a_permanent_or_temporary_error(
     setup: ForgeSetup, status: int, kind: type[Exception]
@@ -167,6 +169,34 @@ async def test_a_forges_status_is_a_permanent_or_temporary_error(
         await setup.forges.post(ApiRequest(f"{setup.api.url}/x", {"Authorization": "Bearer tok"}, {}))
     with pytest.raises(Unavailable):
         await setup.forges.post(ApiRequest("http://127.0.0.1:1/x", {}, {}))
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+async def test_a_redirect_within_the_origin_is_followed_with_the_token(setup: ForgeSetup, status: int) -> None:
+    def respond(request: ReceivedRequest) -> bytes:
+        if request.target == "/new":
+            return http_response(201, b'{"id": 1}')
+        return http_response(status, b"", ("Location", "/new"))
+
+    async with scripted_http(respond) as server:
+        request = ApiRequest(f"{server.url}/old", {"Authorization": "Bearer tok"}, {"a": 1})
+        assert await setup.forges.post(request) == {"id": 1}
+        sent = [(one.method, one.headers["authorization"], one.body) for one in server.requests]
+        assert sent == [("POST", "Bearer tok", b'{"a": 1}')] * 2
+
+
+async def test_a_redirect_elsewhere_or_in_a_circle_is_a_refusal(setup: ForgeSetup) -> None:
+    async with scripted_http(lambda request: http_response(201)) as other:
+        for location in (f"{other.url}/new", "/again", ""):
+
+            def respond(request: ReceivedRequest, location: str = location) -> bytes:
+                return http_response(301, b"", ("Location", location + ("x" if request.target == "/again" else "")))
+
+            async with scripted_http(respond) as server:
+                with pytest.raises(Permanent, match="301"):
+                    await setup.forges.post(ApiRequest(f"{server.url}/old", {"Authorization": "Bearer tok"}, {}))
+                assert len(server.requests) <= MAX_REDIRECTS + 1
+        assert other.requests == []
 
 
 async def test_a_netrc_entry_for_the_forge_is_ignored(

@@ -130,7 +130,7 @@ async def test_a_tag_that_leads_elsewhere_names_the_commit_of_its_job(
 
 
 @pytest.mark.parametrize("tag", ["../../outside", "a..b", "a.lock", "with space"])
-async def test_a_name_that_is_no_tag_in_git_is_left_out(
+async def test_a_name_that_git_refuses_for_a_tag_is_left_out(
     sources: GitSources, repository: Path, tmp_path: Path, tag: str
 ) -> None:
     head = git(repository, "rev-parse", "HEAD")

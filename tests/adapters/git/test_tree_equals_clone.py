@@ -1,10 +1,8 @@
 """The tree of a job beside the one that `git clone` makes of the same commit: names, modes, links, bytes."""
 
-import io
 import os
 import random
 import stat
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from danube_pkg.adapters.git.sources import GitSources
+from tests.adapters.git.remote import unpacked
 from tests.support.git_servers import git
 
 CONTENTS = [
@@ -117,9 +116,6 @@ async def test_the_tree_is_that_of_git_clone(tmp_path: Path, seed: int) -> None:
     commit = furnish(tmp_path / "app", seed)
     git(tmp_path, "clone", "-q", "app", "clone")
     source = await GitSources(tmp_path / "repos").open(str(tmp_path / "app"), commit)
-    data = b"".join([chunk async for chunk in source.stream()])
-    (tmp_path / "job").mkdir()
-    with tarfile.open(fileobj=io.BytesIO(data), errors="surrogateescape") as tar:
-        tar.extractall(tmp_path / "job", filter="fully_trusted")
+    await unpacked(source, tmp_path / "job")
     assert tree_of(tmp_path / "job") == tree_of(tmp_path / "clone")
     assert git(tmp_path / "job", "status", "--porcelain") == git(tmp_path / "clone", "status", "--porcelain")

@@ -13,7 +13,7 @@ import pytest
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs import writer as writer_module
 from danube_pkg.adapters.logs.writer import LogWriter
-from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.errors import StorageFailing, StorageFull
 from danube_pkg.core.logs.index import RECORD_BYTES
 from tests.support.waiting import wait_until_async
 
@@ -182,6 +182,29 @@ def test_a_full_disk_loses_nothing(logs: FileJobLogs, monkeypatch: pytest.Monkey
     assert content(logs) == b"before\nwhile full\n"
 
 
+def test_a_disk_without_inodes_lets_a_log_wait_as_a_full_one(
+    logs: FileJobLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log cannot be created; the job waits, and the message says what is used up."""
+    found, real = list(os.statvfs(tmp_path)), os.open
+    found[7] = 0  # f_favail
+
+    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith(".idx"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(found))
+    monkeypatch.setattr(os, "open", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(StorageFull, match="no inodes left") as full:
+        opened(logs)
+    assert full.value.hint.startswith("free inodes on the file system of ")
+    assert len(os.listdir("/proc/self/fd")) == before
+    monkeypatch.undo()
+    close(opened(logs))
+
+
 async def test_followers_get_everything_and_end_with_the_log(logs: FileJobLogs) -> None:
     log = opened(logs)
 
@@ -239,6 +262,28 @@ def test_a_closed_log_is_complete_and_drops_later_output(logs: FileJobLogs, tmp_
     assert os.read(other, 99) == os.read(another, 99) == b""
     os.close(other)
     os.close(another)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
+def test_a_disk_that_refuses_everything_loses_no_output(
+    logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    log = opened(logs)
+    out = log.step_output(1, 1)
+    out.feed(0, b"before\n")
+
+    def refuse(*arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pwrite", refuse)
+        broken.setattr(os, "ftruncate", refuse)
+        with pytest.raises(StorageFailing, match=os.strerror(number)):
+            out.feed(7, b"after\n")
+    out.feed(7, b"after\n")
+    out.finish()
+    close(log)
+    assert content(logs) == b"before\nafter\n"
 
 
 def test_a_log_that_could_not_be_synced_is_closed_again(logs: FileJobLogs, monkeypatch: pytest.MonkeyPatch) -> None:

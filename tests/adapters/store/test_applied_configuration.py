@@ -25,6 +25,7 @@ from danube_pkg.core.configuration.state import Applied, PipelineDefinition, Sta
 from danube_pkg.core.errors import SourceLocation
 from danube_pkg.core.identity.access import Level, Scope
 from danube_pkg.core.identity.people import BrowserSession, Token
+from danube_pkg.kit.records import replace
 from tests.core.configuration.states import states
 
 
@@ -132,6 +133,22 @@ async def test_a_removed_user_is_logged_out_everywhere_for_good(database: Databa
     await apply(store, State())
     await apply(store, FULL)
     assert rows(database, "sessions") == rows(database, "tokens") == rows(database, "identities") == []
+
+
+async def test_a_changed_password_ends_the_sessions_and_keeps_the_tokens(
+    database: Database, store: SqliteConfiguration
+) -> None:
+    await apply(store, FULL)
+    user = next(one for one in rows(database, "users") if one["email"] in FULL.users)
+    session = BrowserSession("s", str(user["id"]), "password", (), "", "", 1.0, 1.0, 1e12)
+    await SqliteSessions(database).add_session(session, b"session")
+    await SqliteTokens(database).add_token(Token("t", session.user_id, "x", frozenset(Scope), (), 1.0, 1e12), b"token")
+    known = FULL.users[user["email"]]
+    renamed = replace(FULL, users={**FULL.users, known.email: replace(known, name="another")})
+    await apply(store, renamed)
+    assert len(rows(database, "sessions")) == 1
+    await apply(store, replace(renamed, users={**renamed.users, known.email: replace(known, password_hash="$2b$new")}))
+    assert (len(rows(database, "sessions")), len(rows(database, "tokens"))) == (0, 1)
 
 
 async def test_a_user_of_an_issuer_only_is_not_part_of_the_configuration(

@@ -1,6 +1,8 @@
 """The database's writer: what was answered is on disk, transactions share commits, and each fails alone."""
 
 import asyncio
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +13,7 @@ import pytest_asyncio
 
 from danube_pkg.adapters.store import Database
 from danube_pkg.adapters.store import database as database_module
-from danube_pkg.core.errors import Conflict, Defect, Permanent, StorageFull, Unavailable
+from danube_pkg.core.errors import Conflict, Defect, Permanent, StorageFailing, StorageFull, Unavailable
 from danube_pkg.kit.tasks import end_all
 from tests.support.waiting import wait_until_async
 
@@ -222,9 +224,9 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     ("code", "kind", "reference"),
     [
         (sqlite3.SQLITE_FULL, StorageFull, "database-disk-full"),
-        (sqlite3.SQLITE_IOERR_WRITE, StorageFull, "database-disk-full"),
-        (sqlite3.SQLITE_IOERR_FSYNC, Unavailable, "database-io-error"),
-        (sqlite3.SQLITE_IOERR_READ, Unavailable, "database-io-error"),
+        (sqlite3.SQLITE_IOERR_WRITE, StorageFailing, "database-disk-failing"),
+        (sqlite3.SQLITE_IOERR_FSYNC, StorageFailing, "database-disk-failing"),
+        (sqlite3.SQLITE_IOERR_READ, StorageFailing, "database-disk-failing"),
         (sqlite3.SQLITE_BUSY, Unavailable, "database-locked"),
         (sqlite3.SQLITE_CORRUPT, Permanent, "database-corrupt"),
         (sqlite3.SQLITE_READONLY, Permanent, "database-unreadable"),
@@ -237,3 +239,22 @@ def test_each_failure_of_sqlite_has_its_name(code: int, kind: type[Exception], r
     translated = database_module._translated(error, Path("/data/danube.db"))
     assert isinstance(translated, kind)
     assert translated.reference == reference
+
+
+@pytest.mark.parametrize(
+    ("number", "reference"), [(errno.EDQUOT, "database-disk-full"), (errno.EROFS, "database-disk-failing")]
+)
+def test_the_cause_of_a_failed_write_is_found_by_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reference: str
+) -> None:
+    """SQLite says "disk I/O error" for a quota, for a read-only disk and for a broken one."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    translated = database_module._translated(error, tmp_path / "danube.db")
+    assert translated.reference == reference
+    assert os.strerror(number) in str(translated)

@@ -11,11 +11,11 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec, TriggerKind, T
 from danube_pkg.core.configuration.state import PipelineDefinition, State
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.notifications.commit_statuses import commit_status
 from danube_pkg.core.notifications.outbox import OutboxKind, notification_of
 from danube_pkg.core.notifications.rules import (
     NO_FOLLOW_UP,
     FollowUp,
-    commit_status,
     follow_up_of,
 )
 from danube_pkg.core.pipelines import PipelineSettings
@@ -70,7 +70,7 @@ def follow_up(before: Job | None, after: Job, state: State) -> FollowUp:
 def test_a_commit_gets_a_status_where_a_rule_names_the_forge(kind: str) -> None:
     (entry,) = follow_up(None, a_job(), a_state(RULES[kind])).outbox
     assert entry.kind is OutboxKind.STATUS
-    assert entry.target.endswith(f"team/app {SHA} app")
+    assert entry.target.endswith(f"team/app {SHA} app/push")
     assert (entry.notification.status, entry.notification.ref) == (Status.PENDING, "refs/heads/main")
 
 
@@ -115,7 +115,7 @@ def test_only_a_visible_change_gives_a_new_status() -> None:
 )
 def test_a_status_describes_the_reason(job: Job, description: str) -> None:
     status = commit_status(notification_of(job), "https://ci.example.org/")
-    assert (status.description, status.context) == (description, "danube/app")
+    assert (status.description, status.context) == (description, "danube/app/push")
     assert status.target_url == "https://ci.example.org/jobs/01j"
     assert commit_status(notification_of(job), "").target_url == ""
 

@@ -95,3 +95,23 @@ def test_each_forge_has_its_own_request(repository: str, url: str, headers: dict
 def test_a_repository_without_an_api_has_no_forge() -> None:
     assert forge_project("https://code.example.org/a", RULES) is None
     assert forge_project("/srv/app", RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("repository", "given", "api_url"),
+    [
+        ("https://git.example.org/team/app", "", "https://git.example.org/api/v1"),
+        ("https://git.example.org:8443/team/app", "", "https://git.example.org:8443/api/v1"),
+        ("http://127.0.0.1:3000/team/app", "", "http://127.0.0.1:3000/api/v1"),
+        ("ssh://git@git.example.org:2222/team/app.git", "", "https://git.example.org/api/v1"),
+        ("git@git.example.org:team/app.git", "", "https://git.example.org/api/v1"),
+        ("ssh://git@127.0.0.1:12222/team/app", "http://127.0.0.1:3000/git/api/v1/", "http://127.0.0.1:3000/git/api/v1"),
+    ],
+)
+def test_the_api_of_a_token_is_given_or_on_the_host_of_the_repository(
+    repository: str, given: str, api_url: str
+) -> None:
+    rule = HttpsToken("forge", "token", ("*",), forge="gitea", api_url=given)
+    found = forge_project(repository, (SshKey("key", ("*",), "/key"), rule))
+    assert found is not None
+    assert (found.api_url, found.project) == (api_url, "team/app")

@@ -23,6 +23,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
+    TagDeleted,
     TagPush,
     WebhookEvent,
     WebhookRepository,
@@ -107,6 +108,7 @@ def test_an_event_starts_only_pipelines_with_its_kind_of_trigger(event: WebhookE
 
 def test_deleted_branches_and_closed_pull_requests_start_nothing() -> None:
     every = pipeline(*TriggerKind)
+    assert match_event(TagDeleted(REPOSITORY, "v1", "a"), every) == NotMatched("app", "a deleted tag starts no job")
     deleted, closed = BranchDeleted(REPOSITORY, "main", "alice"), replace(PULL, change=PullRequestChange.CLOSED)
     assert match_event(deleted, every) == NotMatched("app", "a deleted branch starts no job")
     assert match_event(closed, every) == NotMatched("app", "a closed pull request starts no job")
@@ -214,6 +216,11 @@ def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
     return replace(one, spec=replace(one.spec, **spec))
 
 
+def following(**spec: Any) -> PipelineDefinition:
+    """A pipeline that starts after each success of `test`."""
+    return pipeline(triggers=(TriggerSpec(TriggerKind.PIPELINE, pipeline="test"),), **spec)
+
+
 @pytest.mark.parametrize(
     ("result", "status", "starting"),
     [
@@ -228,20 +235,25 @@ def replace_spec(one: PipelineDefinition, **spec: Any) -> PipelineDefinition:
 def test_the_end_of_a_pipeline_starts_those_that_name_it(result: PipelineEnd, status: str, starting: bool) -> None:
     trigger = TriggerSpec(TriggerKind.PIPELINE, pipeline="test", result=result)
     index = PipelineIndex([pipeline(name="deploy", triggers=(trigger,)), pipeline(name="test")])
-    assert [one.name for one in index.after(replace(ENDED, status=status))] == (["deploy"] if starting else [])
+    ended = replace(ENDED, status=status)
+    (follower,) = index.after(ended)
+    found = match_pipeline_end(ended, follower)
+    assert isinstance(found, Start) is starting
+    if isinstance(found, NotMatched):
+        assert found.why == f"it waits for {result} of test, and this was {status}"
     assert index.starts_others("test")
     assert not index.starts_others("deploy")
 
 
 def test_the_next_pipeline_of_one_repository_has_the_same_commit_and_its_own_branch_filter() -> None:
-    found = match_pipeline_end(ENDED, pipeline(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
+    found = match_pipeline_end(ENDED, following(repository="git@git.example.org:team/app.git", branch_filter=("main",)))
     assert isinstance(found, Start)
     assert (found.trigger.revision.commit_sha, found.trigger.revision.branch, found.trigger.type) == (
         SHA,
         "main",
         "pipeline",
     )
-    main = pipeline(branch_filter=("main",))
+    main = following(branch_filter=("main",))
     assert isinstance(match_pipeline_end(replace(ENDED, revision=Revision(SHA, branch="topic")), main), NotMatched)
     assert match_pipeline_end(replace(ENDED, revision=Revision(SHA, tag="v1")), main) == NotMatched(
         "app", "its branch_filter (main) does not match a job without a branch"
@@ -250,7 +262,7 @@ def test_the_next_pipeline_of_one_repository_has_the_same_commit_and_its_own_bra
 
 def test_the_next_pipeline_of_another_repository_has_its_newest_commit() -> None:
     found = match_pipeline_end(
-        ENDED, pipeline(repository="https://git.example.org/team/deploy", branch_filter=("main",))
+        ENDED, following(repository="https://git.example.org/team/deploy", branch_filter=("main",))
     )
     assert isinstance(found, Start)
     assert found.trigger.revision == Revision()

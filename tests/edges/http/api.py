@@ -22,6 +22,7 @@ from danube_pkg.adapters.dex.upstream import HttpUpstream
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.store import SqliteAccess, SqliteConfiguration, SqliteSessions, SqliteTokens
 from danube_pkg.bootstrap.engine import build_secrets
+from danube_pkg.bootstrap.health import build_readiness
 from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_logins
 from danube_pkg.bootstrap.store import open_store
@@ -272,6 +273,7 @@ async def open_api(
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, client, issuer)),
             configuration=configuration,
             conditions=ServerConditions(*([own_dex] if own_dex is not None else [])),
+            readiness=build_readiness(store, configuration, own_dex),
             audit=audit,
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",

@@ -26,7 +26,8 @@ Claims = dict[str, Any]
 
 
 class Issuer:
-    """change_claims, sign, document: replaced by tests to falsify its answers. codes: the request of each code."""
+    """change_claims, sign, document: replaced by tests to falsify its answers. codes: the request of each code.
+    device_forms: the client's id in the form of each device login."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -39,6 +40,7 @@ class Issuer:
         self.key_requests = 0
         self.confirmed_devices: set[str] = set()
         self.challenges: dict[str, str] = {}
+        self.device_forms: list[str] = []
 
     @property
     def client(self) -> ClientSettings:
@@ -123,6 +125,7 @@ class Issuer:
 
     async def device(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
+        self.device_forms.append(str(form.get("client_id", "")))
         self.challenges["device-1"] = str(form["code_challenge"])
         answer = {
             "device_code": "device-1",

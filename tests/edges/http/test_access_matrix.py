@@ -133,6 +133,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(api: Api) -> Stage:
+    await api.parts.configuration.sync()  # without a configuration the server is not ready
     for team in ("owners", "writers", "readers", "others"):
         api.team(team)
     api.team("operators", global_admin=True)

@@ -17,9 +17,8 @@ from aiohttp import web
 from joserfc.jwk import RSAKey
 
 from danube_pkg.adapters.oidc.issuer import FRESH_KEYS_SECONDS, OidcProvider
-from danube_pkg.core.identity.dex import DexSettings
 from danube_pkg.core.identity.oidc import ClientSettings
-from danube_pkg.services.identity.passwords import ACCOUNT_TRIES
+from danube_pkg.kit.records import replace
 from tests.edges.http.api import (
     Answer,
     Api,
@@ -27,10 +26,10 @@ from tests.edges.http.api import (
     open_api,
 )
 from tests.edges.http.issuer import (
+    CLIENT_ID,
     Claims,
     Issuer,
     open_issuer,
-    serving,
 )
 from tests.support.waiting import wait_until_async
 
@@ -140,7 +139,7 @@ FALSIFICATIONS: dict[str, tuple[str, Callable[[Issuer], None]]] = {
     "no subject": ("oidc-subject", lambda issuer: claim(issuer, sub="")),
     "no address": ("oidc-email", lambda issuer: claim(issuer, email=None)),
     "an unverified address": ("oidc-email-unverified", lambda issuer: claim(issuer, email_verified=False)),
-    "an address verified by a word": ("oidc-email-unverified", lambda issuer: claim(issuer, email_verified="true")),
+    "an address verified by a word": ("oidc-email-unverified", lambda issuer: claim(issuer, email_verified="yes")),
     "an unknown user": ("oidc-unknown-person", lambda issuer: claim(issuer, email="mallory@example.com")),
 }
 
@@ -258,6 +257,43 @@ async def test_an_unreachable_issuer_is_a_503(tmp_path: Path) -> None:
         assert (answer.status, answer.reference) == (503, "oidc-unreachable")
 
 
+async def test_an_issuer_that_cannot_be_used_is_a_condition(tmp_path: Path) -> None:
+    async with open_api(tmp_path, oidc=ClientSettings("http://127.0.0.1:9", "x")) as api:
+        (condition,) = await api.services.logins.oidc.conditions()
+        assert condition.reference == "issuer-unusable"
+        assert "does not answer" in condition.what
+        assert condition.hint
+
+
+async def test_an_issuer_of_another_name_is_a_condition(api: Api, issuer: Issuer) -> None:
+    assert await api.services.logins.oidc.conditions() == ()
+    async with open_api(api.path / "other", oidc=replace(issuer.client, issuer=f"{issuer.url}/")) as other:
+        (condition,) = await other.services.logins.oidc.conditions()
+        assert f"names the issuer '{issuer.url}'" in condition.what
+
+
+async def test_a_token_of_another_clock_says_so(api: Api, issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    claim(issuer, iat=time.time() + 3600)
+    with caplog.at_level(logging.WARNING, "danube.login"):
+        await log_in(api, issuer)
+    (logged,) = [record for record in caplog.records if record.message == "login-refused"]
+    assert "ahead of this server's clock" in logged.__dict__["fields"]["cause"]
+
+
+async def test_a_verified_address_and_a_single_group_may_be_texts(api: Api, issuer: Issuer) -> None:
+    api.team("core")
+    api.write("UPDATE teams SET groups = ? WHERE name = ?", '["developers"]', "core")
+    claim(issuer, groups="developers", email_verified="true")
+    answer = await log_in(api, issuer)
+    alice = Caller("alice", api.address, headers={"cookie": cookie_header(cookies_of(answer))})
+    assert (await alice.get("/api/v1/me")).json["teams"] == {"core": "member"}
+
+
+async def test_a_device_login_of_a_confidential_client_names_it_in_the_form(api: Api, issuer: Issuer) -> None:
+    assert (await api.anonymous.post("/auth/device")).status == 201
+    assert issuer.device_forms == [CLIENT_ID]
+
+
 async def test_passwords_are_refused_if_there_is_an_issuer(api: Api) -> None:
     body = {"email": "alice@example.com", "password": "x"}
     assert (await api.anonymous.post("/auth/password", body)).reference == "password-login-off"
@@ -332,61 +368,3 @@ async def test_a_login_at_a_real_provider(tmp_path: Path) -> None:
         assert (await alice.get("/api/v1/me")).json["name"] == "alice@example.com"
         replayed = await api.anonymous.get(back.removeprefix(api.address), cookie=cookie_header(cookies))
         assert (replayed.status, replayed.reference) == (401, "oidc-exchange")
-
-
-def dex_at(url: str) -> DexSettings:
-    """Settings for a Dex that listens there."""
-    return DexSettings("https://ci.example.org", "a secret", listen=url.removeprefix("http://"))
-
-
-async def test_requests_below_dex_are_forwarded_with_their_prefix(tmp_path: Path) -> None:
-    """In place of Dex a server of the test, which echoes requests."""
-
-    async def echo(request: web.Request) -> web.StreamResponse:
-        shown = {
-            "method": request.method,
-            "target": request.raw_path,
-            "body": (await request.read()).decode(),
-            "cookie": request.headers.get("cookie", ""),
-            "authorization": request.headers.get("authorization", ""),
-        }
-        return web.json_response(shown, headers={"set-cookie": "dex=1; Path=/dex"})
-
-    async def redirect(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=303, headers={"location": "/dex/approval?req=1"})
-
-    application = web.Application()
-
-    async def wrong(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=401, text="Invalid Email Address and password.")
-
-    application.router.add_post("/dex/auth/local", redirect)
-    application.router.add_post("/dex/auth/local/login", wrong)
-    application.router.add_route("*", "/dex/{rest:.*}", echo)
-    async with serving(application) as url, open_api(tmp_path, dex=dex_at(url)) as api:
-        headers = {"cookie": "danube_session=ours; dex_state=theirs", "authorization": "Bearer dt1_ours"}
-        shown = (await Caller("x", api.address, headers=headers).get("/dex/auth?client_id=a%20b")).json
-        assert shown == {
-            "method": "GET",
-            "target": "/dex/auth?client_id=a%20b",
-            "body": "",
-            "cookie": "dex_state=theirs",
-            "authorization": "",
-        }
-        form = await api.anonymous.send(
-            "POST", "/dex/token", data=b"grant_type=x", headers={"authorization": "Basic eA=="}
-        )
-        assert (form.json["body"], form.json["authorization"]) == ("grant_type=x", "Basic eA==")
-        guess = b"login=alice%40example.com&password=a+guess"
-        answers = [
-            await api.anonymous.send("POST", "/dex/auth/local/login", data=guess) for _ in range(ACCOUNT_TRIES + 1)
-        ]
-        assert [one.status for one in answers] == [401] * ACCOUNT_TRIES + [429]
-        assert answers[-1].headers["retry-after"]
-        kept = (await api.local.get("/api/v1/audit")).json["entries"]
-        assert [(one["actor"], one["outcome"]) for one in kept] == [("alice@example.com", "refused")] * ACCOUNT_TRIES
-        moved = await api.anonymous.send("POST", "/dex/auth/local", data=b"login=x")
-        assert (moved.status, moved.headers["location"]) == (303, "/dex/approval?req=1")
-    async with open_api(tmp_path / "unreachable", dex=dex_at("http://127.0.0.1:9")) as api:
-        assert (await api.anonymous.get("/dex/keys")).status == 503
-        assert (await api.anonymous.get("/health")).json["conditions"] == ["dex-not-answering"]

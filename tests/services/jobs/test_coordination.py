@@ -106,6 +106,17 @@ async def test_a_job_whose_log_was_lost_before_a_restart_is_not_green(tmp_path: 
         assert "log-lost: earlier lines of this log are gone" in setup.logs.path(job_id).read_text()
 
 
+async def test_a_step_that_fails_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Exit(1))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        machine.pods[setup.engine.active_job(job_id).job.pod_id].workspace_full = "its workspace holds 9 MB"
+        end = (await setup.coordination.run_step(job_id, asked("make"))).end
+        assert (end.status, end.reason) == (Status.FAILURE, Reason.WORKSPACE_FULL)
+        assert end.message == "failed when the disk was full: its workspace holds 9 MB"
+
+
 async def test_a_step_that_prints_nothing_has_an_empty_output(tmp_path: Path) -> None:
     machine = FakeMachine()
     machine.commands["true"] = plays()

@@ -9,15 +9,24 @@ import pytest
 from danube_pkg.core.configuration.notifications import Occasion, SlackNotification
 from danube_pkg.core.configuration.pipelines import TriggerKind
 from danube_pkg.core.errors import NotFound, Permanent, Throttled, Unauthenticated, Unavailable
+from danube_pkg.core.notifications.commit_statuses import commit_status
 from danube_pkg.core.notifications.outbox import (
     GIVE_UP_SECONDS,
     OutboxEntry,
     OutboxKind,
     longest_wait,
 )
+from danube_pkg.core.reasons import Reason
 from danube_pkg.core.repositories.git_authentication import HttpsToken
-from danube_pkg.core.triggers.webhooks.events import Push
+from danube_pkg.core.triggers.webhooks.events import (
+    PullRequest,
+    PullRequestChange,
+    Push,
+    TagPush,
+    WebhookRepository,
+)
 from danube_pkg.kit.records import replace
+from danube_pkg.services.jobs.requests import rerun
 from danube_pkg.services.notifications.outbox import PER_CHANNEL, SENDERS
 from tests.support.trigger_server import (
     REPOSITORY,
@@ -29,7 +38,19 @@ from tests.support.trigger_server import (
     open_trigger_server,
 )
 
-PUSH = Push(REPOSITORY, "main", SHA, "alice")
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it")
+PULL = PullRequest(
+    REPOSITORY,
+    7,
+    PullRequestChange.OPENED,
+    SHA,
+    "refs/pull/7/head",
+    "topic",
+    "main",
+    fork=False,
+    actor="bob",
+    message="m",
+)
 FORGE = {
     "git_authentication": (HttpsToken("forge", match_patterns=("git.example.org/*",), token_secret="t", forge="gitea"),)
 }
@@ -152,8 +173,9 @@ async def test_a_wrong_token_is_a_condition_and_after_the_fix_the_same_status_ar
 
         await eventually(is_shown, "the condition")
         (condition,) = await outbox.conditions()
-        assert (
-            "statuses to forge https://git.example.org/api/v1 are failing: the forge refused the cred" in condition.what
+        assert condition.what.startswith(
+            "commit statuses of https://git.example.org/team/app to forge https://git.example.org/api/v1 have been "
+            "failing since 2027-01-15 12:00 UTC: the forge refused the credential; the next try is at 2027-01-15 12:0"
         )
         assert condition.hint == "set it again"
         receiver.refuse = lambda entry: None
@@ -277,3 +299,61 @@ async def test_an_unreadable_outbox_is_logged_once_and_delivered_when_it_can_be_
         assert receiver.got == ["pending"]
     caplog_errors = [one for one in caplog.records if one.getMessage() == "outbox-read-failed"]
     assert len([one for one in caplog_errors if one.levelname == "ERROR"]) == 1
+
+
+async def test_a_pull_requests_status_is_not_overwritten_by_a_pushs_or_another_requests(tmp_path: Path) -> None:
+    sent: list[tuple[str, str]] = []
+
+    async def receive(entry: OutboxEntry) -> None:
+        sent.append((commit_status(entry.notification, "").context, str(entry.notification.status)))
+
+    every = a_pipeline("app", TriggerKind.PUSH, TriggerKind.PULL_REQUEST, TriggerKind.TAG)
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receive}):
+        await danube.configure(every, **FORGE)
+        danube.sources.heads["refs/heads/topic"] = SHA
+        await danube.receive(PUSH)
+        await danube.receive(TagPush(REPOSITORY, "v1", SHA, "alice"), "d2")
+        for number in (7, 8):
+            await danube.receive(replace(PULL, number=number, ref=f"refs/pull/{number}/head"), f"pull {number}")
+        await all_done(danube)
+        push, _, seven, eight = await danube.jobs()
+        await danube.engine.cancel(seven.id, "alice")
+        await danube.engine.cancel(push.id, "alice", Reason.SUPERSEDED)
+        await all_done(danube)
+        assert dict(sent) == {
+            "danube/app/push": "cancelled",
+            "danube/app/tag": "pending",
+            "danube/app/pr": "cancelled",
+        }
+        again = await rerun(danube.engine, seven, "alice")
+        await all_done(danube)
+        assert dict(sent)["danube/app/pr"] == "pending", "of the newest job of request 7"
+        await danube.engine.cancel(eight.id, "alice")
+        await all_done(danube)
+        assert dict(sent)["danube/app/pr"] == "cancelled", "though the newest job of request 7 waits"
+        assert again.trigger.pull_request is not None
+
+
+async def test_a_failing_receiver_is_shown_until_it_works_or_the_configuration_drops_it(tmp_path: Path) -> None:
+    receiver = Receiver()
+    other = "https://git.example.org/team/other"
+    receiver.refuse = lambda entry: (
+        Unavailable("forge-unreachable", "it cannot be reached", hint="it is retried")
+        if entry.notification.pipeline == "app"
+        else None
+    )
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}) as outbox:
+        await danube.configure(APP, a_pipeline("other", TriggerKind.PUSH, repository=other), **FORGE)
+        await danube.receive(PUSH)
+        await tried(receiver, 1)
+        await danube.receive(replace(PUSH, repository=WebhookRepository("team/other", (other,))), "d2")
+
+        async def other_arrived() -> bool:
+            return receiver.got == ["pending"] and len(await outbox.conditions()) == 1
+
+        await eventually(other_arrived, "the status of the other repository")
+        (condition,) = await outbox.conditions()
+        assert "of https://git.example.org/team/app to" in condition.what
+        assert "git_authentication" in condition.hint
+        await danube.configure(APP)
+        assert await outbox.conditions() == []

@@ -106,7 +106,7 @@ async def test_a_job_has_the_forges_states(tmp_path: Path, kind: str, words: lis
         await configured(danube, kind, forge)
         job = await run(danube, await push(danube, forge))
         assert forge.states() == words
-        assert {context for _, context, _, _ in forge.statuses} == {"danube/app"}
+        assert {context for _, context, _, _ in forge.statuses} == {"danube/app/push"}
         descriptions = [description for *_, description in forge.statuses]
         assert descriptions[:2] == ["waits in the queue", "is running"]
         assert descriptions[2].startswith("failed after 4 s: ValueError: the build is broken")

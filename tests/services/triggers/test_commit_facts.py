@@ -26,6 +26,7 @@ DOCS = a_pipeline("docs", TriggerKind.PUSH, TriggerKind.PULL_REQUEST, TriggerKin
         (PUSH, None, True),
         (PUSH, (), True),
         (replace(PUSH, before=""), ("src/a.py",), True),
+        (replace(PUSH, before="0" * 40), ("src/a.py",), True),
     ],
 )
 async def test_a_push_is_filtered_by_the_difference_between_its_two_heads(
@@ -35,7 +36,7 @@ async def test_a_push_is_filtered_by_the_difference_between_its_two_heads(
         await danube.configure(DOCS)
         danube.sources.changed = changed
         await danube.receive(event)
-        assert danube.sources.requests == ([f"{URL} {BEFORE}..{SHA}"] if event.before else [])
+        assert danube.sources.requests == ([f"{URL} {BEFORE}..{SHA}"] if event.before == BEFORE else [])
         assert bool(await danube.jobs()) is starts
 
 
@@ -47,7 +48,7 @@ async def test_a_pipeline_runs_where_git_does_not_have_the_head_before(tmp_path:
         assert len(await danube.jobs()) == 1
 
 
-@pytest.mark.parametrize("event", [replace(PUSH, message=""), FORK], ids=["push", "pull request"])
+@pytest.mark.parametrize("event", [replace(PUSH, message="", before=""), FORK], ids=["push", "pull request"])
 async def test_a_message_that_the_forge_does_not_send_is_read_from_git(
     tmp_path: Path, event: Push | PullRequest
 ) -> None:

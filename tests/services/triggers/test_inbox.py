@@ -47,7 +47,7 @@ from tests.support.trigger_server import (
 )
 
 OTHER_SHA = "95790bf891e76fee5e1747ab589903a6a1f80f22"
-PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it", before=OTHER_SHA)
+PUSH = Push(REPOSITORY, "main", SHA, "alice", "fix it")
 PULL = PullRequest(
     REPOSITORY, 7, PullRequestChange.OPENED, SHA, "refs/pull/7/head", "topic", "main", fork=False, actor="bob"
 )
@@ -136,7 +136,7 @@ async def test_an_event_that_starts_nothing_has_its_reason(tmp_path: Path) -> No
         )
         await danube.receive(replace(PUSH, message="[skip ci] x"), "skipped")
         danube.sources.changed = ("src/app.py",)
-        await danube.receive(PUSH, "filtered")
+        await danube.receive(replace(PUSH, before=OTHER_SHA), "filtered")
         await danube.receive(BranchDeleted(REPOSITORY, "old", "alice"), "deleted")
         assert await danube.outcome("skipped") == (
             "app: the commit message contains [skip ci]\ndocs: the commit message contains [skip ci]"
@@ -229,7 +229,9 @@ async def test_the_end_of_a_job_starts_the_pipelines_that_follow_it_once(tmp_pat
             SHA,
         )
         assert follower.trigger.actor == f"app job {job.id}"
-        assert await danube.outcome(job.id, EntrySource.PIPELINE) == "clean: started"
+        assert await danube.outcome(job.id, EntrySource.PIPELINE) == (
+            "clean: started\ndeploy: it waits for success of app, and this was cancelled"
+        )
         assert len(await danube.jobs()) == 2
 
 

@@ -214,3 +214,33 @@ async def test_a_time_zone_that_is_missing_is_a_condition(tmp_path: Path) -> Non
         await danube.configure(a_pipeline("app"))
         await danube.schedules.start_due()
         assert (await danube.schedules.conditions()) == ()
+
+
+async def test_a_clock_that_went_forward_and_back_silences_no_schedule(tmp_path: Path) -> None:
+    pipeline = a_pipeline("app", cron("0 * * * *"))
+    async with open_trigger_server(tmp_path, MovedClock(JUNE)) as danube:
+        await danube.configure(pipeline)
+        await danube.schedules.start_due()
+        danube.clock.move_to(JUNE + DAY + 60)
+        await danube.schedules.start_due()
+        assert moments(danube) == ["06-02 00:00"]
+        danube.clock.move_to(JUNE + 60)
+        await pass_time(danube, JUNE + 2 * 3600 + 60)
+        assert moments(danube) == ["06-02 00:00", "06-01 01:00", "06-01 02:00"]
+        (condition,) = await danube.schedules.conditions()
+        assert (condition.reference, "86340 s" in condition.what) == ("clock-went-back", True)
+        await pass_time(danube, JUNE + DAY + 1.5 * 3600)
+        assert moments(danube)[-2:] == ["06-01 23:00", "06-02 01:00"], "midnight started its job when it was ahead"
+        assert await danube.schedules.conditions() == ()
+
+
+async def test_a_moment_of_the_future_that_an_earlier_server_stored_is_set_back(tmp_path: Path) -> None:
+    pipeline = a_pipeline("app", cron("0 * * * *"))
+    async with open_trigger_server(tmp_path, MovedClock(JUNE + DAY)) as danube:
+        await danube.configure(pipeline)
+        await danube.schedules.start_due()
+    async with open_trigger_server(tmp_path, MovedClock(JUNE + 60)) as danube:
+        await danube.configure(pipeline)
+        await pass_time(danube, JUNE + 3660)
+        assert moments(danube) == ["06-01 01:00"]
+        assert next_start("app", cron("0 * * * *"), danube.clock.now()) == JUNE + 2 * 3600

@@ -32,8 +32,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 200 if the server can take work: the database answers, and it is not draining. 503 otherwise.
-         * @description Action: `see-health`.
+         * 200 if the server can take work: database and disk can be written to, a configuration is applied and current,
+         * @description Dex answers where there is one, and it is not draining. 503 otherwise, with the references of what is wrong.
+         *
+         *     Action: `see-health`.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -1276,10 +1278,10 @@ export interface components {
     schemas: {
         /** @description Whether the server is alive and ready. */
         HealthView: {
-            /** @description ok, ready or draining. */
+            /** @description ok, ready, not-ready or draining. */
             status: string;
             /**
-             * @description References of what does not work beside the server: dex-not-running. See `danube config status`.
+             * @description References of what does not work: dex-not-running, disk-full. See `danube config status`.
              * @default []
              */
             conditions: string[];
@@ -2066,7 +2068,7 @@ export interface components {
              * @description Whether a job was started, and if not, how it was decided.
              * @enum {string}
              */
-            result: "started" | "skipped" | "not-meant" | "refused";
+            result: "started" | "skipped" | "not-meant" | "refused" | "known";
             /** @description Why no job was started, in one sentence; empty if one was. */
             why: string;
             /** @description The id of the job that was started; null if none was. */

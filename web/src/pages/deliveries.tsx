@@ -17,6 +17,7 @@ const RESULTS: Record<Outcome["result"], string> = {
   skipped: "skipped",
   "not-meant": "not matched",
   refused: "refused",
+  known: "known",
 };
 
 export function Deliveries() {

@@ -9,12 +9,14 @@ from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
 from danube_pkg.adapters.runtimes.sandbox.file_permissions import unreadable_for_pods
 from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import PROXY_USER, has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
 from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 
 __all__ = [
     "PROXY_USER",
+    "PodDisks",
     "SandboxRuntime",
     "SandboxSettings",
     "find_bubblewrap",

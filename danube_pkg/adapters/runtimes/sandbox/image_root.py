@@ -15,6 +15,7 @@ from danube_pkg.core.errors import Permanent, StorageFull
 from danube_pkg.core.images.reference import Image
 from danube_pkg.core.images.users import ImageUser
 from danube_pkg.core.reasons import Reason
+from danube_pkg.kit.full_disk import is_full
 from danube_pkg.kit.records import Record
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -74,7 +75,7 @@ def copy_image(lower: Path, target: Path, owner: int | None) -> int:
     try:
         return _copy_tree(lower, target, owner)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise StorageFull(
                 "disk-full", "the disk is full: no room for a copy of the image", cause=str(error)
             ) from error

@@ -13,6 +13,7 @@ from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap, map_of_pod, map_
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import IdRanges, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.launch import start_holder
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import DiskRefused, PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.core.errors import Permanent, Unavailable
@@ -26,6 +27,8 @@ class SandboxPods:
         self._directory = settings.data_dir / "pods"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._namespaces = settings.namespaces
+        self.disks = PodDisks(settings.data_dir)
+        self.disks.restore()
         self._limits = limits
         self._watch = watch
         self._ranges = IdRanges() if has_ids_for_pods() else None
@@ -33,10 +36,10 @@ class SandboxPods:
         """The ids that all pods share, where they have no ranges of their own."""
         self.userns_command: tuple[str, ...] = ()
         """A command prefix: a program behind it may work on all files in a pod, whatever owners and modes they have. ()
-        for root, who may."""
+        where the server itself may."""
         self.not_removed: dict[str, Unavailable] = {}
         """Pods whose files are left, by id: what their last removal raised."""
-        if os.geteuid() != 0:
+        if self._ranges is None:
             self.userns_command = self.shared_ids.userns_command(settings.namespaces)
 
     def directory(self, pod_id: str) -> PodDirectory:
@@ -58,9 +61,13 @@ class SandboxPods:
             raise Permanent("pod-lost", f"pod {pod.pod_id} has ended or was removed")
         return record
 
-    async def create(self, pod: PodDirectory, spec: PodSpec) -> PodRecord:
-        """Make the directory and start the holder, which is recorded before it may stay. Raises HostLacks."""
+    async def create(self, pod: PodDirectory, spec: PodSpec) -> tuple[PodRecord, str]:
+        """Make the directory and start the holder, which is recorded before it may stay.
+
+        Returns why its disk is not limited by the kernel too, "" where it is. Raises HostLacks.
+        """
         pod.path.mkdir(mode=0o700, exist_ok=True)
+        unlimited = await self.disks.make(pod.pod_id, spec.limits)
         user_base = await asyncio.to_thread(self._ranges.claim, pod.path) if self._ranges is not None else 0
         ids = map_of_pod(user_base) if user_base else self.shared_ids
         pod.workspace.mkdir(exist_ok=True)
@@ -92,7 +99,7 @@ class SandboxPods:
             cgroup_files=self._limits.holder_groups(spec.pod_id, spec.limits),
             log=pod.path / "holder.log",
         )
-        return made[0]
+        return made[0], unlimited
 
     def processes(self, pod: PodDirectory) -> Collection[int]:
         """Every process of a pod."""
@@ -108,13 +115,25 @@ class SandboxPods:
             await self._end(left)
         self._limits.remove(pod.pod_id)
         try:
-            await asyncio.to_thread(pod.remove, self.userns_command)
+            await self._remove_files(pod)
         except Unavailable as error:
             self.not_removed[pod.pod_id] = error
             raise
         self.not_removed.pop(pod.pod_id, None)
         if self._ranges is not None:
             await asyncio.to_thread(self._ranges.release, pod.path)
+
+    async def _remove_files(self, pod: PodDirectory) -> None:
+        try:
+            await self.disks.remove(pod.pod_id)
+        except (DiskRefused, OSError) as error:
+            raise Unavailable(
+                "pod-not-removed",
+                f"the file system of pod {pod.pod_id} cannot be unmounted",
+                cause=str(error),
+                hint=f"find out who uses it: fuser -vm {pod.path}",
+            ) from error
+        await asyncio.to_thread(pod.remove, self.userns_command)
 
     async def _end(self, marks: Sequence[ProcessMark]) -> None:
         """Kill these processes; when the first process of a PID namespace ends, the kernel kills the others in it."""

@@ -17,6 +17,7 @@ from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
 from danube_pkg.core.egress.ports import EgressProxies
+from danube_pkg.core.errors import StorageFull
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.runtimes.pods import (
@@ -29,6 +30,7 @@ from danube_pkg.core.runtimes.pods import (
     PodState,
 )
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.full_disk import is_full, lacking
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
 
@@ -54,6 +56,7 @@ class SandboxRuntime:
         self._sizes = WorkspaceSizes(
             self._pods.all,
             self._pods.processes,
+            self._pods.disks,
             userns_command,
             settings.workspace_check_seconds,
             self._watch.publish,
@@ -67,19 +70,32 @@ class SandboxRuntime:
     def _notify(self, record: PodRecord, message: str) -> None:
         self._watch.publish(PodNotice(record.pod_id, record.job_id, message))
 
+    @asynccontextmanager
+    async def _full_disk_waits(self) -> AsyncIterator[None]:
+        """What is made in this block is tried again when the disk has room."""
+        try:
+            yield
+        except OSError as error:
+            if not is_full(error):
+                raise
+            lacks = lacking(self.settings.data_dir)
+            hint = f"free {lacks} on the file system of {self.settings.data_dir}; the job waits"
+            raise StorageFull("disk-full", "there is no room for a pod", cause=f"no {lacks} left", hint=hint) from error
+
     # --- creating
 
     async def create_pod(self, spec: PodSpec) -> Container:
-        async with self._lock(spec.pod_id):
+        async with self._lock(spec.pod_id), self._full_disk_waits():
             pod = self._pods.directory(spec.pod_id)
             record = pod.read_pod()
             if record is not None and not record.holder.lives():
                 await self._pods.remove(pod)
                 record = None
             if record is None:
-                record = await self._pods.create(pod, spec)
-                if notice := self._limits.notice(spec.limits):
-                    self._notify(record, notice)
+                record, unlimited = await self._pods.create(pod, spec)
+                for notice in (self._limits.notice(spec.limits), _disk_notice(unlimited)):
+                    if notice:
+                        self._notify(record, notice)
                 await self._egress.open(record)
             else:
                 await self._egress.restore([record])
@@ -88,7 +104,7 @@ class SandboxRuntime:
 
     async def ensure_container(self, pod_id: str, image: str) -> Container:
         pod, held = self._pods.directory(pod_id), None
-        async with self._lock(pod_id):
+        async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             if (known := self._containers.running(pod, ContainerRole.WORKER, image)) is not None:
                 return known
@@ -96,7 +112,7 @@ class SandboxRuntime:
                 return await self._containers.create_worker(pod, record, image, held)
         # A pull may take minutes, in which the pod can be deleted: everything is checked again afterwards.
         held = await self.roots.hold(image, pod.path, record, partial(self._notify, record))
-        async with self._lock(pod_id):
+        async with self._lock(pod_id), self._full_disk_waits():
             record = self._pods.running_record(pod)
             known = self._containers.running(pod, ContainerRole.WORKER, image)
             return known or await self._containers.create_worker(pod, record, image, held)
@@ -129,6 +145,9 @@ class SandboxRuntime:
         (directory / "image").mkdir(parents=True)
         record = self._pods.running_record(pod)
         return await self.roots.overlay_problem(overlay_of(directory, directory / "image", record.user_base), record)
+
+    async def workspace_full(self, container: Container) -> str:
+        return self._sizes.end_if_full(self._pods.directory(container.pod_id))
 
     async def list_pods(self) -> Sequence[PodState]:
         return [_state_of(pod) for pod in self._pods.all()]
@@ -169,3 +188,11 @@ def _state_of(pod: PodDirectory) -> PodState:
     running = tuple(known.container for known in pod.containers() if known.init.lives())
     complete = any(container.role is ContainerRole.COORDINATOR for container in running)
     return PodState(pod.pod_id, record.job_id if record is not None else "", running, complete)
+
+
+def _disk_notice(unlimited: str) -> str:
+    return (
+        f"limits: the pod's disk is measured every second and not limited by the kernel: {unlimited}"
+        if unlimited
+        else ""
+    )

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.disk_usage import disk_usage, written_directories
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import MARGIN_BYTES, PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
 from danube_pkg.adapters.runtimes.sandbox.user_namespace import run_in_user_namespace
 from danube_pkg.core.errors import PlatformError
@@ -23,8 +24,9 @@ from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.kit.tree_sizes import TreeSize
 
-MARGIN_BYTES = 1 << 20
-"""A pod that is so near to its bound is at it: what it writes next is larger than that."""
+LIMITED_CHECK_SECONDS = 0.2
+"""Between two checks of a file system that the kernel limits: one system call. A program that removes what it could
+not complete is at the limit for a moment only."""
 
 PAUSE_FACTOR = 4
 """Between two measurements this many times as long as the last one took: trees of a million files do not use up a
@@ -41,12 +43,13 @@ _log = logging.getLogger("danube.sandbox")
 
 class WorkspaceSizes:
     """pods: lists all pods. processes: those of a pod. userns_command: as in SandboxPods. publish: receives the end of
-    each container."""
+    each container, once. check_seconds: between two measurements."""
 
     def __init__(
         self,
         pods: Callable[[], Sequence[PodDirectory]],
         processes: Callable[[PodDirectory], Collection[int]],
+        disks: PodDisks,
         userns_command: Sequence[str],
         check_seconds: float,
         publish: Callable[[PodEvent], None],
@@ -54,6 +57,7 @@ class WorkspaceSizes:
     ) -> None:
         self._pods = pods
         self._processes = processes
+        self._disks = disks
         self._userns_command = userns_command
         self._check_seconds = check_seconds
         self._publish = publish
@@ -94,10 +98,23 @@ class WorkspaceSizes:
         began = self._timing.clock.monotonic()
         record = pod.read_pod()
         if record is not None and record.limits.workspace_bytes:
-            cause = await self._excess(pod, record.limits)
+            cause = self._disks.excess(pod.path, record.limits)
+            limited = cause is not None
+            if cause is None:
+                cause = await self._excess(pod, record.limits)
             if cause:
                 self._end(pod, cause)
+            if limited:
+                return min(self._check_seconds, LIMITED_CHECK_SECONDS)
         return max(self._check_seconds, PAUSE_FACTOR * (self._timing.clock.monotonic() - began))
+
+    def end_if_full(self, pod: PodDirectory) -> str:
+        """End a pod whose disk the kernel limits and that is full, and return why; "" for any other pod."""
+        record = pod.read_pod()
+        cause = self._disks.excess(pod.path, record.limits) if record is not None else None
+        if cause:
+            self._end(pod, cause)
+        return cause or ""
 
     async def _excess(self, pod: PodDirectory, limits: Limits) -> str:
         """Why a pod's disk is full, "" where it is not."""

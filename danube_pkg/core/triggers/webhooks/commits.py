@@ -7,6 +7,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
     Push,
+    TagDeleted,
     TagPush,
     WebhookEvent,
     WebhookRepository,
@@ -55,10 +56,11 @@ def push_event(payload: Payload, repository: WebhookRepository, actor: str, head
 
     head: the commit to check out, which for an annotated tag is not `after`.
     """
-    ref, after, before = payload.ref("ref"), payload.hash("after"), _before(payload)
+    ref, after = payload.ref("ref"), payload.hash("after")
+    before = payload.hash("before") if payload.has_hash("before") else ""
     if ref.startswith(_TAGS) and (tag := ref.removeprefix(_TAGS)):
         if is_none(after):
-            return Ignored("tag deleted")
+            return TagDeleted(repository, tag, actor)
         return TagPush(repository, tag, head.commit_sha, actor, head.message, head.subject, head.author, before, after)
     branch = ref.removeprefix(_BRANCHES)
     if not ref.startswith(_BRANCHES) or not branch:
@@ -67,10 +69,6 @@ def push_event(payload: Payload, repository: WebhookRepository, actor: str, head
         return BranchDeleted(repository, branch, actor)
     head = head if head.commit_sha == after else Head(after)
     return Push(repository, branch, after, actor, head.message, head.subject, head.author, before)
-
-
-def _before(payload: Payload) -> str:
-    return payload.hash("before") if payload.has_hash("before") and not is_none(payload.hash("before")) else ""
 
 
 def repository_names(payload: Payload, name: str, urls: Sequence[str]) -> WebhookRepository:

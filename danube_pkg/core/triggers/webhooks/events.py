@@ -20,8 +20,8 @@ class WebhookRepository(Record):
 
 class Push(Record, tag_field="kind", tag="Push"):
     """New commits on a branch. commit_sha: the branch's new head; message, subject (its first line) and author are its
-    own, "" where the forge does not report them. before: the head before the push, "" where there was none or it is not
-    known.
+    own, "" where the forge does not report them. before: the head before the push, all zeros for a new branch, "" where
+    it is not known.
     """
 
     repository: WebhookRepository
@@ -36,7 +36,7 @@ class Push(Record, tag_field="kind", tag="Push"):
 
 class TagPush(Record, tag_field="kind", tag="TagPush"):
     """A tag that was created or moved. commit_sha: the commit that it points to. before, after: the objects that the
-    tag named before and names now, "" where there was none or it is not known."""
+    tag named before and names now; before is all zeros for a new tag, "" where it is not known."""
 
     repository: WebhookRepository
     tag: str
@@ -54,6 +54,14 @@ class BranchDeleted(Record, tag_field="kind", tag="BranchDeleted"):
 
     repository: WebhookRepository
     branch: str
+    actor: str
+
+
+class TagDeleted(Record, tag_field="kind", tag="TagDeleted"):
+    """A tag was deleted. It starts no job."""
+
+    repository: WebhookRepository
+    tag: str
     actor: str
 
 
@@ -114,4 +122,4 @@ class UnreadableEvent(Record, tag_field="kind", tag="Unreadable"):
     repository: str = ""
 
 
-WebhookEvent = Push | TagPush | BranchDeleted | PullRequest | Ping | Ignored | UnreadableEvent
+WebhookEvent = Push | TagPush | BranchDeleted | TagDeleted | PullRequest | Ping | Ignored | UnreadableEvent

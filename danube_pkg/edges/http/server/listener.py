@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from danube_pkg.core.errors import Permanent
 from danube_pkg.edges.http.server.connection import Connection
@@ -52,10 +53,14 @@ class HttpServer:
 
     @asynccontextmanager
     async def serving(
-        self, socket_path: Path | None, bind_address: str, certificate: tuple[Path, Path] | None = None
+        self,
+        socket_path: Path | None,
+        bind_address: str,
+        certificate: tuple[Path, Path] | None = None,
+        listening: socket.socket | None = None,
     ) -> AsyncIterator[str]:
         """Yields the TCP address that it listens on: `http://HOST:PORT`. certificate: the PEM files of certificate
-        and key."""
+        and key. listening: a socket that listens already, in the place of a new one at `bind_address`."""
         raise_open_files()
         async with contextlib.AsyncExitStack() as stack:
             timing = Timing(SystemClock())  # deadlines are real seconds, also under a test's clock
@@ -66,7 +71,7 @@ class HttpServer:
             if socket_path is not None:
                 await stack.enter_async_context(self._unix(socket_path))
             tls = ReloadingCertificate(*certificate) if certificate else None
-            yield await stack.enter_async_context(self._tcp(bind_address, tls))
+            yield await stack.enter_async_context(self._tcp(bind_address, tls, listening))
             self.stopping = True
             sweep.cancel()
 
@@ -93,13 +98,15 @@ class HttpServer:
         path.unlink(missing_ok=True)
 
     @asynccontextmanager
-    async def _tcp(self, bind_address: str, tls: ReloadingCertificate | None) -> AsyncIterator[str]:
+    async def _tcp(
+        self, bind_address: str, tls: ReloadingCertificate | None, listening: socket.socket | None
+    ) -> AsyncIterator[str]:
         host, _, port = bind_address.rpartition(":")
+        where: dict[str, Any] = {"host": host.strip("[]") or None, "port": int(port)}
         try:
             server = await asyncio.get_running_loop().create_server(
                 partial(Connection, self, local=False),
-                host.strip("[]") or None,
-                int(port),
+                **({"sock": listening} if listening is not None else where),
                 backlog=BACKLOG,
                 ssl=tls.context if tls else None,
                 ssl_handshake_timeout=10 if tls else None,

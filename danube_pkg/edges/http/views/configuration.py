@@ -14,6 +14,9 @@ from danube_pkg.edges.http.views.forge_links import commit_url, file_url
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import Time, iso_or_none
 
+_SHOWN_ABOVE = {"configuration-unreadable", "configuration-invalid"}
+"""Conditions that are in the view already, as its problem and findings."""
+
 
 class FindingView(Record):
     """One mistake in a file."""
@@ -109,7 +112,9 @@ def configuration_view(
             finding_view(one, file_url(repository_url, applied, status.seen_revision, one.place))
             for one in status.findings
         ),
-        conditions=tuple(ConditionView(one.reference, one.what, one.hint) for one in conditions),
+        conditions=tuple(
+            ConditionView(one.reference, one.what, one.hint) for one in conditions if one.reference not in _SHOWN_ABOVE
+        ),
         deploy_key=deploy_key,
     )
 

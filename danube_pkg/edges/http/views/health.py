@@ -9,8 +9,8 @@ from danube_pkg.kit.records import Record
 class HealthView(Record):
     """Whether the server is alive and ready."""
 
-    status: Annotated[str, about("ok, ready or draining.")]
+    status: Annotated[str, about("ok, ready, not-ready or draining.")]
     conditions: Annotated[
         tuple[str, ...],
-        about("References of what does not work beside the server: dex-not-running. See `danube config status`."),
+        about("References of what does not work: dex-not-running, disk-full. See `danube config status`."),
     ] = ()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.errors import StorageUnwritable
 from danube_pkg.core.jobs.effects import EffectKind
 from danube_pkg.core.jobs.events import JobEvent, StepsStopped
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
@@ -74,5 +74,5 @@ def _announce(log: JobLog, step: Step) -> None:
     """A full disk keeps the line out of the log, and must not keep the step running."""
     try:
         write_stopping(log, step)
-    except StorageFull as error:
+    except StorageUnwritable as error:
         _log.error("log-disk-full", extra={"fields": {"step": step.id, "cause": str(error)}})

@@ -1,11 +1,13 @@
 """Limits of a pod: what stops a step that uses too much, and what the server learns of it."""
 
+import errno
 import os
 import re
 
 import pytest
 
-from danube_pkg.core.errors import Unavailable
+from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord
+from danube_pkg.core.errors import StorageFull, Unavailable
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, ContainerEnded, Limits, PodNotice
 from tests.adapters.runtimes.sandbox.pods import (
@@ -154,10 +156,23 @@ async def test_the_job_gets_a_notice_where_only_weaker_limits_apply(pods: Pods) 
             assert "256 MB" in notice.message
 
 
+async def test_a_pod_waits_for_room_on_a_full_disk(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pod: PodDirectory, record: PodRecord) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(PodDirectory, "write_pod", refuse)
+    pod_id = new_pod_id()
+    with pytest.raises(StorageFull, match="no room for a pod: no space left"):
+        await pods.runtime.create_pod(spec_of(pod_id))
+    monkeypatch.undo()
+    assert (await pods.runtime.create_pod(spec_of(pod_id))).number == 0
+
+
 async def test_files_that_cannot_be_removed_are_a_condition_until_they_can(
     pods: Pods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, worker = await pods.pod()
+    """In a pod without a file system of its own, with which its files would be gone."""
+    _, worker = await pods.pod(limits=Limits(workspace_bytes=0))
     await pods.shell(worker, "mkdir d; touch d/f")
     unlink = os.unlink
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from danube_pkg.adapters.runtimes.sandbox.disk_usage import MAX_OPEN_FILES, disk_usage, unlinked_files
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.workspace_sizes import WorkspaceSizes
 from danube_pkg.core.reasons import Reason
@@ -36,7 +37,13 @@ class Guarded:
         self.pods: list[PodDirectory] = []
         self.children: dict[str, list[subprocess.Popen[bytes]]] = {}
         self.sizes = WorkspaceSizes(
-            lambda: self.pods, self._processes, (), 1.0, self._publish, Timing(self.clock, lambda: 0.5)
+            lambda: self.pods,
+            self._processes,
+            PodDisks(directory),
+            (),
+            1.0,
+            self._publish,
+            Timing(self.clock, lambda: 0.5),
         )
 
     def _processes(self, pod: PodDirectory) -> Collection[int]:

@@ -131,7 +131,7 @@ def test_a_new_branch_has_no_head_before_it() -> None:
     assert known.document["created"]
     event = event_of(known)
     assert isinstance(event, Push)
-    assert event.before == ""
+    assert event.before == "0" * 40
 
 
 @pytest.mark.parametrize("forge", [Forge.GITHUB, *GITEA_LIKE])

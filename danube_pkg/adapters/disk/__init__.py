@@ -1,0 +1,1 @@
+"""The file system of the data directory, as the operating system reports it."""

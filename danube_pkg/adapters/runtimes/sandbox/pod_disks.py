@@ -1,0 +1,213 @@
+"""A file system for each pod, where the server is root: the kernel then limits the pod's bytes and files.
+
+`disks/<pod_id>.ext4` is its image, mounted over `pods/<pod_id>` through a loop device that the kernel releases with the
+last mount. The image takes all of its space from the start, because a program would not notice that the disk below it
+is full: the kernel accepts what it writes and loses it. Where that space is missing, or anything else, the pod has a
+plain directory and is measured (`workspace_sizes.py`).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
+from danube_pkg.core.health.subsystems import LOW_DISK_BYTES, LOW_DISK_SHARE
+from danube_pkg.core.runtimes.pods import Limits
+from danube_pkg.kit.full_disk import is_full
+
+MARGIN_BYTES = 1 << 20
+"""A pod that is so near to its bound is at it: what it writes next is larger than that."""
+
+LEAST_KERNEL = (5, 19)
+"""Since then all pods share an image by overlays. Before, each container has a copy, which must not take the pod's
+space."""
+
+TRIED_BYTES = 16 << 20
+
+COMMAND_SECONDS = 30.0
+"""For mkfs, mount and umount, which take some hundredths of a second."""
+
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
+
+_MOUNT = ("mount", "-t", "ext4", "-o", "nodev,nosuid,noatime,noinit_itable")
+"""noinit_itable: the kernel would write all tables of inodes in the background."""
+
+_MKFS = ("mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "1", "-O", "^has_journal,^resize_inode", "-E", "nodiscard")
+"""Without a journal, since a pod does not survive the machine. One per cent is for root: the server can still write its
+records of a pod whose disk is full."""
+
+_log = logging.getLogger("danube.sandbox")
+
+
+class DiskRefused(Exception):
+    """This machine does not give a pod a file system of its own. The message says why."""
+
+
+class PodDisks:
+    """The file systems of a data directory's pods."""
+
+    def __init__(self, data: Path) -> None:
+        self._directory = data / "disks"
+        self._pods = data / "pods"
+
+    def _image(self, pod_id: str) -> Path:
+        return self._directory / f"{pod_id}.ext4"
+
+    async def make(self, pod_id: str, limits: Limits) -> str:
+        """Mount a new file system over a pod's directory, which exists. Why that was not possible, "" if it was.
+
+        Called again after an interruption, it makes a new one unless one is mounted already.
+        """
+        top = self._pods / pod_id
+        if not limits.workspace_bytes or self.is_mounted(top):
+            return ""
+        try:
+            _check_machine()
+            await self._mount_new(self._image(pod_id), top, image_bytes(limits), limits.workspace_inodes)
+        except (DiskRefused, OSError) as error:
+            self._image(pod_id).unlink(missing_ok=True)
+            return str(error)
+        return ""
+
+    async def problem(self) -> str:
+        """Why pods cannot have file systems of their own here, tried with a small one; "" if they can."""
+        top = self._directory / f"try-{secrets.token_hex(4)}"
+        image = top.with_suffix(".try")
+        try:
+            _check_machine()
+            top.mkdir(parents=True)
+            await self._mount_new(image, top, TRIED_BYTES, 1000)
+            await _run("umount", str(top))
+        except (DiskRefused, OSError) as error:
+            return str(error)
+        finally:
+            image.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other pods' images are in it
+                top.rmdir()
+                self._directory.rmdir()
+        return ""
+
+    async def _mount_new(self, image: Path, top: Path, size_bytes: int, inodes: int) -> None:
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        image.unlink(missing_ok=True)
+        await asyncio.to_thread(_reserve, image, size_bytes)
+        await _run(*_MKFS, "-N", str(inodes), str(image))
+        await _run(*_MOUNT, "-o", "loop", str(image), str(top))
+        top.chmod(0o700)
+        with contextlib.suppress(OSError):
+            (top / "lost+found").rmdir()
+
+    def is_mounted(self, top: Path) -> bool:
+        """Whether a pod's directory is a file system of its own."""
+        return self._image(top.name).exists() and os.path.ismount(top)
+
+    async def remove(self, pod_id: str) -> None:
+        """Unmount a pod's file system, whose processes have ended; its files are gone at once. Raises DiskRefused."""
+        top = self._pods / pod_id
+        while self.is_mounted(top):  # twice if two servers mounted it
+            try:
+                await _run("umount", str(top))
+            except DiskRefused:  # a process of the machine, such as an operator's shell, is in it
+                await _run("umount", "--lazy", str(top))
+        self._image(pod_id).unlink(missing_ok=True)
+
+    def restore(self) -> None:
+        """Mount what running pods use, where this server has another view of mounts than the one before it: systemd can
+        give a service its own. Removes images without a pod. Blocks; to be called before anything reads a pod."""
+        if not self._directory.is_dir():
+            return
+        for image in sorted(self._directory.glob("*.ext4")):
+            top = self._pods / image.stem
+            if not top.is_dir():
+                image.unlink()
+            elif not os.path.ismount(top) and (device := _device_of(image.resolve())):
+                words = [*_MOUNT, device, str(top)]
+                done = subprocess.run(words, env=_ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False)
+                if done.returncode:
+                    fields = {"pod": image.stem, "cause": _cause(words, done.stderr)}
+                    _log.error("pod-disk-not-mounted", extra={"fields": fields})
+
+    def excess(self, top: Path, limits: Limits) -> str | None:
+        """Why a pod's file system is full, "" while it is not; None for a pod that has none."""
+        if not self.is_mounted(top):
+            return None
+        found = os.statvfs(top)
+        used, limit = (found.f_blocks - found.f_bfree) * found.f_frsize, limits.workspace_bytes
+        if used >= limit - MARGIN_BYTES or found.f_bavail * found.f_frsize <= MARGIN_BYTES:
+            return f"its workspace holds {used >> 20} MB, the limit is {limit >> 20} MB"
+        if found.f_ffree == 0:
+            return f"its workspace has {found.f_files} files and directories, the limit is {limits.workspace_inodes}"
+        return ""
+
+
+def image_bytes(limits: Limits) -> int:
+    """The size of an image in which programs of a pod can use all of their limit: a sixteenth for the tables of inodes,
+    one per cent for the server, and some megabytes for other tables."""
+    return limits.workspace_bytes + limits.workspace_bytes * 9 // 100 + (8 << 20)
+
+
+def _check_machine() -> None:
+    numbers = tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
+    if not has_ids_for_pods():
+        raise DiskRefused("only root can give each pod a file system")
+    if numbers < LEAST_KERNEL:
+        raise DiskRefused(f"Linux {platform.release()} is older than {'.'.join(map(str, LEAST_KERNEL))}")
+    for program in ("mkfs.ext4", "mount", "umount"):
+        if shutil.which(program, path=_PATH) is None:
+            raise DiskRefused(f"{program} is not installed")
+
+
+def _reserve(image: Path, size_bytes: int) -> None:
+    """Make a file that has its blocks. Raises DiskRefused where the server would be short of space afterwards."""
+    disk = os.statvfs(image.parent)
+    left = disk.f_bavail * disk.f_frsize - size_bytes
+    if left < LOW_DISK_BYTES or left < LOW_DISK_SHARE * disk.f_blocks * disk.f_frsize:
+        raise DiskRefused(f"the disk has no room to reserve {size_bytes >> 20} MB")
+    descriptor = os.open(image, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise DiskRefused(f"the disk has no room to reserve {size_bytes >> 20} MB") from error
+    finally:
+        os.close(descriptor)
+
+
+def _device_of(image: Path) -> str:
+    """The loop device that has this file open, "" for none."""
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):  # it was released meanwhile
+            if backing.read_text().rstrip("\n") == str(image):
+                return f"/dev/{backing.parts[3]}"
+    return ""
+
+
+async def _run(*words: str) -> None:
+    """Run a program. Raises DiskRefused with what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *words, env=_ENVIRONMENT, cwd="/",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            _, errors = await process.communicate()
+    except TimeoutError as error:
+        process.kill()
+        raise DiskRefused(f"{words[0]} took longer than {COMMAND_SECONDS:.0f} s") from error
+    if process.returncode:
+        raise DiskRefused(_cause(words, errors.decode(errors="replace")))
+
+
+def _cause(words: Sequence[str], printed: str) -> str:
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    return lines[0][:200] if lines else f"{words[0]} failed"

@@ -1,0 +1,38 @@
+"""Runs a server in this process until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+
+from danube_pkg.adapters.configuration import find_settings, read_settings
+from danube_pkg.bootstrap.serve import ServerOptions, serve
+from danube_pkg.cli.image_settings import image_options
+from danube_pkg.cli.process_log import start_log
+from danube_pkg.kit.records import replace
+from danube_pkg.services.secrets import KnownValues
+
+
+def run_server(options: argparse.Namespace, named: str | None, listening: socket.socket | None) -> int:
+    """named: danube.toml. listening: the socket on which clients wait already, None where there is none."""
+    known = KnownValues()
+    start_log(known, default="info", stream_name="stdout")
+    settings = read_settings(find_settings(Path(named) if named else None))
+    data = options.data or os.environ.get("DANUBE_DATA")
+    given = {"bind_address": options.listen, "data_dir": str(Path(data).absolute()) if data else None}
+    flags = {name: value for name, value in given.items() if value}
+    server = replace(settings.server, **flags)
+    settings = replace(settings, server=server)
+    images = image_options(server.data_dir, settings)
+    asyncio.run(_serve(ServerOptions(settings, frozenset(flags), known, images, listening)))
+    return 0
+
+
+async def _serve(options: ServerOptions) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(options, stop)
