@@ -24,7 +24,7 @@ from danube_pkg.services.jobs.effects.delete_pod import DeletePod
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
 from danube_pkg.services.jobs.effects.stop_steps import StopSteps
 from danube_pkg.services.jobs.engine import Engine
-from danube_pkg.services.jobs.masks import MaskSource
+from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
@@ -59,9 +59,9 @@ def build_secrets(
     return Secrets(sqlite, store.keys, store.clock, store.new_id, known, overrides, applied, audit)
 
 
-def build_masks(store: Store, secrets: Secrets) -> MaskSource:
+def build_masks(store: Store, secrets: Secrets, options: MaskOptions | None = None) -> MaskSource:
     """What logs and egress ledgers must mask; made before the runtime, whose proxies ask for it."""
-    return MaskSource(store.jobs, secrets, store.keys)
+    return MaskSource(store.jobs, secrets, store.keys, secrets.known, options or MaskOptions())
 
 
 def build_engine(

@@ -13,12 +13,13 @@ from danube_pkg.bootstrap.identity import IdentityParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.bootstrap.triggers import TriggerParts
 from danube_pkg.core.repositories.ports import SourceFiles
-from danube_pkg.edges.http.metrics import HttpMetrics
+from danube_pkg.edges.http.metrics import HttpMetrics, MetricSources
 from danube_pkg.edges.http.routes import PATTERNS, ROUTES, api_document
 from danube_pkg.edges.http.server.listener import HttpServer
 from danube_pkg.edges.http.server.security import session_cookie
 from danube_pkg.edges.http.services import Services, Site
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.health import ServerConditions, ServerReadiness
@@ -50,7 +51,10 @@ class HttpParts(Record):
 
 
 class ServerParts(Record):
-    """The parts of the server that the HTTP edge uses. files: reads single files of repositories."""
+    """The parts of the server that the HTTP edge uses. files: reads single files of repositories.
+
+    pulled: the images that were pulled; None for a runtime whose images are pulled by others.
+    """
 
     store: Store
     jobs: EngineParts
@@ -62,6 +66,7 @@ class ServerParts(Record):
     audit: Audit
     files: SourceFiles
     deploy_key: str
+    pulled: Tally | None = None
 
 
 @asynccontextmanager
@@ -85,6 +90,18 @@ def find_page() -> Path:
     package = Path(danube_pkg.__file__).absolute().parent
     installed = package / "web"
     return installed if installed.is_dir() else package.parent / "build" / "web"
+
+
+def _metric_sources(parts: ServerParts) -> MetricSources:
+    return MetricSources(
+        queries=parts.store.database.queries,
+        secret_requests=parts.jobs.secrets.requests,
+        log_bytes=lambda: parts.jobs.logs.written_bytes,
+        syncs=parts.configuration.outcomes,
+        sync_status=lambda: parts.configuration.status,
+        logins=parts.identity.logins.oidc.outcomes,
+        registry_pulls=parts.pulled,
+    )
 
 
 def build_services(parts: ServerParts, site: Site) -> Services:
@@ -112,7 +129,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         inbox=parts.triggers.inbox_store,
         clock=store.clock,
         new_id=store.new_id,
-        metrics=HttpMetrics(jobs.engine, jobs.draining),
+        metrics=HttpMetrics(jobs.engine, jobs.draining, _metric_sources(parts)),
         api_document=api_document,
         egress=jobs.egress,
         webhooks=parts.triggers.webhooks,

@@ -23,8 +23,8 @@ from danube_pkg.core.egress.ports import EgressLedgers, EgressProxies
 from danube_pkg.core.errors import Permanent
 from danube_pkg.core.images.ports import Images
 from danube_pkg.core.images.registries import RegistrySpec, configured_targets
-from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.core.runtimes.ports import Runtime
+from danube_pkg.kit.directory_identity import identify
 from danube_pkg.kit.records import Record
 from danube_pkg.services.health import ConditionSource
 from danube_pkg.services.images.pulls import ImageLedgers
@@ -149,7 +149,7 @@ def _egress_settings(
         directory=settings.data_dir / "run" / "egress",
         launcher=settings.namespaces,
         user=PROXY_USER if has_ids_for_pods() else 0,
-        cgroups=lambda: find_cgroups().make("egress-proxy", "all", Limits()),
+        cgroups=lambda: find_cgroups(identify(settings.data_dir).id).make_for_proxies(),
         hosts=egress.hosts,
         registries=registries,
     )

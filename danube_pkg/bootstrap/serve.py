@@ -15,13 +15,16 @@ from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
-from danube_pkg.bootstrap.store import load_applied, open_store
+from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
+from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
-from danube_pkg.kit.tasks import TaskOwner, logged
-from danube_pkg.services.health import ConditionSource, ServerConditions
+from danube_pkg.kit.tasks import TaskOwner, logged, until
+from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
 
@@ -58,7 +61,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         applied = await load_applied(store, repository)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
-        masks = build_masks(store, secrets)
+        masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
         runtime = await stack.enter_async_context(
             open_runtime(
                 RuntimeOptions(options.images, settings.runtime, settings.egress),
@@ -71,9 +74,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
         server = configuration.settings.server
-        observer = JobObserver(applied, store.clock)
         jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, observer)
+            open_engine(store, secrets, masks, runtime, repositories.sources, JobObserver(applied, store.clock))
         )
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
@@ -83,7 +85,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
         readiness = build_readiness(store, configuration.sync, identity.dex)
-        sources: list[ConditionSource] = [
+        conditions = ServerConditions(
             readiness,
             configuration.sync,
             *configuration.conditions,
@@ -91,7 +93,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             *triggers.conditions,
             outbox,
             *runtime.conditions,
-        ]
+        )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
@@ -101,22 +103,29 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             triggers=triggers,
             identity=identity,
             configuration=configuration.sync,
-            conditions=ServerConditions(*sources),
+            conditions=conditions,
             readiness=readiness,
             audit=audit,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
+            pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))
         yield RunningServer(opened.address, parts)
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
-    """Runs a server until `stop` is set. Raises as `open_server` does."""
+    """Runs a server until `stop` is set. Raises as `open_server` does, and Conflict when its data directory was
+    replaced."""
+    if not lower_oom_score(INFRASTRUCTURE_OOM_SCORE):
+        _log.info("oom-score-not-lowered", hint="see: danube doctor")
     async with open_server(options) as server:
         data = options.settings.server.data_dir
         _log.info("server-ready", address=server.address, data=data, process=os.getpid())
-        await stop.wait()
+        lost = await until(stop.wait(), wait_lost(server.parts.store), name="data directory")
+        if lost is not None:
+            _log.error(lost.reference, what=lost.what, cause=lost.cause, hint=lost.hint)
+            raise lost
         _log.info("server-stopping", jobs="continue; the next server takes them over")
 
 

@@ -117,9 +117,12 @@ class ApiClient:
         headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(16)}
         return json.loads(self._repeated("POST", path, data, headers) or b"null")
 
-    def put(self, path: str, data: bytes) -> None:
-        """Raises the server's error. Repeated after a lost answer: the same content twice is the same."""
-        self._repeated("PUT", path, data)
+    def put(self, path: str, data: bytes) -> Any:
+        """The answer; None if it is empty. Raises the server's error.
+
+        Repeated after a lost answer: the same content twice is the same.
+        """
+        return json.loads(self._repeated("PUT", path, data) or b"null")
 
     def delete(self, path: str) -> Any:
         """The answer's JSON; None for an answer without a body."""

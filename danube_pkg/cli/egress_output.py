@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from danube_pkg.cli.output import one_line, print_table, size
+from danube_pkg.cli.terminal import visible
 from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.policy import Verdict, parse_entry, yaml_lines
 from danube_pkg.core.errors import Invalid
@@ -68,7 +69,8 @@ def print_learned(report: EgressReport, network: Network) -> None:
     missing = {entry for one in refused for entry in one.latest.allow} if network is Network.ALLOWLIST else set()
     needed = [*report.needed, *sorted(missing - set(report.needed))]
     if needed:
-        print(f"egress: {places}; the allowlist that this run needs:\n\n{yaml_lines(needed)}", file=sys.stderr)
+        shown = visible(yaml_lines(needed))
+        print(f"egress: {places}; the allowlist that this run needs:\n\n{shown}", file=sys.stderr)
     else:
         print(f"egress: {places}{'' if refused else '; this run needs no egress_allowlist'}", file=sys.stderr)
 
@@ -90,4 +92,4 @@ def print_ledger(view: Mapping[str, Any]) -> None:
     print_table(("STEP", "DESTINATION", "VERDICT", "REASON", "TIMES", "OUT", "IN"), rows)
     allow = [entry for one in view["destinations"] if one["verdict"] == Verdict.REFUSED for entry in one["allow"]]
     if allow:
-        print(f"\nto allow the refused destinations:\n\n{yaml_lines(list(dict.fromkeys(allow)))}", end="")
+        print(f"\nto allow the refused destinations:\n\n{visible(yaml_lines(list(dict.fromkeys(allow))))}", end="")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TextIO, TypeVar
 
+from danube_pkg.cli.terminal import json_text, visible
 from danube_pkg.core.errors import PlatformError, Throttled
 
 STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled": "33", "running": "36"}
@@ -32,16 +33,16 @@ def print_error(error: PlatformError, *, as_json: bool = False) -> None:
             found = {"reference": one.reference, "what": str(one), "place": str(one.place or ""), "hint": one.hint}
             print(json.dumps(found if pause is None else {**found, "retry_seconds": pause}), file=sys.stderr)
             continue
-        print(f"danube: {one}", file=sys.stderr)
+        print(f"danube: {visible(str(one))}", file=sys.stderr)
         if one.hint:
-            print(f"  hint: {one.hint}", file=sys.stderr)
+            print(f"  hint: {visible(one.hint)}", file=sys.stderr)
         if pause is not None:
             print(f"  try again in {duration(pause)}", file=sys.stderr)
 
 
 def print_json(value: object) -> None:
     """One JSON document on one line, for scripts."""
-    print(json.dumps(value, ensure_ascii=False))
+    print(json_text(value))
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -55,7 +56,8 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def one_line(text: str) -> str:
-    """Without line breaks and control characters, since text from a repository could control the terminal."""
+    """Without line breaks, control characters and those that change the direction of text, since text from a
+    repository could control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 

@@ -1,8 +1,8 @@
 """Which server a command talks to: the unix socket of a data directory, or a URL with an API token.
 
-The first that is given of `--server`, `--data`, DANUBE_SERVER, DANUBE_DATA, `.danube` in this directory, the system's
-socket, and the server of the last `danube login`. Tokens are kept in `~/.config/danube/servers.json`, readable only by
-the owner.
+The first that is given of `--server`, `--data`, DANUBE_SERVER, DANUBE_DATA, `server.data_dir` of the danube.toml that
+`danube serve` would read here, `.danube` in this directory, the system's socket, and the server of the last
+`danube login`. Tokens are kept in `~/.config/danube/servers.json`, readable only by the owner.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from danube_pkg.cli.settings_file import local_data_directory, system_data_directory
 from danube_pkg.core.errors import Invalid, Permanent
 from danube_pkg.kit.files import write_atomically
 from danube_pkg.kit.records import HIDDEN, Record
@@ -21,7 +22,6 @@ from danube_pkg.kit.records import HIDDEN, Record
 SOCKET_NAME = "danube.sock"
 
 _LOCAL_DATA = Path(".danube")
-_SYSTEM_DATA = Path("/var/lib/danube")
 
 
 class ServerAddress(Record):
@@ -42,15 +42,19 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, json_help: str = "p
         "--server", metavar="URL", help="a server on another machine (DANUBE_SERVER); log in first: danube login URL"
     )
     parser.add_argument(
-        "--data", metavar="DIR", help="the server's data directory (DANUBE_DATA; else ./.danube, else /var/lib/danube)"
+        "--data",
+        metavar="DIR",
+        help="the server's data directory (DANUBE_DATA; else that of ./danube.toml, ./.danube, /var/lib/danube)",
     )
 
 
 def data_directory(option: str | None) -> Path:
-    """The option's, else DANUBE_DATA, else `.danube` in this directory, else the system's."""
+    """The option's, else DANUBE_DATA, else danube.toml's, else `.danube` in this directory, else the system's."""
     if text := option or os.environ.get("DANUBE_DATA"):
         return Path(text).absolute()
-    return (_LOCAL_DATA if _LOCAL_DATA.is_dir() else _SYSTEM_DATA).absolute()
+    if (written := local_data_directory()) is not None:
+        return written.absolute()
+    return (_LOCAL_DATA if _LOCAL_DATA.is_dir() else system_data_directory()).absolute()
 
 
 def find_server(options: argparse.Namespace) -> ServerAddress:
@@ -65,13 +69,16 @@ def find_server(options: argparse.Namespace) -> ServerAddress:
         return remote(url)
     if text := os.environ.get("DANUBE_DATA"):
         return local(Path(text))
+    if (written := local_data_directory()) is not None:
+        return local(written)
     if _LOCAL_DATA.is_dir():
         return local(_LOCAL_DATA)
-    if (_SYSTEM_DATA / SOCKET_NAME).exists():
-        return local(_SYSTEM_DATA)
+    system = system_data_directory()
+    if (system / SOCKET_NAME).exists():
+        return local(system)
     if url := known_servers().get("default"):
         return remote(str(url))
-    return local(_SYSTEM_DATA)
+    return local(system)
 
 
 def local(data: Path) -> ServerAddress:

@@ -21,7 +21,9 @@ from danube_pkg.adapters.runtimes.sandbox import (
     find_bubblewrap,
     find_cgroups,
     has_ids_for_pods,
+    machine_bytes,
     map_of_user,
+    memory_of_all_pods,
     seccomp_program,
     unreadable_for_pods,
 )
@@ -29,10 +31,12 @@ from danube_pkg.bootstrap.runtime import local_options, open_sandbox
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
+    INFRASTRUCTURE_OOM_SCORE,
     Limits,
     Network,
     PodSpec,
 )
+from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record, replace
 
 KERNEL = (5, 10)
@@ -66,6 +70,7 @@ async def diagnose(settings: SandboxSettings) -> list[CheckResult]:
         check_installation(settings.program),
         await asyncio.to_thread(check_ids, settings.namespaces),
         check_limits(),
+        check_oom_score(),
         await check_disks(settings.data_dir),
         check_data_directory(settings.data_dir),
         await check_pod(settings),
@@ -140,10 +145,19 @@ def check_limits() -> CheckResult:
     groups = find_cgroups()
     if groups.hierarchies:
         version = 2 if groups.unified else 1
-        what = f"control groups, version {version}, limit a pod's memory, processes and CPU"
+        rest = f"all pods together have {memory_of_all_pods() >> 20} of {machine_bytes() >> 20} MB"
+        what = f"control groups, version {version}, limit a pod's memory, processes and CPU; {rest}"
         return CheckResult("limits", True, what)
     what = "memory is limited for each process and not for the pod: this user may not create control groups"
     return CheckResult("limits", True, what, "run the server as root for limits of the whole pod")
+
+
+def check_oom_score() -> CheckResult:
+    """Whether the kernel ends builds before the server when memory is short. It tries to lower the doctor's own."""
+    if lower_oom_score(INFRASTRUCTURE_OOM_SCORE):
+        return CheckResult("memory", True, "when memory is short, the kernel ends builds before the server")
+    what = "when memory is short, the kernel ends builds first, and then the server as any other process"
+    return CheckResult("memory", True, what, f"in the server's systemd unit: OOMScoreAdjust={INFRASTRUCTURE_OOM_SCORE}")
 
 
 async def check_disks(data_dir: Path) -> CheckResult:

@@ -81,6 +81,7 @@ class Egress:
 
     async def report(self, job: Job) -> EgressReport:
         """All contacts of a job."""
-        masks = HostMasks(host_forms(await self._secrets.values_to_mask(job.pipeline)))
+        values = await self._secrets.values_to_mask(job.pipeline)
+        masks = await asyncio.to_thread(lambda: HostMasks(host_forms(values)))
         contacts = [masked(one, masks) for one in await asyncio.to_thread(self._ledgers.read, job.id)]
         return EgressReport(contacts, by_destination(contacts), needed_allowlist(contacts))

@@ -1,12 +1,14 @@
 """Secrets: users set, remove and list them, active jobs read them, and logs mask their values."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.errors import Forbidden, NotFound, Permanent
 from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.logs.redaction import Patterns, redact_text
+from danube_pkg.core.logs.redaction import Patterns, ValueSet, redact_text
 from danube_pkg.core.secrets.ports import SecretCipher, SecretStore
 from danube_pkg.core.secrets.secret import (
     SecretName,
@@ -17,33 +19,57 @@ from danube_pkg.core.secrets.secret import (
 )
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.identity.audit import Audit
 
 _log = EventLog("danube.secrets")
 
 
 class KnownValues:
-    """Every decrypted value that this process has held; its own log masks them in each line."""
+    """The compiled values that this process masks in its own log: those that something still holds.
+
+    Logs of jobs hold the sets that they mask, so a value is dropped with the last job that could print it. What the
+    server uses itself is held here: by name until it is replaced or removed, or until the process ends (`add`).
+    """
 
     def __init__(self) -> None:
-        self._values: set[bytes] = set()
-        self._patterns: Patterns | None = None
+        self._sets: WeakValueDictionary[frozenset[bytes], ValueSet] = WeakValueDictionary()
+        self._held: dict[str, ValueSet] = {}
+
+    async def compiled(self, values: Iterable[bytes]) -> ValueSet:
+        """The set of these values, compiled in a thread once for all who hold it."""
+        wanted = frozenset(values)
+        found = self._sets.get(wanted)
+        if found is None:
+            made = await asyncio.to_thread(ValueSet, wanted)
+            found = self._sets.setdefault(wanted, made)
+        return found
+
+    async def hold(self, name: str, value: bytes) -> None:
+        """Hold a value in place of the one of that name."""
+        held = self._held.get(name)
+        if held is None or held.values != {value}:
+            self._held[name] = await self.compiled([value])
+
+    def release(self, name: str) -> None:
+        self._held.pop(name, None)
 
     def add(self, *values: bytes) -> None:
-        if not self._values.issuperset(values):
-            self._values.update(values)
-            self._patterns = None
+        """Hold a few values as long as the process runs."""
+        for value in values:
+            held = self._sets.setdefault(frozenset([value]), ValueSet([value]))
+            self._held[f"process:{len(self._held)}"] = held
 
     def redact(self, text: str) -> str:
-        if self._patterns is None:
-            self._patterns = Patterns(self._values)
-        return redact_text(self._patterns, text) if self._values else text
+        """A line of this process's log without the values, and with e-mail addresses masked."""
+        sets = [one for reference in self._sets.valuerefs() if (one := reference()) is not None]
+        return redact_text(Patterns(sets=sets, mask_emails=True), text)
 
 
 class Secrets:
     """Stores, decrypts and hands out secrets.
 
-    known: gets each value before anything else happens to it. overrides: values of one run (`danube run --secret`), in
+    known: masks the values in this process's log. overrides: values of one run (`danube run --secret`), in
     memory only, which take precedence. applied: names the secrets that the server itself uses (Git credentials,
     webhooks, mail); no job may read those. audit: None for a single run, which has no audit log.
     """
@@ -59,6 +85,8 @@ class Secrets:
         applied: AppliedConfiguration | None = None,
         audit: Audit | None = None,
     ) -> None:
+        self.requests = Tally()
+        """Reads by jobs, by pipeline."""
         self._store = store
         self._cipher = cipher
         self._clock = clock
@@ -74,15 +102,18 @@ class Secrets:
         """Store a value, encrypted. Raises Invalid for one that could not be masked, TooLarge."""
         check_key(name.key)
         check_value(value)
-        self.known.add(value)
+        held = await self.known.compiled([value])  # in case that a failure below quotes it
         secret_id, now = self._new_id(), self._clock.now()
         encrypted = self._cipher.encrypt_secret(secret_id, name, value)
         await self._store.put_secret(StoredSecret(secret_id, name, encrypted, now, now))
+        del held
         self._served = {(key, user) for key, user in self._served if key != name.key}
         _log.info("secret-set", name=str(name), actor=actor)
 
     async def delete(self, name: SecretName, actor: str) -> bool:
         removed = await self._store.delete_secret(name, self._clock.now())
+        if name.pipeline is None:
+            self.known.release(name.key)
         _log.info("secret-removed", name=str(name), actor=actor, existed=removed)
         return removed
 
@@ -106,6 +137,7 @@ class Secrets:
 
         Raises Forbidden for a job of untrusted code, approved or not, and for a secret that the server uses itself.
         """
+        self.requests.count(job.pipeline)
         if job.trigger.is_untrusted:
             raise Forbidden(
                 "secret-of-untrusted-code",
@@ -121,7 +153,7 @@ class Secrets:
             if stored is not None:
                 if await self._store.record_read(job.id, sequence, name, self._clock.now()):
                     await self._audit_read(job, name)
-                return self._decrypted(stored)
+                return self._cipher.decrypt_secret(stored)
         if key in self._applied.named_secrets:
             raise Forbidden(
                 "secret-reserved",
@@ -156,7 +188,9 @@ class Secrets:
                 hint=f"danube secrets set {key}",
             )
         await self._audit_use(key, user)
-        return self._decrypted(stored)
+        value = self._cipher.decrypt_secret(stored)
+        await self.known.hold(key, value)
+        return value
 
     async def _audit_use(self, key: str, user: str) -> None:
         """Records each value once for each purpose: the server reads secrets with every fetch and delivery."""
@@ -172,7 +206,7 @@ class Secrets:
         found = list(self._overrides.values())
         for secret in await self._store.maskable_secrets(pipeline):
             try:
-                found.append(self._decrypted(secret))
+                found.append(self._cipher.decrypt_secret(secret))
             except Permanent as error:
                 _log.error("secret-not-masked", name=str(secret.name), cause=str(error))
         return found
@@ -182,8 +216,3 @@ class Secrets:
         count = await self._store.forget_retired_secrets(before)
         if count:
             _log.info("secrets-forgotten", count=count)
-
-    def _decrypted(self, secret: StoredSecret) -> bytes:
-        value = self._cipher.decrypt_secret(secret)
-        self.known.add(value)
-        return value

@@ -13,6 +13,7 @@
 #include "checked.h"
 #include "detach.h"
 #include "namespaces.h"
+#include "oom-score.h"
 #include "overlay.h"
 
 #define MAX_STAGES 64
@@ -85,6 +86,7 @@ int enter(char **argv) {
     int host_network = strcmp(argv[1], "host") == 0;
     struct entry entry;
     detach();
+    raise_oom_score();
     if (take_options(argv + 2, &entry) < 0)
         return 2;
     int as_root = entry.stage_count > 0;

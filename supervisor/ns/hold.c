@@ -17,6 +17,7 @@
 #include "../descriptors.h"
 #include "checked.h"
 #include "id-maps.h"
+#include "oom-score.h"
 
 /* owner: the user id to become, 0 to stay. ready, go: how the holder and its parent wait for each other. */
 struct holder {
@@ -44,6 +45,7 @@ static void close_all_but(int fd) {
 static void __attribute__((noreturn)) run_holder(const struct holder *h) {
     char byte = 1;
     setsid();
+    raise_oom_score();
     if (h->owner &&
         (setgroups(0, NULL) < 0 || setresgid(h->owner, h->owner, h->owner) < 0 || setresuid(h->owner, h->owner, h->owner) < 0))
         fail("become user %u", h->owner);

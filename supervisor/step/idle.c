@@ -56,7 +56,11 @@ static void receive_signals(struct watch *w, uint32_t events) {
             _exit(0);
     int status;
     struct rusage usage;
-    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | WUNTRACED, &usage)) > 0;) {
+        if (WIFSTOPPED(status)) {
+            steps_stopped(pid);
+            continue;
+        }
         exec_reaped(pid, status);
         steps_reaped(pid, status, &usage);
     }

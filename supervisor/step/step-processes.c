@@ -107,6 +107,12 @@ void steps_reaped(pid_t pid, int status, const struct rusage *usage) {
     }
 }
 
+void steps_stopped(pid_t pid) {
+    for (struct step *s = steps; s; s = s->next)
+        if (s->phase == RUNNING && pid == s->reaper)
+            kill(pid, SIGCONT);
+}
+
 /* Both pipes of a step, with a large buffer for the output. Returns 0, or -1. */
 static int open_pipes(const struct spec *spec, int output[2], int report[2]) {
     if (pipe2(output, O_CLOEXEC) < 0)

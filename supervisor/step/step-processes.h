@@ -16,6 +16,10 @@ void step_kill(struct step *s);
 /* A child of PID 1 was reaped, which may be a step's reaper or a command that lost its reaper. */
 void steps_reaped(pid_t pid, int status, const struct rusage *usage);
 
+/* A child of PID 1 was stopped. A step's reaper is continued at once: the step, whose user it has, must not stop what reports
+ * its end. */
+void steps_stopped(pid_t pid);
+
 /* Sends the signals that are due. `steps_next_ms`: when that is, NEVER_MS for not at all. */
 void steps_tick(uint64_t now);
 uint64_t steps_next_ms(void);

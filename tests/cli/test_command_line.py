@@ -45,13 +45,19 @@ class Shell:
     ) -> "subprocess.CompletedProcess[str]":
         if words[0] in IN_PROCESS:
             return run_command(words, given.encode(), environment, self.home)
+        return self.run_process([*DANUBE, *words], given, environment)
+
+    def run_process(
+        self, command: Sequence[str], given: str, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """A command as a process of its own, with this environment."""
         return subprocess.run(
-            [*DANUBE, *words],
+            command,
             input=given,
             capture_output=True,
             text=True,
             cwd=self.home,
-            env=environment,
+            env=environment or self.environment,
             timeout=SECONDS,
             check=False,
         )
@@ -86,6 +92,9 @@ async def test_after_a_login_commands_use_that_server(api: Api, shell: Shell) ->
     assert job in await shell.danube("jobs")
     assert "app" in await shell.danube("pipelines")
     await shell.danube("secrets", "set", "KEY", "--pipeline", "app", given="a secret value")
+    command = [*DANUBE, "secrets", "set", "WORD", "--pipeline", "app"]
+    warned = await asyncio.to_thread(shell.run_process, command, "main")
+    assert "warning: the value has fewer than 8 characters" in warned.stderr
     assert "KEY" in await shell.danube("secrets", "list", "--pipeline", "app")
     await shell.danube("secrets", "remove", "KEY", "--pipeline", "app")
     assert "waits in the queue" in await shell.danube("explain", job)

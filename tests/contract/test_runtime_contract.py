@@ -186,3 +186,14 @@ async def test_every_watch_reports_first_what_has_ended(pods: ContractPods) -> N
             event = await next_event(events, ContainerEnded)
             assert isinstance(event, ContainerEnded)
             assert event.container == worker
+
+
+async def test_a_container_that_is_ended_has_the_given_cause_and_the_others_continue(pods: ContractPods) -> None:
+    coordinator, worker = await pods.pod()
+    async with pods.runtime.watch() as events:
+        await pods.runtime.end_container(worker, Reason.POD_LOST, "it was ended")
+        event = await next_event(events, ContainerEnded)
+    assert event == ContainerEnded(worker, job_of(worker.pod_id), Reason.POD_LOST, "it was ended")
+    await pods.runtime.end_container(worker, Reason.POD_LOST, "it was ended twice")
+    assert [state.containers for state in await pods.runtime.list_pods()] == [(coordinator,)]
+    assert await pods.shell(coordinator, "true") == (0, b"")

@@ -11,13 +11,16 @@ from tests.e2e.runs import Run, danube_run
 
 PROJECT = "h11==0.16.0 --hash=sha256:4e35b956cf45792e4caa5885e69fba00bdbc6ffafbfa020300e549b208ee5ff1\n"
 
+MACHINES_INDEX = Path("/etc/pip.conf")
+
 DANUBEFILE = """
 from danube import pipeline, step
 
 
 @pipeline(name="h11")
 def build() -> None:
-    step.run("python3 -m venv .venv && .venv/bin/pip install --quiet pytest .", name="Install")
+    index = {"PIP_CONFIG_FILE": "/workspace/index.conf"}
+    step.run("python3 -m venv .venv && .venv/bin/pip install --quiet pytest .", name="Install", env=index)
     step.run(".venv/bin/python -m pytest -q h11", name="Tests")
 """
 
@@ -35,6 +38,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["tar", "-x", "--no-same-owner", "-f", archive, "-C", place], check=True)
     root = place / archive.name.removesuffix(".tar.gz")
     (root / "danubefile.py").write_text(DANUBEFILE)
+    if MACHINES_INDEX.exists():  # the image `host` does not have it, since it may have a password
+        (root / "index.conf").write_text(MACHINES_INDEX.read_text())
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(root)]
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "The project and its danubefile"]):
         subprocess.run([*git, *words], check=True)

@@ -6,10 +6,14 @@ from pathlib import Path
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.images.ports import ImageRequester
 from danube_pkg.core.images.reference import Image, ImageUnavailable
+from danube_pkg.kit.tallies import Tally
 
 
 class NoImages:
     """Images for runtimes whose pods use the machine's own programs only."""
+
+    def __init__(self) -> None:
+        self.pulled = Tally()
 
     async def ensure(self, name: str, tell: Callable[[str], None], requester: ImageRequester) -> Image:
         raise ImageUnavailable(f"image {name} is not available", hint='use image="host"')

@@ -47,6 +47,7 @@ class Process:
     write: Callable[[bytes], Awaitable[None]]
     read: Callable[[], Awaitable[bytes]]
     ignores_term: bool = False
+    ignores_kill: bool = False
 
 
 Behaviour = Callable[[Process], Awaitable[int]]
@@ -86,6 +87,11 @@ class IgnoreTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoreKill:
+    """From now on no signal of the supervisor ends the process: only the end of its container does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Exits with a code."""
 
@@ -117,7 +123,19 @@ class RemovePod:
     """Removes the whole pod without the server's knowledge."""
 
 
-Act = Print | PrintVariable | Wait | Hang | IgnoreTerm | Exit | Signal | OutOfMemory | EndContainer | RemovePod
+Act = (
+    Print
+    | PrintVariable
+    | Wait
+    | Hang
+    | IgnoreTerm
+    | IgnoreKill
+    | Exit
+    | Signal
+    | OutOfMemory
+    | EndContainer
+    | RemovePod
+)
 
 
 def plays(*acts: Act) -> Behaviour:
@@ -162,6 +180,8 @@ async def _perform(act: Act, process: Process) -> None:
             await asyncio.sleep(seconds)
         case IgnoreTerm():
             process.ignores_term = True
+        case IgnoreKill():
+            process.ignores_kill = True
         case Signal(number):
             raise Killed(number)
         case OutOfMemory():
@@ -211,6 +231,8 @@ class Command:
             self._on_end(task.result() & 0xFF, None)
 
     def send(self, number: int) -> None:
+        if self._process.ignores_kill:
+            return
         if number == signal.SIGKILL or not self._process.ignores_term:
             self._signal = number
             self._task.cancel()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from danube_pkg.core.errors import NotFound, Permanent
+from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
@@ -84,6 +85,11 @@ class FakeRuntime:
         pod = self.machine.pods.get(container.pod_id)
         known = pod.containers if pod is not None else ()
         return sum(one.memory_kills for one in known if one.container.number == container.number)
+
+    async def end_container(self, container: Container, reason: Reason, message: str) -> None:
+        await self._boundary.cross("end-container")
+        if (found := self.machine.find_container(container)) is not None:
+            found.end(reason, message)
 
     async def workspace_full(self, container: Container) -> str:
         pod = self.machine.pods.get(container.pod_id)

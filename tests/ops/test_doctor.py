@@ -46,7 +46,7 @@ async def diagnose_as_root_of_a_container(data: Path, prepare: str) -> dict[str,
 async def test_every_check_passes_on_this_machine(tmp_path: Path) -> None:
     findings = await diagnose(settings_of(tmp_path))
     assert [finding.name for finding in findings] == [
-        "kernel", "filter", "bubblewrap", "installation", "ids", "limits", "pod disks", "data directory", "pod",
+        "kernel", "filter", "bubblewrap", "installation", "ids", "limits", "memory", "pod disks", "data directory", "pod",
     ]  # fmt: skip
     assert [finding for finding in findings if not finding.ok] == []
     assert findings[-1].what.endswith("containers share images by overlays")
@@ -68,6 +68,12 @@ def test_a_user_with_one_id_learns_what_that_means_and_what_changes_it(monkeypat
     finding = doctor.check_ids(Path("danube-ns"))
     assert (finding.ok, finding.hint) == (True, "apt-get install uidmap")
     assert "apt-get, chown and su do not work in images: newuidmap is not here" in finding.what
+
+
+def test_a_user_who_may_not_protect_the_server_learns_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "lower_oom_score", lambda wanted: False)
+    finding = doctor.check_oom_score()
+    assert (finding.ok, finding.hint) == (True, "in the server's systemd unit: OOMScoreAdjust=-500")
 
 
 async def test_root_of_a_container_with_one_id_can_create_pods(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ async def test_a_server_that_can_work_is_ready(setup: Setup) -> None:
         ({"free_inodes": 3}, "disk-inodes"),
     ],
 )
-async def test_a_disk_that_cannot_be_used_is_named(setup: Setup, changes: dict[str, object], reference: str) -> None:
+async def test_a_disk_that_cannot_be_used_is_named(setup: Setup, changes: dict[str, Any], reference: str) -> None:
     setup.disk = replace(ROOM, **changes)
     assert await setup.found() == [reference]
     (condition,) = await setup.readiness.conditions()

@@ -1,6 +1,9 @@
 """Secrets: read by jobs, masked for as long as a job could show them, then forgotten."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import gc
+import threading
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ from danube_pkg.adapters.store import Database, SqliteSecrets
 from danube_pkg.core.errors import Invalid, NotFound, Permanent, TooLarge
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.logs.redaction import ValueSet
 from danube_pkg.core.secrets.secret import SecretName, SecretRead
+from danube_pkg.services import secrets as secrets_module
 from danube_pkg.services.jobs import engine as jobs_module
 from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.services.stores import PIPELINE, UnrulyJobs, a_job, open_database
@@ -178,10 +183,74 @@ async def test_a_replaced_value_is_forgotten_when_the_last_job_that_could_know_i
         assert set(await setup.secrets.values_to_mask(PIPELINE.name)) == {b"the second"}
 
 
-def test_the_servers_own_log_masks_every_value_that_it_has_held() -> None:
+async def test_the_servers_own_log_masks_every_value_that_something_holds() -> None:
     known = KnownValues()
     assert known.redact("nothing to hide") == "nothing to hide"
     known.add(b"hunter2-hunter2")
     assert known.redact("the password is hunter2-hunter2!") == "the password is ***!"
-    known.add(b"another-value")
+    held = await known.compiled([b"another-value"])
     assert known.redact("another-value, hunter2-hunter2") == "***, ***"
+    assert held.values == {b"another-value"}
+    await known.hold("TOKEN", b"the-first-token")
+    await known.hold("TOKEN", b"the-second-token")
+    text, masked = "the-first-token the-second-token", "the-first-token ***"
+    await wait_until_async(lambda: known.redact(text) == masked, 20, "the first one to be dropped")
+    known.release("TOKEN")
+    await wait_until_async(
+        lambda: known.redact("the-second-token") == "the-second-token", 20, "the value to be dropped"
+    )
+
+
+def test_the_servers_own_log_masks_e_mail_addresses() -> None:
+    assert KnownValues().redact('{"actor": "bob@example.com", "at": "x@y"}') == '{"actor": "***", "at": "x@y"}'
+
+
+async def test_all_who_mask_the_same_values_share_one_set() -> None:
+    known = KnownValues()
+    one, two = await asyncio.gather(known.compiled([b"a-value", b"b-value"]), known.compiled([b"b-value", b"a-value"]))
+    assert one is two
+    assert await known.compiled([b"a-value"]) is not one
+
+
+async def test_values_are_compiled_outside_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    class Observed(ValueSet):
+        def __init__(self, values: Iterable[bytes]) -> None:
+            threads.append(threading.get_ident())
+            super().__init__(values)
+
+    monkeypatch.setattr(secrets_module, "ValueSet", Observed)
+    await KnownValues().compiled([b"a" * 65536])
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+
+
+async def test_a_clear_value_is_dropped_when_the_last_job_that_could_print_it_has_ended(tmp_path: Path) -> None:
+    value = b"clear-" + b"value-of-a-job"
+    async with open_engine_setup(tmp_path) as setup:
+        await setup.secrets.set(GLOBAL, value, "me")
+        job = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
+        log = await setup.resources.log(setup.engine.active_job(job.id))
+        assert log.redact(value.decode()) == "***"
+        del log
+        assert setup.secrets.known.redact(value.decode()) == "***"
+        await setup.engine.cancel(job.id, "me")
+        await wait_until_async(lambda: not setup.engine.open_jobs, 20, "the job to be closed")
+        await wait_until_async(lambda: gc.collect() >= 0 and not _held(value), 20, "the value to be dropped")
+        assert setup.secrets.known.redact(value.decode()) == value.decode()
+
+
+def _held(value: bytes) -> list[object]:
+    return [one for one in gc.get_objects() if isinstance(one, ValueSet) and value in one.values]
+
+
+async def test_a_job_with_a_weak_secret_says_so_in_its_log(tmp_path: Path) -> None:
+    async with open_engine_setup(tmp_path) as setup:
+        await setup.secrets.set(GLOBAL, b"main", "me")
+        job = await setup.engine.submit(PIPELINE, Trigger("manual", "me"))
+        await setup.resources.log(setup.engine.active_job(job.id))
+        await setup.engine.cancel(job.id, "me")
+        await wait_until_async(lambda: not setup.engine.open_jobs, 20, "the job to be closed")
+        text = (await setup.logs.read(job.id, 0, 4096)).decode()
+        assert "--- a secret of this pipeline is short or an ordinary word, and masked wherever that occurs" in text

@@ -13,6 +13,7 @@ from danube_pkg.adapters.store.database import Database, Work
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.ports import JobLog, StepOutput
+from danube_pkg.core.logs.redaction import Patterns
 from tests.sim.faults import FaultPlan
 
 
@@ -87,9 +88,13 @@ class CrashingLogs:
         self.real = logs
         self._process = process
 
-    def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> JobLog:
+    @property
+    def written_bytes(self) -> int:
+        return self.real.written_bytes
+
+    def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> JobLog:
         self._process.touch("log.open")
-        return CrashingLog(self.real.open(job_id, secrets=secrets, limit_bytes=limit_bytes), self._process)
+        return CrashingLog(self.real.open(job_id, patterns=patterns, limit_bytes=limit_bytes), self._process)
 
     async def check(self, job_id: str) -> None:
         await self.real.check(job_id)
@@ -150,9 +155,9 @@ class CrashingLog:
     def step_range(self, step: int) -> tuple[int, int]:
         return self._log.step_range(step)
 
-    def set_secrets(self, values: Sequence[bytes]) -> None:
+    def add_patterns(self, patterns: Patterns) -> None:
         self._process.touch("log.secrets")
-        self._log.set_secrets(values)
+        self._log.add_patterns(patterns)
 
     def redact(self, text: str) -> str:
         return self._log.redact(text)

@@ -14,7 +14,8 @@ from danube_pkg.core.logs.index import (
     RecordKind,
     usable,
 )
-from danube_pkg.core.logs.redaction import Patterns, forms_of
+from danube_pkg.core.logs.redaction import Patterns
+from danube_pkg.core.logs.secret_forms import base64_of
 from danube_pkg.core.reasons import Reason, Status
 from tests.sim.job_plans import GREEN, End, JobPlan
 from tests.sim.server import MASTER_KEY
@@ -164,7 +165,8 @@ def _log_of_step(
 
 
 def _secrets_on_disk(state: SimulationState) -> Iterator[str]:
-    forms = {form for value in state.secrets for form in forms_of(value)}
+    forms = {*state.secrets, *(value.hex().encode() for value in state.secrets)}
+    forms |= {base64_of(value, before, url=False) for value in state.secrets for before in range(3)}
     for path in sorted(state.directory.path.rglob("*")):
         data = path.read_bytes() if path.is_file() else b""
         wanted = forms if path.suffix == ".log" else state.secrets

@@ -144,6 +144,17 @@ def test_the_supervisor_cannot_be_stopped_traced_or_read_from_inside(box: Box) -
         assert b"denied" in output, target
 
 
+@pytest.mark.parametrize("stop", ["kill -STOP $PPID", "kill -STOP -1"])
+def test_a_step_that_stops_its_reaper_ends_as_if_it_had_not(box: Box, stop: str) -> None:
+    output, record = box.end(spec(f"{stop}; echo after; exit 5"))
+    assert (output, record.exit_code) == (b"after\n", 5)
+
+
+def test_a_step_that_keeps_stopping_its_reaper_ends_at_its_timeout(box: Box) -> None:
+    _, record = box.end(spec("while :; do kill -STOP $PPID; done", timeout_ms=300, grace_ms=100))
+    assert (record.timed_out, record.signal) == (True, signal.SIGTERM)
+
+
 def test_a_step_cannot_write_itself_a_success(box: Box) -> None:
     fakes = "; ".join(
         f"printf 'E\\0\\0\\0\\0' > {target}" for target in ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1")

@@ -25,7 +25,9 @@ from danube_pkg.adapters.egress.ledgers import LedgerWriter
 from danube_pkg.adapters.egress.pod import Pod
 from danube_pkg.core.egress.policy import Policy
 from danube_pkg.core.logs.redaction import best_finder
+from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
 from danube_pkg.kit.logs import set_up_logging
+from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.readiness import wait_readable
 from danube_pkg.kit.tasks import TaskOwner
 
@@ -183,6 +185,7 @@ def main(control: int, user: int) -> None:
     best_finder()  # loads its library before the rights are dropped
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    lower_oom_score(INFRASTRUCTURE_OOM_SCORE)
     drop_rights(user)
     asyncio.run(proxy.run(socket.socket(fileno=control)))
 

@@ -15,6 +15,7 @@ from danube_pkg.adapters.logs.searching import search_file
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
+from danube_pkg.core.logs.redaction import Patterns
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -32,6 +33,7 @@ class FileJobLogs:
         self._now = now
         self._monotonic = monotonic
         self._open: dict[str, LogWriter] = {}
+        self._written_bytes = 0
         self._index = LogIndex()
         self._latest: tuple[str, int, bytes] = ("", 0, b"")
         self._maps = LogMaps(self.path)
@@ -41,15 +43,20 @@ class FileJobLogs:
     def path(self, job_id: str) -> Path:
         return self._directory / f"{job_id}.log"
 
-    def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> LogWriter:
+    def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> LogWriter:
         if job_id not in self._open:
             self._open[job_id] = LogWriter(
-                self.path(job_id), secrets, limit_bytes, self._now, self._monotonic, partial(self._closed, job_id)
+                self.path(job_id), patterns, limit_bytes, self._now, self._monotonic, partial(self._closed, job_id)
             )
         return self._open[job_id]
 
     def _closed(self, job_id: str) -> None:
-        self._open.pop(job_id, None)
+        if (log := self._open.pop(job_id, None)) is not None:
+            self._written_bytes += log.written_bytes
+
+    @property
+    def written_bytes(self) -> int:
+        return self._written_bytes + sum(log.written_bytes for log in self._open.values())
 
     def abandon(self) -> None:
         """Close the files of all open logs as a crash would: jobs keep running, and the next server continues their

@@ -7,7 +7,7 @@ line ends: while one step's line is open, the bytes of the others wait in their 
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from danube_pkg.core.logs.index import (
     note_key,
     usable,
 )
-from danube_pkg.core.logs.redaction import Patterns, redact_text
+from danube_pkg.core.logs.redaction import BEFORE_BYTES, Patterns, redact_text
 from danube_pkg.core.storage_errors import storage_error
 
 OPEN_LINE_SECONDS = 1.0
@@ -45,6 +45,7 @@ class StepWriter:
         self.step = step
         self.attempt = attempt
         self.pending = b""
+        self.before = b""
         self.raw_begin = raw_offset
         self.recorded = raw_offset
         self.finished = False
@@ -63,6 +64,11 @@ class StepWriter:
         if fresh:
             self.pending = self.pending + fresh if self.pending else bytes(fresh)
         self._log.emit(self)
+
+    def begin_line(self) -> None:
+        """Its next byte begins a line, whatever it printed last."""
+        if self.before and not self.before.endswith(b"\n"):
+            self.before += b"\n"
 
     def finish(self) -> None:
         if not self.finished and not self._log.closed:
@@ -87,7 +93,7 @@ class LogWriter:
     def __init__(
         self,
         path: Path,
-        secrets: Sequence[bytes],
+        patterns: Patterns,
         limit_bytes: int,
         now: Callable[[], float],
         monotonic: Callable[[], float],
@@ -98,8 +104,7 @@ class LogWriter:
         self._now = now
         self._monotonic = monotonic
         self._on_close = on_close
-        self._patterns = Patterns(secrets)
-        self._secrets = frozenset(secrets)
+        self._patterns = patterns
         with self._translated():
             self._log, self._index = _open_both(path)
         self._steps: dict[tuple[int, int], StepWriter] = {}
@@ -111,6 +116,7 @@ class LogWriter:
         self._waiters: dict[asyncio.Future[None], None] = {}
         self._wake_planned = False
         self.size_bytes = 0
+        self.written_bytes = 0
         self._index_bytes = 0
         self.closed = False
         self._released = False
@@ -119,17 +125,19 @@ class LogWriter:
     def _recover(self) -> None:
         index = os.pread(self._index, os.fstat(self._index).st_size, 0)
         kept = usable(index, os.fstat(self._log).st_size)
-        offsets: dict[tuple[int, int], int] = {}
+        last_records: dict[tuple[int, int], IndexRecord] = {}
         for record in kept:
             self._account(record)
             if record.kind is RecordKind.OUTPUT:
-                offsets[record.step, record.attempt] = record.raw_offset
+                last_records[record.step, record.attempt] = record
         self.size_bytes = kept[-1].end if kept else 0
         self._index_bytes = len(kept) * RECORD_BYTES
         os.ftruncate(self._log, self.size_bytes)
         os.ftruncate(self._index, self._index_bytes)
-        for (step, attempt), offset in offsets.items():
-            self._steps[step, attempt] = StepWriter(self, step, attempt, offset)
+        for (step, attempt), record in last_records.items():
+            writer = self._steps[step, attempt] = StepWriter(self, step, attempt, record.raw_offset)
+            begin = max(record.begin, record.end - BEFORE_BYTES)
+            writer.before = os.pread(self._log, record.end - begin, begin)
         if self.size_bytes and os.pread(self._log, 1, self.size_bytes - 1) != b"\n":
             self._line_open = True
             last = kept[-1]
@@ -152,7 +160,7 @@ class LogWriter:
         named = note_key(key)
         if named not in self._notes and not self.closed:
             self._close_line()
-            masked, _ = self._patterns.mask(text.encode(), final=True)
+            masked, _ = self._patterns.mask(text.encode(), final=True, before=b" ")  # its dashes are Danube's own
             self._append(masked + b"\n", RecordKind.NOTE, step, key=named)
 
     def has_note(self, key: str) -> bool:
@@ -161,11 +169,9 @@ class LogWriter:
     def step_range(self, step: int) -> tuple[int, int]:
         return self._ranges.get(step, (0, 0))
 
-    def set_secrets(self, values: Sequence[bytes]) -> None:
-        """Add values; none is removed, since what a job has read stays masked until it ends."""
-        if not self._secrets.issuperset(values):
-            self._secrets |= frozenset(values)
-            self._patterns = Patterns(self._secrets)
+    def add_patterns(self, patterns: Patterns) -> None:
+        """Mask these too; nothing is removed, since what a job has read stays masked until it ends."""
+        self._patterns = patterns.plus(self._patterns)
 
     def redact(self, text: str) -> str:
         return redact_text(self._patterns, text)
@@ -222,9 +228,13 @@ class LogWriter:
             return
         if self._owner is not step:
             self._close_line()
-        text, consumed = self._patterns.mask(step.pending, final=final)
+            step.begin_line()
+        text, consumed = self._patterns.mask(step.pending, final=final, before=step.before)
         self._keep(step, text, step.raw_begin + consumed, final=final)
-        step.pending = step.pending[consumed:]
+        if consumed:
+            emitted = step.pending[max(0, consumed - BEFORE_BYTES) : consumed]
+            step.before = (step.before + emitted)[-BEFORE_BYTES:]
+            step.pending = step.pending[consumed:]
         step.raw_begin += consumed
         if final:
             self._close_line()
@@ -272,6 +282,7 @@ class LogWriter:
         with self._translated():
             self._append_both(data, begin, encoded)
         self.size_bytes = record.end
+        self.written_bytes += len(data)
         self._index_bytes += len(encoded)
         self._account(record)
         self._plan_wake()

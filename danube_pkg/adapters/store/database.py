@@ -22,6 +22,7 @@ from typing import Any
 from danube_pkg.adapters.store.migrations import MIGRATIONS
 from danube_pkg.core.errors import Defect, Permanent, StorageUnwritable, Unavailable
 from danube_pkg.core.storage_errors import failing, is_read_only, storage_error
+from danube_pkg.kit.tallies import Tally
 
 GROUP_SIZE = 256
 """Most transactions in one commit: with more, the first caller would wait longer than a commit saves."""
@@ -56,11 +57,14 @@ class Database:
         self._waiting: queue.Queue[_Transaction | None] = queue.Queue(WAITING_TRANSACTIONS)
         """None is the last entry, put by `close`."""
         self._closed = False
+        self.queries = Tally()
+        """Queries and transactions, by `read` and `write`."""
         self._thread = threading.Thread(target=self._run_writer, name="database writer", daemon=True)
         self._thread.start()
 
     def read(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """Rows of a small query. Raises Unavailable, Defect."""
+        self.queries.count("read")
         try:
             return self._reading.execute(sql, values).fetchall()
         except sqlite3.Error as error:
@@ -74,6 +78,7 @@ class Database:
         """Run `work` in a transaction of its own and return its value once it is on disk."""
         if self._closed:
             raise Unavailable("database-closed", "the server is stopping")
+        self.queries.count("write")
         future: Future[Any] = Future()
         try:
             self._waiting.put_nowait((work, future))

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +23,10 @@ from danube_pkg.core.pipelines import PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import with_revision
 from danube_pkg.core.triggers.ports import Settlement
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import decode_json, encode_json
+
+_log = EventLog("danube.store")
 
 _APPROVER = """
 SELECT json_extract("trigger", '$.approved_by') AS by FROM jobs
@@ -90,7 +93,7 @@ class SqliteJobs:
 
     async def load_job(self, job_id: str) -> Job | None:
         rows = self._database.read("SELECT * FROM jobs WHERE id = ?", job_id)
-        return self._with_steps(rows)[0] if rows else None
+        return next(iter(self._with_steps(rows)), None)
 
     async def unfinished_jobs(self) -> Sequence[Job]:
         return self._with_steps(self._database.read("SELECT * FROM jobs WHERE phase <> 'closed' ORDER BY id"))
@@ -103,12 +106,13 @@ class SqliteJobs:
 
     async def list_jobs(self, wanted: JobFilter) -> Sequence[Job]:
         sql, values = job_list_query(wanted)
-        return [_job(row, ()) for row in self._database.read(sql, *values)]
+        return _readable((row, ()) for row in self._database.read(sql, *values))
 
     async def newest_runs(self, pipelines: Sequence[str], each: int) -> Mapping[str, Sequence[RunSummary]]:
         found: dict[str, list[RunSummary]] = {name: [] for name in pipelines}
         for pipeline, job_id, status, *rest in self._database.read(NEWEST_OF_EACH, json.dumps(list(pipelines)), each):
-            found[pipeline].append(RunSummary(job_id, _STATUSES[status], *rest))
+            if status in _STATUSES:
+                found[pipeline].append(RunSummary(job_id, _STATUSES[status], *rest))
         return found
 
     async def job_times(self, pipeline: str, limit: int) -> Sequence[JobTimes]:
@@ -117,7 +121,7 @@ class SqliteJobs:
             pipeline,
             limit,
         )
-        return [JobTimes(_STATUSES[status], *times) for status, *times in rows]
+        return [JobTimes(_STATUSES[status], *times) for status, *times in rows if status in _STATUSES]
 
     async def approver(self, pipeline_id: str, commit_sha: str, target_branch: str) -> str:
         rows = self._database.read(_APPROVER, pipeline_id, commit_sha, target_branch)
@@ -133,8 +137,11 @@ class SqliteJobs:
             some = ids[at : at + 500]
             marks = ",".join("?" * len(some))
             for row in self._database.read(f"SELECT * FROM steps WHERE job_id IN ({marks}) ORDER BY sequence", *some):
-                steps[row["job_id"]].append(_step(row))
-        return [_job(row, tuple(steps[row["id"]])) for row in rows]
+                try:
+                    steps[row["job_id"]].append(_step(row))
+                except Exception as error:  # noqa: BLE001 - see `_readable`
+                    _log.error("record-unreadable", step=row["id"], cause=f"{type(error).__name__}: {error}")
+        return _readable((row, tuple(steps[row["id"]])) for row in rows)
 
 
 def _write_job(connection: sqlite3.Connection, job: Job) -> None:
@@ -218,6 +225,17 @@ def _owe(connection: sqlite3.Connection, effects: Sequence[Effect]) -> None:
         "INSERT INTO effects (job_id, position, generation, kind) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         [(effect.job_id, effect.position, effect.generation, effect.kind) for effect in effects],
     )
+
+
+def _readable(rows: Iterable[tuple[sqlite3.Row, tuple[Step, ...]]]) -> list[Job]:
+    """The jobs in rows with their steps. A row that was damaged is logged and left out: it must not hide all others."""
+    found = []
+    for row, steps in rows:
+        try:
+            found.append(_job(row, steps))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one row concerns that job alone
+            _log.error("record-unreadable", job=row["id"], cause=f"{type(error).__name__}: {error}")
+    return found
 
 
 def _job(row: sqlite3.Row, steps: tuple[Step, ...]) -> Job:

@@ -91,13 +91,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long the job may take: 90, 30s, 5m, 1h30m (a day)",
     )
+    parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
 
 def main(options: argparse.Namespace) -> int:
     known = KnownValues()
     start_log(known, default="error,human", stream_name="stderr")
-    return asyncio.run(_run(_request(options), known, as_json=options.json))
+    return asyncio.run(_run(_request(options), known, as_json=options.json, raw=options.raw))
 
 
 def _request(options: argparse.Namespace) -> RunRequest:
@@ -159,7 +160,7 @@ def _secrets(words: list[str]) -> dict[str, bytes]:
     return found
 
 
-async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int:
+async def _run(request: RunRequest, known: KnownValues, *, as_json: bool, raw: bool) -> int:
     runs = _state_directory()
     await _tidy(runs)
     data = runs / sortable_id(SystemClock().now(), randomness.token_bytes(10))
@@ -172,7 +173,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool) -> int
     )
     async with open_run(options) as run:
         job = await _start(run, request)
-        ended = await _watch(run, job, as_json=as_json)
+        ended = await _watch(run, job, as_json=as_json, raw=raw)
         artifacts = await run.jobs.artifacts.list(job.id)
         egress = await run.jobs.egress.report(job)
     remove_tree(data / "keys")  # only the log and the artifacts are kept
@@ -202,13 +203,13 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
     return await start(run.jobs.engine, pipeline.name, params=request.params, actor="danube run")
 
 
-async def _watch(run: RunParts, job: Job, *, as_json: bool) -> Mapping[str, Any]:
+async def _watch(run: RunParts, job: Job, *, as_json: bool, raw: bool) -> Mapping[str, Any]:
     """Print the job until it ends. An interrupt cancels it; its end is awaited as well."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, lambda: group.create_task(_cancel(run, job.id), name="cancel"))
-        printer, events = LivePrinter(sys.stdout), JsonPrinter(sys.stdout)
+        printer, events = LivePrinter(sys.stdout, raw=raw), JsonPrinter(sys.stdout)
         latest = job
         async with follow_job(run.jobs.engine, run.jobs.logs, job.id) as changes:
             async for change in changes:

@@ -39,7 +39,9 @@ def _path(options: argparse.Namespace) -> str:
 
 def _set(options: argparse.Namespace) -> int:
     check_key(options.key)
-    ApiClient(options).put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
+    stored = ApiClient(options).put(f"{_path(options)}/{options.key}", check_value(value_from_input(options.key)))
+    for warning in (stored or {}).get("warnings", ()):
+        print(f"danube: warning: {warning}", file=sys.stderr)
     return 0
 
 

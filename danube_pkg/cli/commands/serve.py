@@ -9,12 +9,9 @@ import argparse
 import importlib
 import os
 import socket
-import tomllib
-from pathlib import Path
 
 from danube_pkg.cli.listening import early_socket, inherited_socket
-
-_FILES = ("danube.toml", "/etc/danube/danube.toml")
+from danube_pkg.cli.settings_file import settings_files, written_setting
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,15 +38,5 @@ def _open_socket(listen: str | None, named: str | None) -> socket.socket | None:
     inherited = inherited_socket()
     if inherited is not None:
         return inherited
-    address = listen or _written_address([named] if named else _FILES)
+    address = listen or written_setting(settings_files(named), "server", "bind_address")
     return early_socket(address) if address else None
-
-
-def _written_address(files: "list[str] | tuple[str, ...]") -> str:
-    """`server.bind_address` of the first file that exists; "" for a file that the server will refuse."""
-    try:
-        path = next(path for name in files if (path := Path(name)).is_file())
-        written = tomllib.loads(path.read_text("utf-8-sig"))["server"]["bind_address"]
-    except (StopIteration, OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return written if isinstance(written, str) else ""

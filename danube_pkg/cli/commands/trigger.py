@@ -16,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--param", action="append", default=[], metavar="K=V", help="a parameter; ctx.params in the danubefile"
     )
     parser.add_argument("--wait", action="store_true", help="print the log; exit code 0 if the job succeeds, else 1")
+    parser.add_argument("--raw", action="store_true", help="with --wait: keep control sequences other than colours")
     add_server_arguments(parser)
 
 
@@ -24,5 +25,5 @@ def main(options: argparse.Namespace) -> int:
     body = {"ref": options.ref, "params": key_values(options.param, "param")}
     job = client.post(f"/api/v1/pipelines/{options.pipeline}/jobs", body)
     if options.wait:
-        return follow_to_end(client, job["id"], as_json=options.json)
+        return follow_to_end(client, job["id"], as_json=options.json, raw=options.raw)
     return show(job, options, print_started)

@@ -79,6 +79,13 @@ class ObservabilitySpec(Record):
         ),
     ] = ""
     metrics_enabled: Annotated[bool, rule("Whether /metrics is served.")] = True
+    metrics_pipeline_names: Annotated[
+        bool,
+        rule(
+            "Whether /metrics names pipelines and images without a token; otherwise those without a public badge are "
+            "summed as `(private)`."
+        ),
+    ] = False
     traces_enabled: Annotated[bool, rule("Whether traces are sent.", restart=True, planned=NO_TRACES)] = False
 
 

@@ -90,7 +90,13 @@ class ResourceSpec(Record):
 
     cpu: Annotated[float, rule("CPU cores; 0: no limit for the pipeline.", at_least=0, at_most=1024)] = 0.0
     memory_mb: Annotated[
-        int, rule("Memory; 0: no limit for the pipeline.", at_least=0, at_most=16 * 1024**2, unit="MiB")
+        int,
+        rule(
+            "Memory; 0: half of what all pods of the machine may use together.",
+            at_least=0,
+            at_most=16 * 1024**2,
+            unit="MiB",
+        ),
     ] = 0
 
 

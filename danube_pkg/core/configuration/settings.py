@@ -110,7 +110,7 @@ class RuntimeSettings(Record):
     host_paths: Annotated[
         tuple[str, ...],
         rule(
-            "Directories that the image `host` contains beside the machine's programs.",
+            "Directories and files that the image `host` contains beside the machine's programs. Every job can read them.",
             pattern=r"/.+",
             expects="an absolute path",
             example="/opt/toolchain",
@@ -223,6 +223,21 @@ class DexProgram(Record):
     storage: Annotated[str, rule("Dex's SQLite file; empty: dex/dex.db in the data directory.", restart=True)] = ""
 
 
+class LogSettings(Record):
+    """`[logs]`: what the logs of jobs mask beside secrets."""
+
+    mask_token_formats: Annotated[
+        bool,
+        rule(
+            "Mask tokens of known formats too: AWS, GitHub, GitLab, Slack, JSON Web Tokens, private keys.",
+            restart=True,
+        ),
+    ] = True
+    mask_emails: Annotated[bool, rule("Mask e-mail addresses too. The server's own log always does.", restart=True)] = (
+        False
+    )
+
+
 class Settings(Record):
     """All of `danube.toml`. written: the keys in the file, as `server.bind_address`; they take precedence over
     config.yaml."""
@@ -238,6 +253,7 @@ class Settings(Record):
         default_factory=RegistrySettings
     )
     images: Annotated[ImageSettings, rule("The store of images.")] = field(default_factory=ImageSettings)
+    logs: Annotated[LogSettings, rule("Logs of jobs.")] = field(default_factory=LogSettings)
     written: Annotated[frozenset[str], rule(internal=True)] = frozenset()
 
 

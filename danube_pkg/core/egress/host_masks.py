@@ -1,21 +1,18 @@
 """Masks secrets in host names, which clients change: they lower the case, and cut, encode or replace other characters.
 
-The masks are all forms of `core.logs.redaction` as they appear in names: in lower case, with `?` for each byte that
-names cannot have. Such a form does not reveal a value with other characters, so the proxy gets the forms and not the
-values.
+The masks are the clear, base64, hexadecimal and percent-encoded forms as they appear in names: in lower case, with `?`
+for each byte that names cannot have. Such a form does not reveal a value with other characters, so the proxy gets the
+forms and not the values.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
+from urllib.parse import quote_from_bytes
 
-from danube_pkg.core.logs.redaction import (
-    Finder,
-    best_finder,
-    forms_of,
-    unions,
-    with_masks,
-)
+from danube_pkg.core.logs.redaction import FinderMaker, best_finder, spans, unions, with_masks
+from danube_pkg.core.logs.secret_forms import base64_of
+from danube_pkg.core.logs.secret_lines import secret_lines
 from danube_pkg.core.secrets.secret import MIN_VALUE_BYTES
 
 MAX_NAME_BYTES = 253
@@ -34,14 +31,28 @@ def host_forms(values: Iterable[bytes]) -> set[str]:
     """The forms of values that must not appear in a name, in ASCII."""
     found: set[bytes] = set()
     for value in values:
-        pieces = {piece for piece in _END_OF_HOST.split(value) if len(piece) >= MIN_PIECE_BYTES}
-        for form in forms_of(value) | pieces | _folded(value):
+        lines = [line.text for line in secret_lines(value)] if b"\n" in value.strip() else [value]
+        pieces = {piece for line in lines for piece in _END_OF_HOST.split(line) if len(piece) >= MIN_PIECE_BYTES}
+        for form in _forms_of(value) | pieces | _folded(value):
             found |= {_as_in_names(form), _as_in_names(form).strip(b".")}
     return {form.decode() for form in found if MIN_VALUE_BYTES <= len(form) <= MAX_NAME_BYTES}
 
 
+def _forms_of(value: bytes) -> set[bytes]:
+    """A value and the parts of it that are secret alone, as they are and encoded; none that is longer than a name."""
+    plain = {value.strip(), *(line.text for line in secret_lines(value))}
+    found: set[bytes] = set()
+    for one in plain:
+        if len(one) <= MAX_NAME_BYTES:
+            found |= {one, one.hex().encode(), quote_from_bytes(one, safe="").encode()}
+            found |= {base64_of(one, before, url=url) for before in range(3) for url in (False, True)}
+    return found
+
+
 def _folded(value: bytes) -> set[bytes]:
     """The value as an internationalised name is prepared (RFC 3490, RFC 5895)."""
+    if len(value) > 2 * MAX_NAME_BYTES:
+        return set()
     try:
         text = value.strip().decode()
     except UnicodeDecodeError:
@@ -57,7 +68,7 @@ def _as_in_names(data: bytes) -> bytes:
 class HostMasks:
     """Masks texts with host names, of a ledger or the proxy's log. forms: from `host_forms`."""
 
-    def __init__(self, forms: Collection[str], finder: Callable[[Sequence[bytes]], Finder] | None = None) -> None:
+    def __init__(self, forms: Collection[str], finder: FinderMaker | None = None) -> None:
         self._find = (finder or best_finder())(sorted(form.encode() for form in forms)) if forms else None
 
     def mask(self, text: str) -> str:
@@ -75,7 +86,7 @@ class HostMasks:
         if self._find is None:
             return text
         data = text.encode(errors="surrogateescape")
-        return with_masks(data, unions(self._find(_as_in_names(data))), len(data)).decode(errors="replace")
+        return with_masks(data, unions(spans(self._find(_as_in_names(data)))), len(data)).decode(errors="replace")
 
 
 def _decoded(label: str) -> str:

@@ -15,6 +15,7 @@ from danube_pkg.core.images.registries import RegistryCredentials, RegistrySpec
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.guard import Guard
 from danube_pkg.kit.records import Record
+from danube_pkg.kit.tallies import Tally
 
 
 class LayerFile(Protocol):
@@ -129,6 +130,11 @@ class Images(Protocol):
     pull stops unless another caller waits for it. Raises ImageUnavailable, also for a registry that is neither
     configured nor in the requester's allowlist. `hold` and `read_file` as in `ImageStore`.
     """
+
+    @property
+    def pulled(self) -> Tally:
+        """Pulls from registries, by the image's name."""
+        ...
 
     async def ensure(self, name: str, report: Callable[[str], None], requester: ImageRequester) -> Image: ...
     def hold(self, image: Image, pod: Path) -> Path | None: ...

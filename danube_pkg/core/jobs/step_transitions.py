@@ -76,7 +76,8 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
 def container_lost(job: Job, event: ev.ContainerLost, now: float) -> Decision:
     """Open steps of a dead container end with its reason; a dead coordinator ends the job."""
     effects: tuple[Effect, ...] = ()
-    end = ev.StepEnd(status=Status.FAILURE, reason=event.reason, message=event.message)
+    status = Status.CANCELLED if event.reason is Reason.CANCELLED else Status.FAILURE
+    end = ev.StepEnd(status=status, reason=event.reason, message=event.message)
     for step in job.open_steps:
         if step.container == event.container and step.sequence != COORDINATOR_SEQUENCE:
             job, effects = step_ended(job, ev.StepEnded(step.sequence, step.attempt, end), now)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
+from danube_pkg.core.logs.redaction import Patterns
 
 
 class StepOutput(Protocol):
@@ -51,8 +52,8 @@ class JobLog(Protocol):
         """The offsets of a step's first byte and after its last byte; (0, 0) where it printed nothing."""
         ...
 
-    def set_secrets(self, values: Sequence[bytes]) -> None:
-        """Mask these values from now on, in each of their forms."""
+    def add_patterns(self, patterns: Patterns) -> None:
+        """Mask these too from now on, in each of their forms."""
         ...
 
     def redact(self, text: str) -> str:
@@ -67,7 +68,12 @@ class JobLog(Protocol):
 class JobLogs(Protocol):
     """All jobs' logs: `logs/<job_id>.log` and `.idx`."""
 
-    def open(self, job_id: str, *, secrets: Sequence[bytes], limit_bytes: int) -> JobLog:
+    @property
+    def written_bytes(self) -> int:
+        """Bytes that this process has written into logs."""
+        ...
+
+    def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> JobLog:
         """Open a log for appending, cut to its last index record. While it is open, the same object is returned."""
         ...
 

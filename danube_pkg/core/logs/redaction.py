@@ -3,118 +3,272 @@
 `Patterns.mask` is pure: from the raw bytes that are not yet emitted it returns what may be emitted now, and how many
 raw bytes that covers. It holds back bytes only from the leftmost offset at which a match could still grow; overlapping
 matches become one MASK. So the caller's state is one buffer, and a restart at the first byte that was not emitted gives
-the same output.
+the same output. A `ValueSet` is compiled once and shared by all logs that must mask the same values.
 """
 
-import base64
-import json
-from collections.abc import Callable, Iterable, Sequence
-from urllib.parse import quote_from_bytes
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from danube_pkg.core.secrets.secret import MIN_VALUE_BYTES
+from danube_pkg.core.logs.escapes import GROWING, MISMATCH
+from danube_pkg.core.logs.secret_forms import ANCHOR_BYTES, DROPPED, Form, anchored, normalised
+from danube_pkg.core.logs.token_formats import EMAIL_BEGINNING, TokenFormat, emails
 
 MASK = b"***"
 
-MIN_LINE_BYTES = 8
-"""Lines of a multi-line value that are at least this long are also masked alone; shorter ones occur in logs by
-chance."""
-
 MAX_HELD_BYTES = 64 * 1024
-"""A union of matches that is longer than this is masked in parts. The bytes that are held back are searched again with
-each chunk: a job with the secret `0000` that prints a file of zeros must not block the server."""
+"""What is held back beyond the longest form is masked in parts. It is searched again with each chunk: a job with the
+secret `0000` that prints a file of zeros must not block the server."""
 
-Finder = Callable[[bytes], Sequence[tuple[int, int]]]
-"""bytes → (start, end) of every match, overlapping ones included."""
+BEFORE_BYTES = 96
+"""Emitted bytes that `Patterns.mask` wants before the raw ones: a value whose first characters ended an emitted line is
+found by them. Enough for the rest of a row of a dump."""
 
+HELD_BROKEN_CHARACTERS = 4
+"""A line end is held back only behind so many characters of a value: else every line of a log would come late."""
 
-def forms_of(value: bytes) -> set[bytes]:
-    """Every form in which a value is masked: itself, its long lines, base64, hexadecimal, URL-encoded, JSON-encoded."""
-    plain = {value, value.strip(), value.replace(b"\r\n", b"\n"), value.replace(b"\n", b"\r\n")}
-    plain |= {line.strip() for line in value.splitlines() if len(line.strip()) >= MIN_LINE_BYTES}
-    forms = set(plain)
-    for one in plain:
-        forms |= (
-            _base64_forms(one) | {one.hex().encode(), one.hex().upper().encode()} | _url_forms(one) | _json_forms(one)
-        )
-    return {form for form in forms if len(form) >= MIN_VALUE_BYTES}
+DENSE_BYTES = 16
+"""With more than one candidate in so many bytes (and DENSE_CANDIDATES), candidates are masked without comparing them:
+the secret may be 64 KB of one character, and the output too."""
 
+DENSE_CANDIDATES = 1000
 
-def _base64_forms(value: bytes) -> set[bytes]:
-    """The characters that the value alone determines, in each of the three alignments, both alphabets."""
-    found = set()
-    for before in range(3):
-        text = base64.b64encode(bytes(before) + value)
-        certain = text[(0, 2, 3)[before] : (before + len(value)) * 8 // 6]
-        found |= {certain, certain.translate(bytes.maketrans(b"+/", b"-_"))}
-    return found
+MAX_COMPARED_BYTES = 1024**2
+"""Bytes of long values that are compared in one call; the rest of the chunk is masked as a whole. It takes a value of
+kilobytes that repeats itself to come so far."""
 
+MAX_DFA_BYTES = 32 * 1024
+"""Up to this sum of anchors, a table of states is used: three times as fast as links between states, and 8 MB large at
+this bound. 50 secrets have a tenth of it."""
 
-def _url_forms(value: bytes) -> set[bytes]:
-    found = set()
-    for safe in ("", "/"):
-        text = quote_from_bytes(value, safe=safe)
-        for one in (text, text.replace("%20", "+")):
-            found |= {one.encode(), _lower_escapes(one).encode()}
-    return found
+MAX_TEDDY_FORMS = 64
+"""The library uses Teddy for so many patterns."""
+
+MAX_EXPANSION = 12
+"""Bytes of output for one byte of a value, with folds."""
+
+Finder = Callable[[bytes], Sequence[tuple[int, int, int]]]
+"""bytes → (number of the pattern, start, end) of every match, overlapping ones included."""
+
+FinderMaker = Callable[[Sequence[bytes]], Finder]
 
 
-def _lower_escapes(text: str) -> str:
-    parts = text.split("%")
-    return "%".join([parts[0], *(part[:2].lower() + part[2:] for part in parts[1:])])
+class ValueSet:
+    """The compiled forms of some values and token formats; immutable, so that threads can share it.
 
+    Compiling takes up to 20 ms for the largest value (64 KiB): not on an event loop.
+    """
 
-def _json_forms(value: bytes) -> set[bytes]:
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return set()
-    return {json.dumps(text, ensure_ascii=ascii_only)[1:-1].encode() for ascii_only in (True, False)}
+    def __init__(
+        self, values: Iterable[bytes], formats: Sequence[TokenFormat] = (), *, finder: FinderMaker | None = None
+    ) -> None:
+        self.values = frozenset(values)
+        forms, self.exact = anchored(sorted(self.values))
+        found: dict[bytes, list[Form | TokenFormat]] = {anchor: [*some] for anchor, some in forms.items()}
+        for one in formats:
+            found.setdefault(one.anchor, []).append(one)
+        self.anchors = sorted(found)
+        self._forms = [found[anchor] for anchor in self.anchors]
+        self._find = (finder or best_finder())(self.anchors) if self.anchors else None
+        self.longest_bytes = max(map(len, self.values), default=0) * MAX_EXPANSION
+
+    def find(self, normal: bytes) -> Sequence[tuple[int, int, int]]:
+        """(number of the anchor, start, end) of each anchor in normalised output."""
+        return self._find(normal) if self._find is not None else ()
+
+    def forms(self, anchor: int) -> Sequence[Form | TokenFormat]:
+        """The forms that begin with an anchor."""
+        return self._forms[anchor]
+
+    def beginning_with(self, normal: bytes) -> Iterable[Form | TokenFormat]:
+        """The forms whose anchor begins with this text and is longer."""
+        at = bisect_left(self.anchors, normal)
+        while at < len(self.anchors) and self.anchors[at].startswith(normal):
+            yield from self._forms[at]
+            at += 1
+
+    def begins(self, normal: bytes) -> bool:
+        """Whether an anchor begins with this text."""
+        at = bisect_left(self.anchors, normal)
+        return at < len(self.anchors) and self.anchors[at].startswith(normal)
 
 
 class Patterns:
-    """The forms of a set of values. Creating it takes time; `mask` keeps no state."""
+    """What one log masks: some sets of values. `mask` keeps no state."""
 
-    def __init__(self, values: Iterable[bytes], *, finder: Callable[[Sequence[bytes]], Finder] | None = None) -> None:
-        forms: set[bytes] = set()
-        for value in values:
-            forms |= forms_of(value)
-        self._forms = sorted(forms)
-        self._longest = max(map(len, self._forms), default=0)
-        self._heads: dict[bytes, list[bytes]] = {}
-        for form in self._forms:
-            self._heads.setdefault(form[:MIN_VALUE_BYTES], []).append(form)
-        self._beginnings = {form[:size] for form in self._forms for size in range(1, MIN_VALUE_BYTES)}
-        make = finder or best_finder()
-        self._find = make(self._forms)
-        self._find_heads = make(sorted(self._heads))
+    def __init__(
+        self,
+        values: Iterable[bytes] = (),
+        *,
+        sets: Iterable[ValueSet] = (),
+        mask_emails: bool = False,
+        finder: FinderMaker | None = None,
+    ) -> None:
+        own = frozenset(values)
+        self.sets: tuple[ValueSet, ...] = (*sets, *((ValueSet(own, finder=finder),) if own else ()))
+        self._mask_emails = mask_emails
+        self._exact = [form for one in self.sets for form in one.exact]
+        self._longest = max((one.longest_bytes for one in self.sets), default=0) + ANCHOR_BYTES
+        self._is_empty = not mask_emails and not any(one.anchors or one.exact for one in self.sets)
 
-    def mask(self, raw: bytes, *, final: bool = False) -> tuple[bytes, int]:
+    def plus(self, other: "Patterns") -> "Patterns":
+        """Both; a set whose values another one has too is left out."""
+        every = list(dict.fromkeys((*self.sets, *other.sets)))
+        sets = [one for one in every if not (one.values and any(one.values < more.values for more in every))]
+        return Patterns(sets=sets, mask_emails=self._mask_emails or other._mask_emails)
+
+    def mask(self, raw: bytes, *, final: bool = False, before: bytes = b"") -> tuple[bytes, int]:
         """(the masked bytes that may be emitted, how many raw bytes they cover). final: hold nothing back, since no
-        bytes follow."""
-        if not self._forms or not raw:
+        bytes follow. before: up to BEFORE_BYTES raw bytes that were emitted last."""
+        if self._is_empty or not raw:
             return raw, len(raw)
-        united = unions(self._find(raw))
-        hold = len(raw) if final else self._growing_from(raw)
+        data, skipped = (before + raw, len(before)) if before else (raw, 0)
+        matches, hold = self._search(data, final)
+        united = unions([(max(start, skipped), end) for start, end in matches if end > skipped])
+        growing = hold = max(hold, skipped)
         for start, end in reversed(united):
             if end <= hold:
                 break
             hold = min(hold, start)
-        if len(raw) - hold > MAX_HELD_BYTES + self._longest:
-            hold = len(raw) if final else max(hold, self._growing_from(raw))
-        return with_masks(raw, united, hold), hold
+        if len(data) - hold > MAX_HELD_BYTES + self._longest:
+            hold = growing
+        if len(data) - hold > MAX_HELD_BYTES + self._longest:
+            united, hold = unions([*united, (hold, len(data))]), len(data)
+        return with_masks(data, united, hold, skipped), hold - skipped
 
-    def _growing_from(self, raw: bytes) -> int:
-        """The leftmost offset from which all remaining bytes are the beginning of a longer form."""
-        offset = max(0, len(raw) - self._longest + 1)
-        window = raw[offset:]
-        for start, _ in sorted(self._find_heads(window)):
-            rest = window[start:]
-            if any(len(form) > len(rest) and form.startswith(rest) for form in self._heads[rest[:MIN_VALUE_BYTES]]):
-                return offset + start
-        for size in range(min(MIN_VALUE_BYTES - 1, len(raw)), 0, -1):
-            if raw[-size:] in self._beginnings:
-                return len(raw) - size
-        return len(raw)
+    def _search(self, data: bytes, final: bool) -> tuple[list[tuple[int, int]], int]:
+        """(all matches, the leftmost offset from which one may still grow)."""
+        normal = normalised(data)
+        found = [one.find(normal) for one in self.sets]
+        matches: list[tuple[int, int]] = []
+        hold = len(data)
+        if sum(map(len, found)) > max(DENSE_CANDIDATES, len(data) // DENSE_BYTES):
+            matches = _in_output(data, unions([hit[1:] for hits in found for hit in hits]))
+        else:
+            for one, hits in zip(self.sets, found, strict=True):
+                some, growing = _compared(data, _candidates(data, one, hits), final)
+                matches += some
+                hold = min(hold, growing)
+        for form in self._exact:
+            matches += _all_of(form.value, data)
+        if self._mask_emails:
+            matches += emails(data)
+        return matches, len(data) if final else min(hold, self._beginning(data, normal))
+
+    def _beginning(self, data: bytes, normal: bytes) -> int:
+        """The leftmost offset from which the output may be the beginning of a form, shorter than its anchor."""
+        hold = self._other_beginning(data)
+        for size in range(min(ANCHOR_BYTES - 1, len(normal)), 0, -1):
+            tail = normal[-size:]
+            some = [one for one in self.sets if one.begins(tail)]
+            if not some:
+                continue
+            at = offset_from_end(data, size)
+            if size < HELD_BROKEN_CHARACTERS and (data.find(b"\n", at) >= 0 or data.find(b"\r", at) >= 0):
+                continue
+            for form in (form for one in some for form in one.beginning_with(tail)):
+                start, end = form.match(data, at, final=False, only_head=True)
+                if end == GROWING or (end >= 0 and end == len(data)):
+                    return min(hold, start)
+        return hold
+
+    def _other_beginning(self, data: bytes) -> int:
+        hold = len(data)
+        for form in self._exact:
+            for size in range(min(len(form.value) - 1, len(data)), 0, -1):
+                if data.endswith(form.value[:size]):
+                    hold = min(hold, len(data) - size)
+                    break
+        if self._mask_emails and (found := EMAIL_BEGINNING.search(data, max(0, len(data) - 320))):
+            hold = min(hold, found.start())
+        return hold
+
+
+NO_PATTERNS = Patterns()
+
+
+def _compared(
+    data: bytes, candidates: Iterable[tuple[int, Form | TokenFormat]], final: bool
+) -> tuple[list[tuple[int, int]], int]:
+    """(the candidates that are matches, the leftmost offset from which one may still grow)."""
+    matches: list[tuple[int, int]] = []
+    hold, work = len(data), 0
+    for at, form in candidates:
+        if work > MAX_COMPARED_BYTES:
+            return [*matches, (at, len(data))], hold
+        start, end = form.match(data, at, final=final)
+        if end >= 0:
+            matches.append((start, end))
+        elif end == GROWING and not final:
+            hold = min(hold, start)
+        if end != MISMATCH:
+            work += form.compared_bytes
+    return matches, hold
+
+
+def _candidates(
+    data: bytes, some: ValueSet, hits: Sequence[tuple[int, int, int]]
+) -> Iterator[tuple[int, Form | TokenFormat]]:
+    """(offset in the output, form) of each form whose anchor was found in normalised output."""
+    hits = sorted(hits, key=lambda hit: hit[1])
+    for at, (anchor, _, _) in zip(raw_offsets(data, [hit[1] for hit in hits]), hits, strict=True):
+        for form in some.forms(anchor):
+            yield at, form
+
+
+def raw_offsets(data: bytes, wanted: Sequence[int]) -> list[int]:
+    """The offsets of characters in output, given their offsets in normalised output, in order."""
+    found: list[int] = []
+    raw = normal = 0
+    for target in wanted:
+        while True:
+            raw = _behind_dropped(data, raw)
+            missing = target - normal
+            if missing == 0:
+                break
+            piece = data[raw : raw + missing]
+            normal += len(piece) - sum(map(piece.count, _DROPPED_EACH))
+            raw += len(piece)
+        found.append(raw)
+    return found
+
+
+def _in_output(data: bytes, joined: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges of normalised output as ranges of the output."""
+    offsets = raw_offsets(data, [at for start, end in joined for at in (start, end - 1)])
+    return [(first, last + 1) for first, last in zip(offsets[::2], offsets[1::2], strict=True)]
+
+
+_DROPPED_EACH = tuple(bytes([byte]) for byte in DROPPED)
+
+
+def _behind_dropped(data: bytes, at: int) -> int:
+    """The offset of the first character that normalised output has, from an offset on."""
+    size = 16
+    while at < len(data) and data[at] in DROPPED:
+        piece = data[at : at + size]
+        rest = piece.lstrip(DROPPED)
+        at += len(piece) - len(rest)
+        size *= 2
+    return at
+
+
+def offset_from_end(data: bytes, count: int) -> int:
+    """The offset of the character with which the last so many normalised ones begin."""
+    at = len(data)
+    while count:
+        at = len(data[:at].rstrip(DROPPED)) if at < 4096 else at - 4096 + len(data[at - 4096 : at].rstrip(DROPPED))
+        if at and data[at - 1] not in DROPPED:
+            at, count = at - 1, count - 1
+    return at
+
+
+def _all_of(value: bytes, data: bytes) -> list[tuple[int, int]]:
+    found = []
+    at = data.find(value)
+    while at >= 0:
+        found.append((at, at + len(value)))
+        at = data.find(value, at + 1)
+    return found
 
 
 def unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -128,11 +282,11 @@ def unions(matches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def with_masks(raw: bytes, united: Sequence[tuple[int, int]], hold: int) -> bytes:
-    """The bytes before `hold`, with a mask for each union that begins there."""
+def with_masks(raw: bytes, united: Sequence[tuple[int, int]], hold: int, begin: int = 0) -> bytes:
+    """The bytes from `begin` to `hold`, with a mask for each union that begins there."""
     if not united or united[0][0] >= hold:
-        return raw[:hold] if hold < len(raw) else raw
-    parts, at = [], 0
+        return raw[begin:hold] if begin or hold < len(raw) else raw
+    parts, at = [], begin
     for start, end in united:
         if start >= hold:
             break
@@ -150,12 +304,12 @@ def redact_text(patterns: Patterns, text: str) -> str:
 def plain_finder(forms: Sequence[bytes]) -> Finder:
     """A finder without the library: slower, with the same results."""
 
-    def find(raw: bytes) -> Sequence[tuple[int, int]]:
+    def find(raw: bytes) -> Sequence[tuple[int, int, int]]:
         found = []
-        for form in forms:
+        for number, form in enumerate(forms):
             at = raw.find(form)
             while at >= 0:
-                found.append((at, at + len(form)))
+                found.append((number, at, at + len(form)))
                 at = raw.find(form, at + 1)
         return found
 
@@ -163,21 +317,33 @@ def plain_finder(forms: Sequence[bytes]) -> Finder:
 
 
 def automaton_finder(forms: Sequence[bytes]) -> Finder:
-    """A finder by the Aho-Corasick algorithm: one pass, 4 490 MB/s against 76 with `re`."""
-    from ahocorasick_rs import BytesAhoCorasick  # may be missing: see best_finder
+    """A finder by the Aho-Corasick algorithm: one pass, 450 MB/s against 76 with `re`; for a few forms an algorithm
+    that cannot find overlapping ones (Teddy) first excludes output without any, at 3 GB/s and more."""
+    from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind  # may be missing: see best_finder
 
-    automaton = BytesAhoCorasick(forms)
+    small = sum(map(len, forms)) <= MAX_DFA_BYTES
+    automaton = BytesAhoCorasick(forms, implementation=Implementation.DFA if small else Implementation.ContiguousNFA)
+    if len(forms) > MAX_TEDDY_FORMS:
+        return lambda raw: automaton.find_matches_as_indexes(raw, overlapping=True)
+    first = BytesAhoCorasick(forms, matchkind=MatchKind.LeftmostFirst)
 
-    def find(raw: bytes) -> Sequence[tuple[int, int]]:
-        return [(start, end) for _, start, end in automaton.find_matches_as_indexes(raw, overlapping=True)]
+    def find(raw: bytes) -> Sequence[tuple[int, int, int]]:
+        if not first.find_matches_as_indexes(raw):
+            return ()
+        return automaton.find_matches_as_indexes(raw, overlapping=True)
 
-    return find if forms else lambda raw: []
+    return find
 
 
-def best_finder() -> Callable[[Sequence[bytes]], Finder]:
+def best_finder() -> FinderMaker:
     """The finder of the library where it is installed, else the plain one."""
     try:
         import ahocorasick_rs  # noqa: F401 - only whether it is installed
     except ImportError:
         return plain_finder
     return automaton_finder
+
+
+def spans(found: Collection[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    """(start, end) of what a finder found."""
+    return [(start, end) for _, start, end in found]

@@ -14,6 +14,10 @@ from danube_pkg.kit.records import HIDDEN, Record
 HOST_IMAGE = "host"
 """The image that stands for the machine's own programs (embedded runtime only)."""
 
+INFRASTRUCTURE_OOM_SCORE = -500
+"""The `oom_score_adj` of the server and the egress proxies, where the kernel allows it. Pods have 800: when memory is
+short, builds end first. Not -1000: a server that uses half of the memory is the cause itself."""
+
 SUPERVISOR = "danube-step"
 """argv[0] that a runtime's exec understands as the supervisor, wherever it is mounted."""
 
@@ -113,7 +117,8 @@ class PodState(Record):
 
 
 class ContainerEnded(Record):
-    """A container has ended. reason: OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST. message: for users."""
+    """A container has ended. reason: OUT_OF_MEMORY, EVICTED, WORKSPACE_FULL or POD_LOST, or what `end_container` was
+    given. message: for users."""
 
     container: Container
     job_id: str

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, PodEvent, PodSpec, PodState
 
 
@@ -71,6 +72,13 @@ class Runtime(Protocol):
         """How many processes of that container the kernel has killed for memory so far; 0 where it cannot be known."""
         ...
 
+    async def end_container(self, container: Container, reason: Reason, message: str) -> None:
+        """End every process of a container at once; returns when none is left. No error when it has ended.
+
+        reason, message: what the watch reports as the cause. Raises Unavailable while a process is left.
+        """
+        ...
+
     async def workspace_full(self, container: Container) -> str:
         """Why the disk of that container's pod is full, "" where it is not or where only `watch` finds out.
 
@@ -79,7 +87,10 @@ class Runtime(Protocol):
         ...
 
     async def delete_pod(self, pod_id: str) -> None:
-        """End every process of the pod and remove all that belongs to it. No error when there is none."""
+        """End every process of the pod and remove all that belongs to it. No error when there is none.
+
+        Returns when no process of it is left. Raises Unavailable while one is.
+        """
         ...
 
     async def list_pods(self) -> Sequence[PodState]:

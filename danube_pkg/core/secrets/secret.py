@@ -12,6 +12,13 @@ MAX_VALUE_BYTES = 64 * 1024
 MIN_VALUE_BYTES = 4
 """A shorter value occurs in logs by chance, and masking it would make them unreadable."""
 
+WEAK_VALUE_BYTES = 8
+"""A shorter value is likely to occur in other text."""
+
+_WORDS = re.compile(rb"(?:[A-Z]?[a-z]+|[A-Z]+|[0-9]+)(?:[-_. /](?:[A-Z]?[a-z]+|[A-Z]+|[0-9]+))*")
+_MAX_WORDS_BYTES = 20
+"""Words that are longer together hardly occur by chance."""
+
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -57,6 +64,26 @@ def check_key(key: str) -> str:
     return key
 
 
+def weakness(value: bytes) -> str:
+    """Why masking the value would mask ordinary text too; empty where it would not."""
+    text = value.strip()
+    if len(text) < WEAK_VALUE_BYTES:
+        return f"the value has fewer than {WEAK_VALUE_BYTES} characters, so other text is likely to contain it"
+    if len(text) <= _MAX_WORDS_BYTES and (_WORDS.fullmatch(text) or len(set(text)) < 4):
+        return "the value is an ordinary word or number, which other text is likely to contain"
+    return ""
+
+
+def warnings_about(value: bytes) -> tuple[str, ...]:
+    """What the user who sets the value should know. No message quotes it."""
+    found = []
+    if weak := weakness(value):
+        found.append(f"{weak}: logs will show *** there")
+    if value.endswith(b"\n") and b"\n" not in value.strip():
+        found.append("the value ends with a line break, which commands get too")
+    return tuple(found)
+
+
 def check_value(value: bytes) -> bytes:
     """The value if it can be stored and masked; raises Invalid or TooLarge. No message quotes it."""
     if len(value.strip()) < MIN_VALUE_BYTES:
@@ -69,7 +96,7 @@ def check_value(value: bytes) -> bytes:
     if len(value) > MAX_VALUE_BYTES:
         raise TooLarge(
             "secret-too-large",
-            f"the value has {len(value)} bytes; at most {MAX_VALUE_BYTES} are allowed",
+            f"the value has more than {MAX_VALUE_BYTES} bytes",
             hint="keep large files in an object store, and store its credential as the secret",
         )
     return value

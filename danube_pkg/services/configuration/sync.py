@@ -16,13 +16,19 @@ from danube_pkg.core.configuration.reader import read_configuration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import Applied
 from danube_pkg.core.configuration.status import ConfigurationStatus
-from danube_pkg.core.errors import Defect, PlatformError
+from danube_pkg.core.errors import Defect, PlatformError, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.urls import same_repository
+from danube_pkg.kit.backoff import Backoff
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Streak, Timing, for_ever
 from danube_pkg.kit.records import replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.configuration.commit_status import ConfigurationStatusReporter
+
+RETRY_SECONDS = 2.0
+"""The first pause after a repository that did not answer, as when server and forge are started together; it is doubled
+up to the interval."""
 
 _log = EventLog("danube.configuration")
 
@@ -48,6 +54,9 @@ class ConfigurationSync:
         self._store = store
         self._timing = timing
         self._reporter = reporter
+        self.outcomes = Tally()
+        """Syncs by `success` (the newest revision is applied) and `failure`."""
+        self._retries = Backoff(RETRY_SECONDS, max(RETRY_SECONDS, repository.sync_interval), timing.random)
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._status = ConfigurationStatus(applied_revision=applied.revision.revision, applied_at=applied.revision.at)
@@ -82,6 +91,9 @@ class ConfigurationSync:
         status = await self._sync()
         if self._reporter is not None:
             await self._reporter.report(self.repository.url, status)
+        if isinstance(status.problem, Retryable):
+            return min(self._retries.next(), self.repository.sync_interval)
+        self._retries.reset()
         return self.repository.sync_interval
 
     def is_own(self, repository: str) -> bool:
@@ -101,6 +113,7 @@ class ConfigurationSync:
             before = self._status
             self._status = await self._next_status(before)
             _log_problems(before, self._status)
+            self.outcomes.count("success" if self._status.ok else "failure")
             return self._status
 
     async def conditions(self) -> Sequence[Condition]:

@@ -26,6 +26,7 @@ from danube_pkg.core.identity.ports import AccessStore, IdentityProvider
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import HIDDEN, Record, to_builtins
+from danube_pkg.kit.tallies import Tally
 
 MAX_DEVICE_LOGINS = 1000
 CHECK_SECONDS = 30.0
@@ -85,6 +86,8 @@ class OidcLogin:
         self._clock = clock
         self._random = random
         self._devices: dict[str, DeviceCode] = {}
+        self.outcomes = Tally()
+        """Logins at the issuer, by `success` and `failure`."""
         self._checked_at = float("-inf")
         self._conditions: Sequence[Condition] = ()
 
@@ -152,8 +155,11 @@ class OidcLogin:
             if answer.error or not answer.id_token:
                 raise LoginRefused("oidc-exchange", f"the issuer refused the code: {answer.error or 'no token'}")
             identity = await self._identity(client, answer.id_token, attempt.nonce)
-            return await self._person(identity), identity, attempt.return_to
+            person = await self._person(identity)
+            self.outcomes.count("success")
+            return person, identity, attempt.return_to
         except Permanent as error:
+            self.outcomes.count("failure")
             _log.warning("login-refused", reference=error.reference, cause=error.cause)
             raise
 
@@ -235,10 +241,16 @@ class OidcLogin:
         if answer.error in ("authorization_pending", "slow_down"):
             return None
         del self._devices[handle]
-        if answer.error or not answer.id_token:
-            raise LoginRefused("oidc-exchange", f"the issuer refused the code: {answer.error or 'no token'}")
-        identity = await self._identity(client, answer.id_token, None)
-        return await self._person(identity), identity
+        try:
+            if answer.error or not answer.id_token:
+                raise LoginRefused("oidc-exchange", f"the issuer refused the code: {answer.error or 'no token'}")
+            identity = await self._identity(client, answer.id_token, None)
+            person = await self._person(identity)
+        except Permanent:
+            self.outcomes.count("failure")
+            raise
+        self.outcomes.count("success")
+        return person, identity
 
 
 def _bounded(value: object, default: int, low: int, high: int) -> int:

@@ -39,6 +39,7 @@ from danube_pkg.core.images.registries import RegistrySpec, configured_targets, 
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Mutable, Record, field
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.images.contacts import PullContacts, PullLedger
 
@@ -125,6 +126,7 @@ class ImageService:
         self._specs = specs
         self._ledgers = ledgers
         self._pulls: dict[tuple[str, object], tuple[_Pull, asyncio.Task[Image]]] = {}
+        self.pulled = Tally()
 
     def full_name(self, name: str) -> str:
         """The full name, by which the store has an image. Raises ImageUnavailable."""
@@ -252,6 +254,7 @@ class ImageService:
                 return known
             begun = self._clock.monotonic()
             found = await self._fetch(pull, registry, digest)
+            self.pulled.count(pull.name)
         await asyncio.to_thread(self._store.make_room, 0)
         pull.report(f"image {pull.name} is ready after {self._clock.monotonic() - begun:.1f} s: {digest}")
         return found

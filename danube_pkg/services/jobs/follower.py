@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
 from danube_pkg.core.jobs import events as ev
@@ -18,6 +19,7 @@ from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.step_records import end_of_step, lost_end
 from danube_pkg.core.jobs.steps import Step, StepPhase
 from danube_pkg.core.logs.ports import JobLog, StepOutput
+from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.runtimes.pods import SUPERVISOR
 from danube_pkg.core.runtimes.ports import ExecStream
 from danube_pkg.core.runtimes.supervisor import (
@@ -35,6 +37,7 @@ from danube_pkg.core.runtimes.supervisor import (
     verify_record,
 )
 from danube_pkg.kit.loops import Pauses, Streak, until_done
+from danube_pkg.kit.tasks import until
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.log_lines import write_step_end, write_step_start
 from danube_pkg.services.jobs.output_tail import OutputTail
@@ -48,6 +51,9 @@ SHORT_READ_BYTES = 64 * 1024
 
 LOST_GRACE_SECONDS = 5.0
 """How long the runtime has to report why a container ended, before its steps end without that reason."""
+
+OVERDUE_SECONDS = 5.0
+"""After timeout and grace: SIGKILL ends a step within milliseconds, and its record takes as long on a busy machine."""
 
 RECONNECT_PAUSES = Pauses(0.02, 2.0)
 """Short: a step's output stands still meanwhile."""
@@ -76,9 +82,43 @@ class StepFollower:
         self._end: ev.StepEnd | None = None
         self._memory_kills_before = step.memory_kills
         self._last_output_at = 0.0
+        self._is_overdue = False
 
     async def run(self) -> None:
         """Ends when the attempt has ended, by this follower's doing or by another event."""
+        if not self._active.step(self._sequence).timeout_seconds:
+            await self._follow()
+            return
+        await until(self._wait_overdue(), self._follow(), name=f"follow {self._step_id}")
+        if self._is_open() and self._is_overdue:
+            await self._end_overdue()
+
+    async def _wait_overdue(self) -> None:
+        """Returns when the supervisor should have ended the step long ago. It counts the timeout; but it is in the
+        container, so that is not left to it alone."""
+        await self._active.wait_until(lambda job: self._has_started())
+        step = self._active.step(self._sequence)
+        passed = self._ports.clock.now() - (step.started_at or 0) if self._attempt == 1 else 0
+        await self._ports.clock.sleep(max(0, step.timeout_seconds - passed) + GRACE_SECONDS + OVERDUE_SECONDS)
+        self._is_overdue = True
+
+    def _has_started(self) -> bool:
+        step = self._active.step(self._sequence)
+        return step.attempt == self._attempt and step.phase is StepPhase.STARTED
+
+    async def _end_overdue(self) -> None:
+        """End the container: there is no other way left to end the step. Its other steps end with it."""
+        step = self._active.step(self._sequence)
+        _log.error("step-overdue", extra={"fields": self._fields(seconds=str(step.timeout_seconds))})
+        message = f"took longer than its {step.timeout_seconds} s and was ended with its container"
+        end = ev.StepEnd(Status.TIMEOUT, Reason.STEP_TIMEOUT, message)
+        self._active.steps.keep_end(ev.StepEnded(self._sequence, self._attempt, end))
+        others = f"its container was ended, since step {self._sequence} did not end after its timeout"
+        kill = partial(self._ports.runtime.end_container, self._container, Reason.POD_LOST, others)
+        await until_done(kill, self._streak("step-overdue", END_PAUSES), self._ports.timing, expected=(Retryable,))
+        await self._finish(end)
+
+    async def _follow(self) -> None:
         streak = self._streak("step-stream", RECONNECT_PAUSES)
         while self._is_open():
             try:

@@ -27,6 +27,13 @@ def write_notice(log: JobLog, message: str) -> None:
     log.note(f"notice:{message}", 0, f"--- {message}")
 
 
+def write_weak_secrets(log: JobLog, count: int) -> None:
+    """Why ordinary text in the log may be masked."""
+    if count:
+        which = "a secret of this pipeline is" if count == 1 else f"{count} secrets of this pipeline are"
+        log.note("weak-secrets", 0, f"--- {which} short or an ordinary word, and masked wherever that occurs")
+
+
 def write_wait(log: JobLog, what: str, text: str) -> None:
     """What the job waits for, and why. Raises StorageFull."""
     text = " ".join(text.split())

@@ -1,28 +1,59 @@
-"""Values to mask in a job's log and egress ledger: every secret that it could have read, and its own token."""
+"""What a job's log and egress ledger mask: every secret that it could have read, its own token, known formats."""
 
+import asyncio
 from collections.abc import Collection
 
 from danube_pkg.core.egress.host_masks import host_forms
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.jobs.ports import JobKeys
+from danube_pkg.core.logs.redaction import Patterns, ValueSet
+from danube_pkg.core.logs.token_formats import OWN_LINES, TOKEN_FORMATS
 from danube_pkg.core.secrets.ports import SecretValues
+from danube_pkg.core.secrets.secret import weakness
 from danube_pkg.core.store import JobStore
+from danube_pkg.kit.records import Record
+from danube_pkg.services.secrets import KnownValues
+
+
+class MaskOptions(Record):
+    """Beside the values of secrets: token_formats: known formats of tokens. emails: e-mail addresses."""
+
+    token_formats: bool = True
+    emails: bool = False
 
 
 class MaskSource:
-    """Reads them anew with each call, since secrets are set and replaced while jobs run."""
+    """Reads values anew with each call, since secrets are set and replaced while jobs run. What is compiled from them
+    is shared by all logs with the same values."""
 
-    def __init__(self, jobs: JobStore, secrets: SecretValues, keys: JobKeys) -> None:
+    def __init__(
+        self, jobs: JobStore, secrets: SecretValues, keys: JobKeys, known: KnownValues, options: MaskOptions
+    ) -> None:
         self._jobs = jobs
         self._secrets = secrets
         self._keys = keys
+        self._known = known
+        self._emails = options.emails
+        self._formats = ValueSet((), (*OWN_LINES, *(TOKEN_FORMATS if options.token_formats else ())))
 
-    async def values(self, job: Job) -> list[bytes]:
-        """The values in clear text."""
+    async def patterns(self, job: Job, *read: bytes) -> Patterns:
+        """What the job's log masks. read: values that it has just read."""
         values = await self._secrets.values_to_mask(job.pipeline)
-        return [*values, self._keys.job_token(job.id).encode()]
+        shared = await self._known.compiled([*values, *read])
+        own = await self._known.compiled([self._token(job.id)])
+        return Patterns(sets=(shared, own, self._formats), mask_emails=self._emails)
+
+    async def weak_values(self, job: Job) -> int:
+        """How many of the values are so short or ordinary that other text contains them."""
+        return sum(bool(weakness(value)) for value in await self._secrets.values_to_mask(job.pipeline))
 
     async def host_forms(self, job_id: str) -> Collection[str]:
         """The values as they would appear in host names; none for an unknown job."""
         job = await self._jobs.load_job(job_id)
-        return host_forms(await self.values(job)) if job is not None else ()
+        if job is None:
+            return ()
+        values = await self._secrets.values_to_mask(job.pipeline)
+        return await asyncio.to_thread(host_forms, [*values, self._token(job_id)])
+
+    def _token(self, job_id: str) -> bytes:
+        return self._keys.job_token(job_id).encode()

@@ -6,7 +6,7 @@ from danube_pkg.core.jobs.events import SourceOpened
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.services.jobs.active_job import ActiveJob
-from danube_pkg.services.jobs.log_lines import write_source
+from danube_pkg.services.jobs.log_lines import write_source, write_weak_secrets
 from danube_pkg.services.jobs.masks import MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.source_trees import JobSource
@@ -25,13 +25,15 @@ class JobResources:
 
     async def _open_log(self, active: ActiveJob) -> JobLog:
         job = active.job
-        secrets = await self._masks.values(job)
-        return self._ports.logs.open(job.id, secrets=secrets, limit_bytes=job.settings.log_limit_mb * 1024**2)
+        patterns = await self._masks.patterns(job)
+        log = self._ports.logs.open(job.id, patterns=patterns, limit_bytes=job.settings.log_limit_mb * 1024**2)
+        write_weak_secrets(log, await self._masks.weak_values(job))
+        return log
 
     async def mask(self, active: ActiveJob, value: bytes) -> None:
         """From now on this value too, in the log and in the egress ledger."""
         log = await self.log(active)
-        log.set_secrets([*await self._masks.values(active.job), value])
+        log.add_patterns(await self._masks.patterns(active.job, value))
         await self._ports.egress.mask(active.job)
 
     def source(self, active: ActiveJob) -> JobSource:

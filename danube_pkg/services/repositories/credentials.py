@@ -110,7 +110,7 @@ class ConfiguredCredentials:
                     raise Permanent(
                         "forge-refused", f"{app.api_url} returned no token", hint="check the installation's ID"
                     )
-                self._secrets.known.add(value.encode())
+                await self._secrets.known.hold(f"token of {app.name}: {','.join(permissions)}", value.encode())
                 token.value, token.expires_at, token.made_from = value, _seconds(expires, now), app
             return token.value
 

@@ -92,7 +92,7 @@ class Webhooks:
     async def conditions(self) -> Sequence[Condition]:
         """Forges whose newest deliveries were refused."""
         shown = [(forge, self._last_refused(forge)) for forge in Forge]
-        return [_condition(forge, one, self._names(forge)) for forge, one in shown if one is not None]
+        return [_condition(forge, one, self._names(forge), self._applied) for forge, one in shown if one is not None]
 
     def _last_refused(self, forge: Forge) -> _Refused | None:
         found = self._refused.get(forge)
@@ -134,9 +134,18 @@ class Webhooks:
         return [key for webhook in self._applied.config.webhooks if webhook.forge is forge for key in webhook.secrets]
 
 
-def _condition(forge: Forge, refused: _Refused, names: Sequence[str]) -> Condition:
+def _condition(forge: Forge, refused: _Refused, names: Sequence[str], applied: AppliedConfiguration) -> Condition:
+    """names: the secrets of the forge in the applied configuration."""
     since = datetime.fromtimestamp(refused.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
     what = f"webhooks of {forge} have been refused since {since}: {refused.error} ({refused.count} in a row)"
+    if applied.revision.at is None and not applied.state.pipelines:
+        what = f"{what}: no configuration is applied yet, so that no secret is known"
+        return Condition("hooks-refused", what, "danube config status says why; then deliver them again at the forge")
+    if names and applied.revision.at is not None and refused.at < applied.revision.at:
+        what = f"{what}; the configuration was applied after that"
+        return Condition(
+            "hooks-refused", what, "deliver them again at the forge; a delivery that is accepted ends this"
+        )
     if not names:
         return Condition(
             "hooks-refused",

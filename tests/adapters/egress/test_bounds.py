@@ -20,6 +20,8 @@ from danube_pkg.core.egress.ledger import (
 )
 from danube_pkg.core.egress.policy import EgressReason, Verdict
 from danube_pkg.core.errors import StorageFull
+from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
+from danube_pkg.kit.oom_score import oom_score
 from tests.adapters.egress.proxies import (
     SECONDS,
     ProxySetup,
@@ -28,6 +30,7 @@ from tests.adapters.egress.proxies import (
     status_of_process,
 )
 from tests.core.egress.test_dns import question
+from tests.support.capabilities import may_lower_oom_score
 
 CONTACT = Contact(1.0, "p-1", Way.CONNECT, 1, "a.example", 443, Verdict.ALLOWED, EgressReason.LISTED)
 
@@ -116,6 +119,8 @@ async def test_the_process_has_no_rights_and_its_memory_is_private(tmp_path: Pat
         assert status["NoNewPrivs"] == "1"
         assert user == 0 or (int(status["CapEff"], 16), status["Groups"].split()) == (0, [])
         assert os.stat(f"/proc/{process}/environ").st_uid == 0  # not dumpable
+        lowered = INFRASTRUCTURE_OOM_SCORE if may_lower_oom_score() else oom_score()
+        assert int(Path(f"/proc/{process}/oom_score_adj").read_text()) == lowered
         assert (await setup.contacts(pod))[0].host == "files.test"
 
 

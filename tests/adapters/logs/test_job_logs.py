@@ -15,6 +15,7 @@ from danube_pkg.adapters.logs import writer as writer_module
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.errors import StorageFailing, StorageFull
 from danube_pkg.core.logs.index import RECORD_BYTES
+from danube_pkg.core.logs.redaction import NO_PATTERNS, Patterns
 from tests.support.waiting import wait_until_async
 
 SECRET = b"hunter2-hunter2"
@@ -29,7 +30,7 @@ def logs(tmp_path: Path) -> Iterator[FileJobLogs]:
 
 
 def opened(logs: FileJobLogs, limit: int = LIMIT) -> LogWriter:
-    return logs.open("j", secrets=[SECRET], limit_bytes=limit)
+    return logs.open("j", patterns=Patterns([SECRET]), limit_bytes=limit)
 
 
 def close(log: LogWriter) -> None:
@@ -227,7 +228,7 @@ async def test_followers_get_everything_and_end_with_the_log(logs: FileJobLogs) 
 def test_a_secret_that_is_added_later_is_masked_from_then_on(logs: FileJobLogs) -> None:
     log = opened(logs)
     out = log.step_output(1, 1)
-    log.set_secrets([b"another-secret"])
+    log.add_patterns(Patterns([b"another-secret"]))
     out.feed(0, b"a another-secret and " + SECRET)
     out.finish()
     assert content(logs) == b"a *** and ***\n"
@@ -297,7 +298,7 @@ def test_a_log_that_could_not_be_synced_is_closed_again(logs: FileJobLogs, monke
     with pytest.raises(StorageFull, match="no space"):
         close(log)
     monkeypatch.undo()
-    assert logs.open("j", secrets=[], limit_bytes=LIMIT) is log
+    assert logs.open("j", patterns=NO_PATTERNS, limit_bytes=LIMIT) is log
     close(log)
     assert content(logs) == b"--- one\n"
     assert not logs._open

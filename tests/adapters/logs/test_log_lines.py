@@ -8,6 +8,7 @@ import pytest
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.logs.lines import ANSWER_BYTES
 from danube_pkg.core.logs.lines import Mark, Section
+from danube_pkg.core.logs.redaction import NO_PATTERNS
 
 AT = 1_800_000_000.0
 AT_US = 1_800_000_000_000_000
@@ -22,7 +23,7 @@ def logs(tmp_path: Path) -> Iterator[FileJobLogs]:
 
 def write(logs: FileJobLogs, text: bytes, step: int = 1) -> None:
     """Print a text as the next output of a step."""
-    output = logs.open("j", secrets=[], limit_bytes=1 << 30).step_output(step, 1)
+    output = logs.open("j", patterns=NO_PATTERNS, limit_bytes=1 << 30).step_output(step, 1)
     output.feed(output.raw_offset, text)
 
 
@@ -69,7 +70,7 @@ async def test_a_response_is_bounded_and_can_be_continued(logs: FileJobLogs) -> 
 
 
 async def test_one_step_of_several_that_alternate(logs: FileJobLogs) -> None:
-    log = logs.open("j", secrets=[], limit_bytes=1 << 30)
+    log = logs.open("j", patterns=NO_PATTERNS, limit_bytes=1 << 30)
     log.note("start", 1, "--- step 1")
     write(logs, b"a1\na2\n", step=1)
     write(logs, b"b1\n", step=2)

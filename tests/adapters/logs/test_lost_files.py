@@ -9,6 +9,7 @@ import pytest
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.core.errors import NotFound
 from danube_pkg.core.logs.index import RECORD_BYTES
+from danube_pkg.core.logs.redaction import NO_PATTERNS
 
 TEXT = b"".join(b"line %d\n" % number for number in range(100))
 
@@ -17,7 +18,7 @@ TEXT = b"".join(b"line %d\n" % number for number in range(100))
 def logs(tmp_path: Path) -> Iterator[FileJobLogs]:
     """With the closed log of one job, which has two notes around a step's output."""
     made = FileJobLogs(tmp_path / "logs", lambda: 1_800_000_000.0)
-    log = made.open("j", secrets=[], limit_bytes=1 << 30)
+    log = made.open("j", patterns=NO_PATTERNS, limit_bytes=1 << 30)
     log.note("start", 1, "--- step 1")
     for at in range(0, len(TEXT), 100):
         log.step_output(1, 1).feed(at, TEXT[at : at + 100])
@@ -83,7 +84,7 @@ def test_a_log_of_which_nothing_is_left_is_lost(logs: FileJobLogs, damage: str) 
 @pytest.mark.parametrize("suffix", [".log", ".idx"])
 def test_a_file_that_is_removed_while_its_log_is_open_is_written_again(tmp_path: Path, suffix: str) -> None:
     logs = FileJobLogs(tmp_path, lambda: 1_800_000_000.0)
-    log = logs.open("j", secrets=[], limit_bytes=1 << 30)
+    log = logs.open("j", patterns=NO_PATTERNS, limit_bytes=1 << 30)
     log.note("start", 1, "--- step 1")
     (tmp_path / f"j{suffix}").unlink()
     log.step_output(1, 1).feed(0, TEXT)

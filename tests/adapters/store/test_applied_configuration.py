@@ -143,7 +143,7 @@ async def test_a_changed_password_ends_the_sessions_and_keeps_the_tokens(
     session = BrowserSession("s", str(user["id"]), "password", (), "", "", 1.0, 1.0, 1e12)
     await SqliteSessions(database).add_session(session, b"session")
     await SqliteTokens(database).add_token(Token("t", session.user_id, "x", frozenset(Scope), (), 1.0, 1e12), b"token")
-    known = FULL.users[user["email"]]
+    known = FULL.users[str(user["email"])]
     renamed = replace(FULL, users={**FULL.users, known.email: replace(known, name="another")})
     await apply(store, renamed)
     assert len(rows(database, "sessions")) == 1

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.adapters.store import Database, SqliteOutbox, SqlitePipelines
+from danube_pkg.adapters.store import Database, SqliteJobs, SqliteOutbox, SqlitePipelines
+from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.notifications.outbox import JobNotification, OutboxEntry, OutboxKind
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Status
 from danube_pkg.core.runtimes.pods import Network
+from tests.services.stores import PIPELINE, a_job
 
 NOTIFICATION = (
     '{"job_id": "01j", "pipeline": "app", "status": "failure", "reason": "step-failed", "message": "it \\u2014 failed", '
@@ -98,3 +100,18 @@ async def test_settings_without_the_fields_that_came_later(database: Database) -
     found = await pipelines.load_pipeline("app")
     assert found is not None
     assert found.settings == PipelineSettings("r2")
+
+
+async def test_one_damaged_row_hides_no_other_job(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    jobs = SqliteJobs(database)
+    made = [a_job(f"01job{number}") for number in range(3)]
+    await SqlitePipelines(database).apply_pipelines([PIPELINE], "r1")
+    await jobs.create_jobs(made)
+    good, odd, broken = (job.id for job in made)
+    await execute(database, "UPDATE jobs SET status = 'perhaps' WHERE id = ?", odd)
+    await execute(database, "UPDATE jobs SET settings = '{' WHERE id = ?", broken)
+    assert [job.id for job in await jobs.list_jobs(JobFilter())] == [good]
+    assert [job.id for job in await jobs.unfinished_jobs()] == [good]
+    assert await jobs.load_job(odd) is None
+    named = {record.__dict__["fields"]["job"] for record in caplog.records if record.message == "record-unreadable"}
+    assert named == {odd, broken}

@@ -124,7 +124,11 @@ def test_a_proposal_that_waits_for_approval_delays_no_other_job() -> None:
 
 def test_a_pull_request_of_another_repository_is_another_one() -> None:
     """Two pipelines share a group; both repositories have a pull request 7."""
-    wanted = {"concurrency_group": "preview-${pull_request}", "cancel_in_progress": True, "approved": True}
+    wanted: dict[str, Any] = {
+        "concurrency_group": "preview-${pull_request}",
+        "cancel_in_progress": True,
+        "approved": True,
+    }
     one, other = a_proposal(7, **wanted), a_proposal(7, **wanted)
     other = replace(other, settings=replace(other.settings, repository="https://git.example.org/other"))
     assert superseded_jobs([one, other]) == ()

@@ -34,6 +34,7 @@ from danube_pkg.core.identity.oidc import ClientSettings
 from danube_pkg.core.identity.people import SESSION_PREFIX, BrowserSession, new_secret, secret_hash
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.logs.redaction import NO_PATTERNS
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
@@ -216,7 +217,7 @@ class Api:
 
     async def log(self, job_id: str, data: bytes) -> None:
         """Write a job's complete log."""
-        log = self.parts.jobs.logs.open(job_id, secrets=[], limit_bytes=1 << 30)
+        log = self.parts.jobs.logs.open(job_id, patterns=NO_PATTERNS, limit_bytes=1 << 30)
         output = log.step_output(1, 1)
         output.feed(output.raw_offset, data)
         await log.close()

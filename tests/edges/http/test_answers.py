@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from prometheus_client.parser import text_string_to_metric_families
 
 from danube_pkg.edges.http.routes import ROUTES, api_document
 from tests.edges.http.api import Api, Caller, open_api
@@ -182,23 +181,3 @@ async def name_of_peer(port: int) -> str:
     found = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
     writer.close()
     return str(found.subject.rfc4514_string().removeprefix("CN="))
-
-
-async def test_metrics_are_readable_by_prometheus(api: Api, alice: Caller) -> None:
-    await alice.get("/api/v1/jobs")
-    await alice.get("/api/v1/nothing")
-    await api.open_job("app")
-    await api.local.post("/api/v1/system/drain")
-    answer = await api.anonymous.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    found = {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(answer.body.decode())
-        for sample in family.samples
-    }
-    assert found["danube_http_requests_total", "/api/v1/jobs", "200"] == 1
-    assert found["danube_http_requests_total", "", "404"] == 1
-    assert found["danube_jobs_open", "queued"] == 1
-    assert found["danube_draining",] == 1
-    assert found["process_resident_memory_bytes",] > 0
-    assert found["danube_http_request_seconds_count",] == 3

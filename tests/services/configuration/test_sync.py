@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,13 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.changes import Change
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.configuration.state import Applied, State
-from danube_pkg.core.errors import Defect, SourceLocation, StorageFull
+from danube_pkg.core.errors import Defect, SourceLocation, StorageFull, Unavailable
 from danube_pkg.edges.http.views.forge_links import file_url
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.configuration.sync import ConfigurationSync
+from tests.support.moved_clock import MovedClock
 from tests.support.waiting import wait_until_async
 
 PIPELINE = "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {name: NAME}\nspec: {repository: /srv/NAME}\n"
@@ -184,3 +186,36 @@ async def test_whatever_fails_in_a_sync_the_last_good_configuration_stays_and_a_
         (condition,) = await desk.configuration.conditions()
         assert condition.reference == "configuration-invalid"
         assert "pipelines/three.yaml:2" in condition.what
+
+
+class Unreachable(ConfigurationDirectory):
+    """A forge that is started after the server."""
+
+    tries = 0
+
+    async def read(self, unless: str = "") -> None:
+        self.tries += 1
+        raise Unavailable("repository-unreachable", "connection refused")
+
+
+def is_waiting(source: Unreachable, clock: MovedClock, tries: int) -> bool:
+    return source.tries == tries and clock.next_wake is not None
+
+
+async def test_an_unreachable_repository_is_tried_again_soon_and_then_less_often(tmp_path: Path) -> None:
+    database, clock = Database(tmp_path / "danube.db"), MovedClock(1000.0)
+    repository = ConfigRepository("https://git.example.org/config", sync_interval=600)
+    source = Unreachable(repository, GitSources(tmp_path / "repos"))
+    store = SqliteConfiguration(database, lambda: "id")
+    sync = ConfigurationSync(repository, source, store, AppliedConfiguration(), Timing(clock, lambda: 1.0))
+    following = asyncio.create_task(sync.follow(), name="follow")
+    pauses = []
+    for tries in range(1, 12):
+        await wait_until_async(partial(is_waiting, source, clock, tries), 20, "the next try")
+        assert clock.next_wake is not None
+        pauses.append(clock.next_wake - clock.now())
+        clock.move_to(clock.next_wake)
+    assert pauses[:4] == [2.0, 4.0, 8.0, 16.0]
+    assert pauses[-1] == 600.0
+    await end_all(following)
+    await database.close()

@@ -72,8 +72,18 @@ async def test_refused_deliveries_are_a_condition_until_one_is_accepted(tmp_path
         assert (await hooks.conditions()) == []
 
 
+async def test_before_the_first_configuration_the_condition_blames_no_secret(tmp_path: Path) -> None:
+    async with open_trigger_server(tmp_path) as danube:
+        hooks = hooks_of(danube)
+        await refuse(hooks)
+        (condition,) = await hooks.conditions()
+        assert "no configuration is applied yet" in condition.what
+        assert "danube config status" in condition.hint
+
+
 async def test_the_condition_of_a_forge_without_a_secret_has_the_configuration_to_add(tmp_path: Path) -> None:
     async with open_trigger_server(tmp_path) as danube:
+        await danube.configure(a_pipeline("app", TriggerKind.PUSH))
         hooks = hooks_of(danube)
         await refuse(hooks)
         (condition,) = await hooks.conditions()

@@ -76,8 +76,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metrics in Prometheus' text format, unless the configuration disables them.
-         * @description Action: `see-metrics`.
+         * Metrics in Prometheus' text format, unless the configuration disables them. Without a token pipelines without
+         * @description a public badge are summed as `(private)`, unless `observability.metrics_pipeline_names` is true.
+         *
+         *     Action: `see-metrics`.
          */
         get: operations["getMetrics"];
         put?: never;
@@ -2112,6 +2114,11 @@ export interface components {
             /** @description The job's pipeline. */
             pipeline: string;
         };
+        /** @description What the user who has set a secret should know. */
+        SecretStored: {
+            /** @description Why logs may be hard to read: the value is short, or a word. */
+            warnings: string[];
+        };
         /** @description Teams that the caller may see. */
         TeamList: {
             /** @description In the order of their names. */
@@ -2592,6 +2599,15 @@ export interface operations {
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5876,12 +5892,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Success, without a body. */
-            204: {
+            /** @description Success. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SecretStored"];
+                };
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {
@@ -6096,12 +6114,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Success, without a body. */
-            204: {
+            /** @description Success. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["SecretStored"];
+                };
             };
             /** @description The request is invalid; `findings` names each mistake. */
             400: {

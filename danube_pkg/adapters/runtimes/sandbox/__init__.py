@@ -9,6 +9,7 @@ from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
 from danube_pkg.adapters.runtimes.sandbox.file_permissions import unreadable_for_pods
 from danube_pkg.adapters.runtimes.sandbox.id_maps import map_of_user
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import PROXY_USER, has_ids_for_pods
+from danube_pkg.adapters.runtimes.sandbox.machine_memory import machine_bytes, memory_of_all_pods
 from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
 from danube_pkg.adapters.runtimes.sandbox.runtime import SandboxRuntime
 from danube_pkg.adapters.runtimes.sandbox.seccomp import seccomp_program
@@ -22,7 +23,9 @@ __all__ = [
     "find_bubblewrap",
     "find_cgroups",
     "has_ids_for_pods",
+    "machine_bytes",
     "map_of_user",
+    "memory_of_all_pods",
     "seccomp_program",
     "unreadable_for_pods",
 ]

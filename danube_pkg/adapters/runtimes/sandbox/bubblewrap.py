@@ -60,6 +60,8 @@ class ContainerPlan(Record):
     full_id_map: bool
     staged: bool
     command: Sequence[str]
+    shared_memory_bytes: int
+    """The size of /dev/shm, the only file system of a container that is kept in memory."""
     overlay: Overlay | None = None
     working_directory: str = "/workspace"
     user: str = ""
@@ -90,7 +92,8 @@ def bubblewrap_arguments(
         made += ["--symlink", target, link]
     for (path, _), descriptor in zip(plan.image.files, data_fds, strict=True):
         made += ["--perms", "0644", "--ro-bind-data", str(descriptor), path]
-    made += ["--proc", "/proc", "--dev", "/dev", "--chdir", plan.working_directory, "--cap-drop", "ALL"]
+    made += ["--proc", "/proc", *_devices(plan.shared_memory_bytes)]
+    made += ["--chdir", plan.working_directory, "--cap-drop", "ALL"]
     if plan.full_id_map:
         made += [word for name in CAPABILITIES for word in ("--cap-add", f"CAP_{name}")]
     if seccomp_fd >= 0:
@@ -98,6 +101,13 @@ def bubblewrap_arguments(
     for name, value in (*plan.image.environment, *plan.environment):
         made += ["--setenv", name, value]
     return [*made, "--", *plan.command]
+
+
+def _devices(shared_memory_bytes: int) -> list[str]:
+    """The devices, and /dev/shm with a size. bubblewrap makes /dev a file system in memory without one, so it is closed
+    for writing; the devices in it are mounts of their own, and stay as they are."""
+    shared = ["--perms", "1777", "--size", str(shared_memory_bytes), "--tmpfs", "/dev/shm"]
+    return ["--dev", "/dev", *shared, "--remount-ro", "/dev"]
 
 
 def _parents(plan: ContainerPlan) -> list[str]:

@@ -1,14 +1,19 @@
-"""Limits by control groups, version 2 or 1: a group for each pod, outside the server's own unit, and one in it for each
-container, which counts the container's memory kills.
+"""Limits by control groups, version 2 or 1, outside of the server's own unit:
 
-Where they cannot be created (no permission, no hierarchy) `limits.py` uses rlimits.
+    danube/pods/DIRECTORY/POD/CONTAINER    each pod has its limits; all pods together leave the machine its share
+    danube/proxies/DIRECTORY               the egress proxies of a server, with a higher weight than all pods
+
+DIRECTORY is the id of the server's data directory, so that a server finds its own pods only. A container's group counts
+its memory kills. Where groups cannot be created (no permission, no hierarchy) `limits.py` uses rlimits.
 """
 
 import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from danube_pkg.adapters.runtimes.sandbox.machine_memory import memory_of_all_pods
 from danube_pkg.core.errors import Unavailable
 from danube_pkg.core.runtimes.pods import Limits
 from danube_pkg.kit.records import Record
@@ -16,12 +21,23 @@ from danube_pkg.kit.records import Record
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD_US = 100_000
 
+_SHARES_OF_PODS, _SHARES_OF_PROXIES = 1024, 8192
+"""Weights when the processor is short. `danube` has the default weight, that of a unit of the machine: so all pods
+together have at most as much as the server's unit may have, and the proxies, which use little, precede all pods."""
+
+_SHARES_OF_WEIGHT_100 = 1024
+"""The default weight of version 2 is 100, that of version 1 is 1024."""
+
+_KEPT_EMPTY_SECONDS = 600
+"""A proxy joins its new group within milliseconds; the group of one that ended is removed after this time."""
+
 
 class Cgroups(Record):
-    """The hierarchies in which pods get limits; none where control groups cannot be used."""
+    """The hierarchies in which pods get limits; none where control groups cannot be used. directory: see above."""
 
     hierarchies: tuple[Path, ...]
     unified: bool
+    directory: str = ""
 
     def make(self, pod_id: str, name: str, limits: Limits) -> Sequence[Path]:
         """Make a group of a pod, with the pod's limits; the `cgroup.procs` files to join, one for each hierarchy.
@@ -30,78 +46,123 @@ class Cgroups(Record):
         """
         found = []
         for hierarchy in self.hierarchies:
-            pod = hierarchy / "danube" / pod_id
-            directory = pod / name
-            directory.mkdir(parents=True, exist_ok=True)
-            if self.unified:
-                for parent in (hierarchy, hierarchy / "danube", pod):
-                    _write(parent / "cgroup.subtree_control", "+memory +pids +cpu")
-            self._limit(pod, limits)
-            found.append(directory / "cgroup.procs")
+            all_pods = self._make_parent(hierarchy, "pods", _SHARES_OF_PODS)
+            with contextlib.suppress(OSError):  # pods of an earlier bound use more at the moment
+                _set(all_pods, self._memory_limit(memory_of_all_pods()))
+            pod = self._pod(hierarchy, pod_id)
+            (pod / name).mkdir(parents=True, exist_ok=True)
+            for parent in (pod.parent, pod):
+                self._enable_controllers(parent)
+            _set(pod, self._limits(limits))
+            found.append(pod / name / "cgroup.procs")
         return found
 
-    def _limit(self, pod: Path, limits: Limits) -> None:
+    def make_for_proxies(self) -> Sequence[Path]:
+        """Make the group of the server's egress proxies; the `cgroup.procs` files to join."""
+        found = []
+        for hierarchy in self.hierarchies:
+            parent = self._make_parent(hierarchy, "proxies", _SHARES_OF_PROXIES)
+            for group in list(parent.iterdir()):
+                if group.is_dir() and time.time() - group.stat().st_mtime > _KEPT_EMPTY_SECONDS:
+                    with contextlib.suppress(OSError):  # a proxy runs in it
+                        group.rmdir()
+            (parent / self.directory).mkdir(exist_ok=True)
+            found.append(parent / self.directory / "cgroup.procs")
+        return found
+
+    def _make_parent(self, hierarchy: Path, name: str, shares: int) -> Path:
+        """`danube/pods` or `danube/proxies`, with their weights."""
+        parent = hierarchy / "danube" / name
+        parent.mkdir(parents=True, exist_ok=True)
+        for directory in (hierarchy, hierarchy / "danube", parent):
+            self._enable_controllers(directory)
+        _set(parent, self._weight(shares))
+        return parent
+
+    def _enable_controllers(self, directory: Path) -> None:
+        if self.unified:
+            with contextlib.suppress(OSError):  # pods run without the limits of a missing controller
+                (directory / "cgroup.subtree_control").write_text("+memory +pids +cpu")
+
+    def _weight(self, shares: int) -> Mapping[str, int]:
+        return {"cpu.weight": shares * 100 // _SHARES_OF_WEIGHT_100} if self.unified else {"cpu.shares": shares}
+
+    def _memory_limit(self, size_bytes: int) -> Mapping[str, int]:
+        if self.unified:
+            return {"memory.max": size_bytes, "memory.swap.max": 0}
+        return {"memory.limit_in_bytes": size_bytes, "memory.memsw.limit_in_bytes": size_bytes}
+
+    def _limits(self, limits: Limits) -> Mapping[str, int | str]:
         quota = int(limits.cpu_cores * _PERIOD_US)
         wanted: dict[str, int | str] = {"pids.max": limits.processes}
-        if limits.memory_bytes and self.unified:
-            wanted |= {"memory.max": limits.memory_bytes, "memory.swap.max": 0}
-        elif limits.memory_bytes:
-            wanted |= {"memory.limit_in_bytes": limits.memory_bytes, "memory.memsw.limit_in_bytes": limits.memory_bytes}
-        if quota and self.unified:
-            wanted["cpu.max"] = f"{quota} {_PERIOD_US}"
-        elif quota:
-            wanted["cpu.cfs_quota_us"] = quota
-        for name, value in wanted.items():
-            if (pod / name).exists():
-                (pod / name).write_text(str(value))
+        if limits.memory_bytes:
+            wanted |= self._memory_limit(limits.memory_bytes)
+        if quota:
+            wanted |= {"cpu.max": f"{quota} {_PERIOD_US}"} if self.unified else {"cpu.cfs_quota_us": quota}
+        return wanted
+
+    def _pod(self, hierarchy: Path, pod_id: str) -> Path:
+        return hierarchy / "danube" / "pods" / self.directory / pod_id
 
     def memory_kills(self, pod_id: str, container: int) -> int:
         """How many processes of that container the kernel has killed for memory; 0 where that is not counted."""
         for hierarchy in self.hierarchies:
             for name in ("memory.events", "memory.oom_control"):
-                file = hierarchy / "danube" / pod_id / str(container) / name
+                file = self._pod(hierarchy, pod_id) / str(container) / name
                 if file.exists():
                     counts = dict(line.split() for line in file.read_text().splitlines())
                     return int(counts.get("oom_kill", 0))
         return 0
 
-    def _directories(self, pod_id: str) -> list[Path]:
-        """The directories of one pod, inner ones first."""
-        pods = [hierarchy / "danube" / pod_id for hierarchy in self.hierarchies]
-        return [
-            path
-            for pod in pods
-            if pod.is_dir()
-            for path in (*(inner for inner in pod.iterdir() if inner.is_dir()), pod)
-        ]
+    def pod_groups(self, pod_id: str) -> list[Path]:
+        """The group of a pod in each hierarchy where it has one."""
+        groups = (self._pod(hierarchy, pod_id) for hierarchy in self.hierarchies)
+        return [group for group in groups if group.is_dir()]
 
-    def processes(self, pod_id: str) -> set[int]:
-        """Every process of a pod, also of an interrupted creation that was not recorded."""
-        found = {int(pid) for path in self._directories(pod_id) for pid in (path / "cgroup.procs").read_text().split()}
-        return found - {0}  # the kernel writes 0 for a process outside this PID namespace
+    def container_groups(self, pod_id: str, number: int) -> list[Path]:
+        """The group of a container in each hierarchy where it has one."""
+        groups = (self._pod(hierarchy, pod_id) / str(number) for hierarchy in self.hierarchies)
+        return [group for group in groups if group.is_dir()]
 
     def remove(self, pod_id: str) -> None:
-        """Remove a pod's directories. Raises Unavailable while a process is in, or just joining, one of them."""
-        for directory in self._directories(pod_id):
-            try:
-                directory.rmdir()
-            except OSError as error:
-                what = f"the control groups of pod {pod_id} are not empty yet"
-                raise Unavailable("pod-busy", what, cause=str(error)) from error
+        """Remove the groups of a pod. Raises Unavailable while a process is in, or just joining, one of them."""
+        for group in self.pod_groups(pod_id):
+            for directory in tree_of(group):
+                try:
+                    directory.rmdir()
+                except OSError as error:
+                    what = f"the control groups of pod {pod_id} are not empty yet"
+                    raise Unavailable("pod-busy", what, cause=str(error)) from error
+            with contextlib.suppress(OSError):  # other pods of the directory exist
+                group.parent.rmdir()
 
 
-def _write(path: Path, text: str) -> None:
-    with contextlib.suppress(OSError):  # pods run without the limits of a missing controller
-        path.write_text(text)
+def tree_of(group: Path) -> Iterator[Path]:
+    """A group and all in it, inner ones before outer ones."""
+    for inner in list(group.iterdir()):
+        if inner.is_dir():
+            yield from tree_of(inner)
+    yield group
 
 
-def find_cgroups() -> Cgroups:
-    """The hierarchies that this process may use: version 2, else memory, pids and cpu of version 1, else none."""
+def _set(group: Path, wanted: Mapping[str, int | str]) -> None:
+    """Write the values whose files exist in this hierarchy. A limit below what is used cannot be set at once."""
+    for name, value in wanted.items():
+        if (group / name).exists():
+            (group / name).write_text(str(value))
+
+
+def find_cgroups(directory: str = "") -> Cgroups:
+    """The hierarchies that this process may use: version 2, else those of version 1, else none.
+
+    directory: the id of the data directory whose pods they are for.
+    """
     if os.geteuid() != 0:
         return Cgroups((), unified=False)
     controllers = _ROOT / "cgroup.controllers"
     writable = os.access(_ROOT / "cgroup.procs", os.W_OK)  # not for root in a container without delegated groups
     if writable and controllers.exists() and "memory" in controllers.read_text().split():
-        return Cgroups((_ROOT,), unified=True)
-    usable = [_ROOT / name for name in ("memory", "pids", "cpu") if os.access(_ROOT / name / "cgroup.procs", os.W_OK)]
-    return Cgroups(tuple(usable), unified=False)
+        return Cgroups((_ROOT,), unified=True, directory=directory)
+    known = ("memory", "pids", "cpu", "freezer")
+    usable = [_ROOT / name for name in known if os.access(_ROOT / name / "cgroup.procs", os.W_OK)]
+    return Cgroups(tuple(usable), unified=False, directory=directory)

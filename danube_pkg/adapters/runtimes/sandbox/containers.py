@@ -18,6 +18,7 @@ from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
 from danube_pkg.adapters.runtimes.sandbox.host_image import host_root
 from danube_pkg.adapters.runtimes.sandbox.launch import start_container
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
+from danube_pkg.adapters.runtimes.sandbox.machine_memory import shared_memory_of
 from danube_pkg.adapters.runtimes.sandbox.mount_points import WORKSPACE
 from danube_pkg.adapters.runtimes.sandbox.pod_files import ContainerRecord, PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.pods import SandboxPods, write_token
@@ -116,6 +117,7 @@ class SandboxContainers:
             full_id_map=record.full_ids,
             staged=record.user_base != 0,
             command=(SUPERVISOR_PATH,),
+            shared_memory_bytes=shared_memory_of(record.limits),
             overlay=root.overlay,
             working_directory=root.working_directory,
             user=root.user,

@@ -2,6 +2,8 @@
 sockets.
 
 That is `/usr` with the links into it, named files of `/etc`, the Python that runs Danube, and what `danube.toml` adds.
+Files of `/etc` that often have credentials are not among them: `pip.conf` may have an index's password, and
+`ssl/private` has keys.
 """
 
 from collections.abc import Sequence
@@ -23,10 +25,11 @@ _ETC = (
     "mime.types",
     "nsswitch.conf",
     "os-release",
-    "pip.conf",
     "protocols",
     "services",
-    "ssl",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
     "terminfo",
     "timezone",
 )

@@ -64,18 +64,22 @@ async def start_holder(
     write_record: WriteRecord,
     ids: IdMap,
     *,
+    label: str,
     user_base: int,
     host_network: bool,
     cgroup_files: Sequence[Path],
     log: Path,
 ) -> None:
-    """Start the process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks."""
+    """Start the process that holds the pod's user, network, IPC and UTS namespaces. Raises HostLacks.
+
+    label: whose pod it is, for an operator who finds the process: its environment has it as DANUBE_POD.
+    """
     network = "host" if host_network else "none"
     with log.open("ab") as errors, confirmation() as kept:
         process = await asyncio.create_subprocess_exec(
             str(program), "hold", ids.users, ids.groups, str(user_base), network, str(kept.descriptor), *map(str, cgroup_files),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=errors,
-            env={}, cwd="/", pass_fds=(kept.descriptor,),
+            env={"DANUBE_POD": label}, cwd="/", pass_fds=(kept.descriptor,),
         )  # fmt: skip
         output, _ = await process.communicate()
         mark = ProcessMark.of(int(output)) if output.strip() else None

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.cgroups import find_cgroups
+from danube_pkg.adapters.runtimes.sandbox.group_end import end_groups, processes_of
+from danube_pkg.adapters.runtimes.sandbox.machine_memory import effective_limits
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, Limits
 
@@ -17,10 +19,10 @@ HOLDER_GROUP = "holder"
 
 
 class PodLimits:
-    """Applies limits to pods, and knows what exceeded them."""
+    """Applies limits to pods, and knows what exceeded them. directory: the id of the data directory of the pods."""
 
-    def __init__(self) -> None:
-        self._cgroups = find_cgroups()
+    def __init__(self, directory: str) -> None:
+        self._cgroups = find_cgroups(directory)
 
     def notice(self, limits: Limits) -> str:
         """What the job's log should say about its limits; "" where all of them apply to the whole pod."""
@@ -31,18 +33,22 @@ class PodLimits:
 
     def holder_groups(self, pod_id: str, limits: Limits) -> Sequence[Path]:
         """Makes the pod's control groups; the `cgroup.procs` files that its holder joins."""
-        return self._cgroups.make(pod_id, HOLDER_GROUP, limits)
+        return self._cgroups.make(pod_id, HOLDER_GROUP, effective_limits(limits))
 
     def container_groups(self, container: Container, limits: Limits) -> Sequence[Path]:
         """The `cgroup.procs` files that a container joins."""
-        return self._cgroups.make(container.pod_id, str(container.number), limits)
+        return self._cgroups.make(container.pod_id, str(container.number), effective_limits(limits))
 
     def rlimits(self, limits: Limits) -> list[str]:
-        """`name=value` for each rlimit of a container's processes."""
+        """`name=value` for each rlimit of a container's processes.
+
+        Only a limit of memory that the pipeline names becomes one of address space: programs reserve far more than they
+        use.
+        """
         found = ["core=0"]
         if not self._cgroups.hierarchies:
             found += [f"as={limits.memory_bytes}"] if limits.memory_bytes else []
-            found += [f"nproc={limits.processes}"] if limits.processes else []
+            found.append(f"nproc={effective_limits(limits).processes}")
         return found
 
     def memory_kills(self, container: Container) -> int:
@@ -56,8 +62,18 @@ class PodLimits:
         return Reason.POD_LOST, "its container ended: something outside Danube killed it"
 
     def processes(self, pod_id: str) -> set[int]:
-        """Every process in the pod's control groups, also of an interrupted creation that was not recorded."""
-        return self._cgroups.processes(pod_id)
+        """Every process in the pod's control groups; none without control groups."""
+        return processes_of(self._cgroups.pod_groups(pod_id))
+
+    async def end_pod(self, pod_id: str) -> None:
+        """End every process in the pod's control groups, also of an interrupted creation that was not recorded. Raises
+        Unavailable while one is left."""
+        await end_groups(self._cgroups.pod_groups(pod_id), f"pod {pod_id}")
+
+    async def end_container(self, container: Container) -> None:
+        """End every process in the container's control groups. Raises Unavailable while one is left."""
+        groups = self._cgroups.container_groups(container.pod_id, container.number)
+        await end_groups(groups, f"container {container.number} of pod {container.pod_id}")
 
     def remove(self, pod_id: str) -> None:
         """Remove the pod's control groups. Raises Unavailable while a process is in one of them."""

@@ -1,9 +1,10 @@
 """A file system for each pod, where the server is root: the kernel then limits the pod's bytes and files.
 
-`disks/<pod_id>.ext4` is its image, mounted over `pods/<pod_id>` through a loop device that the kernel releases with the
-last mount. The image takes all of its space from the start, because a program would not notice that the disk below it
-is full: the kernel accepts what it writes and loses it. Where that space is missing, or anything else, the pod has a
-plain directory and is measured (`workspace_sizes.py`).
+Its image, `disks/<pod_id>.ext4`, is mounted over `pods/<pod_id>` through a loop device that the kernel releases with
+the last mount. The image then loses its name, so that no copy of the data directory has it and no crash leaves it. It
+takes all of its space from the start, because a program would not notice that the disk below it is full: the kernel
+accepts what it writes and loses it. Where that space is missing, or anything else, the pod has a plain directory and is
+measured (`workspace_sizes.py`).
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import has_ids_for_pods
@@ -68,7 +69,7 @@ class PodDisks:
         Called again after an interruption, it makes a new one unless one is mounted already.
         """
         top = self._pods / pod_id
-        if not limits.workspace_bytes or self.is_mounted(top):
+        if not limits.workspace_bytes or os.path.ismount(top):
             return ""
         try:
             _check_machine()
@@ -102,18 +103,15 @@ class PodDisks:
         await asyncio.to_thread(_reserve, image, size_bytes)
         await _run(*_MKFS, "-N", str(inodes), str(image))
         await _run(*_MOUNT, "-o", "loop", str(image), str(top))
+        image.unlink()
         top.chmod(0o700)
         with contextlib.suppress(OSError):
             (top / "lost+found").rmdir()
 
-    def is_mounted(self, top: Path) -> bool:
-        """Whether a pod's directory is a file system of its own."""
-        return self._image(top.name).exists() and os.path.ismount(top)
-
     async def remove(self, pod_id: str) -> None:
         """Unmount a pod's file system, whose processes have ended; its files are gone at once. Raises DiskRefused."""
         top = self._pods / pod_id
-        while self.is_mounted(top):  # twice if two servers mounted it
+        while os.path.ismount(top):  # twice if two servers mounted it
             try:
                 await _run("umount", str(top))
             except DiskRefused:  # a process of the machine, such as an operator's shell, is in it
@@ -122,23 +120,25 @@ class PodDisks:
 
     def restore(self) -> None:
         """Mount what running pods use, where this server has another view of mounts than the one before it: systemd can
-        give a service its own. Removes images without a pod. Blocks; to be called before anything reads a pod."""
+        give a service its own. Removes images of interrupted creations. Blocks; to be called before anything reads a
+        pod."""
         if not self._directory.is_dir():
             return
-        for image in sorted(self._directory.glob("*.ext4")):
-            top = self._pods / image.stem
-            if not top.is_dir():
-                image.unlink()
-            elif not os.path.ismount(top) and (device := _device_of(image.resolve())):
+        for image in self._directory.glob("*.ext4"):
+            image.unlink()
+        devices = _loop_devices()
+        for top in sorted(self._pods.iterdir()):
+            device = devices.get(f"{self._image(top.name).resolve()} (deleted)")
+            if device is not None and not os.path.ismount(top):
                 words = [*_MOUNT, device, str(top)]
                 done = subprocess.run(words, env=_ENVIRONMENT, cwd="/", capture_output=True, text=True, check=False)
                 if done.returncode:
-                    fields = {"pod": image.stem, "cause": _cause(words, done.stderr)}
+                    fields = {"pod": top.name, "cause": _cause(words, done.stderr)}
                     _log.error("pod-disk-not-mounted", extra={"fields": fields})
 
     def excess(self, top: Path, limits: Limits) -> str | None:
         """Why a pod's file system is full, "" while it is not; None for a pod that has none."""
-        if not self.is_mounted(top):
+        if not os.path.ismount(top):
             return None
         found = os.statvfs(top)
         used, limit = (found.f_blocks - found.f_bfree) * found.f_frsize, limits.workspace_bytes
@@ -183,13 +183,13 @@ def _reserve(image: Path, size_bytes: int) -> None:
         os.close(descriptor)
 
 
-def _device_of(image: Path) -> str:
-    """The loop device that has this file open, "" for none."""
+def _loop_devices() -> Mapping[str, str]:
+    """The loop devices of this machine by the file of each, as the kernel names it."""
+    found = {}
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):  # it was released meanwhile
-            if backing.read_text().rstrip("\n") == str(image):
-                return f"/dev/{backing.parts[3]}"
-    return ""
+            found[backing.read_text().rstrip("\n")] = f"/dev/{backing.parts[3]}"
+    return found
 
 
 async def _run(*words: str) -> None:

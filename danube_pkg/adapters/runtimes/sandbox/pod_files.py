@@ -3,6 +3,10 @@ socket.
 
 A pod that was created before pods had ids of their own has its job's id, which is the name of its directory too.
 
+A record names the data directory that made it. In a copy of that directory it describes a pod of the original, whose
+processes are not the copy's: such a record is not read, so the pod has ended for the copy, and only its files are
+removed.
+
 State files are written atomically after what they describe exists. A process is identified by its id and its start
 time, so that a reused id is never taken for a pod's process.
 """
@@ -11,9 +15,9 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from danube_pkg.core.errors import Defect, Unavailable
 from danube_pkg.core.runtimes.pods import (
@@ -23,8 +27,13 @@ from danube_pkg.core.runtimes.pods import (
     Network,
 )
 from danube_pkg.kit.files import write_atomically
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record, to_builtins
 from danube_pkg.kit.trees import remove_tree
+
+_log = EventLog("danube.sandbox")
+
+Made = TypeVar("Made")
 
 
 class ProcessMark(Record):
@@ -62,11 +71,12 @@ class ProcessMark(Record):
 class PodRecord(Record):
     """What is recorded of a pod.
 
-    user_base: the host's user id for the pod's root; 0 where the pod runs as the server's own user. full_ids: the pod
-    has all ids that images use.
+    data_id: the identity of its data directory. user_base: the host's user id for the pod's root; 0 where the pod runs
+    as the server's own user. full_ids: the pod has all ids that images use.
     """
 
     pod_id: str
+    data_id: str
     job_id: str
     holder: ProcessMark
     user_base: int
@@ -94,13 +104,14 @@ class ContainerRecord(Record):
 
 
 class PodDirectory:
-    """Paths and records of one pod."""
+    """Paths and records of one pod. data_id: the identity of the data directory that has it."""
 
-    def __init__(self, pods: Path, pod_id: str) -> None:
+    def __init__(self, pods: Path, pod_id: str, data_id: str) -> None:
         if pod_id in ("", ".", "..") or "/" in pod_id:  # another directory than its own would be removed with the pod
             raise Defect("pod-id-invalid", f"{pod_id!r} cannot be the id of a pod")
         self.path = pods / pod_id
         self.pod_id = pod_id
+        self._data_id = data_id
         self.workspace = self.path / "workspace"
 
     def container(self, number: int) -> Path:
@@ -110,14 +121,23 @@ class PodDirectory:
         write_atomically(self.path / "pod.json", json.dumps(to_builtins(record)).encode())
 
     def read_pod(self) -> PodRecord | None:
-        data = _read(self.path / "pod.json")
-        if data is None:
+        return _readable(self.path / "pod.json", self._pod_record)
+
+    def _pod_record(self, data: dict[str, Any]) -> PodRecord | None:
+        """None for the record of another data directory."""
+        if data.get("data_id", self._data_id) != self._data_id:
             return None
         holder, limits = ProcessMark(**data["holder"]), Limits(**data["limits"])
         network = Network(data["network"])
         base = data["user_base"]
         full = data.get("full_ids", base != 0)
-        return PodRecord(self.pod_id, data["job_id"], holder, base, network, tuple(data["allowlist"]), limits, full)
+        allowlist = tuple(data["allowlist"])
+        return PodRecord(self.pod_id, self._data_id, data["job_id"], holder, base, network, allowlist, limits, full)
+
+    def _read_own(self) -> dict[str, Any] | None:
+        """The record; {} without one, None for that of another data directory. One without an identity is older."""
+        data = _readable(self.path / "pod.json", dict) or {}
+        return data if data.get("data_id", self._data_id) == self._data_id else None
 
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
@@ -126,18 +146,26 @@ class PodDirectory:
 
     def containers(self) -> Iterator[ContainerRecord]:
         """Every instance that was ever started, oldest first, running or not."""
-        pod = self.read_pod()
-        job_id = pod.job_id if pod is not None else ""
+        pod = self._read_own()
+        if pod is None:
+            return
+        job_id = pod.get("job_id", "")
         for number in self.numbers():
-            data = _read(self.container(number) / "container.json")
-            if data is not None:
+
+            def record(data: dict[str, Any], number: int = number) -> ContainerRecord:
                 container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
-                yield ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
+                return ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
+
+            found = _readable(self.container(number) / "container.json", record)
+            if found is not None:
+                yield found
 
     def numbers(self) -> list[int]:
         """Numbers that are taken, also by an interrupted creation."""
         directory = self.path / "c"
-        return sorted(int(path.name) for path in directory.iterdir()) if directory.is_dir() else []
+        if not directory.is_dir():
+            return []
+        return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
 
     def write_copied(self, number: int, size_bytes: int) -> None:
         """Record the size of a container's copy of its image, which does not count as the job's."""
@@ -145,8 +173,8 @@ class PodDirectory:
 
     def copied_bytes(self) -> int:
         """The size of the copies of all containers."""
-        found = (_read(self.container(number) / "copied.json") for number in self.numbers())
-        return sum(int(data["bytes"]) for data in found if data is not None)
+        paths = (self.container(number) / "copied.json" for number in self.numbers())
+        return sum(_readable(path, lambda data: int(data["bytes"])) or 0 for path in paths)
 
     def remove(self, userns_command: Sequence[str] = ()) -> None:
         """Remove the directory, whatever a step has left in it; what can be removed is, also when this raises.
@@ -164,9 +192,13 @@ class PodDirectory:
             ) from error
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _readable(path: Path, made: Callable[[dict[str, Any]], Made]) -> Made | None:
+    """What `made` makes of a record; None for a missing one, and for a damaged one, which is logged: one pod whose file
+    was damaged must not fail every other one."""
     try:
-        data = json.loads(path.read_bytes())
+        return made(json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return data if isinstance(data, dict) else None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        _log.error("record-unreadable", path=str(path), cause=f"{type(error).__name__}: {error}")
+        return None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
 from danube_pkg.adapters.runtimes.sandbox.disk_usage import descendants
+from danube_pkg.adapters.runtimes.sandbox.group_end import END_SECONDS
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap, map_of_pod, map_of_user
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import IdRanges, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.launch import start_holder
@@ -17,13 +18,17 @@ from danube_pkg.adapters.runtimes.sandbox.pod_disks import DiskRefused, PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.core.errors import Permanent, Unavailable
-from danube_pkg.core.runtimes.pods import Network, PodSpec
+from danube_pkg.core.runtimes.pods import Container, Network, PodSpec
 
 
 class SandboxPods:
-    """The pods of a data directory. `pods/` below it has a directory for each, named by the pod's id."""
+    """The pods of a data directory. `pods/` below it has a directory for each, named by the pod's id.
 
-    def __init__(self, settings: SandboxSettings, limits: PodLimits, watch: ContainerWatch) -> None:
+    data_id: the identity of the data directory.
+    """
+
+    def __init__(self, settings: SandboxSettings, data_id: str, limits: PodLimits, watch: ContainerWatch) -> None:
+        self._data_id = data_id
         self._directory = settings.data_dir / "pods"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._namespaces = settings.namespaces
@@ -43,7 +48,7 @@ class SandboxPods:
             self.userns_command = self.shared_ids.userns_command(settings.namespaces)
 
     def directory(self, pod_id: str) -> PodDirectory:
-        return PodDirectory(self._directory, pod_id)
+        return PodDirectory(self._directory, pod_id, self._data_id)
 
     def all(self) -> Sequence[PodDirectory]:
         """Every pod's directory by id, of interrupted creations too."""
@@ -79,6 +84,7 @@ class SandboxPods:
         def write_record(holder: ProcessMark) -> None:
             record = PodRecord(
                 pod_id=spec.pod_id,
+                data_id=self._data_id,
                 job_id=spec.job_id,
                 holder=holder,
                 user_base=user_base,
@@ -94,6 +100,7 @@ class SandboxPods:
             self._namespaces,
             write_record,
             ids,
+            label=f"{self._data_id}/{spec.pod_id}",
             user_base=user_base,
             host_network=spec.network is Network.HOST,
             cgroup_files=self._limits.holder_groups(spec.pod_id, spec.limits),
@@ -110,9 +117,9 @@ class SandboxPods:
         """End every process of a pod, then remove its control groups and its directory. Raises Unavailable."""
         self._watch.forget(pod.pod_id)
         record = pod.read_pod()
-        await self._end([*(known.init for known in pod.containers()), *([record.holder] if record is not None else [])])
-        while left := [mark for pid in self._limits.processes(pod.pod_id) if (mark := ProcessMark.of(pid))]:
-            await self._end(left)
+        await self._limits.end_pod(pod.pod_id)
+        holder = [record.holder] if record is not None else []
+        await self._end(pod.pod_id, [*(known.init for known in pod.containers()), *holder])
         self._limits.remove(pod.pod_id)
         try:
             await self._remove_files(pod)
@@ -135,12 +142,23 @@ class SandboxPods:
             ) from error
         await asyncio.to_thread(pod.remove, self.userns_command)
 
-    async def _end(self, marks: Sequence[ProcessMark]) -> None:
-        """Kill these processes; when the first process of a PID namespace ends, the kernel kills the others in it."""
+    async def end_container(self, container: Container) -> None:
+        """End every process of a container. Raises Unavailable while one is left."""
+        await self._limits.end_container(container)
+        known = [one.init for one in self.directory(container.pod_id).containers() if one.container == container]
+        await self._end(container.pod_id, known)
+
+    async def _end(self, pod_id: str, marks: Sequence[ProcessMark]) -> None:
+        """Kill these processes. The first process of a PID namespace ends when the kernel has ended all others in it.
+        Raises Unavailable while one is left."""
         for mark in marks:
             mark.kill()
-        for mark in marks:
-            await self._watch.wait_ended(mark)
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                for mark in marks:
+                    await self._watch.wait_ended(mark)
+        except TimeoutError as error:
+            raise Unavailable("pod-busy", f"processes of pod {pod_id} have not ended yet") from error
 
 
 def write_token(directory: Path, token: str, owner: int) -> Path:

@@ -20,9 +20,11 @@ from danube_pkg.core.egress.ports import EgressProxies
 from danube_pkg.core.errors import StorageFull
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.images.ports import Images
+from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import (
     HOST_IMAGE,
     Container,
+    ContainerEnded,
     ContainerRole,
     PodEvent,
     PodNotice,
@@ -30,6 +32,7 @@ from danube_pkg.core.runtimes.pods import (
     PodState,
 )
 from danube_pkg.kit.clock import SystemClock
+from danube_pkg.kit.directory_identity import identify
 from danube_pkg.kit.full_disk import is_full, lacking
 from danube_pkg.kit.loops import Timing
 from danube_pkg.kit.tasks import end_all
@@ -46,10 +49,11 @@ class SandboxRuntime:
 
     def __init__(self, settings: SandboxSettings, images: Images, proxies: EgressProxies) -> None:
         self.settings = settings
-        self._limits = PodLimits()
+        data_id = identify(settings.data_dir).id
+        self._limits = PodLimits(data_id)
         self._watch = ContainerWatch(self._limits.reason_of_end)
         self._locks: dict[str, asyncio.Lock] = {}
-        self._pods = SandboxPods(settings, self._limits, self._watch)
+        self._pods = SandboxPods(settings, data_id, self._limits, self._watch)
         userns_command = self._pods.userns_command
         self.roots = ContainerRoots(images, settings.namespaces, userns_command)
         self._containers = SandboxContainers(settings, self._pods, self.roots, self._limits, self._watch, self._notify)
@@ -88,8 +92,8 @@ class SandboxRuntime:
         async with self._lock(spec.pod_id), self._full_disk_waits():
             pod = self._pods.directory(spec.pod_id)
             record = pod.read_pod()
-            if record is not None and not record.holder.lives():
-                await self._pods.remove(pod)
+            if pod.path.exists() and (record is None or not record.holder.lives()):
+                await self._pods.remove(pod)  # also what an interrupted creation, or another directory's pod, has left
                 record = None
             if record is None:
                 record, unlimited = await self._pods.create(pod, spec)
@@ -167,6 +171,11 @@ class SandboxRuntime:
                 await end_all(sizes, egress)
 
     # --- removing
+
+    async def end_container(self, container: Container, reason: Reason, message: str) -> None:
+        job_id = next((known.job_id for known in self._pods.directory(container.pod_id).containers()), "")
+        self._watch.publish(ContainerEnded(container, job_id, reason, message))
+        await self._pods.end_container(container)
 
     async def delete_pod(self, pod_id: str) -> None:
         async with self._lock(pod_id):

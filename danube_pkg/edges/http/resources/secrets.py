@@ -6,10 +6,11 @@ from danube_pkg.core.secrets.secret import (
     SecretName,
     StoredSecret,
     check_key,
+    warnings_about,
 )
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource, answers
-from danube_pkg.edges.http.views.secrets import LastRead, SecretList, SecretView, UsedSecrets
+from danube_pkg.edges.http.views.secrets import LastRead, SecretList, SecretStored, SecretView, UsedSecrets
 from danube_pkg.kit.times import iso
 
 
@@ -37,11 +38,12 @@ class SecretNames(Resource):
 class OneSecret(Resource):
     """`/api/v1/secrets/{key}` and `/api/v1/pipelines/{pipeline}/secrets/{key}`."""
 
-    @answers(204, refuses=(413,), takes="application/octet-stream")
-    async def PUT(self, request: Request) -> None:
+    @answers(200, refuses=(413,), takes="application/octet-stream")
+    async def PUT(self, request: Request) -> SecretStored:
         """Set a secret. Its value is the body, byte for byte."""
-        name = _name(request)
-        await self.services.secrets.set(name, await request.read_body(MAX_VALUE_BYTES), request.actor.name)
+        name, value = _name(request), await request.read_body(MAX_VALUE_BYTES)
+        await self.services.secrets.set(name, value, request.actor.name)
+        return SecretStored(warnings_about(value))
 
     @answers(204)
     async def DELETE(self, request: Request) -> None:

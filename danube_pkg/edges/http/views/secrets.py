@@ -36,3 +36,9 @@ class UsedSecrets(Record):
     """The secrets that a job has read."""
 
     keys: Annotated[tuple[str, ...], about("Their names, in the order of their first use.")]
+
+
+class SecretStored(Record):
+    """What the user who has set a secret should know."""
+
+    warnings: Annotated[tuple[str, ...], about("Why logs may be hard to read: the value is short, or a word.")]

@@ -9,18 +9,18 @@ from danube_pkg.core.jobs.events import JobEvent, StepsStopped
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.logs.ports import JobLog
-from danube_pkg.core.reasons import Status
+from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.log_lines import write_stopping
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
-from danube_pkg.services.jobs.supervisor_calls import stop_step
+from danube_pkg.services.jobs.supervisor_calls import container_of, stop_step
 
 COORDINATOR_EXIT_SECONDS = 3.0
 """The coordinator exits by itself after Finish; if it has not after this time, it is stopped."""
 
 STOP_SECONDS = 20.0
-"""The grace of 5 s, and time for the last output to arrive. Steps that are left after it end with the pod."""
+"""The grace of 5 s, and time for the last output to arrive. Then the containers of steps that are left are ended."""
 
 _log = logging.getLogger("danube.effects")
 
@@ -48,7 +48,18 @@ class StopSteps:
                     group.create_task(self._stop_one(active, step.sequence), name=f"stop {step.id}")
         except TimeoutError:
             _log.warning("steps-not-stopped", extra={"fields": {"job": active.job.id, "seconds": STOP_SECONDS}})
+            await self._end_containers(active)
         return StepsStopped()
+
+    async def _end_containers(self, active: ActiveJob) -> None:
+        """A step must not run behind the record of its end. Raises Unavailable while a process is left."""
+        message = (
+            f"stopped with its job: its processes did not end within {STOP_SECONDS:.0f} s, so its container was ended"
+        )
+        placed = {step.container: step for step in active.job.open_steps if step.container is not None}
+        for _, step in sorted(placed.items()):
+            container = container_of(active.job.pod_id, step)
+            await self._ports.runtime.end_container(container, Reason.CANCELLED, message)
 
     async def _stop_one(self, active: ActiveJob, sequence: int) -> None:
         step = active.step(sequence)

@@ -1,5 +1,5 @@
 """A runtime for each test. Only root repeats the suite as an ordinary user: every other user is one; and only root
-gives ranges of user ids to pods."""
+gives ranges of user ids to pods, and makes control groups."""
 
 import os
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.adapters.runtimes.sandbox.pods import Pods, open_pods
 
-collect_ignore = [] if os.geteuid() == 0 else ["test_as_ordinary_user.py", "test_id_ranges.py"]
+collect_ignore = [] if os.geteuid() == 0 else ["test_as_ordinary_user.py", "test_id_ranges.py", "test_process_ends.py"]
 
 
 @pytest_asyncio.fixture

@@ -17,6 +17,7 @@ from danube_pkg.adapters.runtimes.sandbox.id_maps import IDS_OF_A_POD
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import FIRST_POD_USER, IdRanges
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory
 from danube_pkg.core.errors import HostLacks
+from danube_pkg.kit.directory_identity import identify
 from tests.adapters.runtimes.sandbox.pods import EVENT_SECONDS, new_pod_id, open_pods, spec_of
 from tests.support.waiting import wait_until, wait_until_async
 
@@ -163,7 +164,7 @@ async def test_pods_of_two_data_directories_that_start_at_once_have_different_id
         created = [each.runtime.create_pod(spec_of(new_pod_id())) for each in (one, two, one, two)]
         await asyncio.gather(*created)
         records = [
-            PodDirectory(each.data / "pods", state.pod_id).read_pod()
+            PodDirectory(each.data / "pods", state.pod_id, identify(each.data).id).read_pod()
             for each in (one, two)
             for state in await each.runtime.list_pods()
         ]

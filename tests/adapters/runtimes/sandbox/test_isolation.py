@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from danube_pkg.core.runtimes.pods import Network
-from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids
+from danube_pkg.core.runtimes.pods import Limits, Network
+from tests.adapters.runtimes.sandbox.pods import TOKEN, Pods, has_subordinate_ids, open_pods
 
 ALLOWED_IN_ROOT = {
     ".danube", "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "workspace",
@@ -113,7 +113,7 @@ async def test_the_supervisor_can_be_executed_but_not_read_or_changed(pods: Pods
 
 async def test_the_programs_of_the_host_are_read_only(pods: Pods) -> None:
     _, worker = await pods.pod()
-    for place in ("/usr/bin", "/usr", "/etc/ssl", "/etc/ld.so.cache"):
+    for place in ("/usr/bin", "/usr", "/etc/ssl/certs", "/etc/ld.so.cache"):
         code, _ = await pods.shell(worker, f"touch {place}/danube-was-here 2>&1 || echo > {place}")
         assert code != 0, place
 
@@ -162,11 +162,36 @@ async def test_no_privileges_over_the_network(pods: Pods) -> None:
     )
 
 
+async def test_files_of_this_machine_that_may_have_credentials_are_visible_only_where_they_are_named(
+    pods: Pods, tmp_path: Path
+) -> None:
+    _, worker = await pods.pod()
+    assert await pods.shell(worker, "test ! -e /etc/pip.conf && test ! -e /etc/ssl/private") == (0, b"")
+    assert await pods.shell(worker, "test -d /etc/ssl/certs") == (0, b"")
+    named = next(path for path in map(Path, ("/etc/pip.conf", "/etc/login.defs", "/etc/host.conf")) if path.exists())
+    async with open_pods(tmp_path / "other", host_paths=[named]) as other:
+        _, worker = await other.pod()
+        assert await other.shell(worker, f"cat {named}") == (0, named.read_bytes())
+
+
 async def test_only_harmless_devices(pods: Pods) -> None:
     _, worker = await pods.pod()
     _, printed = await pods.shell(worker, "ls -A /dev")
     assert set(printed.decode().split()) <= ALLOWED_DEVICES
     assert (await pods.shell(worker, "mknod /tmp/disk b 8 0 || mknod /workspace/memory c 1 1"))[0] != 0
+
+
+async def test_no_file_system_in_memory_is_without_a_size(pods: Pods) -> None:
+    """In the coordinator and in workers, as root and as an ordinary user."""
+    for container in await pods.pod(limits=Limits(memory_bytes=512 << 20)):
+        _, mounts = await pods.shell(container, "cat /proc/self/mounts")
+        in_memory = [line.split() for line in mounts.decode().splitlines() if line.split()[2] in ("tmpfs", "ramfs")]
+        writable = {place: options for _, place, _, options, *_ in in_memory if options.startswith("rw")}
+        assert list(writable) == ["/dev/shm"]
+        assert "size=131072k" in writable["/dev/shm"].split(",")
+        code, printed = await pods.shell(container, "head -c 200m /dev/zero > /dev/shm/x; stat -c %s /dev/shm/x")
+        assert (code, printed.splitlines()[-1]) == (0, b"134217728")
+        assert (await pods.shell(container, "rm /dev/shm/x; touch /dev/x"))[0] != 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodReco
 from danube_pkg.core.errors import StorageFull, Unavailable
 from danube_pkg.core.reasons import Reason
 from danube_pkg.core.runtimes.pods import Container, ContainerEnded, Limits, PodNotice
+from danube_pkg.kit.directory_identity import identify
 from tests.adapters.runtimes.sandbox.pods import (
     Pods,
     new_pod_id,
@@ -17,6 +19,7 @@ from tests.adapters.runtimes.sandbox.pods import (
     next_event,
     spec_of,
 )
+from tests.support.capabilities import may_lower_oom_score
 
 MEGABYTE = 1 << 20
 ROOT = os.geteuid() == 0
@@ -39,6 +42,16 @@ async def test_a_memory_kill_counts_for_its_container_only(pods: Pods) -> None:
     coordinator, worker = await pods.pod(limits=Limits(memory_bytes=256 * MEGABYTE))
     await pods.python(worker, TAKE_MEMORY)
     assert await pods.runtime.memory_kills(coordinator) == 0
+
+
+async def test_when_memory_is_short_every_process_of_a_pod_ends_before_the_server(pods: Pods) -> None:
+    _, worker = await pods.pod()
+    outside = [pods.runtime.holder_process(worker.pod_id), pods.runtime.container_process(worker)]
+    assert [int(Path(f"/proc/{process}/oom_score_adj").read_text()) for process in outside] == [800, 800]
+    assert await pods.shell(worker, "cat /proc/self/oom_score_adj") == (0, b"800\n")
+    if may_lower_oom_score():
+        code, _ = await pods.shell(worker, "echo 0 > /proc/self/oom_score_adj")
+        assert code != 0, "a step lowers what was given by root"
 
 
 @pytest.mark.parametrize("limit", [60])
@@ -149,7 +162,7 @@ async def test_the_job_gets_a_notice_where_only_weaker_limits_apply(pods: Pods) 
         process = pods.runtime.container_process(coordinator)
         if ROOT:
             with open(f"/proc/{process}/cgroup") as groups:
-                assert f"/danube/{coordinator.pod_id}/0" in groups.read()
+                assert f"/danube/pods/{identify(pods.data).id}/{coordinator.pod_id}/0" in groups.read()
         else:
             notice = await next_event(events, PodNotice)
             assert isinstance(notice, PodNotice)

@@ -138,7 +138,14 @@ async def test_a_server_with_another_view_of_mounts_finds_the_pod(pods: Pods, li
     await restarted.close()
 
 
-async def test_an_image_without_a_pod_is_removed(pods: Pods) -> None:
+async def test_a_copy_of_the_data_directory_has_no_image(pods: Pods, limited: bool) -> None:
+    """It would have the size of all that the pods may write."""
+    await pods.pod(limits=SMALL)
+    found = list((pods.data / "disks").iterdir()) if (pods.data / "disks").exists() else []
+    assert (found, len(mounts_of(pods))) == ([], 1 if limited else 0)
+
+
+async def test_an_image_of_an_interrupted_creation_is_removed(pods: Pods) -> None:
     (pods.data / "disks").mkdir(exist_ok=True)
     left = pods.data / "disks" / "gone.ext4"
     left.touch()

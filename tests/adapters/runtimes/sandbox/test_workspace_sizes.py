@@ -55,7 +55,7 @@ class Guarded:
 
     def pod(self, name: str) -> PodDirectory:
         """A pod with a coordinator and a worker, which are processes that wait."""
-        pod = PodDirectory(self.directory, name)
+        pod = PodDirectory(self.directory, name, "data")
         pod.workspace.mkdir(parents=True)
         children = self.children[name] = [
             subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(2)
@@ -67,7 +67,7 @@ class Guarded:
             role = ContainerRole.WORKER if number else ContainerRole.COORDINATOR
             pod.write_container(ContainerRecord(Container(name, number, role, "host"), f"job-{name}", mark))
         assert marks[0] is not None
-        pod.write_pod(PodRecord(name, f"job-{name}", marks[0], 0, Network.NONE, (), LIMITS, full_ids=True))
+        pod.write_pod(PodRecord(name, "data", f"job-{name}", marks[0], 0, Network.NONE, (), LIMITS, full_ids=True))
         self.pods.append(pod)
         return pod
 
