@@ -8,6 +8,7 @@ from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
+from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
@@ -87,7 +88,11 @@ def build_engine(
     draining = Draining(SqliteServerState(store.database))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command)
     files = BlobDirectory(store.directory / "artifacts", "artifact")
-    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id)
+
+    def artifact_bounds() -> ArtifactBounds:
+        return observer.applied.config.artifact_bounds
+
+    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
     return EngineParts(engine, coordination, observer, draining, resources, secrets, artifacts, egress, logs, sources)
 

@@ -32,6 +32,10 @@ NOTICE_SECONDS = 5.0
 
 MESSAGE_BYTES = 8 * 1024**2
 
+UPLOADS_AT_ONCE = 4
+SECRETS_AT_ONCE = 8
+"""Threads of a danubefile wait for one another, since the server refuses calls above its bounds."""
+
 _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -54,6 +58,8 @@ class CoordinatorClient:
         self._workspace = workspace
         self._counters: dict[str, Iterator[int]] = {}
         self._lock = threading.Lock()
+        self._uploads = threading.BoundedSemaphore(UPLOADS_AT_ONCE)
+        self._secrets = threading.BoundedSemaphore(SECRETS_AT_ONCE)
         self._deadline_at = now() + 3600
         self._context: Mapping[str, Any] = {}
 
@@ -122,7 +128,8 @@ class CoordinatorClient:
 
     def read_secret(self, sequence: int, key: str) -> bytes:
         request = pb.ReadSecretRequest(protocol_version=PROTOCOL_VERSION, sequence=sequence, key=key)
-        return self._repeat(lambda: self._stub.ReadSecret(request, metadata=self._metadata)).value
+        with self._secrets:
+            return self._repeat(lambda: self._stub.ReadSecret(request, metadata=self._metadata)).value
 
     def upload(self, sequence: int, name: str, file_name: str, chunks: Chunks) -> None:
         def messages() -> Iterator[pb.ArtifactChunk]:
@@ -130,7 +137,8 @@ class CoordinatorClient:
             for data in chunks():
                 yield pb.ArtifactChunk(data=data)
 
-        self._repeat(lambda: self._stub.UploadArtifact(messages(), metadata=self._metadata))
+        with self._uploads:
+            self._repeat(lambda: self._stub.UploadArtifact(messages(), metadata=self._metadata))
 
     def finish(self, *, success: bool, reason: str = "", message: str = "", step: int = 0) -> None:
         request = pb.FinishRequest(
@@ -177,6 +185,13 @@ def _problem(error: grpc.RpcError) -> pb.Problem | None:
 def _refusal(error: grpc.RpcError) -> DanubeError | None:
     """The server's permanent refusal; None for a failure that a repeated call may not have."""
     problem = _problem(error)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and problem is None:  # by gRPC itself
+        return DanubeError(
+            "call-too-large",
+            "the call is larger than the server accepts",
+            cause=str(error.details()),
+            hint="put the script, or a large value, into a file of the repository",
+        )
     if error.code() is grpc.StatusCode.UNAVAILABLE or problem is None:
         return None
     return DanubeError(problem.reference, problem.what, cause=problem.cause, hint=problem.hint)

@@ -4,10 +4,10 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from danube_pkg.core.artifacts.artifact import MAX_ARTIFACT_BYTES, MAX_NAME_LENGTH, Artifact
+from danube_pkg.core.artifacts.artifact import MAX_ARTIFACT_BYTES, MAX_NAME_LENGTH, Artifact, ArtifactBounds
 from danube_pkg.core.artifacts.ports import ArtifactStore
 from danube_pkg.core.blobs.ports import JobBlobs
-from danube_pkg.core.errors import Conflict, Invalid, NotFound
+from danube_pkg.core.errors import Conflict, Invalid, NotFound, TooLarge
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.kit.clock import Clock
 
@@ -15,9 +15,18 @@ _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.@+-]{{0,{MAX_NAME_LENGTH - 1}}}")
 
 
 class Artifacts:
-    """The artifacts of all jobs: records in the store, bytes in `blobs`."""
+    """The artifacts of all jobs: records in the store, bytes in `blobs`. bounds: of each job, as they are configured
+    now."""
 
-    def __init__(self, store: ArtifactStore, blobs: JobBlobs, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        blobs: JobBlobs,
+        clock: Clock,
+        new_id: Callable[[], str],
+        bounds: Callable[[], ArtifactBounds] = ArtifactBounds,
+    ) -> None:
+        self._bounds = bounds
         self._store = store
         self._blobs = blobs
         self._clock = clock
@@ -46,10 +55,14 @@ class Artifacts:
                 cause=f"a name is 1 to {MAX_NAME_LENGTH} letters, digits and _.@+- and does not begin with a dot",
                 hint='artifacts.upload("dist/", name="packages")',
             )
-        async with self._blobs.receive(job.id, file_name, chunks, MAX_ARTIFACT_BYTES) as received, self._naming:
+        bounds = self._bounds()
+        _check_bounds(await self._store.list_artifacts(job.id), name, 0, bounds)
+        limit_bytes = min(MAX_ARTIFACT_BYTES, bounds.total_bytes)
+        async with self._blobs.receive(job.id, file_name, chunks, limit_bytes) as received, self._naming:
             check_wanted()
             known = await self._store.list_artifacts(job.id)
             _check_file_is_free(known, name, file_name)
+            _check_bounds(known, name, received.size_bytes, bounds)
             if all(one.name != name for one in known):
                 await received.keep()
             artifact = Artifact(
@@ -76,6 +89,24 @@ class Artifacts:
     def read(self, artifact: Artifact, begin: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from offset `begin` up to `end`, in pieces."""
         return self._blobs.read(artifact.job_id, artifact.file_name, begin, end)
+
+
+def _check_bounds(known: Sequence[Artifact], name: str, size_bytes: int, bounds: ArtifactBounds) -> None:
+    """Raises TooLarge where a further artifact of that size is one too many. A repeated upload is none."""
+    if any(one.name == name for one in known):
+        return
+    if len(known) >= bounds.count:
+        raise TooLarge(
+            "too-many-artifacts",
+            f"artifact {name!r} cannot be kept: the job has {bounds.count} artifacts, the most that are allowed",
+            hint="upload a directory as one artifact, or raise max_artifacts_per_job in config.yaml",
+        )
+    if sum(one.size_bytes for one in known) + size_bytes > bounds.total_bytes:
+        raise TooLarge(
+            "artifacts-too-large",
+            f"artifact {name!r} cannot be kept: the job's artifacts have more than {bounds.total_bytes} bytes together",
+            hint="upload less, or raise max_artifacts_gb_per_job in config.yaml",
+        )
 
 
 def _check_file_is_free(known: Sequence[Artifact], name: str, file_name: str) -> None:

@@ -79,6 +79,11 @@ class Egress:
             key = f"egress:{latest.step}:{latest.way}:{latest.host}:{latest.port}:{latest.reason}"
             log.note(key, latest.step or 0, f"--- {prefix}{note(latest)}")
 
+    async def record(self, job: Job, contact: Contact) -> None:
+        """A contact that the server makes for the job itself. Raises StorageFull."""
+        masks = HostMasks(host_forms(await self._secrets.values_to_mask(job.pipeline)))
+        await asyncio.to_thread(self._ledgers.append, job.id, masked(contact, masks))
+
     async def report(self, job: Job) -> EgressReport:
         """All contacts of a job."""
         values = await self._secrets.values_to_mask(job.pipeline)

@@ -141,7 +141,7 @@ class Secrets:
         if job.trigger.is_untrusted:
             raise Forbidden(
                 "secret-of-untrusted-code",
-                f"code from a fork may not read the secret {key!r}",
+                f"untrusted code may not read the secret {key!r}",
                 cause="its author could send the value anywhere",
                 hint="run what needs secrets after the merge: if ctx.pull_request is None: …",
             )

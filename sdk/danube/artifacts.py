@@ -13,6 +13,9 @@ from danube._session import current
 
 CHUNK_BYTES = 256 * 1024
 
+MAX_SHOWN = 200
+"""Characters of a path in a message."""
+
 
 def upload(path: str, *, name: str) -> None:
     """Keep a file, a directory, or what a pattern matches, as an artifact of the job.
@@ -99,31 +102,58 @@ def _archive_chunks(workspace: Path, found: Sequence[str]) -> Iterator[bytes]:
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
         for member in _members(found):
-            # typeshed does not know that the result is None for a socket.
-            info: tarfile.TarInfo | None = archive.gettarinfo(member, arcname=os.path.relpath(member, base))
-            if info is None:
-                continue
-            info.uid = info.gid = 0
-            info.uname = info.gname = ""
-            if info.isreg():
-                with open(member, "rb") as file:
-                    archive.addfile(info, file)
-            elif info.isdir() or info.issym() or info.islnk():
-                archive.addfile(info)
+            try:
+                _add(archive, member, os.path.relpath(member, base))
+            except OSError as error:
+                raise _unreadable(member, error) from error
             yield from buffer.take(CHUNK_BYTES)
     yield from buffer.take(1)
 
 
+def _add(archive: tarfile.TarFile, member: str, name: str) -> None:
+    """Add a file, a directory or a link, and nothing else. Raises OSError."""
+    # typeshed does not know that the result is None for a socket.
+    info: tarfile.TarInfo | None = archive.gettarinfo(member, arcname=name)
+    if info is None:
+        return
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    if info.isreg():
+        with open(member, "rb") as file:
+            archive.addfile(info, file)
+    elif info.isdir() or info.issym() or info.islnk():
+        archive.addfile(info)
+
+
+def _unreadable(path: str, error: OSError) -> DanubeError:
+    return DanubeError(
+        "artifact-unreadable",
+        f"{path if len(path) <= MAX_SHOWN else path[:MAX_SHOWN] + '...'!r} cannot be read",
+        cause=error.strerror or str(error),
+        hint="let the danubefile's user read it, or pack it in a step",
+    )
+
+
 def _members(found: Sequence[str]) -> Iterator[str]:
-    for path in found:
-        if os.path.isdir(path) and not os.path.islink(path):
-            for directory, directories, files in os.walk(path):
-                directories.sort()
-                yield directory
-                yield from (os.path.join(directory, name) for name in sorted([*files, *_links(directory, directories)]))
-        else:
+    """Every file below these paths, each directory before what is in it. Raises DanubeError for what cannot be read: an
+    artifact that lacks files must not look complete."""
+    for top in found:
+        ahead = [top]
+        while ahead:
+            path = ahead.pop()
             yield path
+            if path == top and (os.path.islink(path) or not os.path.isdir(path)):
+                continue
+            files, directories = _entries(path)
+            yield from files
+            ahead += reversed(directories)
 
 
-def _links(directory: str, names: Sequence[str]) -> Iterator[str]:
-    return (name for name in names if os.path.islink(os.path.join(directory, name)))
+def _entries(directory: str) -> tuple[list[str], list[str]]:
+    """What is in a directory, sorted: files and links, and directories."""
+    try:
+        with os.scandir(directory) as entries:
+            known = sorted((entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        raise _unreadable(directory, error) from error
+    return [path for path, is_directory in known if not is_directory], [path for path, inner in known if inner]

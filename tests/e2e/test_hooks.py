@@ -99,7 +99,8 @@ def test_each_refusal_has_its_own_status_and_reference(danube: Installation, sen
     danube.command("drain")
     assert post(PUSH, github_headers(PUSH, "d2")) == (503, "draining")
     danube.command("resume")
-    assert post(PUSH, github_headers(PUSH, "d2")) == (202, "")
+    other = push_body(URL, "b" * 40)
+    assert post(other, github_headers(other, "d2")) == (202, "")
     wait_until(lambda: len(danube.jobs()) == 2, 30, "two jobs")
     kept = danube.client.get("/api/v1/audit", {"action": "receive-hook"})["entries"]
     assert [(one["actor"], one["target"]) for one in kept] == [

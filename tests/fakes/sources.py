@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.repositories.ports import SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Revision, SourceFile
 from danube_pkg.core.triggers.ports import CommitText
 
@@ -39,9 +40,9 @@ class FakeSources:
     """`Sources`, `SourceFiles` and `CommitReader`. The commit is the head of `main`, the default branch, and of all
     others.
 
-    message: of each commit. missing_refs: names that no repository has. heads: commits of other refs, by full name.
-    changed: what `changed_files` returns. failure: raised by every call that a repository would have to answer.
-    requests: what was asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
+    message: of each commit. missing_refs: names that no repository has. heads: commits of other refs, by full name;
+    revisions: the same as a whole. changed: what `changed_files` returns. failure: raised by every call that a
+    repository would have to answer. requests: what was asked, `REPOSITORY REF` or `REPOSITORY BRANCH..COMMIT`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class FakeSources:
         self.missing_refs = missing_refs
         self.changed = changed
         self.heads: dict[str, str] = {}
+        self.revisions: dict[str, Revision] = {}
         self.message = "a change"
         self.failure: Exception | None = None
         self.requests: list[str] = []
@@ -64,6 +66,8 @@ class FakeSources:
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         self._request(f"{repository} {ref}".strip())
+        if ref in self.revisions:
+            return self.revisions[ref]
         if ref == self.commit_sha:
             return Revision(self.commit_sha, ref)
         if ref in self.missing_refs:
@@ -72,7 +76,9 @@ class FakeSources:
         commit_sha = self.heads.get(ref, self.commit_sha)
         return Revision(commit_sha, ref or "main", branch=ref.removeprefix("refs/heads/") or "main")
 
-    async def open(self, repository: str, commit_sha: str, tag: str = "") -> FakeTree:
+    async def open(
+        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+    ) -> FakeTree:
         self._request(f"{repository} {commit_sha}")
         return FakeTree(commit_sha, self._tar)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from danube import DanubeError, artifacts
+from danube_pkg.kit.trees import remove_tree
 from tests.sdk.session import RecordingSession
+from tests.support.trees import make_deep
 
 
 def members(archive: bytes) -> dict[str, tarfile.TarInfo]:
@@ -46,6 +48,17 @@ def test_a_single_file_is_kept_as_it_is(session: RecordingSession, tree: Path) -
     artifacts.upload("dist/sub/c.bin", name="program")
     assert session.uploads["program"][0] == "program"
     assert same(session.uploaded("program"), (tree / "sub" / "c.bin").read_bytes())
+
+
+def test_a_directory_that_cannot_be_read_is_refused_and_not_left_out(session: RecordingSession, tree: Path) -> None:
+    """Its path is too long for any program; without the refusal the artifact would look complete."""
+    make_deep(tree / "deep", 50, "d" * 200)
+    artifacts.upload("dist", name="dist")
+    with pytest.raises(DanubeError, match="File name too long") as refusal:
+        session.uploaded("dist")
+    remove_tree(tree / "deep")
+    assert refusal.value.reference == "artifact-unreadable"
+    assert len(str(refusal.value)) < 500
 
 
 def test_a_pattern_that_matches_one_file_keeps_that_file(session: RecordingSession, tree: Path) -> None:

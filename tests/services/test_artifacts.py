@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.store import SqliteArtifacts
-from danube_pkg.core.errors import Conflict, Invalid, NotFound
+from danube_pkg.core.artifacts.artifact import ArtifactBounds
+from danube_pkg.core.errors import Conflict, Invalid, NotFound, TooLarge
 from danube_pkg.kit.clock import SystemClock
 from danube_pkg.services.artifacts import Artifacts
 from tests.services.stores import UnrulyJobs, a_job, open_database
@@ -52,7 +53,9 @@ async def setup(tmp_path: Path) -> AsyncIterator[ArtifactSetup]:
         await UnrulyJobs(database).create_jobs([JOB])
         ids = iter(f"artifact-{number}" for number in range(1000))
         blobs = BlobDirectory(tmp_path / "artifacts", "artifact")
-        yield ArtifactSetup(tmp_path, Artifacts(SqliteArtifacts(database), blobs, SystemClock(), lambda: next(ids)))
+        bounds = ArtifactBounds(count=3, total_bytes=1000)
+        artifacts = Artifacts(SqliteArtifacts(database), blobs, SystemClock(), lambda: next(ids), bounds=lambda: bounds)
+        yield ArtifactSetup(tmp_path, artifacts)
 
 
 async def test_the_same_upload_twice_is_one_artifact(setup: ArtifactSetup) -> None:
@@ -109,3 +112,22 @@ async def test_a_job_that_is_ending_keeps_no_artifact(setup: ArtifactSetup) -> N
 async def test_an_invalid_name_is_refused(setup: ArtifactSetup, name: str) -> None:
     with pytest.raises(Invalid, match="cannot name an artifact"):
         await setup.upload(b"content", name)
+
+
+async def test_a_job_has_so_many_artifacts_and_no_more(setup: ArtifactSetup) -> None:
+    for name in ("one", "two", "three"):
+        await setup.upload(b"x", name)
+    with pytest.raises(TooLarge, match="the job has 3 artifacts, the most that are allowed") as refusal:
+        await setup.upload(b"x", "four")
+    assert "max_artifacts_per_job" in refusal.value.hint
+    await setup.upload(b"x", "three")
+    assert len(await setup.artifacts.list(JOB.id)) == 3
+
+
+async def test_the_artifacts_of_a_job_have_a_size_together(setup: ArtifactSetup) -> None:
+    await setup.upload(bytes(600), "one")
+    with pytest.raises(TooLarge, match="more than 1000 bytes together") as refusal:
+        await setup.upload(bytes(600), "two")
+    assert "max_artifacts_gb_per_job" in refusal.value.hint
+    await setup.upload(bytes(400), "two")
+    assert sorted(file.name for file in (setup.path / "artifacts" / JOB.id).iterdir()) == ["one", "two"]

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from danube_pkg.adapters.keys.keys import Keys
 from danube_pkg.adapters.store import Database, SqliteSecrets
-from danube_pkg.core.errors import Invalid, NotFound, Permanent, TooLarge
+from danube_pkg.core.errors import Conflict, Invalid, NotFound, Permanent, TooLarge
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.logs.redaction import ValueSet
@@ -254,3 +254,23 @@ async def test_a_job_with_a_weak_secret_says_so_in_its_log(tmp_path: Path) -> No
         await wait_until_async(lambda: not setup.engine.open_jobs, 20, "the job to be closed")
         text = (await setup.logs.read(job.id, 0, 4096)).decode()
         assert "--- a secret of this pipeline is short or an ordinary word, and masked wherever that occurs" in text
+
+
+async def test_another_key_under_a_used_number_is_refused(vault: Vault) -> None:
+    """Its read would stand in no record: each key that was read is in the audit."""
+    other = SecretName(None, "OTHER")
+    await vault.secrets.set(GLOBAL, b"correct-horse", "me")
+    await vault.secrets.set(other, b"battery-staple", "me")
+    await vault.secrets.read_for_job(JOB, 1, "TOKEN")
+    with pytest.raises(Conflict, match="call 1 read the secret 'TOKEN' and now names 'OTHER'"):
+        await vault.secrets.read_for_job(JOB, 1, "OTHER")
+    assert await vault.secrets.used_by(JOB.id) == ["TOKEN"]
+    assert await vault.secrets.last_read(other) is None
+
+
+async def test_a_repeated_read_that_leads_to_another_secret_is_recorded(vault: Vault) -> None:
+    await vault.secrets.set(GLOBAL, b"correct-horse", "me")
+    await vault.secrets.read_for_job(JOB, 1, "TOKEN")
+    await vault.secrets.set(OWN, b"battery-staple", "me")
+    assert await vault.secrets.read_for_job(JOB, 1, "TOKEN") == b"battery-staple"
+    assert await vault.secrets.last_read(OWN) is not None

@@ -10,16 +10,18 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
 from danube_pkg.adapters.git.remote import RemoteSettings
 from danube_pkg.core.configuration.settings import SourceSettings
-from danube_pkg.core.errors import PlatformError, TooLarge
-from danube_pkg.core.repositories.ports import GitCredentials
+from danube_pkg.core.egress.policy import entry_for
+from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
+from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
-from danube_pkg.core.repositories.urls import is_remote, without_login
+from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
 from danube_pkg.core.triggers.ports import CommitText
 from danube_pkg.kit.records import Mutable, Record, field, replace
 
@@ -57,9 +59,12 @@ class WorkerSource(Record):
 class _Fetched(Mutable):
     """The results of fetching a commit and its submodules.
 
-    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors.
+    repository: the outermost one. guard: decides about submodules. metadata: the commit's message and author; notices:
+    sentences for the job's page; used: the mirrors.
     """
 
+    repository: str
+    guard: SubmoduleGuard | None
     metadata: Mapping[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     used: list[Path] = field(default_factory=list)
@@ -110,7 +115,9 @@ class GitSources:
         fetched = await self._fetch(repository, revision.commit_sha, remote)
         return replace(revision, commit_sha=fetched["commit_sha"], **fetched["metadata"])
 
-    async def open(self, repository: str, commit_sha: str, tag: str = "") -> WorkerSource:
+    async def open(
+        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+    ) -> WorkerSource:
         """The tree of a commit that `resolve` returned; "" for a directory as it is on disk when it is read."""
         request: dict[str, Any] = {
             "do": "stream",
@@ -122,7 +129,7 @@ class GitSources:
         if not is_remote(repository):
             return WorkerSource(commit_sha, self._worker, request)
         # Fetched before it is streamed, so that a slow reader does not block the mirror for other jobs.
-        fetched = _Fetched()
+        fetched = _Fetched(repository, submodules)
         remote = await self._remote_settings(repository)
         request |= await self._fetch_all(repository, commit_sha, remote, fetched)
         if tag:
@@ -161,12 +168,37 @@ class GitSources:
                     f"{without_login(url)}: more than {MAX_SUBMODULES} submodules, or deeper than {MAX_SUBMODULE_DEPTH}",
                     hint="does a submodule contain itself?",
                 )
-            its_remote = await self._remote_settings(one["url"])
+            its_remote = await self._settings_of_submodule(one["path"], one["url"], fetched)
             rule = its_remote.credential.rule
             fetched.notices.append(f"submodule {one['path']}: {without_login(one['url'])}, {rule}")
-            its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, depth + 1)
+            try:
+                its_request = await self._fetch_all(one["url"], one["commit_sha"], its_remote, fetched, depth + 1)
+            except Permanent as error:
+                if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
+                    raise
+                raise _not_lent(one["path"], one["url"], str(error)) from error
             inner.append({**one, **its_request})
         return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
+
+    async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
+        """How a submodule is read. Raises Permanent for a host that is not allowed."""
+        settings = await self._remote_settings(url)
+        if fetched.guard is None:
+            return settings
+        lent = fetched.guard.lends(url)
+        host, port = _host_of(url)
+        own_host, own_port = _host_of(fetched.repository)
+        own = host == own_host and port in (own_port, 443, 22)
+        if not await fetched.guard.allows(host, port, configured=lent or own):
+            raise SubmoduleRefused(
+                "source-unavailable",
+                f"the submodule {path} is not fetched: {host} is not allowed",
+                cause="it is neither the repository's own host, nor named by submodules, nor in the egress allowlist",
+                hint=f"in the pipeline's YAML: egress_allowlist: [{entry_for(host, port)}]",
+            )
+        if not lent and scheme_of(url) == "ssh":
+            raise _not_lent(path, url, "it is read with a key of the server")
+        return settings if lent else replace(settings, credential=Credential())
 
     async def _fetch_tag(self, url: str, tag: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched) -> str:
         """The hash of what the tag names, fetched; that of the commit, with a notice, where the tag cannot be read."""
@@ -239,6 +271,29 @@ class GitSources:
         return answer
 
 
+def _host_of(url: str) -> tuple[str, int]:
+    parts = urlsplit(as_url(url))
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0  # it is not a number, and no list has it
+    return parts.hostname or "", {"ssh": 22, "http": 80}.get(parts.scheme, 443) if port is None else port
+
+
+class SubmoduleRefused(Permanent):
+    """A submodule that is not fetched, or not with the server's rights."""
+
+
+def _not_lent(path: str, url: str, cause: str) -> SubmoduleRefused:
+    name = canonical(url)
+    return SubmoduleRefused(
+        "source-unavailable",
+        f"the submodule {path} cannot be read without a credential of the server",
+        cause=cause,
+        hint=f"in the pipeline's YAML: submodules: [{name}]",
+    )
+
+
 def is_plain_directory(repository: str) -> bool:
     """Whether a local directory is certainly not a repository, so that no worker is needed to resolve its refs."""
     if is_remote(repository):
@@ -262,7 +317,9 @@ class WorkingTree:
         """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""
         return Revision(**await self._worker.ask(self._request("working-revision")))
 
-    async def open(self, repository: str, commit_sha: str, tag: str = "") -> WorkerSource:
+    async def open(
+        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+    ) -> WorkerSource:
         return WorkerSource(commit_sha, self._worker, self._request("working-tree"))
 
     def _request(self, do: str) -> Mapping[str, Any]:

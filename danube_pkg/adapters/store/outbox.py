@@ -6,14 +6,14 @@ from collections.abc import Collection, Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.adapters.store.inbox import write_entry
-from danube_pkg.core.notifications.outbox import JobNotification, OutboxEntry, OutboxKind
+from danube_pkg.core.notifications.outbox import LONGEST_PAUSE_SECONDS, JobNotification, OutboxEntry, OutboxKind
 from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.records import decode_json, encode_json
 
 _FIRST_OF_EACH = """
-SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target) AND next_at <= ?
-AND channel NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
+SELECT * FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE done_at IS NULL GROUP BY target)
+AND (next_at <= ? OR next_at > ?) AND channel NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
 """
 
 _NEWEST_OF_EACH_REF = """
@@ -30,7 +30,7 @@ class SqliteOutbox:
         self._database = database
 
     async def due_entries(self, now: float, limit: int, without: Collection[str] = ()) -> Sequence[OutboxEntry]:
-        rows = self._database.read(_FIRST_OF_EACH, now, json.dumps(list(without)), limit)
+        rows = self._database.read(_FIRST_OF_EACH, now, now + LONGEST_PAUSE_SECONDS, json.dumps(list(without)), limit)
         return [_entry(row) for row in rows]
 
     async def next_due(self, after: float) -> float | None:

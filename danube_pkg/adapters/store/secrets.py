@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
+from danube_pkg.core.errors import Conflict
 from danube_pkg.core.secrets.secret import SecretName, SecretRead, StoredSecret
 
 
@@ -81,8 +82,21 @@ class SqliteSecrets:
 
     async def record_read(self, job_id: str, sequence: int, name: SecretName, at: float) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
-            sql = "INSERT OR IGNORE INTO secret_reads (job_id, sequence, key, at, name) VALUES (?, ?, ?, ?, ?)"
-            return connection.execute(sql, (job_id, sequence, name.key, at, str(name))).rowcount > 0
+            known = connection.execute(
+                "SELECT key, name FROM secret_reads WHERE job_id = ? AND sequence = ?", (job_id, sequence)
+            ).fetchone()
+            if known is not None and known["key"] != name.key:
+                raise Conflict(
+                    "secret-read-differs",
+                    f"call {sequence} read the secret {known['key']!r} and now names {name.key!r}",
+                    cause="a call that is repeated must be the same, or a read would be missing in the audit log",
+                    hint="use the coordinator of the same release",
+                )
+            if known is not None and known["name"] == str(name):
+                return False
+            sql = "INSERT OR REPLACE INTO secret_reads (job_id, sequence, key, at, name) VALUES (?, ?, ?, ?, ?)"
+            connection.execute(sql, (job_id, sequence, name.key, at, str(name)))
+            return True
 
         return bool(await self._database.write(work))
 

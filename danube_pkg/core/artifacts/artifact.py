@@ -8,6 +8,15 @@ MAX_ARTIFACT_BYTES = 10 * 1024**3
 MAX_NAME_LENGTH = 128
 
 
+class ArtifactBounds(Record):
+    """Bounds of one job's artifacts together, from `config.yaml`."""
+
+    count: int = 1000
+    """A file for each of many tests; more belongs into one archive."""
+    total_bytes: int = 20 * 1024**3
+    """Two of the largest."""
+
+
 class Artifact(Record):
     """`file_name` is `<name>.tar.gz` for a directory and `<name>` for a file, below `artifacts/<job_id>/`."""
 

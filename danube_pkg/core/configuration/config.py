@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from danube_pkg.core.artifacts.artifact import ArtifactBounds
 from danube_pkg.core.configuration.notifications import Notification
 from danube_pkg.core.configuration.pipelines import NO_KUBERNETES
 from danube_pkg.core.documents import patterns
@@ -153,6 +154,12 @@ class ConfigSpec(Record):
             "Jobs that run at the same time. Four suits a machine with two to four cores.", at_least=1, at_most=10_000
         ),
     ] = 4
+    max_artifacts_per_job: Annotated[int, rule("Artifacts that one job may keep.", at_least=1, at_most=100_000)] = (
+        ArtifactBounds().count
+    )
+    max_artifacts_gb_per_job: Annotated[
+        int, rule("The size in GiB of all artifacts of one job together.", at_least=1, at_most=100_000)
+    ] = ArtifactBounds().total_bytes >> 30
     egress_allowlist: Annotated[
         tuple[str, ...], rule("Hosts that every job may reach; all others are denied.", **patterns.egress)
     ] = ()
@@ -166,3 +173,7 @@ class ConfigSpec(Record):
     ] = ()
     smtp: Annotated[SmtpSpec | None, rule("Needed for notifications by e-mail.")] = None
     auth: Annotated[AuthSpec, rule("How users log in.")] = field(default_factory=AuthSpec)
+
+    @property
+    def artifact_bounds(self) -> ArtifactBounds:
+        return ArtifactBounds(self.max_artifacts_per_job, self.max_artifacts_gb_per_job << 30)

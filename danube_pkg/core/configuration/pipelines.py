@@ -208,6 +208,16 @@ class PipelineSpec(Record):
     ] = 0
     concurrency: Annotated[ConcurrencySpec | None, rule("Jobs that must not run at the same time.")] = None
     resources: Annotated[ResourceSpec, rule("Limits of the whole pod.")] = field(default_factory=ResourceSpec)
+    submodules: Annotated[
+        tuple[str, ...],
+        rule(
+            "Submodules that are read with the server's credential, as HOST/PATH; * stands for any text. Others are"
+            " read without one.",
+            pattern=r"(?!\w+://)\S+",
+            expects="HOST/PATH without a scheme",
+            example="github.com/myorg/library",
+        ),
+    ] = ()
     egress_allowlist: Annotated[
         tuple[str, ...],
         rule("Hosts that its jobs may reach, beside those that every job may reach.", **patterns.egress),

@@ -14,8 +14,23 @@ MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """A command is one argument of its shell, a variable with its name one string of the environment: the kernel takes 128
 KiB for each, with the zero byte at the end (MAX_ARG_STRLEN, execve(2))."""
 
-MAX_ENVIRONMENT_BYTES = 1024**2
-"""All variables of a step: with the container's own, well below the kernel's 2 MiB."""
+MAX_STEP_BYTES = 1024**2
+"""The bound of command and environment together: with the container's own, well below the kernel's 2 MiB."""
+
+MAX_STEP_NAME_BYTES = 500
+"""Names are stored: those of 2000 steps are a megabyte of the database and of the job's page."""
+
+MAX_IMAGE_BYTES = 500
+"""The longest name that the grammar of images allows: host and path, tag and digest."""
+
+MAX_DIRECTORY_BYTES = 4096
+"""PATH_MAX of Linux."""
+
+MAX_FAILURE_BYTES = 64 * 1024
+"""The message of a failed danubefile; its beginning is stored, and the whole traceback is in the log."""
+
+MAX_NAME_BYTES = 300
+"""Names of secrets and artifacts, whose own rules allow less."""
 
 MAX_SHELL_BYTES = 200
 """A program and its options."""
@@ -52,6 +67,12 @@ class StepRequest(Record):
     retries: int
     check: bool
     shell: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its texts in UTF-8."""
+        texts = (self.name, self.command, self.image, self.working_directory)
+        return sum(len(text.encode()) for text in (*texts, *self.environment, *self.environment.values()))
 
 
 class StepOutcome(Record):

@@ -1,10 +1,13 @@
 """What started a job; stored with it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import Record, field
+
+_PROPOSAL_REF = re.compile(r"refs/(?:pull|merge-requests)/([0-9]{1,15})/.+")
 
 
 class Trigger(Record):
@@ -35,3 +38,16 @@ class Trigger(Record):
     def target_branch(self) -> str:
         """The branch that a pull request would be merged into; "" for any other trigger."""
         return str((self.pull_request or {}).get("target_branch") or "")
+
+
+NOT_A_BRANCH = "its ref is neither a branch nor a tag, and users without write access may set it"
+
+
+def proposal_at(revision: Revision) -> Mapping[str, Any] | None:
+    """The pull request of a manual start, where its ref is one that users without write access may set: those of pull
+    and merge requests, and whatever else is neither a branch nor a tag. None for a branch, a tag, HEAD and a hash."""
+    if revision.branch or revision.tag or not revision.ref.startswith("refs/"):
+        return None
+    found = _PROPOSAL_REF.fullmatch(revision.ref)
+    number = {"number": int(found[1])} if found is not None else {}
+    return {**number, "fork": True, "trusted": False, "why_untrusted": NOT_A_BRANCH}

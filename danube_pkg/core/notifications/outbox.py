@@ -24,6 +24,10 @@ RETRY_CAP_SECONDS = 300.0
 """Five minutes: short enough for a forge that has recovered, long enough to spare one that is unreachable."""
 
 
+LONGEST_PAUSE_SECONDS = 3700.0
+"""More than any pause before an attempt, a forge's included. A later time was stored by a clock that was ahead."""
+
+
 def longest_wait(attempts: int) -> float:
     """The longest pause before the next attempt, in seconds, after so many failed ones."""
     return min(RETRY_CAP_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts, 20))

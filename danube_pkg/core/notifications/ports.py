@@ -14,8 +14,8 @@ class OutboxStore(Protocol):
     """Undelivered entries. The job store adds them, in the transaction of the job's change."""
 
     async def due_entries(self, now: float, limit: int, without: Collection[str] = ()) -> Sequence[OutboxEntry]:
-        """The oldest undelivered entry of each target whose `next_at` has passed; oldest first. without: channels to
-        skip."""
+        """The oldest undelivered entry of each target whose `next_at` has passed, or is so far ahead that the clock
+        must have been set back since; oldest first. without: channels to skip."""
         ...
 
     async def next_due(self, after: float) -> float | None:

@@ -77,6 +77,19 @@ class SourceFiles(Protocol):
         ...
 
 
+class SubmoduleGuard(Protocol):
+    """Decides which submodules of a job's source are fetched, and with which rights."""
+
+    def lends(self, url: str) -> bool:
+        """Whether the server's credential for that repository may be used."""
+        ...
+
+    async def allows(self, host: str, port: int, *, configured: bool) -> bool:
+        """Whether that host may be contacted; it is recorded. configured: the
+        repository is on it, or the pipeline names the submodule."""
+        ...
+
+
 class Sources(Protocol):
     """Reads repositories, whose credentials stay inside."""
 
@@ -85,8 +98,11 @@ class Sources(Protocol):
         `source-unavailable`."""
         ...
 
-    async def open(self, repository: str, commit_sha: str, tag: str = "") -> SourceTree:
-        """A commit's tree. tag: the name of the tag that led to it, which the tree's `.git` then has too.
+    async def open(
+        self, repository: str, commit_sha: str, tag: str = "", submodules: SubmoduleGuard | None = None
+    ) -> SourceTree:
+        """A commit's tree. tag: the name of the tag that led to it, which the tree's `.git` then has too. submodules:
+        None where all are fetched, each with the credential for its URL.
 
         Raises Permanent `source-unavailable`, Unavailable.
         """

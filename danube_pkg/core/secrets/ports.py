@@ -39,7 +39,11 @@ class SecretStore(Protocol):
         ...
 
     async def record_read(self, job_id: str, sequence: int, name: SecretName, at: float) -> bool:
-        """Record a read. Returns False where that sequence number was recorded before: it is the same read."""
+        """Record a read. Returns False where the same read was recorded under that sequence number before.
+
+        Raises Conflict for another key under a used number. A number whose key leads to another secret now (the
+        pipeline got one of its own) is a read of that one.
+        """
         ...
 
 

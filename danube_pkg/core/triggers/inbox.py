@@ -146,18 +146,21 @@ def is_same_event(event: InboxEvent, other: InboxEvent) -> bool:
 
     Only what names both ends of a movement can be recognised. The caller makes sure that the ref did not move between.
     """
-    match event, other:
-        case (Push(), Push()) | (TagPush(), TagPush()):
-            known = bool(event.before) and (event.before, event.commit_sha) == (other.before, other.commit_sha)
-        case PullRequest(), PullRequest():
-            known = bool(event.version) and _state_of(event) == _state_of(other)
-        case _:
-            return False
-    return known and event.repository.urls == other.repository.urls
+    movement = _movement_of(event)
+    return movement != () and movement == _movement_of(other)
 
 
-def _state_of(event: PullRequest) -> tuple[object, ...]:
-    return event.number, event.change, event.commit_sha, event.target_branch, event.version
+def _movement_of(event: InboxEvent) -> tuple[object, ...]:
+    """What moved from where to where; () where an end of the movement is not known."""
+    match event:
+        case Push() if event.before:
+            return event.repository.urls, event.branch, event.before, event.commit_sha
+        case TagPush() if event.before:
+            return event.repository.urls, ref_of(event), event.before, event.after or event.commit_sha
+        case PullRequest() if event.version:
+            state = (event.change, event.commit_sha, event.target_branch, event.version)
+            return event.repository.urls, event.number, *state
+    return ()
 
 
 def note_of(event: InboxEvent) -> str:

@@ -7,8 +7,13 @@ from danube._proto import coordinator_pb2 as pb
 from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.core.jobs.coordination import (
     MAX_ARGUMENT_BYTES,
-    MAX_ENVIRONMENT_BYTES,
+    MAX_DIRECTORY_BYTES,
+    MAX_FAILURE_BYTES,
+    MAX_IMAGE_BYTES,
+    MAX_NAME_BYTES,
     MAX_SHELL_BYTES,
+    MAX_STEP_BYTES,
+    MAX_STEP_NAME_BYTES,
     JobContext,
     StepOutcome,
     StepRequest,
@@ -18,6 +23,8 @@ from danube_pkg.core.jobs.steps import MAX_RETRIES
 from danube_pkg.core.reasons import Reason, reason_named
 
 MAX_NAME_SHOWN = 60
+MAX_VARIABLES = 1000
+"""The bound of one step; a shell exports some dozens."""
 
 
 def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
@@ -40,9 +47,54 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
     )
 
 
+def _check_bytes(what: str, text: str, limit_bytes: int, hint: str) -> None:
+    """Raises TooLarge for a text that has more bytes in UTF-8. what: the field and what it is of."""
+    size = len(text.encode())
+    if size > limit_bytes:
+        raise TooLarge(
+            "call-too-large", f"{what} has {size} bytes, the most that are allowed are {limit_bytes}", hint=hint
+        )
+
+
+def _check_name(what: str, name: str) -> None:
+    """For the name of a secret or an artifact, which its own rule would refuse at more cost."""
+    _check_bytes(what, name, MAX_NAME_BYTES, "give it a shorter name")
+
+
+def start_version(request: pb.StartRequest) -> int:
+    """The protocol that the coordinator speaks."""
+    return request.protocol_version
+
+
+def secret_request(request: pb.ReadSecretRequest) -> tuple[int, str]:
+    """Sequence and key. Raises TooLarge."""
+    _check_name("the name of the secret", request.key)
+    return request.sequence, request.key
+
+
+def artifact_upload(first: pb.ArtifactChunk) -> tuple[int, str, str]:
+    """Sequence, name and file name. Raises TooLarge."""
+    _check_name("the name of the artifact", first.name)
+    _check_name("the file name of the artifact", first.file_name)
+    return first.sequence, first.name, first.file_name
+
+
 def step_request(request: pb.RunStepRequest) -> StepRequest:
     """Raises TooLarge, Invalid."""
-    _check_sizes(request)
+    step = f"of step {request.sequence}"
+    _check_bytes(f"the name {step}", request.name, MAX_STEP_NAME_BYTES, 'step.run(COMMAND, name="a short name")')
+    _check_bytes(f"the image {step}", request.image, MAX_IMAGE_BYTES, "for example: node:20")
+    _check_bytes(f"the working directory {step}", request.working_directory, MAX_DIRECTORY_BYTES, "name a shorter path")
+    texts = (request.command, *request.environment, *request.environment.values())
+    size, variables = sum(len(text.encode()) for text in texts), len(request.environment)
+    if size > MAX_STEP_BYTES or variables > MAX_VARIABLES:
+        raise TooLarge(
+            "call-too-large",
+            f"the command and the environment {step} have {size} bytes in {variables} variables, the most that are"
+            f" allowed are {MAX_STEP_BYTES} and {MAX_VARIABLES}",
+            hint="put the script, or large values, into a file of the repository or the workspace",
+        )
+    _check_arguments(request)
     if request.sequence < 1 or request.retries > MAX_RETRIES:
         raise Invalid("step-invalid", f"a step's sequence counts from 1 and it has at most {MAX_RETRIES} retries")
     if len(request.shell.encode()) > MAX_SHELL_BYTES or "\0" in request.shell:
@@ -65,7 +117,7 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
     )
 
 
-def _check_sizes(request: pb.RunStepRequest) -> None:
+def _check_arguments(request: pb.RunStepRequest) -> None:
     """Raises TooLarge for what the kernel would refuse when the step's program is executed."""
     sizes = {f"the command of step {request.sequence}": len(request.command.encode())}
     for name, value in request.environment.items():
@@ -73,17 +125,10 @@ def _check_sizes(request: pb.RunStepRequest) -> None:
     for what, size in sizes.items():
         if size > MAX_ARGUMENT_BYTES:
             raise TooLarge(
-                "step-too-large",
+                "call-too-large",
                 f"{what} has {size} bytes; Linux takes at most {MAX_ARGUMENT_BYTES} (128 KiB)",
                 hint="put it into a file of the workspace, and let the command read that",
             )
-    total = sum(len(f"{name}={value}".encode()) for name, value in request.environment.items())
-    if total > MAX_ENVIRONMENT_BYTES:
-        raise TooLarge(
-            "step-too-large",
-            f"the environment of step {request.sequence} has {total} bytes; at most {MAX_ENVIRONMENT_BYTES} are taken",
-            hint="put it into a file of the workspace, and let the command read that",
-        )
 
 
 def step_result(outcome: StepOutcome) -> pb.StepResult:
@@ -106,4 +151,5 @@ def script_failure(request: pb.FinishRequest) -> ScriptFailure | None:
     """None where the pipeline function returned."""
     if request.success:
         return None
-    return ScriptFailure(reason_named(request.reason, Reason.SCRIPT_ERROR), request.message, request.step)
+    message = request.message[:MAX_FAILURE_BYTES]
+    return ScriptFailure(reason_named(request.reason, Reason.SCRIPT_ERROR), message, request.step)

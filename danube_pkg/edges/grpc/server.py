@@ -1,41 +1,65 @@
 """The coordinator's gRPC service on a unix socket: authenticate by job token, call one method of Coordination."""
 
-import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import grpc
 import grpc.aio
 from danube._proto import coordinator_pb2 as pb
-from danube._proto.coordinator_pb2_grpc import CoordinatorServicer, add_CoordinatorServicer_to_server
+from google.protobuf.message import Message
 
 from danube_pkg.core.errors import Invalid, PlatformError, Unauthenticated
+from danube_pkg.core.jobs.coordination import MAX_STEP_BYTES, StepRequest
+from danube_pkg.core.jobs.events import ScriptFailure
+from danube_pkg.edges.grpc.calls import END_OF_STREAM, MAX_CALLS, Calls, received
 from danube_pkg.edges.grpc.errors import Context, refuse
-from danube_pkg.edges.grpc.messages import job_context, script_failure, step_request, step_result
+from danube_pkg.edges.grpc.messages import (
+    artifact_upload,
+    job_context,
+    script_failure,
+    secret_request,
+    start_version,
+    step_request,
+    step_result,
+)
 from danube_pkg.services.jobs.coordination import Coordination
 
 PROTOCOL_VERSIONS = (1,)
 """This server's own and, once there is one, the one before it."""
 
-MESSAGE_BYTES = 8 * 1024**2
+MESSAGE_BYTES = MAX_STEP_BYTES + 128 * 1024
+"""A step's command and environment, and the other fields. gRPC refuses a larger message unread."""
+
+SENT_BYTES = 8 * 1024**2
+CONNECTIONS = 1000
+"""The bound of all coordinators together, each of which needs one."""
+
+IDLE_MILLISECONDS = 20_000
+"""A connection without an open call is closed after this; the coordinator connects again with its next call. So
+connections are bounded by the calls that are counted for each job."""
 STOP_SECONDS = 0.2
 """Clients repeat their calls with the next server, so calls that wait for a step need no more time than this."""
 
 _log = logging.getLogger("danube.grpc")
 
-Answer = TypeVar("Answer")
+Parsing = Callable[[Any], Any]
+"""From a message to what it says; raises PlatformError."""
+
+Answering = Callable[[str, Any], Awaitable[Message]]
+"""From the job's id and what a message says to the response."""
 
 
-class CoordinatorServer(CoordinatorServicer):
+class CoordinatorServer:
     """One service object for every job."""
 
     def __init__(self, service: Coordination) -> None:
         self._service = service
+        self._calls = Calls()
 
     @asynccontextmanager
     async def serving(self, directory: Path) -> AsyncIterator[None]:
@@ -44,11 +68,17 @@ class CoordinatorServer(CoordinatorServicer):
         server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MESSAGE_BYTES),
+                ("grpc.max_send_message_length", SENT_BYTES),
+                ("grpc.max_concurrent_streams", MAX_CALLS),
+                ("grpc.max_metadata_size", 8 * 1024),
+                ("grpc.max_allowed_incoming_connections", CONNECTIONS),
+                ("grpc.max_connection_idle_ms", IDLE_MILLISECONDS),
+                ("grpc.server_handshake_timeout_ms", IDLE_MILLISECONDS),
+                ("grpc.http2.bdp_probe", 0),  # a stream's window must not grow by itself
                 ("grpc.so_reuseport", 0),
             )
         )
-        add_CoordinatorServicer_to_server(self, server)  # type: ignore[no-untyped-call,unused-ignore]
+        server.add_generic_rpc_handlers((self._handlers(),))
         socket = directory / "coordinator.sock"
         with contextlib.suppress(FileNotFoundError):
             socket.unlink()
@@ -63,73 +93,126 @@ class CoordinatorServer(CoordinatorServicer):
 
     # --- the service
 
-    async def Start(self, request: pb.StartRequest, context: Context) -> pb.JobContext:
-        job_id = await self._caller(request.protocol_version, context)
-        job = await self._answer(context, self._service.context(job_id))
-        return job_context(job, request.protocol_version)
+    def _handlers(self) -> Any:
+        """Every call is taken as a stream of requests, so that its message is read when it may be."""
 
-    async def FetchSource(self, request: pb.FetchSourceRequest, context: Context) -> AsyncIterator[pb.SourceChunk]:
-        job_id = await self._caller(request.protocol_version, context)
-        try:
-            async for chunk in self._service.source(job_id):
-                yield pb.SourceChunk(data=chunk)
-        except PlatformError as error:
-            await refuse(context, error)
+        def one(name: str, parse: Parsing, answer: Answering, request: type[Message]) -> Any:
+            return grpc.stream_unary_rpc_method_handler(
+                self._one(name, parse, answer),
+                request_deserializer=request.FromString,
+                response_serializer=_serialize,
+            )
 
-    async def RunStep(self, request: pb.RunStepRequest, context: Context) -> pb.StepResult:
-        job_id = await self._caller(request.protocol_version, context)
-        return await self._answer(context, self._run_step(job_id, request))
+        handlers = {
+            "Start": one("Start", start_version, self._start, pb.StartRequest),
+            "RunStep": one("RunStep", step_request, self._run_step, pb.RunStepRequest),
+            "ReadSecret": one("ReadSecret", secret_request, self._read_secret, pb.ReadSecretRequest),
+            "Finish": one("Finish", script_failure, self._finish, pb.FinishRequest),
+            "UploadArtifact": grpc.stream_unary_rpc_method_handler(
+                self._upload_artifact,
+                request_deserializer=pb.ArtifactChunk.FromString,
+                response_serializer=_serialize,
+            ),
+            "FetchSource": grpc.stream_stream_rpc_method_handler(
+                self._fetch_source,
+                request_deserializer=pb.FetchSourceRequest.FromString,
+                response_serializer=_serialize,
+            ),
+        }
+        return grpc.method_handlers_generic_handler("danube.v1.Coordinator", handlers)
 
-    async def _run_step(self, job_id: str, request: pb.RunStepRequest) -> pb.StepResult:
-        return step_result(await self._service.run_step(job_id, step_request(request)))
+    def _one(
+        self, method: str, parse: Parsing, answer: Answering
+    ) -> Callable[[AsyncIterator[Message], Context], Awaitable[Message]]:
+        """A call with one message and one response. No variable holds the message while the call waits."""
 
-    async def ReadSecret(self, request: pb.ReadSecretRequest, context: Context) -> pb.Secret:
-        job_id = await self._caller(request.protocol_version, context)
-        value = await self._answer(context, self._service.read_secret(job_id, request.sequence, request.key))
-        return pb.Secret(value=value)
+        async def answered(context: Context) -> Message:
+            job_id = self._caller(context)
+            with self._calls.counted(job_id, method) as calls:
+                return await answer(job_id, parse(_checked(await received(context, calls))))
 
-    async def UploadArtifact(self, request_iterator: AsyncIterator[pb.ArtifactChunk], context: Context) -> pb.Artifact:
-        first = await anext(request_iterator)
-        job_id = await self._caller(first.protocol_version, context)
+        async def call(messages: AsyncIterator[Message], context: Context) -> Message:
+            try:
+                return await answered(context)
+            except Exception as error:  # noqa: BLE001 - a bug ends its call, not the server
+                refusal = _refusal(error)
+            return await refuse(context, refusal)
 
-        async def chunks() -> AsyncIterator[bytes]:
-            async for message in request_iterator:
-                yield message.data
+        return call
 
-        kept = self._service.receive_artifact(job_id, first.sequence, first.name, first.file_name, chunks())
-        artifact = await self._answer(context, kept)
-        return pb.Artifact(name=artifact.name, size_bytes=artifact.size_bytes, sha256=artifact.sha256)
+    async def _start(self, job_id: str, version: int) -> pb.JobContext:
+        return job_context(await self._service.context(job_id), version)
 
-    async def Finish(self, request: pb.FinishRequest, context: Context) -> pb.FinishReply:
-        job_id = await self._caller(request.protocol_version, context)
-        await self._answer(context, self._service.finish(job_id, script_failure(request)))
+    async def _run_step(self, job_id: str, request: StepRequest) -> pb.StepResult:
+        return step_result(await self._service.run_step(job_id, request))
+
+    async def _read_secret(self, job_id: str, read: tuple[int, str]) -> pb.Secret:
+        return pb.Secret(value=await self._service.read_secret(job_id, *read))
+
+    async def _finish(self, job_id: str, failure: ScriptFailure | None) -> pb.FinishReply:
+        await self._service.finish(job_id, failure)
         return pb.FinishReply()
 
-    # --- common to all calls
+    async def _upload_artifact(self, messages: AsyncIterator[pb.ArtifactChunk], context: Context) -> pb.Artifact:
+        async def chunks() -> AsyncIterator[bytes]:
+            while (message := await context.read()) is not END_OF_STREAM:
+                yield message.data
 
-    async def _caller(self, version: int, context: Context) -> str:
-        """The job whose token the call carries."""
-        try:
-            if version not in PROTOCOL_VERSIONS:
-                raise Invalid(
-                    "protocol-version",
-                    f"this server speaks protocol {PROTOCOL_VERSIONS[0]}, the coordinator {version}",
-                    hint="use the coordinator of the same release",
-                )
-            words = str(dict(context.invocation_metadata()).get("authorization", "")).split()
-            if len(words) != 2 or words[0] != "Bearer":
-                raise Unauthenticated("job-token-missing", "the call carries no job token")
-            return self._service.authenticate(words[1])
-        except PlatformError as error:
-            await refuse(context, error)
+        async def kept() -> pb.Artifact:
+            job_id = self._caller(context)
+            with self._calls.counted(job_id, "UploadArtifact") as calls:
+                upload = artifact_upload(_checked(await received(context, calls)))
+                artifact = await self._service.receive_artifact(job_id, *upload, chunks())
+                return pb.Artifact(name=artifact.name, size_bytes=artifact.size_bytes, sha256=artifact.sha256)
 
-    async def _answer(self, context: Context, call: Awaitable[Answer]) -> Answer:
         try:
-            return await call
-        except PlatformError as error:
-            await refuse(context, error)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a bug ends its call, not the server
-            _log.exception("call-failed")
-            await refuse(context, PlatformError("internal-error", "the server failed", cause=type(error).__name__))
+            return await kept()
+        except Exception as error:  # noqa: BLE001 - as above
+            refusal = _refusal(error)
+        return await refuse(context, refusal)
+
+    async def _fetch_source(
+        self, messages: AsyncIterator[pb.FetchSourceRequest], context: Context
+    ) -> AsyncIterator[pb.SourceChunk]:
+        try:
+            job_id = self._caller(context)
+            with self._calls.counted(job_id, "FetchSource") as calls:
+                _checked(await received(context, calls))
+                async for chunk in self._service.source(job_id):
+                    yield pb.SourceChunk(data=chunk)
+            return
+        except Exception as error:  # noqa: BLE001 - as above
+            refusal = _refusal(error)
+        await refuse(context, refusal)
+
+    def _caller(self, context: Context) -> str:
+        words = str(dict(context.invocation_metadata()).get("authorization", "")).split()
+        if len(words) != 2 or words[0] != "Bearer":
+            raise Unauthenticated("job-token-missing", "the call carries no job token")
+        return self._service.authenticate(words[1])
+
+
+def _checked(request: Any) -> Any:
+    """The message, if it is of a protocol that this server speaks. Raises Invalid."""
+    if request.protocol_version not in PROTOCOL_VERSIONS:
+        raise Invalid(
+            "protocol-version",
+            f"this server speaks protocol {PROTOCOL_VERSIONS[0]}, the coordinator {request.protocol_version}",
+            hint="use the coordinator of the same release",
+        )
+    return request
+
+
+def _refusal(error: Exception) -> PlatformError:
+    """The error to send. It does not refer to the frames of the call any more, which hold the call's message."""
+    if isinstance(error, grpc.aio.BaseError):
+        raise error
+    if not isinstance(error, PlatformError):
+        _log.error("call-failed", exc_info=error)
+        return PlatformError("internal-error", "the server failed", cause=type(error).__name__)
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()

@@ -21,6 +21,7 @@ from danube_pkg.core.runtimes.pods import HOST_IMAGE
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.jobs.job_text import JobText
 from danube_pkg.services.jobs.log_lines import write_artifact
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
@@ -106,14 +107,22 @@ class Coordination:
         """Run the step, or continue to wait for it, and return its end. The call may be repeated at any time."""
         active = self._engine.active_job(job_id)
         image = request.image or active.job.settings.image
-        name = await self._name_of(active, request)
-        shell = await self._redacted(active, request.shell)
+        text = JobText(await self._resources.log(active))
+        known = active.job.step(request.sequence)
+        if known is None:  # more secrets may be known when a call is repeated
+            text.check_request(request)
+        name = _name_of(known, request, text)
         asked = ev.StepRequested(
-            request.sequence, name, image, request.check, request.retries, request.timeout_seconds, shell
+            request.sequence, name, image, request.check, request.retries, request.timeout_seconds, request.shell
         )
-        await active.apply(asked)
-        if active.step(request.sequence).phase is not StepPhase.ENDED:
-            active.steps.keep_request(request.sequence, request)
+        if known is not None and known.phase is StepPhase.ENDED:
+            await active.apply(asked)
+        else:
+            with active.steps.keeping(request):
+                await active.apply(asked)
+        if active.step(request.sequence).phase is StepPhase.ENDED:
+            active.steps.drop_request(request.sequence)
+        else:
             active.notify()
         while True:
             step = active.step(request.sequence)
@@ -140,18 +149,13 @@ class Coordination:
         except Permanent as error:
             hint = f"; {error.hint}" if error.hint else ""
             reason = reason_named(error.reference, Reason.POD_FAILED)
-            message = f"has no container for image {step.image!r}: {error}{hint}"
+            text = JobText(await self._resources.log(active))
+            message = text.masked(f"has no container for image {step.image!r}: {error}{hint}")[:MAX_MESSAGE_LENGTH]
             end = ev.StepEnd(status=Status.FAILURE, reason=reason, message=message)
             await active.apply(ev.StepEnded(step.sequence, step.attempt, end))
             return
         kills = await self._ports.runtime.memory_kills(container)
         await active.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills))
-
-    async def _name_of(self, active: ActiveJob, request: StepRequest) -> str:
-        """The redacted name. A repeated call keeps the name of the first, though more secrets may be known now."""
-        known = active.job.step(request.sequence)
-        name = await self._redacted(active, request.name)
-        return known.name if known is not None and await self._redacted(active, known.name) == name else name
 
     async def _outcome(self, active: ActiveJob, step: Step) -> StepOutcome:
         if step.end is None:
@@ -179,6 +183,7 @@ class Coordination:
             raise Conflict(
                 "job-ending", f"secrets cannot be read: {active.job.label} is ending", hint="danube rerun JOB"
             )
+        JobText(await self._resources.log(active)).refuse_secret("the name of a secret", key)
         value = await self._secrets.read_for_job(active.job, sequence, key)
         mask = partial(self._resources.mask, active, value)
         await self._waits.until_done(active, EGRESS, mask, Reason.INFRASTRUCTURE_LOST)
@@ -197,6 +202,7 @@ class Coordination:
                 )
 
         check_wanted()
+        JobText(await self._resources.log(active)).refuse_secret("the name of an artifact", f"{name} {file_name}")
         artifact = await self._artifacts.receive(active.job, name, file_name, chunks, check_wanted)
         write_artifact(await self._resources.log(active), artifact)
         return artifact
@@ -205,10 +211,13 @@ class Coordination:
         """The pipeline function has returned, or has failed."""
         active = self._engine.active_job(job_id)
         if failure is not None:
-            message = (await self._redacted(active, failure.message))[:MAX_MESSAGE_LENGTH]
+            text = JobText(await self._resources.log(active))
+            message = text.masked(failure.message)[:MAX_MESSAGE_LENGTH]
             failure = ScriptFailure(failure.reason, message, failure.step)
         await active.apply(ev.Finished(failure))
 
-    async def _redacted(self, active: ActiveJob, text: str) -> str:
-        """By the job's log, which knows every secret that the job can read."""
-        return (await self._resources.log(active)).redact(text)
+
+def _name_of(known: Step | None, request: StepRequest, text: JobText) -> str:
+    """The masked name. A repeated call keeps the name of the first, though more secrets may be known now."""
+    name = text.masked(request.name)
+    return known.name if known is not None and text.masked(known.name) == name else name

@@ -6,7 +6,7 @@ from danube_pkg.core.configuration.pipelines import ParamSpec
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.jobs.trigger import Trigger
+from danube_pkg.core.jobs.trigger import Trigger, proposal_at
 from danube_pkg.core.triggers.params import read_params
 from danube_pkg.kit.records import replace
 from danube_pkg.services.jobs.engine import Engine
@@ -22,7 +22,8 @@ async def start(
     declared: Mapping[str, ParamSpec] | None = None,
     job_id: str | None = None,
 ) -> Job:
-    """A new job for the commit that `ref` names now. declared: the pipeline's parameters.
+    """A new job for the commit that `ref` names now. declared: the pipeline's parameters. A ref that is neither a
+    branch nor a tag, such as that of a pull request, is untrusted: its job waits for an approval.
 
     job_id: reserved by an earlier try of the same request; if a job has it, that job is returned. Raises NotFound,
     ParamsInvalid, Permanent `source-unavailable`, Unavailable.
@@ -31,7 +32,8 @@ async def start(
         return known
     pipeline = await engine.triggerable(name)
     taken = read_params(declared or {}, params or {})
-    trigger = Trigger("manual", actor, await engine.revision(pipeline, ref), taken)
+    revision = await engine.revision(pipeline, ref)
+    trigger = Trigger("manual", actor, revision, taken, proposal_at(revision))
     return await engine.submit(pipeline, trigger, job_id=job_id)
 
 

@@ -10,6 +10,7 @@ from danube_pkg.services.jobs.log_lines import write_source, write_weak_secrets
 from danube_pkg.services.jobs.masks import MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.source_trees import JobSource
+from danube_pkg.services.jobs.submodules import JobSubmodules
 
 
 class JobResources:
@@ -39,7 +40,8 @@ class JobResources:
     def source(self, active: ActiveJob) -> JobSource:
         """The job's source tree."""
         opened = partial(self._source_opened, active)
-        return active.source_made_by(lambda: JobSource(self._ports.sources, active.job, opened))
+        submodules = JobSubmodules(active.job, self._ports.egress, self._ports.clock)
+        return active.source_made_by(lambda: JobSource(self._ports.sources, active.job, submodules, opened))
 
     async def _source_opened(self, active: ActiveJob, source: SourceTree) -> None:
         await active.apply(SourceOpened(source.rule, source.commit_sha, source.commit_message, source.commit_author))

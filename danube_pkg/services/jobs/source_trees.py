@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from danube_pkg.core.errors import PlatformError
 from danube_pkg.core.jobs.job import Job
-from danube_pkg.core.repositories.ports import Sources, SourceTree
+from danube_pkg.core.repositories.ports import Sources, SourceTree, SubmoduleGuard
 
 _log = logging.getLogger("danube.sources")
 
@@ -25,7 +25,8 @@ class JobSource:
     whole.
     """
 
-    def __init__(self, sources: Sources, job: Job, on_opened: Listener) -> None:
+    def __init__(self, sources: Sources, job: Job, submodules: SubmoduleGuard, on_opened: Listener) -> None:
+        self._submodules = submodules
         self._sources = sources
         self._job = job
         self._on_opened = on_opened
@@ -56,7 +57,8 @@ class JobSource:
 
     async def _open(self) -> AsyncGenerator[bytes, None]:
         revision = self._job.trigger.revision
-        source = await self._sources.open(self._job.settings.repository, revision.commit_sha, revision.tag)
+        repository = self._job.settings.repository
+        source = await self._sources.open(repository, revision.commit_sha, revision.tag, self._submodules)
         await self._on_opened(source)
         return self._stream(source)
 

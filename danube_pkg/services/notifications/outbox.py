@@ -18,6 +18,7 @@ from danube_pkg.core.notifications.outbox import (
     FIRST_RETRY_SECONDS,
     GIVE_UP_SECONDS,
     KEEP_SECONDS,
+    LONGEST_PAUSE_SECONDS,
     RETRY_CAP_SECONDS,
     OutboxEntry,
     OutboxKind,
@@ -106,7 +107,7 @@ class Outbox:
     async def _start_due(self, owner: TaskOwner) -> float | None:
         """Start what can start; the answer is the seconds until the next entry is due, None for "until woken"."""
         now = self._clock.now()
-        self._paused = {channel: at for channel, at in self._paused.items() if at > now}
+        self._paused = {channel: at for channel, at in self._paused.items() if now < at <= now + LONGEST_PAUSE_SECONDS}
         channels = Counter(self._busy.values())
         full = [channel for channel, count in channels.items() if count >= PER_CHANNEL]
         for entry in await self._store.due_entries(now, 2 * SENDERS, [*full, *self._paused]):

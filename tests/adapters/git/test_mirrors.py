@@ -8,6 +8,7 @@ import pytest
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.core.errors import Permanent
+from danube_pkg.core.repositories.urls import canonical
 from tests.adapters.git.remote import Known, mirrors, unpacked
 from tests.support.git_servers import (
     HttpServer,
@@ -99,6 +100,54 @@ async def test_submodules_are_fetched_each_with_its_own_credential(
         f"submodule vendor/library: {http.url(library)}, a-token",
         f"submodule deep/inner: {ssh.url(inner)}, a-key",
     ]
+
+
+class Guard:
+    """Lends credentials for these repositories, and allows the hosts of the configuration and these."""
+
+    def __init__(self, *lent: str, hosts: tuple[str, ...] = ()) -> None:
+        self._lent = lent
+        self._hosts = hosts
+        self.asked: list[tuple[str, int, bool]] = []
+
+    def lends(self, url: str) -> bool:
+        return url in self._lent
+
+    async def allows(self, host: str, port: int, *, configured: bool) -> bool:
+        self.asked.append((host, port, configured))
+        return configured or host in self._hosts
+
+
+async def test_the_servers_credential_is_lent_to_named_submodules_only(
+    sources: GitSources, http: HttpServer, app: ServedRepository, tmp_path: Path
+) -> None:
+    """A committer names any repository that a rule matches, also of another team."""
+    private = ServedRepository(app.bare.parent / "private.git")
+    private.commit({"secret": "of another team\n"}, "private")
+    add_submodule(app, "stolen", "../private.git", private)
+    commit = app.commit({}, "with a submodule")
+    guard = Guard()
+    with pytest.raises(Permanent, match="the submodule stolen cannot be read without a credential") as refusal:
+        await sources.open(http.url(app), commit, "", guard)
+    assert refusal.value.hint == f"in the pipeline's YAML: submodules: [{canonical(http.url(private))}]"
+    assert [configured for _, _, configured in guard.asked] == [True]
+    source = await sources.open(http.url(app), commit, "", Guard(http.url(private)))
+    copy = await unpacked(source, tmp_path / "copy")
+    assert (copy / "stolen/secret").exists()
+
+
+async def test_a_submodule_of_a_host_that_is_not_allowed_is_not_contacted(
+    sources: GitSources, ssh: SshServer, http: HttpServer, app: ServedRepository
+) -> None:
+    other = ServedRepository(app.bare.parent / "other.git")
+    other.commit({"x": "x\n"}, "x")
+    add_submodule(app, "outside", "https://metadata.invalid:8443/other.git", other)
+    commit = app.commit({}, "with a submodule")
+    guard = Guard()
+    with pytest.raises(Permanent, match=r"metadata\.invalid is not allowed") as refusal:
+        await sources.open(http.url(app), commit, "", guard)
+    assert "egress_allowlist: [metadata.invalid:8443]" in refusal.value.hint
+    assert guard.asked == [("metadata.invalid", 8443, False)]
 
 
 def add_submodule(where: ServedRepository, path: str, url: str, what: ServedRepository) -> None:

@@ -1,1 +1,1 @@
-"""Tests of the coordinator's gRPC edge."""
+"""Tests of the coordinators' gRPC service: its bounds, against a client in another process."""

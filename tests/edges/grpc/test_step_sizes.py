@@ -22,7 +22,7 @@ def request(command: str = "true", shell: str = "", **environment: str) -> pb.Ru
         (request("x" * (MOST + 1)), f"the command of step 1 has {MOST + 1} bytes; Linux takes at most {MOST}"),
         (request("ä" * (MOST // 2 + 1)), f"the command of step 1 has {MOST + 1} bytes"),
         (request(V="x" * (MOST - 1)), f"the variable 'V' of step 1 has {MOST + 1} bytes"),
-        (request(**{f"V{n}": "x" * 100_000 for n in range(11)}), "the environment of step 1 has 1100034 bytes"),
+        (request(**{f"V{n}": "x" * 100_000 for n in range(11)}), "the command and the environment of step 1 have"),
     ],
 )
 def test_a_step_that_cannot_be_executed_is_refused(refused: pb.RunStepRequest, what: str) -> None:

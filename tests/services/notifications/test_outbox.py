@@ -357,3 +357,19 @@ async def test_a_failing_receiver_is_shown_until_it_works_or_the_configuration_d
         assert "git_authentication" in condition.hint
         await danube.configure(APP)
         assert await outbox.conditions() == []
+
+
+async def test_a_clock_that_is_set_back_delays_no_delivery(tmp_path: Path) -> None:
+    receiver = Receiver()
+    receiver.refuse = always(Throttled("forge-throttled", "it is rate-limiting", retry_seconds=3600.0))
+    async with open_trigger_server(tmp_path) as danube, delivering(danube, {OutboxKind.STATUS: receiver}):
+        await danube.configure(APP, **FORGE)
+        now = danube.clock.now()
+        danube.clock.move(30 * 86400)
+        await danube.receive(PUSH)
+        await tried(receiver, 1)
+        receiver.refuse = lambda entry: None
+        danube.clock.move_to(now)
+        danube.observer.outbox_added.set()
+        await all_done(danube)
+        assert receiver.got == ["pending"]

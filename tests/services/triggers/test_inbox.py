@@ -167,7 +167,7 @@ async def test_a_forks_job_waits_for_the_approval_of_its_exact_commit_and_gets_n
         approved = await approve(danube.engine, job, SHA, "alice")
         assert (approved.reason, approved.message) == (Reason.QUEUED, "approved by alice")
         await danube.secret("TOKEN", b"never for untrusted code")
-        with pytest.raises(Forbidden, match="code from a fork may not read"):
+        with pytest.raises(Forbidden, match="untrusted code may not read"):
             await danube.secrets.read_for_job(approved, 1, "TOKEN")
         assert await danube.outbox_lines() == ["status app pending approval-required", "status app pending queued"]
 

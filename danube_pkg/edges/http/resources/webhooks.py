@@ -1,21 +1,20 @@
 """Webhook deliveries of forges. A valid signature takes the place of a login."""
 
-import asyncio
-
 from danube_pkg.core.errors import TooLarge
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.webhooks.deliveries import MAX_BODY_BYTES
 from danube_pkg.edges.http.server.bodies import json_response
+from danube_pkg.edges.http.server.body_memory import BodyMemory
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.views.webhooks import HookReceipt
 
-LARGE_BYTES = 1024**2
-"""A push of dozens of commits has 100 KB, so that few deliveries are large."""
+SMALL_BYTES = 1024**2
+"""A push of dozens of commits has 100 KB, so that few deliveries are larger."""
 
-LARGE_AT_ONCE = 4
-"""How many larger bodies are in memory at once: unauthenticated clients can send them too."""
+LARGE_BODIES = 4
+"""How many bodies of the largest size are read at once: unauthenticated clients can send them too."""
 
 FORGE_PATTERN = "|".join(Forge)
 
@@ -25,7 +24,7 @@ class WebhookReceiver(Resource):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._memory = BodyMemory(LARGE_BODIES * MAX_BODY_BYTES, SMALL_BYTES)
 
     @answers(202, 200, 204, refuses=(400, 401, 413, 503), takes="application/json")
     async def POST(self, request: Request) -> HookReceipt | Response:
@@ -51,7 +50,4 @@ class WebhookReceiver(Resource):
         if size > MAX_BODY_BYTES:
             what = f"a webhook delivery has at most {MAX_BODY_BYTES} bytes"
             raise TooLarge("body-too-large", what, hint="push fewer commits at once")
-        if size <= LARGE_BYTES:
-            return await request.read_body(size)
-        async with self._large:
-            return await request.read_body(MAX_BODY_BYTES)
+        return await request.read_body(MAX_BODY_BYTES, self._memory)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import h11
 
 from danube_pkg.core.errors import Invalid, TooLarge
+from danube_pkg.edges.http.server.body_memory import BodyMemory
 from danube_pkg.edges.http.server.framing import (
     HEAD_BYTES,
     HINT,
@@ -320,42 +321,55 @@ class Connection(asyncio.Protocol):
             read_body=self._read_body,
         )
 
-    async def _read_body(self, limit_bytes: int) -> bytes:
-        """A whole body. Raises TooLarge, BadFraming, TimeoutError, ConnectionError."""
+    async def _read_body(self, limit_bytes: int, memory: BodyMemory | None = None) -> bytes:
+        """A whole body. Raises TooLarge, BadFraming, Unavailable, TimeoutError, ConnectionError."""
         wire, sender = self._wire, self._sender
         assert wire is not None
         assert sender is not None
         try:
-            return await self._take_body(wire, sender, limit_bytes)
+            return await self._take_body(wire, sender, limit_bytes, memory)
         except h11.RemoteProtocolError as error:
             raise BadFraming("body-unclear", f"the body is not valid HTTP/1.1: {error}") from error
 
-    async def _take_body(self, wire: h11.Connection, sender: Sender, limit_bytes: int) -> bytes:
+    async def _take_body(
+        self, wire: h11.Connection, sender: Sender, limit_bytes: int, memory: BodyMemory | None
+    ) -> bytes:
         if self._announced_bytes > limit_bytes:
             raise TooLarge(
                 "body-too-large", f"the body is larger than {limit_bytes} bytes", hint="send less, or in parts"
             )
-        data, continued = bytearray(), False
+        data, held, continued = bytearray(), 0, False
         self.deadline = time.monotonic() + BODY_SECONDS
-        while wire.their_state is h11.SEND_BODY:
-            event = wire.next_event()
-            if event is h11.NEED_DATA:
-                if wire.they_are_waiting_for_100_continue and not continued:
-                    continued = True
-                    sender.send_continue()
-                if not self._buffer and not await self._wait_for_more():
-                    raise ConnectionError("the client closed inside a body")
-                wire.receive_data(bytes(self._buffer or b""))
-                self._buffer = bytearray()
-            elif isinstance(event, h11.Data):
-                data += event.data
-                if len(data) > limit_bytes:
-                    raise TooLarge(
-                        "body-too-large", f"the body is larger than {limit_bytes} bytes", hint="send less, or in parts"
-                    )
+        try:
+            while wire.their_state is h11.SEND_BODY:
+                event = wire.next_event()
+                if event is h11.NEED_DATA:
+                    if wire.they_are_waiting_for_100_continue and not continued:
+                        continued = True
+                        sender.send_continue()
+                    await self._receive_more(wire)
+                elif isinstance(event, h11.Data):
+                    data += event.data
+                    if len(data) > limit_bytes:
+                        raise TooLarge(
+                            "body-too-large",
+                            f"the body is larger than {limit_bytes} bytes",
+                            hint="send less, or in parts",
+                        )
+                    held = await memory.grow(held, len(data)) if memory is not None else 0
+        finally:
+            if memory is not None:
+                memory.release(held)
         self._buffer = bytearray(wire.trailing_data[0]) + (self._buffer or b"")
         self.deadline = _NEVER
         return bytes(data)
+
+    async def _receive_more(self, wire: h11.Connection) -> None:
+        """Give the parser more of a body. Raises ConnectionError where the client has closed."""
+        if not self._buffer and not await self._wait_for_more():
+            raise ConnectionError("the client closed inside a body")
+        wire.receive_data(bytes(self._buffer or b""))
+        self._buffer = bytearray()
 
 
 def _log_access(request: Request, status: int, started: float, request_id: str) -> None:

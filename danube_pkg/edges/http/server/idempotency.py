@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from danube_pkg.core.errors import Conflict, Invalid, Permanent
 from danube_pkg.core.identity.idempotency import Reservation, is_key
-from danube_pkg.edges.http.server.messages import Request, Response
+from danube_pkg.edges.http.server.body_memory import BodyMemory
+from danube_pkg.edges.http.server.messages import BodyReader, Request, Response
 from danube_pkg.edges.http.server.resource import BODY_BYTES
 from danube_pkg.edges.http.services import Services
 
@@ -74,8 +75,8 @@ class Idempotency:
         return response
 
 
-def _given(body: bytes) -> Callable[[int], Awaitable[bytes]]:
-    async def read(limit_bytes: int) -> bytes:
+def _given(body: bytes) -> BodyReader:
+    async def read(limit_bytes: int, memory: BodyMemory | None = None) -> bytes:
         return body
 
     return read

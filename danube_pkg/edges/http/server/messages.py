@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Protocol
 
 from danube_pkg.core.errors import Invalid, PlatformError
@@ -15,6 +15,7 @@ from danube_pkg.core.identity.access import (
 )
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline
+from danube_pkg.edges.http.server.body_memory import BodyMemory
 from danube_pkg.kit.records import HIDDEN, Mutable, Record, field
 
 RETRY_SECONDS = 5
@@ -29,6 +30,14 @@ class Frame:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.chunk = b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class BodyReader(Protocol):
+    """Reads the whole body of a request."""
+
+    async def __call__(self, limit_bytes: int, memory: BodyMemory | None = None) -> bytes:
+        """memory: what the body shares with others while it is read. Raises TooLarge, Unavailable, TimeoutError."""
+        ...
 
 
 class Sink(Protocol):
@@ -78,8 +87,8 @@ class Request(Mutable):
     address: str
     """The IP address of the connection's other end."""
     request_id: str
-    read_body: Annotated[Callable[[int], Awaitable[bytes]], HIDDEN]
-    """Reads the whole body, up to a limit in bytes."""
+    read_body: Annotated[BodyReader, HIDDEN]
+    """Reads the whole body."""
     actor: Actor = ANONYMOUS
     arguments: Mapping[str, str] = field(default_factory=dict)
     """The decoded path parameters, which match their patterns."""

@@ -12,8 +12,13 @@ SMALL = Limits(workspace_bytes=32 << 20)
 
 
 def copied(original: Path, copy: Path) -> Path:
-    """A copy without sockets, which `shutil` does not copy and `cp -a` makes without a listener."""
-    shutil.copytree(original, copy, symlinks=True, ignore=lambda _, names: {one for one in names if "sock" in one})
+    """A copy without sockets, which `cp -a` makes without a listener, and without the copy of the supervisor, which an
+    ordinary user cannot read."""
+
+    def left_out(_: str, names: list[str]) -> set[str]:
+        return {name for name in names if name.endswith(".sock") or name.startswith("danube-step")}
+
+    shutil.copytree(original, copy, symlinks=True, ignore=left_out)
     return copy
 
 

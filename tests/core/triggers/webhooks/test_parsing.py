@@ -48,7 +48,7 @@ def test_githubs_examples_cover_every_event() -> None:
 
 def test_a_github_tag_has_its_name_and_commit() -> None:
     assert event_of(one(Forge.GITHUB, "push-0")) == TagPush(
-        event_of(one(Forge.GITHUB, "push-4")).repository,  # type: ignore[union-attr]
+        event_of(one(Forge.GITHUB, "push-4")).repository,  # type: ignore[union-attr,arg-type]
         "simple-tag",
         "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
         "Codertocat",

@@ -1,0 +1,39 @@
+"""Text that a job hands over and that is stored: the one place where it is masked, or refused.
+
+What is only shown is masked. What names something (an image, an artifact, a variable) cannot be masked, since another
+thing would then be meant: it is refused where it holds a secret.
+"""
+
+from danube_pkg.core.errors import Invalid
+from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.logs.ports import JobLog
+
+
+class JobText:
+    """log: the job's, which knows every secret that the job can read."""
+
+    def __init__(self, log: JobLog) -> None:
+        self._log = log
+
+    def masked(self, text: str) -> str:
+        return self._log.redact(text)
+
+    def refuse_secret(self, what: str, text: str) -> None:
+        """Raises Invalid for a text with a secret in it. what: `the image of step 1`; no message has the text."""
+        if self.masked(text) != text:
+            raise Invalid(
+                "name-holds-secret",
+                f"{what} holds a secret",
+                cause="it would be stored and shown in clear",
+                hint="leave the secret out of names and pass it to the command with env=; a secret whose value is an"
+                " ordinary word is found in names too: danube secrets set",
+            )
+
+    def check_request(self, request: StepRequest) -> None:
+        """Raises Invalid where a part of a step that is stored or shown holds a secret."""
+        step = f"step {request.sequence}"
+        self.refuse_secret(f"the image of {step}", request.image)
+        self.refuse_secret(f"the shell of {step}", request.shell)
+        self.refuse_secret(f"the working directory of {step}", request.working_directory)
+        for name in request.environment:
+            self.refuse_secret(f"the name of an environment variable of {step}", name)
