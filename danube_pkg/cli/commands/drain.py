@@ -1,25 +1,108 @@
-"""`danube drain`: the server starts no new jobs, and running ones continue; until `danube resume`, over restarts."""
+"""`danube drain`: the server starts no new jobs, and the command waits until no job runs; until `danube resume`, over
+restarts.
+
+When the time is over it asks whether to cancel what still runs or to abort the drain; a script says so beforehand.
+"""
 
 import argparse
+import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import show
+from danube_pkg.cli.durations import seconds
+from danube_pkg.cli.output import print_json
 from danube_pkg.cli.servers import add_server_arguments
+
+TIMEOUT_SECONDS = 3600
+"""An hour is the default limit of a job."""
+
+POLL_SECONDS = 1.0
+
+CANCEL_SECONDS = 120.0
+"""How long cancelled jobs may take to end: a step has some seconds to stop, and its pod is removed after it."""
+
+CANCEL, ABORT = "kill", "abort"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=TIMEOUT_SECONDS,
+        metavar="TIME",
+        help="how long to wait for running jobs: 90, 5m, 1h; 0 does not wait (1h)",
+    )
+    parser.add_argument(
+        "--on-timeout",
+        choices=(CANCEL, ABORT),
+        help="what happens to jobs that run then: kill cancels them, abort ends the drain (asks; abort without a terminal)",
+    )
     add_server_arguments(parser)
 
 
 def main(options: argparse.Namespace) -> int:
-    return show(ApiClient(options).post("/api/v1/system/drain"), options, print_state)
+    client = ApiClient(options)
+    state = client.post("/api/v1/system/drain")
+    print_state(state, file=sys.stderr)
+    left = _wait(client, options.timeout)
+    if left and options.timeout:
+        if _choice(options, left) == ABORT:
+            print_state(client.post("/api/v1/system/resume"), file=sys.stderr)
+            return _done(options, state, left, aborted=True)
+        for job in client.get("/api/v1/jobs", {"status": "running", "limit": 200})["jobs"]:
+            client.post(f"/api/v1/jobs/{job['id']}/cancel")
+        left = _wait(client, CANCEL_SECONDS)
+    return _done(options, state, left, aborted=False)
 
 
-def print_state(state: Mapping[str, Any]) -> None:
+def print_state(state: Mapping[str, Any], *, file: Any = None) -> None:
     """Whether the server is draining."""
     if state["active"]:
-        print(f"draining since {state['since']}, by {state['by']}; danube resume ends it")
+        print(f"draining since {state['since']}, by {state['by']}; danube resume ends it", file=file)
     else:
-        print("not draining; new jobs are started")
+        print("not draining; new jobs are started", file=file)
+
+
+def _wait(client: ApiClient, limit_seconds: float) -> int:
+    """How many jobs still have a pod when none has any more, or the time is over."""
+    deadline, shown = time.monotonic() + limit_seconds, 0
+    while True:
+        phases: Mapping[str, int] = client.get("/api/v1/system")["phases"]
+        left = sum(count for phase, count in phases.items() if phase != "queued")
+        if not left or time.monotonic() >= deadline:
+            return left
+        if left != shown:
+            print(f"waiting for {_jobs(left)}", file=sys.stderr)
+            shown = left
+        time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _choice(options: argparse.Namespace, left: int) -> str:
+    if options.on_timeout:
+        return str(options.on_timeout)
+    if not sys.stdin.isatty():
+        return ABORT
+    print(f"the time is over, and {_jobs(left)} still run", file=sys.stderr)
+    answer = ""
+    while answer not in (CANCEL, ABORT):
+        answer = input(f"{CANCEL} them, or {ABORT} the drain? ").strip().lower()
+    return answer
+
+
+def _done(options: argparse.Namespace, state: Mapping[str, Any], left: int, *, aborted: bool) -> int:
+    """The outcome; 0 where no job runs, or where the command was not to wait."""
+    if options.json:
+        print_json({**state, "active": not aborted, "running": left})
+    elif aborted:
+        print(f"the drain was aborted: {_jobs(left)} still run")
+    elif left:
+        print(f"{_jobs(left)} still run; the server can be stopped all the same: they continue under the next one")
+    else:
+        print("no job runs: it is safe to stop the server")
+    return 1 if aborted or (left and options.timeout) else 0
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' if count != 1 else ''}"

@@ -8,6 +8,7 @@ from typing import Any
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import one_line, print_json
 from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.core.configuration.level_notes import admin_levels_without_admins
 from danube_pkg.core.configuration.planned import planned_settings
 from danube_pkg.core.danubefile import Outline
 from danube_pkg.core.errors import Invalid
@@ -74,6 +75,8 @@ def _print(found: Validation, plan: dict[str, Any] | None) -> None:
         print(f"configuration OK: {counts}")
         for setting in planned_settings(state):
             print(f"  note: {setting}")
+        for sentence in admin_levels_without_admins(state):
+            print(f"  note: {sentence}")
     for path, outline in found.outlines.items():
         print(f"{path} OK: {outline.name}")
         for warning in outline.warnings:

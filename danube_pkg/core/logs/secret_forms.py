@@ -177,7 +177,7 @@ def _text_forms(text: bytes, *, folds: bool, whole_word: bool = False) -> Iterat
         if len(anchor) >= MIN_ANCHOR_BYTES:
             yield anchor, Form(FormKind.TEXT, text, escaping, folds, whole_word, leading=leading)
         elif escaping is None:
-            yield b"", Form(FormKind.EXACT, text, whole_word=whole_word)
+            yield b"", Form(FormKind.EXACT, text[:_COMPARED_BYTES])
 
 
 def _head_of(text: bytes) -> bytes:

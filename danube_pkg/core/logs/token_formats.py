@@ -56,8 +56,10 @@ def _token(prefix: str, rest: str, count: str, anchor: str = "") -> TokenFormat:
 
 
 _WORD = "A-Za-z0-9_"
-_KEY_NAME = rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
-_KEY_BODY = rb"(?:[A-Za-z0-9+/=\s:,\"'|>.-]|\\[nr])"
+_KEY_NAME = rb"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+_KEY_BODY = rb"(?:[A-Za-z0-9+/=\s:,\"'|>.]|-(?!-)|\\[nr])"
+"""No two dashes: the next header ends it, so that output full of headers is not read again for each."""
+
 _JWT = r"A-Za-z0-9_-"
 
 TOKEN_FORMATS = (
@@ -76,9 +78,14 @@ TOKEN_FORMATS = (
     TokenFormat(
         b"+++++begin",
         b"-----BEGIN ",
-        re.compile(_KEY_NAME + rb"(?:" + _KEY_BODY + rb"*?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
-                   rb"|(?:(?:\s|\\n)+[A-Za-z0-9+/=]{40,})+)"),
-        re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}-{0,5}|" + _KEY_NAME + rb"(?:[A-Za-z0-9+/=\s:,\"'|>.-]|\\[nr]?)*"),
+        re.compile(
+            _KEY_NAME + rb"(?:" + _KEY_BODY + rb"*-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+            rb"|(?:(?:\s|\\n)+[A-Za-z0-9+/=]{40,})+)"
+        ),
+        re.compile(
+            rb"-----BEGIN [A-Z0-9 ]{0,40}-{0,5}|"
+            + _KEY_NAME + _KEY_BODY + rb"*(?:\\|-{1,5}|-----(?:E|EN|END|END [A-Z0-9 ]{0,40}-{0,5}))?"
+        ),
     ),
 )  # fmt: skip
 """AWS, GitHub, GitLab, Slack, JSON Web Tokens (RFC 7519), private keys (RFC 7468)."""

@@ -1,7 +1,9 @@
 """Login with a password, where Danube checks the configuration's own hashes.
 
 The response time does not reveal whether an account exists: an unknown address costs one bcrypt as well. Tries are
-limited for each account and for each network address; above the limit even the right password has to wait.
+limited for each account from one network address, for each address, and for each account over all addresses; above the
+limit even the right password has to wait. The last limit is high, and an address from which the user has logged in
+before is exempt from it: otherwise any client could keep a user out whose e-mail address it knows.
 """
 
 import ipaddress
@@ -15,6 +17,11 @@ from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Mutable
 
 ACCOUNT_TRIES = 10
+"""For an account, from one network address."""
+
+ALL_ADDRESSES_TRIES = 100
+"""For an account, from all addresses that did not log in to it before: many machines guess together."""
+
 ADDRESS_TRIES = 30
 """More than for an account: a whole team may be behind one address."""
 
@@ -86,7 +93,10 @@ class Passwords:
         self._store = store
         self._check = check
         self._clock = clock
-        self._accounts = _Limit(ACCOUNT_TRIES)
+        self._accounts = _Limit(ALL_ADDRESSES_TRIES)
+        self._pairs = _Limit(ACCOUNT_TRIES)
+        self._known: OrderedDict[str, None] = OrderedDict()
+        """Pairs of account and address that logged in before, newest last."""
         self._addresses = _Limit(ADDRESS_TRIES)
 
     def begin(self, email: str, address: str) -> Callable[[], None]:
@@ -95,14 +105,24 @@ class Passwords:
         It is counted before the password is checked, or many tries at once would not be limited.
         """
         account, network, now = email.strip().lower(), _network(address), self._clock.monotonic()
-        wait = max(self._accounts.wait_seconds(account, now), self._addresses.wait_seconds(network, now))
+        pair = f"{account} {network}"
+        limits = [(self._pairs, pair), (self._addresses, network)]
+        if pair not in self._known:
+            limits.append((self._accounts, account))
+        wait = max(limit.wait_seconds(key, now) for limit, key in limits)
         if wait:
             raise TooManyTries(wait)
-        self._accounts.failed(account, now)
-        self._addresses.failed(network, now)
+        for limit, key in limits:
+            limit.failed(key, now)
 
         def succeeded() -> None:
-            self._accounts.succeeded(account)
+            self._pairs.succeeded(pair)
+            if pair not in self._known:
+                self._accounts.discount(account)
+            self._known[pair] = None
+            self._known.move_to_end(pair)
+            while len(self._known) > TRACKED:
+                self._known.popitem(last=False)
             self._addresses.discount(network)  # not all: a user could otherwise guess at other accounts without a limit
 
         return succeeded

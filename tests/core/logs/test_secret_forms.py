@@ -254,6 +254,12 @@ def test_output_that_is_dense_with_beginnings_of_a_secret_is_masked_without_comp
     assert patterns.mask(b"aaaaaaaaaaaa end\n")[0] == b"aaaaaaaaaaaa end\n"
 
 
+def test_a_value_of_blanks_and_colons_alone_is_masked() -> None:
+    assert Patterns([b":: :: ::"]).mask(b"a :: :: :: b", final=True)[0] == b"a *** b"
+    assert stream(Patterns([b":" * 65536]), [b"a" + b":" * 90, b":" * 29, b":b"]) == b"a***b"
+    assert stream(Patterns([b":: :: ::"]), [b"a ::", b" :: :", b": b"]) == b"a *** b"
+
+
 # --- ordinary text
 
 KUBECONFIG = b"""apiVersion: v1

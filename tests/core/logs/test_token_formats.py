@@ -81,3 +81,17 @@ def test_e_mail_addresses_are_masked_where_it_is_wanted() -> None:
     assert EMAILS.mask(raw, final=True)[0] == expected
     assert in_parts(EMAILS, [raw[at : at + 1] for at in range(len(raw))]) == expected
     assert FORMATS.mask(raw, final=True)[0] == raw
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"-----BEGIN PRIVATE KEY-----\n", b"eyJhbGciOi.", b"--- job\n", b"ghp_x ", b"AKIA", b"-----BEGIN A", b"a@b."],
+)
+def test_of_output_full_of_beginnings_little_is_held_back(piece: bytes) -> None:
+    patterns = Patterns(sets=[ValueSet((), (*OWN_LINES, *TOKEN_FORMATS))], mask_emails=True)
+    raw = piece * (60_000 // len(piece))
+    held = b""
+    for at in range(0, len(raw), 6000):
+        held += raw[at : at + 6000]
+        held = held[patterns.mask(held)[1] :]
+        assert len(held) < 2 * 16 * 1024

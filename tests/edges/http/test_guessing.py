@@ -8,6 +8,7 @@ from danube_pkg.core.errors import Unauthenticated
 from danube_pkg.services.identity.passwords import (
     ACCOUNT_TRIES,
     ADDRESS_TRIES,
+    ALL_ADDRESSES_TRIES,
     Passwords,
     TooManyTries,
 )
@@ -93,3 +94,24 @@ async def test_a_correct_password_resets_the_count_of_the_account(api: Api) -> N
     await guarded.log_in("alice@example.com", PASSWORD, ADDRESS)
     for _ in range(ACCOUNT_TRIES - 1):
         await guess(guarded, "alice")
+
+
+async def test_guesses_from_elsewhere_do_not_keep_the_user_out(api: Api) -> None:
+    api.user("alice")
+    guarded = passwords(api, CountingCheck())
+    for _ in range(ACCOUNT_TRIES):
+        await guess(guarded, "alice", "198.51.100.7")
+    with pytest.raises(TooManyTries):
+        await guarded.log_in("alice@example.com", PASSWORD, "198.51.100.7")
+    assert (await guarded.log_in("alice@example.com", PASSWORD, ADDRESS)).id == "alice"
+
+
+async def test_many_addresses_that_guess_together_are_limited_and_a_known_address_is_exempt(api: Api) -> None:
+    api.user("alice")
+    guarded = passwords(api, CountingCheck())
+    await guarded.log_in("alice@example.com", PASSWORD, ADDRESS)
+    for number in range(ALL_ADDRESSES_TRIES):
+        await guess(guarded, "alice", f"198.51.100.{number}")
+    with pytest.raises(TooManyTries):
+        await guarded.log_in("alice@example.com", "a guess", "203.0.113.1")
+    assert (await guarded.log_in("alice@example.com", PASSWORD, ADDRESS)).id == "alice"
