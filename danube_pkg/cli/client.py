@@ -23,15 +23,12 @@ TIMEOUT_SECONDS = 60.0
 """Four of the heartbeats that the server sends on an event stream every 15 s."""
 
 RECONNECT_SECONDS = 60.0
-"""How long a follower waits for a server that is being restarted or upgraded."""
+"""How long a server that is being restarted or upgraded is waited for, by a follower and after a lost answer."""
 
 RECONNECT_INTERVAL_SECONDS = 0.2
 
 PAGE = 200
 """The most items that the API returns at once."""
-
-POST_TRIES = 5
-"""One second in all, enough for a restart of the server. The Idempotency-Key makes a repetition harmless."""
 
 _KINDS: Mapping[int, type[PlatformError]] = {
     400: errors.Invalid,
@@ -72,8 +69,16 @@ class ServerEvent(Record):
     id: str
 
 
+class NoServer(Unavailable):
+    """No connection was made, so nothing was carried out."""
+
+
 class AnswerLost(Unavailable):
-    """The request was sent, and no answer came: it may have been carried out or not."""
+    """The request was sent, and the connection broke before the answer: it may have been carried out or not."""
+
+
+class AnswerLate(Unavailable):
+    """The request was sent, and the server takes longer than a client waits: it may yet be carried out."""
 
 
 class ApiClient:
@@ -85,8 +90,7 @@ class ApiClient:
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """The JSON of the answer. Raises the server's error, and Unavailable if no server answers."""
         words = "&".join(f"{name}={quote(str(value))}" for name, value in (query or {}).items() if value is not None)
-        with self._request("GET", f"{path}?{words}" if words else path) as response:
-            return json.loads(response.read())
+        return json.loads(self._answer("GET", f"{path}?{words}" if words else path))
 
     def listed(
         self, path: str, key: str, query: Mapping[str, object] | None = None, *, limit: int | None = None
@@ -104,30 +108,49 @@ class ApiClient:
                 return
 
     def post(self, path: str, body: object = None) -> Any:
-        """The JSON of the answer. Raises the server's error. If the answer was lost, the request is repeated without
-        effect."""
+        """The JSON of the answer. Raises the server's error.
+
+        After a lost answer the request is repeated, also to a restarted server. All tries have one Idempotency-Key, so
+        that they are one request to it.
+        """
         data = json.dumps(body).encode() if body is not None else b""
         headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(16)}
-        for left in reversed(range(POST_TRIES)):
-            try:
-                with self._request("POST", path, data, headers) as response:
-                    return json.loads(response.read() or b"null")
-            except AnswerLost:
-                if not left:
-                    raise
-            time.sleep(RECONNECT_INTERVAL_SECONDS)
-        raise AssertionError("the last try either answers or raises")
+        return json.loads(self._repeated("POST", path, data, headers) or b"null")
 
     def put(self, path: str, data: bytes) -> Any:
-        """The answer; None if it is empty. Raises the server's error."""
-        with self._request("PUT", path, data) as response:
-            return json.loads(response.read() or b"null")
+        """The answer; None if it is empty. Raises the server's error.
+
+        Repeated after a lost answer: the same content twice is the same.
+        """
+        return json.loads(self._repeated("PUT", path, data) or b"null")
 
     def delete(self, path: str) -> Any:
         """The answer's JSON; None for an answer without a body."""
-        with self._request("DELETE", path) as response:
-            body = response.read()
+        body = self._answer("DELETE", path)
         return json.loads(body) if body else None
+
+    def _repeated(self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+        lost: AnswerLost | None = None
+        until = time.monotonic() + RECONNECT_SECONDS
+        while True:
+            try:
+                return self._answer(method, path, body, headers)
+            except AnswerLost as error:
+                lost = lost or error
+            except NoServer:
+                if lost is None:
+                    raise
+            if time.monotonic() >= until:
+                raise lost
+            time.sleep(RECONNECT_INTERVAL_SECONDS)
+
+    def _answer(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+        """The whole body of the answer."""
+        with self._request(method, path, body, headers) as response:
+            try:
+                return response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._failure(error, method, sent=True) from error
 
     @contextlib.contextmanager
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
@@ -151,7 +174,7 @@ class ApiClient:
             except (Unavailable, OSError, http.client.HTTPException) as error:
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > RECONNECT_SECONDS:
-                    raise self._unreachable(error) from error
+                    raise self._failure(error, "GET", sent=False) from error
             time.sleep(RECONNECT_INTERVAL_SECONDS)
 
     @contextlib.contextmanager
@@ -168,7 +191,7 @@ class ApiClient:
                 connection.request(method, path, body=body or None, headers={**given, **(headers or {})})
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error, AnswerLost if sent else Unavailable) from error
+                raise self._failure(error, method, sent=sent) from error
             if response.status >= 400:
                 raise _error_of(response.status, response.read(), response.headers.get("Retry-After", ""))
             yield response
@@ -182,13 +205,19 @@ class ApiClient:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
 
-    def _unreachable(self, error: Exception, kind: type[Unavailable] = Unavailable) -> Unavailable:
-        return kind(
-            "server-unreachable",
-            f"no server answers at {self.server.name}",
-            cause=getattr(error, "strerror", "") or str(error) or type(error).__name__,
-            hint=self.server.hint,
-        )
+    def _failure(self, error: Exception, method: str, *, sent: bool) -> Unavailable:
+        """Refused, broken and late are three different things to do."""
+        cause = getattr(error, "strerror", "") or str(error) or type(error).__name__
+        name = self.server.name
+        if not sent:
+            return NoServer("server-unreachable", f"no server answers at {name}", cause=cause, hint=self.server.hint)
+        doubt = "" if method == "GET" else "; whether the request was carried out is not known"
+        hint = "try again" if method == "GET" else "see what was done: danube jobs, danube audit; then try again"
+        if isinstance(error, TimeoutError):
+            what = f"the server at {name} has not answered within {TIMEOUT_SECONDS:g} s{doubt}"
+            return AnswerLate("answer-late", what, hint=hint)
+        what = f"the connection to {name} broke before the answer{doubt}"
+        return AnswerLost("answer-lost", what, cause=cause, hint=hint)
 
 
 def _events(response: IO[bytes]) -> Iterator[ServerEvent]:

@@ -9,12 +9,16 @@ import yaml
 
 from danube_pkg.cli.output import one_line, print_table, size
 from danube_pkg.cli.terminal import visible
+from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.policy import Verdict, parse_entry, yaml_lines
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.services.egress import EgressReport
 
 MAX_FILE_BYTES = 1024**2
+
+MAX_REFUSED = 20
+"""Destinations that are named at the end of a run; the log has all of them."""
 
 
 def allowed(words: Sequence[str]) -> tuple[str, ...]:
@@ -50,18 +54,25 @@ def _entries_of(path: Path) -> list[str]:
 
 
 def print_learned(report: EgressReport, network: Network) -> None:
-    """On standard error after a run: the allowlist that it needs. Nothing if it opened no connection."""
+    """On standard error after a run: what was refused, and the allowlist that the run needs. Nothing if it opened no
+    connection. What is refused while learning (an address of this machine, a metadata service) is not in the list: its
+    lines name the entries."""
     if not network.through_proxy or not report.contacts:
         return
     refused = [one for one in report.destinations if one.latest.verdict is Verdict.REFUSED]
     reached = [one for one in report.destinations if one.latest.verdict is Verdict.ALLOWED]
     places = f"{len(reached)} reached" + (f", {len(refused)} refused" if refused else "")
+    for one in refused[:MAX_REFUSED]:
+        print(one_line(note(one.latest)), file=sys.stderr)
+    if len(refused) > MAX_REFUSED:
+        print(f"egress refused: {len(refused) - MAX_REFUSED} more destinations", file=sys.stderr)
     missing = {entry for one in refused for entry in one.latest.allow} if network is Network.ALLOWLIST else set()
     needed = [*report.needed, *sorted(missing - set(report.needed))]
-    if not needed:
-        print(f"egress: {places}; this run needs no egress_allowlist", file=sys.stderr)
-        return
-    print(f"egress: {places}; the allowlist that this run needs:\n\n{visible(yaml_lines(needed))}", file=sys.stderr)
+    if needed:
+        shown = visible(yaml_lines(needed))
+        print(f"egress: {places}; the allowlist that this run needs:\n\n{shown}", file=sys.stderr)
+    else:
+        print(f"egress: {places}{'' if refused else '; this run needs no egress_allowlist'}", file=sys.stderr)
 
 
 def print_ledger(view: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@
     ├── Retryable                          the same call may succeed later (503)
     │   ├── Unavailable                    a component is not reachable
     │   │   ├── Throttled                  it is rate-limiting; says when to try again (429)
-    │   │   └── cli.AnswerLost             the connection broke before the response
+    │   │   └── cli.NoServer, AnswerLost, AnswerLate    refused, broken before the response, no response in time
     │   └── StorageUnwritable              nothing can be written; nothing was lost, the writer waits (507)
     │       ├── StorageFull                no space on disk
     │       └── StorageFailing             the disk is read-only, broken or gone

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     JOB_TIMEOUT = "job-timeout"
     HOST_LACKS = "host-lacks"
+    LOG_LOST = "log-lost"
 
     @property
     def ends_containers(self) -> bool:
@@ -86,7 +87,7 @@ HINTS: dict[Reason, str] = {
     Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",
     Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
-    Reason.SCRIPT_ERROR: "fix the line that the traceback names; run it here with: danube run",
+    Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names; run it here with: danube run",
     Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",
     Reason.SCRIPT_MISSING: "commit the file, or name it in the pipeline's YAML as spec.script",
     Reason.SCRIPT_EXITED: "let the function return instead of calling exit(); raise an exception to fail",
@@ -100,6 +101,26 @@ HINTS: dict[Reason, str] = {
     Reason.WORKSPACE_FULL: "raise the pipeline's workspace_size_gb, or remove files that later steps do not need",
     Reason.SOURCE_UNAVAILABLE: "check that the repository and the ref exist and that Danube may read them",
     Reason.JOB_TIMEOUT: "raise the pipeline's max_duration_seconds, or find the step that takes so long",
-    Reason.CANCELLED: "start it again with: danube rerun JOB",
+    Reason.CANCELLED: "nothing is wrong; the same commit runs again with: danube rerun JOB",
     Reason.HOST_LACKS: "check this machine with: danube doctor",
+    Reason.LOG_LOST: "find out what removes files below logs/ of the data directory; then: danube rerun JOB",
 }
+
+_RUN_HINTS: dict[Reason, str] = {
+    Reason.STEP_FAILED: "read the end of the step's output above",
+    Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names",
+    Reason.INFRASTRUCTURE_LOST: "run it again: danube run; if it happens again: danube doctor",
+    Reason.POD_LOST: "run it again: danube run; find out what removed its pod",
+    Reason.LOG_LOST: "find out what removes files below ~/.local/state/danube; then run it again",
+    Reason.EVICTED: "run it again: danube run; the machine was short of a resource",
+    Reason.SCRIPT_MISSING: "name the file: danube run --script FILE",
+    Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",
+    Reason.OUT_OF_MEMORY: "free memory on this machine, or make the command use less",
+    Reason.CANCELLED: "",
+}
+"""Where they differ for `danube run`, which has no server, no stored job and no pipeline's YAML."""
+
+
+def run_hint(reason: Reason) -> str:
+    """What to try next after a `danube run`; "" where nothing is wrong."""
+    return _RUN_HINTS.get(reason, HINTS.get(reason, ""))

@@ -17,7 +17,7 @@ from danube._errors import DanubeError
 from danube._process import refuse_in_child
 from danube._proto import coordinator_pb2 as pb
 from danube._proto.coordinator_pb2_grpc import CoordinatorStub
-from danube._results import StepResult
+from danube._results import SERVER_LOST, StepResult
 from danube._session import Chunks, StepCall
 
 from danube_pkg.kit.backoff import Backoff
@@ -163,7 +163,8 @@ class CoordinatorClient:
                     _print_notice(error)
                     notice_at = math.inf
                 if now() > self._deadline_at:
-                    raise DanubeError("server-lost", "the server was unreachable until the job's deadline") from None
+                    what = "the server was unreachable until the job's deadline"
+                    raise DanubeError(SERVER_LOST, what, hint="run the job again: danube rerun JOB") from None
             pause(backoff.next())
 
 

@@ -1,10 +1,14 @@
 """The result of a step, the error of a failed step, and the handle of a running step."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from danube._errors import DanubeError
 from danube._process import refuse_in_child
+
+SERVER_LOST = "server-lost"
+"""The reference of the error after which it is not known whether the step has ended."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class StepResult:
     status: `success`, `failure`, `cancelled` or `timeout`.
     exit_code: the command's; 128 + n where signal n ended it; -1 where it did not run.
     reason: why it did not succeed, finer than the status (`step-timeout`, `out-of-memory`, …).
-    message: the reason as text.
+    message: the reason as text; for a success, what is worth knowing of it.
     attempt: the number of the last attempt, from 1.
     """
 
@@ -41,12 +45,16 @@ class StepResult:
         Raises DanubeError where a restart of the server lost it.
         """
         if self.raw_output is None:
-            raise DanubeError("output-lost", f"the output of step {self.name!r} is in the log only")
+            raise DanubeError(
+                "output-lost",
+                f"the output of step {self.name!r} is in the log only",
+                hint="let the command write what is needed into a file of /workspace, and read that",
+            )
         return self.raw_output.decode(errors="replace")
 
     def describe(self) -> str:
         """The result as the end of a sentence: `failed with exit code 1`."""
-        return self.message or ("succeeded" if self.ok else f"failed with exit code {self.exit_code}")
+        return "succeeded" if self.ok else self.message or f"failed with exit code {self.exit_code}"
 
 
 class StepFailed(DanubeError):
@@ -64,8 +72,11 @@ class StepFailed(DanubeError):
 class StepHandle:
     """A step that runs in the background. Wait for each one: a job that ends with a running step fails."""
 
-    def __init__(self, name: str, future: "Future[StepResult]", check: bool) -> None:
+    def __init__(
+        self, name: str, future: "Future[StepResult]", check: bool, on_refusal: Callable[[], object] = lambda: None
+    ) -> None:
         self.name = name
+        self._on_refusal = on_refusal
         self._future = future
         self._check = check
 
@@ -80,7 +91,12 @@ class StepHandle:
         Raises DanubeError in a child process, where no thread would ever bring the result.
         """
         refuse_in_child()
-        result = self._future.result()
+        try:
+            result = self._future.result()
+        except DanubeError as refusal:
+            if refusal.reference != SERVER_LOST:
+                self._on_refusal()  # the server has no such step, and from here on the caller's handling counts
+            raise
         if self._check and not result.ok:
             raise StepFailed(result)
         return result

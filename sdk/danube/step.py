@@ -33,10 +33,11 @@ def run(
 ) -> StepResult:
     """Run a command and wait until it has ended.
 
-    command: run by the shell; only the files below `/workspace` persist to the next step.
+    command: of at most 128 KiB, run by the shell; only the files below `/workspace` persist to the next step.
     name: shown in the log and on the page; by default the command's first line.
     image: the container's image; by default the pipeline's.
-    env: environment variables of this command. Secrets belong here, not into the command.
+    env: environment variables of this command, 128 KiB each and 1 MiB together. Secrets belong here, not into the
+        command.
     working_directory: absolute, or below `/workspace`.
     shell: the program that runs the command, with its options: `bash -euo pipefail`, `python3`. It gets `-c` and the
         command. By default that of `@pipeline`, or else `/bin/sh -e`, with which the command stops at its first failing
@@ -143,7 +144,7 @@ def _start(
             future.set_result(result)
 
     threading.Thread(target=work, name=f"step {call.sequence}", daemon=True).start()
-    return StepHandle(call.name, future, check)
+    return StepHandle(call.name, future, check, lambda: without_end.pop(call.sequence, None))
 
 
 def steps_without_end() -> list[tuple[int, str]]:
@@ -160,13 +161,18 @@ def _check(
         raise DanubeError(
             "step-invalid",
             "a command or an environment variable has a character that it cannot have (a NUL byte, or = in a name)",
+            hint="put binary data into a file of /workspace",
         )
     if shell is not None:
         check_shell(shell)
     if timeout_seconds is not None and timeout_seconds <= 0:
-        raise DanubeError("step-invalid", f"timeout_seconds={timeout_seconds} must be at least 1")
+        raise DanubeError(
+            "step-invalid",
+            f"timeout_seconds={timeout_seconds} must be at least 1",
+            hint="leave it out for no timeout but the job's",
+        )
     if not 0 <= retries <= 10:
-        raise DanubeError("step-invalid", f"retries={retries} must be from 0 to 10")
+        raise DanubeError("step-invalid", f"retries={retries} must be from 0 to 10", hint="retries=3")
 
 
 def _first_line(command: str) -> str:

@@ -80,6 +80,23 @@ def test_a_step_that_was_refused_and_not_waited_for_fails_the_job(session: Recor
     assert run(session, pipeline_of("step.start('make', name='refused')")).reason == "step-open"
 
 
+@pytest.mark.parametrize(
+    ("reference", "reason"), [("step-too-large", ""), ("too-many-steps", ""), ("server-lost", "step-open")]
+)
+def test_a_refused_step_that_the_author_handles_is_not_open(
+    session: RecordingSession, reference: str, reason: str
+) -> None:
+    def refused(call: StepCall) -> StepResult:
+        raise DanubeError(reference, "the environment is too large")
+
+    session.ends["refused"] = refused
+    text = pipeline_of(
+        "try:", "    step.run('make', name='refused')", "except Exception:", "    step.run('make less', name='less')"
+    )
+    assert run(session, text).reason == reason
+    assert session.ended == ["refused", "less"]
+
+
 def test_the_danubefile_that_uses_the_whole_sdk_runs(
     session: RecordingSession, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,6 +96,9 @@ class CrashingLogs:
         self._process.touch("log.open")
         return CrashingLog(self.real.open(job_id, patterns=patterns, limit_bytes=limit_bytes), self._process)
 
+    async def check(self, job_id: str) -> None:
+        await self.real.check(job_id)
+
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")
         return await self.real.read(job_id, begin, end, step=step)
@@ -145,6 +148,9 @@ class CrashingLog:
     def note(self, key: str, step: int, text: str) -> None:
         self._process.touch("log.note")
         self._log.note(key, step, text)
+
+    def has_note(self, key: str) -> bool:
+        return self._log.has_note(key)
 
     def step_range(self, step: int) -> tuple[int, int]:
         return self._log.step_range(step)

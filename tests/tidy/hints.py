@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from tests.tidy import commands
 from tests.tidy.tree import Source
 
-REFUSALS = ("Permanent", "Invalid", "Unauthenticated", "Forbidden", "NotFound", "Conflict", "TooLarge", "Unavailable")
+REFUSALS = (
+    "Permanent",
+    "Invalid",
+    "Unauthenticated",
+    "Forbidden",
+    "NotFound",
+    "Conflict",
+    "TooLarge",
+    "Unavailable",
+    "DanubeError",
+)
 """The kinds of `core/errors.py` that a user meets, made with a reference and a sentence."""
 
 _COORDINATOR = "answered to a job's own coordinator, which no user writes"

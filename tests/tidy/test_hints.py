@@ -15,11 +15,11 @@ def sample(text: str) -> Source:
 
 
 def test_every_refusal_says_what_fixes_it() -> None:
-    assert_none(hints.refusal_without_hint, python("danube_pkg/"))
+    assert_none(hints.refusal_without_hint, python("danube_pkg/", "sdk/"))
 
 
 def test_each_refusal_that_is_listed_without_a_hint_is_made() -> None:
-    made = {reference for source in python("danube_pkg/") for reference, _, _ in hints.hintless(source)}
+    made = {reference for source in python("danube_pkg/", "sdk/") for reference, _, _ in hints.hintless(source)}
     assert set(hints.WITHOUT_HINT) - made == set()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from danube_pkg.adapters.logs.index import LogIndex
 from danube_pkg.adapters.logs.lines import LineReader
 from danube_pkg.adapters.logs.maps import LogMaps
+from danube_pkg.adapters.logs.repair import repair
 from danube_pkg.adapters.logs.searching import search_file
 from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.logs.index import Found
@@ -65,6 +66,10 @@ class FileJobLogs:
         self._open.clear()
 
     # --- reading
+
+    async def check(self, job_id: str) -> None:
+        if job_id not in self._open:
+            await asyncio.to_thread(repair, self.path(job_id), self._now())
 
     def size(self, job_id: str, *, step: int | None = None) -> int:
         if step is not None:

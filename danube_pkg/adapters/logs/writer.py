@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from danube_pkg.adapters.logs.repair import restore
 from danube_pkg.core.errors import Defect
 from danube_pkg.core.logs.index import (
     RECORD_BYTES,
@@ -162,6 +163,9 @@ class LogWriter:
             masked, _ = self._patterns.mask(text.encode(), final=True, before=b" ")  # its dashes are Danube's own
             self._append(masked + b"\n", RecordKind.NOTE, step, key=named)
 
+    def has_note(self, key: str) -> bool:
+        return note_key(key) in self._notes
+
     def step_range(self, step: int) -> tuple[int, int]:
         return self._ranges.get(step, (0, 0))
 
@@ -187,6 +191,8 @@ class LogWriter:
 
     def _sync(self) -> None:
         with self._translated():
+            restore(self._log, self.path)
+            restore(self._index, self.path.with_suffix(".idx"))
             os.fsync(self._log)
             os.fsync(self._index)
 

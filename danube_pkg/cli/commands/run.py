@@ -27,6 +27,7 @@ from danube_pkg.cli.process_log import start_log
 from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.core.pipelines import Pipeline, PipelineSettings
+from danube_pkg.core.reasons import run_hint
 from danube_pkg.core.runtimes.pods import Network
 from danube_pkg.edges.http.views.egress import destination_view
 from danube_pkg.edges.http.views.jobs import job_summary, step_view
@@ -225,8 +226,7 @@ async def _watch(run: RunParts, job: Job, *, as_json: bool, raw: bool) -> Mappin
         async with run.jobs.engine.watch(job.id) as states:
             async for _ in states:
                 continue  # until the job is closed and its pod removed
-    found: Mapping[str, Any] = to_builtins(job_summary(latest))
-    return found
+    return {**to_builtins(job_summary(latest)), "hint": run_hint(latest.reason)}
 
 
 def _print_changes(events: JsonPrinter, before: Job, after: Job) -> None:

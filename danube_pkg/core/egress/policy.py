@@ -257,7 +257,12 @@ class Policy:
         holding = [entry for entry in self._entries if entry.holds(address)]
         if any(entry.has_port(target.port) for entry in holding):
             return Decision(Verdict.ALLOWED, EgressReason.LISTED)
-        missing = (entry_for(str(address), target.port),)
+        missing: tuple[str, ...] = (entry_for(str(address), target.port),)
+        if target.address is None and not any(e.names(target.host) and e.has_port(target.port) for e in self._entries):
+            missing = (
+                entry_for(target.host, target.port),
+                *missing,
+            )  # learning let the name pass; a list must have both
         if target.address is None and kind is AddressKind.PUBLIC:
             return Decision(Verdict.ALLOWED, EgressReason.LISTED)
         if self.learn and kind in (AddressKind.PUBLIC, AddressKind.PRIVATE):

@@ -10,8 +10,12 @@ from danube_pkg.kit.records import HIDDEN, Record
 MAX_OUTPUT_BYTES = 1024**2
 """A step's result carries the last MiB of its output: enough for any value that a pipeline computes with."""
 
+MAX_ARGUMENT_BYTES = 128 * 1024 - 1
+"""A command is one argument of its shell, a variable with its name one string of the environment: the kernel takes 128
+KiB for each, with the zero byte at the end (MAX_ARG_STRLEN, execve(2))."""
+
 MAX_STEP_BYTES = 1024**2
-"""The bound of command and environment together; the kernel takes 128 KiB for each of them."""
+"""The bound of command and environment together: with the container's own, well below the kernel's 2 MiB."""
 
 MAX_STEP_NAME_BYTES = 500
 """Names are stored: those of 2000 steps are a megabyte of the database and of the job's page."""

@@ -143,9 +143,11 @@ class StepsStopped(JobEvent):
 
 
 class LogClosed(JobEvent):
-    """The log is whole. `step_ranges`: each step's sequence and its byte range in the log."""
+    """The log is closed. `step_ranges`: each step's sequence and its byte range in the log. is_lost: lines that the log
+    had are gone."""
 
     step_ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    is_lost: bool = False
 
 
 class PodDeleted(JobEvent):

@@ -14,9 +14,10 @@ from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.decision import Decision, IllegalEvent, owing
 from danube_pkg.core.jobs.effects import EffectKind
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase
-from danube_pkg.core.jobs.steps import describe_failure, signal_name
+from danube_pkg.core.jobs.steps import describe_failure
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
+from danube_pkg.kit.signals import signal_name
 
 EFFECTS_OF_THE_END = (EffectKind.STOP_STEPS, EffectKind.CLOSE_LOG, EffectKind.DELETE_POD)
 """What a job owes when its outcome is decided, in this order, each once the one before is done."""
@@ -45,7 +46,16 @@ def log_closed(job: Job, event: ev.LogClosed, now: float) -> Decision:
         else step
         for step in job.steps
     )
-    return publish(replace(job, steps=steps), event, now)
+    job = replace(job, steps=steps)
+    return publish(without_log(job) if event.is_lost else job, event, now)
+
+
+def without_log(job: Job) -> Job:
+    """A job whose log is lost: a success that cannot be shown is none."""
+    if job.outcome is not Status.SUCCESS:
+        return job
+    message = "its log was lost while it ran: another program removed the file"
+    return replace(job, outcome=Status.FAILURE, reason=Reason.LOG_LOST, message=message)
 
 
 def publish(job: Job, event: ev.JobEvent, now: float) -> Decision:

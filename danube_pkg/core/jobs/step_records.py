@@ -1,9 +1,22 @@
-"""The end of a step from a supervisor's authentic record: the only source of a success."""
+"""The end of a step from a supervisor's authentic record: the only source of a success.
+
+A step's reason is its own. The container's count of kills for memory is shared by all steps that run in it, so it is
+the reason only of a step that a SIGKILL has ended; for any other it is a note.
+"""
+
+import signal
 
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.runtimes.supervisor import StepRecord
+from danube_pkg.kit.signals import signal_name
+
+SHELL_SIGNAL_BASE = 128
+"""A shell returns 128 + n when signal n has ended its command (POSIX.1-2017, XCU 2.8.2)."""
+
+_NAMED = {int(one) for one in signal.Signals if one <= signal.SIGSYS}
+"""Signals whose number behind 128 names them; real-time signals are not sent by accident."""
 
 
 def end_of_step(step: Step, record: StepRecord, *, memory_kills: int, workspace_full: str = "") -> StepEnd:
@@ -33,12 +46,37 @@ def _judge(step: Step, record: StepRecord, memory_kills: int, workspace_full: st
     if record.killed:
         return Status.CANCELLED, Reason.CANCELLED, "was stopped"
     if record.exit_code == 0 and not record.signal:
-        return Status.SUCCESS, Reason.NONE, ""
-    if memory_kills > 0:
+        return Status.SUCCESS, Reason.NONE, _memory_note(memory_kills)
+    number = record.signal or 0
+    if record.exit_code is not None and record.exit_code - SHELL_SIGNAL_BASE in _NAMED:
+        number = record.exit_code - SHELL_SIGNAL_BASE
+    if number == signal.SIGKILL and memory_kills > 0:
         return Status.FAILURE, Reason.OUT_OF_MEMORY, "was killed by the kernel: its container was out of memory"
     if workspace_full:
         return Status.FAILURE, Reason.WORKSPACE_FULL, f"failed when the disk was full: {workspace_full}"
-    return Status.FAILURE, Reason.STEP_FAILED, ""
+    how, note = _how(record, number), _memory_note(memory_kills)
+    if note:
+        how = f"{how or f'failed with exit code {record.exit_code}'}; {note}"
+    return Status.FAILURE, Reason.STEP_FAILED, how
+
+
+def _how(record: StepRecord, number: int) -> str:
+    """The end as a predicate, "" for an exit code that says everything. number: the signal that ended it, or 0."""
+    if not number:
+        return ""
+    ended = f"was ended by {signal_name(number)}"
+    if record.exit_code is not None:
+        ended = f"failed with exit code {record.exit_code}, which a shell returns for {signal_name(number)}"
+    if number == signal.SIGKILL:
+        ended += ", which the kernel sends when memory is short (journalctl -k; the pipeline's memory_mb)"
+    return ended
+
+
+def _memory_note(kills: int) -> str:
+    if kills <= 0:
+        return ""
+    processes = "1 process" if kills == 1 else f"{kills} processes"
+    return f"{processes} of its container, which other steps may share, {'was' if kills == 1 else 'were'} killed for memory"
 
 
 def lost_end(message: str) -> StepEnd:

@@ -1,11 +1,11 @@
 """A step: one command that a job runs, over all its attempts."""
 
-import signal as signals
 from enum import StrEnum
 
 from danube_pkg.core.jobs.events import StepEnd
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.signals import signal_name
 
 MAX_STEPS = 2000
 """Enough for a matrix of 40 × 50. The supervisor keeps the record of each in memory."""
@@ -69,7 +69,7 @@ def describe_end(end: StepEnd) -> str:
     if end.message:
         return end.message
     if end.signal is not None:
-        return f"was killed by {signal_name(end.signal)}"
+        return f"was ended by {signal_name(end.signal)}"
     if end.exit_code is not None:
         return f"failed with exit code {end.exit_code}"
     return f"ended: {end.reason or end.status}"
@@ -83,11 +83,3 @@ def describe_failure(step: Step) -> tuple[Status, Reason, str]:
     if end.status is Status.TIMEOUT:
         return Status.TIMEOUT, Reason.STEP_TIMEOUT, message
     return Status.FAILURE, end.reason or Reason.STEP_FAILED, message
-
-
-def signal_name(number: int) -> str:
-    """`SIGKILL`, or `signal 64` for a number without a name."""
-    try:
-        return signals.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -44,6 +44,10 @@ class JobLog(Protocol):
         """Write a line of Danube itself (a step's heading, its end, a notice), once per key, also across restarts."""
         ...
 
+    def has_note(self, key: str) -> bool:
+        """Whether a line with that key was written, by this server or an earlier one."""
+        ...
+
     def step_range(self, step: int) -> tuple[int, int]:
         """The offsets of a step's first byte and after its last byte; (0, 0) where it printed nothing."""
         ...
@@ -71,6 +75,11 @@ class JobLogs(Protocol):
 
     def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> JobLog:
         """Open a log for appending, cut to its last index record. While it is open, the same object is returned."""
+        ...
+
+    async def check(self, job_id: str) -> None:
+        """Before the log of an ended job is read: what another program removed of it is reported in the log itself.
+        Raises NotFound `log-lost` where nothing is left."""
         ...
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes: ...

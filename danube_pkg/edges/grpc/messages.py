@@ -6,6 +6,7 @@ from danube._proto import coordinator_pb2 as pb
 
 from danube_pkg.core.errors import Invalid, TooLarge
 from danube_pkg.core.jobs.coordination import (
+    MAX_ARGUMENT_BYTES,
     MAX_DIRECTORY_BYTES,
     MAX_FAILURE_BYTES,
     MAX_IMAGE_BYTES,
@@ -21,6 +22,7 @@ from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.steps import MAX_RETRIES
 from danube_pkg.core.reasons import Reason, reason_named
 
+MAX_NAME_SHOWN = 60
 MAX_VARIABLES = 1000
 """The bound of one step; a shell exports some dozens."""
 
@@ -92,6 +94,7 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
             f" allowed are {MAX_STEP_BYTES} and {MAX_VARIABLES}",
             hint="put the script, or large values, into a file of the repository or the workspace",
         )
+    _check_arguments(request)
     if request.sequence < 1 or request.retries > MAX_RETRIES:
         raise Invalid("step-invalid", f"a step's sequence counts from 1 and it has at most {MAX_RETRIES} retries")
     if len(request.shell.encode()) > MAX_SHELL_BYTES or "\0" in request.shell:
@@ -112,6 +115,20 @@ def step_request(request: pb.RunStepRequest) -> StepRequest:
         check=request.check,
         shell=request.shell,
     )
+
+
+def _check_arguments(request: pb.RunStepRequest) -> None:
+    """Raises TooLarge for what the kernel would refuse when the step's program is executed."""
+    sizes = {f"the command of step {request.sequence}": len(request.command.encode())}
+    for name, value in request.environment.items():
+        sizes[f"the variable {name[:MAX_NAME_SHOWN]!r} of step {request.sequence}"] = len(f"{name}={value}".encode())
+    for what, size in sizes.items():
+        if size > MAX_ARGUMENT_BYTES:
+            raise TooLarge(
+                "call-too-large",
+                f"{what} has {size} bytes; Linux takes at most {MAX_ARGUMENT_BYTES} (128 KiB)",
+                hint="put it into a file of the workspace, and let the command read that",
+            )
 
 
 def step_result(outcome: StepOutcome) -> pb.StepResult:

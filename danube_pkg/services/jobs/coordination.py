@@ -5,7 +5,7 @@ failure messages) is redacted first.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
 
@@ -77,7 +77,7 @@ class Coordination:
             default_image=job.settings.image,
         )
 
-    async def source(self, job_id: str) -> AsyncIterator[bytes]:
+    async def source(self, job_id: str) -> AsyncGenerator[bytes, None]:
         """The source tree as an uncompressed tar. An unreachable repository is tried again for some minutes.
 
         Raises Permanent `source-unavailable`, and Retryable where the stream has broken.

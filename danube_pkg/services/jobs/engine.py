@@ -21,7 +21,7 @@ from danube_pkg.core.jobs.queue import QueuePosition
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.pipelines import Pipeline
-from danube_pkg.core.reasons import Reason
+from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.loops import Pauses, Streak, for_ever
@@ -190,7 +190,7 @@ class Engine:
         return await self._submission.submit_all(starts, follow_up, settled)
 
     async def cancel(self, job_id: str, by: str, reason: Reason = Reason.CANCELLED) -> Job:
-        """End a job that has not ended. Raises NotFound, Conflict."""
+        """End a job whose outcome is not decided. Raises NotFound; Conflict where the job ends in another way."""
         active = self._active.get(job_id)
         if active is None or active.job.status.ended:
             job = active.job if active else await self._ports.jobs.load_job(job_id)
@@ -201,7 +201,12 @@ class Engine:
             raise Conflict(
                 "job-ended", f"{job.label} has ended already: {job.status}", hint="run it again: danube rerun JOB"
             )
-        return await active.apply(CancelRequested(by, reason))
+        job = await active.apply(CancelRequested(by, reason))
+        if job.outcome is not Status.CANCELLED:
+            raise Conflict(
+                "job-ended", f"{job.label} is ending already: {job.outcome}", hint="run it again: danube rerun JOB"
+            )
+        return job
 
     def wake_scheduler(self) -> None:
         """A waiting job may be admissible now."""

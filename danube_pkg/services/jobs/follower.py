@@ -287,7 +287,7 @@ class StepFollower:
         try:
             self._output.finish()
             if end is not None and self._sequence != COORDINATOR_SEQUENCE:
-                write_step_end(self._log, self._sequence, self._attempt, end)
+                write_step_end(self._log, step, self._attempt, end)
         except StorageUnwritable as error:
             _log.error("log-disk-full", extra={"fields": self._fields(cause=str(error))})
 

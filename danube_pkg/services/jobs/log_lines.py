@@ -2,9 +2,10 @@
 
 from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.jobs.events import StepEnd
-from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.logs.ports import JobLog
+from danube_pkg.core.reasons import Status
 from danube_pkg.core.repositories.ports import SourceTree
 from danube_pkg.core.repositories.urls import without_login
 
@@ -42,14 +43,30 @@ def write_wait(log: JobLog, what: str, text: str) -> None:
 def write_step_start(log: JobLog, sequence: int, attempt: int, name: str, image: str) -> None:
     """The line before a step's output."""
     again = f", attempt {attempt}" if attempt > 1 else ""
-    log.note(f"start:{sequence}:{attempt}", sequence, f'--- step {sequence} "{one_line(name)}" ({image}){again}')
+    log.note(_start_key(sequence, attempt), sequence, f'--- step {sequence} "{one_line(name)}" ({image}){again}')
 
 
-def write_step_end(log: JobLog, sequence: int, attempt: int, end: StepEnd) -> None:
-    """The line after a step's output."""
+def has_every_start(log: JobLog, job: Job) -> bool:
+    """Whether the log has the first line of each step that has started. It is written before the start is stored."""
+    started = [step for step in job.steps if step.sequence != COORDINATOR_SEQUENCE and step.started_at is not None]
+    return all(log.has_note(_start_key(step.sequence, 1)) for step in started)
+
+
+def _start_key(sequence: int, attempt: int) -> str:
+    return f"start:{sequence}:{attempt}"
+
+
+def write_step_end(log: JobLog, step: Step, attempt: int, end: StepEnd) -> None:
+    """The line after an attempt's output. It says where a failure is not the step's last word, or not the job's."""
     took = f" in {end.wall_us / 1e6:.1f} s" if end.wall_us else ""
     why = f": {end.message}" if end.message else f": exit code {end.exit_code}" if end.exit_code else ""
-    log.note(f"end:{sequence}:{attempt}", sequence, f"--- step {sequence} {end.status}{took}{why}")
+    facts = [f"attempt {attempt} of {step.retries + 1}"] if step.retries else []
+    if end.status is not Status.SUCCESS and not step.check:
+        facts.append("not checked: the job continues")
+    after = f" ({', '.join(facts)})" if facts else ""
+    log.note(
+        f"end:{step.sequence}:{attempt}", step.sequence, f"--- step {step.sequence} {end.status}{took}{why}{after}"
+    )
 
 
 def write_stopping(log: JobLog, step: Step) -> None:

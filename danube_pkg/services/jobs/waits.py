@@ -2,7 +2,7 @@
 lasts for ever.
 
 A wait begins with the first failure, or with a call that takes long, and ends with a success. While it lasts the call
-is repeated. A full disk is waited for until the job's deadline; anything else for GIVE_UP_SECONDS.
+is repeated. A disk that cannot be written is waited for until the job's deadline; anything else for GIVE_UP_SECONDS.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from danube_pkg.core.errors import Permanent, PlatformError, Retryable, StorageFull
+from danube_pkg.core.errors import Permanent, PlatformError, Retryable, StorageUnwritable
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.logs.ports import JobLog
 from danube_pkg.core.reasons import Reason
@@ -78,7 +78,7 @@ class Waits:
 
         def notice() -> None:
             active.waits.begin(what, NOTICE_SECONDS)
-            with contextlib.suppress(StorageFull):
+            with contextlib.suppress(StorageUnwritable):
                 write_wait(log, what, "there is no answer yet")
 
         timer = asyncio.get_running_loop().call_later(NOTICE_SECONDS, notice)
@@ -95,7 +95,7 @@ class Waits:
         _log.log(logging.DEBUG if seconds else logging.WARNING, "job-waits", extra={"fields": fields})
         if seconds >= NOTICE_SECONDS and active.waits.is_new(what, cause):
             await self._write(active, what, cause)
-        if seconds >= GIVE_UP_SECONDS and not isinstance(error, StorageFull):
+        if seconds >= GIVE_UP_SECONDS and not isinstance(error, StorageUnwritable):
             active.waits.end(what)
             raise Permanent(
                 reason, f"{what} was not available for {seconds:.0f} s", cause=cause, hint=error.hint

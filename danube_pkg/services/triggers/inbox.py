@@ -6,11 +6,12 @@ jobs, and the next server settles it.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from danube_pkg.core.errors import Permanent, PlatformError, Retryable
+from danube_pkg.core.errors import Conflict, Permanent, PlatformError, Retryable
 from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.concurrency import is_unapproved, pull_request_number
 from danube_pkg.core.jobs.trigger import Trigger
@@ -325,7 +326,8 @@ class Inbox:
         names = {one.name for one in self._observer.index.of_repository(event.repository)}
         for job in self._engine.open_jobs:
             if job.pipeline in names and is_unapproved(job) and pull_request_number(job.trigger) == event.number:
-                await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
+                with contextlib.suppress(Conflict):  # it ended by itself at this moment
+                    await self._engine.cancel(job.id, f"the end of pull request {event.number}", Reason.SUPERSEDED)
 
     async def _forget_old(self) -> float:
         now = self._clock.now()

@@ -148,6 +148,14 @@ def test_a_listed_name_must_not_lead_to_an_unlisted_private_address(
     assert decision.allow == (() if decision.verdict is Verdict.ALLOWED else (address,))
 
 
+def test_a_refusal_while_learning_names_the_host_and_the_address() -> None:
+    target, address = EgressTarget("mirror.test", 8443), ip_address("203.0.113.80")
+    assert Policy([], learn=True).decide_address(target, address).allow == ("mirror.test:8443", "203.0.113.80:8443")
+    both = Policy(["mirror.test:8443", "203.0.113.80:8443"])
+    assert both.decide_target(target).verdict is Verdict.ALLOWED
+    assert both.decide_address(target, address).verdict is Verdict.ALLOWED
+
+
 def test_learning_allows_everything_but_this_machine() -> None:
     policy = Policy([], learn=True)
     assert policy.decide_target(parse_target("packages.example:443")).reason is EgressReason.LEARNED

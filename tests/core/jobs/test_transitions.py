@@ -16,7 +16,7 @@ from danube_pkg.core.jobs.steps import StepPhase
 from danube_pkg.core.jobs.transitions import IGNORED, TRANSITIONS, decide
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.pipelines import PipelineSettings
-from danube_pkg.core.reasons import HINTS, Reason, Status
+from danube_pkg.core.reasons import HINTS, Reason, Status, run_hint
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
 
@@ -132,6 +132,12 @@ def test_the_signal_that_ended_the_danubefiles_process_is_named(number: int, nam
 def test_every_reason_of_an_end_has_a_hint() -> None:
     waits = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.SUPERSEDED}
     assert set(Reason) - waits == set(HINTS)
+
+
+def test_no_hint_of_a_run_needs_a_server() -> None:
+    hints = {reason: run_hint(reason) for reason in HINTS}
+    assert not [one for one in hints.values() if "JOB" in one or "rerun" in one or "spec." in one]
+    assert [reason for reason, one in hints.items() if not one] == [Reason.CANCELLED]
 
 
 def test_a_failed_attempt_goes_back_to_waiting_while_its_author_allows_it() -> None:

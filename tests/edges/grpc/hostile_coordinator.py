@@ -75,8 +75,8 @@ class Hostile:
                 protocol_version=1,
                 sequence=number + 1,
                 name="large",
-                command=WIDE + "x" * 600_000,
-                environment={f"V{index}": WIDE * 28_000 for index in range(4)},
+                command=WIDE + "x" * 120_000,
+                environment={f"V{index}": WIDE * 28_000 for index in range(8)},
                 image="host",
             )
             stub.RunStep(request, metadata=self._metadata)

@@ -90,6 +90,16 @@ async def test_ranges_of_an_artifact_if_it_is_unchanged(api: Api, alice: Caller)
     assert (await alice.get(path, range="bytes=10000-")).status == 416
 
 
+@pytest.mark.parametrize("part", ["log", "log/search?q=x", "log/time?at=0", "log/lines", "log/sections"])
+async def test_a_log_whose_file_is_gone_is_lost_and_its_job_is_not(api: Api, alice: Caller, part: str) -> None:
+    job = await api.job("app")
+    await api.log(job.id, b"012345678\n")
+    (api.path / "logs" / f"{job.id}.log").unlink()
+    answer = await alice.get(f"/api/v1/jobs/{job.id}/{part}")
+    assert (answer.status, answer.json["reference"]) == (404, "log-lost")
+    assert (await alice.get(f"/api/v1/jobs/{job.id}")).status == 200
+
+
 async def test_a_search_finds_the_lines_of_a_log_that_contain_a_text(api: Api, alice: Caller) -> None:
     job = await api.job("app")
     lines = [f"line {n}{' ERROR' if n % 1000 == 7 else ''}\n" for n in range(10_000)]

@@ -17,7 +17,7 @@ from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.jobs import step_memory
 from tests.fakes.machine import FakeMachine
-from tests.fakes.processes import EndContainer, Exit, Hang, Print, Process, Wait, attempts, plays
+from tests.fakes.processes import EndContainer, Exit, Hang, Print, Process, Signal, Wait, attempts, plays
 from tests.services.stores import PIPELINE
 from tests.support.engine import EngineSetup, open_engine_setup
 from tests.support.waiting import wait_until_async, wait_until_true
@@ -67,6 +67,43 @@ async def test_the_shell_of_a_step_reaches_each_attempt_and_its_record(tmp_path:
         assert stored is not None
         shells = [machine.steps[step_id(job_id, 1), attempt].request.shell for attempt in (1, 2)]
         assert [*shells, stored.steps[-1].shell] == ["bash -euo pipefail"] * 3
+
+
+@pytest.mark.parametrize(
+    ("retries", "check", "line"),
+    [
+        (0, True, ": was ended by SIGSEGV\n"),
+        (1, True, ": was ended by SIGSEGV (attempt 1 of 2)\n"),
+        (0, False, ": was ended by SIGSEGV (not checked: the job continues)\n"),
+    ],
+)
+async def test_the_line_of_an_end_names_the_signal_and_whether_it_counts(
+    tmp_path: Path, retries: int, check: bool, line: str
+) -> None:
+    machine = FakeMachine()
+    machine.commands["crash"] = plays(Signal(11))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        await setup.coordination.run_step(job_id, replace(asked("crash", retries=retries), check=check))
+        log = setup.logs.path(job_id)
+        await wait_until_async(lambda: line in log.read_text(), 10, "the line of the end")
+
+
+async def test_a_job_whose_log_was_lost_before_a_restart_is_not_green(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Print(b"made\n"))
+    async with open_engine_setup(tmp_path, machine, keep_pods=True) as setup:
+        job_id = await running_job(setup)
+        await setup.coordination.run_step(job_id, asked("make"))
+    for file in (tmp_path / "logs").iterdir():
+        file.unlink()
+    async with open_engine_setup(tmp_path, machine) as setup:
+        await setup.coordination.finish(job_id, None)
+        await closed(setup, job_id)
+        job = await setup.jobs.load_job(job_id)
+        assert job is not None
+        assert (job.status, job.reason) == (Status.FAILURE, Reason.LOG_LOST)
+        assert "log-lost: earlier lines of this log are gone" in setup.logs.path(job_id).read_text()
 
 
 async def test_a_step_that_fails_on_a_full_disk_says_so(tmp_path: Path) -> None:

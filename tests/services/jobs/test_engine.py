@@ -1,11 +1,13 @@
 """The engine at the moments at which two things happen at once."""
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from danube_pkg.core.errors import Conflict, NotFound, StorageFull, Unavailable
+from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.trigger import Trigger
@@ -103,6 +105,26 @@ async def test_a_request_for_a_job_that_is_being_closed_is_answered(tmp_path: Pa
             await setup.engine.cancel(job.id, "late")
         with pytest.raises(NotFound):
             await setup.engine.cancel("no-such-job", "me")
+
+
+@pytest.mark.parametrize(("outcome", "refusal"), [(ev.Finished(), "success"), (ev.CancelRequested("them"), "")])
+async def test_a_cancel_behind_the_outcome_is_refused_unless_that_is_a_cancel_too(
+    tmp_path: Path, outcome: ev.JobEvent, refusal: str
+) -> None:
+    async with open_engine_setup(tmp_path) as setup:
+        job = await setup.engine.submit(PIPELINE, TRIGGER)
+        await has_phase(setup, job.id, Phase.RUNNING)
+        active = setup.engine.active_job(job.id)
+        setup.jobs.hold()
+        ending = asyncio.create_task(active.apply(outcome), name="end")
+        await wait_until_async(lambda: setup.jobs.waiting, 10, "the commit of the outcome")
+        cancelling = asyncio.create_task(setup.engine.cancel(job.id, "me"), name="cancel")
+        await wait_until_async(lambda: active.mailbox.waiting, 10, "the cancel behind it")
+        setup.jobs.release()
+        await ending
+        expected = pytest.raises(Conflict, match=f"is ending already: {refusal}") if refusal else nullcontext()
+        with expected:
+            assert (await cancelling).outcome is Status.CANCELLED
 
 
 async def test_a_closed_job_leaves_nothing_in_memory(tmp_path: Path) -> None:

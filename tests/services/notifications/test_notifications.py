@@ -242,7 +242,7 @@ async def test_a_mail_has_what_failed_the_cause_and_a_link(tmp_path: Path) -> No
         assert [one.addr_spec for one in failed["To"].addresses] == ["alice@example.org", "ops@example.org"]
         text = failed.get_content()
         assert "ValueError: <broken> & more" in text
-        assert "What to try: fix the line that the traceback names" in text
+        assert "What to try: do what the message says, or fix the line that the traceback names" in text
         assert f"{EXTERNAL_URL}/jobs/{job.id}" in text
         assert failed["Message-ID"] == f"<{job.id}.failure@danube>"
 

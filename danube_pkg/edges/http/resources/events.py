@@ -7,13 +7,14 @@ it is whole, and invalid bytes become U+FFFD; offsets stay those of the file.
 
 import asyncio
 import codecs
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
-from danube_pkg.core.errors import PlatformError, Unavailable
+from danube_pkg.core.errors import NotFound, PlatformError, Unavailable
 from danube_pkg.core.jobs.filters import JobFilter
 from danube_pkg.core.jobs.job import Job
 from danube_pkg.edges.http.resources.job_stream import (
@@ -25,6 +26,7 @@ from danube_pkg.edges.http.resources.job_stream import (
     event,
     log_event,
 )
+from danube_pkg.edges.http.resources.logs import check_log
 from danube_pkg.edges.http.server.authorisation import Authoriser
 from danube_pkg.edges.http.server.messages import Frame, Request, Response, Sink, Stream
 from danube_pkg.edges.http.server.resource import Resource, answers
@@ -116,6 +118,8 @@ class JobEvents(LiveResource):
     async def GET(self, request: Request, query: FollowQuery) -> Response:
         """`snapshot` (job and steps), then `log`, `step` and `job` as they occur, and `end` when the log is
         complete."""
+        with contextlib.suppress(NotFound):  # its job is shown all the same
+            await check_log(self.services, request.job)
         last = request.headers.get("last-event-id", "")
         begin = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else query.begin
         return Response(200, _JobStream(self, request, begin), HEADERS)

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
+from danube_pkg.edges.http.resources.logs import check_log
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
 from danube_pkg.edges.http.views.logs import LinesView, SectionList, SectionView, lines_view
@@ -29,6 +30,7 @@ class JobLogLines(Resource):
 
     async def GET(self, request: Request, query: LinesQuery) -> LinesView:
         """Some lines of the log by their numbers."""
+        await check_log(self.services, request.job)
         return lines_view(await self.services.logs.lines(request.job.id, query.first, query.count, step=query.step))
 
 
@@ -37,5 +39,6 @@ class JobLogSections(Resource):
 
     async def GET(self, request: Request) -> SectionList:
         """Which lines belong to which step."""
+        await check_log(self.services, request.job)
         found = await self.services.logs.sections(request.job.id)
         return SectionList(tuple(SectionView(one.step, one.first, one.lines) for one in found))

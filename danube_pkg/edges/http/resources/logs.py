@@ -6,15 +6,23 @@ from functools import partial
 from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
+from danube_pkg.core.jobs.job import Job
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
+from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.views.logs import HitPage, TimeView, hit_page
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.times import iso_or_none
 
 CHUNK_BYTES = 256 * 1024
 MAX_HITS = 1000
+
+
+async def check_log(services: Services, job: Job) -> None:
+    """Raises NotFound `log-lost` for an ended job whose log is gone; repairs what is left of a damaged one."""
+    if job.status.ended and job.started_at is not None:
+        await services.logs.check(job.id)
 
 
 class LogQuery(Record):
@@ -30,6 +38,7 @@ class JobLogResource(Resource):
     async def GET(self, request: Request, query: LogQuery) -> Response:
         """The log as plain text; `Range` selects bytes."""
         job, step = request.job, query.step
+        await check_log(self.services, job)
         sized = partial(self.services.logs.size, job.id, step=step)
         size = sized() if step is None else await asyncio.to_thread(sized)  # reads the index to find the step's ranges
         status, begin, end, headers = requested_range(request.headers.get("range"), size)
@@ -59,6 +68,7 @@ class JobLogSearch(Resource):
 
     async def GET(self, request: Request, query: SearchQuery) -> HitPage:
         """Lines of the log that contain a text, in order."""
+        await check_log(self.services, request.job)
         job_id, logs = request.job.id, self.services.logs
         found = await logs.search(job_id, query.q, begin=query.begin, limit=query.limit, match_case=query.case)
         return hit_page(found, logs.size(job_id))
@@ -75,4 +85,5 @@ class JobLogTime(Resource):
 
     async def GET(self, request: Request, query: TimesQuery) -> TimeView:
         """When a byte of the log was written."""
+        await check_log(self.services, request.job)
         return TimeView(query.at, iso_or_none(self.services.logs.time_at(request.job.id, query.at)))

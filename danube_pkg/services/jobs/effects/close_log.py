@@ -3,8 +3,10 @@
 from danube_pkg.core.jobs.effects import EffectKind
 from danube_pkg.core.jobs.events import JobEvent, LogClosed
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
+from danube_pkg.core.jobs.outcome import without_log
+from danube_pkg.core.reasons import Reason
 from danube_pkg.services.jobs.active_job import ActiveJob
-from danube_pkg.services.jobs.log_lines import write_job_end, write_step_end
+from danube_pkg.services.jobs.log_lines import has_every_start, write_job_end, write_notice, write_step_end
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 
@@ -25,8 +27,11 @@ class CloseLog:
             for attempt in range(1, step.attempt + 1):
                 log.step_output(step.sequence, attempt).finish()
             if step.end is not None and step.sequence != COORDINATOR_SEQUENCE:
-                write_step_end(log, step.sequence, step.attempt, step.end)
+                write_step_end(log, step, step.attempt, step.end)
         await self._ports.egress.note_job(job, log)
-        write_job_end(log, job, self._ports.clock.now())
+        is_lost = not has_every_start(log, job)
+        if is_lost:
+            write_notice(log, f"{Reason.LOG_LOST}: earlier lines of this log are gone")
+        write_job_end(log, without_log(job) if is_lost else job, self._ports.clock.now())
         await log.close()
-        return LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps})
+        return LogClosed({step.sequence: log.step_range(step.sequence) for step in job.steps}, is_lost)
