@@ -42,7 +42,7 @@ EXPECTED: Mapping[str, str] = {
     "GET /theme.js": OPEN.replace("200", "404"),
     "GET /health": OPEN,
     "GET /health/ready": OPEN,
-    "GET /metrics": OPEN,
+    "GET /metrics": "200 401 200 200 200 200 200 200 200",
     "GET /docs": OPEN,
     "GET /docs/style.css": OPEN,
     "GET /api/v1/openapi.json": OPEN,

@@ -16,6 +16,7 @@ from danube_pkg.core.triggers.webhooks.events import (
     PullRequest,
     PullRequestChange,
     Push,
+    TagDeleted,
     TagPush,
     UnreadableEvent,
     WebhookEvent,
@@ -36,14 +37,18 @@ def test_every_recorded_delivery_is_parsed_as_its_forges(each: Recorded) -> None
     assert forge_of(each.headers) is each.forge
     check_forge(each.forge, each.headers)
     event = event_of(each)
-    kind = {"push": (Push, TagPush, BranchDeleted, Ignored), "pull_request": (PullRequest, Ignored), "ping": (Ping,)}
+    kind = {
+        "push": (Push, TagPush, BranchDeleted, TagDeleted, Ignored),
+        "pull_request": (PullRequest, Ignored),
+        "ping": (Ping,),
+    }
     if each.forge is Forge.GITHUB:
         assert isinstance(event, kind.get(each.name.rsplit("-", 1)[0], (Ignored,)))
 
 
 def test_githubs_examples_cover_every_event() -> None:
     events = {type(event_of(each)) for each in recorded() if each.forge is Forge.GITHUB}
-    assert events == {Push, TagPush, PullRequest, Ping, Ignored}
+    assert events == {Push, TagPush, TagDeleted, PullRequest, Ping, Ignored}
 
 
 def test_a_github_tag_has_its_name_and_commit() -> None:
@@ -55,6 +60,7 @@ def test_a_github_tag_has_its_name_and_commit() -> None:
         "Adding a .gitignore file",
         "Adding a .gitignore file",
         "Codertocat",
+        before="0" * 40,
         after="6113728f27ae82c7b1a177c8d03f9e96e0adf246",
     )
 
