@@ -96,7 +96,7 @@ def test_each_refusal_has_its_own_status_and_reference(danube: Installation, sen
     assert danube.jobs() == []
     assert sender.post("/hooks/github", PUSH, good).document == {"delivery": "d1", "status": "accepted"}
     assert sender.post("/hooks/github", PUSH, good).document == {"delivery": "d1", "status": "known"}
-    danube.command("drain")
+    danube.command("drain", "--timeout", "0")
     assert post(PUSH, github_headers(PUSH, "d2")) == (503, "draining")
     danube.command("resume")
     other = push_body(URL, "b" * 40)
