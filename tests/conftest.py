@@ -1,5 +1,8 @@
-"""For all tests: their schedule, which files are left out, and that no property is refuted by a slow machine."""
+"""For all tests: their schedule, which files are left out, the log, and that no property is refuted by a slow
+machine."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +21,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out what has no test of this run."""
     mark = ONLY.get(collection_path.name)
     return True if mark is not None and f"not {mark}" in config.option.markexpr else None
+
+
+@pytest.fixture(autouse=True)
+def unchanged_logging() -> Iterator[None]:
+    """What a test sets up for a server's log, which is the process's, ends with the test."""
+    root, own = logging.getLogger(), logging.getLogger("danube")
+    before = [(one, one.level, one.propagate, list(one.handlers), one.disabled) for one in (root, own)]
+    levels = {
+        name: one.level for name, one in logging.root.manager.loggerDict.items() if isinstance(one, logging.Logger)
+    }
+    yield
+    for one, level, propagate, handlers, disabled in before:
+        one.setLevel(level)
+        one.propagate, one.handlers, one.disabled = propagate, handlers, disabled
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and name.startswith("danube"):
+            logger.setLevel(levels.get(name, logging.NOTSET))
