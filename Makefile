@@ -51,6 +51,7 @@ e2e: long-packages $(VENV)/.dev build/bin/.made build/.web build/debian/root.tar
 
 fuzz: test-packages $(VENV)/.dev build/bin/.made build/.web ## thousands of simulations with faults, kills and requests by the document; half an hour
 	$(PYTEST) $(PARALLEL) -m fuzz $(ARGS)
+	$(PYTEST) $(PARALLEL) --hypothesis-profile=random $(UNIT)
 
 # import-linter looks for packages in its working directory first; in the root it would take danube.py for the SDK.
 check: $(VENV)/.dev ## ruff, mypy, import-linter, the page's types, linter and unit tests, and the tidy tests

@@ -10,8 +10,10 @@ from hypothesis import settings
 
 pytest_plugins = ["tests.support.schedule"]
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("random", deadline=None)
+settings.register_profile("everyday", settings.get_profile("random"), derandomize=True)
+settings.load_profile("everyday")
+"""The same examples in each run, so that a change is red for what it did; `make fuzz` draws others."""
 
 ONLY = {"web": "long", "test_document_at_length.py": "fuzz"}
 """Folders and files with tests of one mark only. Their imports take seconds, and each worker would do them."""

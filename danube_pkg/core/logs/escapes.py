@@ -31,6 +31,9 @@ BREAK = re.compile(rb"[ \t]*(?:\r?\n|\r)[ \t\r\n]{0,400}")
 _FIRST_WINDOW, _LAST_WINDOW = 64, 8192
 """Bytes that are compared at once: few at first, since most candidates differ early."""
 
+_OCTAL = re.compile(rb"[0-7]{1,3}")
+"""`\\8` is not one of these, but a backslash and a digit."""
+
 _NAMED = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'", b"nbsp": b"\xc2\xa0"}
 _LETTERS = {
     b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"a": b"\a", b"e": b"\x1b",
@@ -66,7 +69,7 @@ def _backslash(found: re.Match[bytes]) -> tuple[bytes, ...]:
         return (_code_point(units[0]),)
     if kind == b"x" and digits:
         return bytes([int(digits, 16)]), _code_point(int(digits, 16))
-    if text.isdigit():
+    if _OCTAL.fullmatch(text):
         return bytes([int(text, 8) & 0xFF]), text
     return (_LETTERS.get(text, text), text)
 

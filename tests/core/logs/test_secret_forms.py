@@ -151,6 +151,22 @@ def test_nothing_of_a_value_is_left_in_any_form(name: str, data: st.DataObject) 
     assert b"after" in out
 
 
+ODD_ESCAPES = [
+    rb"\8", rb"\9", rb"\u", rb"\x", rb"\400", rb"\777", rb"\ud800", rb"\udfff\ud800", rb"\Uffffffff", rb"\U00110000",
+    b"&#9999999;", b"&#xffffff;", b"&#0;", b"&unknown;", b"%", b"%0", b"%ZZ", b"'\\", b"\\",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("escape", ODD_ESCAPES)
+def test_an_escape_that_stands_for_nothing_is_ordinary_output(escape: bytes) -> None:
+    """Behind the beginning of a value, where it is compared."""
+    secret = b"correct-horse-battery" + escape + b"staple"
+    patterns = Patterns([secret])
+    other = b"correct-horse-battery" + escape + b" and something else\n"
+    assert stream(patterns, [other]) == other
+    assert stream(patterns, [b"[" + secret + b"]\n"]) == b"[" + MASK + b"]\n"
+
+
 FOLDED = ("raw", "base64", "base64, second alignment", "base64, third alignment", "hex", "openssl", "od -An", "quote")
 
 
