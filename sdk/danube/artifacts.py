@@ -10,6 +10,7 @@ from pathlib import Path
 
 from danube._errors import DanubeError
 from danube._session import current
+from danube._texts import check_texts
 
 CHUNK_BYTES = 256 * 1024
 
@@ -28,6 +29,7 @@ def upload(path: str, *, name: str) -> None:
     the path matches nothing that can be kept, and where it leads out of the workspace.
     """
     session = current()
+    check_texts("artifact-invalid", {"the name of an artifact": name})
     workspace = Path(session.workspace)
     found = sorted(glob.glob(str(workspace / path), recursive=True))
     if not found:

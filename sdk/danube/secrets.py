@@ -2,6 +2,7 @@
 
 from danube._errors import DanubeError
 from danube._session import current
+from danube._texts import check_texts
 
 
 def get(key: str, default: str | None = None) -> str:
@@ -25,4 +26,5 @@ def get(key: str, default: str | None = None) -> str:
 def get_bytes(key: str) -> bytes:
     """The value as it was stored, which need not be text. Raises DanubeError where it is not set."""
     session = current()
+    check_texts("secret-invalid", {"the name of a secret": key})
     return session.read_secret(session.next_sequence("secret"), key)

@@ -9,6 +9,7 @@ from danube._errors import DanubeError
 from danube._pipeline import check_shell
 from danube._results import StepHandle, StepResult
 from danube._session import StepCall, current, default_shell
+from danube._texts import check_texts
 
 MAX_PARALLEL = 64
 """At most this many steps of a job run at once; further ones wait."""
@@ -116,6 +117,11 @@ def _start(
     check: bool,
 ) -> StepHandle:
     session = current()
+    texts = {"the command": command, "name": name or "", "image": image or ""}
+    texts |= {"working_directory": working_directory or "", "shell": shell or ""}
+    for key, value in (env or {}).items():
+        texts |= {f"the name {key!r} in env": key, f"the value of {key!r} in env": value}
+    check_texts("step-invalid", texts)
     _check(command, env, shell, timeout_seconds, retries)
     call = StepCall(
         sequence=session.next_sequence("step"),
@@ -155,7 +161,7 @@ def steps_without_end() -> list[tuple[int, str]]:
 def _check(
     command: str, env: Mapping[str, str] | None, shell: str | None, timeout_seconds: int | None, retries: int
 ) -> None:
-    if not isinstance(command, str) or not command.strip():
+    if not command.strip():
         raise DanubeError("step-invalid", "a step needs a command", hint='step.run("make test")')
     if "\0" in command or any("\0" in key + value or "=" in key or not key for key, value in (env or {}).items()):
         raise DanubeError(

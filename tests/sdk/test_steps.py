@@ -17,6 +17,13 @@ from tests.sdk.session import RecordingSession, fail
         lambda: step.run("  \n"),
         lambda: step.run("echo \0"),
         lambda: step.run(["echo", "hi"]),  # type: ignore[arg-type]
+        lambda: step.run("echo \ud800"),
+        lambda: step.run("true", name="\udcff"),
+        lambda: step.run("true", image=b"busybox"),  # type: ignore[arg-type]
+        lambda: step.run("true", working_directory="\ud800"),
+        lambda: step.run("true", env={"N": 3}),  # type: ignore[dict-item]
+        lambda: step.run("true", env={3: "N"}),  # type: ignore[dict-item]
+        lambda: step.run("true", env={"A": "\udcff"}),
         lambda: step.run("true", env={"": "x"}),
         lambda: step.run("true", env={"A=B": "x"}),
         lambda: step.run("true", env={"A": "\0"}),
@@ -37,6 +44,14 @@ def test_a_step_that_cannot_be_run_is_refused_before_it_is_sent(
         call()
     assert refusal.value.reference == "step-invalid"
     assert session.calls == []
+
+
+def test_a_refusal_shows_no_value_of_a_variable(session: RecordingSession) -> None:
+    for value in (b"hunter22", "hunter22\udcff"):
+        with pytest.raises(DanubeError, match="the value of 'TOKEN' in env") as refusal:
+            step.run("true", env={"TOKEN": value})  # type: ignore[dict-item]
+        assert "hunter22" not in f"{refusal.value} {refusal.value.hint}"
+    assert step.steps_without_end() == []
 
 
 def test_a_call_has_all_arguments(session: RecordingSession) -> None:
