@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import os
 import stat
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,68 +13,13 @@ from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.kit.records import replace
+from tests.cli.shell import DANUBE, Shell, with_alice
 from tests.edges.http.api import COMMIT, PASSWORD, Api
-from tests.support.command_line import IN_PROCESS, SECONDS, run_command
-
-DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
-
-
-class Shell:
-    """A user's shell with its own home, and no server in the environment."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("DANUBE")},
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        }
-        home.mkdir()
-
-    async def danube(self, *words: str, given: str = "", code: int = 0, **environment: str) -> str:
-        """Standard output, or standard error if the expected exit code is not 0."""
-        done = await asyncio.to_thread(self._run, words, given, self.environment | environment)
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return str(done.stdout if code == 0 else done.stderr)
-
-    def _run(
-        self, words: Sequence[str], given: str, environment: Mapping[str, str]
-    ) -> "subprocess.CompletedProcess[str]":
-        if words[0] in IN_PROCESS:
-            return run_command(words, given.encode(), environment, self.home)
-        return self.run_process([*DANUBE, *words], given, environment)
-
-    def run_process(
-        self, command: Sequence[str], given: str, environment: Mapping[str, str] | None = None
-    ) -> "subprocess.CompletedProcess[str]":
-        """A command as a process of its own, with this environment."""
-        return subprocess.run(
-            command,
-            input=given,
-            capture_output=True,
-            text=True,
-            cwd=self.home,
-            env=environment or self.environment,
-            timeout=SECONDS,
-            check=False,
-        )
-
-    @property
-    def servers_file(self) -> Path:
-        return self.home / "config" / "danube" / "servers.json"
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path / "home")
-
-
-@pytest.fixture
-async def api(api: Api) -> Api:
-    api.team("core")
-    api.pipeline("app", owner="core")
-    api.user("alice", core="admin")
-    return api
+def api(api: Api) -> Api:
+    return with_alice(api)
 
 
 async def log_in(api: Api, shell: Shell, *words: str) -> None:

@@ -1,20 +1,14 @@
 """`danube drain` waits until no job runs, and does as requested when the time is over."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.reasons import Status
 from danube_pkg.kit.records import replace
-from tests.cli.test_command_line import Shell
+from tests.cli.shell import Shell
 from tests.edges.http.api import Api
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path / "home")
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Errors on the command line: every finding of the API with its place and hint, and the pause of a rate limit."""
 
 import json
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from danube_pkg.services.identity import passwords
-from tests.cli.test_command_line import Shell
+from tests.cli.shell import Shell, with_alice
 from tests.edges.http.api import Api
 from tests.edges.http.issuer import serving
 
@@ -15,16 +14,8 @@ TOO_LONG = "x" * 9000
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path / "home")
-
-
-@pytest.fixture
-async def api(api: Api) -> Api:
-    api.team("core")
-    api.pipeline("app", owner="core")
-    api.user("alice", core="admin")
-    return api
+def api(api: Api) -> Api:
+    return with_alice(api)
 
 
 async def test_each_finding_has_a_line_and_its_hint(api: Api, shell: Shell) -> None:

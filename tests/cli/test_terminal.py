@@ -8,15 +8,9 @@ from hashlib import sha256
 
 import pytest
 
-from tests.cli.test_command_line import (
-    DANUBE,
-    Shell,
-    log_in,
-    shell,
-)
+from tests.cli.shell import DANUBE, Shell, with_alice
+from tests.cli.test_command_line import log_in
 from tests.edges.http.api import Api
-
-__all__ = ["shell"]
 
 PART = b"x" * 2**20
 PARTS = 200
@@ -24,11 +18,8 @@ PARTS = 200
 
 
 @pytest.fixture
-async def api(api: Api) -> Api:
-    api.team("core")
-    api.pipeline("app", owner="core")
-    api.user("alice", core="admin")
-    return api
+def api(api: Api) -> Api:
+    return with_alice(api)
 
 
 async def on_a_terminal(shell: Shell, *words: str, prompt: str = "", typed: str = "", code: int = 0) -> str:
