@@ -47,6 +47,10 @@ from danube_pkg.services.jobs.supervisor_calls import GRACE_SECONDS, SILENCE_SEC
 COALESCE_SECONDS = 0.005
 """After a short read wait this long for more: a program that prints line by line then costs a tenth of the work."""
 
+FEED_BYTES = 32 * 1024
+"""Output that is masked at once, on the event loop. What is full of beginnings of secrets takes 60 ms for so much, and
+usual output a tenth of a millisecond."""
+
 SHORT_READ_BYTES = 64 * 1024
 
 LOST_GRACE_SECONDS = 5.0
@@ -231,7 +235,14 @@ class StepFollower:
         await self._active.apply(ev.StepStarted(self._sequence, self._attempt, self._ports.clock.now()))
 
     async def _feed(self, offset: int, data: bytes | memoryview) -> None:
-        """Write output into the log. While the disk is full nothing is acknowledged, and the step waits."""
+        """Write output into the log, and let other tasks run between its parts."""
+        await self._feed_part(offset, data[:FEED_BYTES])
+        for begin in range(FEED_BYTES, len(data), FEED_BYTES):
+            await asyncio.sleep(0)
+            await self._feed_part(offset + begin, data[begin : begin + FEED_BYTES])
+
+    async def _feed_part(self, offset: int, data: bytes | memoryview) -> None:
+        """While the disk is full nothing is acknowledged, and the step waits."""
         self._tail.add(offset, data)
         try:
             self._output.feed(offset, data)

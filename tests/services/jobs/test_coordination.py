@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from danube_pkg.adapters.logs.writer import StepWriter
 from danube_pkg.core.errors import Conflict, Unauthenticated
 from danube_pkg.core.jobs.coordination import StepOutcome, StepRequest
 from danube_pkg.core.jobs.events import ScriptFailure
@@ -16,6 +17,7 @@ from danube_pkg.core.secrets.secret import SecretName
 from danube_pkg.kit.records import replace
 from danube_pkg.kit.tasks import end_all
 from danube_pkg.services.jobs import step_memory
+from danube_pkg.services.jobs.follower import FEED_BYTES
 from tests.fakes.machine import FakeMachine
 from tests.fakes.processes import EndContainer, Exit, Hang, Print, Process, Signal, Wait, attempts, plays
 from tests.services.stores import PIPELINE
@@ -171,6 +173,40 @@ async def test_kept_outputs_are_bounded_and_the_others_are_read_again(
         assert [memory.request_of(number) for number in outputs] == [None] * len(outputs)
         for number, output in outputs.items():
             assert (await setup.coordination.run_step(job_id, asked(f"print {number}", number))).output == output
+
+
+async def test_other_tasks_run_while_much_output_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output that is full of beginnings of tokens takes long to mask; the server answers others meanwhile."""
+    fed: list[tuple[int, int]] = []
+    turns = 0
+    loop = asyncio.get_running_loop()
+    next_turn: asyncio.Handle | None = None
+    feed = StepWriter.feed
+
+    def counted(writer: StepWriter, offset: int, data: bytes | memoryview) -> None:
+        fed.append((len(data), turns))
+        feed(writer, offset, data)
+
+    def take_turn() -> None:
+        nonlocal turns, next_turn
+        turns += 1
+        next_turn = loop.call_soon(take_turn)
+
+    take_turn()
+    monkeypatch.setattr(StepWriter, "feed", counted)
+    machine = FakeMachine()
+    output = b"eyJ" * 100_000 + b"\n"
+    machine.commands["print"] = plays(Print(output))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        outcome = await setup.coordination.run_step(job_id, asked("print"))
+        if next_turn is not None:
+            next_turn.cancel()
+    assert outcome.output == output
+    assert sum(size for size, _ in fed) == len(output)
+    assert max(size for size, _ in fed) <= FEED_BYTES
+    full = [turn for size, turn in fed if size == FEED_BYTES]
+    assert len(full) == len(output) // FEED_BYTES == len(set(full))
 
 
 async def test_a_lost_attempt_has_no_output_of_the_one_before(tmp_path: Path) -> None:
