@@ -9,6 +9,7 @@ import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
 from danube_pkg.adapters.store import SqliteIdempotency
 from danube_pkg.bootstrap.engine import EngineParts
+from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.bootstrap.triggers import TriggerParts
@@ -22,7 +23,6 @@ from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
-from danube_pkg.services.health import ServerConditions, ServerReadiness
 from danube_pkg.services.identity.audit import Audit
 
 SOCKET_NAME = "danube.sock"
@@ -61,8 +61,7 @@ class ServerParts(Record):
     triggers: TriggerParts
     identity: IdentityParts
     configuration: ConfigurationSync
-    conditions: ServerConditions
-    readiness: ServerReadiness
+    health: HealthParts
     audit: Audit
     files: SourceFiles
     deploy_key: str
@@ -117,8 +116,9 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,
-        conditions=parts.conditions,
-        readiness=parts.readiness,
+        conditions=parts.health.conditions,
+        readiness=parts.health.readiness,
+        upkeep=parts.health.upkeep,
         outlines=Outlines(jobs.sources, parts.files),
         deploy_key=parts.deploy_key,
         access=parts.identity.access,

@@ -26,6 +26,7 @@ from danube_pkg.core.repositories.revisions import Revision
 from danube_pkg.core.triggers.ports import Settlement
 from danube_pkg.kit.loops import Pauses, Streak, for_ever
 from danube_pkg.kit.tasks import TaskOwner, logged
+from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.jobs.active_job import ActiveJob
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
@@ -46,7 +47,7 @@ _log = logging.getLogger("danube.jobs")
 class Engine:
     """All jobs that are not closed. `async with engine.running():` owns all its tasks.
 
-    observer: also holds the applied configuration. coordinator_command: see `JobTasks`.
+    observer: also holds the applied configuration. coordinator_command: see `JobTasks`. room: no job starts without.
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class Engine:
         observer: JobObserver,
         draining: Draining,
         coordinator_command: str,
+        room: DiskRoom,
     ) -> None:
         self._ports = ports
         self._resources = resources
         self._observer = observer
         self.draining = draining
         self._active: dict[str, ActiveJob] = {}
-        self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing, ports.new_id)
+        self._scheduler = Scheduler(self._active, observer.applied, draining, ports.timing, ports.new_id, room)
         self._tasks = JobTasks(self._active, ports, resources, performer, self._scheduler.wake, coordinator_command)
         self._submission = Submission(ports, observer, self._tasks, partial(self._take_up, owed=()))
         self._pods = PodReconciler(ports.runtime, ports.timing, self._active, self._tasks.ensure, resources.log)
