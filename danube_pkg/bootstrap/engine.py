@@ -15,6 +15,7 @@ from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
 from danube_pkg.services.health.room import DiskRoom
@@ -49,6 +50,7 @@ class EngineParts(Record):
     sources: Sources
     performer: EffectPerformer
     room: DiskRoom
+    reconnects: Tally
 
 
 def build_secrets(
@@ -112,6 +114,7 @@ def build_engine(
         sources,
         performer,
         room,
+        ports.reconnects,
     )
 
 

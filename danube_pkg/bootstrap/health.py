@@ -11,11 +11,13 @@ from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.health.conditions import Condition
+from danube_pkg.core.health.ports import Disk
 from danube_pkg.core.health.repairs import Repair
 from danube_pkg.core.health.subsystems import Part
 from danube_pkg.core.identity.audit import AuditEvent
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.records import Record
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ConditionSource, ServerConditions
@@ -107,6 +109,8 @@ class HealthParts(Record):
     readiness: ServerReadiness
     upkeep: Upkeep
     conditions: ServerConditions
+    freed: Tally
+    disk: Disk
 
 
 class _Workers:
@@ -115,6 +119,8 @@ class _Workers:
     def __init__(self, parts: Observed) -> None:
         self._parts = parts
         self._room = parts.jobs.room
+        self.freed = Tally()
+        """Bytes that a clean-up has freed."""
 
     def by_repair(self) -> Mapping[Repair, Worker]:
         return {
@@ -127,11 +133,12 @@ class _Workers:
         }
 
     async def _make_room(self) -> str:
-        removed = 0
+        removed, free = 0, self._room.free_bytes()
         for clean_up in clean_ups(self._parts.mirrors, self._parts.runtime):
             if self._room.has_room():
                 break
             removed += await clean_up(self._room.has_room)
+        self.freed.count("disk", max(0, self._room.free_bytes() - free))
         end = "the disk has room again" if self._room.has_room() else "the disk is still low"
         return f"removed {removed} mirrors and images that no job uses: {end}"
 
@@ -169,13 +176,14 @@ async def open_health(parts: Observed) -> AsyncIterator[HealthParts]:
         store, parts.configuration, parts.dex, parts.runtime.checks if parts.runtime is not None else {}
     )
     findings = _Findings(store.database, parts.jobs.performer, parts.mirrors)
-    workers = _Workers(parts).by_repair()
-    upkeep = Upkeep((readiness, parts.jobs.room, findings), workers, store.timing, record)
+    workers = _Workers(parts)
+    upkeep = Upkeep((readiness, parts.jobs.room, findings), workers.by_repair(), store.timing, record)
     readiness.listen(upkeep.wake)
     owner = TaskOwner(logged(_log.logger))
     owner.start("upkeep", upkeep.follow())
     try:
-        yield HealthParts(readiness, upkeep, ServerConditions(readiness, parts.jobs.room, upkeep, *parts.sources))
+        conditions = ServerConditions(readiness, parts.jobs.room, upkeep, *parts.sources)
+        yield HealthParts(readiness, upkeep, conditions, workers.freed, DirectoryDisk(store.directory))
     finally:
         await owner.close()
 

@@ -10,7 +10,7 @@ from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
 from danube_pkg.core.store import JobStore
 from danube_pkg.core.triggers.ports import InboxStore
-from danube_pkg.edges.http.metrics import HttpMetrics
+from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, field
 from danube_pkg.services.artifacts import Artifacts

@@ -25,6 +25,11 @@ class ServerReadiness:
         """Call it when a subsystem has become or stopped being usable; it must be quick and must not raise."""
         self._listeners.append(listener)
 
+    @property
+    def known(self) -> Sequence[PartHealth]:
+        """The states that were found last, without a new check."""
+        return tuple(self._states.values())
+
     async def parts(self) -> Sequence[PartHealth]:
         """The state of each subsystem now."""
         return [self._state(part, await check.conditions()) for part, check in self._checks.items()]

@@ -27,6 +27,13 @@ class DiskRoom:
             return ()
         return (found,) if found is not None else ()
 
+    def free_bytes(self) -> int:
+        """0 where the disk cannot be read."""
+        try:
+            return self._disk.room().free_bytes
+        except OSError:
+            return 0
+
     def has_room(self) -> bool:
         """Whether no clean-up is needed."""
         try:

@@ -13,6 +13,7 @@ from danube_pkg.core.health.repairs import NO_TRIES, REPAIRS, Repair, RepairPlan
 from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.loops import Streak, Timing, for_ever
 from danube_pkg.kit.records import Record
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.health.conditions import ConditionSource
 
 ROUND_SECONDS = 300.0
@@ -61,6 +62,8 @@ class Upkeep:
         self._lock = asyncio.Lock()
         self._plan = RepairPlan((), (), NO_TRIES)
         self._done: deque[RepairDone] = deque(maxlen=SHOWN_REPAIRS)
+        self.outcomes = Tally()
+        """Repairs by `REPAIR OUTCOME`."""
 
     @property
     def done(self) -> Sequence[RepairDone]:
@@ -113,6 +116,7 @@ class Upkeep:
             outcome, what = "failed", str(error)
         done = RepairDone(self._timing.clock.now(), repair, why, outcome, what)
         self._done.append(done)
+        self.outcomes.count(f"{repair} {outcome}")
         _log.warning("repaired", repair=str(repair), why=why, outcome=outcome, what=what)
         try:
             await self._record(done)

@@ -18,6 +18,7 @@ from danube_pkg.core.jobs.events import CancelRequested
 from danube_pkg.core.jobs.job import Job, unknown_job
 from danube_pkg.core.jobs.ports import Listener
 from danube_pkg.core.jobs.queue import QueuePosition
+from danube_pkg.core.jobs.steps import FOLLOWED
 from danube_pkg.core.jobs.trigger import Trigger
 from danube_pkg.core.notifications.rules import FollowUp
 from danube_pkg.core.pipelines import Pipeline
@@ -116,6 +117,16 @@ class Engine:
     def jobs_with_tasks(self) -> int:
         """How many jobs have tasks: as many as are open, but for a moment."""
         return self._tasks.running
+
+    @property
+    def followed_steps(self) -> int:
+        """How many attempts of steps are followed at this moment."""
+        return sum(step.phase in FOLLOWED for active in self._active.values() for step in active.job.steps)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether waiting jobs are not started because the disk has no room."""
+        return self._scheduler.is_held
 
     def active_job(self, job_id: str) -> ActiveJob:
         """Raises NotFound for a job that is closed or never existed."""

@@ -60,6 +60,11 @@ class Scheduler:
         """Something may have changed."""
         self._changed.set()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether waiting jobs are not started because the disk has no room."""
+        return bool(self._held)
+
     def waiting(self, job: Job) -> QueuePosition:
         """What a waiting job waits for."""
         found = queue_position(job, self._jobs(), self._applied.config.max_concurrent_jobs, self._history)
