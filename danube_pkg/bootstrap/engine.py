@@ -14,7 +14,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorServer
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
@@ -33,6 +33,7 @@ from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues, Secrets
+from danube_pkg.services.traces import Tracer
 
 
 class EngineParts(Record):
@@ -79,10 +80,13 @@ def build_engine(
     sources: Sources,
     observer: JobObserver,
     logs: JobLogs,
+    tracer: Tracer | None = None,
 ) -> EngineParts:
-    """Nothing runs yet."""
+    """Nothing runs yet. tracer: None for jobs without traces."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
     ports = _ports(store, secrets, runtime, sources, egress, logs)
+    if tracer is not None:
+        ports = replace(ports, trace_environment=tracer.environment)
     resources = JobResources(ports, masks)
     effects = (
         CreatePod(ports, resources),
@@ -94,6 +98,8 @@ def build_engine(
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
+    if tracer is not None:
+        engine.listen(lambda job: tracer.job_changed(job, engine.source_period(job.id)))
     files = BlobDirectory(store.directory / "artifacts", "artifact")
 
     def artifact_bounds() -> ArtifactBounds:
@@ -144,12 +150,13 @@ async def open_engine(
     runtime: RuntimeParts,
     sources: Sources,
     observer: JobObserver,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[EngineParts]:
     """The engine, running and reachable by coordinators; jobs continue when the block is left."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, tracer)
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

@@ -27,6 +27,7 @@ from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.traces import Tracer
 
 _log = EventLog("danube.http")
 
@@ -70,6 +71,7 @@ class ServerParts(Record):
     audit: Audit
     files: SourceFiles
     deploy_key: str
+    tracer: Tracer
     pulled: Tally | None = None
 
 
@@ -150,4 +152,5 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         webhooks=parts.triggers.webhooks,
         site=site,
         dex=parts.identity.dex,
+        tracer=parts.tracer,
     )

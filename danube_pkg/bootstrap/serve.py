@@ -16,6 +16,7 @@ from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
+from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
@@ -61,20 +62,18 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
-        runtime = await stack.enter_async_context(
-            open_runtime(
-                RuntimeOptions(options.images, settings.runtime, settings.egress),
-                store.directory,
-                RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server),
-            )
-        )
+        chosen = RuntimeOptions(options.images, settings.runtime, settings.egress)
+        callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
+        runtime = await stack.enter_async_context(open_runtime(chosen, store.directory, callbacks))
         repositories = await stack.enter_async_context(
             open_repositories(store, applied, secrets, repository, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
         server = configuration.settings.server
+        tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
+        observer = JobObserver(applied, store.clock)
         jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, JobObserver(applied, store.clock))
+            open_engine(store, secrets, masks, runtime, repositories.sources, observer, tracer)
         )
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
@@ -92,7 +91,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             dex=identity.dex,
             audit=audit,
             runtime=runtime,
-            sources=(*conditions, *runtime.conditions),
+            sources=(*conditions, *runtime.conditions, tracer),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -107,6 +106,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             audit=audit,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
+            tracer=tracer,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))

@@ -161,13 +161,17 @@ class StepFollower:
             await stream.close()
 
     def _spec(self, request: StepRequest | None) -> StepSpec:
-        network = self._ports.egress.environment(self._active.job, self._sequence)
+        job = self._active.job
+        own = {
+            **self._ports.egress.environment(job, self._sequence),
+            **self._ports.trace_environment(job, self._sequence),
+        }
         return StepSpec(
             step_id=self._step_id,
             attempt=self._attempt,
             key=self._key,
             command=request.command if request else None,
-            environment={**network, **request.environment} if request else {},
+            environment={**own, **request.environment} if request else {},
             working_directory=request.working_directory if request else "",
             shell=request.shell if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,

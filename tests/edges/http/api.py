@@ -27,6 +27,7 @@ from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_logins
 from danube_pkg.bootstrap.store import Store, open_store
+from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import build_triggers
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.identity.access import Scope
@@ -256,7 +257,7 @@ async def open_api(
         return found.issuer if found is not None else ""
 
     async with AsyncExitStack() as stack:
-        path.mkdir(exist_ok=True)
+        (path / "config").mkdir(parents=True, exist_ok=True)
         store = await stack.enter_async_context(open_store(path))
         open_deploy_key(path / "keys")
         applied = limited_to(0)
@@ -267,7 +268,6 @@ async def open_api(
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
-        (path / "config").mkdir(exist_ok=True)
         source = ConfigurationDirectory(repository, GitSources(path / "repos"))
         configured = SqliteConfiguration(store.database, store.new_id)
         configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
@@ -287,6 +287,7 @@ async def open_api(
             audit=audit,
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
+            tracer=await stack.enter_async_context(open_tracer(store, applied, secrets.known)),
         )
         opened = await stack.enter_async_context(open_http(parts, HttpOptions("127.0.0.1:0", **settings)))
         api = Api(parts, path, opened)
