@@ -73,10 +73,11 @@ def build_engine(
     sources: Sources,
     observer: JobObserver,
     logs: JobLogs,
+    external_url: str = "",
 ) -> EngineParts:
-    """Nothing runs yet."""
+    """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
-    ports = _ports(store, secrets, runtime, sources, egress, logs)
+    ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     resources = JobResources(ports, masks)
     effects = (
         CreatePod(ports, resources),
@@ -98,7 +99,13 @@ def build_engine(
 
 
 def _ports(
-    store: Store, secrets: Secrets, runtime: RuntimeParts, sources: Sources, egress: Egress, logs: JobLogs
+    store: Store,
+    secrets: Secrets,
+    runtime: RuntimeParts,
+    sources: Sources,
+    egress: Egress,
+    logs: JobLogs,
+    external_url: str,
 ) -> EnginePorts:
     return EnginePorts(
         jobs=store.jobs,
@@ -112,6 +119,7 @@ def _ports(
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,
+        external_url=external_url,
     )
 
 
@@ -123,12 +131,14 @@ async def open_engine(
     runtime: RuntimeParts,
     sources: Sources,
     observer: JobObserver,
+    external_url: str = "",
 ) -> AsyncIterator[EngineParts]:
-    """The engine, running and reachable by coordinators; jobs continue when the block is left."""
+    """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
+    `build_engine`."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url)
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

@@ -73,9 +73,9 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_repositories(store, applied, secrets, repository, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        server = configuration.settings.server
+        server, observer = configuration.settings.server, JobObserver(applied, store.clock)
         jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, JobObserver(applied, store.clock))
+            open_engine(store, secrets, masks, runtime, repositories.sources, observer, server.external_url)
         )
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)

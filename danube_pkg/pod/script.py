@@ -10,7 +10,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from danube._errors import DanubeError
-from danube._pipeline import MARK, REFUSED, SHELL, check_function, check_result, marked
+from danube._pipeline import ENVIRONMENT, MARK, REFUSED, SHELL, check_function, check_result, marked
 from danube._results import StepFailed
 from danube.step import steps_without_end
 
@@ -59,6 +59,7 @@ def _import_and_call(code: Any, module: ModuleType, script: str) -> Outcome:
         return Outcome("pipeline-missing", f"{script} must mark exactly one function with @pipeline; found: {names}")
     check_function(found[0])
     _session.use_shell(getattr(found[0], SHELL))
+    _session.use_environment(getattr(found[0], ENVIRONMENT))
     check_result(found[0], found[0]())
     for sequence, name in steps_without_end():
         message = f"step {sequence} {name!r} was still open when the pipeline function returned"

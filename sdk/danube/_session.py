@@ -46,6 +46,7 @@ class Chunks(Protocol):
 
 _current: Session | None = None
 _shell = ""
+_environment: Mapping[str, str] = {}
 
 
 def enter(session: Session) -> None:
@@ -59,6 +60,17 @@ def use_shell(shell: str) -> None:
     """Make that program the shell of every step that names none; "" for `/bin/sh -e`."""
     global _shell
     _shell = shell
+
+
+def use_environment(environment: Mapping[str, str]) -> None:
+    """Give every step these variables; its own replace them."""
+    global _environment
+    _environment = environment
+
+
+def default_environment() -> Mapping[str, str]:
+    """The variables that `@pipeline` names."""
+    return _environment
 
 
 def default_shell() -> str:

@@ -57,6 +57,17 @@ def test_a_step_has_the_pipelines_shell_unless_it_names_one(session: RecordingSe
     assert [call.shell for call in session.calls] == ["bash -euo pipefail", "sh", ""]
 
 
+def test_a_step_has_the_pipelines_variables_unless_it_replaces_them(session: RecordingSession) -> None:
+    text = pipeline_of("step.run('a')", "step.run('b', env={'LEVEL': 'debug', 'C': '3'})")
+    assert run(session, text.replace("name='t'", "name='t', env={'LEVEL': 'info', 'A': '1'}")) == Outcome()
+    assert run(session, pipeline_of("step.run('c')")) == Outcome()
+    assert [call.environment for call in session.calls] == [
+        {"LEVEL": "info", "A": "1"},
+        {"LEVEL": "debug", "A": "1", "C": "3"},
+        {},
+    ]
+
+
 def test_a_step_that_has_not_reached_the_server_is_open(session: RecordingSession) -> None:
     returned = threading.Event()
 

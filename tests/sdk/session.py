@@ -18,6 +18,7 @@ CONTEXT: Mapping[str, Any] = {
     "repository": "ssh://git.example/app.git",
     "pipeline": "app",
     "job_id": "01j",
+    "job_url": "https://ci.example.org/jobs/01j",
     "trigger": "manual",
     "params": {"level": "debug"},
     "pull_request": None,

@@ -35,6 +35,8 @@ from tests.sdk.session import RecordingSession, fail
         lambda: step.run("true", shell="x" * 201),
         lambda: step.run("true", shell=["bash"]),  # type: ignore[arg-type]
         lambda: pipeline(name="A", shell="bash\0"),
+        lambda: pipeline(name="A", env={"A=B": "1"}),
+        lambda: pipeline(name="A", env={"A": 1}),  # type: ignore[dict-item]
     ],
 )
 def test_a_step_that_cannot_be_run_is_refused_before_it_is_sent(

@@ -178,6 +178,16 @@ class PipelineSpec(Record):
             example="python:3.12",
         ),
     ] = HOST_IMAGE
+    env: Annotated[
+        Mapping[str, str],
+        rule(
+            "Environment variables of each step, by name. Readers of the configuration see the values:"
+            " what must not be seen is a secret.",
+            pattern=r"[^\x00]{0,4096}",
+            expects="text of at most 4096 characters",
+            most=100,
+        ),
+    ] = field(default_factory=dict)
     max_duration_seconds: Annotated[
         int,
         rule(

@@ -44,6 +44,7 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
         pull_request_json=json.dumps(job.pull_request) if job.pull_request else "",
         deadline_at=job.deadline_at,
         default_image=job.default_image,
+        job_url=job.job_url,
     )
 
 

@@ -13,6 +13,7 @@ from danube_pkg.core.artifacts.artifact import Artifact
 from danube_pkg.core.errors import Conflict, NotFound, Permanent, Retryable, Unauthenticated
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import JobContext, StepOutcome, StepRequest
+from danube_pkg.core.jobs.environment import job_url
 from danube_pkg.core.jobs.events import ScriptFailure
 from danube_pkg.core.jobs.job import Phase
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -75,6 +76,7 @@ class Coordination:
             pull_request=trigger.pull_request,
             deadline_at=job.deadline_at or 0.0,
             default_image=job.settings.image,
+            job_url=job_url(job.id, self._ports.external_url),
         )
 
     async def source(self, job_id: str) -> AsyncGenerator[bytes, None]:

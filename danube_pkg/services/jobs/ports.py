@@ -16,7 +16,8 @@ from danube_pkg.services.egress import Egress
 
 
 class EnginePorts(Record):
-    """new_id: makes ids that sort by time. timing: for pauses between retries; its clock is `clock`."""
+    """new_id: makes ids that sort by time. timing: for pauses between retries; its clock is `clock`. external_url: what
+    links to this server begin with, "" where it is not configured."""
 
     jobs: JobStore
     pipelines: PipelineStore
@@ -29,3 +30,4 @@ class EnginePorts(Record):
     clock: Clock
     timing: Timing
     new_id: Callable[[], str]
+    external_url: str = ""

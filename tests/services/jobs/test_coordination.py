@@ -71,6 +71,17 @@ async def test_the_shell_of_a_step_reaches_each_attempt_and_its_record(tmp_path:
         assert [*shells, stored.steps[-1].shell] == ["bash -euo pipefail"] * 3
 
 
+async def test_a_steps_command_knows_its_job_and_its_own_variables_win(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.commands["make"] = plays(Exit(0))
+    async with open_engine_setup(tmp_path, machine) as setup:
+        job_id = await running_job(setup)
+        own = replace(asked("make"), environment={"DANUBE_BRANCH": "mine"})
+        await setup.coordination.run_step(job_id, own)
+        found = machine.steps[step_id(job_id, 1), 1].request.environment
+        assert (found["DANUBE_JOB_ID"], found["DANUBE_BRANCH"]) == (job_id, "mine")
+
+
 @pytest.mark.parametrize(
     ("retries", "check", "line"),
     [
