@@ -31,6 +31,7 @@ class Reason(StrEnum):
     STEP_FAILED = "step-failed"
     STEP_TIMEOUT = "step-timeout"
     STEP_OPEN = "step-open"
+    STOPPED = "stopped"
     COMMAND_NOT_STARTED = "command-not-started"
     SCRIPT_ERROR = "script-error"
     SCRIPT_INVALID = "script-invalid"
@@ -85,7 +86,7 @@ def reason_named(reference: str, default: Reason) -> Reason:
 HINTS: dict[Reason, str] = {
     Reason.STEP_FAILED: "read the end of the step's log; run it here with: danube run",
     Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",
-    Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
+    Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait() or handle.stop(), or with step.parallel():",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names; run it here with: danube run",
     Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",

@@ -208,6 +208,9 @@ ALTER TABLE inbox ADD COLUMN ref TEXT NOT NULL DEFAULT '';
 CREATE INDEX inbox_ref ON inbox(repository, ref, id) WHERE ref <> '';
 CREATE INDEX outbox_target ON outbox(target, id);
 """,
+    """
+ALTER TABLE steps ADD COLUMN stopping INTEGER NOT NULL DEFAULT 0;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

@@ -26,6 +26,7 @@ class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 
     shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    stopping: the danubefile asked for its end. An attempt that ends for that, and not by itself, fails no job.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -42,6 +43,7 @@ class Step(Record):
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING
     container: int | None = None
+    stopping: bool = False
     memory_kills: int = 0
     requested_at: float | None = None
     started_at: float | None = None
@@ -52,7 +54,10 @@ class Step(Record):
 
     @property
     def fails_job(self) -> bool:
-        """A checked step that has ended, and not with an authentic success."""
+        """A checked step that has ended, and neither with an authentic success nor because the danubefile stopped
+        it."""
+        if self.end is not None and self.end.reason is Reason.STOPPED:
+            return False
         return self.check and self.phase is StepPhase.ENDED and self.status is not Status.SUCCESS
 
     def ended(self, end: StepEnd, now: float) -> "Step":

@@ -148,6 +148,11 @@ def step_result(outcome: StepOutcome) -> pb.StepResult:
     )
 
 
+def stopped_step(request: pb.StopStepRequest) -> int:
+    """The sequence of the step to stop."""
+    return int(request.sequence)
+
+
 def script_failure(request: pb.FinishRequest) -> ScriptFailure | None:
     """None where the pipeline function returned."""
     if request.success:

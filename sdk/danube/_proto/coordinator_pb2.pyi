@@ -325,6 +325,44 @@ class StepResult(_message.Message):
 Global___StepResult: _TypeAlias = StepResult  # noqa: Y015
 
 @_typing.final
+class StopStepRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    protocol_version: _builtins.int
+    sequence: _builtins.int
+    """of the step"""
+    def __init__(
+        self,
+        *,
+        protocol_version: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocol_version", b"protocol_version", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopStepRequest: _TypeAlias = StopStepRequest  # noqa: Y015
+
+@_typing.final
+class StopStepReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopStepReply: _TypeAlias = StopStepReply  # noqa: Y015
+
+@_typing.final
 class ReadSecretRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
