@@ -58,6 +58,12 @@ class Reason(StrEnum):
         return self in _ENDS_CONTAINERS
 
     @property
+    def is_of_scripts(self) -> bool:
+        """Whether a danubefile's process may name it as the reason of its job. What it says is not trusted: a job must
+        not claim that it was superseded, or have no reason."""
+        return self in _OF_SCRIPTS
+
+    @property
     def is_of_infrastructure(self) -> bool:
         """Whether the machine, and not the job, is the cause."""
         return self in _OF_INFRASTRUCTURE
@@ -70,6 +76,20 @@ _ENDS_CONTAINERS = frozenset(
         Reason.OUT_OF_MEMORY,
         Reason.EVICTED,
         Reason.WORKSPACE_FULL,
+    }
+)
+
+_OF_SCRIPTS = frozenset(
+    {
+        Reason.STEP_FAILED,
+        Reason.STEP_OPEN,
+        Reason.SCRIPT_ERROR,
+        Reason.SCRIPT_INVALID,
+        Reason.SCRIPT_MISSING,
+        Reason.SCRIPT_EXITED,
+        Reason.PIPELINE_MISSING,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.INFRASTRUCTURE_LOST,  # the server refuses a secret with it while the egress proxy does not mask it
     }
 )
 

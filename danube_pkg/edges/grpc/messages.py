@@ -157,5 +157,6 @@ def script_failure(request: pb.FinishRequest) -> ScriptFailure | None:
     """None where the pipeline function returned."""
     if request.success:
         return None
-    message = request.message[:MAX_FAILURE_BYTES]
-    return ScriptFailure(reason_named(request.reason, Reason.SCRIPT_ERROR), message, request.step)
+    reason = reason_named(request.reason, Reason.SCRIPT_ERROR)
+    message = request.message[:MAX_FAILURE_BYTES] or "the danubefile's process reported a failure without a message"
+    return ScriptFailure(reason if reason.is_of_scripts else Reason.SCRIPT_ERROR, message, request.step)
