@@ -200,7 +200,7 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
     )
     pipeline = Pipeline(run.store.new_id(), request.directory.name, "", settings)
     await run.store.pipelines.apply_pipelines([pipeline], "working-tree")
-    return await start(run.jobs.engine, pipeline.name, params=request.params, actor="danube run")
+    return await start(run.jobs.engine, run.jobs.secrets, pipeline.name, params=request.params, actor="danube run")
 
 
 async def _watch(run: RunParts, job: Job, *, as_json: bool, raw: bool) -> Mapping[str, Any]:
