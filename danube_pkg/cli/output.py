@@ -16,6 +16,12 @@ STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled"
 Result = TypeVar("Result")
 
 
+def say(text: str, *, file: TextIO | None = None, end: str = "\n") -> None:
+    """Print a text on standard output, or `file`. Names and messages in it may be of untrusted origin, so that control
+    sequences are made visible: no other part of the command line calls `print`."""
+    print(visible(text), file=file, end=end)
+
+
 def show(result: Result, options: argparse.Namespace, print_text: Callable[[Result], None]) -> int:
     """Print the result, with --json as one JSON document, else by `print_text`. The answer is the exit code 0."""
     if options.json:
