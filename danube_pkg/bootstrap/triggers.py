@@ -45,7 +45,7 @@ def build_triggers(
     """The parts, not running yet. commits: reads commits of repositories."""
     inbox_store = SqliteInbox(store.database)
     ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, commits, store.timing)
-    inbox = Inbox(ports, jobs.engine, jobs.observer, configuration.pushed)
+    inbox = Inbox(ports, jobs.engine, jobs.observer, jobs.secrets, configuration.pushed)
     schedules = Schedules(inbox, inbox_store, jobs.observer, store.timing, jobs.draining)
     webhooks = Webhooks(configuration.applied, jobs.secrets, inbox, store.clock, configuration.is_own)
     return TriggerParts(inbox, inbox_store, webhooks, schedules)

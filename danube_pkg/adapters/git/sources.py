@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
-from danube_pkg.adapters.git.remote import RemoteSettings
+from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
@@ -176,13 +176,15 @@ class GitSources:
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
                     raise
+                if error.reference == REDIRECTED:
+                    raise SubmoduleRefused(REDIRECTED, error.what, cause=error.cause, hint=error.hint) from error
                 raise _not_lent(one["path"], one["url"], str(error)) from error
             inner.append({**one, **its_request})
         return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""
-        settings = await self._remote_settings(url)
+        settings = replace(await self._remote_settings(url), one_host=True)
         if fetched.guard is None:
             return settings
         lent = fetched.guard.lends(url)

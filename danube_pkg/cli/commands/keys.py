@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 
 from danube_pkg.cli.client import ApiClient
-from danube_pkg.cli.output import show
+from danube_pkg.cli.output import say, show
 from danube_pkg.cli.servers import add_server_arguments
 
 
@@ -17,5 +17,5 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _print(keys: Mapping[str, str]) -> None:
-    print("# Git over SSH: give this key read access to the configuration repository and to private repositories.")
-    print(keys["deploy_key"])
+    say("# Git over SSH: give this key read access to the configuration repository and to private repositories.")
+    say(keys["deploy_key"])

@@ -22,7 +22,7 @@ from danube_pkg.cli.durations import seconds
 from danube_pkg.cli.egress_output import allowed, print_learned
 from danube_pkg.cli.image_settings import image_options
 from danube_pkg.cli.job_output import JsonPrinter, LivePrinter, print_end
-from danube_pkg.cli.output import size
+from danube_pkg.cli.output import say, size
 from danube_pkg.cli.process_log import start_log
 from danube_pkg.core.errors import Conflict, Invalid, Retryable
 from danube_pkg.core.jobs.job import Job
@@ -184,7 +184,7 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool, raw: b
         return 0 if ended["status"] == "success" else 1
     for artifact in artifacts:
         path = run.artifact_directory / job.id / artifact.file_name
-        print(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
+        say(f"artifact {artifact.name}: {path} ({size(artifact.size_bytes)})", file=sys.stderr)
     print_learned(egress, request.network)
     return print_end(ended)
 
@@ -200,7 +200,7 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
     )
     pipeline = Pipeline(run.store.new_id(), request.directory.name, "", settings)
     await run.store.pipelines.apply_pipelines([pipeline], "working-tree")
-    return await start(run.jobs.engine, pipeline.name, params=request.params, actor="danube run")
+    return await start(run.jobs.engine, run.jobs.secrets, pipeline.name, params=request.params, actor="danube run")
 
 
 async def _watch(run: RunParts, job: Job, *, as_json: bool, raw: bool) -> Mapping[str, Any]:
@@ -241,7 +241,7 @@ async def _cancel(run: RunParts, job_id: str) -> None:
     try:
         await run.jobs.engine.cancel(job_id, "an interrupt")
     except (Conflict, Retryable) as error:
-        print(f"danube: {error}", file=sys.stderr)  # it ended before it could be cancelled
+        say(f"danube: {error}", file=sys.stderr)  # it ended before it could be cancelled
 
 
 def _made(directory: Path) -> Path:

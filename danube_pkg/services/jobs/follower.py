@@ -49,8 +49,8 @@ COALESCE_SECONDS = 0.005
 """After a short read wait this long for more: a program that prints line by line then costs a tenth of the work."""
 
 FEED_BYTES = 32 * 1024
-"""Output that is masked at once, on the event loop. What is full of beginnings of secrets takes 60 ms for so much, and
-usual output a tenth of a millisecond."""
+"""Output that is masked at once. Usual output takes a tenth of a millisecond for so much; what is full of beginnings of
+secrets takes 60 ms, in a thread."""
 
 SHORT_READ_BYTES = 64 * 1024
 
@@ -250,13 +250,9 @@ class StepFollower:
         """While the disk is full nothing is acknowledged, and the step waits."""
         self._tail.add(offset, data)
         try:
-            self._output.feed(offset, data)
+            await self._output.write(offset, data)
         except StorageUnwritable:
-
-            async def feed() -> None:
-                self._output.feed(offset, data)
-
-            await self._until_stored(feed, OUTPUT_PAUSES)
+            await self._until_stored(partial(self._output.write, offset, data), OUTPUT_PAUSES)
 
     async def _until_stored(self, work: Callable[[], Awaitable[None]], pauses: Pauses) -> None:
         streak = self._streak("step-log-write", pauses)
@@ -284,7 +280,7 @@ class StepFollower:
         """
 
         async def store() -> None:
-            self._output.finish()
+            await self._output.end()
             await self._ports.egress.note_step(self._active.job, self._log, self._sequence)
             await self._active.apply(ev.StepEnded(self._sequence, self._attempt, end))
 

@@ -214,17 +214,18 @@ async def test_kept_outputs_are_bounded_and_the_others_are_read_again(
             assert (await setup.coordination.run_step(job_id, asked(f"print {number}", number))).output == output
 
 
-async def test_other_tasks_run_while_much_output_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Output that is full of beginnings of tokens takes long to mask; the server answers others meanwhile."""
+async def test_much_output_is_masked_in_parts_between_which_other_tasks_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fed: list[tuple[int, int]] = []
     turns = 0
     loop = asyncio.get_running_loop()
     next_turn: asyncio.Handle | None = None
-    feed = StepWriter.feed
+    write = StepWriter.write
 
-    def counted(writer: StepWriter, offset: int, data: bytes | memoryview) -> None:
+    async def counted(writer: StepWriter, offset: int, data: bytes | memoryview) -> None:
         fed.append((len(data), turns))
-        feed(writer, offset, data)
+        await write(writer, offset, data)
 
     def take_turn() -> None:
         nonlocal turns, next_turn
@@ -232,7 +233,7 @@ async def test_other_tasks_run_while_much_output_is_masked(tmp_path: Path, monke
         next_turn = loop.call_soon(take_turn)
 
     take_turn()
-    monkeypatch.setattr(StepWriter, "feed", counted)
+    monkeypatch.setattr(StepWriter, "write", counted)
     machine = FakeMachine()
     output = b"eyJ" * 100_000 + b"\n"
     machine.commands["print"] = plays(Print(output))
