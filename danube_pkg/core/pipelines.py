@@ -21,6 +21,8 @@ class PipelineSettings(Record):
     network: Network = Network.NONE
     egress_allowlist: tuple[str, ...] = ()
     """Entries of `core.egress.policy`: the pipeline's own; in a job's settings preceded by the server's."""
+    run_as_root: bool = False
+    """Steps in the image `host` are run by root of the job's own user ids."""
     submodules: tuple[str, ...] = ()
     """Repositories as HOST/PATH, with `*`, for which the server lends its credential to submodules."""
     log_limit_mb: int = 200
