@@ -23,6 +23,8 @@ class PipelineSettings(Record):
     """Entries of `core.egress.policy`: the pipeline's own; in a job's settings preceded by the server's."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables of each step, by name."""
+    run_as_root: bool = False
+    """Steps in the image `host` are run by root of the job's own user ids."""
     submodules: tuple[str, ...] = ()
     """Repositories as HOST/PATH, with `*`, for which the server lends its credential to submodules."""
     log_limit_mb: int = 200

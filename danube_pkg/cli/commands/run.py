@@ -56,6 +56,7 @@ class RunRequest(Record):
     network: Network
     allowlist: tuple[str, ...]
     timeout_seconds: int
+    run_as_root: bool
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +92,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long the job may take: 90, 30s, 5m, 1h30m (a day)",
     )
+    parser.add_argument(
+        "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
+    )
     parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -123,6 +127,7 @@ def _request(options: argparse.Namespace) -> RunRequest:
         network=_network(options),
         allowlist=allowed(options.allow),
         timeout_seconds=options.timeout,
+        run_as_root=options.run_as_root,
     )
 
 
@@ -197,6 +202,7 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
         max_duration_seconds=request.timeout_seconds,
         network=request.network,
         egress_allowlist=request.allowlist,
+        run_as_root=request.run_as_root,
     )
     pipeline = Pipeline(run.store.new_id(), request.directory.name, "", settings)
     await run.store.pipelines.apply_pipelines([pipeline], "working-tree")

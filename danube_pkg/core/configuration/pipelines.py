@@ -236,7 +236,11 @@ class PipelineSpec(Record):
         default_factory=dict
     )
     run_as_root: Annotated[
-        bool, rule("On Kubernetes: run as root in the container, in a user namespace.", planned=NO_KUBERNETES)
+        bool,
+        rule(
+            "Whether steps in the image `host` run as root, with rights over the job's own files only, instead of as the"
+            " user danube. Other images have users of their own."
+        ),
     ] = False
     node_selector: Annotated[
         Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20, planned=NO_KUBERNETES)
