@@ -22,6 +22,7 @@ from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
+from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
 from danube_pkg.kit.records import Mutable, Record, field, replace
 
@@ -78,7 +79,7 @@ class NoCredentials:
 
 
 class GitSources:
-    """Implements `Sources`, `SourceFiles` and `CommitReader`.
+    """Implements `Sources`, `SourceFiles`, `CommitReader` and `HeadReader`.
 
     directory: `repos/` below the data directory, for mirrors and temporary packs. known_hosts: files of ssh host keys
     beside the system's.
@@ -100,6 +101,7 @@ class GitSources:
         self._worker = worker or Worker()
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
+        self._listing = asyncio.Semaphore(MAX_WORKERS)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """ref: a branch, a tag or a full hash; in a local repository a short hash too."""
@@ -237,6 +239,13 @@ class GitSources:
         answer = await self._ask_about(repository, {"do": "changes", "before": before, "after": after})
         changed: Sequence[str] | None = answer["changed"]
         return changed
+
+    async def list_heads(self, repository: str) -> Sequence[RefHead]:
+        """Beside `resolve`, in a place of its own: a server that does not answer delays no job."""
+        remote = await self._remote_settings(repository)
+        async with self._listing:
+            answer = await self._worker.ask({"do": "heads", "repository": repository, "remote": remote.request()})
+        return [RefHead(*one) for one in answer["heads"]]
 
     async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
         answer = await self._ask_about(repository, {"do": "text", "commit_sha": commit_sha})

@@ -211,6 +211,13 @@ CREATE INDEX outbox_target ON outbox(target, id);
     """
 ALTER TABLE steps ADD COLUMN stopping INTEGER NOT NULL DEFAULT 0;
 """,
+    """
+CREATE TABLE heads (
+    repository TEXT NOT NULL, ref TEXT NOT NULL, hashes TEXT NOT NULL, change INTEGER NOT NULL,
+    PRIMARY KEY (repository, ref)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE compared_repositories (repository TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
@@ -222,4 +229,6 @@ the job's id. `identities` has the account of an issuer that a user is bound to:
 with its issuer (OpenID Connect Core 5.7), so `users.oidc_subject`, of which no row says whose it is, is not used any
 more: each user's next login binds anew. `sessions.issuer` and `tokens.issuer` are the issuer at which the user logged
 in, '' for a password. `branch_heads` are heads as Git reported them when the server last compared a pull request with
-them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known."""
+them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known.
+`heads` has what was announced of branches and tags; of a repository in `compared_repositories` a head that is not there
+was not announced."""

@@ -25,6 +25,14 @@ class TriggerKind(StrEnum):
     PIPELINE = "pipeline"
 
 
+class CatchUp(StrEnum):
+    """What happens to a branch or tag that moved and that no delivery announced."""
+
+    BUILD = "build"
+    LIST = "list"
+    OFF = "off"
+
+
 class ParamType(StrEnum):
     """The type of a parameter's value."""
 
@@ -160,6 +168,13 @@ class PipelineSpec(Record):
         rule("Only changes of such files start it; for repositories with several projects.", **patterns.path),
     ] = ()
     paths_ignore: Annotated[tuple[str, ...], rule("Changes of only such files do not start it.", **patterns.path)] = ()
+    catch_up: Annotated[
+        CatchUp | None,
+        rule(
+            "What the hourly comparison with the repository does about pushes and tags that no webhook announced: build "
+            "the newest commit of each, list it in `danube deliveries`, or nothing. Without it that of config.yaml."
+        ),
+    ] = None
     script: Annotated[
         str,
         rule(

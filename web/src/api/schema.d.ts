@@ -2040,10 +2040,10 @@ export interface components {
             /** @description Its number; it grows with arrival. */
             id: number;
             /**
-             * @description The forge, or `cron` or `pipeline`.
+             * @description The forge, `cron`, `pipeline`, or `comparison`.
              * @enum {string}
              */
-            source: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+            source: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline" | "comparison";
             /** @description The source's own id: of a webhook delivery, that of the forge. */
             delivery: string;
             /** @description The event in words. */
@@ -2070,7 +2070,7 @@ export interface components {
              * @description Whether a job was started, and if not, how it was decided.
              * @enum {string}
              */
-            result: "started" | "skipped" | "not-meant" | "refused" | "known";
+            result: "started" | "skipped" | "not-meant" | "refused" | "known" | "listed";
             /** @description Why no job was started, in one sentence; empty if one was. */
             why: string;
             /** @description The id of the job that was started; null if none was. */
@@ -5692,7 +5692,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only entries from this source. */
-                source?: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline";
+                source?: "github" | "gitlab" | "gitea" | "forgejo" | "cron" | "pipeline" | "comparison";
                 /** @description Only events of this repository: owner/name, as its forge has it. */
                 repository?: string;
                 /** @description The `cursor` of the page before. */
