@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from danube_pkg.adapters.blobs.directory import BlobDirectory
+from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
@@ -14,8 +15,10 @@ from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.draining import Draining
@@ -45,6 +48,9 @@ class EngineParts(Record):
     egress: Egress
     logs: JobLogs
     sources: Sources
+    performer: EffectPerformer
+    room: DiskRoom
+    reconnects: Tally
 
 
 def build_secrets(
@@ -87,7 +93,8 @@ def build_engine(
     )
     performer = EffectPerformer(effects, ports.timing)
     draining = Draining(SqliteServerState(store.database))
-    engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command)
+    room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
+    engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
     files = BlobDirectory(store.directory / "artifacts", "artifact")
 
     def artifact_bounds() -> ArtifactBounds:
@@ -95,7 +102,21 @@ def build_engine(
 
     artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
-    return EngineParts(engine, coordination, observer, draining, resources, secrets, artifacts, egress, logs, sources)
+    return EngineParts(
+        engine,
+        coordination,
+        observer,
+        draining,
+        resources,
+        secrets,
+        artifacts,
+        egress,
+        logs,
+        sources,
+        performer,
+        room,
+        ports.reconnects,
+    )
 
 
 def _ports(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from danube_pkg.bootstrap.configuration import open_configuration
 from danube_pkg.bootstrap.engine import build_masks, build_secrets, open_engine
-from danube_pkg.bootstrap.health import build_readiness
+from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
@@ -23,7 +23,6 @@ from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.oom_score import lower_oom_score
 from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
-from danube_pkg.services.health import ServerConditions
 from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
 from danube_pkg.services.secrets import KnownValues
@@ -84,15 +83,16 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
-        readiness = build_readiness(store, configuration.sync, identity.dex)
-        conditions = ServerConditions(
-            readiness,
-            configuration.sync,
-            *configuration.conditions,
-            *identity.conditions,
-            *triggers.conditions,
-            outbox,
-            *runtime.conditions,
+        conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
+        observed = Observed(
+            store=store,
+            jobs=jobs,
+            mirrors=repositories.sources.mirrors,
+            configuration=configuration.sync,
+            dex=identity.dex,
+            audit=audit,
+            runtime=runtime,
+            sources=(*conditions, *runtime.conditions),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -103,8 +103,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             triggers=triggers,
             identity=identity,
             configuration=configuration.sync,
-            conditions=conditions,
-            readiness=readiness,
+            health=await stack.enter_async_context(open_health(observed)),
             audit=audit,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,

@@ -26,6 +26,7 @@ IN_PROCESS = frozenset(
         "deliveries",
         "drain",
         "explain",
+        "health",
         "jobs",
         "keys",
         "login",

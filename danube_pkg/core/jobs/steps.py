@@ -22,6 +22,10 @@ class StepPhase(StrEnum):
     ENDED = "ended"
 
 
+FOLLOWED = (StepPhase.PLACED, StepPhase.STARTED)
+"""The phases in which a step may have output that was not read yet."""
+
+
 class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 

@@ -10,14 +10,16 @@ from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
 from danube_pkg.core.store import JobStore
 from danube_pkg.core.triggers.ports import InboxStore
-from danube_pkg.edges.http.metrics import HttpMetrics
+from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.records import Record, field
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.egress import Egress
-from danube_pkg.services.health import ServerConditions, ServerReadiness
+from danube_pkg.services.health import ServerConditions
+from danube_pkg.services.health.readiness import ServerReadiness
+from danube_pkg.services.health.upkeep import Upkeep
 from danube_pkg.services.identity.access import Access
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.identity.dex import Dex
@@ -61,6 +63,7 @@ class Services(Record):
     applied: AppliedConfiguration
     conditions: ServerConditions
     readiness: ServerReadiness
+    upkeep: Upkeep
     outlines: Outlines
     deploy_key: str
     """The public half of the server's SSH key."""

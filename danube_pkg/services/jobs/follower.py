@@ -132,6 +132,7 @@ class StepFollower:
                 await self._container_is_gone(error.what)
                 return
             except (Retryable, ProtocolViolation) as error:
+                self._ports.reconnects.count("step")
                 pause = streak.failed(error)
             else:
                 if progressed:

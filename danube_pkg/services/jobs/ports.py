@@ -11,7 +11,8 @@ from danube_pkg.core.secrets.ports import SecretValues
 from danube_pkg.core.store import JobStore
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.loops import Timing
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, field
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.egress import Egress
 
 
@@ -31,3 +32,5 @@ class EnginePorts(Record):
     timing: Timing
     new_id: Callable[[], str]
     external_url: str = ""
+    reconnects: Tally = field(default_factory=Tally)
+    """Connections to steps that broke and are made again."""

@@ -32,8 +32,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 200 if the server can take work: database and disk can be written to, a configuration is applied and current,
-         * @description Dex answers where there is one, and it is not draining. 503 otherwise, with the references of what is wrong.
+         * 200 if the server can take work: every subsystem works, and it is not draining. 503 otherwise. Sentences and
+         * @description hints are for callers who may see the server's state; every caller gets the stable references.
          *
          *     Action: `see-health`.
          */
@@ -1287,6 +1287,32 @@ export interface components {
              * @default []
              */
             conditions: string[];
+            /**
+             * @description The subsystems; empty in the answer of `/health`.
+             * @default []
+             */
+            parts: components["schemas"]["PartView"][];
+        };
+        /** @description A subsystem without which the server cannot do its work. */
+        PartView: {
+            /**
+             * @description Which subsystem.
+             * @enum {string}
+             */
+            part: "database" | "disk" | "configuration" | "pods" | "egress" | "keys" | "clock" | "webhooks" | "schedules" | "notifications" | "login";
+            /** @description Whether it works. */
+            ok: boolean;
+            /**
+             * Format: date-time
+             * @description Since when it is as it is; at most since the server's start.
+             */
+            since: string;
+            /** @description The stable name of what is wrong; empty if it works. */
+            reference: string;
+            /** @description What is wrong, in one sentence; empty without the right to see the server's state. */
+            reason: string;
+            /** @description How to fix it; empty without the right to see the server's state. */
+            hint: string;
         };
         /** @description The ways to log in at this server. */
         Methods: {
@@ -2367,6 +2393,8 @@ export interface components {
             disk_total_bytes: number;
             /** @description The parts of the server. */
             subsystems: components["schemas"]["SubsystemView"][];
+            /** @description The last repairs since the server's start, newest first. */
+            repairs: components["schemas"]["RepairView"][];
         };
         /** @description Whether the server is draining: it starts no new jobs, and running ones continue. */
         DrainView: {
@@ -2383,13 +2411,37 @@ export interface components {
              * @description Which part.
              * @enum {string}
              */
-            part: "database" | "disk" | "configuration" | "pods" | "webhooks" | "schedules" | "notifications" | "login";
+            part: "database" | "disk" | "configuration" | "pods" | "egress" | "keys" | "clock" | "webhooks" | "schedules" | "notifications" | "login";
             /** @description Whether it works. */
             ok: boolean;
             /** @description Its state in one sentence. */
             says: string;
             /** @description How to fix it; empty if it works. */
             hint: string;
+            /**
+             * @description Since when; null for parts whose state is not recorded.
+             * @default null
+             */
+            since: string | null;
+        };
+        /** @description A repair that the server has tried by itself. */
+        RepairView: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * @description What was done.
+             * @enum {string}
+             */
+            repair: "make-room" | "restart-dex" | "retry-sync" | "resume-effects" | "clear-locks" | "checkpoint-database";
+            /** @description The reference of the condition that it was for. */
+            why: string;
+            /** @description done or failed. */
+            outcome: string;
+            /** @description One sentence about it. */
+            what: string;
         };
         /** @description An error (RFC 9457). */
         Problem: {
