@@ -24,6 +24,7 @@ from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.health import ServerConditions, ServerReadiness
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.retention import Retention
 
 SOCKET_NAME = "danube.sock"
 """The unix socket of the local administrator, in the data directory."""
@@ -64,6 +65,7 @@ class ServerParts(Record):
     conditions: ServerConditions
     readiness: ServerReadiness
     audit: Audit
+    retention: Retention
     files: SourceFiles
     deploy_key: str
     pulled: Tally | None = None
@@ -133,6 +135,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         api_document=api_document,
         egress=jobs.egress,
         webhooks=parts.triggers.webhooks,
+        retention=parts.retention,
         site=site,
         dex=parts.identity.dex,
     )

@@ -14,6 +14,7 @@ from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
+from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
@@ -85,15 +86,9 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
         readiness = build_readiness(store, configuration.sync, identity.dex)
-        conditions = ServerConditions(
-            readiness,
-            configuration.sync,
-            *configuration.conditions,
-            *identity.conditions,
-            *triggers.conditions,
-            outbox,
-            *runtime.conditions,
-        )
+        retention = await stack.enter_async_context(open_retention(store, applied, audit))
+        others = (*configuration.conditions, *identity.conditions, *triggers.conditions, outbox, retention)
+        conditions = ServerConditions(readiness, configuration.sync, *others, *runtime.conditions)
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
         owner.start("configuration", configuration.sync.follow())
@@ -106,6 +101,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             conditions=conditions,
             readiness=readiness,
             audit=audit,
+            retention=retention,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
             pulled=runtime.images.pulled if runtime.images is not None else None,

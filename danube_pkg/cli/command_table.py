@@ -27,6 +27,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("audit", "list who did what, or check that the audit log is complete"),
     ("drain", "let the server start no new jobs"),
     ("resume", "let the server start jobs again"),
+    ("reap", "remove old logs and artifacts now, or list them"),
     ("keys", "print the server's public keys"),
     ("doctor", "check whether this machine can run jobs"),
     ("completion", "print a script that lets a shell complete danube's commands"),

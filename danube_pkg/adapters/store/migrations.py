@@ -208,6 +208,15 @@ ALTER TABLE inbox ADD COLUMN ref TEXT NOT NULL DEFAULT '';
 CREATE INDEX inbox_ref ON inbox(repository, ref, id) WHERE ref <> '';
 CREATE INDEX outbox_target ON outbox(target, id);
 """,
+    """
+CREATE TABLE kept_jobs (
+    job_id TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE, kept_by TEXT NOT NULL, kept_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE removed_files (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, kind TEXT NOT NULL CHECK (kind IN ('logs', 'artifacts')),
+    removed_at REAL NOT NULL, size_bytes INTEGER NOT NULL, PRIMARY KEY (job_id, kind)
+) STRICT, WITHOUT ROWID;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
@@ -219,4 +228,6 @@ the job's id. `identities` has the account of an issuer that a user is bound to:
 with its issuer (OpenID Connect Core 5.7), so `users.oidc_subject`, of which no row says whose it is, is not used any
 more: each user's next login binds anew. `sessions.issuer` and `tokens.issuer` are the issuer at which the user logged
 in, '' for a password. `branch_heads` are heads as Git reported them when the server last compared a pull request with
-them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known."""
+them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known.
+`kept_jobs` are jobs whose files are never removed by age; a row of `removed_files` is written before the files of that
+kind are removed."""

@@ -43,6 +43,8 @@ _PART_OF: Mapping[str, Part] = {
     "disk-unwritable": Part.DISK,
     "disk-full": Part.DISK,
     "disk-inodes": Part.DISK,
+    "clock-not-trusted": Part.DISK,
+    "retention-exceeded": Part.DISK,
     "database-unwritable": Part.DATABASE,
     "hooks-refused": Part.WEBHOOKS,
     "webhook-missing": Part.WEBHOOKS,
