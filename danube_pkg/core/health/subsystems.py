@@ -43,6 +43,7 @@ _PART_OF: Mapping[str, Part] = {
     "disk-unwritable": Part.DISK,
     "disk-full": Part.DISK,
     "disk-inodes": Part.DISK,
+    "server-restored": Part.PODS,
     "clock-not-trusted": Part.DISK,
     "retention-exceeded": Part.DISK,
     "database-unwritable": Part.DATABASE,
