@@ -27,6 +27,7 @@ from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.retention import Retention
 
 _log = EventLog("danube.http")
 
@@ -68,6 +69,7 @@ class ServerParts(Record):
     configuration: ConfigurationSync
     health: HealthParts
     audit: Audit
+    retention: Retention
     files: SourceFiles
     deploy_key: str
     pulled: Tally | None = None
@@ -148,6 +150,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         api_document=api_document,
         egress=jobs.egress,
         webhooks=parts.triggers.webhooks,
+        retention=parts.retention,
         site=site,
         dex=parts.identity.dex,
     )

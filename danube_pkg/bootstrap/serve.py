@@ -14,6 +14,7 @@ from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
+from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
@@ -83,6 +84,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )
+        retention = await stack.enter_async_context(open_retention(store, applied, audit))
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
@@ -92,7 +94,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             dex=identity.dex,
             audit=audit,
             runtime=runtime,
-            sources=(*conditions, *runtime.conditions),
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -105,6 +107,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             configuration=configuration.sync,
             health=await stack.enter_async_context(open_health(observed)),
             audit=audit,
+            retention=retention,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
             pulled=runtime.images.pulled if runtime.images is not None else None,

@@ -87,6 +87,8 @@ async def open_notifications(
         notifiers.senders(),
         jobs.observer.outbox_added,
         lambda: channels_of(applied.state),
+        lambda: jobs.draining.is_restored,
     )
+    jobs.draining.listen(jobs.observer.outbox_added.set)
     async with outbox.running():
         yield outbox

@@ -218,6 +218,15 @@ CREATE TABLE heads (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE compared_repositories (repository TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """,
+    """
+CREATE TABLE kept_jobs (
+    job_id TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE, kept_by TEXT NOT NULL, kept_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE removed_files (
+    job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, kind TEXT NOT NULL CHECK (kind IN ('logs', 'artifacts')),
+    removed_at REAL NOT NULL, size_bytes INTEGER NOT NULL, PRIMARY KEY (job_id, kind)
+) STRICT, WITHOUT ROWID;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as
@@ -231,4 +240,5 @@ more: each user's next login binds anew. `sessions.issuer` and `tokens.issuer` a
 in, '' for a password. `branch_heads` are heads as Git reported them when the server last compared a pull request with
 them. `forge_repositories` has the forge's own id of each repository with pipelines, by which a renamed one is known.
 `heads` has what was announced of branches and tags; of a repository in `compared_repositories` a head that is not there
-was not announced."""
+was not announced. `kept_jobs` are jobs whose files are never removed by age; a row of `removed_files` is written before
+the files of that kind are removed."""

@@ -26,6 +26,7 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.webhooks import Webhooks
 
@@ -80,6 +81,7 @@ class Services(Record):
     """The OpenAPI document of all routes."""
     egress: Egress
     webhooks: Webhooks
+    retention: Retention
     site: Site = field(default_factory=Site)
     dex: Dex | None = None
     """None if danube.toml configures no Dex."""

@@ -26,6 +26,7 @@ from danube_pkg.bootstrap.engine import EngineParts, build_secrets
 from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_logins
+from danube_pkg.bootstrap.retention import build_retention
 from danube_pkg.bootstrap.store import Store, open_store
 from danube_pkg.bootstrap.triggers import build_triggers
 from danube_pkg.core.configuration.settings import ConfigRepository
@@ -242,8 +243,7 @@ async def open_api(
     **settings: Any,
 ) -> AsyncIterator[Api]:
     """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins, or what finds it at
-    each one. people: users to
-    add."""
+    each one. people: users to add."""
 
     async def client() -> ClientSettings | None:
         return client_of()
@@ -285,6 +285,7 @@ async def open_api(
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),
             audit=audit,
+            retention=build_retention(store, applied, audit),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
         )
