@@ -7,7 +7,7 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.store import SqliteIdempotency
+from danube_pkg.adapters.store import SqliteIdempotency, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.identity import IdentityParts
 from danube_pkg.bootstrap.store import Store
@@ -24,6 +24,7 @@ from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.health import ServerConditions, ServerReadiness
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 
 SOCKET_NAME = "danube.sock"
 """The unix socket of the local administrator, in the data directory."""
@@ -121,6 +122,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         readiness=parts.readiness,
         outlines=Outlines(jobs.sources, parts.files),
         deploy_key=parts.deploy_key,
+        signing_keys=KnownSigningKeys(store.signing, SqliteServerState(store.database)),
         access=parts.identity.access,
         logins=parts.identity.logins,
         audit=parts.audit,

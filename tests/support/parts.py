@@ -6,6 +6,7 @@ from pathlib import Path
 
 from danube_pkg.adapters.egress import FileLedgers
 from danube_pkg.adapters.keys.keys import Keys
+from danube_pkg.adapters.keys.signing import SigningKeys
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import Database, SqliteJobs, SqlitePipelines
 from danube_pkg.bootstrap.engine import EngineParts, build_engine, build_masks, build_secrets
@@ -46,6 +47,7 @@ def store_on(
         path,
         Timing(clock, randomness),
         keys or Keys.open(path / "keys"),
+        SigningKeys.open(path / "keys", clock),
         database,
         new_id,
         jobs or SqliteJobs(database),

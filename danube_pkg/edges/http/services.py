@@ -8,6 +8,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
+from danube_pkg.core.provenance.ports import SigningKeyRing
 from danube_pkg.core.store import JobStore
 from danube_pkg.core.triggers.ports import InboxStore
 from danube_pkg.edges.http.metrics import HttpMetrics
@@ -64,6 +65,7 @@ class Services(Record):
     outlines: Outlines
     deploy_key: str
     """The public half of the server's SSH key."""
+    signing_keys: SigningKeyRing
     access: Access
     logins: Logins
     audit: Audit

@@ -105,6 +105,8 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/config/sync": GLOBAL,
     "POST /api/v1/config/plan": GLOBAL,
     "GET /api/v1/pipelines/{pipeline}/definition": READ,
+    "GET /.well-known/danube-signing-keys.json": OPEN,
+    "POST /api/v1/keys/rotate": GLOBAL,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
     "POST /api/v1/system/resume": GLOBAL,

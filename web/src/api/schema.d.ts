@@ -1214,6 +1214,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/danube-signing-keys.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The public halves of the keys that sign provenance, the retired ones included. No login is needed.
+         * @description Action: `see-signing-keys`.
+         */
+        get: operations["getSigningKeysResource"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a new signing key. The old one's public half stays listed, so that what it signed is still verified.
+         * @description Action: `rotate-signing-key`.
+         */
+        post: operations["postRotateSigningKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system": {
         parameters: {
             query?: never;
@@ -2343,6 +2383,22 @@ export interface components {
             name: string;
             /** @description The line that names it. */
             line: number;
+        };
+        /** @description Every key with which this server has signed. */
+        SigningKeyList: {
+            /** @description The current key, then the retired ones, newest first. */
+            keys: components["schemas"]["SigningKeyView"][];
+        };
+        /** @description The public half of a key that signs, or signed, provenance. */
+        SigningKeyView: {
+            /** @description SHA-256 of its DER encoded SubjectPublicKeyInfo; envelopes name their key by it. */
+            keyid: string;
+            /** @description The kind of key: ed25519. */
+            algorithm: string;
+            /** @description The public key as PEM text. */
+            public_key: string;
+            /** @description When another key took its place; null for the current key. */
+            retired_at: string | null;
         };
         /** @description What the server is doing. */
         SystemView: {
@@ -6932,6 +6988,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConfigurationView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSigningKeysResource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyList"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postRotateSigningKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyView"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */
