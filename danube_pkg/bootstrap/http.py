@@ -115,6 +115,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        statements=jobs.statements,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,

@@ -39,15 +39,16 @@ def store_on(
     *,
     keys: Keys | None = None,
     jobs: JobStore | None = None,
+    signing: SigningKeys | None = None,
     randomness: Callable[[], float] = random.random,
 ) -> Store:
-    """A store without a lock. keys: made below `path` where none are given; jobs: in place of the database's own;
+    """A store without a lock. keys, signing: made below `path` where none are given; jobs: in place of the database's;
     randomness: for the pauses between retries."""
     return Store(
         path,
         Timing(clock, randomness),
         keys or Keys.open(path / "keys"),
-        SigningKeys.open(path / "keys", clock),
+        signing or SigningKeys.open(path / "keys", clock),
         database,
         new_id,
         jobs or SqliteJobs(database),

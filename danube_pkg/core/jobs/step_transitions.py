@@ -6,6 +6,7 @@ from danube_pkg.core.jobs.decision import Decision, IllegalEvent, with_step
 from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, step_id
 from danube_pkg.core.jobs.outcome import coordinator_ended
+from danube_pkg.core.jobs.sealed_records import attempt_record, with_record
 from danube_pkg.core.jobs.steps import MAX_STEPS, Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
@@ -47,7 +48,13 @@ def step_placed(job: Job, event: ev.StepPlaced, now: float) -> Decision:
     step = _open_attempt(job, event)
     if step is None or step.phase is not StepPhase.WAITING:
         return job, ()
-    placed = replace(step, phase=StepPhase.PLACED, container=event.container, memory_kills=event.memory_kills)
+    placed = replace(
+        step,
+        phase=StepPhase.PLACED,
+        container=event.container,
+        memory_kills=event.memory_kills,
+        image_digest=event.image_digest,
+    )
     return with_step(job, placed), ()
 
 
@@ -65,6 +72,7 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     step = _open_attempt(job, event)
     if step is None:
         return job, ()
+    job = _sealed(job, step, event.end, now)
     if job.phase is Phase.RUNNING and event.end.status is not Status.SUCCESS and step.attempt <= step.retries:
         return with_step(job, step.next_attempt()), ()
     ended = with_step(job, step.ended(event.end, now))
@@ -92,8 +100,13 @@ def steps_stopped(job: Job, event: ev.StepsStopped, now: float) -> Decision:
     for step in job.open_steps:
         reason = Reason.CANCELLED if step.sequence != COORDINATOR_SEQUENCE else Reason.NONE
         end = ev.StepEnd(status=Status.CANCELLED, reason=reason, message="stopped with its job")
-        job = with_step(job, step.ended(end, now))
+        job = with_step(_sealed(job, step, end, now), step.ended(end, now))
     return job, ()
+
+
+def _sealed(job: Job, step: Step, end: ev.StepEnd, now: float) -> Job:
+    """The job with the record of an attempt that ends now."""
+    return replace(job, records=with_record(job.id, job.records, attempt_record(step, end, now)))
 
 
 def _open_attempt(job: Job, event: ev.StepPlaced | ev.StepStarted | ev.StepEnded) -> Step | None:

@@ -25,7 +25,8 @@ class StepPhase(StrEnum):
 class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 
-    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
+    image_digest: the digest of the image of that container, `sha256:…`; "" for the machine's own programs, and until a
+    container is found. shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -42,6 +43,7 @@ class Step(Record):
     phase: StepPhase = StepPhase.WAITING
     status: Status = Status.PENDING
     container: int | None = None
+    image_digest: str = ""
     memory_kills: int = 0
     requested_at: float | None = None
     started_at: float | None = None
@@ -59,7 +61,14 @@ class Step(Record):
         return replace(self, phase=StepPhase.ENDED, status=end.status, end=end, finished_at=now)
 
     def next_attempt(self) -> "Step":
-        return replace(self, attempt=self.attempt + 1, phase=StepPhase.WAITING, status=Status.PENDING, container=None)
+        return replace(
+            self,
+            attempt=self.attempt + 1,
+            phase=StepPhase.WAITING,
+            status=Status.PENDING,
+            container=None,
+            image_digest="",
+        )
 
 
 def describe_end(end: StepEnd) -> str:

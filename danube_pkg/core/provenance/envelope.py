@@ -116,5 +116,5 @@ def _no_envelope(cause: str) -> Invalid:
         "not-an-envelope",
         "the provenance cannot be read",
         cause=cause,
-        hint="download it from the server again",
+        hint="get it from the server: danube artifacts provenance JOB --output FILE",
     )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from danube_pkg.core.jobs.job import Provenance
+from danube_pkg.core.jobs.sealed_records import SealedRecord
 from danube_pkg.core.provenance.envelope import Signature
 from danube_pkg.core.provenance.keys import SigningKey
 
@@ -28,4 +30,16 @@ class SigningKeyRing(Protocol):
     async def rotate(self) -> SigningKey:
         """Retire the current key and make a new one, which signs from then on. After a crash at any point the server
         has one of both keys, and the public halves of all that ever signed. Raises StorageFull."""
+        ...
+
+
+class ProvenanceStore(Protocol):
+    """What was stored about the provenance of jobs; the job store writes it, with the state that it belongs to."""
+
+    async def load_provenance(self, job_id: str) -> Provenance | None:
+        """None for a job that has not ended, and for one that ended before this server signed."""
+        ...
+
+    async def load_records(self, job_id: str) -> Sequence[SealedRecord]:
+        """The sealed records, in their order."""
         ...

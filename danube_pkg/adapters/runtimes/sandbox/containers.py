@@ -122,7 +122,7 @@ class SandboxContainers:
             working_directory=root.working_directory,
             user=root.user,
         )
-        await self._start(pod, record, container, plan)
+        await self._start(pod, record, container, plan, held.image.digest if held is not None else "")
         return container
 
     def _host_root(self, record: PodRecord) -> ContainerRoot:
@@ -144,9 +144,11 @@ class SandboxContainers:
             notify(f"ids: {ids.problem}, so images have one user, who is not root; {ids.hint}")
         return await self._roots.make(held, pod, record, number, mounts, notify)
 
-    async def _start(self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan) -> None:
+    async def _start(
+        self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan, image_digest: str
+    ) -> None:
         def write_record(init: ProcessMark) -> None:
-            known = ContainerRecord(container, record.job_id, init)
+            known = ContainerRecord(container, record.job_id, init, image_digest)
             pod.write_container(known)
             self._watch.add(known)
 
