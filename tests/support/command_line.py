@@ -36,6 +36,7 @@ IN_PROCESS = frozenset(
         "secrets",
         "token",
         "trigger",
+        "verify",
         "whoami",
     ]
 )

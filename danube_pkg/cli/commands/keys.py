@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=("show", "rotate", "export"),
         default="show",
-        help="show the public keys (default); rotate: make a new signing key; export: write the signing keys for verifiers",
+        help="show the public keys (default); rotate: make a new signing key; export: write the signing keys for danube verify",
     )
     parser.add_argument("--public", action="store_true", help="export the current public key alone, as PEM")
     parser.add_argument("--output", metavar="FILE", help="where export writes (standard output)")

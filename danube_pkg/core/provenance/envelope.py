@@ -5,7 +5,7 @@ import binascii
 import json
 from typing import Any
 
-from danube_pkg.core.errors import Invalid
+from danube_pkg.core.errors import Permanent
 from danube_pkg.kit.records import Record
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -68,7 +68,7 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 def read_envelopes(data: bytes) -> list[Envelope]:
     """The envelopes of a file: one envelope, one Sigstore bundle, or one of either in each line (`.intoto.jsonl`).
 
-    Raises Invalid `not-an-envelope`.
+    Raises Permanent `not-an-envelope`.
     """
     if len(data) > MAX_ENVELOPE_BYTES:
         raise _no_envelope(f"it has more than {MAX_ENVELOPE_BYTES} bytes")
@@ -111,8 +111,8 @@ def _from_base64(text: str) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def _no_envelope(cause: str) -> Invalid:
-    return Invalid(
+def _no_envelope(cause: str) -> Permanent:
+    return Permanent(
         "not-an-envelope",
         "the provenance cannot be read",
         cause=cause,

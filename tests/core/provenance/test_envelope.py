@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from danube_pkg.core.errors import Invalid
+from danube_pkg.core.errors import Permanent
 from danube_pkg.core.provenance.envelope import (
     MAX_ENVELOPE_BYTES,
     PAYLOAD_TYPE,
@@ -68,6 +68,6 @@ def _without(name: str) -> bytes:
     ids=lambda data: repr(data[:40]),
 )
 def test_what_is_not_an_envelope_is_refused(data: bytes) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(Permanent) as refusal:
         read_envelopes(data)
     assert refusal.value.reference == "not-an-envelope"
