@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
+from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
@@ -14,7 +14,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorServer
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
@@ -26,12 +26,14 @@ from danube_pkg.services.jobs.effects.close_log import CloseLog
 from danube_pkg.services.jobs.effects.create_pod import CreatePod
 from danube_pkg.services.jobs.effects.delete_pod import DeletePod
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
+from danube_pkg.services.jobs.effects.sign_provenance import SignProvenance
 from danube_pkg.services.jobs.effects.stop_steps import StopSteps
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 
 
@@ -45,6 +47,7 @@ class EngineParts(Record):
     resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
+    statements: Statements
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -80,15 +83,26 @@ def build_engine(
     observer: JobObserver,
     logs: JobLogs,
     external_url: str = "",
+    context: StatementContext = NO_CONTEXT,
 ) -> EngineParts:
-    """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured."""
+    """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
+    what is stated about all jobs; the runtime is added."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     resources = JobResources(ports, masks)
+    kept = SqliteArtifacts(store.database)
+    statements = Statements(
+        SqliteProvenance(store.database),
+        kept,
+        SqliteSecrets(store.database),
+        store.signing,
+        replace(context, runtime=runtime.runtime.name),
+    )
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
         CloseLog(ports, resources),
+        SignProvenance(statements),
         DeletePod(runtime.runtime),
     )
     performer = EffectPerformer(effects, ports.timing)
@@ -100,7 +114,7 @@ def build_engine(
     def artifact_bounds() -> ArtifactBounds:
         return observer.applied.config.artifact_bounds
 
-    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id, artifact_bounds)
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
     return EngineParts(
         engine,
@@ -110,6 +124,7 @@ def build_engine(
         resources,
         secrets,
         artifacts,
+        statements,
         egress,
         logs,
         sources,
@@ -153,13 +168,14 @@ async def open_engine(
     sources: Sources,
     observer: JobObserver,
     external_url: str = "",
+    context: StatementContext = NO_CONTEXT,
 ) -> AsyncIterator[EngineParts]:
     """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
     `build_engine`."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context)
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

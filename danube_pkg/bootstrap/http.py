@@ -7,7 +7,7 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.store import SqliteIdempotency
+from danube_pkg.adapters.store import SqliteIdempotency, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
@@ -27,6 +27,7 @@ from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
 from danube_pkg.services.retention import Retention
 
 _log = EventLog("danube.http")
@@ -130,6 +131,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        statements=jobs.statements,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,
@@ -138,6 +140,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         upkeep=parts.health.upkeep,
         outlines=Outlines(jobs.sources, parts.files),
         deploy_key=parts.deploy_key,
+        signing_keys=KnownSigningKeys(store.signing, SqliteServerState(store.database)),
         access=parts.identity.access,
         logins=parts.identity.logins,
         audit=parts.audit,

@@ -26,6 +26,7 @@ from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.statements import StatementContext
 from danube_pkg.services.secrets import KnownValues
 
 _log = EventLog("danube.server")
@@ -62,21 +63,17 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
-        runtime = await stack.enter_async_context(
-            open_runtime(
-                RuntimeOptions(options.images, settings.runtime, settings.egress),
-                store.directory,
-                RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server),
-            )
-        )
+        callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
+        wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
             open_repositories(store, applied, secrets, repository, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        server, observer = configuration.settings.server, JobObserver(applied, store.clock)
-        jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, observer, server.external_url)
-        )
+        server, url = configuration.settings.server, configuration.settings.server.external_url
+        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=repository.url)
+        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context)
+        jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )

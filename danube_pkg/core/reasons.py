@@ -51,6 +51,7 @@ class Reason(StrEnum):
     JOB_TIMEOUT = "job-timeout"
     HOST_LACKS = "host-lacks"
     LOG_LOST = "log-lost"
+    SIGNING_FAILED = "signing-failed"
 
     @property
     def ends_containers(self) -> bool:
@@ -125,6 +126,7 @@ HINTS: dict[Reason, str] = {
     Reason.CANCELLED: "nothing is wrong; the same commit runs again with: danube rerun JOB",
     Reason.HOST_LACKS: "check this machine with: danube doctor",
     Reason.LOG_LOST: "find out what removes files below logs/ of the data directory; then: danube rerun JOB",
+    Reason.SIGNING_FAILED: "check keys/signing.key of the data directory and the server's log; then: danube rerun JOB",
 }
 
 _RUN_HINTS: dict[Reason, str] = {
@@ -133,6 +135,7 @@ _RUN_HINTS: dict[Reason, str] = {
     Reason.INFRASTRUCTURE_LOST: "run it again: danube run; if it happens again: danube doctor",
     Reason.POD_LOST: "run it again: danube run; find out what removed its pod",
     Reason.LOG_LOST: "find out what removes files below ~/.local/state/danube; then run it again",
+    Reason.SIGNING_FAILED: "run it again: danube run",
     Reason.EVICTED: "run it again: danube run; the machine was short of a resource",
     Reason.SCRIPT_MISSING: "name the file: danube run --script FILE",
     Reason.JOB_TIMEOUT: "give it more seconds: danube run --timeout SECONDS; or find the step that takes so long",

@@ -43,6 +43,7 @@ IN_PROCESS = frozenset(
         "token",
         "trigger",
         "validate",
+        "verify",
         "whoami",
     ]
 )

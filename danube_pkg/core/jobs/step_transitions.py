@@ -6,6 +6,7 @@ from danube_pkg.core.jobs.decision import Decision, IllegalEvent, with_step
 from danube_pkg.core.jobs.effects import Effect
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job, Phase, step_id
 from danube_pkg.core.jobs.outcome import coordinator_ended
+from danube_pkg.core.jobs.sealed_records import attempt_record, with_record
 from danube_pkg.core.jobs.steps import MAX_STEPS, Step, StepPhase
 from danube_pkg.core.reasons import Reason, Status
 from danube_pkg.kit.records import replace
@@ -62,7 +63,13 @@ def step_placed(job: Job, event: ev.StepPlaced, now: float) -> Decision:
     step = _open_attempt(job, event)
     if step is None or step.phase is not StepPhase.WAITING:
         return job, ()
-    placed = replace(step, phase=StepPhase.PLACED, container=event.container, memory_kills=event.memory_kills)
+    placed = replace(
+        step,
+        phase=StepPhase.PLACED,
+        container=event.container,
+        memory_kills=event.memory_kills,
+        image_digest=event.image_digest,
+    )
     return with_step(job, placed), ()
 
 
@@ -80,11 +87,12 @@ def step_ended(job: Job, event: ev.StepEnded, now: float) -> Decision:
     step = _open_attempt(job, event)
     if step is None:
         return job, ()
-    if _is_tried_again(job, step, event.end):
-        return with_step(job, step.next_attempt()), ()
     end = event.end
     if step.stopping and (end.status, end.reason) == (Status.CANCELLED, Reason.CANCELLED):
         end = replace(end, reason=Reason.STOPPED, message=_STOPPED.message)
+    job = _sealed(job, step, end, now)
+    if _is_tried_again(job, step, end):
+        return with_step(job, step.next_attempt()), ()
     ended = with_step(job, step.ended(end, now))
     if step.sequence == COORDINATOR_SEQUENCE and job.phase is Phase.RUNNING:
         return coordinator_ended(ended, event, now)
@@ -115,8 +123,13 @@ def steps_stopped(job: Job, event: ev.StepsStopped, now: float) -> Decision:
     for step in job.open_steps:
         reason = Reason.CANCELLED if step.sequence != COORDINATOR_SEQUENCE else Reason.NONE
         end = ev.StepEnd(status=Status.CANCELLED, reason=reason, message="stopped with its job")
-        job = with_step(job, step.ended(end, now))
+        job = with_step(_sealed(job, step, end, now), step.ended(end, now))
     return job, ()
+
+
+def _sealed(job: Job, step: Step, end: ev.StepEnd, now: float) -> Job:
+    """The job with the record of an attempt that ends now."""
+    return replace(job, records=with_record(job.id, job.records, attempt_record(step, end, now)))
 
 
 def _open_attempt(job: Job, event: ev.StepPlaced | ev.StepStarted | ev.StepEnded) -> Step | None:

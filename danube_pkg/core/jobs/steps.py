@@ -29,8 +29,9 @@ FOLLOWED = (StepPhase.PLACED, StepPhase.STARTED)
 class Step(Record):
     """sequence: the coordinator's number of the call. container: the number of the container that has this attempt.
 
-    shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`.
-    stopping: the danubefile asked for its end. An attempt that ends for that, and not by itself, fails no job.
+    image_digest: the digest of the image of that container, `sha256:…`; "" for the machine's own programs, and until a
+    container is found. shell: words of the program that gets `-c` and the command; "" for `/bin/sh -e`. stopping: the
+    danubefile asked for its end; an attempt that ends for that, and not by itself, fails no job.
     memory_kills: how many processes that container had lost for lack of memory before; more at the attempt's end mean
     that this attempt needed too much.
     """
@@ -48,6 +49,7 @@ class Step(Record):
     status: Status = Status.PENDING
     container: int | None = None
     stopping: bool = False
+    image_digest: str = ""
     memory_kills: int = 0
     requested_at: float | None = None
     started_at: float | None = None
@@ -68,7 +70,14 @@ class Step(Record):
         return replace(self, phase=StepPhase.ENDED, status=end.status, end=end, finished_at=now)
 
     def next_attempt(self) -> "Step":
-        return replace(self, attempt=self.attempt + 1, phase=StepPhase.WAITING, status=Status.PENDING, container=None)
+        return replace(
+            self,
+            attempt=self.attempt + 1,
+            phase=StepPhase.WAITING,
+            status=Status.PENDING,
+            container=None,
+            image_digest="",
+        )
 
 
 def describe_end(end: StepEnd) -> str:

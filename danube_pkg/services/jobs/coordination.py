@@ -176,7 +176,8 @@ class Coordination:
             await active.apply(ev.StepEnded(step.sequence, step.attempt, end))
             return
         kills = await self._ports.runtime.memory_kills(container)
-        await active.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills))
+        digest = await self._ports.runtime.image_digest(container)
+        await active.apply(ev.StepPlaced(step.sequence, step.attempt, container.number, kills, digest))
 
     async def _outcome(self, active: ActiveJob, step: Step) -> StepOutcome:
         if step.end is None:

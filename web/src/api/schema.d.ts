@@ -839,7 +839,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A job's artifacts.
+         * A job's artifacts, and whether they have provenance.
          * @description Action: `see-job`.
          */
         get: operations["getArtifactsResource"];
@@ -859,10 +859,52 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The artifact's bytes. `Range` with the ETag in `If-Range` continues a download.
-         * @description Action: `download`.
+         * The artifact's bytes, once its job has ended and its provenance is signed. `Range` with the ETag in
+         * @description `If-Range` continues a download.
+         *
+         *     Action: `download`.
          */
         get: operations["getOneArtifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/artifacts/{artifact}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The signed statement about an artifact: that of its job, which has all of the job's artifacts.
+         * @description Action: `download`.
+         */
+        get: operations["getArtifactProvenance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The signed statement about a job and all of its artifacts: in-toto Statement v1 with SLSA provenance v1.
+         * @description Action: `download`.
+         */
+        get: operations["getJobProvenance"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1236,6 +1278,46 @@ export interface paths {
          * @description Action: `sync-configuration`.
          */
         post: operations["postSyncConfiguration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/danube-signing-keys.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The public halves of the keys that sign provenance, the retired ones included. No login is needed.
+         * @description Action: `see-signing-keys`.
+         */
+        get: operations["getSigningKeysResource"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a new signing key. The old one's public half stays listed, so that what it signed is still verified.
+         * @description Action: `rotate-signing-key`.
+         */
+        post: operations["postRotateSigningKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2107,8 +2189,17 @@ export interface components {
         };
         /** @description All artifacts of a job. */
         ArtifactList: {
+            /** @description The signed statement about the job; null until it has ended, and for jobs from before there were any. */
+            provenance: components["schemas"]["ProvenanceView"] | null;
             /** @description In the order of their upload. */
             artifacts: components["schemas"]["ArtifactView"][];
+        };
+        /** @description Whether a signed statement about a job exists. */
+        ProvenanceView: {
+            /** @description The key that has signed it; null where it could not be signed. */
+            keyid: string | null;
+            /** @description Why it could not be signed; empty where it was. */
+            problem: string;
         };
         /** @description A file or directory that a job uploaded. */
         ArtifactView: {
@@ -2446,6 +2537,22 @@ export interface components {
             name: string;
             /** @description The line that names it. */
             line: number;
+        };
+        /** @description Every key with which this server has signed. */
+        SigningKeyList: {
+            /** @description The current key, then the retired ones, newest first. */
+            keys: components["schemas"]["SigningKeyView"][];
+        };
+        /** @description The public half of a key that signs, or signed, provenance. */
+        SigningKeyView: {
+            /** @description SHA-256 of its DER encoded SubjectPublicKeyInfo; envelopes name their key by it. */
+            keyid: string;
+            /** @description The kind of key: ed25519. */
+            algorithm: string;
+            /** @description The public key as PEM text. */
+            public_key: string;
+            /** @description When another key took its place; null for the current key. */
+            retired_at: string | null;
         };
         /** @description What the server is doing. */
         SystemView: {
@@ -5986,8 +6093,176 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The range begins behind the end. */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getArtifactProvenance: {
+        parameters: {
+            query?: {
+                /** @description `intoto`: a DSSE envelope in one line. `bundle`: a Sigstore bundle, version 0.3. */
+                format?: "intoto" | "bundle";
+            };
+            header?: never;
+            path: {
+                job: string;
+                artifact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobProvenance: {
+        parameters: {
+            query?: {
+                /** @description `intoto`: a DSSE envelope in one line. `bundle`: a Sigstore bundle, version 0.3. */
+                format?: "intoto" | "bundle";
+            };
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7317,6 +7592,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConfigurationView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSigningKeysResource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyList"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postRotateSigningKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyView"];
                 };
             };
             /** @description The request is invalid; `findings` names each mistake. */
