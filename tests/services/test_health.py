@@ -22,6 +22,7 @@ from danube_pkg.kit.records import replace
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import CHECK_SECONDS, ServerReadiness
 from tests.edges.http.api import open_api
+from tests.support.git_worker import GIT_WORKER
 from tests.support.moved_clock import MovedClock
 
 ROOM = DiskState(100 * 1024**3, 200 * 1024**3, 1_000_000, 2_000_000)
@@ -46,7 +47,7 @@ class Setup:
     def new_sync(self) -> ConfigurationSync:
         """The sync of a server that has applied nothing."""
         repository = ConfigRepository(str(self.config), sync_interval=60)
-        source = ConfigurationDirectory(repository, GitSources(self.config.parent / "repos"))
+        source = ConfigurationDirectory(repository, GitSources(self.config.parent / "repos", worker=GIT_WORKER))
         return ConfigurationSync(repository, source, self._store, AppliedConfiguration(), Timing(self.clock))
 
     async def state(self) -> DiskState:
