@@ -90,15 +90,15 @@ class GitSources:
         directory: Path,
         credentials: GitCredentials | None = None,
         *,
+        worker: Worker,
         settings: SourceSettings | None = None,
         known_hosts: Sequence[Path] = (),
-        worker: Worker | None = None,
     ) -> None:
         self._settings = settings or SourceSettings()
         self.mirrors = Mirrors(directory, self._settings.mirrors_limit_gb * 1024**3)
         self._credentials = credentials or NoCredentials()
         self._known_hosts = tuple(map(str, known_hosts))
-        self._worker = worker or Worker()
+        self._worker = worker
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
         self._listing = asyncio.Semaphore(MAX_WORKERS)
@@ -319,10 +319,10 @@ class WorkingTree:
     path: the directory; temporary: where the pack of HEAD is written.
     """
 
-    def __init__(self, path: Path, temporary: Path, worker: Worker | None = None) -> None:
+    def __init__(self, path: Path, temporary: Path, worker: Worker) -> None:
         self._path = path.absolute()
         self._temporary = temporary
-        self._worker = worker or Worker()
+        self._worker = worker
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""

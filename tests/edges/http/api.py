@@ -50,6 +50,7 @@ from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
 from tests.fakes.sources import FakeSources
+from tests.support.git_worker import GIT_WORKER
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
@@ -268,7 +269,7 @@ async def open_api(
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
         (path / "config").mkdir(exist_ok=True)
-        source = ConfigurationDirectory(repository, GitSources(path / "repos"))
+        source = ConfigurationDirectory(repository, GitSources(path / "repos", worker=GIT_WORKER))
         configured = SqliteConfiguration(store.database, store.new_id)
         configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
         access = Access(SqliteAccess(store.database), applied)
