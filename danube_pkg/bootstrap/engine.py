@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from danube_pkg.adapters.blobs.directory import BlobDirectory
 from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.logs import FileJobLogs
-from danube_pkg.adapters.store import SqliteArtifacts, SqliteSecrets, SqliteServerState
+from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.artifacts.artifact import ArtifactBounds
@@ -26,12 +26,14 @@ from danube_pkg.services.jobs.effects.close_log import CloseLog
 from danube_pkg.services.jobs.effects.create_pod import CreatePod
 from danube_pkg.services.jobs.effects.delete_pod import DeletePod
 from danube_pkg.services.jobs.effects.performer import EffectPerformer
+from danube_pkg.services.jobs.effects.sign_provenance import SignProvenance
 from danube_pkg.services.jobs.effects.stop_steps import StopSteps
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 from danube_pkg.services.traces import Tracer
 
@@ -46,6 +48,7 @@ class EngineParts(Record):
     resources: JobResources
     secrets: Secrets
     artifacts: Artifacts
+    statements: Statements
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -80,32 +83,41 @@ def build_engine(
     sources: Sources,
     observer: JobObserver,
     logs: JobLogs,
+    external_url: str = "",
+    context: StatementContext = NO_CONTEXT,
     tracer: Tracer | None = None,
 ) -> EngineParts:
-    """Nothing runs yet. tracer: None for jobs without traces."""
+    """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
+    what is stated about all jobs; the runtime is added. tracer: None for jobs without traces."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
-    ports = _ports(store, secrets, runtime, sources, egress, logs)
-    if tracer is not None:
-        ports = replace(ports, trace_environment=tracer.environment)
+    ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
+    ports = replace(ports, trace_environment=tracer.environment) if tracer is not None else ports
     resources = JobResources(ports, masks)
+    kept = SqliteArtifacts(store.database)
+    statements = Statements(
+        SqliteProvenance(store.database),
+        kept,
+        SqliteSecrets(store.database),
+        store.signing,
+        replace(context, runtime=runtime.runtime.name),
+    )
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
         CloseLog(ports, resources),
+        SignProvenance(statements),
         DeletePod(runtime.runtime),
     )
     performer = EffectPerformer(effects, ports.timing)
     draining = Draining(SqliteServerState(store.database))
     room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
     engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
-    if tracer is not None:
-        engine.listen(lambda job: tracer.job_changed(job, engine.source_period(job.id)))
     files = BlobDirectory(store.directory / "artifacts", "artifact")
 
     def artifact_bounds() -> ArtifactBounds:
         return observer.applied.config.artifact_bounds
 
-    artifacts = Artifacts(SqliteArtifacts(store.database), files, store.clock, store.new_id, artifact_bounds)
+    artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
     return EngineParts(
         engine,
@@ -115,6 +127,7 @@ def build_engine(
         resources,
         secrets,
         artifacts,
+        statements,
         egress,
         logs,
         sources,
@@ -125,7 +138,13 @@ def build_engine(
 
 
 def _ports(
-    store: Store, secrets: Secrets, runtime: RuntimeParts, sources: Sources, egress: Egress, logs: JobLogs
+    store: Store,
+    secrets: Secrets,
+    runtime: RuntimeParts,
+    sources: Sources,
+    egress: Egress,
+    logs: JobLogs,
+    external_url: str,
 ) -> EnginePorts:
     return EnginePorts(
         jobs=store.jobs,
@@ -139,6 +158,7 @@ def _ports(
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,
+        external_url=external_url,
     )
 
 
@@ -150,13 +170,18 @@ async def open_engine(
     runtime: RuntimeParts,
     sources: Sources,
     observer: JobObserver,
+    external_url: str = "",
+    context: StatementContext = NO_CONTEXT,
     tracer: Tracer | None = None,
 ) -> AsyncIterator[EngineParts]:
-    """The engine, running and reachable by coordinators; jobs continue when the block is left."""
+    """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
+    `build_engine`."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, tracer)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context, tracer)
+        if tracer is not None:
+            parts.engine.listen(lambda job: tracer.job_changed(job, parts.engine.source_period(job.id)))
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import danube_pkg
 from danube_pkg.adapters.dex.upstream import HttpUpstream
-from danube_pkg.adapters.store import SqliteIdempotency
+from danube_pkg.adapters.store import SqliteIdempotency, SqliteServerState
 from danube_pkg.bootstrap.engine import EngineParts
 from danube_pkg.bootstrap.health import HealthParts
 from danube_pkg.bootstrap.identity import IdentityParts
@@ -27,6 +27,8 @@ from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.danubefile import Outlines
 from danube_pkg.services.identity.audit import Audit
+from danube_pkg.services.provenance.signing_keys import KnownSigningKeys
+from danube_pkg.services.retention import Retention
 from danube_pkg.services.traces import Tracer
 
 _log = EventLog("danube.http")
@@ -69,6 +71,7 @@ class ServerParts(Record):
     configuration: ConfigurationSync
     health: HealthParts
     audit: Audit
+    retention: Retention
     files: SourceFiles
     deploy_key: str
     tracer: Tracer
@@ -113,7 +116,7 @@ def _metric_sources(parts: ServerParts) -> MetricSources:
         secret_bytes=lambda: parts.jobs.secrets.known.size_bytes,
         reconnects=parts.jobs.reconnects,
         upkeep=parts.health.upkeep,
-        freed=parts.health.freed,
+        freed=(parts.retention.freed, parts.health.freed),
         subsystems=lambda: parts.health.readiness.known,
         disk=parts.health.disk,
         clock=parts.store.clock,
@@ -130,6 +133,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         engine=jobs.engine,
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
+        statements=jobs.statements,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,
@@ -138,6 +142,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         upkeep=parts.health.upkeep,
         outlines=Outlines(jobs.sources, parts.files),
         deploy_key=parts.deploy_key,
+        signing_keys=KnownSigningKeys(store.signing, SqliteServerState(store.database)),
         access=parts.identity.access,
         logins=parts.identity.logins,
         audit=parts.audit,
@@ -150,6 +155,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         api_document=api_document,
         egress=jobs.egress,
         webhooks=parts.triggers.webhooks,
+        retention=parts.retention,
         site=site,
         dex=parts.identity.dex,
         tracer=parts.tracer,

@@ -14,6 +14,7 @@ from danube_pkg.bootstrap.http import HttpOptions, ServerParts, find_page, open_
 from danube_pkg.bootstrap.identity import build_audit, open_identity
 from danube_pkg.bootstrap.images import ImageOptions
 from danube_pkg.bootstrap.repositories import open_repositories
+from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
 from danube_pkg.bootstrap.traces import open_tracer
@@ -26,6 +27,7 @@ from danube_pkg.kit.records import Record
 from danube_pkg.kit.tasks import TaskOwner, logged, until
 from danube_pkg.services.jobs.masks import MaskOptions
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.statements import StatementContext
 from danube_pkg.services.secrets import KnownValues
 
 _log = EventLog("danube.server")
@@ -62,26 +64,24 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
-        chosen = RuntimeOptions(options.images, settings.runtime, settings.egress)
         callbacks = RuntimeCallbacks(masks.host_forms, lambda: applied.config.registries, secrets.read_for_server)
-        runtime = await stack.enter_async_context(open_runtime(chosen, store.directory, callbacks))
+        wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
+        runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
             open_repositories(store, applied, secrets, repository, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        server = configuration.settings.server
         tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
-        observer = JobObserver(applied, store.clock)
-        jobs = await stack.enter_async_context(
-            open_engine(store, secrets, masks, runtime, repositories.sources, observer, tracer)
-        )
+        server, url = configuration.settings.server, configuration.settings.server.external_url
+        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=repository.url)
+        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context, tracer)
+        jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
         triggers = await stack.enter_async_context(open_triggers(store, jobs, repositories.sources, configuration.sync))
-        identity = await stack.enter_async_context(
-            open_identity(store, applied, secrets, settings.dex, server.external_url)
-        )
+        identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
+        retention = await stack.enter_async_context(open_retention(store, applied, audit))
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
             store=store,
@@ -91,7 +91,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             dex=identity.dex,
             audit=audit,
             runtime=runtime,
-            sources=(*conditions, *runtime.conditions, tracer),
+            retention=retention,
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -104,6 +105,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             configuration=configuration.sync,
             health=await stack.enter_async_context(open_health(observed)),
             audit=audit,
+            retention=retention,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
             tracer=tracer,

@@ -11,10 +11,10 @@ def sortable_id(now: float, randomness: bytes) -> str:
     return _text(_number(now, randomness))
 
 
-def created_at(identifier: str) -> float | None:
-    """When an identifier was created, in Unix seconds; None for a text that is not one."""
+def time_of(identifier: str) -> float:
+    """The Unix seconds at which an identifier was created; 0.0 for a text that is not one."""
     if len(identifier) != 26 or not set(identifier) <= set(_ALPHABET):
-        return None
+        return 0.0
     number = 0
     for letter in identifier:
         number = number << 5 | _ALPHABET.index(letter)

@@ -21,7 +21,9 @@ IN_PROCESS = frozenset(
     [
         "approve",
         "audit",
+        "backup",
         "cancel",
+        "check-upgrade",
         "config",
         "deliveries",
         "drain",
@@ -31,12 +33,17 @@ IN_PROCESS = frozenset(
         "keys",
         "login",
         "logs",
+        "migrate",
         "pipelines",
+        "reap",
         "rerun",
+        "restore",
         "resume",
         "secrets",
         "token",
         "trigger",
+        "validate",
+        "verify",
         "whoami",
     ]
 )

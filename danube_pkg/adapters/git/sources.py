@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
-from danube_pkg.adapters.git.remote import RemoteSettings
+from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Credential, Revision, SourceFile
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
+from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
 from danube_pkg.kit.records import Mutable, Record, field, replace
 
@@ -78,7 +79,7 @@ class NoCredentials:
 
 
 class GitSources:
-    """Implements `Sources`, `SourceFiles` and `CommitReader`.
+    """Implements `Sources`, `SourceFiles`, `CommitReader` and `HeadReader`.
 
     directory: `repos/` below the data directory, for mirrors and temporary packs. known_hosts: files of ssh host keys
     beside the system's.
@@ -89,17 +90,18 @@ class GitSources:
         directory: Path,
         credentials: GitCredentials | None = None,
         *,
+        worker: Worker,
         settings: SourceSettings | None = None,
         known_hosts: Sequence[Path] = (),
-        worker: Worker | None = None,
     ) -> None:
         self._settings = settings or SourceSettings()
         self.mirrors = Mirrors(directory, self._settings.mirrors_limit_gb * 1024**3)
         self._credentials = credentials or NoCredentials()
         self._known_hosts = tuple(map(str, known_hosts))
-        self._worker = worker or Worker()
+        self._worker = worker
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
+        self._listing = asyncio.Semaphore(MAX_WORKERS)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """ref: a branch, a tag or a full hash; in a local repository a short hash too."""
@@ -176,13 +178,15 @@ class GitSources:
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
                     raise
+                if error.reference == REDIRECTED:
+                    raise SubmoduleRefused(REDIRECTED, error.what, cause=error.cause, hint=error.hint) from error
                 raise _not_lent(one["path"], one["url"], str(error)) from error
             inner.append({**one, **its_request})
         return {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""
-        settings = await self._remote_settings(url)
+        settings = replace(await self._remote_settings(url), one_host=True)
         if fetched.guard is None:
             return settings
         lent = fetched.guard.lends(url)
@@ -235,6 +239,13 @@ class GitSources:
         answer = await self._ask_about(repository, {"do": "changes", "before": before, "after": after})
         changed: Sequence[str] | None = answer["changed"]
         return changed
+
+    async def list_heads(self, repository: str) -> Sequence[RefHead]:
+        """Beside `resolve`, in a place of its own: a server that does not answer delays no job."""
+        remote = await self._remote_settings(repository)
+        async with self._listing:
+            answer = await self._worker.ask({"do": "heads", "repository": repository, "remote": remote.request()})
+        return [RefHead(*one) for one in answer["heads"]]
 
     async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
         answer = await self._ask_about(repository, {"do": "text", "commit_sha": commit_sha})
@@ -308,10 +319,10 @@ class WorkingTree:
     path: the directory; temporary: where the pack of HEAD is written.
     """
 
-    def __init__(self, path: Path, temporary: Path, worker: Worker | None = None) -> None:
+    def __init__(self, path: Path, temporary: Path, worker: Worker) -> None:
         self._path = path.absolute()
         self._temporary = temporary
-        self._worker = worker or Worker()
+        self._worker = worker
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""

@@ -21,7 +21,7 @@ from danube_pkg.core.jobs.concurrency import group_of, is_unapproved
 from danube_pkg.core.jobs.job import Job, Phase
 from danube_pkg.kit.records import Record, field
 
-HOLDS_A_SLOT = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.ENDED})
+HOLDS_A_SLOT = frozenset({Phase.PREPARING, Phase.RUNNING, Phase.CONCLUDING, Phase.SIGNING, Phase.ENDED})
 """ENDED too: its pod uses memory and disk until it is removed."""
 
 MAX_STARTS_PASSED_OVER = 50

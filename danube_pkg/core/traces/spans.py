@@ -13,7 +13,6 @@ from enum import IntEnum
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE, Job
 from danube_pkg.core.jobs.steps import Step
 from danube_pkg.core.reasons import Status
-from danube_pkg.kit.ids import created_at
 from danube_pkg.kit.records import Record, field
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -87,13 +86,16 @@ def step_name(sequence: int) -> str:
     return "danubefile" if sequence == COORDINATOR_SEQUENCE else f"step {sequence}"
 
 
-def job_spans(job: Job, closed_at: float, source: Period | None = None) -> tuple[Span, ...]:
+def job_spans(
+    job: Job, closed_at: float, source: Period | None = None, arrived: float | None = None
+) -> tuple[Span, ...]:
     """The trace of a closed job: trigger → queue → pod → source → each step → end, all below one span for the job.
 
-    source: when its source tree was prepared; None where that is not known, as after a restart. Names and attributes
+    source: when its source tree was prepared; None where that is not known, as after a restart. arrived: when the event
+    arrived from which the job was created; None for a job that a user started. Names and attributes
     hold no address of a user and no message; names of steps are the author's, and must be redacted.
     """
-    began = _trigger_began(job)
+    began = min(arrived, job.created_at) if arrived is not None else job.created_at
     root = Span(
         trace_id_of(job.id),
         span_id_of(job.id, "job"),
@@ -144,12 +146,6 @@ def request_span(
         attributes=attributes,
         problem=problem,
     )
-
-
-def _trigger_began(job: Job) -> float:
-    """When the event arrived from which the job was created: inbox entries have ids with their time."""
-    arrived = created_at(job.trigger.origin)
-    return min(arrived, job.created_at) if arrived is not None else job.created_at
 
 
 def _job_attributes(job: Job) -> Mapping[str, str | int]:

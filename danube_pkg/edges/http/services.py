@@ -8,6 +8,7 @@ from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.identity.ports import IdempotencyStore, UpstreamHttp
 from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.pipelines import PipelineStore
+from danube_pkg.core.provenance.ports import SigningKeyRing
 from danube_pkg.core.store import JobStore
 from danube_pkg.core.triggers.ports import InboxStore
 from danube_pkg.edges.http.metrics.server_metrics import HttpMetrics
@@ -26,6 +27,8 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.provenance.statements import Statements
+from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.traces import Tracer
 from danube_pkg.services.triggers.webhooks import Webhooks
@@ -58,6 +61,7 @@ class Services(Record):
     engine: Engine
     secrets: Secrets
     artifacts: Artifacts
+    statements: Statements
     artifact_directory: str
     """The folder with the artifacts' bytes."""
     configuration: ConfigurationSync
@@ -68,6 +72,7 @@ class Services(Record):
     outlines: Outlines
     deploy_key: str
     """The public half of the server's SSH key."""
+    signing_keys: SigningKeyRing
     access: Access
     logins: Logins
     audit: Audit
@@ -81,6 +86,7 @@ class Services(Record):
     """The OpenAPI document of all routes."""
     egress: Egress
     webhooks: Webhooks
+    retention: Retention
     tracer: Tracer
     site: Site = field(default_factory=Site)
     dex: Dex | None = None

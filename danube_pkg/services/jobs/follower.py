@@ -15,6 +15,7 @@ from functools import partial
 from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.jobs.environment import job_environment
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.step_records import end_of_step, lost_end
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -48,8 +49,8 @@ COALESCE_SECONDS = 0.005
 """After a short read wait this long for more: a program that prints line by line then costs a tenth of the work."""
 
 FEED_BYTES = 32 * 1024
-"""Output that is masked at once, on the event loop. What is full of beginnings of secrets takes 60 ms for so much, and
-usual output a tenth of a millisecond."""
+"""Output that is masked at once. Usual output takes a tenth of a millisecond for so much; what is full of beginnings of
+secrets takes 60 ms, in a thread."""
 
 SHORT_READ_BYTES = 64 * 1024
 
@@ -162,7 +163,8 @@ class StepFollower:
 
     def _spec(self, request: StepRequest | None) -> StepSpec:
         job = self._active.job
-        own = {
+        around = {
+            **job_environment(job, self._ports.external_url),
             **self._ports.egress.environment(job, self._sequence),
             **self._ports.trace_environment(job, self._sequence),
         }
@@ -171,7 +173,7 @@ class StepFollower:
             attempt=self._attempt,
             key=self._key,
             command=request.command if request else None,
-            environment={**own, **request.environment} if request else {},
+            environment={**around, **request.environment} if request else {},
             working_directory=request.working_directory if request else "",
             shell=request.shell if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,
@@ -250,13 +252,9 @@ class StepFollower:
         """While the disk is full nothing is acknowledged, and the step waits."""
         self._tail.add(offset, data)
         try:
-            self._output.feed(offset, data)
+            await self._output.write(offset, data)
         except StorageUnwritable:
-
-            async def feed() -> None:
-                self._output.feed(offset, data)
-
-            await self._until_stored(feed, OUTPUT_PAUSES)
+            await self._until_stored(partial(self._output.write, offset, data), OUTPUT_PAUSES)
 
     async def _until_stored(self, work: Callable[[], Awaitable[None]], pauses: Pauses) -> None:
         streak = self._streak("step-log-write", pauses)
@@ -284,7 +282,7 @@ class StepFollower:
         """
 
         async def store() -> None:
-            self._output.finish()
+            await self._output.end()
             await self._ports.egress.note_step(self._active.job, self._log, self._sequence)
             await self._active.apply(ev.StepEnded(self._sequence, self._attempt, end))
 

@@ -23,7 +23,8 @@ def no_environment(job: Job, sequence: int) -> Mapping[str, str]:
 
 
 class EnginePorts(Record):
-    """new_id: makes ids that sort by time. timing: for pauses between retries; its clock is `clock`."""
+    """new_id: makes ids that sort by time. timing: for pauses between retries; its clock is `clock`. external_url: what
+    links to this server begin with, "" where it is not configured."""
 
     jobs: JobStore
     pipelines: PipelineStore
@@ -36,6 +37,7 @@ class EnginePorts(Record):
     clock: Clock
     timing: Timing
     new_id: Callable[[], str]
+    external_url: str = ""
     trace_environment: Callable[[Job, int], Mapping[str, str]] = no_environment
     """The environment variables that join a step's own spans to the job's trace; the step by its sequence."""
     reconnects: Tally = field(default_factory=Tally)

@@ -26,6 +26,7 @@ from danube_pkg.bootstrap.engine import EngineParts, build_secrets
 from danube_pkg.bootstrap.health import Observed, open_health
 from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_logins
+from danube_pkg.bootstrap.retention import build_retention
 from danube_pkg.bootstrap.store import Store, open_store
 from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import build_triggers
@@ -50,6 +51,7 @@ from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
 from tests.fakes.sources import FakeSources
+from tests.support.git_worker import GIT_WORKER
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
@@ -230,7 +232,9 @@ class Api:
 def _observed(
     store: Store, jobs: EngineParts, configuration: ConfigurationSync, dex: Dex | None, audit: Audit
 ) -> Observed:
-    return Observed(store, jobs, GitSources(store.directory / "mirrors").mirrors, configuration, dex, audit)
+    return Observed(
+        store, jobs, GitSources(store.directory / "mirrors", worker=GIT_WORKER).mirrors, configuration, dex, audit
+    )
 
 
 @asynccontextmanager
@@ -243,8 +247,7 @@ async def open_api(
     **settings: Any,
 ) -> AsyncIterator[Api]:
     """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins, or what finds it at
-    each one. people: users to
-    add."""
+    each one. people: users to add."""
 
     async def client() -> ClientSettings | None:
         return client_of()
@@ -268,7 +271,7 @@ async def open_api(
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
-        source = ConfigurationDirectory(repository, GitSources(path / "repos"))
+        source = ConfigurationDirectory(repository, GitSources(path / "repos", worker=GIT_WORKER))
         configured = SqliteConfiguration(store.database, store.new_id)
         configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
         access = Access(SqliteAccess(store.database), applied)
@@ -285,6 +288,7 @@ async def open_api(
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),
             audit=audit,
+            retention=build_retention(store, applied, audit),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
             tracer=await stack.enter_async_context(open_tracer(store, applied, secrets.known)),
