@@ -50,6 +50,6 @@ def _print(keys: Mapping[str, Any]) -> None:
 
 
 def _print_rotated(key: Mapping[str, Any]) -> None:
-    print("provenance is signed with a new key from now on; give it to verifiers:", file=sys.stderr)
+    say("provenance is signed with a new key from now on; give it to verifiers:", file=sys.stderr)
     say(f"# signing key {key['keyid']}")
     say(key["public_key"].rstrip("\n"))
