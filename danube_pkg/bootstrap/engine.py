@@ -30,6 +30,7 @@ from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 
@@ -45,6 +46,7 @@ class EngineParts(Record):
     secrets: Secrets
     artifacts: Artifacts
     statements: Statements
+    exports: JobExports
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -83,8 +85,9 @@ def build_engine(
     ports = _ports(store, secrets, runtime, sources, egress, logs)
     resources = JobResources(ports, masks)
     kept = SqliteArtifacts(store.database)
+    signed = SqliteProvenance(store.database)
     statements = Statements(
-        SqliteProvenance(store.database),
+        signed,
         kept,
         SqliteSecrets(store.database),
         store.signing,
@@ -107,8 +110,20 @@ def build_engine(
 
     artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
+    exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
-        engine, coordination, observer, draining, resources, secrets, artifacts, statements, egress, logs, sources
+        engine,
+        coordination,
+        observer,
+        draining,
+        resources,
+        secrets,
+        artifacts,
+        statements,
+        exports,
+        egress,
+        logs,
+        sources,
     )
 
 

@@ -1,4 +1,4 @@
-"""`danube jobs`: jobs, newest first; with a job's id, the job and its steps."""
+"""`danube jobs`: jobs, newest first; with a job's id, the job and its steps; `export`: what was sealed of a job."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -6,15 +6,23 @@ from typing import Any
 from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
+from danube_pkg.cli.file_output import copy_output
 from danube_pkg.cli.output import ago, duration, print_table, show
 from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.core.errors import Invalid
 
 MESSAGE_LENGTH = 50
 """Characters of a commit's first line in a list: as many as Git recommends for it."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", nargs="?", help="show this job with its steps")
+    parser.add_argument(
+        "job",
+        metavar="JOB",
+        nargs="*",
+        help="show this job with its steps; export JOB: write its provenance, records, log and egress ledger",
+    )
+    parser.add_argument("--output", metavar="FILE", help="where export writes (standard output)")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--pipeline", help="only of this pipeline")
     parser.add_argument("--status", help="only with this status")
@@ -22,9 +30,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    client = ApiClient(options)
-    if options.job:
-        return show(client.get(f"/api/v1/jobs/{quote(options.job)}"), options, _print_one)
+    words, client = options.job, ApiClient(options)
+    if words[:1] == ["export"] and len(words) == 2:
+        with client.open(f"/api/v1/jobs/{quote(words[1])}/export") as response:
+            copy_output(options.output, response)
+        return 0
+    if len(words) > 1 or words == ["export"]:
+        raise Invalid("one-job-only", "name one job", hint="danube jobs JOB, or danube jobs export JOB --output FILE")
+    if words:
+        return show(client.get(f"/api/v1/jobs/{quote(words[0])}"), options, _print_one)
     query = {"pipeline": options.pipeline, "status": options.status}
     return show(list(client.listed("/api/v1/jobs", "jobs", query, limit=options.limit)), options, _print)
 

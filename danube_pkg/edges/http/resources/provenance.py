@@ -51,6 +51,19 @@ class JobProvenance(Resource):
         return Response(200, data + b"\n", headers)
 
 
+class JobExport(Resource):
+    """`/api/v1/jobs/{job}/export`."""
+
+    @answers(200, content="application/x-tar", refuses=(404, 409))
+    async def GET(self, request: Request) -> Response:
+        """A tar archive with provenance, sealed records, log and egress ledger, for `danube verify --job`."""
+        headers = (
+            ("content-type", "application/x-tar"),
+            ("content-disposition", f"attachment; filename*=UTF-8''{request.job.id}.tar"),
+        )
+        return Response(200, await self.services.exports.export(request.job), headers)
+
+
 class ArtifactProvenance(JobProvenance):
     """`/api/v1/jobs/{job}/artifacts/{artifact}/provenance`."""
 
