@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from danube_pkg.adapters.blobs.directory import BlobDirectory
+from danube_pkg.adapters.disk.probe import DirectoryDisk
 from danube_pkg.adapters.logs import FileJobLogs
 from danube_pkg.adapters.store import SqliteArtifacts, SqliteProvenance, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.runtime import RuntimeParts
@@ -14,8 +15,10 @@ from danube_pkg.core.logs.ports import JobLogs
 from danube_pkg.core.repositories.ports import Sources
 from danube_pkg.edges.grpc.server import CoordinatorServer
 from danube_pkg.kit.records import Record, replace
+from danube_pkg.kit.tallies import Tally
 from danube_pkg.services.artifacts import Artifacts
 from danube_pkg.services.egress import Egress
+from danube_pkg.services.health.room import DiskRoom
 from danube_pkg.services.identity.audit import Audit
 from danube_pkg.services.jobs.coordination import Coordination
 from danube_pkg.services.jobs.draining import Draining
@@ -50,6 +53,9 @@ class EngineParts(Record):
     egress: Egress
     logs: JobLogs
     sources: Sources
+    performer: EffectPerformer
+    room: DiskRoom
+    reconnects: Tally
 
 
 def build_secrets(
@@ -78,11 +84,13 @@ def build_engine(
     sources: Sources,
     observer: JobObserver,
     logs: JobLogs,
+    external_url: str = "",
     context: StatementContext = NO_CONTEXT,
 ) -> EngineParts:
-    """Nothing runs yet. context: what is stated about all jobs; the runtime is added."""
+    """Nothing runs yet. external_url: what links to this server begin with, "" where it is not configured. context:
+    what is stated about all jobs; the runtime is added."""
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
-    ports = _ports(store, secrets, runtime, sources, egress, logs)
+    ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     resources = JobResources(ports, masks)
     kept = SqliteArtifacts(store.database)
     signed = SqliteProvenance(store.database)
@@ -102,7 +110,8 @@ def build_engine(
     )
     performer = EffectPerformer(effects, ports.timing)
     draining = Draining(SqliteServerState(store.database))
-    engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command)
+    room = DiskRoom(DirectoryDisk(store.directory), str(store.directory))
+    engine = Engine(ports, resources, performer, observer, draining, runtime.coordinator_command, room)
     files = BlobDirectory(store.directory / "artifacts", "artifact")
 
     def artifact_bounds() -> ArtifactBounds:
@@ -124,11 +133,20 @@ def build_engine(
         egress,
         logs,
         sources,
+        performer,
+        room,
+        ports.reconnects,
     )
 
 
 def _ports(
-    store: Store, secrets: Secrets, runtime: RuntimeParts, sources: Sources, egress: Egress, logs: JobLogs
+    store: Store,
+    secrets: Secrets,
+    runtime: RuntimeParts,
+    sources: Sources,
+    egress: Egress,
+    logs: JobLogs,
+    external_url: str,
 ) -> EnginePorts:
     return EnginePorts(
         jobs=store.jobs,
@@ -142,6 +160,7 @@ def _ports(
         clock=store.clock,
         timing=store.timing,
         new_id=store.new_id,
+        external_url=external_url,
     )
 
 
@@ -153,13 +172,15 @@ async def open_engine(
     runtime: RuntimeParts,
     sources: Sources,
     observer: JobObserver,
+    external_url: str = "",
     context: StatementContext = NO_CONTEXT,
 ) -> AsyncIterator[EngineParts]:
-    """The engine, running and reachable by coordinators; jobs continue when the block is left."""
+    """The engine, running and reachable by coordinators; jobs continue when the block is left. external_url: as for
+    `build_engine`."""
     async with AsyncExitStack() as stack:
         logs = FileJobLogs(store.directory / "logs", store.clock.now)
         stack.callback(logs.abandon)
-        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, context)
+        parts = build_engine(store, secrets, masks, runtime, sources, observer, logs, external_url, context)
         await parts.draining.recall()
         await stack.enter_async_context(CoordinatorServer(parts.coordination).serving(store.directory / "run" / "grpc"))
         await stack.enter_async_context(parts.engine.running())

@@ -15,7 +15,7 @@ from danube_pkg.kit.clock import Clock
 from danube_pkg.services.provenance.signing_keys import SIGNING_KEY_STATE
 
 DATABASE_NAME = "danube.db"
-_FINGERPRINT = "key-fingerprint"
+FINGERPRINT = "key-fingerprint"
 _DEPLOY_KEY = "deploy-key"
 
 _USES_OF_THE_KEY = (
@@ -41,12 +41,12 @@ async def open_keys(directory: Path, database: Database) -> Keys:
     """The keys, created for a new database only. Raises Permanent for a key that is missing, or another one than the
     database was used with."""
     state, path = SqliteServerState(database), directory / "keys" / KEY_NAME
-    known = await state.recall(_FINGERPRINT)
+    known = await state.recall(FINGERPRINT)
     # A database from before there were fingerprints needs its key as soon as anything was done with it.
     is_used = known is not None or bool(database.read(_USES_OF_THE_KEY)[0][0])
     keys = Keys.read(directory / "keys") if is_used else Keys.open(directory / "keys")
     if known is None:
-        await state.remember(_FINGERPRINT, keys.fingerprint)
+        await state.remember(FINGERPRINT, keys.fingerprint)
     elif known[0] != keys.fingerprint:
         raise Permanent(
             "key-changed",

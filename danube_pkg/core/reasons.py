@@ -31,6 +31,7 @@ class Reason(StrEnum):
     STEP_FAILED = "step-failed"
     STEP_TIMEOUT = "step-timeout"
     STEP_OPEN = "step-open"
+    STOPPED = "stopped"
     COMMAND_NOT_STARTED = "command-not-started"
     SCRIPT_ERROR = "script-error"
     SCRIPT_INVALID = "script-invalid"
@@ -58,6 +59,12 @@ class Reason(StrEnum):
         return self in _ENDS_CONTAINERS
 
     @property
+    def is_of_scripts(self) -> bool:
+        """Whether a danubefile's process may name it as the reason of its job. What it says is not trusted: a job must
+        not claim that it was superseded, or have no reason."""
+        return self in _OF_SCRIPTS
+
+    @property
     def is_of_infrastructure(self) -> bool:
         """Whether the machine, and not the job, is the cause."""
         return self in _OF_INFRASTRUCTURE
@@ -70,6 +77,20 @@ _ENDS_CONTAINERS = frozenset(
         Reason.OUT_OF_MEMORY,
         Reason.EVICTED,
         Reason.WORKSPACE_FULL,
+    }
+)
+
+_OF_SCRIPTS = frozenset(
+    {
+        Reason.STEP_FAILED,
+        Reason.STEP_OPEN,
+        Reason.SCRIPT_ERROR,
+        Reason.SCRIPT_INVALID,
+        Reason.SCRIPT_MISSING,
+        Reason.SCRIPT_EXITED,
+        Reason.PIPELINE_MISSING,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.INFRASTRUCTURE_LOST,  # the server refuses a secret with it while the egress proxy does not mask it
     }
 )
 
@@ -86,7 +107,7 @@ def reason_named(reference: str, default: Reason) -> Reason:
 HINTS: dict[Reason, str] = {
     Reason.STEP_FAILED: "read the end of the step's log; run it here with: danube run",
     Reason.STEP_TIMEOUT: "give step.run a larger timeout_seconds, or find what the command waits for at the end of its log",
-    Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait(), or with step.parallel():",
+    Reason.STEP_OPEN: "wait for every step that step.start() began: handle.wait() or handle.stop(), or with step.parallel():",
     Reason.COMMAND_NOT_STARTED: "check the step's working directory, and that its image has the program and a shell",
     Reason.SCRIPT_ERROR: "do what the message says, or fix the line that the traceback names; run it here with: danube run",
     Reason.SCRIPT_INVALID: "fix what is named; check the file without a job: danube validate danubefile.py",

@@ -188,9 +188,17 @@ class CrashingOutput:
         self._process.touch("log.feed")
         self._output.feed(offset, data)
 
+    async def write(self, offset: int, data: bytes | memoryview) -> None:
+        self._process.touch("log.feed")
+        await self._output.write(offset, data)
+
     def finish(self) -> None:
         self._process.touch("log.finish")
         self._output.finish()
+
+    async def end(self) -> None:
+        self._process.touch("log.finish")
+        await self._output.end()
 
 
 @contextlib.contextmanager

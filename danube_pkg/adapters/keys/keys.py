@@ -120,6 +120,28 @@ class Keys:
         return hmac.digest(self._step_key, f"{step_id}\0{attempt}".encode(), sha256)
 
 
+class KeyDirectory:
+    """`core.health.ports.KeyFiles`: the files below `keys/`, compared with the keys that the server works with."""
+
+    def __init__(self, directory: Path, fingerprint: str) -> None:
+        self._directory = directory
+        self._fingerprint = fingerprint
+
+    def check(self) -> None:
+        """Raises Permanent, OSError."""
+        path = self._directory / KEY_NAME
+        if Keys.read(self._directory).fingerprint != self._fingerprint:
+            raise Permanent(
+                "key-changed",
+                f"{path} is not the key with which this server was started",
+                cause="the next start would be refused: secrets could not be decrypted",
+                hint=f"restore {path}, from the backup that belongs to the database",
+            )
+        deploy = self._directory / DEPLOY_KEY_NAME
+        if not deploy.exists():
+            raise key_missing(deploy, "repositories were given access for it")
+
+
 def open_deploy_key(directory: Path) -> str:
     """The public key of `git_deploy_key` as one line for forges; the pair is created on first start (ed25519, OpenSSH).
 

@@ -35,6 +35,7 @@ class FileJobLogs:
         self._monotonic = monotonic
         self._open: dict[str, LogWriter] = {}
         self._written_bytes = 0
+        self._masking = asyncio.Lock()
         self._index = LogIndex()
         self._latest: tuple[str, int, bytes] = ("", 0, b"")
         self._maps = LogMaps(self.path)
@@ -47,7 +48,13 @@ class FileJobLogs:
     def open(self, job_id: str, *, patterns: Patterns, limit_bytes: int) -> LogWriter:
         if job_id not in self._open:
             self._open[job_id] = LogWriter(
-                self.path(job_id), patterns, limit_bytes, self._now, self._monotonic, partial(self._closed, job_id)
+                self.path(job_id),
+                patterns,
+                limit_bytes,
+                self._now,
+                self._monotonic,
+                partial(self._closed, job_id),
+                self._masking,
             )
         return self._open[job_id]
 

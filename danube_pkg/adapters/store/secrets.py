@@ -7,6 +7,8 @@ from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.errors import Conflict
 from danube_pkg.core.secrets.secret import SecretName, SecretRead, SecretUse, StoredSecret
 
+_COLUMNS = "pipeline_id, key, value_encrypted, created_at"
+
 
 class SqliteSecrets:
     """`core.secrets.ports.SecretStore` and `SecretReads`."""
@@ -43,16 +45,25 @@ class SqliteSecrets:
         return [_secret(row) for row in rows]
 
     async def maskable_secrets(self, pipeline: str) -> Sequence[StoredSecret]:
-        columns = "pipeline_id, key, value_encrypted, created_at"
         rows = self._database.read(
             f"""
-            SELECT id, {columns}, updated_at, NULL AS retired_at FROM secrets WHERE pipeline_id IS NULL OR pipeline_id = ?
+            SELECT id, {_COLUMNS}, updated_at, NULL AS retired_at FROM secrets WHERE pipeline_id IS NULL OR pipeline_id = ?
             UNION ALL
-            SELECT secret_id, {columns}, retired_at, retired_at FROM retired_secrets
+            SELECT secret_id, {_COLUMNS}, retired_at, retired_at FROM retired_secrets
             WHERE pipeline_id IS NULL OR pipeline_id = ?
             """,
             pipeline,
             pipeline,
+        )
+        return [_secret(row) for row in rows]
+
+    async def every_secret(self) -> Sequence[StoredSecret]:
+        rows = self._database.read(
+            f"""
+            SELECT id, {_COLUMNS}, updated_at, NULL AS retired_at FROM secrets
+            UNION ALL
+            SELECT secret_id, {_COLUMNS}, retired_at, retired_at FROM retired_secrets
+            """
         )
         return [_secret(row) for row in rows]
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.file_output import write_output
-from danube_pkg.cli.output import print_table, show, size
+from danube_pkg.cli.output import print_table, say, show, size
 from danube_pkg.cli.progress import progress
 from danube_pkg.cli.servers import add_server_arguments
 from danube_pkg.core.errors import NotFound, Permanent, Unavailable
@@ -86,7 +86,7 @@ def _download(options: argparse.Namespace) -> int:
         ) from error
     finally:
         part.unlink(missing_ok=True)
-    print(f"{target} ({size(artifact['size_bytes'])}, sha256 {artifact['sha256']})", file=sys.stderr)
+    say(f"{target} ({size(artifact['size_bytes'])}, sha256 {artifact['sha256']})", file=sys.stderr)
     return 0
 
 

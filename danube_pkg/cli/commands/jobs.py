@@ -1,4 +1,5 @@
-"""`danube jobs`: jobs, newest first; with a job's id, the job and its steps; `export`: what was sealed of a job."""
+"""`danube jobs`: jobs, newest first; with a job's id, the job and its steps. `danube jobs keep JOB`: its files stay,
+whatever their age. `danube jobs export JOB`: what was sealed of it, for `danube verify --job`."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,12 @@ MESSAGE_LENGTH = 50
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "job",
-        metavar="JOB",
+        metavar="[keep|export] JOB",
         nargs="*",
-        help="show this job with its steps; export JOB: write its provenance, records, log and egress ledger",
+        help="show this job with its steps; keep its log and artifacts; export its provenance, records, log and ledger",
     )
-    parser.add_argument("--output", metavar="FILE", help="where export writes (standard output)")
+    parser.add_argument("--undo", action="store_true", help="with keep: remove its files when they are due")
+    parser.add_argument("--output", metavar="FILE", help="with export: where to write it (standard output)")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--pipeline", help="only of this pipeline")
     parser.add_argument("--status", help="only with this status")
@@ -30,15 +32,28 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    words, client = options.job, ApiClient(options)
-    if words[:1] == ["export"] and len(words) == 2:
-        with client.open(f"/api/v1/jobs/{quote(words[1])}/export") as response:
-            copy_output(options.output, response)
-        return 0
-    if len(words) > 1 or words == ["export"]:
-        raise Invalid("one-job-only", "name one job", hint="danube jobs JOB, or danube jobs export JOB --output FILE")
-    if words:
-        return show(client.get(f"/api/v1/jobs/{quote(words[0])}"), options, _print_one)
+    client = ApiClient(options)
+    match options.job:
+        case []:
+            return _list(client, options)
+        case ["keep", job]:
+            path = f"/api/v1/jobs/{quote(job)}/keep"
+            return show(client.delete(path) if options.undo else client.put(path, b""), options, _print_kept)
+        case ["export", job]:
+            with client.open(f"/api/v1/jobs/{quote(job)}/export") as response:
+                copy_output(options.output, response)
+            return 0
+        case [job]:
+            return show(client.get(f"/api/v1/jobs/{quote(job)}"), options, _print_one)
+        case _:
+            raise Invalid(
+                "job-expected",
+                f"{' '.join(options.job)!r} is not one job",
+                hint="danube jobs JOB; danube jobs keep JOB; danube jobs export JOB --output FILE",
+            )
+
+
+def _list(client: ApiClient, options: argparse.Namespace) -> int:
     query = {"pipeline": options.pipeline, "status": options.status}
     return show(list(client.listed("/api/v1/jobs", "jobs", query, limit=options.limit)), options, _print)
 
@@ -70,6 +85,13 @@ def _print_one(job: Mapping[str, Any]) -> None:
         (str(step["sequence"]), step["name"], step["status"], _took(step), step["message"]) for step in job["steps"]
     ]
     print_table(("STEP", "NAME", "STATUS", "TOOK", ""), steps)
+
+
+def _print_kept(state: Mapping[str, Any]) -> None:
+    removed = [name for name in ("log", "artifacts") if state[f"{name}_removed_at"]]
+    if removed:
+        print(f"removed already: {' and '.join(removed)}")
+    print(f"kept by {state['kept_by']}" if state["kept_by"] else "not kept: its files are removed when they are due")
 
 
 def _source(job: Mapping[str, Any]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.file_output import write_output
-from danube_pkg.cli.output import show
+from danube_pkg.cli.output import say, show
 from danube_pkg.cli.servers import add_server_arguments
-from danube_pkg.cli.terminal import json_text
+from danube_pkg.kit.terminal import json_text
 
 KEYS_PATH = "/.well-known/danube-signing-keys.json"
 
@@ -41,15 +41,15 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _print(keys: Mapping[str, Any]) -> None:
-    print("# Git over SSH: give this key read access to the configuration repository and to private repositories.")
-    print(keys["deploy_key"])
+    say("# Git over SSH: give this key read access to the configuration repository and to private repositories.")
+    say(keys["deploy_key"])
     for key in keys["signing_keys"]:
         state = f"retired at {key['retired_at']}" if key["retired_at"] else "current"
-        print(f"# Provenance: signing key {key['keyid']} ({state})")
-        print(key["public_key"], end="")
+        say(f"# Provenance: signing key {key['keyid']} ({state})")
+        say(key["public_key"], end="")
 
 
 def _print_rotated(key: Mapping[str, Any]) -> None:
-    print("provenance is signed with a new key from now on; give it to verifiers:", file=sys.stderr)
-    print(f"# signing key {key['keyid']}")
-    print(key["public_key"], end="")
+    say("provenance is signed with a new key from now on; give it to verifiers:", file=sys.stderr)
+    say(f"# signing key {key['keyid']}")
+    say(key["public_key"], end="")

@@ -11,7 +11,7 @@ from pathlib import Path
 from danube_pkg.adapters.configuration.marked_yaml import parse_yaml
 from danube_pkg.adapters.keys.signing import is_signed_by
 from danube_pkg.cli.exported_job import read_exported_job
-from danube_pkg.cli.output import painted, print_json, print_table
+from danube_pkg.cli.output import painted, print_json, print_table, say
 from danube_pkg.cli.trusted_keys import read_keys
 from danube_pkg.core.documents.marked import Findings
 from danube_pkg.core.documents.records import read_record
@@ -87,7 +87,7 @@ def _document(name: str, sha256: str, verdict: FileVerdict) -> dict[str, object]
 
 
 def _print(name: str, verdict: FileVerdict) -> None:
-    print(f"{name}: {painted('verified', '32') if verdict.verified else painted('refused', '31')}")
+    say(f"{name}: {painted('verified', '32') if verdict.verified else painted('refused', '31')}")
     rows = [("ok" if one.passed else "REFUSED", one.name, one.detail) for one in verdict.checks]
     print_table(("RESULT", "CHECK", "FOUND"), rows)
 

@@ -75,6 +75,7 @@ class Action(StrEnum):
     TRIGGER = "trigger"
     CANCEL = "cancel"
     RERUN = "rerun"
+    KEEP = "keep"
     APPROVE = "approve"
     SEE_SECRET_NAMES = "see-secret-names"
     SET_SECRETS = "set-secrets"
@@ -89,6 +90,7 @@ class Action(StrEnum):
     DRAIN = "drain"
     SEE_SIGNING_KEYS = "see-signing-keys"
     ROTATE_SIGNING_KEY = "rotate-signing-key"
+    REAP = "reap"
 
 
 class ActionRule(Record):
@@ -119,6 +121,7 @@ RULES: Mapping[Action, ActionRule] = {
     Action.TRIGGER: ActionRule(Need.WRITE, Scope.WRITE),
     Action.CANCEL: ActionRule(Need.WRITE, Scope.WRITE),
     Action.RERUN: ActionRule(Need.WRITE, Scope.WRITE),
+    Action.KEEP: ActionRule(Need.WRITE, Scope.WRITE),
     Action.APPROVE: ActionRule(Need.WRITE, Scope.APPROVE),
     Action.SEE_SECRET_NAMES: ActionRule(Need.WRITE, Scope.SECRETS),
     Action.SET_SECRETS: ActionRule(Need.ADMIN, Scope.SECRETS),
@@ -133,6 +136,7 @@ RULES: Mapping[Action, ActionRule] = {
     Action.DRAIN: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.SEE_SIGNING_KEYS: ActionRule(Need.NOTHING),
     Action.ROTATE_SIGNING_KEY: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.REAP: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
 }
 
 

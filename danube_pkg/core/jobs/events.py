@@ -90,6 +90,12 @@ class StepRequested(JobEvent):
     shell: str = ""
 
 
+class StepStopRequested(JobEvent):
+    """The danubefile wants a running step ended, such as a service that is not needed any more."""
+
+    sequence: int
+
+
 class StepPlaced(JobEvent):
     """The attempt is assigned to a container. It counts as started and is never given to another container.
 

@@ -10,7 +10,7 @@ from danube_pkg.kit.digests import Digest
 
 
 class StepOutput(Protocol):
-    """Receives one step's raw output. Synchronous: appending to the page cache does not block for long.
+    """Receives one step's raw output. Appending to the page cache does not block for long; masking may.
 
     raw_offset: the first raw byte that is not yet in the log, from which a follower continues, also after a crash.
     """
@@ -23,8 +23,16 @@ class StepOutput(Protocol):
         StorageFull where the same bytes must be fed again later."""
         ...
 
+    async def write(self, offset: int, data: bytes | memoryview) -> None:
+        """As `feed`; output that takes long to mask (see `Patterns.mask`) is masked in a thread."""
+        ...
+
     def finish(self) -> None:
         """Write the bytes that are still held back, since the step has ended. Idempotent."""
+        ...
+
+    async def end(self) -> None:
+        """As `finish`, masked as in `write`."""
         ...
 
 

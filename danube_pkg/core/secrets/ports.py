@@ -26,6 +26,10 @@ class SecretStore(Protocol):
         """Every value that a job of that pipeline could have read: current and retired, its own and global."""
         ...
 
+    async def every_secret(self) -> Sequence[StoredSecret]:
+        """All values, current and retired, of all pipelines."""
+        ...
+
     async def forget_retired_secrets(self, before: float) -> int:
         """Delete values that were retired before then (Unix seconds); returns their number."""
         ...

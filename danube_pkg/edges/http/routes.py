@@ -26,6 +26,7 @@ from danube_pkg.edges.http.resources import (
     metrics,
     pipelines,
     provenance,
+    retention,
     secrets,
     system,
     teams,
@@ -104,6 +105,9 @@ ROUTES = (
     Route("POST", "/api/v1/jobs/{job}/cancel", Action.CANCEL, jobs.JobCancel),
     Route("POST", "/api/v1/jobs/{job}/rerun", Action.RERUN, jobs.JobRerun),
     Route("POST", "/api/v1/jobs/{job}/approve", Action.APPROVE, jobs.JobApprove),
+    Route("GET", "/api/v1/jobs/{job}/keep", Action.SEE_JOB, retention.JobKeep),
+    Route("PUT", "/api/v1/jobs/{job}/keep", Action.KEEP, retention.JobKeep),
+    Route("DELETE", "/api/v1/jobs/{job}/keep", Action.KEEP, retention.JobKeep),
     Route("GET", "/api/v1/jobs/{job}/log", Action.READ_LOG, logs.JobLogResource),
     Route("GET", "/api/v1/jobs/{job}/log/lines", Action.READ_LOG, log_lines.JobLogLines),
     Route("GET", "/api/v1/jobs/{job}/log/sections", Action.READ_LOG, log_lines.JobLogSections),
@@ -146,6 +150,8 @@ ROUTES = (
     Route("GET", "/api/v1/system", Action.SEE_SYSTEM, system.System),
     Route("POST", "/api/v1/system/drain", Action.DRAIN, system.Drain),
     Route("POST", "/api/v1/system/resume", Action.DRAIN, system.Resume),
+    Route("GET", "/api/v1/system/retention", Action.SEE_SYSTEM, retention.RetentionState),
+    Route("POST", "/api/v1/system/reap", Action.REAP, retention.Reap),
 )
 
 

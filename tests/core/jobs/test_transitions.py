@@ -141,8 +141,8 @@ def test_the_signal_that_ended_the_danubefiles_process_is_named(number: int, nam
 
 
 def test_every_reason_of_an_end_has_a_hint() -> None:
-    waits = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.SUPERSEDED}
-    assert set(Reason) - waits == set(HINTS)
+    ends_nothing = {Reason.NONE, Reason.QUEUED, Reason.PREPARING, Reason.APPROVAL_REQUIRED, Reason.STOPPED}
+    assert set(Reason) - ends_nothing - {Reason.SUPERSEDED} == set(HINTS)
 
 
 def test_no_hint_of_a_run_needs_a_server() -> None:
@@ -203,6 +203,41 @@ def test_an_ending_job_takes_no_new_steps() -> None:
 
 
 ENDS = st.sampled_from([GREEN, RED, ev.StepEnd(Status.FAILURE, Reason.INFRASTRUCTURE_LOST)])
+KILLED = ev.StepEnd(Status.CANCELLED, Reason.CANCELLED, "was stopped")
+
+
+def test_a_step_that_the_danubefile_stops_fails_no_job_and_is_not_tried_again() -> None:
+    stop = ev.StepStopRequested(1)
+    job, _ = after(*RUNNING, *a_step(1, retries=2), stop, stop, ev.StepEnded(1, 1, KILLED), ev.Finished())
+    step = job.step(1)
+    assert step is not None
+    assert step.end is not None
+    assert (step.status, step.end.reason, step.attempt) == (Status.CANCELLED, Reason.STOPPED, 1)
+    assert job.outcome is Status.SUCCESS
+
+
+def test_a_step_that_fails_by_itself_fails_its_job_though_it_was_to_be_stopped() -> None:
+    job, _ = after(*RUNNING, *a_step(1), ev.StepStopRequested(1), ev.StepEnded(1, 1, RED), ev.Finished())
+    assert (job.outcome, job.reason) == (Status.FAILURE, Reason.STEP_FAILED)
+    job, _ = after(*RUNNING, *a_step(1), ev.StepEnded(1, 1, RED), ev.StepStopRequested(1), ev.Finished())
+    assert job.outcome is Status.FAILURE
+
+
+def test_a_step_that_waits_for_its_container_is_stopped_at_once() -> None:
+    asked = ev.StepRequested(1, "step 1", "host")
+    job, _ = after(*RUNNING, asked, ev.StepStopRequested(1), ev.StepPlaced(1, 1, 1), ev.Finished())
+    step = job.step(1)
+    assert step is not None
+    assert step.container is None
+    assert (step.status, job.outcome) == (Status.CANCELLED, Status.SUCCESS)
+
+
+@pytest.mark.parametrize("sequence", [0, 7])
+def test_a_step_that_is_not_the_danubefiles_cannot_be_stopped(sequence: int) -> None:
+    with pytest.raises(Conflict, match="has no step"):
+        after(*RUNNING, ev.StepStopRequested(sequence))
+
+
 EVENTS = st.one_of(
     st.just(ev.Admitted("pod")),
     st.just(ev.PodReady(0)),
@@ -212,6 +247,7 @@ EVENTS = st.one_of(
     st.builds(ev.StepRequested, st.integers(1, 2), st.just("s"), st.just("host"), st.booleans(), st.integers(0, 1)),
     st.builds(ev.StepPlaced, st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
     st.builds(ev.StepStarted, st.integers(0, 2), st.integers(1, 2), st.just(NOW)),
+    st.builds(ev.StepStopRequested, st.integers(0, 3)),
     st.builds(ev.StepEnded, st.integers(0, 2), st.integers(1, 2), ENDS),
     st.builds(ev.ContainerLost, st.integers(0, 2), st.just(Reason.POD_LOST), st.just("gone")),
     st.just(ev.Finished()),

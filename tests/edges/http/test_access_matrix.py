@@ -76,6 +76,9 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/jobs/{job}/cancel": WRITE.replace("200", "202"),
     "POST /api/v1/jobs/{job}/rerun": WRITE.replace("200", "201"),
     "POST /api/v1/jobs/{job}/approve": "401 401 404 403 202 202 202 202 202",
+    "GET /api/v1/jobs/{job}/keep": READ,
+    "PUT /api/v1/jobs/{job}/keep": WRITE,
+    "DELETE /api/v1/jobs/{job}/keep": WRITE,
     "GET /api/v1/jobs/{job}/log": READ,
     "GET /api/v1/jobs/{job}/log/lines": READ,
     "GET /api/v1/jobs/{job}/log/sections": READ,
@@ -114,6 +117,8 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
     "POST /api/v1/system/resume": GLOBAL,
+    "GET /api/v1/system/retention": GLOBAL,
+    "POST /api/v1/system/reap": GLOBAL,
 }
 """The status for each of `CALLERS`, in their order. The approver is a writer whose token has the scope approve only."""
 

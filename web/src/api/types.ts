@@ -32,6 +32,7 @@ export type Methods = Schemas["Methods"];
 export type Session = Schemas["SessionView"];
 export type Token = Schemas["TokenView"];
 export type Secret = Schemas["SecretView"];
+export type SecretStored = Schemas["SecretStored"];
 export type AuditPage = Schemas["AuditPage"];
 export type AuditCheck = Schemas["AuditCheckView"];
 export type ConfigurationState = Schemas["ConfigurationView"];

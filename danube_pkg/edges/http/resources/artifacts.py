@@ -3,11 +3,13 @@
 from urllib.parse import quote
 
 from danube_pkg.core.errors import NotFound
+from danube_pkg.core.retention.plan import FileKind
 from danube_pkg.edges.http.server.caching import revalidated
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.views.artifacts import ArtifactList, artifact_list
+from danube_pkg.kit.times import iso
 
 
 class ArtifactsResource(Resource):
@@ -31,6 +33,14 @@ class OneArtifact(Resource):
         etag = f'"sha256:{artifact.sha256}"'
         if revalidated(request, etag):
             return Response(304, b"", (("etag", etag),))
+        removed_at = (await self.services.retention.of_job(request.job.id)).removed_at.get(FileKind.ARTIFACTS)
+        if removed_at is not None:
+            raise NotFound(
+                "artifact-removed",
+                f"the artifacts of this job were removed on {iso(removed_at)[:10]}",
+                cause="artifacts are kept for retention.artifacts_days, and up to retention.artifacts_gb together",
+                hint="run the job again: danube rerun JOB; keep files before they are due: danube jobs keep JOB",
+            )
         if not self.services.artifacts.has_bytes(artifact):
             raise NotFound(
                 "artifact-gone",
