@@ -58,7 +58,7 @@ async def open_run(options: RunOptions) -> AsyncIterator[RunParts]:
         observer = JobObserver(applied, store.clock)
         sources = options.sources(store.directory / "repos")
         local = StatementContext(is_local=True)
-        opening = open_engine(store, secrets, masks, runtime, sources, observer, local)
+        opening = open_engine(store, secrets, masks, runtime, sources, observer, context=local)
         engine = await stack.enter_async_context(opening)
         yield RunParts(store, engine, store.directory / "artifacts")
 

@@ -130,14 +130,15 @@ def _unreadable(name: str, error: OSError) -> Permanent:
 def _expectations(options: argparse.Namespace) -> Expectations:
     """Those of the policy, with the options in place of its keys."""
     expected = _policy(options.policy) if options.policy else Expectations()
-    given: dict[str, object] = {
-        "repositories": (options.repository,),
-        "refs": (options.ref,),
-        "builders": (options.builder,),
-    }
-    given = {name: value for name, value in given.items() if value != (None,)}
-    given |= {name: True for name in ("allow_failed", "allow_untrusted", "allow_unknown") if getattr(options, name)}
-    return replace(expected, **given)
+    return replace(
+        expected,
+        repositories=(options.repository,) if options.repository else expected.repositories,
+        refs=(options.ref,) if options.ref else expected.refs,
+        builders=(options.builder,) if options.builder else expected.builders,
+        allow_failed=options.allow_failed or expected.allow_failed,
+        allow_untrusted=options.allow_untrusted or expected.allow_untrusted,
+        allow_unknown=options.allow_unknown or expected.allow_unknown,
+    )
 
 
 def _policy(name: str) -> Expectations:

@@ -72,7 +72,7 @@ def _checks(job: ExportedJob, keys: Sequence[SigningKey], is_signed_by: Checker)
     steps = sum(one.get("kind") == STEP for one in contents)
     yield Verification("steps", True, f"{steps} ended attempts of job {job_id}: {details.get('status')}")
     for name, kind, found in (("log", LOG, job.log), ("egress ledger", EGRESS, job.egress)):
-        sealed = next((one for one in reversed(contents) if one.get("kind") == kind), {})
+        sealed: Mapping[str, Any] = next((one for one in reversed(contents) if one.get("kind") == kind), {})
         same = (found.size_bytes, found.sha256) == (sealed.get("sizeBytes"), sealed.get("sha256"))
         detail = f"{found.size_bytes} bytes" if same else f"its {found.size_bytes} bytes are not those that were sealed"
         yield Verification(name, same, detail)
