@@ -92,15 +92,9 @@ def build_engine(
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     resources = JobResources(ports, masks)
-    kept = SqliteArtifacts(store.database)
-    signed = SqliteProvenance(store.database)
-    statements = Statements(
-        signed,
-        kept,
-        SqliteSecrets(store.database),
-        store.signing,
-        replace(context, runtime=runtime.runtime.name),
-    )
+    kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
+    context = replace(context, runtime=runtime.runtime.name)
+    statements = Statements(signed, kept, SqliteSecrets(store.database), store.signing, context)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
