@@ -33,6 +33,7 @@ from danube_pkg.services.jobs.masks import MaskOptions, MaskSource
 from danube_pkg.services.jobs.ports import EnginePorts
 from danube_pkg.services.jobs.resources import JobResources
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import NO_CONTEXT, StatementContext, Statements
 from danube_pkg.services.secrets import KnownValues, Secrets
 
@@ -48,6 +49,7 @@ class EngineParts(Record):
     secrets: Secrets
     artifacts: Artifacts
     statements: Statements
+    exports: JobExports
     egress: Egress
     logs: JobLogs
     sources: Sources
@@ -90,14 +92,9 @@ def build_engine(
     egress = Egress(runtime.proxies, runtime.ledgers, secrets)
     ports = _ports(store, secrets, runtime, sources, egress, logs, external_url)
     resources = JobResources(ports, masks)
-    kept = SqliteArtifacts(store.database)
-    statements = Statements(
-        SqliteProvenance(store.database),
-        kept,
-        SqliteSecrets(store.database),
-        store.signing,
-        replace(context, runtime=runtime.runtime.name),
-    )
+    kept, signed = SqliteArtifacts(store.database), SqliteProvenance(store.database)
+    context = replace(context, runtime=runtime.runtime.name)
+    statements = Statements(signed, kept, SqliteSecrets(store.database), store.signing, context)
     effects = (
         CreatePod(ports, resources),
         StopSteps(ports, resources),
@@ -116,6 +113,7 @@ def build_engine(
 
     artifacts = Artifacts(kept, files, store.clock, store.new_id, artifact_bounds)
     coordination = Coordination(engine, ports, resources, secrets, artifacts)
+    exports = JobExports(statements, signed, logs, runtime.ledgers)
     return EngineParts(
         engine,
         coordination,
@@ -125,6 +123,7 @@ def build_engine(
         secrets,
         artifacts,
         statements,
+        exports,
         egress,
         logs,
         sources,

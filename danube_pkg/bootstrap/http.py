@@ -132,6 +132,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         secrets=jobs.secrets,
         artifacts=jobs.artifacts,
         statements=jobs.statements,
+        exports=jobs.exports,
         artifact_directory=str(store.directory / "artifacts"),
         configuration=parts.configuration,
         applied=parts.configuration.applied,

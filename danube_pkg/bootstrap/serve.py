@@ -70,8 +70,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_repositories(store, applied, secrets, repository, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        server, url = configuration.settings.server, configuration.settings.server.external_url
-        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=repository.url)
+        server, observer = configuration.settings.server, JobObserver(applied, store.clock)
+        url, context = server.external_url, StatementContext(configuration=repository.url)
         opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context)
         jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(

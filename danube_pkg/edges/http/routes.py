@@ -124,6 +124,7 @@ ROUTES = (
         provenance.ArtifactProvenance,
     ),
     Route("GET", "/api/v1/jobs/{job}/provenance", Action.DOWNLOAD, provenance.JobProvenance),
+    Route("GET", "/api/v1/jobs/{job}/export", Action.READ_LOG, provenance.JobExport),
     Route("GET", "/api/v1/jobs/{job}/secrets", Action.SEE_JOB, secrets.JobSecrets),
     Route("GET", "/api/v1/deliveries", Action.LIST_DELIVERIES, deliveries.Deliveries),
     Route("GET", "/api/v1/events", Action.LIST_JOBS, events.ListEvents),

@@ -27,6 +27,7 @@ from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
+from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
@@ -61,6 +62,7 @@ class Services(Record):
     secrets: Secrets
     artifacts: Artifacts
     statements: Statements
+    exports: JobExports
     artifact_directory: str
     """The folder with the artifacts' bytes."""
     configuration: ConfigurationSync

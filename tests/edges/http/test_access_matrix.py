@@ -91,6 +91,7 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/jobs/{job}/artifacts/{artifact}/provenance": READ.replace("200", "404"),
     # The job waits in the queue.
     "GET /api/v1/jobs/{job}/provenance": READ.replace("200", "409"),
+    "GET /api/v1/jobs/{job}/export": READ.replace("200", "409"),
     "GET /api/v1/jobs/{job}/secrets": READ,
     "GET /api/v1/deliveries": "401 401 200 200 403 200 200 200 200",
     "GET /api/v1/events": "401 401 200 200 403 200 200 200 200",
