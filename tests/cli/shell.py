@@ -3,14 +3,12 @@
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.edges.http.api import Api
 from tests.support.command_line import IN_PROCESS, SECONDS, run_command
-
-DANUBE = [sys.executable, "-m", "danube_pkg.cli.main"]
+from tests.support.danube_process import run_danube
 
 
 class Shell:
@@ -36,7 +34,7 @@ class Shell:
     ) -> "subprocess.CompletedProcess[str]":
         if words[0] in IN_PROCESS:
             return run_command(words, given.encode(), environment, self.home)
-        return self.run_process([*DANUBE, *words], given, environment)
+        return run_danube(words, environment, self.home, given)
 
     def run_process(
         self, command: Sequence[str], given: str, environment: Mapping[str, str] | None = None
