@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tests.edges.http.api import Api
 from tests.support.command_line import IN_PROCESS, SECONDS, run_command
-from tests.support.danube_process import run_danube
+from tests.support.danube_process import DANUBE, run_danube
+
+__all__ = ["DANUBE", "Shell", "with_alice"]
 
 
 class Shell:

@@ -7,4 +7,4 @@ LEAST = 5
 
 def examples(count: int) -> int:
     """So many in `make fuzz`, and the share of the everyday profile (tests/conftest.py) in `make test`."""
-    return max(LEAST, count * settings.default.max_examples // 100)
+    return max(LEAST, count * settings().max_examples // 100)

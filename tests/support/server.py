@@ -23,6 +23,8 @@ from tests.support.command_line import IN_PROCESS, SECONDS, run_command
 from tests.support.danube_process import DANUBE, ROOT, DanubeProcess, run_danube
 from tests.support.waiting import wait_until
 
+__all__ = ["DANUBE", "FILES_TEST", "ROOT", "Installation"]
+
 FILES_TEST = '[egress]\nhosts = {"files.test" = "127.0.0.1"}\n'
 """Settings that give the loopback a name for allowlists."""
 

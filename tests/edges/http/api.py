@@ -232,7 +232,9 @@ class Api:
 def _observed(
     store: Store, jobs: EngineParts, configuration: ConfigurationSync, dex: Dex | None, audit: Audit
 ) -> Observed:
-    return Observed(store, jobs, GitSources(store.directory / "mirrors").mirrors, configuration, dex, audit)
+    return Observed(
+        store, jobs, GitSources(store.directory / "mirrors", worker=GIT_WORKER).mirrors, configuration, dex, audit
+    )
 
 
 @asynccontextmanager
