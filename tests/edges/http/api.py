@@ -50,11 +50,12 @@ from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
 from danube_pkg.services.secrets import KnownValues
 from tests.fakes.sources import FakeSources
+from tests.support.databases import prepare_database
 from tests.support.git_worker import GIT_WORKER
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
 PASSWORD = "correct horse battery staple"
-PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 COMMIT = "c0ffee" + "0" * 34
 
 
@@ -260,6 +261,7 @@ async def open_api(
 
     async with AsyncExitStack() as stack:
         path.mkdir(exist_ok=True)
+        prepare_database(path / "danube.db")
         store = await stack.enter_async_context(open_store(path))
         open_deploy_key(path / "keys")
         applied = limited_to(0)
