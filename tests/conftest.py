@@ -15,7 +15,7 @@ settings.register_profile("everyday", settings.get_profile("random"), derandomiz
 settings.load_profile("everyday")
 """The same examples in each run, so that a change is red for what it did; `make fuzz` draws others."""
 
-ONLY = {"web": "long", "test_document_at_length.py": "fuzz"}
+ONLY = {"web": "long", "adversary": "long", "test_document_at_length.py": "fuzz"}
 """Folders and files with tests of one mark only. Their imports take seconds, and each worker would do them."""
 
 
