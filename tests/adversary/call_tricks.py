@@ -86,7 +86,7 @@ for number in range({random.randint(1, 4)}):
     try: stub.Finish(pb.FinishRequest(protocol_version=1), metadata=mine, timeout=5)
     except grpc.RpcError as error: print(error.code())
 '''.format(path=sys.path)
-attempt(lambda: subprocess.run([sys.executable, "-c", program], timeout=20, check=False))
+attempt(lambda: subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=20, check=False))
 """
 
 

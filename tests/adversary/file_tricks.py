@@ -10,9 +10,10 @@ def deep_directories(random: Random) -> str:
     """Far deeper than a path may be long."""
     return in_python(f"""
 import os
+name = "d" * {random.randint(1, 200)}
 for _ in range({random.randint(500, 3000)}):
-    os.mkdir("d" * {random.randint(1, 200)})
-    os.chdir(os.listdir(".")[0])
+    os.mkdir(name)
+    os.chdir(name)
 open("bottom", "w").write("x")
 """)
 
@@ -40,8 +41,8 @@ def odd_names(random: Random) -> str:
 import os, random
 draw = random.Random({seed})
 for number in range(200):
-    name = bytes(draw.choice([byte for byte in range(1, 256) if byte != 47]) for _ in range(draw.randint(1, 255)))
-    open(name, "wb").close() if name not in (b".", b"..") else None
+    name = draw.randbytes(draw.randint(1, 255)).translate(None, b"\\0/")
+    if name not in (b"", b".", b".."): open(name, "wb").close()
 for name in (b"-rf", b"*", b"\\n", b"\\xff\\xfe", b" ", b"a\\tb", b"\\x1b]0;x\\x07", b"..." * 85):
     os.mkdir(name)
 """)
@@ -103,8 +104,8 @@ def special_files(random: Random) -> str:
 @trick
 def beyond_the_disk(random: Random) -> str:
     """More than a workspace may have, allocated at once."""
-    name = random.choice(("f", "/tmp/f", "/root/f", "~/f"))
-    return in_step(f"cd ~; fallocate -l 1200M {name} || head -c 1200M /dev/zero > {name}; sleep 3", seconds=20)
+    place = random.choice((".", "/tmp", "/root", "~"))
+    return in_step(f"cd {place}; fallocate -l 1015M f; head -c 20M /dev/zero > g; sleep 3")
 
 
 @trick
