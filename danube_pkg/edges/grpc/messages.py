@@ -44,6 +44,7 @@ def job_context(job: JobContext, protocol_version: int) -> pb.JobContext:
         pull_request_json=json.dumps(job.pull_request) if job.pull_request else "",
         deadline_at=job.deadline_at,
         default_image=job.default_image,
+        job_url=job.job_url,
     )
 
 
@@ -145,6 +146,11 @@ def step_result(outcome: StepOutcome) -> pb.StepResult:
         output=outcome.output,
         output_truncated=outcome.output_truncated,
     )
+
+
+def stopped_step(request: pb.StopStepRequest) -> int:
+    """The sequence of the step to stop."""
+    return int(request.sequence)
 
 
 def script_failure(request: pb.FinishRequest) -> ScriptFailure | None:
