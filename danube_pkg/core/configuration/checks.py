@@ -16,6 +16,7 @@ from danube_pkg.core.configuration.pipelines import PipelineSpec
 from danube_pkg.core.documents.marked import Findings, nearest
 from danube_pkg.core.egress.policy import MAX_ALLOWLIST_BYTES, parse_entry
 from danube_pkg.core.errors import Invalid, SourceLocation
+from danube_pkg.core.images.reference import is_host
 from danube_pkg.core.repositories.git_authentication import SshKey
 
 MAX_PIPELINES = 10_000
@@ -151,6 +152,15 @@ def _check_config(one: TypedDocument, spec: ConfigSpec, findings: Findings) -> N
             findings.add(
                 one.document.place(path), what, hint="set the secret: danube secrets set NAME; and write NAME here"
             )
+    for at, registry in enumerate(spec.registries):
+        texts = {f"spec.registries[{at}].host": registry.host}
+        texts |= {
+            f"spec.registries[{at}].mirrors": url.partition("://")[2].partition("/")[0] for url in registry.mirrors
+        }
+        for path, host in texts.items():
+            if not is_host(host):
+                what = f"{path}: {host!r} is not a host, with or without a port from 1 to {MAX_PORT}"
+                findings.add(one.document.place(path), what, hint="for example: registry.example.org:5000")
     address = spec.server.bind_address
     if address and int(address.rpartition(":")[2]) > MAX_PORT:
         place = one.document.place("spec.server.bind_address")
