@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from danube_pkg.cli.output import one_line, print_table, say, size
-from danube_pkg.cli.terminal import visible
 from danube_pkg.core.egress.denials import note
 from danube_pkg.core.egress.policy import Verdict, parse_entry, yaml_lines
 from danube_pkg.core.errors import Invalid
 from danube_pkg.core.runtimes.pods import Network
+from danube_pkg.kit.terminal import visible
 from danube_pkg.services.egress import EgressReport
 
 MAX_FILE_BYTES = 1024**2

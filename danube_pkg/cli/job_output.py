@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from danube_pkg.cli.output import STATUS_COLOURS, one_line, painted, say, wants_colour
-from danube_pkg.cli.terminal import VisibleText, json_text
+from danube_pkg.kit.terminal import VisibleText, json_text
 
 OWN_LINE = "--- "
 """The beginning of Danube's own lines in a log."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TextIO, TypeVar
 
-from danube_pkg.cli.terminal import json_text, visible
 from danube_pkg.core.errors import PlatformError, Throttled
+from danube_pkg.kit.terminal import json_text, visible
 
 STATUS_COLOURS = {"success": "32", "failure": "31", "timeout": "31", "cancelled": "33", "running": "36"}
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from danube_pkg.cli.job_output import LivePrinter, print_end
 from danube_pkg.cli.main import main
 from danube_pkg.cli.output import one_line, print_error
-from danube_pkg.cli.terminal import VisibleText, json_text, visible
 from danube_pkg.core.errors import NotFound
+from danube_pkg.kit.terminal import VisibleText, json_text, visible
 from tests.support.server import ROOT
 
 HOSTILE = {
