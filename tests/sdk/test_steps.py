@@ -1,5 +1,6 @@
 """Steps: what is refused before it is sent, what is sent, and how results are returned."""
 
+import pickle
 import threading
 from collections.abc import Callable
 
@@ -233,3 +234,12 @@ def test_the_number_of_parallel_steps_is_limited(session: RecordingSession) -> N
             step.start("make", name=str(number))
     assert most == step.MAX_PARALLEL
     assert len(session.ended) == step.MAX_PARALLEL + 20
+
+
+def test_errors_come_back_from_the_children_of_a_process_pool() -> None:
+    """An error that cannot be pickled makes `multiprocessing.Pool` wait for ever."""
+    refused = DanubeError("a-reference", "what failed", cause="why", hint="what to do")
+    failed = StepFailed(StepResult("lint", "failure", 3, 1.0, "step-failed"))
+    for error in (refused, failed):
+        back = pickle.loads(pickle.dumps(error))
+        assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
