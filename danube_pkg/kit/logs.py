@@ -44,8 +44,8 @@ class JsonLines(logging.Formatter):
 
 
 class HumanLines(logging.Formatter):
-    """`12:00:00 warning danube.jobs: event key=value …`, and the traceback below it. Control sequences in values, which
-    may be of untrusted origin, are made visible."""
+    """`12:00:00 warning danube.jobs: event key=value …`, and the traceback below it. Values may be of untrusted origin,
+    so that their control sequences are made visible."""
 
     def __init__(self, redact: Redact) -> None:
         super().__init__()

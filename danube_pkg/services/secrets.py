@@ -61,6 +61,12 @@ class KnownValues:
             held = self._sets.setdefault(frozenset([value]), ValueSet([value]))
             self._held[f"process:{len(self._held)}"] = held
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the values that are held, by logs of jobs or here."""
+        sets = [one for reference in self._sets.valuerefs() if (one := reference()) is not None]
+        return sum(len(value) for one in sets for value in one.values)
+
     def redact(self, text: str) -> str:
         """A line of this process's log without the values, and with e-mail addresses masked."""
         sets = [one for reference in self._sets.valuerefs() if (one := reference()) is not None]

@@ -14,6 +14,7 @@ from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.ports import JobLog, StepOutput
 from danube_pkg.core.logs.redaction import Patterns
+from danube_pkg.kit.digests import Digest
 from tests.sim.faults import FaultPlan
 
 
@@ -98,6 +99,10 @@ class CrashingLogs:
 
     async def check(self, job_id: str) -> None:
         await self.real.check(job_id)
+
+    async def digest(self, job_id: str) -> Digest:
+        self._process.touch("log.digest")
+        return await self.real.digest(job_id)
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         self._process.touch("log.read")

@@ -16,6 +16,7 @@ from danube_pkg.adapters.logs.writer import LogWriter
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.redaction import Patterns
+from danube_pkg.kit.digests import Digest, digest_of_file
 
 CHUNK_BYTES = 256 * 1024
 INLINE_BYTES = 1024**2
@@ -84,6 +85,9 @@ class FileJobLogs:
         if job_id in self._open:
             return self._open[job_id].size_bytes
         return self._index.size(self.path(job_id))
+
+    async def digest(self, job_id: str) -> Digest:
+        return await asyncio.to_thread(digest_of_file, self.path(job_id), self.size(job_id))
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes:
         if end - begin <= INLINE_BYTES and step is None:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from danube_pkg.adapters.store.database import Database
 from danube_pkg.core.errors import Conflict
-from danube_pkg.core.secrets.secret import SecretName, SecretRead, StoredSecret
+from danube_pkg.core.secrets.secret import SecretName, SecretRead, SecretUse, StoredSecret
 
 _COLUMNS = "pipeline_id, key, value_encrypted, created_at"
 
 
 class SqliteSecrets:
-    """`core.secrets.ports.SecretStore`."""
+    """`core.secrets.ports.SecretStore` and `SecretReads`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -82,6 +82,10 @@ class SqliteSecrets:
             "SELECT key FROM secret_reads WHERE job_id = ? GROUP BY key ORDER BY min(sequence)", job_id
         )
         return [row["key"] for row in rows]
+
+    async def uses_of(self, job_id: str) -> Sequence[SecretUse]:
+        rows = self._database.read("SELECT name, at FROM secret_reads WHERE job_id = ? ORDER BY sequence", job_id)
+        return [SecretUse(*row) for row in rows]
 
     async def last_read(self, name: SecretName) -> SecretRead | None:
         rows = self._database.read(

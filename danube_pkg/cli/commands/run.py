@@ -11,9 +11,11 @@ import secrets as randomness
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from danube_pkg.adapters.git.process import Worker, worker_processes
 from danube_pkg.adapters.git.sources import WorkingTree
 from danube_pkg.bootstrap.run import RunOptions, RunParts, open_run, remove_left_pods
 from danube_pkg.cli.client import key_values
@@ -56,6 +58,7 @@ class RunRequest(Record):
     network: Network
     allowlist: tuple[str, ...]
     timeout_seconds: int
+    run_as_root: bool
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +94,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long the job may take: 90, 30s, 5m, 1h30m (a day)",
     )
+    parser.add_argument(
+        "--run-as-root", action="store_true", help="as run_as_root of a pipeline: root runs steps in the image host"
+    )
     parser.add_argument("--raw", action="store_true", help="keep control sequences other than colours")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
 
@@ -123,6 +129,7 @@ def _request(options: argparse.Namespace) -> RunRequest:
         network=_network(options),
         allowlist=allowed(options.allow),
         timeout_seconds=options.timeout,
+        run_as_root=options.run_as_root,
     )
 
 
@@ -164,14 +171,16 @@ async def _run(request: RunRequest, known: KnownValues, *, as_json: bool, raw: b
     runs = _state_directory()
     await _tidy(runs)
     data = runs / sortable_id(SystemClock().now(), randomness.token_bytes(10))
-    options = RunOptions(
-        data=data,
-        known=known,
-        images=replace(image_options(None, pull_as_server=True), known=known),
-        sources=lambda temporary: WorkingTree(request.directory, _made(temporary)),
-        secrets=request.secrets,
-    )
-    async with open_run(options) as run:
+    async with AsyncExitStack() as stack:
+        worker = Worker(stack.enter_context(worker_processes()))
+        options = RunOptions(
+            data=data,
+            known=known,
+            images=replace(image_options(None, pull_as_server=True), known=known),
+            sources=lambda temporary: WorkingTree(request.directory, _made(temporary), worker),
+            secrets=request.secrets,
+        )
+        run = await stack.enter_async_context(open_run(options))
         job = await _start(run, request)
         ended = await _watch(run, job, as_json=as_json, raw=raw)
         artifacts = await run.jobs.artifacts.list(job.id)
@@ -197,6 +206,7 @@ async def _start(run: RunParts, request: RunRequest) -> Job:
         max_duration_seconds=request.timeout_seconds,
         network=request.network,
         egress_allowlist=request.allowlist,
+        run_as_root=request.run_as_root,
     )
     pipeline = Pipeline(run.store.new_id(), request.directory.name, "", settings)
     await run.store.pipelines.apply_pipelines([pipeline], "working-tree")

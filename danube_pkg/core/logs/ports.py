@@ -6,6 +6,7 @@ from typing import Protocol
 from danube_pkg.core.logs.index import Found
 from danube_pkg.core.logs.lines import Lines, Section
 from danube_pkg.core.logs.redaction import Patterns
+from danube_pkg.kit.digests import Digest
 
 
 class StepOutput(Protocol):
@@ -88,6 +89,10 @@ class JobLogs(Protocol):
     async def check(self, job_id: str) -> None:
         """Before the log of an ended job is read: what another program removed of it is reported in the log itself.
         Raises NotFound `log-lost` where nothing is left."""
+        ...
+
+    async def digest(self, job_id: str) -> Digest:
+        """Size and hash of the log's readable bytes."""
         ...
 
     async def read(self, job_id: str, begin: int, end: int, *, step: int | None = None) -> bytes: ...

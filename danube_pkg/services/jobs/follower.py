@@ -15,6 +15,7 @@ from functools import partial
 from danube_pkg.core.errors import NotFound, Retryable, StorageUnwritable, Unavailable
 from danube_pkg.core.jobs import events as ev
 from danube_pkg.core.jobs.coordination import StepRequest
+from danube_pkg.core.jobs.environment import job_environment
 from danube_pkg.core.jobs.job import COORDINATOR_SEQUENCE
 from danube_pkg.core.jobs.step_records import end_of_step, lost_end
 from danube_pkg.core.jobs.steps import Step, StepPhase
@@ -131,6 +132,7 @@ class StepFollower:
                 await self._container_is_gone(error.what)
                 return
             except (Retryable, ProtocolViolation) as error:
+                self._ports.reconnects.count("step")
                 pause = streak.failed(error)
             else:
                 if progressed:
@@ -160,13 +162,17 @@ class StepFollower:
             await stream.close()
 
     def _spec(self, request: StepRequest | None) -> StepSpec:
-        network = self._ports.egress.environment(self._active.job, self._sequence)
+        job = self._active.job
+        around = {
+            **job_environment(job, self._ports.external_url),
+            **self._ports.egress.environment(job, self._sequence),
+        }
         return StepSpec(
             step_id=self._step_id,
             attempt=self._attempt,
             key=self._key,
             command=request.command if request else None,
-            environment={**network, **request.environment} if request else {},
+            environment={**around, **request.environment} if request else {},
             working_directory=request.working_directory if request else "",
             shell=request.shell if request else "",
             timeout_ms=request.timeout_seconds * 1000 if request else 0,

@@ -25,6 +25,7 @@ export type DeliveryPage = Schemas["DeliveryPage"];
 export type Outcome = Schemas["OutcomeView"];
 export type Artifact = Schemas["ArtifactView"];
 export type ArtifactList = Schemas["ArtifactList"];
+export type Provenance = Schemas["ProvenanceView"];
 export type Explanation = Schemas["Explanation"];
 export type Me = Schemas["MeView"];
 export type Methods = Schemas["Methods"];
