@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 from danube_pkg.adapters.git.limits import MAX_SUBMODULE_DEPTH, MAX_SUBMODULES
 from danube_pkg.adapters.git.mirrors import Mirrors
 from danube_pkg.adapters.git.process import Worker
-from danube_pkg.adapters.git.remote import RemoteSettings
+from danube_pkg.adapters.git.remote import REDIRECTED, RemoteSettings
 from danube_pkg.core.configuration.settings import SourceSettings
 from danube_pkg.core.egress.policy import entry_for
 from danube_pkg.core.errors import Permanent, PlatformError, TooLarge
 from danube_pkg.core.repositories.ports import GitCredentials, SubmoduleGuard
 from danube_pkg.core.repositories.revisions import Credential, History, Revision, SourceFile
 from danube_pkg.core.repositories.urls import as_url, canonical, is_remote, scheme_of, without_login
+from danube_pkg.core.triggers.heads import RefHead
 from danube_pkg.core.triggers.ports import CommitText
 from danube_pkg.kit.records import Mutable, Record, field, replace, to_builtins
 
@@ -59,9 +60,8 @@ class WorkerSource(Record):
 class _Fetched(Mutable):
     """The results of fetching a commit and its submodules.
 
-    repository: the outermost one. guard: decides about submodules. history: of the outermost one, as the worker is
-    asked for it. metadata: the commit's message and author; notices:
-    sentences for the job's page; used: the mirrors.
+    repository: the outermost one. guard: decides about submodules. history: a `History` as JSON, for the outermost one.
+    metadata: the commit's message and author; notices: sentences for the job's page; used: the mirrors.
     """
 
     repository: str
@@ -80,7 +80,7 @@ class NoCredentials:
 
 
 class GitSources:
-    """Implements `Sources`, `SourceFiles` and `CommitReader`.
+    """Implements `Sources`, `SourceFiles`, `CommitReader` and `HeadReader`.
 
     directory: `repos/` below the data directory, for mirrors and temporary packs. known_hosts: files of ssh host keys
     beside the system's.
@@ -91,17 +91,18 @@ class GitSources:
         directory: Path,
         credentials: GitCredentials | None = None,
         *,
+        worker: Worker,
         settings: SourceSettings | None = None,
         known_hosts: Sequence[Path] = (),
-        worker: Worker | None = None,
     ) -> None:
         self._settings = settings or SourceSettings()
-        self._mirrors = Mirrors(directory, self._settings.mirrors_limit_gb * 1024**3)
+        self.mirrors = Mirrors(directory, self._settings.mirrors_limit_gb * 1024**3)
         self._credentials = credentials or NoCredentials()
         self._known_hosts = tuple(map(str, known_hosts))
-        self._worker = worker or Worker()
+        self._worker = worker
         self._resolving = asyncio.Semaphore(MAX_WORKERS)
         self._fetching = asyncio.Semaphore(MAX_WORKERS)
+        self._listing = asyncio.Semaphore(MAX_WORKERS)
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """ref: a branch, a tag or a full hash; in a local repository a short hash too."""
@@ -131,7 +132,7 @@ class GitSources:
             "repository": repository.removeprefix("file://"),
             "commit_sha": commit_sha,
             "tag": tag,
-            "directory": str(self._mirrors.directory),
+            "directory": str(self.mirrors.directory),
             "history": to_builtins(history) if history is not None and commit_sha else None,
         }
         if not is_remote(repository):
@@ -150,7 +151,7 @@ class GitSources:
             rule,
             **fetched.metadata,
             notices=fetched.notices,
-            mirrors=self._mirrors,
+            mirrors=self.mirrors,
             used=fetched.used,
         )
 
@@ -163,7 +164,7 @@ class GitSources:
         """
         answer = await self._fetch(url, commit_sha, remote, None if depth else fetched.history)
         fetched.notices.extend(answer.get("notices", ()))
-        mirror = self._mirrors.path(url, remote.credential.rule)
+        mirror = self.mirrors.path(url, remote.credential.rule)
         fetched.used.append(mirror)
         fetched.metadata = fetched.metadata or answer["metadata"]  # the outermost commit's
         inner = []
@@ -185,6 +186,8 @@ class GitSources:
             except Permanent as error:
                 if fetched.guard is None or fetched.guard.lends(one["url"]) or isinstance(error, SubmoduleRefused):
                     raise
+                if error.reference == REDIRECTED:
+                    raise SubmoduleRefused(REDIRECTED, error.what, cause=error.cause, hint=error.hint) from error
                 raise _not_lent(one["path"], one["url"], str(error)) from error
             inner.append({**one, **its_request})
         found = {"commit_sha": answer["commit_sha"], "mirror": str(mirror), "submodules": inner}
@@ -192,7 +195,7 @@ class GitSources:
 
     async def _settings_of_submodule(self, path: str, url: str, fetched: _Fetched) -> RemoteSettings:
         """How a submodule is read. Raises Permanent for a host that is not allowed."""
-        settings = await self._remote_settings(url)
+        settings = replace(await self._remote_settings(url), one_host=True)
         if fetched.guard is None:
             return settings
         lent = fetched.guard.lends(url)
@@ -212,10 +215,10 @@ class GitSources:
 
     async def _fetch_tag(self, url: str, tag: str, commit_sha: str, remote: RemoteSettings, fetched: _Fetched) -> str:
         """The hash of what the tag names, fetched; that of the commit, with a notice, where the tag cannot be read."""
-        mirror = self._mirrors.path(url, remote.credential.rule)
+        mirror = self.mirrors.path(url, remote.credential.rule)
         request = {"do": "tag", "repository": url, "tag": tag, "mirror": str(mirror), "remote": remote.request()}
         try:
-            async with self._mirrors.writing(mirror), self._fetching:
+            async with self.mirrors.writing(mirror), self._fetching:
                 answer = await self._worker.ask(request)
         except PlatformError as error:
             fetched.notices.append(f"the tag {tag} could not be read, and is written as a name of the commit: {error}")
@@ -246,6 +249,13 @@ class GitSources:
         changed: Sequence[str] | None = answer["changed"]
         return changed
 
+    async def list_heads(self, repository: str) -> Sequence[RefHead]:
+        """Beside `resolve`, in a place of its own: a server that does not answer delays no job."""
+        remote = await self._remote_settings(repository)
+        async with self._listing:
+            answer = await self._worker.ask({"do": "heads", "repository": repository, "remote": remote.request()})
+        return [RefHead(*one) for one in answer["heads"]]
+
     async def commit_text(self, repository: str, commit_sha: str) -> CommitText:
         answer = await self._ask_about(repository, {"do": "text", "commit_sha": commit_sha})
         return CommitText(answer["message"], answer["author"])
@@ -256,10 +266,10 @@ class GitSources:
         if not is_remote(repository):
             return await self._worker.ask(request)
         remote = await self._remote_settings(repository)
-        mirror = self._mirrors.path(repository, remote.credential.rule)
-        async with self._mirrors.writing(mirror), self._fetching:
+        mirror = self.mirrors.path(repository, remote.credential.rule)
+        async with self.mirrors.writing(mirror), self._fetching:
             answer = await self._worker.ask({**request, "mirror": str(mirror), "remote": remote.request()})
-        await self._mirrors.evict(mirror)
+        await self.mirrors.evict(mirror)
         return answer
 
     async def _remote_settings(self, repository: str) -> RemoteSettings:
@@ -269,7 +279,7 @@ class GitSources:
     async def _fetch(
         self, repository: str, commit_sha: str, remote: RemoteSettings, history: Mapping[str, Any] | None = None
     ) -> Mapping[str, Any]:
-        mirror = self._mirrors.path(repository, remote.credential.rule)
+        mirror = self.mirrors.path(repository, remote.credential.rule)
         request = {
             "do": "fetch",
             "repository": repository,
@@ -278,9 +288,9 @@ class GitSources:
             "remote": remote.request(),
             "history": history,
         }
-        async with self._mirrors.writing(mirror), self._fetching:
+        async with self.mirrors.writing(mirror), self._fetching:
             answer = await self._worker.ask(request)
-        await self._mirrors.evict(mirror)
+        await self.mirrors.evict(mirror)
         return answer
 
 
@@ -321,10 +331,10 @@ class WorkingTree:
     path: the directory; temporary: where the pack of HEAD is written.
     """
 
-    def __init__(self, path: Path, temporary: Path, worker: Worker | None = None) -> None:
+    def __init__(self, path: Path, temporary: Path, worker: Worker) -> None:
         self._path = path.absolute()
         self._temporary = temporary
-        self._worker = worker or Worker()
+        self._worker = worker
 
     async def resolve(self, repository: str, ref: str) -> Revision:
         """HEAD's commit and branch, for the job's context; an empty revision outside a repository."""

@@ -132,7 +132,7 @@ class SandboxContainers:
             user=root.program_user(record),
             umask=SHARED_UMASK if record.shares_by_group else OWN_UMASK,
         )
-        await self._start(pod, record, container, plan)
+        await self._start(pod, record, container, plan, held.image.digest if held is not None else "")
         return container
 
     def _host_root(self, record: PodRecord, user: int) -> ContainerRoot:
@@ -159,9 +159,11 @@ class SandboxContainers:
             notify(SHARED_NOTICE)
         return root
 
-    async def _start(self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan) -> None:
+    async def _start(
+        self, pod: PodDirectory, record: PodRecord, container: Container, plan: ContainerPlan, image_digest: str
+    ) -> None:
         def write_record(init: ProcessMark) -> None:
-            known = ContainerRecord(container, record.job_id, init)
+            known = ContainerRecord(container, record.job_id, init, image_digest)
             pod.write_container(known)
             self._watch.add(known)
 

@@ -106,11 +106,13 @@ class PodRecord(Record):
 
 
 class ContainerRecord(Record):
-    """One container instance, the job of its pod ("" for none), and its PID 1."""
+    """One container instance, the job of its pod ("" for none), its PID 1, and the digest of its image ("" for the
+    machine's own programs)."""
 
     container: Container
     job_id: str
     init: ProcessMark
+    image_digest: str = ""
 
 
 class PodDirectory:
@@ -165,6 +167,7 @@ class PodDirectory:
     def write_container(self, record: ContainerRecord) -> None:
         container = record.container
         state = {"pid": record.init.pid, "start": record.init.start, "image": container.image, "role": container.role}
+        state["image_digest"] = record.image_digest
         write_atomically(self.container(container.number) / "container.json", json.dumps(state).encode())
 
     def containers(self) -> Iterator[ContainerRecord]:
@@ -177,7 +180,8 @@ class PodDirectory:
 
             def record(data: dict[str, Any], number: int = number) -> ContainerRecord:
                 container = Container(self.pod_id, number, ContainerRole(data["role"]), data["image"])
-                return ContainerRecord(container, job_id, ProcessMark(data["pid"], data["start"]))
+                mark = ProcessMark(data["pid"], data["start"])
+                return ContainerRecord(container, job_id, mark, data.get("image_digest", ""))
 
             found = _readable(self.container(number) / "container.json", record)
             if found is not None:

@@ -8,13 +8,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from danube_pkg.adapters.runtimes.sandbox.container_watch import ContainerWatch
+from danube_pkg.adapters.runtimes.sandbox.disk_commands import DiskRefused
 from danube_pkg.adapters.runtimes.sandbox.disk_usage import descendants
 from danube_pkg.adapters.runtimes.sandbox.group_end import END_SECONDS
 from danube_pkg.adapters.runtimes.sandbox.id_maps import IdMap, map_of_pod, map_of_user
 from danube_pkg.adapters.runtimes.sandbox.id_ranges import IdRanges, has_ids_for_pods
 from danube_pkg.adapters.runtimes.sandbox.launch import start_holder
 from danube_pkg.adapters.runtimes.sandbox.limits import PodLimits
-from danube_pkg.adapters.runtimes.sandbox.pod_disks import DiskRefused, PodDisks
+from danube_pkg.adapters.runtimes.sandbox.pod_disks import PodDisks
 from danube_pkg.adapters.runtimes.sandbox.pod_files import PodDirectory, PodRecord, ProcessMark
 from danube_pkg.adapters.runtimes.sandbox.settings import SandboxSettings
 from danube_pkg.adapters.runtimes.sandbox.workspace_owners import (
