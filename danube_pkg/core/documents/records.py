@@ -187,12 +187,14 @@ class _Reader:
             hint = nearest(value, words) if isinstance(value, str) else ""
             self._findings.add(node.place, f"{name} must be one of {', '.join(words)}, not {_shown(value)}", hint=hint)
             return _WRONG
+        if isinstance(value, str) and value in rules.words:
+            return rules.words[value]
         if rules.unit and isinstance(value, str):
             return self._quantity(expected, node, rules, name)
         if expected is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-            expectation = _TYPE_NAMES.get(expected, expected.__name__)
+            expectation = " or ".join([_TYPE_NAMES.get(expected, expected.__name__), *rules.words])
             found = _described(node.value, quoted=not quiet)
             self._findings.add(
                 node.place, f"{name} must be {expectation}, not {found}", hint=_type_hint(expected, value)
