@@ -55,10 +55,9 @@ class RunningServer(Record):
 async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
     """Serves until the block is left; jobs continue, and the next server has them. Raises Conflict, Permanent."""
     settings = options.settings
-    repository = settings.config_repo
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(Path(settings.server.data_dir)))
-        applied = await load_applied(store, repository)
+        applied = await load_applied(store, settings.config_repo)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
@@ -70,7 +69,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             )
         )
         repositories = await stack.enter_async_context(
-            open_repositories(store, applied, secrets, repository, settings.sources)
+            open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
         server = configuration.settings.server
@@ -80,7 +79,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
-        triggers = await stack.enter_async_context(open_triggers(store, jobs, repositories.sources, configuration.sync))
+        access = repositories.access(server.external_url)
+        triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )

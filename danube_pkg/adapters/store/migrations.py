@@ -215,6 +215,12 @@ CREATE TABLE heads (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE compared_repositories (repository TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """,
+    """
+CREATE TABLE managed_hooks (
+    repository TEXT PRIMARY KEY, forge TEXT NOT NULL, marker TEXT NOT NULL UNIQUE, secret_encrypted BLOB NOT NULL,
+    url TEXT NOT NULL, hook_id TEXT NOT NULL, repository_id INTEGER NOT NULL
+) STRICT;
+""",
 )
 """`secrets.pipeline_id` holds the pipeline's name: a secret may be set before its pipeline is configured, and a
 pipeline keeps its name for life (a renamed one is another). `users.configured` marks users in the configuration, as

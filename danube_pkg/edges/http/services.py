@@ -25,6 +25,7 @@ from danube_pkg.services.identity.logins import Logins
 from danube_pkg.services.jobs.draining import Draining
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.triggers.forge_check import ForgeChecks
 from danube_pkg.services.triggers.webhooks import Webhooks
 
 
@@ -77,6 +78,7 @@ class Services(Record):
     """The OpenAPI document of all routes."""
     egress: Egress
     webhooks: Webhooks
+    forge_checks: ForgeChecks
     site: Site = field(default_factory=Site)
     dex: Dex | None = None
     """None if danube.toml configures no Dex."""

@@ -19,14 +19,16 @@ import bcrypt
 
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.dex.upstream import HttpUpstream
+from danube_pkg.adapters.forges.client import HttpForges
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.store import SqliteAccess, SqliteConfiguration, SqliteSessions, SqliteTokens
 from danube_pkg.bootstrap.engine import build_secrets
 from danube_pkg.bootstrap.health import build_readiness
 from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_http
 from danube_pkg.bootstrap.identity import build_audit, open_logins
-from danube_pkg.bootstrap.store import open_store
-from danube_pkg.bootstrap.triggers import build_triggers
+from danube_pkg.bootstrap.store import Store, open_store
+from danube_pkg.bootstrap.triggers import ForgeAccess, build_triggers
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.dex import DexSettings
@@ -46,7 +48,8 @@ from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
-from danube_pkg.services.secrets import KnownValues
+from danube_pkg.services.repositories.credentials import ConfiguredCredentials
+from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.sources import FakeSources
 from tests.support.parts import engine_on, fake_runtime, limited_to
 
@@ -223,6 +226,16 @@ class Api:
         await log.close()
 
 
+def access_on(
+    store: Store, applied: AppliedConfiguration, secrets: Secrets, sources: FakeSources, repository: ConfigRepository
+) -> ForgeAccess:
+    """How the server reaches forges; no connection is open until a test makes it call one."""
+    api = HttpForges()
+    key = str(store.directory / "key")
+    credentials = ConfiguredCredentials(applied, repository, secrets, api, store.clock, key)
+    return ForgeAccess(sources, api, credentials, "ssh-ed25519 AAAA danube", "http://127.0.0.1:8080")
+
+
 @asynccontextmanager
 async def open_api(
     path: Path,
@@ -232,9 +245,8 @@ async def open_api(
     people: Sequence[str] = (),
     **settings: Any,
 ) -> AsyncIterator[Api]:
-    """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins, or what finds it at
-    each one. people: users to
-    add."""
+    """An HTTP server on loopback and on a unix socket below `path`. oidc: the issuer for logins, or what
+    finds it at each one. people: users to add."""
 
     async def client() -> ClientSettings | None:
         return client_of()
@@ -267,10 +279,11 @@ async def open_api(
             upstream = HttpUpstream(dex.url)
             stack.push_async_callback(upstream.close)
             own_dex = Dex(dex, SqliteAccess(store.database), StandingDex(), upstream, applied, store.timing)
+        access_to = access_on(store, applied, secrets, sources, repository)
         parts = ServerParts(
             store=store,
             jobs=jobs,
-            triggers=build_triggers(store, jobs, sources, configuration),
+            triggers=build_triggers(store, jobs, access_to, configuration),
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, client, issuer)),
             configuration=configuration,
             conditions=ServerConditions(*([own_dex] if own_dex is not None else [])),

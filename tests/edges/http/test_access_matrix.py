@@ -105,6 +105,7 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/config/sync": GLOBAL,
     "POST /api/v1/config/plan": GLOBAL,
     "GET /api/v1/pipelines/{pipeline}/definition": READ,
+    "GET /api/v1/forges/check": GLOBAL,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
     "POST /api/v1/system/resume": GLOBAL,
