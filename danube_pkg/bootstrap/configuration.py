@@ -1,7 +1,7 @@
 """Builds the configuration sync, and computes the settings with which the server starts."""
 
 from danube_pkg.adapters.configuration import ConfigurationDirectory
-from danube_pkg.adapters.store import SqliteConfiguration, SqliteSecrets
+from danube_pkg.adapters.store import SqliteConfiguration, SqliteSecrets, SqliteServerState
 from danube_pkg.bootstrap.repositories import RepositoryParts
 from danube_pkg.bootstrap.store import Store
 from danube_pkg.core.configuration.applied import AppliedConfiguration
@@ -18,6 +18,7 @@ from danube_pkg.services.configuration.conditions import (
 )
 from danube_pkg.services.configuration.sync import ConfigurationSync
 from danube_pkg.services.health import ConditionSource
+from danube_pkg.services.jobs.draining import RESTORED
 
 
 class ConfigurationParts(Record):
@@ -40,7 +41,12 @@ async def open_configuration(
     flags: settings of `[server]` from the command line.
     """
     repository = settings.config_repo
-    reporter = ConfigurationStatusReporter(repositories.statuses)
+    state = SqliteServerState(store.database)
+
+    async def is_restored() -> bool:
+        return await state.recall(RESTORED) is not None
+
+    reporter = ConfigurationStatusReporter(repositories.statuses, is_silent=is_restored)
     sync = ConfigurationSync(
         repository,
         ConfigurationDirectory(repository, repositories.sources),

@@ -69,7 +69,7 @@ def build_triggers(
     """The parts, not running yet."""
     inbox_store, hooks, observer = SqliteInbox(store.database), SqliteHooks(store.database), jobs.observer
     ports = InboxPorts(inbox_store, store.pipelines, jobs.sources, forges.reader, store.timing)
-    inbox = Inbox(ports, jobs.engine, observer, configuration.pushed)
+    inbox = Inbox(ports, jobs.engine, observer, jobs.secrets, configuration.pushed)
     schedules = Schedules(inbox, inbox_store, observer, store.timing, jobs.draining)
     known = jobs.secrets.known
     hook_ports = HookPorts(hooks, store.keys, forges.api, forges.credentials, known, store.timing, os.urandom)
@@ -109,6 +109,8 @@ async def open_notifications(
         notifiers.senders(),
         jobs.observer.outbox_added,
         lambda: channels_of(applied.state),
+        lambda: jobs.draining.is_restored,
     )
+    jobs.draining.listen(jobs.observer.outbox_added.set)
     async with outbox.running():
         yield outbox

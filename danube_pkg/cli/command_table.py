@@ -15,6 +15,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("approve", "let a job of untrusted code run"),
     ("explain", "explain why a job waits, or why it failed"),
     ("artifacts", "list and download artifacts of jobs"),
+    ("verify", "check files against their provenance, without a server"),
     ("secrets", "set, list and remove secrets"),
     ("image", "load, pull, list and remove images"),
     ("pipelines", "list the pipelines of the configuration"),
@@ -26,8 +27,14 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("deliveries", "list webhook deliveries and other events, and what became of them"),
     ("forge", "check what is missing at the forges of the pipelines' repositories"),
     ("audit", "list who did what, or check that the audit log is complete"),
+    ("health", "show whether the server can do its work, and what it has repaired"),
     ("drain", "let the server start no new jobs"),
     ("resume", "let the server start jobs again"),
+    ("backup", "back up a server's data, also while it runs"),
+    ("restore", "restore a backup into an empty directory"),
+    ("migrate", "bring the database of a stopped server up to this version"),
+    ("check-upgrade", "check whether a server is ready for an upgrade"),
+    ("reap", "remove old logs and artifacts now, or list them"),
     ("keys", "print the server's public keys"),
     ("doctor", "check whether this machine can run jobs"),
     ("completion", "print a script that lets a shell complete danube's commands"),
@@ -38,4 +45,4 @@ COMMANDS: tuple[tuple[str, str], ...] = (
 
 def module_of(command: str) -> str:
     """The name of a command's module."""
-    return f"danube_pkg.cli.commands.{command}"
+    return f"danube_pkg.cli.commands.{command.replace('-', '_')}"

@@ -11,6 +11,16 @@ def sortable_id(now: float, randomness: bytes) -> str:
     return _text(_number(now, randomness))
 
 
+def time_of(identifier: str) -> float:
+    """The Unix seconds at which an identifier was created; 0.0 for a text that is not one."""
+    if len(identifier) != 26 or not set(identifier) <= set(_ALPHABET):
+        return 0.0
+    number = 0
+    for letter in identifier:
+        number = number << 5 | _ALPHABET.index(letter)
+    return (number >> 80) / 1000
+
+
 class SortableIds:
     """Creates identifiers that sort in the order of creation ("Monotonicity" in the specification), also within one
     millisecond and after the clock was set back. The order decides which of two jobs is the newer one.

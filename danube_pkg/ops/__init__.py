@@ -1,1 +1,1 @@
-"""What an operator runs: doctor now, later backup, migrate, verify."""
+"""What an operator runs: doctor, validate, backup and restore, the checks before an upgrade."""

@@ -75,7 +75,7 @@ class TriggerServer:
         self.inbox, self.outbox_store = SqliteInbox(database), SqliteOutbox(database)
         self.pushed: list[tuple[str, str]] = []
         ports = InboxPorts(self.inbox, self.pipelines, sources, sources, store.timing)
-        self.triggers = Inbox(ports, self.engine, self.observer, self._note_push)
+        self.triggers = Inbox(ports, self.engine, self.observer, self.secrets, self._note_push)
         self.catch_ups = CatchUps(
             self.inbox, sources, self.observer, store.timing, self.draining, lambda: str(self.new_id())
         )

@@ -11,6 +11,8 @@ from danube_pkg.adapters.store.jobs import SqliteJobs
 from danube_pkg.adapters.store.managed_hooks import SqliteHooks
 from danube_pkg.adapters.store.outbox import SqliteOutbox
 from danube_pkg.adapters.store.pipelines import SqlitePipelines
+from danube_pkg.adapters.store.provenance import SqliteProvenance
+from danube_pkg.adapters.store.retention import SqliteRetention
 from danube_pkg.adapters.store.secrets import SqliteSecrets
 from danube_pkg.adapters.store.server_state import SqliteServerState
 from danube_pkg.adapters.store.sessions import SqliteSessions
@@ -28,6 +30,8 @@ __all__ = [
     "SqliteJobs",
     "SqliteOutbox",
     "SqlitePipelines",
+    "SqliteProvenance",
+    "SqliteRetention",
     "SqliteSecrets",
     "SqliteServerState",
     "SqliteSessions",

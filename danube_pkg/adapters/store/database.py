@@ -19,9 +19,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from danube_pkg.adapters.store.copies import copy_database
 from danube_pkg.adapters.store.migrations import MIGRATIONS
 from danube_pkg.core.errors import Defect, Permanent, StorageUnwritable, Unavailable
 from danube_pkg.core.storage_errors import failing, is_read_only, storage_error
+from danube_pkg.kit.logs import EventLog
 from danube_pkg.kit.tallies import Tally
 
 GROUP_SIZE = 256
@@ -31,6 +33,8 @@ WAITING_TRANSACTIONS = 10_000
 """Most transactions that wait; more are refused. Only a burst of webhooks, which are sent again, comes near it."""
 
 BUSY_MS = 10_000
+
+_log = EventLog("danube.store")
 
 Work = Callable[[sqlite3.Connection], Any]
 _Transaction = tuple[Work, "Future[Any]"]
@@ -62,6 +66,16 @@ class Database:
         self._thread = threading.Thread(target=self._run_writer, name="database writer", daemon=True)
         self._thread.start()
 
+    @staticmethod
+    def migrate(path: Path) -> int:
+        """Bring the schema of a file that no server uses up to date; a copy of an older one is made first, and named
+        by its schema. Returns the schema that it had. Raises Permanent, StorageUnwritable."""
+        connection = _connect(path, read_only=False)
+        try:
+            return _migrate(connection, path)
+        finally:
+            connection.close()
+
     def read(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """Rows of a small query. Raises Unavailable, Defect."""
         self.queries.count("read")
@@ -85,6 +99,18 @@ class Database:
         except queue.Full:
             raise Unavailable("database-busy", f"{WAITING_TRANSACTIONS} transactions are already waiting") from None
         return await asyncio.shield(asyncio.wrap_future(future))
+
+    def log_bytes(self) -> int:
+        """The size of the write-ahead log. It grows while a reader keeps an old state, or after a great transaction."""
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    async def checkpoint(self) -> bool:
+        """Copy the write-ahead log into the database and cut it to nothing, beside the writer. Returns whether that was
+        possible: a reader may keep it. Raises as `write`."""
+        return await asyncio.to_thread(_checkpoint, self.path)
 
     async def close(self) -> None:
         """Commit the waiting transactions, then close the files."""
@@ -170,6 +196,17 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def _checkpoint(path: Path) -> bool:
+    connection = _connect(path, read_only=False)
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    finally:
+        connection.close()
+    return not busy
+
+
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     try:
         version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
@@ -202,26 +239,43 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Each step and its version row in one transaction."""
+def copy_name(path: Path, version: int) -> Path:
+    """The copy that is made before a schema is migrated."""
+    return path.with_name(f"{path.name}.schema-{version}")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> int:
+    """Each step and its version row in one transaction. Returns the version before them."""
     try:
         _check_owner(connection, path)
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, at REAL NOT NULL) STRICT"
         )
-        version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+        version = int(connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0])
         if version > len(MIGRATIONS):
             raise Permanent(
                 "database-newer",
                 f"{path} has schema {version}, this program knows up to {len(MIGRATIONS)}",
                 hint="start the newer Danube that wrote it, or restore the backup from before the upgrade",
             )
+        if 0 < version < len(MIGRATIONS):
+            _copy_first(path, version)
         for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
             connection.executescript(
                 f"BEGIN; {step} INSERT INTO schema_version VALUES ({number}, {time.time()}); COMMIT;"
             )
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+    return version
+
+
+def _copy_first(path: Path, version: int) -> None:
+    copy = copy_name(path, version)
+    try:
+        copy_database(path, copy)
+    except OSError as error:
+        raise _storage_error(error, path) from error
+    _log.info("database-migrated", copy=str(copy), schema=version, to=len(MIGRATIONS))
 
 
 _UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)

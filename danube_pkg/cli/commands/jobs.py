@@ -1,4 +1,5 @@
-"""`danube jobs`: jobs, newest first; with a job's id, the job and its steps."""
+"""`danube jobs`: jobs, newest first; with a job's id, the job and its steps. `danube jobs keep JOB`: its files stay,
+whatever their age."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -8,13 +9,17 @@ from urllib.parse import quote
 from danube_pkg.cli.client import ApiClient
 from danube_pkg.cli.output import ago, duration, print_table, show
 from danube_pkg.cli.servers import add_server_arguments
+from danube_pkg.core.errors import Invalid
 
 MESSAGE_LENGTH = 50
 """Characters of a commit's first line in a list: as many as Git recommends for it."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", nargs="?", help="show this job with its steps")
+    parser.add_argument(
+        "job", metavar="[keep] JOB", nargs="*", help="show this job with its steps, or keep its log and artifacts"
+    )
+    parser.add_argument("--undo", action="store_true", help="with keep: remove its files when they are due")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--pipeline", help="only of this pipeline")
     parser.add_argument("--status", help="only with this status")
@@ -23,8 +28,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     client = ApiClient(options)
-    if options.job:
-        return show(client.get(f"/api/v1/jobs/{quote(options.job)}"), options, _print_one)
+    match options.job:
+        case []:
+            return _list(client, options)
+        case ["keep", job]:
+            path = f"/api/v1/jobs/{quote(job)}/keep"
+            return show(client.delete(path) if options.undo else client.put(path, b""), options, _print_kept)
+        case [job]:
+            return show(client.get(f"/api/v1/jobs/{quote(job)}"), options, _print_one)
+        case _:
+            raise Invalid(
+                "job-expected",
+                f"{' '.join(options.job)!r} is not one job",
+                hint="danube jobs JOB; danube jobs keep JOB",
+            )
+
+
+def _list(client: ApiClient, options: argparse.Namespace) -> int:
     query = {"pipeline": options.pipeline, "status": options.status}
     return show(list(client.listed("/api/v1/jobs", "jobs", query, limit=options.limit)), options, _print)
 
@@ -56,6 +76,13 @@ def _print_one(job: Mapping[str, Any]) -> None:
         (str(step["sequence"]), step["name"], step["status"], _took(step), step["message"]) for step in job["steps"]
     ]
     print_table(("STEP", "NAME", "STATUS", "TOOK", ""), steps)
+
+
+def _print_kept(state: Mapping[str, Any]) -> None:
+    removed = [name for name in ("log", "artifacts") if state[f"{name}_removed_at"]]
+    if removed:
+        print(f"removed already: {' and '.join(removed)}")
+    print(f"kept by {state['kept_by']}" if state["kept_by"] else "not kept: its files are removed when they are due")
 
 
 def _source(job: Mapping[str, Any]) -> str:

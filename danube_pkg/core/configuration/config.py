@@ -10,6 +10,7 @@ from danube_pkg.core.documents.marked import rule
 from danube_pkg.core.images.registries import RegistrySpec
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.repositories.git_authentication import GitAuthentication
+from danube_pkg.core.retention.plan import DAY_SECONDS, RetentionLimit, RetentionPolicy
 from danube_pkg.kit.records import Record, field
 
 NO_TRACES = "no traces are sent"
@@ -58,13 +59,53 @@ class KubernetesSpec(Record):
 
 
 class RetentionSpec(Record):
-    """How long logs, artifacts and images are kept."""
+    """How long logs, artifacts and images are kept. What belongs to a job that has not ended, or that a user keeps
+    (`danube jobs keep`), stays."""
 
-    logs_days: Annotated[int, rule("Jobs' logs.", at_least=1, at_most=3650, unit="days")] = 30
-    artifacts_days: Annotated[int, rule("Jobs' artifacts.", at_least=1, at_most=3650, unit="days")] = 14
+    logs_days: Annotated[int, rule("Logs and egress ledgers of ended jobs.", at_least=1, at_most=3650, unit="days")] = (
+        30
+    )
+    artifacts_days: Annotated[int, rule("Artifacts of ended jobs.", at_least=1, at_most=3650, unit="days")] = 14
     registry_images_days: Annotated[
-        int, rule("Images of the local registry.", at_least=1, at_most=3650, unit="days")
+        int,
+        rule(
+            "Images of the local registry.",
+            at_least=1,
+            at_most=3650,
+            unit="days",
+            planned="no registry is cleaned up",
+        ),
     ] = 30
+    logs_gb: Annotated[
+        int,
+        rule(
+            "The size of all logs together, above which the oldest are removed; 0: no limit.",
+            at_least=0,
+            at_most=1_000_000,
+            unit="GiB",
+        ),
+    ] = 0
+    artifacts_gb: Annotated[
+        int,
+        rule(
+            "The size of all artifacts together, above which the oldest are removed; 0: no limit.",
+            at_least=0,
+            at_most=1_000_000,
+            unit="GiB",
+        ),
+    ] = 0
+    removal_interval: Annotated[
+        int,
+        rule("The time between two removals. A day.", at_least=60, at_most=30 * 86400, unit="seconds"),
+    ] = 86400
+
+    @property
+    def policy(self) -> RetentionPolicy:
+        """The limits of what jobs leave on the disk."""
+        return RetentionPolicy(
+            logs=RetentionLimit(self.logs_days * DAY_SECONDS, self.logs_gb << 30),
+            artifacts=RetentionLimit(self.artifacts_days * DAY_SECONDS, self.artifacts_gb << 30),
+        )
 
 
 class ObservabilitySpec(Record):
@@ -154,9 +195,9 @@ class ConfigSpec(Record):
     kubernetes: Annotated[KubernetesSpec, rule("The cluster.", planned=NO_KUBERNETES)] = field(
         default_factory=KubernetesSpec
     )
-    retention: Annotated[
-        RetentionSpec, rule("How long logs, artifacts and images are kept.", planned="nothing is deleted by age")
-    ] = field(default_factory=RetentionSpec)
+    retention: Annotated[RetentionSpec, rule("How long logs, artifacts and images are kept.")] = field(
+        default_factory=RetentionSpec
+    )
     observability: Annotated[ObservabilitySpec, rule("Metrics and traces.")] = field(default_factory=ObservabilitySpec)
     max_concurrent_jobs: Annotated[
         int,

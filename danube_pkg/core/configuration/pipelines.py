@@ -193,6 +193,16 @@ class PipelineSpec(Record):
             example="python:3.12",
         ),
     ] = HOST_IMAGE
+    env: Annotated[
+        Mapping[str, str],
+        rule(
+            "Environment variables of each step, by name. Readers of the configuration see the values:"
+            " what must not be seen is a secret.",
+            pattern=r"[^\x00]{0,4096}",
+            expects="text of at most 4096 characters",
+            most=100,
+        ),
+    ] = field(default_factory=dict)
     max_duration_seconds: Annotated[
         int,
         rule(
@@ -241,7 +251,11 @@ class PipelineSpec(Record):
         default_factory=dict
     )
     run_as_root: Annotated[
-        bool, rule("On Kubernetes: run as root in the container, in a user namespace.", planned=NO_KUBERNETES)
+        bool,
+        rule(
+            "Whether steps in the image `host` run as root, with rights over the job's own files only, instead of as the"
+            " user danube. Other images have users of their own."
+        ),
     ] = False
     node_selector: Annotated[
         Mapping[str, str], rule("On Kubernetes: labels of the node.", most=20, planned=NO_KUBERNETES)

@@ -75,6 +75,7 @@ class Action(StrEnum):
     TRIGGER = "trigger"
     CANCEL = "cancel"
     RERUN = "rerun"
+    KEEP = "keep"
     APPROVE = "approve"
     SEE_SECRET_NAMES = "see-secret-names"
     SET_SECRETS = "set-secrets"
@@ -87,6 +88,9 @@ class Action(StrEnum):
     SYNC_CONFIGURATION = "sync-configuration"
     SEE_SYSTEM = "see-system"
     DRAIN = "drain"
+    REAP = "reap"
+    SEE_SIGNING_KEYS = "see-signing-keys"
+    ROTATE_SIGNING_KEY = "rotate-signing-key"
 
 
 class ActionRule(Record):
@@ -117,6 +121,7 @@ RULES: Mapping[Action, ActionRule] = {
     Action.TRIGGER: ActionRule(Need.WRITE, Scope.WRITE),
     Action.CANCEL: ActionRule(Need.WRITE, Scope.WRITE),
     Action.RERUN: ActionRule(Need.WRITE, Scope.WRITE),
+    Action.KEEP: ActionRule(Need.WRITE, Scope.WRITE),
     Action.APPROVE: ActionRule(Need.WRITE, Scope.APPROVE),
     Action.SEE_SECRET_NAMES: ActionRule(Need.WRITE, Scope.SECRETS),
     Action.SET_SECRETS: ActionRule(Need.ADMIN, Scope.SECRETS),
@@ -129,6 +134,9 @@ RULES: Mapping[Action, ActionRule] = {
     Action.SYNC_CONFIGURATION: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.SEE_SYSTEM: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
     Action.DRAIN: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.REAP: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
+    Action.SEE_SIGNING_KEYS: ActionRule(Need.NOTHING),
+    Action.ROTATE_SIGNING_KEY: ActionRule(Need.GLOBAL_ADMIN, Scope.ADMIN),
 }
 
 

@@ -4,7 +4,7 @@ A forge that fails or is slow does not fail a sync.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from danube_pkg.core.configuration.status import ConfigurationStatus
 from danube_pkg.core.errors import NotFound, PlatformError
@@ -21,9 +21,13 @@ MAX_TRIES = 5
 
 
 class ConfigurationStatusReporter:
-    """Reports each revision once. A refusal of the forge is a condition."""
+    """Reports each revision once. A refusal of the forge is a condition. is_silent: whether the forge may not be
+    written to at present."""
 
-    def __init__(self, statuses: CommitStatuses, target_url: str = "") -> None:
+    def __init__(
+        self, statuses: CommitStatuses, target_url: str = "", is_silent: Callable[[], Awaitable[bool]] | None = None
+    ) -> None:
+        self._is_silent = is_silent
         self._statuses = statuses
         self._target_url = target_url
         self._reported: tuple[str, bool] = ("", False)
@@ -39,6 +43,8 @@ class ConfigurationStatusReporter:
         """Publish the outcome, unless it was reported already. A refusal becomes a condition, not an error."""
         outcome = (status.seen_revision, not status.findings)
         if not status.seen_revision or status.problem is not None or outcome == self._reported:
+            return
+        if self._is_silent is not None and await self._is_silent():
             return
         if outcome[0] != self._reported[0]:
             self._tries = 0

@@ -1,11 +1,17 @@
-"""Draining: no job is accepted or started, running ones continue. It outlasts restarts, until it is resumed."""
+"""Draining: no job is accepted or started, running ones continue. It outlasts restarts, until it is resumed.
 
-from collections.abc import Callable
+A server that was restored from a backup starts so, and is silent as well: it sends no notification and writes nothing
+to a forge, since the original may still do that."""
+
+from collections.abc import Callable, Sequence
 
 from danube_pkg.core.errors import Unavailable
+from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.jobs.ports import ServerState
 
 _NAME = "draining"
+RESTORED = "restored"
+"""Written by `danube restore` into the database."""
 
 
 class Draining:
@@ -15,6 +21,7 @@ class Draining:
         self._state = state
         self.by = ""
         self.since: float | None = None
+        self.is_restored = False
         self._listeners: list[Callable[[], None]] = []
 
     @property
@@ -29,6 +36,7 @@ class Draining:
         """At start: restore the state that the server was stopped with."""
         found = await self._state.recall(_NAME)
         self.by, self.since = found if found is not None else ("", None)
+        self.is_restored = await self._state.recall(RESTORED) is not None
 
     async def drain(self, by: str) -> None:
         """Idempotent: the user of the first call stays named."""
@@ -37,8 +45,17 @@ class Draining:
             await self._changed()
 
     async def resume(self) -> None:
+        await self._state.forget(RESTORED)
         await self._state.forget(_NAME)
         await self._changed()
+
+    async def conditions(self) -> Sequence[Condition]:
+        """That the server was restored and is paused."""
+        if not self.is_restored:
+            return ()
+        what = "this server was restored from a backup: it starts no job, sends nothing and writes nothing to a forge"
+        hint = "check its jobs and its configuration, and that the original does not run any more; then: danube resume"
+        return (Condition("server-restored", what, hint),)
 
     async def _changed(self) -> None:
         await self.recall()

@@ -60,7 +60,7 @@ what an operator can fix, Throttled, Unavailable."""
 
 class Outbox:
     """senders: how each kind is delivered. added: is set whenever an entry was stored. channels: those that the
-    configuration has now."""
+    configuration has now. is_silent: whether nothing may be delivered at present; when that changes, `added` is set."""
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Outbox:
         senders: Mapping[OutboxKind, Send],
         added: asyncio.Event,
         channels: Callable[[], Collection[str]],
+        is_silent: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._timing = timing
@@ -78,6 +79,7 @@ class Outbox:
         self._busy: dict[str, str] = {}
         self._paused: dict[str, float] = {}
         self._channels = channels
+        self._is_silent = is_silent
         self._failing: dict[str, DeliveryFailure] = {}
 
     async def conditions(self) -> Sequence[Condition]:
@@ -106,6 +108,8 @@ class Outbox:
 
     async def _start_due(self, owner: TaskOwner) -> float | None:
         """Start what can start; the answer is the seconds until the next entry is due, None for "until woken"."""
+        if self._is_silent():
+            return None
         now = self._clock.now()
         self._paused = {channel: at for channel, at in self._paused.items() if now < at <= now + LONGEST_PAUSE_SECONDS}
         channels = Counter(self._busy.values())

@@ -71,6 +71,7 @@ from danube_pkg.kit.records import Record, replace
 from danube_pkg.kit.tasks import TaskOwner, logged
 from danube_pkg.services.jobs.engine import Engine
 from danube_pkg.services.notifications.observer import JobObserver
+from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.commit_facts import CommitFacts
 from danube_pkg.services.triggers.renames import Renames
 from danube_pkg.services.triggers.trust import ProposalTrust
@@ -108,7 +109,8 @@ class InboxPorts(Record):
 class Inbox:
     """Receives what may start jobs, and settles it in a loop.
 
-    pushed: called with the URL and branch of each push, which may be one to the configuration repository.
+    secrets: mask what is stored of a commit. pushed: called with the URL and branch of each push, which may be one to
+    the configuration repository.
     """
 
     def __init__(
@@ -116,13 +118,14 @@ class Inbox:
         ports: InboxPorts,
         engine: Engine,
         observer: JobObserver,
+        secrets: Secrets,
         pushed: Callable[[str, str], bool] = lambda url, branch: False,
     ) -> None:
         self._ports = ports
         self._engine = engine
         self._observer = observer
         self._renames = Renames(ports.inbox, observer)
-        self._facts = CommitFacts(ports.commits)
+        self._facts = CommitFacts(ports.commits, secrets)
         self._trust = ProposalTrust(ports.sources, ports.inbox)
         self._pushed = pushed
         self._clock = ports.timing.clock

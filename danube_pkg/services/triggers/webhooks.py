@@ -9,7 +9,7 @@ from danube_pkg.core.health.conditions import Condition
 from danube_pkg.core.repositories.forges import Forge
 from danube_pkg.core.triggers.inbox import describe_event
 from danube_pkg.core.triggers.managed_hooks import ManagedHook
-from danube_pkg.core.triggers.webhooks.deliveries import check_forge, parse_delivery, signed_body
+from danube_pkg.core.triggers.webhooks.deliveries import WebhookDelivery, check_forge, parse_delivery, signed_body
 from danube_pkg.core.triggers.webhooks.events import (
     BranchDeleted,
     Ignored,
@@ -25,7 +25,7 @@ from danube_pkg.core.triggers.webhooks.events import (
 from danube_pkg.core.triggers.webhooks.signatures import check_signature
 from danube_pkg.kit.clock import Clock
 from danube_pkg.kit.logs import EventLog
-from danube_pkg.kit.records import Record
+from danube_pkg.kit.records import Record, replace
 from danube_pkg.services.secrets import Secrets
 from danube_pkg.services.triggers.hook_setup import HookSetup
 from danube_pkg.services.triggers.inbox import Inbox
@@ -91,7 +91,7 @@ class Webhooks:
         """
         check_forge(forge, headers)
         hook = await self._check_signature(forge, headers, body, marker)
-        delivery = parse_delivery(forge, headers, body)
+        delivery = await self._masked(parse_delivery(forge, headers, body))
         if hook is not None and not _is_of(delivery.event, hook):
             raise Forbidden(
                 "hook-of-another-repository",
@@ -110,6 +110,16 @@ class Webhooks:
                 return Received(delivery.id, is_meant=False)
             case event:
                 return Received(delivery.id, is_new=new, has_pipeline=self._has_pipeline(event.repository))
+
+    async def _masked(self, delivery: WebhookDelivery) -> WebhookDelivery:
+        """As it is stored: without clear values of secrets. The repository of a pipeline stays as it is, since it is
+        what events are matched by, and the configuration has it in clear."""
+        event = await self._secrets.masked(delivery.event)
+        if not isinstance(delivery.event, Ping | Ignored | UnreadableEvent):
+            repository = delivery.event.repository
+            if self._has_pipeline(repository) and not isinstance(event, Ping | Ignored | UnreadableEvent):
+                event = replace(event, repository=repository)
+        return replace(delivery, event=event)
 
     async def conditions(self) -> Sequence[Condition]:
         """Forges whose newest deliveries were refused."""

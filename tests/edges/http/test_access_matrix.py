@@ -76,6 +76,9 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/jobs/{job}/cancel": WRITE.replace("200", "202"),
     "POST /api/v1/jobs/{job}/rerun": WRITE.replace("200", "201"),
     "POST /api/v1/jobs/{job}/approve": "401 401 404 403 202 202 202 202 202",
+    "GET /api/v1/jobs/{job}/keep": READ,
+    "PUT /api/v1/jobs/{job}/keep": WRITE,
+    "DELETE /api/v1/jobs/{job}/keep": WRITE,
     "GET /api/v1/jobs/{job}/log": READ,
     "GET /api/v1/jobs/{job}/log/lines": READ,
     "GET /api/v1/jobs/{job}/log/sections": READ,
@@ -85,6 +88,9 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/jobs/{job}/egress": READ,
     "GET /api/v1/jobs/{job}/artifacts": READ,
     "GET /api/v1/jobs/{job}/artifacts/{artifact}": READ.replace("200", "404"),
+    "GET /api/v1/jobs/{job}/artifacts/{artifact}/provenance": READ.replace("200", "404"),
+    # The job waits in the queue.
+    "GET /api/v1/jobs/{job}/provenance": READ.replace("200", "409"),
     "GET /api/v1/jobs/{job}/secrets": READ,
     "GET /api/v1/deliveries": "401 401 200 200 403 200 200 200 200",
     "GET /api/v1/events": "401 401 200 200 403 200 200 200 200",
@@ -106,9 +112,13 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/config/plan": GLOBAL,
     "GET /api/v1/pipelines/{pipeline}/definition": READ,
     "GET /api/v1/forges/check": GLOBAL,
+    "GET /.well-known/danube-signing-keys.json": OPEN,
+    "POST /api/v1/keys/rotate": GLOBAL,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
     "POST /api/v1/system/resume": GLOBAL,
+    "GET /api/v1/system/retention": GLOBAL,
+    "POST /api/v1/system/reap": GLOBAL,
 }
 """The status for each of `CALLERS`, in their order. The approver is a writer whose token has the scope approve only."""
 

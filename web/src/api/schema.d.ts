@@ -32,8 +32,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 200 if the server can take work: database and disk can be written to, a configuration is applied and current,
-         * @description Dex answers where there is one, and it is not draining. 503 otherwise, with the references of what is wrong.
+         * 200 if the server can take work: every subsystem works, and it is not draining. 503 otherwise. Sentences and
+         * @description hints are for callers who may see the server's state; every caller gets the stable references.
          *
          *     Action: `see-health`.
          */
@@ -661,6 +661,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job}/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the job's files are kept, and which were removed.
+         * @description Action: `see-job`.
+         */
+        get: operations["getJobKeep"];
+        /**
+         * Keep the job's log and artifacts, whatever their age.
+         * @description Action: `keep`.
+         */
+        put: operations["putJobKeep"];
+        post?: never;
+        /**
+         * Let the job's files be removed when they are due.
+         * @description Action: `keep`.
+         */
+        delete: operations["deleteJobKeep"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job}/log": {
         parameters: {
             query?: never;
@@ -811,7 +839,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A job's artifacts.
+         * A job's artifacts, and whether they have provenance.
          * @description Action: `see-job`.
          */
         get: operations["getArtifactsResource"];
@@ -831,10 +859,52 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The artifact's bytes. `Range` with the ETag in `If-Range` continues a download.
-         * @description Action: `download`.
+         * The artifact's bytes, once its job has ended and its provenance is signed. `Range` with the ETag in
+         * @description `If-Range` continues a download.
+         *
+         *     Action: `download`.
          */
         get: operations["getOneArtifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/artifacts/{artifact}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The signed statement about an artifact: that of its job, which has all of the job's artifacts.
+         * @description Action: `download`.
+         */
+        get: operations["getArtifactProvenance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/provenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The signed statement about a job and all of its artifacts: in-toto Statement v1 with SLSA provenance v1.
+         * @description Action: `download`.
+         */
+        get: operations["getJobProvenance"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1236,6 +1306,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/danube-signing-keys.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The public halves of the keys that sign provenance, the retired ones included. No login is needed.
+         * @description Action: `see-signing-keys`.
+         */
+        get: operations["getSigningKeysResource"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a new signing key. The old one's public half stays listed, so that what it signed is still verified.
+         * @description Action: `rotate-signing-key`.
+         */
+        post: operations["postRotateSigningKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system": {
         parameters: {
             query?: never;
@@ -1296,6 +1406,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a removal of old files would remove now, and why.
+         * @description Action: `see-system`.
+         */
+        get: operations["getRetentionState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/reap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove the files that are due, without waiting for the next time.
+         * @description Action: `reap`.
+         */
+        post: operations["postReap"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1309,6 +1459,32 @@ export interface components {
              * @default []
              */
             conditions: string[];
+            /**
+             * @description The subsystems; empty in the answer of `/health`.
+             * @default []
+             */
+            parts: components["schemas"]["PartView"][];
+        };
+        /** @description A subsystem without which the server cannot do its work. */
+        PartView: {
+            /**
+             * @description Which subsystem.
+             * @enum {string}
+             */
+            part: "database" | "disk" | "configuration" | "pods" | "egress" | "keys" | "clock" | "webhooks" | "schedules" | "notifications" | "login";
+            /** @description Whether it works. */
+            ok: boolean;
+            /**
+             * Format: date-time
+             * @description Since when it is as it is; at most since the server's start.
+             */
+            since: string;
+            /** @description The stable name of what is wrong; empty if it works. */
+            reference: string;
+            /** @description What is wrong, in one sentence; empty without the right to see the server's state. */
+            reason: string;
+            /** @description How to fix it; empty without the right to see the server's state. */
+            hint: string;
         };
         /** @description The ways to log in at this server. */
         Methods: {
@@ -1846,6 +2022,15 @@ export interface components {
             /** @description The full hash of the commit that the approver has reviewed. */
             commit_sha: string;
         };
+        /** @description Whether a job's files are kept, and which were removed. */
+        JobRetentionView: {
+            /** @description Who keeps them; empty if they are removed when they are due. */
+            kept_by: string;
+            /** @description When the log was removed; null if it was not. */
+            log_removed_at: string | null;
+            /** @description When the artifacts were removed; null if they were not. */
+            artifacts_removed_at: string | null;
+        };
         /** @description Some lines of a log. There may be fewer than requested. */
         LinesView: {
             /** @description The number of the first line, from 0. */
@@ -2026,8 +2211,17 @@ export interface components {
         };
         /** @description All artifacts of a job. */
         ArtifactList: {
+            /** @description The signed statement about the job; null until it has ended, and for jobs from before there were any. */
+            provenance: components["schemas"]["ProvenanceView"] | null;
             /** @description In the order of their upload. */
             artifacts: components["schemas"]["ArtifactView"][];
+        };
+        /** @description Whether a signed statement about a job exists. */
+        ProvenanceView: {
+            /** @description The key that has signed it; null where it could not be signed. */
+            keyid: string | null;
+            /** @description Why it could not be signed; empty where it was. */
+            problem: string;
         };
         /** @description A file or directory that a job uploaded. */
         ArtifactView: {
@@ -2392,6 +2586,22 @@ export interface components {
             /** @description The line that names it. */
             line: number;
         };
+        /** @description Every key with which this server has signed. */
+        SigningKeyList: {
+            /** @description The current key, then the retired ones, newest first. */
+            keys: components["schemas"]["SigningKeyView"][];
+        };
+        /** @description The public half of a key that signs, or signed, provenance. */
+        SigningKeyView: {
+            /** @description SHA-256 of its DER encoded SubjectPublicKeyInfo; envelopes name their key by it. */
+            keyid: string;
+            /** @description The kind of key: ed25519. */
+            algorithm: string;
+            /** @description The public key as PEM text. */
+            public_key: string;
+            /** @description When another key took its place; null for the current key. */
+            retired_at: string | null;
+        };
         /** @description What the server is doing. */
         SystemView: {
             /** @description Danube's version. */
@@ -2415,6 +2625,8 @@ export interface components {
             disk_total_bytes: number;
             /** @description The parts of the server. */
             subsystems: components["schemas"]["SubsystemView"][];
+            /** @description The last repairs since the server's start, newest first. */
+            repairs: components["schemas"]["RepairView"][];
         };
         /** @description Whether the server is draining: it starts no new jobs, and running ones continue. */
         DrainView: {
@@ -2431,13 +2643,92 @@ export interface components {
              * @description Which part.
              * @enum {string}
              */
-            part: "database" | "disk" | "configuration" | "pods" | "webhooks" | "schedules" | "notifications" | "login";
+            part: "database" | "disk" | "configuration" | "pods" | "egress" | "keys" | "clock" | "webhooks" | "schedules" | "notifications" | "login";
             /** @description Whether it works. */
             ok: boolean;
             /** @description Its state in one sentence. */
             says: string;
             /** @description How to fix it; empty if it works. */
             hint: string;
+            /**
+             * @description Since when; null for parts whose state is not recorded.
+             * @default null
+             */
+            since: string | null;
+        };
+        /** @description A repair that the server has tried by itself. */
+        RepairView: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * @description What was done.
+             * @enum {string}
+             */
+            repair: "make-room" | "restart-dex" | "retry-sync" | "resume-effects" | "clear-locks" | "checkpoint-database";
+            /** @description The reference of the condition that it was for. */
+            why: string;
+            /** @description done or failed. */
+            outcome: string;
+            /** @description One sentence about it. */
+            what: string;
+        };
+        /** @description What a run would remove now. */
+        RetentionView: {
+            /** @description The oldest 1000. */
+            removals: components["schemas"]["RemovalView"][];
+            /** @description How many there are. */
+            count: number;
+            /** @description The size of all of them. */
+            freed_bytes: number;
+            /** @description The size of what stays, by kind. */
+            kept_bytes: {
+                [key: string]: number;
+            };
+            /** @description Files of jobs that the database does not know, by job and kind; they stay. */
+            unknown: number;
+            /** @description Why nothing is removed at present; empty if it is. */
+            problem: string;
+            /** @description When files were removed last; null before the first time. */
+            last_run_at: string | null;
+        };
+        /** @description Files of a job that are to be removed. */
+        RemovalView: {
+            /** @description The job's id. */
+            job: string;
+            /** @description Its pipeline. */
+            pipeline: string;
+            /**
+             * @description logs, with the egress ledger, or artifacts.
+             * @enum {string}
+             */
+            kind: "logs" | "artifacts";
+            /** @description Their size. */
+            size_bytes: number;
+            /**
+             * @description age, size (above the limit in GiB), or remainder of an interrupted removal.
+             * @enum {string}
+             */
+            why: "age" | "size" | "remainder";
+            /** @description Days since the job ended. */
+            age_days: number;
+        };
+        /** @description What a run removed. */
+        ReapView: {
+            /** @description How many removals: one for each job and kind. */
+            count: number;
+            /** @description Their size. */
+            freed_bytes: number;
+        };
+        /** @description A removal. */
+        ReapOrder: {
+            /**
+             * @description The caller has checked the time: it is right, though it jumped.
+             * @default false
+             */
+            trust_clock: boolean;
         };
         /** @description An error (RFC 9457). */
         Problem: {
@@ -4999,6 +5290,207 @@ export interface operations {
             };
         };
     };
+    getJobKeep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRetentionView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    putJobKeep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRetentionView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteJobKeep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRetentionView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getJobLogResource: {
         parameters: {
             query?: {
@@ -5658,8 +6150,176 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The range begins behind the end. */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getArtifactProvenance: {
+        parameters: {
+            query?: {
+                /** @description `intoto`: a DSSE envelope in one line. `bundle`: a Sigstore bundle, version 0.3. */
+                format?: "intoto" | "bundle";
+            };
+            header?: never;
+            path: {
+                job: string;
+                artifact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJobProvenance: {
+        parameters: {
+            query?: {
+                /** @description `intoto`: a DSSE envelope in one line. `bundle`: a Sigstore bundle, version 0.3. */
+                format?: "intoto" | "bundle";
+            };
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not exist, or the caller may not see it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7094,6 +7754,112 @@ export interface operations {
             };
         };
     };
+    getSigningKeysResource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyList"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postRotateSigningKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningKeyView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getSystem: {
         parameters: {
             query?: never;
@@ -7268,6 +8034,152 @@ export interface operations {
             };
             /** @description Its current state does not allow this. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getRetentionState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but cannot be carried out; `detail` says why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    postReap: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeated request with the same key has no second effect, and gets the first one's answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ReapOrder"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReapView"];
+                };
+            };
+            /** @description The request is invalid; `findings` names each mistake. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has no valid login or token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller is not allowed to do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its current state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -6,22 +6,33 @@ from functools import partial
 from typing import Annotated
 
 from danube_pkg.core.documents.marked import rule
+from danube_pkg.core.errors import NotFound
 from danube_pkg.core.jobs.job import Job
+from danube_pkg.core.retention.plan import FileKind
 from danube_pkg.edges.http.server.messages import Request, Response
 from danube_pkg.edges.http.server.ranges import requested_range
 from danube_pkg.edges.http.server.resource import Resource, answers
 from danube_pkg.edges.http.services import Services
 from danube_pkg.edges.http.views.logs import HitPage, TimeView, hit_page
 from danube_pkg.kit.records import Record
-from danube_pkg.kit.times import iso_or_none
+from danube_pkg.kit.times import iso, iso_or_none
 
 CHUNK_BYTES = 256 * 1024
 MAX_HITS = 1000
 
 
 async def check_log(services: Services, job: Job) -> None:
-    """Raises NotFound `log-lost` for an ended job whose log is gone; repairs what is left of a damaged one."""
+    """Raises NotFound for an ended job whose log is gone: `log-removed` where it was removed by its age, else
+    `log-lost`. Repairs what is left of a damaged one."""
     if job.status.ended and job.started_at is not None:
+        removed_at = (await services.retention.of_job(job.id)).removed_at.get(FileKind.LOGS)
+        if removed_at is not None:
+            raise NotFound(
+                "log-removed",
+                f"the log of this job was removed on {iso(removed_at)[:10]}",
+                cause="logs are kept for retention.logs_days, and up to retention.logs_gb together",
+                hint="keep a job's files before they are due: danube jobs keep JOB",
+            )
         await services.logs.check(job.id)
 
 

@@ -2,14 +2,17 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from typing import Protocol
 
 from danube_pkg import __version__
 from danube_pkg.core.health.subsystems import (
     NEWEST_JOBS,
     Part,
+    PartHealth,
     Subsystem,
     from_conditions,
+    of_check,
     of_configuration,
     of_disk,
     of_pods,
@@ -19,7 +22,7 @@ from danube_pkg.core.jobs.job import Phase
 from danube_pkg.edges.http.server.messages import Request
 from danube_pkg.edges.http.server.resource import Resource
 from danube_pkg.edges.http.services import Services
-from danube_pkg.edges.http.views.system import DrainView, SubsystemView, SystemView
+from danube_pkg.edges.http.views.system import DrainView, RepairView, SubsystemView, SystemView
 from danube_pkg.kit.times import iso, iso_or_none
 
 NEWEST_READ = 50
@@ -55,7 +58,15 @@ class System(Resource):
             phases={str(phase): counts[phase] for phase in Phase if phase is not Phase.CLOSED},
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
-            subsystems=tuple([SubsystemView(one.part, one.ok, one.says, one.hint) for one in await self._parts(disk)]),
+            subsystems=tuple(
+                [
+                    SubsystemView(one.part, one.ok, one.says, one.hint, iso_or_none(one.since))
+                    for one in await self._parts(disk)
+                ]
+            ),
+            repairs=tuple(
+                RepairView(iso(one.at), one.repair, one.why, one.outcome, one.what) for one in self.services.upkeep.done
+            ),
         )
 
     async def _parts(self, disk: DiskUsage) -> list[Subsystem]:
@@ -69,15 +80,22 @@ class System(Resource):
             of_pods(newest),
         ]
         conditions = await self.services.conditions.conditions()
+        found += [of_configuration(self.services.configuration.status, conditions), *from_conditions(conditions)]
+        checked = {one.part: one for one in await self.services.readiness.parts()}
+        known = {one.part for one in found}
         return [
-            *found,
-            of_configuration(self.services.configuration.status, conditions),
-            *from_conditions(conditions),
+            *(of_check(checked[one.part], one.says) if _is_worse(one, checked) else one for one in found),
+            *(of_check(one, "nothing is wrong") for part, one in checked.items() if part not in known),
         ]
 
     def _drain_view(self) -> DrainView:
         draining = self.services.draining
         return DrainView(draining.active, draining.by, iso_or_none(draining.since))
+
+
+def _is_worse(known: Subsystem, checked: Mapping[Part, PartHealth]) -> bool:
+    """Whether the check of that subsystem found what its other sources do not show."""
+    return known.part in checked and not checked[known.part].ok
 
 
 class Drain(System):

@@ -1,0 +1,1 @@
+"""Retention: which files of ended jobs are removed, when and why; whether the clock can be trusted with that."""

@@ -1,0 +1,1 @@
+"""Tests of `danube_pkg.core.retention`."""
