@@ -154,6 +154,7 @@ def build_services(parts: ServerParts, site: Site) -> Services:
         api_document=api_document,
         egress=jobs.egress,
         webhooks=parts.triggers.webhooks,
+        forge_checks=parts.triggers.forge_checks,
         retention=parts.retention,
         site=site,
         dex=parts.identity.dex,

@@ -56,10 +56,9 @@ class RunningServer(Record):
 async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
     """Serves until the block is left; jobs continue, and the next server has them. Raises Conflict, Permanent."""
     settings = options.settings
-    repository = settings.config_repo
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(Path(settings.server.data_dir)))
-        applied = await load_applied(store, repository)
+        applied = await load_applied(store, settings.config_repo)
         audit = build_audit(store)
         secrets = build_secrets(store, applied, options.known, audit=audit)
         masks = build_masks(store, secrets, MaskOptions(settings.logs.mask_token_formats, settings.logs.mask_emails))
@@ -67,17 +66,18 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
         wanted = RuntimeOptions(options.images, settings.runtime, settings.egress)
         runtime = await stack.enter_async_context(open_runtime(wanted, store.directory, callbacks))
         repositories = await stack.enter_async_context(
-            open_repositories(store, applied, secrets, repository, settings.sources)
+            open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
-        server, observer = configuration.settings.server, JobObserver(applied, store.clock)
-        url, context = server.external_url, StatementContext(configuration=repository.url)
+        server, url = configuration.settings.server, configuration.settings.server.external_url
+        observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
         opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context)
         jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
-        triggers = await stack.enter_async_context(open_triggers(store, jobs, repositories.sources, configuration.sync))
+        access = repositories.access(url)
+        triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
         identity = await stack.enter_async_context(
             open_identity(store, applied, secrets, settings.dex, server.external_url)
         )

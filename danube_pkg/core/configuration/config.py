@@ -138,7 +138,17 @@ class WebhookSpec(Record):
     secrets: Annotated[
         tuple[str, ...],
         rule("The secrets that sign them; several while one is being replaced.", most=8, **patterns.secret),
-    ]
+    ] = ()
+    manage: Annotated[
+        bool,
+        rule(
+            "Whether the server makes and repairs the webhook of each pipeline's repository that a credential with "
+            "`manage` matches, with a secret of its own."
+        ),
+    ] = False
+    deploy_key: Annotated[
+        bool, rule("With `manage`: whether repositories that are read over ssh get the server's key, to read only.")
+    ] = False
 
 
 class SmtpSpec(Record):

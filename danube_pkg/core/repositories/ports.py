@@ -55,6 +55,10 @@ class ForgeApi(Protocol):
         retry may help. No error quotes a token."""
         ...
 
+    async def call(self, request: ApiRequest) -> object:
+        """The same with the whole JSON document of the response; None for one without JSON."""
+        ...
+
     def app_jwt(self, app_id: str, private_key: bytes, now: float) -> str:
         """The token by which a GitHub App authenticates, valid for minutes. Raises Invalid for a key that is not
         RSA."""

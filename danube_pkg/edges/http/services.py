@@ -31,6 +31,7 @@ from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.triggers.forge_check import ForgeChecks
 from danube_pkg.services.triggers.webhooks import Webhooks
 
 
@@ -87,6 +88,7 @@ class Services(Record):
     """The OpenAPI document of all routes."""
     egress: Egress
     webhooks: Webhooks
+    forge_checks: ForgeChecks
     retention: Retention
     site: Site = field(default_factory=Site)
     dex: Dex | None = None

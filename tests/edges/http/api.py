@@ -19,6 +19,7 @@ import bcrypt
 
 from danube_pkg.adapters.configuration import ConfigurationDirectory
 from danube_pkg.adapters.dex.upstream import HttpUpstream
+from danube_pkg.adapters.forges.client import HttpForges
 from danube_pkg.adapters.git.sources import GitSources
 from danube_pkg.adapters.keys.keys import open_deploy_key
 from danube_pkg.adapters.store import SqliteAccess, SqliteConfiguration, SqliteSessions, SqliteTokens
@@ -28,7 +29,8 @@ from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_
 from danube_pkg.bootstrap.identity import build_audit, open_logins
 from danube_pkg.bootstrap.retention import build_retention
 from danube_pkg.bootstrap.store import Store, open_store
-from danube_pkg.bootstrap.triggers import build_triggers
+from danube_pkg.bootstrap.triggers import ForgeAccess, build_triggers
+from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
 from danube_pkg.core.identity.access import Scope
 from danube_pkg.core.identity.dex import DexSettings
@@ -48,7 +50,8 @@ from danube_pkg.services.identity.bearer import BearerParts
 from danube_pkg.services.identity.dex import Dex
 from danube_pkg.services.identity.sessions import csrf_token
 from danube_pkg.services.identity.tokens import Tokens
-from danube_pkg.services.secrets import KnownValues
+from danube_pkg.services.repositories.credentials import ConfiguredCredentials
+from danube_pkg.services.secrets import KnownValues, Secrets
 from tests.fakes.sources import FakeSources
 from tests.support.databases import prepare_database
 from tests.support.git_worker import GIT_WORKER
@@ -229,6 +232,23 @@ class Api:
         await log.close()
 
 
+def access_on(
+    store: Store, applied: AppliedConfiguration, secrets: Secrets, sources: FakeSources, repository: ConfigRepository
+) -> ForgeAccess:
+    """How the server reaches forges; no connection is open until a test makes it call one."""
+    api = HttpForges()
+    key = str(store.directory / "key")
+    credentials = ConfiguredCredentials(applied, repository, secrets, api, store.clock, key)
+    return ForgeAccess(sources, api, credentials, "ssh-ed25519 AAAA danube", "http://127.0.0.1:8080")
+
+
+def _configuration(store: Store, applied: AppliedConfiguration, repository: ConfigRepository) -> ConfigurationSync:
+    Path(repository.url).mkdir(exist_ok=True)
+    source = ConfigurationDirectory(repository, GitSources(store.directory / "repos", worker=GIT_WORKER))
+    configured = SqliteConfiguration(store.database, store.new_id)
+    return ConfigurationSync(repository, source, configured, applied, store.timing)
+
+
 def _observed(
     store: Store, jobs: EngineParts, configuration: ConfigurationSync, dex: Dex | None, audit: Audit
 ) -> Observed:
@@ -272,10 +292,8 @@ async def open_api(
         await jobs.draining.recall()
         await stack.enter_async_context(jobs.engine.running())
         repository = ConfigRepository(str(path / "config"))
-        (path / "config").mkdir(exist_ok=True)
-        source = ConfigurationDirectory(repository, GitSources(path / "repos", worker=GIT_WORKER))
-        configured = SqliteConfiguration(store.database, store.new_id)
-        configuration = ConfigurationSync(repository, source, configured, applied, store.timing)
+        configuration = _configuration(store, applied, repository)
+        access_to = access_on(store, applied, secrets, sources, repository)
         access = Access(SqliteAccess(store.database), applied)
         own_dex: Dex | None = None
         if dex is not None:
@@ -285,7 +303,7 @@ async def open_api(
         parts = ServerParts(
             store=store,
             jobs=jobs,
-            triggers=build_triggers(store, jobs, sources, configuration),
+            triggers=build_triggers(store, jobs, access_to, configuration),
             identity=await stack.enter_async_context(open_logins(store, access, own_dex, client, issuer)),
             configuration=configuration,
             health=await stack.enter_async_context(open_health(_observed(store, jobs, configuration, own_dex, audit))),

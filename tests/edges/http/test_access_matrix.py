@@ -113,6 +113,7 @@ EXPECTED: Mapping[str, str] = {
     "POST /api/v1/config/sync": GLOBAL,
     "POST /api/v1/config/plan": GLOBAL,
     "GET /api/v1/pipelines/{pipeline}/definition": READ,
+    "GET /api/v1/forges/check": GLOBAL,
     "GET /.well-known/danube-signing-keys.json": OPEN,
     "POST /api/v1/keys/rotate": GLOBAL,
     "GET /api/v1/system": GLOBAL,
