@@ -17,6 +17,7 @@ from danube_pkg.bootstrap.repositories import open_repositories
 from danube_pkg.bootstrap.retention import open_retention
 from danube_pkg.bootstrap.runtime import RuntimeCallbacks, RuntimeOptions, open_runtime
 from danube_pkg.bootstrap.store import load_applied, open_store, wait_lost
+from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import open_notifications, open_triggers
 from danube_pkg.core.configuration.settings import ServerSettings, Settings, TlsSettings
 from danube_pkg.core.runtimes.pods import INFRASTRUCTURE_OOM_SCORE
@@ -69,18 +70,17 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             open_repositories(store, applied, secrets, settings.config_repo, settings.sources)
         )
         configuration = await open_configuration(store, applied, repositories, settings, options.flags)
+        tracer = await stack.enter_async_context(open_tracer(store, applied, options.known))
         server, url = configuration.settings.server, configuration.settings.server.external_url
         observer, context = JobObserver(applied, store.clock), StatementContext(configuration=settings.config_repo.url)
-        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context)
+        opening = open_engine(store, secrets, masks, runtime, repositories.sources, observer, url, context, tracer)
         jobs = await stack.enter_async_context(opening)
         outbox = await stack.enter_async_context(
             open_notifications(store, jobs, repositories.statuses, repositories.forges, server.external_url)
         )
         access = repositories.access(url)
         triggers = await stack.enter_async_context(open_triggers(store, jobs, access, configuration.sync))
-        identity = await stack.enter_async_context(
-            open_identity(store, applied, secrets, settings.dex, server.external_url)
-        )
+        identity = await stack.enter_async_context(open_identity(store, applied, secrets, settings.dex, url))
         retention = await stack.enter_async_context(open_retention(store, applied, audit))
         conditions = (configuration.sync, *configuration.conditions, *identity.conditions, *triggers.conditions, outbox)
         observed = Observed(
@@ -91,7 +91,8 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             dex=identity.dex,
             audit=audit,
             runtime=runtime,
-            sources=(*conditions, jobs.draining, retention, *runtime.conditions),
+            retention=retention,
+            sources=(*conditions, jobs.draining, retention, *runtime.conditions, tracer),
         )
         owner = TaskOwner(logged(_log.logger))
         stack.push_async_callback(owner.close)
@@ -107,6 +108,7 @@ async def open_server(options: ServerOptions) -> AsyncIterator[RunningServer]:
             retention=retention,
             files=repositories.sources,
             deploy_key=repositories.deploy_key,
+            tracer=tracer,
             pulled=runtime.images.pulled if runtime.images is not None else None,
         )
         opened = await stack.enter_async_context(open_http(parts, _http_options(options, server)))

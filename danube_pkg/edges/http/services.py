@@ -31,6 +31,7 @@ from danube_pkg.services.provenance.exports import JobExports
 from danube_pkg.services.provenance.statements import Statements
 from danube_pkg.services.retention import Retention
 from danube_pkg.services.secrets import Secrets
+from danube_pkg.services.traces import Tracer
 from danube_pkg.services.triggers.forge_check import ForgeChecks
 from danube_pkg.services.triggers.webhooks import Webhooks
 
@@ -90,6 +91,7 @@ class Services(Record):
     webhooks: Webhooks
     forge_checks: ForgeChecks
     retention: Retention
+    tracer: Tracer
     site: Site = field(default_factory=Site)
     dex: Dex | None = None
     """None if danube.toml configures no Dex."""

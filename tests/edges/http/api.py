@@ -29,6 +29,7 @@ from danube_pkg.bootstrap.http import HttpOptions, HttpParts, ServerParts, open_
 from danube_pkg.bootstrap.identity import build_audit, open_logins
 from danube_pkg.bootstrap.retention import build_retention
 from danube_pkg.bootstrap.store import Store, open_store
+from danube_pkg.bootstrap.traces import open_tracer
 from danube_pkg.bootstrap.triggers import ForgeAccess, build_triggers
 from danube_pkg.core.configuration.applied import AppliedConfiguration
 from danube_pkg.core.configuration.settings import ConfigRepository
@@ -280,7 +281,7 @@ async def open_api(
         return found.issuer if found is not None else ""
 
     async with AsyncExitStack() as stack:
-        path.mkdir(exist_ok=True)
+        (path / "config").mkdir(parents=True, exist_ok=True)
         prepare_database(path / "danube.db")
         store = await stack.enter_async_context(open_store(path))
         open_deploy_key(path / "keys")
@@ -311,6 +312,7 @@ async def open_api(
             retention=build_retention(store, applied, audit),
             files=sources,
             deploy_key="ssh-ed25519 AAAA danube",
+            tracer=await stack.enter_async_context(open_tracer(store, applied, secrets.known)),
         )
         opened = await stack.enter_async_context(open_http(parts, HttpOptions("127.0.0.1:0", **settings)))
         api = Api(parts, path, opened)
