@@ -110,6 +110,7 @@ EXPECTED: Mapping[str, str] = {
     "GET /api/v1/pipelines/{pipeline}/definition": READ,
     "GET /api/v1/system": GLOBAL,
     "POST /api/v1/system/drain": GLOBAL,
+    "POST /api/v1/system/drain/cancel": GLOBAL.replace("200", "409"),
     "POST /api/v1/system/resume": GLOBAL,
     "GET /api/v1/system/retention": GLOBAL,
     "POST /api/v1/system/reap": GLOBAL,
